@@ -1,0 +1,87 @@
+"""`python -m deploy.lab.standin`: the command line of the stand-in. Started by the lab's supervisor."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+from dataclasses import fields
+
+from aiohttp import web
+
+from deploy.lab.standin import SERVER_NAME, SPOKEN_VERSION
+from deploy.lab.standin.api import PREFIX, build_app
+from deploy.lab.standin.clock import SystemClock
+from deploy.lab.standin.kafka_cluster import KafkaCluster
+from deploy.lab.standin.service import CruiseControl
+from deploy.lab.standin.settings import Account, Role, Settings
+
+log = logging.getLogger("deploy.lab.standin")
+
+_NOT_ON_COMMAND_LINE = {"accounts"}
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m deploy.lab.standin",
+        description=f"{SERVER_NAME}. Speaks the REST API of {SPOKEN_VERSION} as far as this project calls it, and "
+        "moves real replicas through Kafka's own reassignment API. For the lab only.",
+    )
+    options.add_argument("--bootstrap-servers", required=True, help="HOST:PORT,... of the cluster")
+    options.add_argument("--port", type=int, required=True, help="port of the REST API; 0: any free one")
+    options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
+    options.add_argument("--zookeeper", help="accepted and not used: the stand-in needs brokers only")
+    options.add_argument(
+        "--account",
+        action="append",
+        default=[],
+        metavar="NAME:PASSWORD:ROLE",
+        help="asks for basic authentication; ROLE is VIEWER, USER or ADMIN; may be given several times",
+    )
+    defaults = Settings()
+    for field in fields(Settings):
+        if field.name in _NOT_ON_COMMAND_LINE:
+            continue
+        default = getattr(defaults, field.name)
+        flag = "--" + field.name.replace("_", "-")
+        if isinstance(default, bool):
+            options.add_argument(flag, action=argparse.BooleanOptionalAction, default=default)
+        else:
+            options.add_argument(flag, type=type(default), default=default, help=f"default {default}")
+    return options
+
+
+def settings_from(options: argparse.Namespace) -> Settings:
+    accounts = {}
+    for account in options.account:
+        name, password, role = account.split(":")
+        accounts[name] = Account(password, Role(role.upper()))
+    named = {f.name: getattr(options, f.name) for f in fields(Settings) if f.name not in _NOT_ON_COMMAND_LINE}
+    return Settings(accounts=accounts, **named)
+
+
+async def serve(options: argparse.Namespace) -> None:
+    service = CruiseControl(KafkaCluster(options.bootstrap_servers), settings_from(options), SystemClock())
+    runner = web.AppRunner(build_app(service), shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, options.host, options.port)
+    await site.start()
+    log.info("%s, speaking %s, at %s%s", SERVER_NAME, SPOKEN_VERSION, runner.addresses[0], PREFIX)
+    stopped = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    await stopped.wait()
+    log.info("Stopping; what Kafka was told to move goes on.")
+    await runner.cleanup()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("kafka", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(parser().parse_args()))
+
+
+if __name__ == "__main__":
+    main()
