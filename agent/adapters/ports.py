@@ -1,0 +1,149 @@
+"""What the performer needs of the outside, as Protocols: each has a real adapter and a fake for the simulation.
+
+Every call has a time-out of its own. Trouble of the world is raised as `PortError` and nothing else.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.throttle import ThrottleFacts, ThrottleOrder
+
+
+class PortError(Exception):
+    """The other side could not be asked or did not answer; the message says who and how."""
+
+
+class Clock(Protocol):
+    """Time, so that the simulation can own it."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class KafkaPort(Protocol):
+    """The migrated cluster, as Kafka itself tells it."""
+
+    async def cluster(self) -> ClusterFacts:
+        """Full metadata, with reassignments and min.insync.replicas: dear on a large cluster."""
+        ...
+
+    async def alive(self) -> Mapping[int, str | None]:
+        """Live brokers and their racks: cheap."""
+        ...
+
+    async def reassignments(self) -> Sequence[Reassignment]:
+        """What is in flight: costs by what is in flight."""
+        ...
+
+    async def logs(self, broker_ids: Iterable[int]) -> Mapping[int, BrokerLogs]:
+        """Log dirs of these brokers; brokers that do not answer are left out."""
+        ...
+
+    async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
+        """These partitions only; those that exist no more are left out."""
+        ...
+
+    async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
+        """KIP-73 settings in force. `topics` None: of all topics."""
+        ...
+
+    async def set_throttle(self, order: ThrottleOrder) -> None:
+        """Set rates and throttled replicas in a few batched requests; live brokers only."""
+        ...
+
+    async def clear_throttle(self, order: ThrottleOrder) -> None:
+        """Remove just what `order` names; what is not there is no error."""
+        ...
+
+    async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
+        """Run preferred leader elections; partitions that need none are no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CruiseControlState:
+    """What Cruise Control says of itself."""
+
+    executor: Executor  # OURS when the reason in force begins with our migration's id
+    executor_state: str  # its own word, such as INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS
+    executor_reason: str
+    valid_windows: int
+    self_healing: tuple[str, ...] = ()  # anomaly types for which it is enabled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserTask:
+    """A remove_broker user task that bears our key."""
+
+    user_task_id: str
+    status: TaskStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveBroker:
+    """One remove_broker request. `throttle_bytes_per_second` is sent only where Cruise Control shall set it."""
+
+    source_broker_ids: tuple[int, ...]
+    destination_broker_ids: tuple[int, ...]
+    reason: str
+    partition_movements_per_broker: int
+    progress_check_interval_ms: int
+    throttle_bytes_per_second: int | None = None
+    dryrun: bool = False
+
+
+class CruiseControlPort(Protocol):
+    """Cruise Control's REST API, as far as we call it. Raises PortError when it cannot be reached."""
+
+    async def state(self, migration_id: str) -> CruiseControlState:
+        """Executor and monitor."""
+        ...
+
+    async def user_tasks(self, key: str) -> Sequence[UserTask]:
+        """The remove_broker tasks, dry runs left out, whose reason is `key` (or begins with `key` + '/')."""
+        ...
+
+    async def remove_broker(self, request: RemoveBroker) -> ExecutionAsked | Busy | Unreachable | Rejected:
+        """Ask; never raises. Unreachable: it may or may not have been accepted."""
+        ...
+
+    async def stop(self) -> None:
+        """stop_proposal_execution, leaving other tools' reassignments alone."""
+        ...
+
+    async def set_concurrency(self, partition_movements_per_broker: int) -> None:
+        """admin: felt at the next progress check."""
+        ...
+
+
+class SnapshotPort(Protocol):
+    """The assignment before the start, kept in pieces in the snapshots topic."""
+
+    async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
+        """Keep it; saving again replaces it."""
+        ...
+
+    async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
+        """The replicas of each partition, in order; None if it is not whole."""
+        ...
+
+
+class LeasePort(Protocol):
+    """One driver a cluster: a lock beside the cluster, whose loss stops new effects at once."""
+
+    def held(self) -> bool:
+        """True while we are the one driver; asked before every act."""
+        ...
+
+    def holder(self) -> str:
+        """Who holds it, in words."""
+        ...

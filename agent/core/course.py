@@ -1,0 +1,188 @@
+"""What comes next: the only place that begins a wave, stops one, pauses, or ends a migration.
+
+Called by orders.py and observations.py after they have said what happened.
+"""
+
+from agent.core import events as ev
+from agent.core.draft import Draft
+from agent.core.effects import (
+    CheckCluster,
+    CloseWave,
+    CompareSnapshot,
+    Effect,
+    StartWave,
+    StopWave,
+    TuneWave,
+)
+from agent.core.migration import Phase, StopFor
+from agent.core.options import Approval, ThrottleBy
+from agent.core.plan import Direction, Wave, WaveState, pace, way_back
+from agent.core.reasons import Reason
+
+OPERATOR = "operator"
+# Effects that drive the wave; plans and surveys run beside them.
+MAIN_LINE: tuple[type[Effect], ...] = (CheckCluster, StartWave, TuneWave, StopWave, CloseWave, CompareSnapshot)
+
+
+def advance(d: Draft) -> None:
+    """From BETWEEN_WAVES: pause if a cause holds, wait for soak or approval, begin the next wave, or end."""
+    if not d.in_phase(Phase.BETWEEN_WAVES):
+        return
+    if d.m.pause_causes:
+        _pause_here(d)
+        return
+    wave = d.m.wave
+    if wave is None:
+        _end(d)
+        return
+    if d.at < d.m.soak_until:
+        return
+    if _gate_is_shut(d, wave):
+        d.emit(ev.ApprovalAwaited(at=d.at, wave=wave.number, az=wave.az))
+        return
+    d.emit(ev.WaveBegun(at=d.at, wave=wave.number, attempt=wave.attempt + 1))
+    d.ask(CheckCluster(scope=d.m.scope()))
+
+
+def _gate_is_shut(d: Draft, wave: Wave) -> bool:
+    gate = d.m.options.approval
+    ended = [w for w in d.m.waves if w.direction is wave.direction and w.state in (WaveState.DONE, WaveState.SKIPPED)]
+    if gate is Approval.NONE or wave.attempt > 0 or not ended or wave.number in d.m.approved:
+        return False
+    return gate is Approval.WAVE or ended[-1].az != wave.az
+
+
+def _end(d: Draft) -> None:
+    d.wait()
+    if d.m.direction is Direction.BACK:
+        prove(d)
+        return
+    drained = tuple(b for w in d.m.waves if w.state is WaveState.DONE for b in w.source_broker_ids)
+    d.emit(ev.MigrationDrained(at=d.at, broker_ids=drained))
+
+
+def prove(d: Draft) -> None:
+    """Everything is back: compare with the assignment before the start."""
+    d.emit(ev.RollbackMoved(at=d.at))
+    d.ask(CompareSnapshot(migration_id=d.m.migration_id))
+
+
+def hold(d: Draft) -> None:
+    """A pause cause was added: stop what moves, and begin nothing."""
+    if d.in_phase(Phase.REQUESTING, Phase.MOVING):
+        stop(d, StopFor.PAUSE)
+    elif d.in_phase(Phase.CHECKING, Phase.BETWEEN_WAVES, Phase.AWAITING_APPROVAL):
+        _pause_here(d)
+    # CLOSING ends by itself and moves nothing; STOPPING ends in a pause as long as a cause holds.
+
+
+def _pause_here(d: Draft) -> None:
+    """Nothing runs. But an attempt that fell short has left its throttle in force: that is swept first."""
+    if d.m.wave is not None and d.m.wave.attempt > 1:
+        stop(d, StopFor.PAUSE)
+    else:
+        _paused(d)
+
+
+def _paused(d: Draft) -> None:
+    d.abandon(CheckCluster)
+    d.emit(ev.MigrationPaused(at=d.at, causes=tuple(c.name for c in d.m.pause_causes)))
+    if any(c.is_safety for c in d.m.pause_causes) and d.m.wave is not None:
+        d.ask(CheckCluster(scope=d.m.scope()))
+
+
+def release(d: Draft) -> None:
+    """A pause cause was lifted: go on if none is left."""
+    if d.in_phase(Phase.PAUSED) and not d.m.pause_causes:
+        d.abandon(CheckCluster)
+        d.emit(ev.MigrationResumed(at=d.at))
+        advance(d)
+
+
+def stop(d: Draft, purpose: StopFor, *reasons: Reason) -> None:
+    """End the execution and clear its throttle, whatever comes after; or go on at once where nothing can run."""
+    if d.in_phase(Phase.STOPPING):
+        d.emit(ev.StopRequested(at=d.at, purpose=purpose, reasons=reasons))
+        return
+    wave = d.m.wave
+    if wave is None or wave.attempt == 0 or d.in_phase(Phase.AWAITING_APPROVAL, Phase.DRAINED, Phase.CANCELLED):
+        _after_stop(d, purpose)
+        return
+    running = d.in_phase(Phase.MOVING)
+    d.emit(ev.StopRequested(at=d.at, purpose=purpose, reasons=reasons))
+    d.abandon(CheckCluster, StartWave, TuneWave, CloseWave)
+    d.ask(StopWave(scope=d.m.scope(), at_once=running))
+
+
+def stopped(d: Draft) -> None:
+    """Nothing of ours moves any more."""
+    _after_stop(d, d.m.stop_for or StopFor.PAUSE)
+
+
+def _after_stop(d: Draft, purpose: StopFor) -> None:
+    d.abandon(CheckCluster)
+    if purpose is StopFor.CANCEL:
+        d.emit(ev.MigrationCancelled(at=d.at))
+    elif purpose is StopFor.ROLLBACK:
+        d.emit(ev.RollbackStarted(at=d.at, waves=way_back(d.m.waves)))
+        advance(d)
+    elif purpose is StopFor.BLOCK:
+        block(d, *d.m.blocked)
+    else:
+        _paused(d)
+        release(d)  # the cause may have been lifted while it stopped
+
+
+def block(d: Draft, *reasons: Reason) -> None:
+    """It cannot go on without a human."""
+    wave = d.m.wave
+    d.abandon(CheckCluster, StartWave, TuneWave, CloseWave)
+    d.emit(ev.MigrationBlocked(at=d.at, wave=wave.number if wave else 0, reasons=reasons))
+
+
+def start_wave(d: Draft) -> None:
+    """Ask Cruise Control for the wave, with what its size and the operator want."""
+    m = d.m
+    rate = m.rate(d.policy)
+    concurrency, interval_ms = pace(m.attempt_replicas, m.attempt_bytes, rate)
+    d.ask(
+        StartWave(
+            scope=m.scope(),
+            throttle_by=m.options.throttle_by,
+            throttle_bytes_per_second=rate,
+            partition_movements_per_broker=m.options.partition_movements_per_broker or concurrency,
+            progress_check_interval_ms=m.options.progress_check_interval_ms or interval_ms,
+        )
+    )
+
+
+def retune(d: Draft) -> None:
+    """The rate or the concurrency has changed: let what moves feel it. What has not begun will begin with it."""
+    if d.in_phase(Phase.MOVING) and d.m.options.throttle_by is ThrottleBy.AGENT:
+        d.abandon(TuneWave)
+        d.ask(
+            TuneWave(
+                scope=d.m.scope(),
+                throttle_bytes_per_second=d.m.rate(d.policy),
+                partition_movements_per_broker=d.m.options.partition_movements_per_broker,
+            )
+        )
+
+
+def again(d: Draft) -> None:
+    """Time to ask for what could not be had: the main line of the phase, once more."""
+    phase = d.m.phase
+    if d.m.pending_effect(*MAIN_LINE):
+        return
+    if phase in (Phase.CHECKING, Phase.PAUSED):
+        d.ask(CheckCluster(scope=d.m.scope()))
+    elif phase is Phase.REQUESTING:
+        start_wave(d)
+    elif phase is Phase.MOVING:
+        retune(d)
+    elif phase is Phase.CLOSING:
+        d.ask(CloseWave(scope=d.m.scope()))
+    elif phase is Phase.STOPPING:
+        d.ask(StopWave(scope=d.m.scope(), at_once=False))
+    elif phase is Phase.PROVING:
+        d.ask(CompareSnapshot(migration_id=d.m.migration_id))

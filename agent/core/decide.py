@@ -1,0 +1,46 @@
+"""The one way into the core: `step(migration, message, policy) -> Step(migration, events)`.
+
+Called by turn.py (and by the simulation) for every message of the inbox. Orders are met in orders.py, facts in
+observations.py; what comes next is in course.py.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from agent.core import messages as msg
+from agent.core import observations, orders
+from agent.core.draft import Draft, Step
+from agent.core.migration import Migration
+from agent.core.options import Policy
+
+_HANDLERS: dict[type[msg.Message], Callable[[Draft, Any], None]] = {
+    msg.PlanMigration: orders.plan,
+    msg.StartMigration: orders.start,
+    msg.PauseMigration: orders.pause,
+    msg.ResumeMigration: orders.resume,
+    msg.RollBackMigration: orders.roll_back,
+    msg.CancelMigration: orders.cancel,
+    msg.TuneMigration: orders.tune,
+    msg.ApproveMigration: orders.approve,
+    msg.RetryWave: orders.retry,
+    msg.SkipWave: orders.skip,
+    msg.RefuseCommand: orders.refuse,
+    msg.Tick: observations.tick,
+    msg.EffectEnded: observations.effect_ended,
+    msg.WaveObserved: observations.wave_observed,
+    msg.SourcesObserved: observations.sources_observed,
+    msg.AlertChanged: observations.alert_changed,
+}
+
+
+def step(migration: Migration, message: msg.Message, policy: Policy) -> Step:
+    """Meet one message.
+
+    In: the state as saved, a message, the cluster's standing orders. Out: the new state and the events that led to it.
+    Raises InvalidTransitionError or KeyError only on a bug: then nothing is saved.
+    """
+    draft = Draft(migration, message.at, policy)
+    if isinstance(message, msg.Order) and orders.is_repeat(draft, message):
+        return draft.done()
+    _HANDLERS[type(message)](draft, message)
+    return draft.done()

@@ -1,0 +1,121 @@
+"""What the outside shall do. Asked for by an event, kept as pending in the state, performed by adapters/perform.py.
+
+A performer looks before it acts: each effect may be performed again after a crash, and must then change nothing twice.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agent.core.options import Options, ThrottleBy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakePlan:
+    """Survey the cluster and plan; ends with Surveyed."""
+
+    command_id: str
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareMigration:
+    """Survey, plan, and save the assignment as it is before the start; ends with Surveyed."""
+
+    command_id: str
+    migration_id: str
+    options: Options
+    plan_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveScope:
+    """Which wave, and its key: `reason` comes back from Cruise Control as `migration_id/wave/attempt`."""
+
+    migration_id: str
+    wave: int
+    attempt: int
+    source_broker_ids: tuple[int, ...]
+    destination_broker_ids: tuple[int, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{self.migration_id}/{self.wave}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckCluster:
+    """Look whether the wave may move; ends with Checked."""
+
+    scope: WaveScope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartWave:
+    """Set the throttle, then ask Cruise Control for remove_broker; ends with ExecutionAsked."""
+
+    scope: WaveScope
+    throttle_by: ThrottleBy
+    throttle_bytes_per_second: int | None
+    partition_movements_per_broker: int
+    progress_check_interval_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneWave:
+    """Change rate and concurrency of what is moving; ends with Performed."""
+
+    scope: WaveScope
+    throttle_bytes_per_second: int | None
+    partition_movements_per_broker: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopWave:
+    """Stop the execution, wait until nothing of it moves, clear the throttle; ends with Performed."""
+
+    scope: WaveScope
+    at_once: bool  # an execution of ours is known to run: stop first, look after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseWave:
+    """Clear the throttle, elect preferred leaders, and look what Kafka shows; ends with Inspected."""
+
+    scope: WaveScope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareSnapshot:
+    """Compare the assignment with the one saved before the start, election run first; ends with Compared."""
+
+    migration_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchWave:
+    """Standing: look at the wave again and again, and post WaveObserved."""
+
+    scope: WaveScope
+    throttled: bool  # a throttle of ours should be in force
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSources:
+    """Standing: look at the drained brokers again and again, and post SourcesObserved."""
+
+    source_broker_ids: tuple[int, ...]
+
+
+Effect: TypeAlias = (
+    MakePlan | PrepareMigration | CheckCluster | StartWave | TuneWave | StopWave | CloseWave | CompareSnapshot
+)
+Watch: TypeAlias = WatchWave | WatchSources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """An effect that was asked for and has not ended."""
+
+    effect_id: str
+    effect: Effect
+    since: float

@@ -1,0 +1,525 @@
+"""What happened to the migration: folded into its state (migration.py), and published as progress events.
+
+Declared once, here; schemas/events.py derives the wire form from these classes. `str(event)` is its sentence.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agent.core.effects import Effect
+from agent.core.messages import Compared, Executor, Inspected, Outcome, TaskStatus
+from agent.core.options import Options
+from agent.core.plan import Plan, Wave
+from agent.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What all events have in common: seconds since the epoch at which it was decided."""
+
+    at: float
+
+
+def _because(reasons: tuple[Reason, ...]) -> str:
+    return "; ".join(str(r) for r in reasons)
+
+
+# ── commands and their answers ──────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandConsidered(Event):
+    """A plan or start needs a look at the cluster before it can be answered."""
+
+    command_id: str
+    command: str
+    issued_by: str
+    reason: str
+    options: Options
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.command_id} is being examined against the cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAccepted(Event):
+    """The one answer to a command that is obeyed; `repeat` when it was answered before and nothing is done twice."""
+
+    command_id: str
+    command: str
+    issued_by: str = ""
+    reason: str = ""
+    repeat: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.command} accepted" + (" (again: nothing is done twice)" if self.repeat else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRefused(Event):
+    """The one answer to a command that is not obeyed: every reason at once."""
+
+    command_id: str
+    command: str
+    reasons: tuple[Reason, ...]
+    issued_by: str = ""
+    repeat: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.command} refused: {_because(self.reasons)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMade(Event):
+    """A dry run's result: what would move, and what stands in the way."""
+
+    command_id: str
+    plan: Plan | None
+    reasons: tuple[Reason, ...]
+
+    def __str__(self) -> str:
+        if self.plan is None:
+            return f"no plan: {_because(self.reasons)}"
+        against = f"; in the way: {_because(self.reasons)}" if self.reasons else "; nothing stands in the way"
+        p = self.plan
+        return f"plan {p.plan_id}: {len(p.waves)} waves, {p.replicas} replicas, {p.size_bytes} bytes{against}"
+
+
+# ── effects ─────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectRequested(Event):
+    """Something is asked of the outside; pending until EffectFinished."""
+
+    effect_id: str
+    effect: Effect
+
+    def __str__(self) -> str:
+        return f"asked for {type(self.effect).__name__}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectFinished(Event):
+    """It ended so."""
+
+    effect_id: str
+    name: str
+    outcome: Outcome
+    retry_at: float | None = None  # when it will be asked for again, if it was not to be had now
+
+    def __str__(self) -> str:
+        reason = getattr(self.outcome, "reason", None)
+        return f"{self.name}: {type(self.outcome).__name__}" + (f" ({reason})" if reason else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectAbandoned(Event):
+    """It is not wanted any more: a stop overtook it."""
+
+    effect_id: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is not wanted any more"
+
+
+# ── the migration ───────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationStarted(Event):
+    """The plan is fixed and the assignment saved: from here on replicas may move."""
+
+    migration_id: str
+    command_id: str
+    options: Options
+    plan: Plan
+    snapshot_partitions: int
+
+    def __str__(self) -> str:
+        p = self.plan
+        return (
+            f"migration {self.migration_id} started: {len(p.waves)} waves, {p.replicas} replicas, {p.size_bytes} bytes"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Event):
+    """Why nothing moves right now, where no pause is needed: it passes by itself. Empty: it has passed."""
+
+    reasons: tuple[Reason, ...]
+
+    def __str__(self) -> str:
+        return f"waiting: {_because(self.reasons)}" if self.reasons else "no longer waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthChanged(Event):
+    """What speaks against moving on, while something moves; empty when all is well again."""
+
+    reasons: tuple[Reason, ...]
+
+    def __str__(self) -> str:
+        return f"not well: {_because(self.reasons)}" if self.reasons else "all is well again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorSeen(Event):
+    """Cruise Control's executor or our user task has changed."""
+
+    executor: Executor
+    task: TaskStatus
+
+    def __str__(self) -> str:
+        return f"Cruise Control: executor {self.executor}, our user task {self.task}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveBegun(Event):
+    """A wave's turn, or another attempt at its rest: the cluster is checked first."""
+
+    wave: int
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"wave {self.wave}: attempt {self.attempt}, checking the cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecksPassed(Event):
+    """Every precondition holds: Cruise Control is asked."""
+
+    wave: int
+    replicas: int
+    leaders: int
+    size_bytes: int
+
+    def __str__(self) -> str:
+        return f"wave {self.wave}: all checks hold, {self.replicas} replicas with {self.size_bytes} bytes to move"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionStarted(Event):
+    """Cruise Control has accepted the request; `adopted`: it had it already, from before a crash."""
+
+    wave: int
+    attempt: int
+    user_task_id: str
+    adopted: bool
+
+    def __str__(self) -> str:
+        how = "is found running" if self.adopted else "runs"
+        return f"wave {self.wave}: Cruise Control {how} as user task {self.user_task_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveProgressed(Event):
+    """How far the wave is, from Kafka's log dirs and reassignments."""
+
+    wave: int
+    replicas_left: int
+    bytes_left: int
+    bytes_moved: int
+    moving: int
+    rate_bytes_per_second: float
+    eta_seconds: float | None
+
+    def __str__(self) -> str:
+        left = f"{self.replicas_left} replicas left, {self.moving} moving"
+        return f"wave {self.wave}: {left}, {self.bytes_moved} bytes moved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovementStalled(Event):
+    """No byte and no replica for too long."""
+
+    wave: int
+    reason: Reason
+
+    def __str__(self) -> str:
+        return f"wave {self.wave}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEmptied(Event):
+    """Kafka shows no replica on the wave's sources and nothing in flight: the wave is closed and verified."""
+
+    wave: int
+
+    def __str__(self) -> str:
+        return f"wave {self.wave}: source empty, verifying"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveFellShort(Event):
+    """The execution ended and something is left, whatever Cruise Control says: the rest is asked for again."""
+
+    wave: int
+    attempt: int
+    reason: Reason
+    progressed: bool
+
+    def __str__(self) -> str:
+        return f"wave {self.wave}: attempt {self.attempt} fell short, {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveVerified(Event):
+    """The proof, from Kafka's facts alone."""
+
+    wave: int
+    facts: Inspected
+    seconds: float
+
+    def __str__(self) -> str:
+        f = self.facts
+        return (
+            f"wave {self.wave} verified: {f.replicas_left} replicas and {f.bytes_left} bytes on the source, "
+            f"full ISR, {f.order_changed} orders changed, {f.throttles_left} throttles left, after {self.seconds:.0f} s"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveSkipped(Event):
+    """An operator left a blocked wave as it is."""
+
+    wave: int
+
+    def __str__(self) -> str:
+        return f"wave {self.wave} skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveReopened(Event):
+    """A wave is tried again: an operator's `retry`, or late arrivals on its source."""
+
+    wave: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"wave {self.wave} again: {self.why}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAwaited(Event):
+    """The gate before this wave is shut until someone approves."""
+
+    wave: int
+    az: str
+
+    def __str__(self) -> str:
+        return f"approval awaited before wave {self.wave} ({self.az})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalGiven(Event):
+    """The gate is open."""
+
+    wave: int
+    issued_by: str
+
+    def __str__(self) -> str:
+        return f"wave {self.wave} approved by {self.issued_by or 'an operator'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationBlocked(Event):
+    """It cannot go on without a human: `retry`, `skip`, `cancel` or `rollback`."""
+
+    wave: int
+    reasons: tuple[Reason, ...]
+
+    def __str__(self) -> str:
+        return f"blocked at wave {self.wave}: {_because(self.reasons)}"
+
+
+# ── pause, resume, slow, tune ───────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseCauseAdded(Event):
+    """A reason to stand still: `operator`, `alert:NAME` or `safety:CODE`."""
+
+    cause: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"pause cause {self.cause}: {self.seen}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseCauseLifted(Event):
+    """What set it has lifted it."""
+
+    cause: str
+
+    def __str__(self) -> str:
+        return f"pause cause {self.cause} lifted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowCauseAdded(Event):
+    """A reason to yield bandwidth and keep the copied bytes."""
+
+    cause: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"slowed by {self.cause}: {self.seen}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowCauseLifted(Event):
+    """The bandwidth is ours again."""
+
+    cause: str
+
+    def __str__(self) -> str:
+        return f"no longer slowed by {self.cause}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequested(Event):
+    """The execution is being stopped, to pause, cancel or roll back."""
+
+    purpose: str
+    reasons: tuple[Reason, ...] = ()
+
+    def __str__(self) -> str:
+        return f"stopping what moves, to {self.purpose}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationPaused(Event):
+    """Nothing moves, and nothing will until every cause is lifted."""
+
+    causes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"paused: {', '.join(self.causes)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationResumed(Event):
+    """No cause is left: it goes on from what is left."""
+
+    def __str__(self) -> str:
+        return "resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationTuned(Event):
+    """Other rates from now on. None: no throttle, or concurrency chosen for each wave."""
+
+    throttle_bytes_per_second: int | None
+    partition_movements_per_broker: int | None
+
+    def __str__(self) -> str:
+        return (
+            f"throttle {self.throttle_bytes_per_second or 'off'} B/s, "
+            f"concurrency {self.partition_movements_per_broker or 'chosen for each wave'}"
+        )
+
+
+# ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackStarted(Event):
+    """What was moved goes back, last wave first."""
+
+    waves: tuple[Wave, ...]
+
+    def __str__(self) -> str:
+        return f"rollback started: {len(self.waves)} waves"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackMoved(Event):
+    """Every wave back has ended: the assignment is compared with the one saved before the start."""
+
+    def __str__(self) -> str:
+        return "everything is back, comparing with the assignment before the start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackCompleted(Event):
+    """The proof of the rollback."""
+
+    comparison: Compared
+
+    def __str__(self) -> str:
+        c = self.comparison
+        return f"rolled back: {c.different} of {c.partitions} partitions differ from before the start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationCancelled(Event):
+    """Stopped for good; what was moved stays where it is."""
+
+    def __str__(self) -> str:
+        return "cancelled; what was moved stays where it is"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationDrained(Event):
+    """Every wave has ended: the drained brokers are watched until they have left the cluster."""
+
+    broker_ids: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"drained: brokers {', '.join(map(str, self.broker_ids))} hold nothing; watching for late arrivals"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceMayBeShutDown(Event):
+    """The broker has held nothing for long enough."""
+
+    broker_id: int
+
+    def __str__(self) -> str:
+        return f"broker {self.broker_id} may be shut down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRefilled(Event):
+    """A replica has landed on a drained broker: do not shut it down."""
+
+    broker_id: int
+    replicas: int
+
+    def __str__(self) -> str:
+        return f"broker {self.broker_id} holds {self.replicas} replicas again: do not shut it down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEmptyAgain(Event):
+    """A refilled broker holds nothing again: the quiet time starts anew."""
+
+    broker_id: int
+
+    def __str__(self) -> str:
+        return f"broker {self.broker_id} holds nothing again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLeft(Event):
+    """The broker has left the cluster after we said that it may."""
+
+    broker_id: int
+
+    def __str__(self) -> str:
+        return f"broker {self.broker_id} has left the cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationCompleted(Event):
+    """Every drained broker has left the cluster."""
+
+    def __str__(self) -> str:
+        return "completed: every source broker has left the cluster"
+
+
+AnyEvent: TypeAlias = (
+    CommandConsidered | CommandAccepted | CommandRefused | PlanMade
+    | EffectRequested | EffectFinished | EffectAbandoned
+    | MigrationStarted | Waiting | HealthChanged | ExecutorSeen
+    | WaveBegun | ChecksPassed | ExecutionStarted | WaveProgressed | MovementStalled
+    | SourceEmptied | WaveFellShort | WaveVerified | WaveSkipped | WaveReopened | ApprovalAwaited | ApprovalGiven
+    | MigrationBlocked | PauseCauseAdded | PauseCauseLifted | SlowCauseAdded | SlowCauseLifted | StopRequested
+    | MigrationPaused | MigrationResumed | MigrationTuned
+    | RollbackStarted | RollbackMoved | RollbackCompleted | MigrationCancelled
+    | MigrationDrained | SourceMayBeShutDown | SourceRefilled | SourceEmptyAgain | SourceLeft
+    | MigrationCompleted
+)  # fmt: skip

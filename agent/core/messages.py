@@ -1,0 +1,268 @@
+"""What comes in: commands (orders, which may be refused) and observations (facts). All carry their own time.
+
+Made by translate.py (commands) and the adapters (observations); met by decide.py.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from agent.core.options import Options
+from agent.core.plan import Plan
+from agent.core.reasons import Reason
+
+
+# ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What all commands have in common. `at` is when the agent read it, in seconds since the epoch."""
+
+    command_id: str
+    cluster: str
+    at: float
+    issued_by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMigration(Order):
+    """Dry run: what would move, how much, how long, what stands in the way."""
+
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartMigration(Order):
+    """Move. With `plan_id`: just that plan, refused if the cluster has changed in a way that matters."""
+
+    options: Options
+    plan_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseMigration(Order):
+    """Stop the execution; or, slow: lower the throttle to the floor and keep the copied bytes."""
+
+    slow: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeMigration(Order):
+    """Lift the operator's pause, and go on from what is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollBackMigration(Order):
+    """Undo what was moved, in reverse order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelMigration(Order):
+    """Stop for good and leave what was moved where it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneMigration(Order):
+    """Change throttle and concurrency, also while moving. None: leave as it is; 0: no throttle."""
+
+    throttle_bytes_per_second: int | None = None
+    partition_movements_per_broker: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproveMigration(Order):
+    """Open the gate before the next AZ or wave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryWave(Order):
+    """Try a blocked wave again, or sweep a source that refilled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkipWave(Order):
+    """Leave a blocked wave as it is and go on to the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseCommand(Order):
+    """A command that could be read but not obeyed for a reason found at the edge, such as an unknown field."""
+
+    reasons: tuple[Reason, ...]
+
+
+Command: TypeAlias = (
+    PlanMigration
+    | StartMigration
+    | PauseMigration
+    | ResumeMigration
+    | RollBackMigration
+    | CancelMigration
+    | TuneMigration
+    | ApproveMigration
+    | RetryWave
+    | SkipWave
+    | RefuseCommand
+)
+
+
+# ── outcomes of effects: told apart by what to do next ──────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """PrepareMigration and MakePlan end so: every reason against it, and the plan if one could be made."""
+
+    reasons: tuple[Reason, ...]
+    plan: Plan | None
+    snapshot_partitions: int = 0  # partitions whose assignment was saved; 0 for a plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """CheckCluster ends so: reasons that need a change in the world, and those that pass by themselves."""
+
+    reasons: tuple[Reason, ...]
+    passing: tuple[Reason, ...] = ()
+    replicas: int = 0  # replicas on the wave's sources now
+    size_bytes: int = 0
+    leaders: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionAsked:
+    """StartWave ends so: Cruise Control accepted it under this user task; `adopted` when it had it already."""
+
+    user_task_id: str
+    adopted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """CloseWave ends so: what Kafka itself shows after the move."""
+
+    replicas_left: int
+    bytes_left: int
+    leaders_left: int
+    reassignments: int
+    not_in_sync: int  # moved partitions without full ISR
+    not_preferred: int  # moved partitions not led by their preferred replica
+    throttles_left: int  # throttle entries of ours still in Kafka
+    order_changed: int  # moved partitions whose replica order is not the one before, substituted
+    partitions: int  # partitions that were looked at
+    faults: tuple[Reason, ...] = ()  # replication factor or AZ spread changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """CompareSnapshot ends so: the assignment now against the one before the start."""
+
+    partitions: int
+    different: int
+    not_preferred: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performed:
+    """StopWave and TuneWave end so: done, nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Not now: ask again soon."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable:
+    """No answer: it may or may not have happened; look before asking again."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Asking again would not help: a human has to look."""
+
+    reason: Reason
+
+
+Outcome: TypeAlias = (
+    Surveyed | Checked | ExecutionAsked | Inspected | Compared | Performed | Busy | Unreachable | Rejected
+)
+
+
+# ── observations ────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time passes; sent when `wake_at` of the state is due."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectEnded:
+    """An effect ended so; ignored unless that effect is pending."""
+
+    at: float
+    effect_id: str
+    outcome: Outcome
+
+
+class Executor(StrEnum):
+    """Whom Cruise Control's executor works for."""
+
+    IDLE = "idle"
+    OURS = "ours"  # the reason carries this migration's id
+    FOREIGN = "foreign"
+    UNREACHABLE = "unreachable"
+
+
+class TaskStatus(StrEnum):
+    """The user task that bears our key, in Cruise Control's own words; NONE when it knows none."""
+
+    NONE = "None"
+    ACTIVE = "Active"
+    IN_EXECUTION = "InExecution"
+    COMPLETED = "Completed"
+    COMPLETED_WITH_ERROR = "CompletedWithError"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveObserved:
+    """The standing watch looked at the wave; Kafka's facts first, Cruise Control's word beside them."""
+
+    at: float
+    wave: int
+    attempt: int
+    replicas_left: int  # on the sources' log dirs, or due to stay there
+    bytes_left: int
+    bytes_moved: int  # on the destinations, of partitions still in flight or done
+    moving: int  # our reassignments in flight
+    executor: Executor
+    task: TaskStatus
+    reasons: tuple[Reason, ...] = ()  # why it is not safe to go on, as of now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesObserved:
+    """The watch after the move looked at the drained brokers: replicas on each, and which of them are alive."""
+
+    at: float
+    replicas: tuple[tuple[int, int], ...]  # (broker id, replicas on it)
+    alive: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChanged:
+    """A metric rule or an outside alert fired or cleared; `slow`: yield bandwidth instead of stopping."""
+
+    at: float
+    name: str
+    firing: bool
+    slow: bool = False
+    seen: str = ""
+
+
+Observation: TypeAlias = Tick | EffectEnded | WaveObserved | SourcesObserved | AlertChanged
+Message: TypeAlias = Command | Observation

@@ -1,0 +1,253 @@
+"""The state of one cluster's migration, its phases, and the transition table. Nothing here decides.
+
+`evolve` (evolve.py) folds events into it; decide.py reads it; turn.py saves it.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+
+from agent.core import events as ev
+from agent.core.effects import Effect, Pending, Watch, WatchSources, WatchWave, WaveScope
+from agent.core.messages import Executor, TaskStatus
+from agent.core.options import Options, Policy, ThrottleBy
+from agent.core.plan import Direction, Plan, Wave, WaveState
+from agent.core.progress import Progress
+from agent.core.reasons import Reason
+
+
+@unique
+class Phase(StrEnum):
+    """Where a migration stands; the half-line says what it waits for."""
+
+    NONE = "none"  # nothing was ever started
+    CHECKING = "checking"  # the preconditions before a wave
+    REQUESTING = "requesting"  # throttle set, Cruise Control asked
+    MOVING = "moving"  # replicas move
+    CLOSING = "closing"  # throttle cleared, leaders elected, facts verified
+    BETWEEN_WAVES = "between_waves"  # soak time
+    AWAITING_APPROVAL = "awaiting_approval"  # an operator's `approve`
+    STOPPING = "stopping"  # the execution ends, to pause, cancel or roll back
+    PAUSED = "paused"  # every cause to be lifted
+    BLOCKED = "blocked"  # a human: retry, skip, cancel, rollback
+    PROVING = "proving"  # the rollback's result is compared with the start
+    DRAINED = "drained"  # the sources to stay empty, then to leave
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    ROLLED_BACK = "rolled_back"
+
+
+RESTING = frozenset({Phase.NONE, Phase.DRAINED, Phase.COMPLETED, Phase.CANCELLED, Phase.ROLLED_BACK})
+ACTIVE = frozenset(Phase) - RESTING
+
+_P = Phase
+
+# (phases in which it can happen) x event -> the phase after. An event that is not here changes no phase.
+# The picture in ARCHITECTURE.md is generated from this table.
+TRANSITIONS: dict[type[ev.Event], dict[Phase, Phase]] = {
+    ev.MigrationStarted: dict.fromkeys(RESTING, _P.BETWEEN_WAVES),
+    ev.WaveBegun: {_P.BETWEEN_WAVES: _P.CHECKING},
+    ev.ChecksPassed: {_P.CHECKING: _P.REQUESTING},
+    ev.ExecutionStarted: {_P.REQUESTING: _P.MOVING},
+    ev.SourceEmptied: {_P.MOVING: _P.CLOSING, _P.CHECKING: _P.CLOSING},
+    ev.WaveFellShort: {_P.MOVING: _P.BETWEEN_WAVES, _P.CLOSING: _P.BETWEEN_WAVES},
+    ev.WaveVerified: {_P.CLOSING: _P.BETWEEN_WAVES},
+    ev.ApprovalAwaited: {_P.BETWEEN_WAVES: _P.AWAITING_APPROVAL},
+    ev.ApprovalGiven: {_P.AWAITING_APPROVAL: _P.BETWEEN_WAVES},
+    ev.MigrationBlocked: dict.fromkeys((_P.CHECKING, _P.CLOSING, _P.STOPPING, _P.PROVING), _P.BLOCKED),
+    ev.WaveReopened: dict.fromkeys((_P.BLOCKED, _P.DRAINED, _P.BETWEEN_WAVES), _P.BETWEEN_WAVES),
+    ev.WaveSkipped: {_P.BLOCKED: _P.BETWEEN_WAVES},
+    ev.StopRequested: dict.fromkeys(
+        (
+            _P.CHECKING,
+            _P.REQUESTING,
+            _P.MOVING,
+            _P.CLOSING,
+            _P.BETWEEN_WAVES,
+            _P.STOPPING,
+            _P.PAUSED,
+            _P.BLOCKED,
+        ),
+        _P.STOPPING,
+    ),
+    ev.MigrationPaused: dict.fromkeys((_P.STOPPING, _P.CHECKING, _P.BETWEEN_WAVES, _P.AWAITING_APPROVAL), _P.PAUSED),
+    ev.MigrationResumed: {_P.PAUSED: _P.BETWEEN_WAVES},
+    ev.MigrationCancelled: dict.fromkeys(
+        (_P.STOPPING, _P.CHECKING, _P.BETWEEN_WAVES, _P.AWAITING_APPROVAL, _P.PAUSED, _P.BLOCKED), _P.CANCELLED
+    ),
+    ev.RollbackStarted: dict.fromkeys(
+        (
+            _P.STOPPING,
+            _P.CHECKING,
+            _P.BETWEEN_WAVES,
+            _P.AWAITING_APPROVAL,
+            _P.PAUSED,
+            _P.BLOCKED,
+            _P.DRAINED,
+            _P.CANCELLED,
+        ),
+        _P.BETWEEN_WAVES,
+    ),
+    ev.RollbackMoved: {_P.BETWEEN_WAVES: _P.PROVING, _P.BLOCKED: _P.PROVING},
+    ev.RollbackCompleted: {_P.PROVING: _P.ROLLED_BACK},
+    ev.MigrationDrained: {_P.BETWEEN_WAVES: _P.DRAINED},
+    ev.MigrationCompleted: {_P.DRAINED: _P.COMPLETED},
+}
+
+
+class StopFor(StrEnum):
+    """What comes after a stop."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    ROLLBACK = "roll back"
+    BLOCK = "wait for a human"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """A cause of a pause or of slowness; `clear_since`: a safety reason is gone, not yet trusted to stay so."""
+
+    name: str
+    seen: str
+    since: float
+    clear_since: float | None = None
+
+    @property
+    def is_safety(self) -> bool:
+        return self.name.startswith("safety:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command was told, kept so that a repeat is told the same."""
+
+    command_id: str
+    command: str
+    accepted: bool
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A drained broker under watch."""
+
+    broker_id: int
+    wave: int
+    empty_since: float | None
+    may_be_shut_down: bool = False
+    left: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """One cluster's migration: the one running, or the last one. Saved after every message."""
+
+    cluster: str
+    migration_id: str = ""
+    sequence: int = 0  # events so far on this cluster; an event's id is `<migration_id>/<sequence>`
+    phase: Phase = Phase.NONE
+    phase_since: float = 0.0
+    started_at: float = 0.0
+    options: Options = field(default_factory=Options)
+    waves: tuple[Wave, ...] = ()
+    snapshot_partitions: int = 0
+
+    # the current wave
+    progress: Progress | None = None
+    attempt_replicas: int = 0  # on the sources when this attempt was checked
+    attempt_bytes: int = 0
+    fruitless_attempts: int = 0
+    wave_since: float = 0.0
+    executor: Executor = Executor.IDLE
+    task: TaskStatus = TaskStatus.NONE
+    executor_since: float = 0.0
+    stalled: bool = False
+    soak_until: float = 0.0
+    approved: tuple[int, ...] = ()
+
+    # why it does not move
+    waiting: tuple[Reason, ...] = ()
+    waiting_since: float = 0.0
+    unwell: tuple[tuple[str, float], ...] = ()  # (code, since): what speaks against moving on
+    retry_at: float | None = None
+    retries: int = 0
+    pause_causes: tuple[Cause, ...] = ()
+    slow_causes: tuple[Cause, ...] = ()
+    blocked: tuple[Reason, ...] = ()
+    stop_for: StopFor | None = None
+
+    # the outside
+    pending: tuple[Pending, ...] = ()
+    considered: tuple[ev.CommandConsidered, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def wave(self) -> Wave | None:
+        """The wave whose turn it is, or None when all have ended."""
+        return next((w for w in self.waves if w.state in (WaveState.PENDING, WaveState.ACTIVE)), None)
+
+    @property
+    def direction(self) -> Direction:
+        return self.waves[-1].direction if self.waves else Direction.FORWARD
+
+    @property
+    def stage(self) -> int:
+        """The article's four stages: 1 registered, 2 moving, 3 sources hold nothing, 4 they may be shut down."""
+        watched = [s for s in self.sources if not s.left]
+        if self.phase is Phase.COMPLETED or (watched and all(s.may_be_shut_down for s in watched)):
+            return 4
+        if self.phase is Phase.DRAINED:
+            return 3
+        return 2 if any(w.attempt for w in self.waves) and self.phase in ACTIVE else 1
+
+    def scope(self) -> WaveScope:
+        """The current wave as effects name it; only where there is one."""
+        wave = self.wave
+        assert wave is not None, f"no wave in phase {self.phase}"
+        return WaveScope(
+            migration_id=self.migration_id,
+            wave=wave.number,
+            attempt=wave.attempt,
+            source_broker_ids=wave.source_broker_ids,
+            destination_broker_ids=wave.destination_broker_ids,
+        )
+
+    def rate(self, policy: Policy) -> int | None:
+        """The throttle that should be in force, bytes per second: the asked one, or the floor while slowed."""
+        asked = self.options.throttle_bytes_per_second
+        if not self.slow_causes:
+            return asked
+        return min(policy.slow_bytes_per_second, asked) if asked else policy.slow_bytes_per_second
+
+    def pending_effect(self, *kinds: type[Effect]) -> Pending | None:
+        """The pending effect of one of these kinds, if any."""
+        return next((p for p in self.pending if isinstance(p.effect, kinds)), None)
+
+    def answer(self, command_id: str) -> Answer | None:
+        return next((a for a in self.answers if a.command_id == command_id), None)
+
+
+def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
+    """The standing watches this state wants; the shell starts what is missing and ends what is not wanted."""
+    m = migration
+    wanted: list[Watch] = []
+    if m.phase is Phase.MOVING or (m.phase is Phase.PAUSED and m.wave is not None and m.wave.attempt > 0):
+        # While paused as well: what another hand starts under our key must not move while a cause holds.
+        throttled = m.options.throttle_by is ThrottleBy.AGENT and m.rate(policy) is not None
+        wanted.append(WatchWave(scope=m.scope(), throttled=throttled and m.phase is Phase.MOVING))
+    if under_watch := tuple(s.broker_id for s in m.sources if not s.left):
+        wanted.append(WatchSources(source_broker_ids=under_watch))
+    return tuple(wanted)
+
+
+def wake_at(migration: Migration) -> float | None:
+    """When a Tick is due, in seconds since the epoch; None: only a message can change anything."""
+    m = migration
+    due: list[float] = []
+    if m.retry_at is not None:
+        due.append(m.retry_at)
+    if m.phase is Phase.BETWEEN_WAVES:
+        due.append(m.soak_until)
+    return min(due, default=None)

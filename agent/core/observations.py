@@ -1,0 +1,374 @@
+"""How facts are met: the end of an effect, a look at the wave, an alert, the passing of time. Called by decide.py."""
+
+from agent.core import course
+from agent.core import events as ev
+from agent.core import messages as msg
+from agent.core.draft import Draft
+from agent.core.effects import MakePlan, Pending, PrepareMigration, StartWave
+from agent.core.migration import Phase, Source, StopFor
+from agent.core.progress import eta_seconds, smoothed_rate
+from agent.core.reasons import Code, Reason
+
+# What pauses a running move only when it lasts: producers and consumers are still served.
+_WITH_GRACE = frozenset({Code.UNDER_REPLICATED})
+# What is told and waited for, but is no reason to stop what moves.
+_ONLY_TOLD = frozenset({Code.CRUISE_CONTROL_UNREACHABLE, Code.KAFKA_UNREACHABLE, Code.THROTTLE_NOT_IN_FORCE})
+_OVER = frozenset({msg.TaskStatus.NONE, msg.TaskStatus.COMPLETED, msg.TaskStatus.COMPLETED_WITH_ERROR})
+_RETRY_FACTOR = 1.5
+_RETRY_SECONDS_MAX = 15.0
+
+
+def tick(d: Draft, o: msg.Tick) -> None:
+    """Something has become due."""
+    if d.m.retry_at is not None and o.at >= d.m.retry_at:
+        course.again(d)
+    course.advance(d)
+
+
+def alert_changed(d: Draft, o: msg.AlertChanged) -> None:
+    """A metric rule speaks: a cause is set, or lifted by what set it."""
+    name = f"alert:{o.name}"
+    if o.slow:
+        if o.firing and not d.slow_cause(name):
+            d.emit(ev.SlowCauseAdded(at=d.at, cause=name, seen=o.seen))
+            course.retune(d)
+        elif not o.firing and d.slow_cause(name):
+            d.emit(ev.SlowCauseLifted(at=d.at, cause=name))
+            course.retune(d)
+    elif o.firing and not d.cause(name):
+        d.emit(ev.PauseCauseAdded(at=d.at, cause=name, seen=o.seen))
+        course.hold(d)
+    elif not o.firing and d.cause(name):
+        d.emit(ev.PauseCauseLifted(at=d.at, cause=name))
+        course.release(d)
+
+
+# ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
+def effect_ended(d: Draft, o: msg.EffectEnded) -> None:
+    """Only what is pending counts: a late echo of something abandoned changes nothing."""
+    pending = next((p for p in d.m.pending if p.effect_id == o.effect_id), None)
+    if pending is None:
+        return
+    failed = isinstance(o.outcome, (msg.Busy, msg.Unreachable, msg.Rejected))
+    d.emit(
+        ev.EffectFinished(
+            at=d.at,
+            effect_id=o.effect_id,
+            name=type(pending.effect).__name__,
+            outcome=o.outcome,
+            retry_at=_retry_at(d, pending, o.outcome),
+        )
+    )
+    if isinstance(pending.effect, (MakePlan, PrepareMigration)):
+        _surveyed(d, pending.effect, o.outcome)
+    elif failed:
+        _not_had(d, o.outcome)
+    elif isinstance(o.outcome, msg.Checked):
+        _checked(d, o.outcome)
+    elif isinstance(o.outcome, msg.ExecutionAsked):
+        _execution_asked(d, pending, o.outcome)
+    elif isinstance(o.outcome, msg.Inspected):
+        _inspected(d, o.outcome)
+    elif isinstance(o.outcome, msg.Compared):
+        d.emit(ev.RollbackCompleted(at=d.at, comparison=o.outcome))
+    elif d.in_phase(Phase.STOPPING):
+        course.stopped(d)
+
+
+def _retry_at(d: Draft, pending: Pending, outcome: msg.Outcome) -> float | None:
+    if isinstance(pending.effect, (MakePlan, PrepareMigration)):
+        return d.m.retry_at  # surveys run beside the main line and do not touch its clock
+    backoff = _RETRY_FACTOR ** min(d.m.retries, 10)
+    if isinstance(outcome, msg.Busy):
+        return d.at + min(d.policy.busy_retry_seconds * backoff, _RETRY_SECONDS_MAX)
+    if isinstance(outcome, msg.Unreachable):
+        return d.at + min(d.policy.unreachable_retry_seconds * backoff, _RETRY_SECONDS_MAX)
+    if isinstance(outcome, msg.Rejected):
+        # Only while stopping or paused is there no block to fall into: look again, patiently.
+        return d.at + _RETRY_SECONDS_MAX if d.in_phase(Phase.STOPPING, Phase.PAUSED) else None
+    if isinstance(outcome, msg.Checked):
+        if d.in_phase(Phase.PAUSED):
+            return d.at + d.policy.recheck_seconds if any(c.is_safety for c in d.m.pause_causes) else None
+        return d.at + d.policy.busy_retry_seconds if outcome.passing else None
+    if isinstance(outcome, msg.Inspected):
+        return d.at + d.policy.busy_retry_seconds
+    return None
+
+
+def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcome) -> None:
+    considered = next((c for c in d.m.considered if c.command_id == effect.command_id), None)
+    if considered is None:
+        return
+    if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
+        outcome = msg.Surveyed(reasons=(outcome.reason,), plan=None)
+    assert isinstance(outcome, msg.Surveyed), outcome
+    plan, reasons = outcome.plan, outcome.reasons
+    accepted = ev.CommandAccepted(
+        at=d.at,
+        command_id=considered.command_id,
+        command=considered.command,
+        issued_by=considered.issued_by,
+        reason=considered.reason,
+    )
+    if isinstance(effect, MakePlan):
+        d.emit(accepted)
+        d.emit(ev.PlanMade(at=d.at, command_id=considered.command_id, plan=plan, reasons=reasons))
+        return
+    if plan is None or reasons:
+        d.emit(
+            ev.CommandRefused(
+                at=d.at,
+                command_id=considered.command_id,
+                command=considered.command,
+                issued_by=considered.issued_by,
+                reasons=reasons,
+            )
+        )
+        return
+    d.emit(accepted)
+    d.emit(
+        ev.MigrationStarted(
+            at=d.at,
+            migration_id=effect.migration_id,
+            command_id=considered.command_id,
+            options=effect.options,
+            plan=plan,
+            snapshot_partitions=outcome.snapshot_partitions,
+        )
+    )
+    course.advance(d)
+
+
+def _not_had(d: Draft, outcome: msg.Outcome) -> None:
+    assert isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected))
+    if isinstance(outcome, msg.Rejected):
+        if d.in_phase(Phase.REQUESTING):
+            course.stop(d, StopFor.BLOCK, outcome.reason)
+        elif d.in_phase(Phase.CHECKING, Phase.CLOSING, Phase.PROVING):
+            course.block(d, outcome.reason)
+        else:
+            d.wait(outcome.reason)
+        return
+    d.wait(outcome.reason)
+    patience_ends = d.m.waiting_since + d.policy.busy_patience_seconds
+    if d.at >= patience_ends and d.in_phase(Phase.CHECKING, Phase.CLOSING, Phase.PROVING):
+        course.block(d, outcome.reason)
+    elif d.at >= patience_ends and d.in_phase(Phase.REQUESTING):
+        course.stop(d, StopFor.BLOCK, outcome.reason)
+
+
+def _checked(d: Draft, outcome: msg.Checked) -> None:
+    if d.in_phase(Phase.PAUSED):
+        _set_safety_causes(d, outcome.reasons)
+        _lift_what_is_clear(d)
+        return
+    if not d.in_phase(Phase.CHECKING):
+        return
+    if outcome.reasons:
+        _set_safety_causes(d, outcome.reasons)
+        course.hold(d)
+        return
+    d.wait(*outcome.passing)
+    wave = d.m.wave
+    assert wave is not None
+    if outcome.passing:
+        if d.at >= d.m.waiting_since + d.policy.busy_patience_seconds:
+            course.block(d, *outcome.passing)
+        return
+    if outcome.replicas == 0:
+        d.emit(ev.SourceEmptied(at=d.at, wave=wave.number))
+        course.again(d)
+        return
+    d.emit(
+        ev.ChecksPassed(
+            at=d.at,
+            wave=wave.number,
+            replicas=outcome.replicas,
+            leaders=outcome.leaders,
+            size_bytes=outcome.size_bytes,
+        )
+    )
+    course.start_wave(d)
+
+
+def _set_safety_causes(d: Draft, reasons: tuple[Reason, ...]) -> None:
+    for r in reasons:
+        name = f"safety:{r.code}"
+        if not d.cause(name):
+            d.emit(ev.PauseCauseAdded(at=d.at, cause=name, seen=r.seen))
+
+
+def _lift_what_is_clear(d: Draft) -> None:
+    for c in d.m.pause_causes:
+        if c.is_safety and c.clear_since is not None and d.at >= c.clear_since + d.policy.resume_delay_seconds:
+            d.emit(ev.PauseCauseLifted(at=d.at, cause=c.name))
+    course.release(d)
+
+
+def _execution_asked(d: Draft, pending: Pending, outcome: msg.ExecutionAsked) -> None:
+    if not d.in_phase(Phase.REQUESTING):
+        return
+    wave = d.m.wave
+    assert wave is not None
+    d.wait()
+    d.emit(
+        ev.ExecutionStarted(
+            at=d.at,
+            wave=wave.number,
+            attempt=wave.attempt,
+            user_task_id=outcome.user_task_id,
+            adopted=outcome.adopted,
+        )
+    )
+    asked = pending.effect
+    if isinstance(asked, StartWave) and asked.throttle_bytes_per_second != d.m.rate(d.policy):
+        course.retune(d)  # tuned while it was being asked
+
+
+def _inspected(d: Draft, f: msg.Inspected) -> None:
+    if not d.in_phase(Phase.CLOSING):
+        return
+    wave = d.m.wave
+    assert wave is not None
+    if f.faults:
+        course.block(d, *f.faults)
+        return
+    if f.replicas_left:
+        _fell_short(d, f.replicas_left, "after the move")
+        return
+    unsettled = {
+        "bytes on the source": f.bytes_left,
+        "leaders on the source": f.leaders_left,
+        "reassignments in flight": f.reassignments,
+        "partitions not fully in sync": f.not_in_sync,
+        "partitions not led by their preferred replica": f.not_preferred,
+        "throttle entries": f.throttles_left,
+    }
+    seen = ", ".join(f"{n} {what}" for what, n in unsettled.items() if n)
+    if seen:
+        reason = Reason(Code.WAVE_NOT_VERIFIED, f"wave {wave.number} still shows {seen}", "none of them")
+        d.wait(reason)
+        if d.at >= d.m.phase_since + d.policy.verify_patience_seconds:
+            course.block(d, reason)
+        return
+    d.wait()
+    d.emit(ev.WaveVerified(at=d.at, wave=wave.number, facts=f, seconds=d.at - d.m.wave_since))
+    course.advance(d)
+
+
+# ── the wave while it moves ─────────────────────────────────────────────────────────────────────────────────────
+def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
+    """Kafka's facts first: stop when it is not safe, close when the source is empty, ask again when it fell short."""
+    wave = d.m.wave
+    if wave is None or (wave.number, wave.attempt) != (o.wave, o.attempt):
+        return
+    if d.in_phase(Phase.PAUSED):
+        if o.executor is msg.Executor.OURS:
+            course.stop(d, StopFor.PAUSE)  # started after all, by a request that we had given up
+        return
+    if not d.in_phase(Phase.MOVING):
+        return
+    if (o.executor, o.task) != (d.m.executor, d.m.task):
+        d.emit(ev.ExecutorSeen(at=d.at, executor=o.executor, task=o.task))
+    _told_progress(d, o)
+    if _unsafe(d, o):
+        course.hold(d)
+        return
+    if o.replicas_left == 0 and o.moving == 0:
+        d.wait()
+        d.emit(ev.SourceEmptied(at=d.at, wave=wave.number))
+        d.abandon(*course.MAIN_LINE)
+        course.again(d)
+        return
+    _judge_execution(d, o)
+
+
+def _judge_execution(d: Draft, o: msg.WaveObserved) -> None:
+    if o.executor is msg.Executor.UNREACHABLE:
+        d.wait(Reason(Code.CRUISE_CONTROL_UNREACHABLE, "no answer while the wave moves; Kafka is watched meanwhile"))
+    elif o.executor is msg.Executor.OURS or o.task not in _OVER:
+        d.wait()
+    elif o.moving:
+        d.wait(Reason(Code.ORPHANED_MOVES, f"{o.moving} moves go on in Kafka that Cruise Control does not know"))
+    elif d.at >= d.m.executor_since + d.policy.settle_seconds:
+        d.wait()
+        _fell_short(d, o.replicas_left, f"Cruise Control says {o.task}")
+
+
+def _fell_short(d: Draft, replicas_left: int, why: str) -> None:
+    wave = d.m.wave
+    assert wave is not None
+    reason = Reason(Code.NOT_DRAINED, f"{replicas_left} replicas are left, {why}")
+    progressed = replicas_left < d.m.attempt_replicas
+    if not progressed and d.m.fruitless_attempts + 1 >= d.policy.attempts_without_progress:
+        times = d.policy.attempts_without_progress
+        seen = f"{times} requests have moved nothing, {replicas_left} replicas are left, {why}"
+        course.stop(d, StopFor.BLOCK, Reason(Code.NO_PROGRESS, seen))
+        return
+    d.emit(ev.WaveFellShort(at=d.at, wave=wave.number, attempt=wave.attempt, reason=reason, progressed=progressed))
+    d.abandon(*course.MAIN_LINE)
+    course.advance(d)
+
+
+def _unsafe(d: Draft, o: msg.WaveObserved) -> bool:
+    """Set a cause for every reason that is grave, or has lasted; True if any holds now."""
+    judged = tuple(r for r in o.reasons if r.code not in _ONLY_TOLD)
+    if tuple(dict.fromkeys(str(r.code) for r in judged)) != tuple(c for c, _ in d.m.unwell):
+        d.emit(ev.HealthChanged(at=d.at, reasons=judged))
+    since = dict(d.m.unwell)
+    grave = tuple(r for r in judged if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds)
+    _set_safety_causes(d, grave)
+    if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.m.pending_effect(*course.MAIN_LINE):
+        course.retune(d)
+    return bool(grave)
+
+
+def _told_progress(d: Draft, o: msg.WaveObserved) -> None:
+    p = d.m.progress
+    moved = p is None or (p.bytes_moved, p.replicas_left) != (o.bytes_moved, o.replicas_left)
+    if p is None or d.at >= p.at + d.policy.progress_seconds or (moved and d.at >= p.at + 1.0):
+        rate = smoothed_rate(p, d.at, o.bytes_moved)
+        d.emit(
+            ev.WaveProgressed(
+                at=d.at,
+                wave=o.wave,
+                replicas_left=o.replicas_left,
+                bytes_left=o.bytes_left,
+                bytes_moved=o.bytes_moved,
+                moving=o.moving,
+                rate_bytes_per_second=rate,
+                eta_seconds=eta_seconds(o.bytes_left, rate),
+            )
+        )
+    p = d.m.progress
+    if p is not None and not d.m.stalled and d.at >= p.changed_at + d.policy.stall_seconds:
+        seen = f"no byte and no replica has moved for {d.at - p.changed_at:.0f} s, {o.moving} moves in flight"
+        d.emit(ev.MovementStalled(at=d.at, wave=o.wave, reason=Reason(Code.STALLED, seen)))
+
+
+# ── drained brokers ─────────────────────────────────────────────────────────────────────────────────────────────
+def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
+    """Late arrivals are swept until the source stays empty; then it may be shut down, and is watched until it left."""
+    held = dict(o.replicas)
+    alive = frozenset(o.alive)
+    for s in d.m.sources:
+        if s.left or s.broker_id not in held:
+            continue
+        if held[s.broker_id]:
+            _refilled(d, s, held[s.broker_id])
+        elif s.broker_id not in alive:
+            d.emit(ev.SourceLeft(at=d.at, broker_id=s.broker_id))
+        elif s.empty_since is None:
+            d.emit(ev.SourceEmptyAgain(at=d.at, broker_id=s.broker_id))
+        elif not s.may_be_shut_down and d.at >= s.empty_since + d.policy.quiet_seconds:
+            d.emit(ev.SourceMayBeShutDown(at=d.at, broker_id=s.broker_id))
+    if d.in_phase(Phase.DRAINED) and d.m.sources and all(s.left for s in d.m.sources):
+        d.emit(ev.MigrationCompleted(at=d.at))
+    course.advance(d)
+
+
+def _refilled(d: Draft, s: Source, replicas: int) -> None:
+    if d.in_phase(Phase.DRAINED, Phase.BETWEEN_WAVES) and s.wave and not s.may_be_shut_down and s.empty_since:
+        d.emit(ev.WaveReopened(at=d.at, wave=s.wave, why=f"{replicas} replicas have landed on broker {s.broker_id}"))
+    elif s.empty_since is not None:
+        d.emit(ev.SourceRefilled(at=d.at, broker_id=s.broker_id, replicas=replicas))

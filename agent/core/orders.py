@@ -1,0 +1,290 @@
+"""How commands are met: obeyed or refused, exactly one answer each. Called by decide.py."""
+
+import hashlib
+
+from agent.core import course
+from agent.core import events as ev
+from agent.core import messages as msg
+from agent.core.draft import Draft
+from agent.core.effects import MakePlan, PrepareMigration
+from agent.core.migration import ACTIVE, RESTING, Phase, StopFor
+from agent.core.options import Options, ThrottleBy
+from agent.core.plan import Direction, way_back
+from agent.core.reasons import Code, Reason
+
+_P = Phase
+
+# Where each steering command is valid; elsewhere it is refused with NOT_IN_THIS_PHASE. Shown in ARCHITECTURE.md.
+VALID_IN: dict[type[msg.Order], frozenset[Phase]] = {
+    msg.PauseMigration: ACTIVE - {_P.PROVING, _P.BLOCKED},
+    msg.ResumeMigration: ACTIVE,
+    msg.RollBackMigration: (ACTIVE | {_P.DRAINED, _P.CANCELLED}) - {_P.PROVING},
+    msg.CancelMigration: ACTIVE - {_P.PROVING},
+    msg.TuneMigration: ACTIVE - {_P.PROVING},
+    msg.ApproveMigration: frozenset({_P.AWAITING_APPROVAL}),
+    msg.RetryWave: frozenset({_P.BLOCKED, _P.DRAINED}),
+    msg.SkipWave: frozenset({_P.BLOCKED}),
+}
+
+# The words of the control topic.
+WORDS: dict[type[msg.Order], str] = {
+    msg.PlanMigration: "plan",
+    msg.StartMigration: "start",
+    msg.PauseMigration: "pause",
+    msg.ResumeMigration: "resume",
+    msg.RollBackMigration: "rollback",
+    msg.CancelMigration: "cancel",
+    msg.TuneMigration: "tune",
+    msg.ApproveMigration: "approve",
+    msg.RetryWave: "retry",
+    msg.SkipWave: "skip",
+    msg.RefuseCommand: "command",
+}
+CONSIDERED_MAX = 4
+
+
+def is_repeat(d: Draft, order: msg.Order) -> bool:
+    """True if this command_id was met before: the first answer again, and nothing is done twice."""
+    if any(c.command_id == order.command_id for c in d.m.considered):
+        return True  # its answer is on the way
+    first = d.m.answer(order.command_id)
+    if first is None:
+        return False
+    if first.accepted:
+        d.emit(ev.CommandAccepted(at=d.at, command_id=first.command_id, command=first.command, repeat=True))
+    else:
+        d.emit(
+            ev.CommandRefused(
+                at=d.at, command_id=first.command_id, command=first.command, reasons=first.reasons, repeat=True
+            )
+        )
+    return True
+
+
+def migration_id_of(cluster: str, command_id: str) -> str:
+    """A migration's id: short, because Cruise Control takes a `reason` of 50 characters and no more, and unlike any
+    earlier one, because that reason is how we find our own request again.
+    """
+    return f"{cluster[:24]}-{hashlib.sha256(f'{cluster}/{command_id}'.encode()).hexdigest()[:8]}"
+
+
+def _accept(d: Draft, o: msg.Order) -> None:
+    d.emit(
+        ev.CommandAccepted(
+            at=d.at, command_id=o.command_id, command=WORDS[type(o)], issued_by=o.issued_by, reason=o.reason
+        )
+    )
+
+
+def _refuse(d: Draft, o: msg.Order, *reasons: Reason) -> None:
+    d.emit(
+        ev.CommandRefused(
+            at=d.at, command_id=o.command_id, command=WORDS[type(o)], reasons=reasons, issued_by=o.issued_by
+        )
+    )
+
+
+def _refused_by_phase(d: Draft, o: msg.Order) -> bool:
+    valid = VALID_IN[type(o)]
+    if d.m.phase in valid:
+        return False
+    if not d.m.migration_id:
+        _refuse(d, o, Reason(Code.NO_MIGRATION, f"no migration was ever started on {d.m.cluster}"))
+    else:
+        phases = ", ".join(sorted(valid))
+        _refuse(d, o, Reason(Code.NOT_IN_THIS_PHASE, f"{d.m.migration_id} is {d.m.phase}", f"one of: {phases}"))
+    return True
+
+
+def refuse(d: Draft, o: msg.RefuseCommand) -> None:
+    """The edge found why it cannot be obeyed."""
+    _refuse(d, o, *o.reasons)
+
+
+def _consider(d: Draft, o: msg.Order, options: Options) -> None:
+    d.emit(
+        ev.CommandConsidered(
+            at=d.at,
+            command_id=o.command_id,
+            command=WORDS[type(o)],
+            issued_by=o.issued_by,
+            reason=o.reason,
+            options=options,
+        )
+    )
+
+
+def plan(d: Draft, o: msg.PlanMigration) -> None:
+    """Survey and plan; moves nothing, and is welcome in every phase."""
+    if len(d.m.considered) >= CONSIDERED_MAX:
+        _refuse(d, o, Reason(Code.ALREADY_CONSIDERING, f"{len(d.m.considered)} commands are being examined"))
+        return
+    _consider(d, o, o.options)
+    d.ask(MakePlan(command_id=o.command_id, options=o.options))
+
+
+def start(d: Draft, o: msg.StartMigration) -> None:
+    """Survey first; the answer comes when the survey has ended (observations.py)."""
+    reasons: list[Reason] = []
+    if d.m.phase not in RESTING:
+        reasons.append(Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"))
+    if any(c.command == "start" for c in d.m.considered) or len(d.m.considered) >= CONSIDERED_MAX:
+        reasons.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
+    options = o.options
+    if o.plan_id is not None:
+        planned = next((p for p in d.m.plans if p.plan_id == o.plan_id), None)
+        if planned is None:
+            known = ", ".join(p.plan_id for p in d.m.plans) or "none"
+            reasons.append(Reason(Code.UNKNOWN_PLAN, f"plan '{o.plan_id}' is not known", f"one of: {known}"))
+        else:
+            options = planned.options
+    if reasons:
+        _refuse(d, o, *reasons)
+        return
+    _consider(d, o, options)
+    d.ask(
+        PrepareMigration(
+            command_id=o.command_id,
+            migration_id=migration_id_of(d.m.cluster, o.command_id),
+            options=options,
+            plan_id=o.plan_id,
+        )
+    )
+
+
+def pause(d: Draft, o: msg.PauseMigration) -> None:
+    """Stop the execution, or lower the throttle to the floor."""
+    if _refused_by_phase(d, o):
+        return
+    if o.slow:
+        _pause_slow(d, o)
+        return
+    if d.cause(course.OPERATOR):
+        _refuse(d, o, Reason(Code.ALREADY_PAUSED, "an operator has paused it already"))
+        return
+    _accept(d, o)
+    d.emit(ev.PauseCauseAdded(at=d.at, cause=course.OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
+    course.hold(d)
+
+
+def _pause_slow(d: Draft, o: msg.PauseMigration) -> None:
+    if d.m.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
+        _refuse(d, o, _not_ours())
+        return
+    if d.slow_cause(course.OPERATOR):
+        _refuse(d, o, Reason(Code.ALREADY_PAUSED, "an operator has slowed it already"))
+        return
+    _accept(d, o)
+    d.emit(ev.SlowCauseAdded(at=d.at, cause=course.OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
+    course.retune(d)
+
+
+def _not_ours() -> Reason:
+    return Reason(Code.THROTTLE_NOT_OURS_TO_TUNE, "Cruise Control sets the throttle and cannot change it in flight")
+
+
+def resume(d: Draft, o: msg.ResumeMigration) -> None:
+    """Lift what an operator set: the pause, the slowness, or both."""
+    if _refused_by_phase(d, o):
+        return
+    paused, slowed = d.cause(course.OPERATOR), d.slow_cause(course.OPERATOR)
+    if not paused and not slowed:
+        held = ", ".join(f"{c.name} ({c.seen})" for c in d.m.pause_causes) or "nothing"
+        _refuse(d, o, Reason(Code.NOT_PAUSED_BY_OPERATOR, f"it is held by {held}", "a pause by an operator"))
+        return
+    _accept(d, o)
+    if slowed:
+        d.emit(ev.SlowCauseLifted(at=d.at, cause=course.OPERATOR))
+        course.retune(d)
+    if paused:
+        d.emit(ev.PauseCauseLifted(at=d.at, cause=course.OPERATOR))
+        course.release(d)
+
+
+def roll_back(d: Draft, o: msg.RollBackMigration) -> None:
+    """Undo what was moved, from wherever it stands."""
+    if _refused_by_phase(d, o):
+        return
+    if d.m.direction is Direction.BACK:
+        _refuse(d, o, Reason(Code.NOT_IN_THIS_PHASE, "it is rolling back already"))
+        return
+    if not way_back(d.m.waves):
+        _refuse(d, o, Reason(Code.NOTHING_TO_ROLL_BACK, "no wave has begun"))
+        return
+    _accept(d, o)
+    if d.cause(course.OPERATOR):
+        d.emit(ev.PauseCauseLifted(at=d.at, cause=course.OPERATOR))
+    course.stop(d, StopFor.ROLLBACK)
+
+
+def cancel(d: Draft, o: msg.CancelMigration) -> None:
+    """Stop for good."""
+    if _refused_by_phase(d, o):
+        return
+    _accept(d, o)
+    course.stop(d, StopFor.CANCEL)
+
+
+def tune(d: Draft, o: msg.TuneMigration) -> None:
+    """Other rates, felt by what moves now."""
+    if _refused_by_phase(d, o):
+        return
+    if o.throttle_bytes_per_second is not None and d.m.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
+        _refuse(d, o, _not_ours())
+        return
+    _accept(d, o)
+    asked = o.throttle_bytes_per_second
+    d.emit(
+        ev.MigrationTuned(
+            at=d.at,
+            throttle_bytes_per_second=d.m.options.throttle_bytes_per_second if asked is None else (asked or None),
+            partition_movements_per_broker=(
+                o.partition_movements_per_broker or d.m.options.partition_movements_per_broker
+            ),
+        )
+    )
+    course.retune(d)
+
+
+def approve(d: Draft, o: msg.ApproveMigration) -> None:
+    """Open the gate."""
+    if _refused_by_phase(d, o):
+        return
+    wave = d.m.wave
+    assert wave is not None
+    _accept(d, o)
+    d.emit(ev.ApprovalGiven(at=d.at, wave=wave.number, issued_by=o.issued_by))
+    course.advance(d)
+
+
+def retry(d: Draft, o: msg.RetryWave) -> None:
+    """A blocked wave again, or the sweep of a source that has refilled."""
+    if _refused_by_phase(d, o):
+        return
+    if d.in_phase(Phase.DRAINED):
+        refilled = sorted({s.wave for s in d.m.sources if s.empty_since is None and not s.left and s.wave})
+        if not refilled:
+            _refuse(d, o, Reason(Code.NOTHING_TO_MOVE, "no drained broker has refilled"))
+            return
+        _accept(d, o)
+        for number in refilled:
+            d.emit(ev.WaveReopened(at=d.at, wave=number, why="a drained broker has refilled"))
+    else:
+        _accept(d, o)
+        if d.m.wave is None:
+            course.prove(d)
+        else:
+            d.emit(ev.WaveReopened(at=d.at, wave=d.m.wave.number, why="retried by an operator"))
+    course.advance(d)
+
+
+def skip(d: Draft, o: msg.SkipWave) -> None:
+    """Leave the blocked wave as it is."""
+    if _refused_by_phase(d, o):
+        return
+    if d.m.wave is None:
+        _refuse(d, o, Reason(Code.NOT_IN_THIS_PHASE, "every wave has ended: there is none to skip", "`retry`"))
+        return
+    _accept(d, o)
+    d.emit(ev.WaveSkipped(at=d.at, wave=d.m.wave.number))
+    course.advance(d)

@@ -1,0 +1,123 @@
+"""Why we do not move: every refusal, pause and block has a code here, a sentence, and a way out.
+
+The runbook (deploy/runbook.md) has one paragraph for each code; a test holds the two together.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+
+@unique
+class Code(StrEnum):
+    """Stable codes: they appear in events, logs, metrics and the runbook, and are never reused for another meaning."""
+
+    # commands that cannot be obeyed
+    UNREADABLE_COMMAND = "UNREADABLE_COMMAND"
+    UNKNOWN_CLUSTER = "UNKNOWN_CLUSTER"
+    UNKNOWN_BROKER = "UNKNOWN_BROKER"
+    UNKNOWN_AZ = "UNKNOWN_AZ"
+    UNKNOWN_PLAN = "UNKNOWN_PLAN"
+    PLAN_OUTDATED = "PLAN_OUTDATED"
+    NOTHING_TO_MOVE = "NOTHING_TO_MOVE"
+    BROKER_SETS_OVERLAP = "BROKER_SETS_OVERLAP"
+    PAIRS_UNEVEN = "PAIRS_UNEVEN"
+    ALREADY_RUNNING = "ALREADY_RUNNING"
+    ALREADY_CONSIDERING = "ALREADY_CONSIDERING"
+    NO_MIGRATION = "NO_MIGRATION"
+    NOT_IN_THIS_PHASE = "NOT_IN_THIS_PHASE"
+    NOT_PAUSED_BY_OPERATOR = "NOT_PAUSED_BY_OPERATOR"
+    ALREADY_PAUSED = "ALREADY_PAUSED"
+    THROTTLE_NOT_OURS_TO_TUNE = "THROTTLE_NOT_OURS_TO_TUNE"
+    NOTHING_TO_ROLL_BACK = "NOTHING_TO_ROLL_BACK"
+    WAVE_TOO_LARGE_FOR_STATE = "WAVE_TOO_LARGE_FOR_STATE"
+
+    # the cluster is not fit
+    BROKER_DOWN = "BROKER_DOWN"
+    AZ_MISMATCH = "AZ_MISMATCH"
+    RACK_UNKNOWN = "RACK_UNKNOWN"
+    OFFLINE_PARTITION = "OFFLINE_PARTITION"
+    UNDER_REPLICATED = "UNDER_REPLICATED"
+    UNDER_MIN_ISR = "UNDER_MIN_ISR"
+    FOREIGN_REASSIGNMENT = "FOREIGN_REASSIGNMENT"
+    ORPHANED_MOVES = "ORPHANED_MOVES"
+    KAFKA_UNREACHABLE = "KAFKA_UNREACHABLE"
+
+    # Cruise Control is not ready
+    CRUISE_CONTROL_UNREACHABLE = "CRUISE_CONTROL_UNREACHABLE"
+    CRUISE_CONTROL_BUSY = "CRUISE_CONTROL_BUSY"
+    CRUISE_CONTROL_NOT_READY = "CRUISE_CONTROL_NOT_READY"
+    CRUISE_CONTROL_REJECTED = "CRUISE_CONTROL_REJECTED"
+
+    # the wave does not end well
+    NOT_DRAINED = "NOT_DRAINED"
+    NO_PROGRESS = "NO_PROGRESS"
+    WAVE_NOT_VERIFIED = "WAVE_NOT_VERIFIED"
+    REPLICATION_FACTOR_CHANGED = "REPLICATION_FACTOR_CHANGED"
+    AZ_SPREAD_CHANGED = "AZ_SPREAD_CHANGED"
+    STALLED = "STALLED"
+    THROTTLE_NOT_IN_FORCE = "THROTTLE_NOT_IN_FORCE"
+
+    # who drives
+    OTHER_DRIVER = "OTHER_DRIVER"
+    SNAPSHOT_MISSING = "SNAPSHOT_MISSING"
+    EFFECT_FAILED = "EFFECT_FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One cause for not moving: what was seen, and what was needed, in words an operator reads at night."""
+
+    code: Code
+    seen: str
+    needed: str = ""
+
+    def __str__(self) -> str:
+        """The whole sentence, with the code first so that it can be searched in the runbook."""
+        needed = f" (needed: {self.needed})" if self.needed else ""
+        return f"{self.code}: {self.seen}{needed}"
+
+
+# What to do about each, in one line; the runbook says it at length.
+WHAT_TO_DO: dict[Code, str] = {
+    Code.UNREADABLE_COMMAND: "Correct the named field and publish the command again.",
+    Code.UNKNOWN_CLUSTER: "Add the cluster to the agent's clusters.yaml, or correct the `cluster` field.",
+    Code.UNKNOWN_BROKER: "Name brokers that are members of the cluster now.",
+    Code.UNKNOWN_AZ: "Name an AZ (broker.rack) in which source and destination brokers live.",
+    Code.UNKNOWN_PLAN: "Ask for a new plan; only the last plans of a cluster are kept.",
+    Code.PLAN_OUTDATED: "The cluster has changed since the plan: ask for a new plan and start that.",
+    Code.NOTHING_TO_MOVE: "Nothing to do: the source brokers hold no replica.",
+    Code.BROKER_SETS_OVERLAP: "A broker can be source or destination, not both.",
+    Code.PAIRS_UNEVEN: "Give each AZ as many destination brokers as source brokers, or use pairing `zone`.",
+    Code.ALREADY_RUNNING: "One migration a cluster: let it end, cancel it, or roll it back first.",
+    Code.ALREADY_CONSIDERING: "Another start or plan is being examined: wait for its answer.",
+    Code.NO_MIGRATION: "Start a migration first.",
+    Code.NOT_IN_THIS_PHASE: "See `status` for the phase; ARCHITECTURE.md shows which command is valid where.",
+    Code.NOT_PAUSED_BY_OPERATOR: "The causes named lift themselves when they clear; `status` shows them.",
+    Code.ALREADY_PAUSED: "It is paused by an operator already; `resume` lifts that.",
+    Code.THROTTLE_NOT_OURS_TO_TUNE: "Start with `throttle_by: agent` to change the rate while moving.",
+    Code.NOTHING_TO_ROLL_BACK: "No wave has moved anything yet: use `cancel`.",
+    Code.WAVE_TOO_LARGE_FOR_STATE: "Split the migration: start one AZ at a time.",
+    Code.BROKER_DOWN: "Bring the broker back, or take it out of the sets.",
+    Code.AZ_MISMATCH: "Pair brokers of the same AZ; correct broker.rack if it is wrong.",
+    Code.RACK_UNKNOWN: "Set broker.rack on the named brokers.",
+    Code.OFFLINE_PARTITION: "Bring back a broker that holds an in-sync replica of the named partitions.",
+    Code.UNDER_REPLICATED: "Wait for the named partitions to catch up, or repair their brokers.",
+    Code.UNDER_MIN_ISR: "Repair at once: producers with acks=all are failing on the named partitions.",
+    Code.FOREIGN_REASSIGNMENT: "Let the other tool's reassignment end, or cancel it there.",
+    Code.ORPHANED_MOVES: "Nothing: moves that Cruise Control has forgotten are left to finish, then we go on.",
+    Code.KAFKA_UNREACHABLE: "Check the network, listeners and credentials from where the agent runs.",
+    Code.CRUISE_CONTROL_UNREACHABLE: "Start Cruise Control, or correct its URL or credentials.",
+    Code.CRUISE_CONTROL_BUSY: "Nothing: we ask again. Stop the other execution if it is not wanted.",
+    Code.CRUISE_CONTROL_NOT_READY: "Nothing: it needs metric windows; check its reporter on the brokers if it lasts.",
+    Code.CRUISE_CONTROL_REJECTED: "Read Cruise Control's own words, mend the cause, then `retry`.",
+    Code.NOT_DRAINED: "Nothing: the rest is asked for again.",
+    Code.NO_PROGRESS: "See Cruise Control's log and the partitions named, then `retry` or `skip`.",
+    Code.WAVE_NOT_VERIFIED: "See what differs, mend it, then `retry`, or `skip` to accept it.",
+    Code.REPLICATION_FACTOR_CHANGED: "Find who changed the replication factor; mend it, then `retry`.",
+    Code.AZ_SPREAD_CHANGED: "Move the named replicas to brokers of the AZ they came from, then `retry`.",
+    Code.STALLED: "Check the named brokers' disks, network and throttle.",
+    Code.THROTTLE_NOT_IN_FORCE: "Another tool removed the throttle: it is set again.",
+    Code.OTHER_DRIVER: "Stop the other agent, or let it drive: one driver a cluster.",
+    Code.SNAPSHOT_MISSING: "The assignment at the start cannot be read: restore the snapshots topic.",
+    Code.EFFECT_FAILED: "A bug or an unforeseen answer: see the agent's log; it is tried again.",
+}

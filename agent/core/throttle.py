@@ -1,0 +1,107 @@
+"""KIP-73's throttle as values: which rates, which replicas, what of it is ours. Pure; used by perform.py.
+
+Leaders: the replicas that may be copied from. Followers: only the adding ones, so that an in-sync replica which falls
+behind recovers at full speed (field notes, trap 3). Kafka throttles a replica only while it is not in sync.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from agent.core.cluster import Partition
+
+LEADER_RATE = "leader.replication.throttled.rate"
+FOLLOWER_RATE = "follower.replication.throttled.rate"
+LEADER_REPLICAS = "leader.replication.throttled.replicas"
+FOLLOWER_REPLICAS = "follower.replication.throttled.replicas"
+
+# A list is Kafka's own form: `partition:broker`, comma separated; `*` means every replica.
+Replicas = frozenset[tuple[int, int]]  # (partition, broker)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleOrder:
+    """What to set or to clear: rates on brokers, replica lists on topics."""
+
+    rates: Mapping[int, int] = field(default_factory=dict)  # broker id -> bytes per second, both directions
+    leaders: Mapping[str, Replicas] = field(default_factory=dict)  # topic -> replicas that send
+    followers: Mapping[str, Replicas] = field(default_factory=dict)  # topic -> replicas that receive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerRate:
+    """The rates found on one broker; `is_static`: from its properties file, which no request can change."""
+
+    leader: int | None
+    follower: int | None
+    is_static: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleFacts:
+    """What Kafka's dynamic configs show. None as a replica set stands for `*`."""
+
+    rates: Mapping[int, BrokerRate] = field(default_factory=dict)
+    leaders: Mapping[str, Replicas | None] = field(default_factory=dict)
+    followers: Mapping[str, Replicas | None] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.rates or self.leaders or self.followers)
+
+
+def order_for(
+    partitions: Iterable[Partition],
+    replaced: Mapping[int, tuple[int, ...]],
+    brokers: Iterable[int],
+    rate_bytes_per_second: int,
+) -> ThrottleOrder:
+    """The throttle for a wave.
+
+    In: the partitions that will move, source -> possible destinations, the live brokers, the rate of each broker.
+    Out: rates for all of them (any may be a leader that is copied from), leaders: the replicas as they are now,
+    followers: the possible adding ones.
+    """
+    leaders: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    followers: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    for p in partitions:
+        origin = p.origin
+        added = {d for s in origin for d in replaced.get(s, ()) if d not in origin}
+        if not added:
+            continue
+        leaders[p.topic].update((p.partition, r) for r in origin)
+        followers[p.topic].update((p.partition, d) for d in added)
+    return ThrottleOrder(
+        rates=dict.fromkeys(brokers, rate_bytes_per_second),
+        leaders={t: frozenset(r) for t, r in leaders.items()},
+        followers={t: frozenset(r) for t, r in followers.items()},
+    )
+
+
+def parse_replicas(text: str) -> Replicas | None:
+    """Read Kafka's form; None for `*`. Raises ValueError when it is neither."""
+    if text.strip() == "*":
+        return None
+    pairs = (entry.split(":") for entry in text.split(",") if entry)
+    return frozenset((int(partition), int(broker)) for partition, broker in pairs)
+
+
+def render_replicas(replicas: Replicas) -> str:
+    """Write Kafka's form, sorted so that equal sets read the same."""
+    return ",".join(f"{partition}:{broker}" for partition, broker in sorted(replicas))
+
+
+def in_force(facts: ThrottleFacts, order: ThrottleOrder) -> bool:
+    """True while everything that was ordered is set: rates equal, lists at least as long."""
+    for broker, rate in order.rates.items():
+        found = facts.rates.get(broker)
+        if found is None or (found.leader, found.follower) != (rate, rate):
+            return False
+    for asked, found_lists in ((order.leaders, facts.leaders), (order.followers, facts.followers)):
+        for topic, replicas in asked.items():
+            if topic not in found_lists:
+                return False
+            found_replicas = found_lists[topic]
+            if found_replicas is not None and not replicas <= found_replicas:
+                return False
+    return True
