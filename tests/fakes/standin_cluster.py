@@ -1,7 +1,7 @@
 """The stand-in's Cluster port in memory: a small Kafka that copies a replica in a set time of the clock it is given.
 
-Keeps Kafka's own habits with reassignments: the target first, the leaving replicas after it, and a cancel that drops the
-adding ones and does not restore the old order.
+Keeps Kafka's own habits with reassignments: the target first, the leaving replicas after it, and a cancel that drops
+the adding ones and does not restore the old order.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -104,7 +104,7 @@ class MemoryCluster:
             for broker in p.replicas
             if broker in alive
         }
-        return LogDirs({b: (f"/var/lib/kafka-{b}",) for b in alive}, {b: () for b in alive}, sizes)
+        return LogDirs({b: (f"/var/lib/kafka-{b}",) for b in alive}, dict.fromkeys(alive, ()), sizes)
 
     async def min_in_sync(self, topics: Collection[str]) -> Mapping[str, int]:
         return dict.fromkeys(topics, 2)

@@ -132,12 +132,14 @@ class KafkaCluster:
             self._discard(client)
             raise ClusterUnavailableError(f"Kafka did not answer: {error!r}") from error
 
-    def _discard(self, client: KafkaAdminClient | None) -> None:
+    def _discard(self, client: Any) -> None:
         """After a failure the next call connects anew: the client remembers a controller that may be gone."""
         with self._lock:
-            if client is not None and self._client is client:
-                self._client = None
-                client.close()
+            current = self._client
+            if current is None or current is not client:
+                return
+            self._client = None
+        current.close()
 
     def _admin(self) -> KafkaAdminClient:
         with self._lock:
