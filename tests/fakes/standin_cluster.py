@@ -42,6 +42,8 @@ class MemoryCluster:
         self.size_bytes: dict[TopicPartition, int] = {}
         self.configs: dict[tuple[str, str], dict[str, str]] = {}
         self.config_changes: list[tuple[str, str]] = []
+        self.answer_seconds = 0.0
+        """How long the cluster takes to describe itself."""
         self.unavailable = False
         self.closed = False
 
@@ -88,6 +90,8 @@ class MemoryCluster:
     # -- the port ------------------------------------------------------------------------------------------------------
 
     async def describe(self) -> ClusterView:
+        if self.answer_seconds:
+            await self.clock.sleep(self.answer_seconds)
         self._settle()
         alive = {broker: value for broker, value in self._known.items() if broker not in self._dead}
         partitions = {

@@ -25,6 +25,7 @@ Values = Mapping[str, Any]
 Body = dict[str, Any]
 
 _ALL_ENTRIES = 2**31 - 1
+_WAITING = "The job requires a cluster model and it is waiting to get the cluster model lock."
 _MISSING_HARD_GOALS = (
     "Missing hard goals [{missing}] in the provided goals: [{given}]. "
     "Add skip_hard_goal_check=true parameter to ignore this sanity check."
@@ -105,17 +106,9 @@ class CruiseControl:
         log_dirs = await self._cluster.log_dirs(view.brokers)
         return render.kafka_cluster_state(view, log_dirs, min_in_sync, shown, verbose=values.get("verbose", False))
 
-    async def load(self, values: Values, task: UserTask) -> Body:
+    async def load(self, _values: Values, task: UserTask) -> Body:
+        self._step(task, "WAITING_FOR_CLUSTER_MODEL", _WAITING)
         model = await self.monitor.model()
-        if values.get("capacity_only"):
-            for broker in model.brokers():
-                if broker in model.view.dead():
-                    raise errors.illegal_argument_in_model(f"Unable to resolve capacity of broker {broker}.")
-        self._step(
-            task,
-            "WAITING_FOR_CLUSTER_MODEL",
-            "The job requires a cluster model and it is waiting to get the cluster model lock.",
-        )
         self.monitor.require_windows(len(model.view.partitions), whole=False)
         return render.versioned(
             render.load(model, self.settings.disk_capacity_mb, self.settings.network_capacity_kb_per_second)
@@ -217,11 +210,7 @@ class CruiseControl:
 
     async def _plan_removal(self, values: Values, goals: tuple[str, ...], task: UserTask) -> Plan:
         destinations = values.get("destination_broker_ids", ())
-        self._step(
-            task,
-            "WAITING_FOR_CLUSTER_MODEL",
-            "The job requires a cluster model and it is waiting to get the cluster model lock.",
-        )
+        self._step(task, "WAITING_FOR_CLUSTER_MODEL", _WAITING)
         model = await self.monitor.model()
         self.monitor.require_windows(len(model.view.partitions), whole=True)
         self._step(task, "OPTIMIZATION", "Optimizing the cluster load.")
