@@ -9,11 +9,16 @@ from typing import Protocol
 
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
 from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.reasons import Code
 from agent.core.throttle import ThrottleFacts, ThrottleOrder
 
 
 class PortError(Exception):
     """The other side could not be asked or did not answer; the message says who and how."""
+
+    def __init__(self, message: str, code: Code = Code.KAFKA_UNREACHABLE) -> None:
+        super().__init__(message)
+        self.code = code  # which side it was
 
 
 class Clock(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from agent.core import events as ev
-from agent.core.effects import Pending
+from agent.core.effects import Pending, StartWave, TuneWave
 from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
 from agent.core.migration import TRANSITIONS, Answer, Cause, Migration, Phase, Source, StopFor
 from agent.core.plan import Direction, Wave, WaveState
@@ -13,6 +13,7 @@ from agent.core.progress import Progress
 
 ANSWERS_MAX = 64  # a repeat is recognised among the last so many commands
 PLANS_MAX = 3
+OWN_RATES_MAX = 64  # the ledger of rates set; an adaptive throttle sets many
 
 E = TypeVar("E", bound=ev.Event)
 Fold = Callable[[Migration, Any], Migration]
@@ -85,7 +86,9 @@ def _(m: Migration, e: ev.PlanMade) -> Migration:
 @_on(ev.EffectRequested)
 def _(m: Migration, e: ev.EffectRequested) -> Migration:
     pending = Pending(effect_id=e.effect_id, effect=e.effect, since=e.at)
-    return replace(m, pending=(*m.pending, pending), retry_at=None)
+    rate = e.effect.throttle_bytes_per_second if isinstance(e.effect, (StartWave, TuneWave)) else None
+    own_rates = (*m.own_rates, rate)[-OWN_RATES_MAX:] if rate and rate not in m.own_rates else m.own_rates
+    return replace(m, pending=(*m.pending, pending), retry_at=None, own_rates=own_rates)
 
 
 @_on(ev.EffectFinished)

@@ -177,6 +177,7 @@ class Migration:
     stop_for: StopFor | None = None
 
     # the outside
+    own_rates: tuple[int, ...] = ()  # every throttle this migration has set: what it may clear
     pending: tuple[Pending, ...] = ()
     considered: tuple[ev.CommandConsidered, ...] = ()
     answers: tuple[Answer, ...] = ()

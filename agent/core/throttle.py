@@ -27,6 +27,12 @@ class ThrottleOrder:
     leaders: Mapping[str, Replicas] = field(default_factory=dict)  # topic -> replicas that send
     followers: Mapping[str, Replicas] = field(default_factory=dict)  # topic -> replicas that receive
 
+    @property
+    def entries(self) -> int:
+        """How many settings it names: a rate on a broker is one, a throttled replica of a partition is one."""
+        lists = (*self.leaders.values(), *self.followers.values())
+        return len(self.rates) + sum(len(replicas) for replicas in lists)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerRate:
@@ -75,6 +81,33 @@ def order_for(
         rates=dict.fromkeys(brokers, rate_bytes_per_second),
         leaders={t: frozenset(r) for t, r in leaders.items()},
         followers={t: frozenset(r) for t, r in followers.items()},
+    )
+
+
+def ours(facts: ThrottleFacts, destinations: Iterable[int], own_rates: Iterable[int]) -> ThrottleOrder:
+    """What of the throttle in force is ours, and nobody else's.
+
+    A rate is ours if it is one that this migration has asked for. A partition's entries are ours if one of the
+    wave's destinations is among its followers: only a move towards it throttles that replica. Static rates are not.
+    """
+    to, rates = frozenset(destinations), frozenset(own_rates)
+    moved: dict[str, set[int]] = defaultdict(set)
+    for lists in (facts.followers, facts.leaders):
+        for topic, replicas in lists.items():
+            moved[topic].update(partition for partition, broker in replicas or () if broker in to)
+
+    def own(lists: Mapping[str, Replicas | None]) -> dict[str, Replicas]:
+        kept = {t: frozenset(r for r in replicas or () if r[0] in moved[t]) for t, replicas in lists.items()}
+        return {t: replicas for t, replicas in kept.items() if replicas}
+
+    return ThrottleOrder(
+        rates={
+            b: rate
+            for b, found in facts.rates.items()
+            if not found.is_static and (rate := found.leader or found.follower or 0) in rates
+        },
+        leaders=own(facts.leaders),
+        followers=own(facts.followers),
     )
 
 

@@ -1,0 +1,52 @@
+# What people type. `make demo` and `make test` need nothing but Python 3.11 and pip.
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/python
+SCHEDULES ?= 2000
+SEED ?= 1
+
+.PHONY: help setup demo test check fix simulate chaos schemas docs clean bench-move
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.ready ## the virtual environment, from pinned hashes
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## a real migration in the lab, with clients running; writes build/demo/report.json
+	$(RUN) -m agent.cli lab demo
+
+test: setup check ## everything: lint, unit, scenarios, simulation, contract, integration
+	$(RUN) -m pytest -q
+
+check: setup ## ruff, mypy strict, import contracts, generated files up to date
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy agent schemas deploy
+	$(VENV)/bin/lint-imports
+	$(RUN) -m schemas.generate --check
+
+fix: setup ## let the tools mend what they can
+	$(VENV)/bin/ruff check --fix-only --quiet .
+	$(VENV)/bin/ruff format --quiet .
+
+simulate: setup ## SCHEDULES=n SEED=s: faults at every step, in memory
+	$(RUN) -m tests.simulation.run --schedules $(SCHEDULES) --seed $(SEED)
+
+chaos: setup ## kill real processes in the lab; writes build/chaos/report.json
+	$(RUN) -m tests.chaos.run
+
+bench-move: setup ## this agent against Kafka's tool and Cruise Control by hand; writes build/bench/move.json
+	$(RUN) -m tests.benchmarks.move
+
+schemas: setup ## generate JSON Schema and AsyncAPI from the models
+	$(RUN) -m schemas.generate
+
+clean: ## everything that can be made again
+	rm -rf build .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,258 @@
+"""Performs effects on a real cluster, and keeps the standing watches. Called by the effect tasks (agent/tasks.py).
+
+Looks before it acts: every effect may be performed again after a crash. Decides nothing: it returns what it found.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from agent.adapters.ports import (
+    Clock,
+    CruiseControlPort,
+    CruiseControlState,
+    KafkaPort,
+    LeasePort,
+    PortError,
+    RemoveBroker,
+    SnapshotPort,
+)
+from agent.adapters.survey import Survey
+from agent.adapters.watch import SourceWatch, WaveWatch
+from agent.core import effects as fx
+from agent.core import messages as msg
+from agent.core import proof, safety, throttle
+from agent.core.cluster import ClusterFacts, Partition
+from agent.core.migration import Migration
+from agent.core.options import Policy, ThrottleBy
+from agent.core.plan import Wave
+from agent.core.reasons import Code, Reason
+
+Post = Callable[[msg.Observation], Awaitable[None]]
+
+# A stop's wait in one go; after it the core is told Busy, and asks again.
+STOP_SECONDS_MAX = 30.0
+STOP_AGAIN_SECONDS = 5.0
+STOP_LOOK_SECONDS = 0.5
+_RUNNING = frozenset({msg.TaskStatus.ACTIVE, msg.TaskStatus.IN_EXECUTION})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The outside of one cluster."""
+
+    kafka: KafkaPort
+    cruise_control: CruiseControlPort
+    snapshots: SnapshotPort
+    lease: LeasePort
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Performer:
+    """The hands of one cluster's migration."""
+
+    ports: Ports
+    _snapshots: dict[str, proof.Snapshot] = field(default_factory=dict)
+
+    async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
+        """Do it, or find it done.
+
+        In: the effect, the state that asked for it, the cluster's standing orders. Out: how it ended; trouble of the
+        world is an outcome, an exception is a bug.
+        """
+        if not self.ports.lease.held():
+            return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
+        try:
+            return await self._perform(effect, migration, policy)
+        except PortError as trouble:
+            return msg.Unreachable(reason=Reason(trouble.code, str(trouble)))
+
+    async def _perform(self, effect: fx.Effect, m: Migration, policy: Policy) -> msg.Outcome:
+        if isinstance(effect, (fx.MakePlan, fx.PrepareMigration)):
+            return await Survey(self.ports).survey(effect, m, policy)
+        if isinstance(effect, fx.CheckCluster):
+            return await Survey(self.ports).check(effect, m)
+        if isinstance(effect, fx.StartWave):
+            return await self._start(effect, m)
+        if isinstance(effect, fx.TuneWave):
+            return await self._tune(effect, m)
+        if isinstance(effect, fx.StopWave):
+            return await self._stop(effect, m)
+        if isinstance(effect, fx.CloseWave):
+            return await self._close(effect, m)
+        if isinstance(effect, fx.CompareSnapshot):
+            return await self._compare(effect)
+        raise RuntimeError(f"no way to perform {effect!r}")
+
+    async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None:
+        """Look again and again, and post what is seen; runs until it is cancelled."""
+        if isinstance(watch, fx.WatchWave):
+            snapshot = await self._snapshot(watch.scope.migration_id)
+            await WaveWatch(self.ports, watch, migration, snapshot or {}).run(post)
+        else:
+            await SourceWatch(self.ports, watch).run(post)
+
+    # ── start, tune ─────────────────────────────────────────────────────────────────────────────────────────────
+    async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:
+        """Look whether it was asked before; set the throttle; ask. One execution, whatever crashes in between."""
+        cc, key = self.ports.cruise_control, effect.scope.key
+        if tasks := await cc.user_tasks(key):
+            return msg.ExecutionAsked(user_task_id=tasks[-1].user_task_id, adopted=True)
+        state = await cc.state(m.migration_id)
+        if state.executor is not msg.Executor.IDLE:
+            if _reason_key(state) == key:
+                return msg.ExecutionAsked(user_task_id="", adopted=True)
+            seen = f"its executor is {state.executor_state} for '{state.executor_reason}'"
+            return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
+        if flying := await self.ports.kafka.reassignments():
+            sources, destinations = _sets(effect.scope)
+            ours = all(safety.is_ours(r, sources, destinations) for r in flying)
+            code = Code.ORPHANED_MOVES if ours else Code.FOREIGN_REASSIGNMENT
+            return msg.Busy(reason=Reason(code, f"{len(flying)} reassignments are in flight", "none"))
+        by_agent = effect.throttle_by is ThrottleBy.AGENT
+        await self._set_throttle(effect.scope, effect.throttle_bytes_per_second if by_agent else None, m)
+        if not self.ports.lease.held():  # it may have been lost while the throttle was set
+            return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
+        return await cc.remove_broker(
+            RemoveBroker(
+                source_broker_ids=effect.scope.source_broker_ids,
+                destination_broker_ids=effect.scope.destination_broker_ids,
+                reason=key,
+                partition_movements_per_broker=effect.partition_movements_per_broker,
+                progress_check_interval_ms=effect.progress_check_interval_ms,
+                throttle_bytes_per_second=None if by_agent else effect.throttle_bytes_per_second,
+            )
+        )
+
+    async def _tune(self, effect: fx.TuneWave, m: Migration) -> msg.Outcome:
+        await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
+        if effect.partition_movements_per_broker is not None:
+            await self.ports.cruise_control.set_concurrency(effect.partition_movements_per_broker)
+        return msg.Performed()
+
+    async def _set_throttle(self, scope: fx.WaveScope, rate: int | None, m: Migration) -> None:
+        """The throttle of the wave as it should be now; None: none of ours."""
+        kafka = self.ports.kafka
+        if rate is None:
+            await self._clear_throttle(scope, m)
+            return
+        logs = await kafka.logs(scope.source_broker_ids)
+        names = {name for log in logs.values() for name in log.size_bytes}
+        alive = await kafka.alive()
+        replaced = dict.fromkeys(scope.source_broker_ids, scope.destination_broker_ids)
+        order = throttle.order_for(await kafka.describe(names), replaced, alive, rate)
+        await kafka.set_throttle(order)
+
+    async def _clear_throttle(self, scope: fx.WaveScope, m: Migration) -> int:
+        """Remove what is ours; returns how much of it is still found after."""
+        if not m.own_rates:
+            return 0
+        kafka = self.ports.kafka
+        alive = await kafka.alive()
+        found = throttle.ours(await kafka.throttle(alive, None), scope.destination_broker_ids, m.own_rates)
+        if not found.entries:
+            return 0
+        await kafka.clear_throttle(found)
+        left = throttle.ours(await kafka.throttle(alive, None), scope.destination_broker_ids, m.own_rates)
+        return left.entries
+
+    # ── stop, close, compare ────────────────────────────────────────────────────────────────────────────────────
+    async def _stop(self, effect: fx.StopWave, m: Migration) -> msg.Outcome:
+        """Stop what runs under our name, and return only when two looks in a row show nothing of it."""
+        cc, clock = self.ports.cruise_control, self.ports.clock
+        began = clock.now()
+        stopped_at = float("-inf")
+        quiet = 0
+        if effect.at_once:
+            await cc.stop()
+            stopped_at = clock.now()
+        while clock.now() < began + STOP_SECONDS_MAX:
+            running = await self._running(effect.scope, m)
+            flying = await self._flying(effect.scope)
+            if running and clock.now() >= stopped_at + STOP_AGAIN_SECONDS:
+                await cc.stop()
+                stopped_at = clock.now()
+            quiet = 0 if running or flying else quiet + 1
+            if quiet == 2:
+                left = await self._clear_throttle(effect.scope, m)
+                if left:
+                    seen = f"{left} throttle entries of ours are still set"
+                    return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
+                return msg.Performed()
+            await clock.sleep(STOP_LOOK_SECONDS)
+        if flying and not running:
+            seen = f"{flying} moves go on in Kafka that Cruise Control does not know"
+            return msg.Busy(reason=Reason(Code.ORPHANED_MOVES, seen, "their end"))
+        seen = f"it has not stopped after {STOP_SECONDS_MAX:.0f} s"
+        return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
+
+    async def _running(self, scope: fx.WaveScope, m: Migration) -> bool:
+        """Whether Cruise Control works for this migration, or is about to."""
+        state = await self.ports.cruise_control.state(m.migration_id)
+        if state.executor is msg.Executor.OURS:
+            return True
+        tasks = await self.ports.cruise_control.user_tasks(scope.key)
+        return any(t.status in _RUNNING for t in tasks)
+
+    async def _flying(self, scope: fx.WaveScope) -> int:
+        """Our moves in flight, by Kafka's word."""
+        sources, destinations = _sets(scope)
+        return sum(safety.is_ours(r, sources, destinations) for r in await self.ports.kafka.reassignments())
+
+    async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
+        """Clear, elect, and look: the figures are Kafka's, and the core judges them."""
+        scope, kafka = effect.scope, self.ports.kafka
+        wave = _wave(m, scope.wave)
+        snapshot = await self._snapshot(m.migration_id)
+        if snapshot is None:
+            return _no_snapshot(m.migration_id)
+        if m.options.throttle_by is ThrottleBy.CRUISE_CONTROL and await self._running(scope, m):
+            seen = "Cruise Control is still clearing its throttle"
+            return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
+        left = await self._clear_throttle(scope, m)
+        facts = await self._elected(await kafka.cluster(), lambda f: proof.touched(f, wave))
+        logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
+        return proof.inspect(facts, wave, m.waves, snapshot, logs, left)
+
+    async def _elected(self, facts: ClusterFacts, which: Callable[[ClusterFacts], Iterable[Partition]]) -> ClusterFacts:
+        """Run preferred leader elections where they are needed, and look again."""
+        badly_led = proof.badly_led(which(facts))
+        if not badly_led:
+            return facts
+        await self.ports.kafka.elect_preferred([p.name for p in badly_led])
+        return await self.ports.kafka.cluster()
+
+    async def _compare(self, effect: fx.CompareSnapshot) -> msg.Outcome:
+        snapshot = await self._snapshot(effect.migration_id)
+        if snapshot is None:
+            return _no_snapshot(effect.migration_id)
+        facts = await self._elected(
+            await self.ports.kafka.cluster(), lambda f: [p for p in f.partitions if p.name in snapshot]
+        )
+        return proof.compare(facts, snapshot)
+
+    async def _snapshot(self, migration_id: str) -> proof.Snapshot | None:
+        if migration_id not in self._snapshots:
+            found = await self.ports.snapshots.load(migration_id)
+            if found is None:
+                return None
+            self._snapshots = {migration_id: found}  # one a cluster: the last migration's
+        return self._snapshots[migration_id]
+
+
+def _no_snapshot(migration_id: str) -> msg.Unreachable:
+    seen = f"the assignment before the start of {migration_id} is not whole in the snapshots topic"
+    return msg.Unreachable(reason=Reason(Code.SNAPSHOT_MISSING, seen))
+
+
+def _reason_key(state: CruiseControlState) -> str:
+    """Our key out of Cruise Control's reason, to which it appends who asked and when."""
+    return state.executor_reason.split(" ", 1)[0]
+
+
+def _sets(scope: fx.WaveScope) -> tuple[frozenset[int], frozenset[int]]:
+    return frozenset(scope.source_broker_ids), frozenset(scope.destination_broker_ids)
+
+
+def _wave(m: Migration, number: int) -> Wave:
+    return next(w for w in m.waves if w.number == number)

@@ -1,0 +1,147 @@
+"""Looks at the whole cluster before something moves: for a plan, a start, a wave. Called by perform.py.
+
+Gathers facts; the checks and the plan themselves are pure (core/safety.py, core/plan.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from agent.adapters.ports import PortError, RemoveBroker
+from agent.core import effects as fx
+from agent.core import messages as msg
+from agent.core import safety
+from agent.core.plan import Plan, Wave, choose_brokers, make_plan, pace
+from agent.core.reasons import Code, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.adapters.perform import Ports
+    from agent.core.cluster import ClusterFacts
+    from agent.core.migration import Migration
+    from agent.core.options import Policy
+
+
+class Survey:
+    """One look at one cluster."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    async def survey(self, effect: fx.MakePlan | fx.PrepareMigration, m: Migration, policy: Policy) -> msg.Surveyed:
+        """Plan, check everything, and for a start keep the assignment as it is now."""
+        kafka = self._ports.kafka
+        try:
+            facts = await kafka.cluster()
+        except PortError as trouble:
+            return msg.Surveyed(reasons=(Reason(Code.KAFKA_UNREACHABLE, str(trouble)),), plan=None)
+        sources, destinations, _ = choose_brokers(effect.options, policy, facts)
+        if unknown := _unknown((*sources, *destinations), facts):
+            return msg.Surveyed(reasons=(unknown,), plan=None)
+        logs = await kafka.logs(b for b in sources if b in facts.racks)
+        plan, reasons = make_plan(effect.options, policy, facts, logs, _plan_id(effect))
+        if plan is None:
+            return msg.Surveyed(reasons=reasons, plan=None)
+        verdicts = safety.check(await self._world(facts, plan.waves, m))
+        reasons = tuple(v.reason for v in verdicts if not v.ok)
+        if plan.replicas == 0:
+            reasons = (*reasons, Reason(Code.NOTHING_TO_MOVE, "the source brokers hold no replica"))
+        if isinstance(effect, fx.MakePlan):
+            return msg.Surveyed(reasons=reasons, plan=plan)
+        reasons = (*reasons, *_outdated(effect, plan, m))
+        if reasons:
+            return msg.Surveyed(reasons=reasons, plan=plan)
+        await self._ports.snapshots.save(effect.migration_id, facts.partitions)
+        return msg.Surveyed(reasons=(), plan=plan, snapshot_partitions=len(facts.partitions))
+
+    async def check(self, effect: fx.CheckCluster, m: Migration) -> msg.Checked:
+        """Whether the wave may move now, and what is on its sources."""
+        try:
+            facts = await self._ports.kafka.cluster()
+        except PortError as trouble:
+            return msg.Checked(reasons=(), passing=(Reason(Code.KAFKA_UNREACHABLE, str(trouble)),))
+        wave = next(w for w in m.waves if w.number == effect.scope.wave)
+        # No dry run here: the request itself, refused, says the same and costs one computation less.
+        verdicts = safety.check(await self._world(facts, (wave,), m, dryrun=False))
+        reasons, passing = safety.reasons_of(verdicts)
+        sources = frozenset(wave.source_broker_ids)
+        logs = await self._ports.kafka.logs(b for b in sources if b in facts.racks)
+        return msg.Checked(
+            reasons=reasons,
+            passing=passing,
+            replicas=sum(1 for _ in facts.held_by(sources)),
+            leaders=sum(1 for p in facts.partitions if p.leader in sources),
+            size_bytes=sum(log.figures.size_bytes for log in logs.values()),
+        )
+
+    async def _world(
+        self, facts: ClusterFacts, waves: Sequence[Wave], m: Migration, *, dryrun: bool = True
+    ) -> safety.World:
+        flying, cruise_control = await asyncio.gather(
+            self._ports.kafka.reassignments(), self._cruise_control(waves, m, dryrun=dryrun)
+        )
+        return safety.World(cluster=facts, waves=waves, cruise_control=cruise_control, reassignments=flying)
+
+    async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, dryrun: bool) -> safety.CruiseControlFacts:
+        cc = self._ports.cruise_control
+        try:
+            state = await cc.state(m.migration_id)
+        except PortError as trouble:
+            return safety.CruiseControlFacts(reachable=False, trouble=str(trouble))
+        refusal: Reason | None = None
+        if dryrun and waves and state.executor is msg.Executor.IDLE:
+            answer = await cc.remove_broker(_dry_run(waves[0]))
+            if isinstance(answer, (msg.Busy, msg.Unreachable, msg.Rejected)):
+                refusal = answer.reason
+        return safety.CruiseControlFacts(
+            reachable=True,
+            executor=state.executor,
+            executor_state=state.executor_state,
+            executor_reason=state.executor_reason,
+            valid_windows=state.valid_windows,
+            dryrun=refusal,
+        )
+
+
+def _dry_run(wave: Wave) -> RemoveBroker:
+    concurrency, interval_ms = pace(wave.replicas, wave.size_bytes, None)
+    return RemoveBroker(
+        source_broker_ids=wave.source_broker_ids,
+        destination_broker_ids=wave.destination_broker_ids,
+        reason="kafka-migration readiness",
+        partition_movements_per_broker=concurrency,
+        progress_check_interval_ms=interval_ms,
+        dryrun=True,
+    )
+
+
+def _plan_id(effect: fx.MakePlan | fx.PrepareMigration) -> str:
+    """A plan bears the id of the command that asked for it; a start without one makes its own."""
+    return effect.command_id
+
+
+def _unknown(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:
+    """Brokers that are neither alive nor hold a replica: a typing error, most likely."""
+    known = set(facts.racks) | {r for p in facts.partitions for r in p.replicas}
+    strangers = sorted(set(brokers) - known)
+    if not strangers:
+        return None
+    named = ", ".join(map(str, strangers))
+    return Reason(Code.UNKNOWN_BROKER, f"brokers {named} are not in the cluster", f"some of {sorted(known)}")
+
+
+def _outdated(effect: fx.PrepareMigration, plan: Plan, m: Migration) -> tuple[Reason, ...]:
+    """What matters of a stored plan: the same waves between the same brokers, and as many replicas in each."""
+    if effect.plan_id is None:
+        return ()
+    planned = next((p for p in m.plans if p.plan_id == effect.plan_id), None)
+    if planned is None:
+        return (Reason(Code.UNKNOWN_PLAN, f"plan '{effect.plan_id}' is not known"),)
+    then, now = (
+        [(w.source_broker_ids, w.destination_broker_ids, w.replicas) for w in p.waves] for p in (planned, plan)
+    )
+    if then == now:
+        return ()
+    return (Reason(Code.PLAN_OUTDATED, f"the plan had waves {then}, the cluster now gives {now}", "the same waves"),)

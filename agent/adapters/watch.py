@@ -1,0 +1,200 @@
+"""The standing watches: look at a moving wave, or at drained brokers, and post what is seen. Called by perform.py.
+
+A look costs by what is in flight; full metadata is fetched only as often as its cost allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.adapters.ports import PortError
+from agent.core import effects as fx
+from agent.core import messages as msg
+from agent.core import safety
+from agent.core.plan import Direction
+from agent.core.reasons import Code, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agent.adapters.perform import Ports, Post
+    from agent.core.cluster import BrokerLogs, ClusterFacts, Reassignment, TopicPartition
+    from agent.core.migration import Migration
+    from agent.core.proof import Snapshot
+
+WAVE_SECONDS = 1.0
+SOURCES_SECONDS = 3.0
+# Full metadata at most this often, and never for more than a twentieth of the time.
+HEALTH_SECONDS = 2.0
+HEALTH_SHARE = 20.0
+THROTTLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Figures:
+    replicas_left: int
+    bytes_left: int
+    bytes_moved: int
+
+
+class WaveWatch:
+    """Looks at one attempt of one wave."""
+
+    def __init__(self, ports: Ports, watch: fx.WatchWave, migration: Migration, snapshot: Snapshot) -> None:
+        self._ports = ports
+        self._scope = watch.scope
+        self._throttled = watch.throttled
+        self._m = migration
+        self._sources = frozenset(watch.scope.source_broker_ids)
+        self._destinations = frozenset(watch.scope.destination_broker_ids)
+        self._moved_names = self._names(snapshot)
+        self._unsafe: tuple[Reason, ...] = ()
+        self._health_due = 0.0
+        self._throttle_due = 0.0
+        self._throttle_reason: tuple[Reason, ...] = ()
+
+    def _names(self, snapshot: Snapshot) -> frozenset[TopicPartition]:
+        """What the wave moves: the partitions that its forward source held before the start."""
+        wave = next((w for w in self._m.waves if w.number == self._scope.wave), None)
+        back = wave is not None and wave.direction is Direction.BACK
+        held = self._destinations if back else self._sources
+        return frozenset(name for name, replicas in snapshot.items() if not held.isdisjoint(replicas))
+
+    async def run(self, post: Post) -> None:
+        """Until cancelled."""
+        clock = self._ports.clock
+        while True:
+            began = clock.now()
+            if (seen := await self._look()) is not None:
+                await post(seen)
+            await clock.sleep(max(WAVE_SECONDS - (clock.now() - began), 0.05))
+
+    async def _look(self) -> msg.WaveObserved | None:
+        kafka = self._ports.kafka
+        try:
+            alive = await kafka.alive()
+            flying = await kafka.reassignments()
+            logs = await kafka.logs(b for b in self._sources | self._destinations if b in alive)
+            facts = await self._health(alive, flying)
+            if facts is None and self._sources - logs.keys():
+                facts = await kafka.cluster()  # a source that does not answer is counted by its assignments
+            await self._check_throttle(flying)
+        except PortError:
+            return None  # nothing is known, so nothing is said; the lease and the broker watch speak up by themselves
+        executor, task = await self._cruise_control()
+        figures = self._figures(logs, flying, facts)
+        return msg.WaveObserved(
+            at=self._ports.clock.now(),
+            wave=self._scope.wave,
+            attempt=self._scope.attempt,
+            replicas_left=figures.replicas_left,
+            bytes_left=figures.bytes_left,
+            bytes_moved=figures.bytes_moved,
+            moving=sum(safety.is_ours(r, self._sources, self._destinations) for r in flying),
+            executor=executor,
+            task=task,
+            reasons=(*self._unsafe, *self._throttle_reason),
+        )
+
+    async def _health(self, alive: Mapping[int, str | None], flying: Sequence[Reassignment]) -> ClusterFacts | None:
+        """Full metadata when it is due, or at once when a broker of the wave is gone."""
+        clock = self._ports.clock
+        gone = (self._sources | self._destinations) - alive.keys()
+        if not gone and clock.now() < self._health_due:
+            return None
+        began = clock.now()
+        facts = await self._ports.kafka.cluster()
+        self._health_due = clock.now() + max(HEALTH_SECONDS, (clock.now() - began) * HEALTH_SHARE)
+        wave = next(w for w in self._m.waves if w.number == self._scope.wave)
+        world = safety.World(
+            cluster=facts,
+            waves=(wave,),
+            cruise_control=safety.CruiseControlFacts(reachable=True),
+            reassignments=flying,
+        )
+        self._unsafe = safety.unsafe(world)
+        return facts
+
+    async def _check_throttle(self, flying: Sequence[Reassignment]) -> None:
+        """What we set must still be set, on the brokers and for what is in flight."""
+        clock = self._ports.clock
+        if not self._throttled or clock.now() < self._throttle_due:
+            return
+        self._throttle_due = clock.now() + THROTTLE_SECONDS
+        ours = [r for r in flying if safety.is_ours(r, self._sources, self._destinations)]
+        found = await self._ports.kafka.throttle(self._destinations, {r.topic for r in ours})
+        bare = [b for b in self._destinations if b not in found.rates]
+        unlisted = [
+            r
+            for r in ours
+            if (listed := found.followers.get(r.topic, frozenset())) is not None
+            and not {(r.partition, b) for b in r.adding} <= listed
+        ]
+        self._throttle_reason = ()
+        if bare or unlisted:
+            seen = f"no rate on brokers {bare}" if bare else f"{len(unlisted)} moving partitions are not listed"
+            self._throttle_reason = (Reason(Code.THROTTLE_NOT_IN_FORCE, seen, "the throttle that was set"),)
+
+    async def _cruise_control(self) -> tuple[msg.Executor, msg.TaskStatus]:
+        cc = self._ports.cruise_control
+        try:
+            state = await cc.state(self._m.migration_id)
+            tasks = await cc.user_tasks(self._scope.key)
+        except PortError:
+            return msg.Executor.UNREACHABLE, msg.TaskStatus.NONE
+        return state.executor, tasks[-1].status if tasks else msg.TaskStatus.NONE
+
+    def _figures(
+        self, logs: Mapping[int, BrokerLogs], flying: Sequence[Reassignment], facts: ClusterFacts | None
+    ) -> _Figures:
+        moving = {(r.topic, r.partition) for r in flying}
+        arrived: dict[TopicPartition, int] = {}
+        for b in self._destinations & logs.keys():
+            for name, size in logs[b].size_bytes.items():
+                if name in self._moved_names:
+                    arrived[name] = max(size, arrived.get(name, 0))
+        here = [log for b, log in logs.items() if b in self._sources]
+        held = sum(len(log.size_bytes) for log in here)
+        if self._sources - logs.keys() and facts is not None:
+            held = sum(1 for _ in facts.held_by(self._sources))
+        left = sum(
+            max(size - (arrived.get(name, 0) if name in moving else 0), 0)
+            for log in here
+            for name, size in log.size_bytes.items()
+        )
+        return _Figures(replicas_left=held, bytes_left=left, bytes_moved=sum(arrived.values()))
+
+
+class SourceWatch:
+    """Looks at drained brokers until they have left."""
+
+    def __init__(self, ports: Ports, watch: fx.WatchSources) -> None:
+        self._ports = ports
+        self._brokers = watch.source_broker_ids
+
+    async def run(self, post: Post) -> None:
+        """Until cancelled."""
+        while True:
+            if (seen := await self._look()) is not None:
+                await post(seen)
+            await self._ports.clock.sleep(SOURCES_SECONDS)
+
+    async def _look(self) -> msg.SourcesObserved | None:
+        kafka = self._ports.kafka
+        try:
+            alive = await kafka.alive()
+            logs = await kafka.logs(b for b in self._brokers if b in alive)
+            held = {b: len(log.size_bytes) for b, log in logs.items()}
+            if set(self._brokers) - held.keys():
+                # A broker that has left may still be named in assignments: then it has not left for good.
+                facts = await kafka.cluster()
+                for b in set(self._brokers) - held.keys():
+                    held[b] = sum(1 for _ in facts.held_by(frozenset({b})))
+        except PortError:
+            return None
+        return msg.SourcesObserved(
+            at=self._ports.clock.now(),
+            replicas=tuple(sorted(held.items())),
+            alive=tuple(sorted(b for b in self._brokers if b in alive)),
+        )

@@ -1,0 +1,121 @@
+"""What Kafka shows after a wave or a rollback, against the assignment before the start. Pure; used by perform.py."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.messages import Compared, Inspected
+from agent.core.plan import Direction, Wave
+from agent.core.reasons import Code, Reason
+
+EXAMPLES_MAX = 5
+Snapshot = Mapping[TopicPartition, tuple[int, ...]]
+
+
+def heirs(waves: Iterable[Wave]) -> dict[int, frozenset[int]]:
+    """Source broker -> the brokers that may stand in its place, by the forward waves of the plan."""
+    return {
+        s: frozenset(w.destination_broker_ids)
+        for w in waves
+        if w.direction is Direction.FORWARD
+        for s in w.source_broker_ids
+    }
+
+
+def touched(facts: ClusterFacts, wave: Wave) -> list[Partition]:
+    """Partitions with a replica on one of the wave's destinations: what it has moved, and what was there before."""
+    destinations = frozenset(wave.destination_broker_ids)
+    return [p for p in facts.partitions if not destinations.isdisjoint(p.target)]
+
+
+def badly_led(partitions: Iterable[Partition]) -> list[Partition]:
+    """Partitions not led by their preferred replica (the first of the list) although nothing moves them."""
+    return [p for p in partitions if not p.is_moving and p.target and p.leader != p.target[0]]
+
+
+def inspect(
+    facts: ClusterFacts,
+    wave: Wave,
+    waves: Sequence[Wave],
+    snapshot: Snapshot,
+    logs: Mapping[int, BrokerLogs],
+    throttles_left: int,
+) -> Inspected:
+    """The figures of WaveVerified.
+
+    In: the cluster now, the wave, all waves (they say who may stand in whose place), the assignment before the start,
+    the log dirs of the wave's live sources, how many throttle entries of ours are still set.
+    """
+    sources = frozenset(wave.source_broker_ids)
+    looked_at = touched(facts, wave)
+    replaced = heirs(waves)
+    rf_changed: list[str] = []
+    az_changed: list[str] = []
+    order_changed = 0
+    racks = facts.racks
+    for p in looked_at:
+        before = snapshot.get(p.name)
+        if before is None or p.is_moving:
+            continue  # a topic younger than the start, or one still on its way, which `reassignments` counts
+        if len(before) != len(p.target):
+            rf_changed.append(f"{p.name} had {len(before)} replicas and has {len(p.target)}")
+        elif not _same_azs(before, p.target, racks, replaced):
+            az_changed.append(f"{p.name} was on {list(before)} and is on {list(p.target)}")
+        elif not _in_order(before, p.target, replaced):
+            order_changed += 1
+    return Inspected(
+        replicas_left=sum(1 for _ in facts.held_by(sources)),
+        bytes_left=sum(log.figures.size_bytes for b, log in logs.items() if b in sources),
+        leaders_left=sum(1 for p in facts.partitions if p.leader in sources),
+        reassignments=sum(1 for p in looked_at if p.is_moving),
+        not_in_sync=sum(1 for p in looked_at if not set(p.target) <= set(p.isr)),
+        not_preferred=len(badly_led(looked_at)),
+        throttles_left=throttles_left,
+        order_changed=order_changed,
+        partitions=len(looked_at),
+        faults=_faults(rf_changed, az_changed),
+    )
+
+
+def _faults(rf_changed: Sequence[str], az_changed: Sequence[str]) -> tuple[Reason, ...]:
+    rows = ((Code.REPLICATION_FACTOR_CHANGED, rf_changed), (Code.AZ_SPREAD_CHANGED, az_changed))
+    return tuple(Reason(code, f"{len(p)} partitions: {'; '.join(p[:EXAMPLES_MAX])}") for code, p in rows if p)
+
+
+def _in_order(before: Sequence[int], now: Sequence[int], replaced: Mapping[int, frozenset[int]]) -> bool:
+    """Each replica stands where it stood, or one of its heirs does."""
+    return all(n == b or n in replaced.get(b, ()) for b, n in zip(before, now, strict=True))
+
+
+def _same_azs(
+    before: Sequence[int],
+    now: Sequence[int],
+    racks: Mapping[int, str | None],
+    replaced: Mapping[int, frozenset[int]],
+) -> bool:
+    """As many replicas in each AZ as before; a broker that is gone counts by the AZ of those that replace it."""
+
+    def az(broker: int) -> str | None:
+        if broker in racks:
+            return racks[broker]
+        return next((racks[h] for h in replaced.get(broker, ()) if h in racks), None)
+
+    then, today = [az(b) for b in before], [az(b) for b in now]
+    if None in then or None in today:
+        return True  # no longer to be told: the broker has left
+    return sorted(map(str, then)) == sorted(map(str, today))
+
+
+def compare(facts: ClusterFacts, snapshot: Snapshot) -> Compared:
+    """The rollback's proof: replica order included; topics deleted since are left out, younger ones too."""
+    different: list[str] = []
+    looked_at = [p for p in facts.partitions if p.name in snapshot]
+    for p in looked_at:
+        before = snapshot[p.name]
+        if p.target != before:
+            different.append(f"{p.name}: {list(before)} before, {list(p.target)} now")
+    return Compared(
+        partitions=len(looked_at),
+        different=len(different),
+        not_preferred=len(badly_led(looked_at)),
+        examples=tuple(different[:EXAMPLES_MAX]),
+    )

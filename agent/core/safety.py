@@ -1,0 +1,211 @@
+"""What must hold before anything moves, and while it moves. Pure checks: facts in, verdicts out, all of them.
+
+Called by perform.py with what it has observed; `plan` and `doctor` show every verdict, green and red.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from agent.core.cluster import ClusterFacts, Partition, Reassignment
+from agent.core.messages import Executor
+from agent.core.plan import Wave
+from agent.core.reasons import Code, Reason
+
+EXAMPLES_MAX = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CruiseControlFacts:
+    """Cruise Control as it was found."""
+
+    reachable: bool
+    trouble: str = ""  # why it could not be reached
+    executor: Executor = Executor.IDLE
+    executor_state: str = ""
+    executor_reason: str = ""
+    valid_windows: int = 0
+    dryrun: Reason | None = None  # what the dry run answered other than 200; None: 200, or not asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything the checks look at."""
+
+    cluster: ClusterFacts
+    waves: Sequence[Wave]  # what is about to move
+    cruise_control: CruiseControlFacts
+    reassignments: Sequence[Reassignment] = field(default_factory=tuple)
+
+    @property
+    def sources(self) -> frozenset[int]:
+        return frozenset(b for w in self.waves for b in w.source_broker_ids)
+
+    @property
+    def destinations(self) -> frozenset[int]:
+        return frozenset(b for w in self.waves for b in w.destination_broker_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One check's answer. `passing`: it clears by itself, so that one waits for it instead of pausing."""
+
+    code: Code
+    ok: bool
+    seen: str
+    needed: str = ""
+    passing: bool = False
+
+    @property
+    def reason(self) -> Reason:
+        return Reason(self.code, self.seen, self.needed)
+
+
+def check(world: World) -> tuple[Verdict, ...]:
+    """All verdicts, in the order an operator reads them."""
+    return tuple(one(world) for one in CHECKS)
+
+
+def reasons_of(verdicts: Iterable[Verdict]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+    """What stands in the way: (what needs a change in the world, what passes by itself)."""
+    red = [v for v in verdicts if not v.ok]
+    return tuple(v.reason for v in red if not v.passing), tuple(v.reason for v in red if v.passing)
+
+
+def _ids(brokers: Iterable[int]) -> str:
+    return ", ".join(str(b) for b in sorted(brokers))
+
+
+def _names(partitions: Sequence[Partition] | Sequence[Reassignment]) -> str:
+    shown = ", ".join(f"{p.topic}-{p.partition}" for p in partitions[:EXAMPLES_MAX])
+    more = f" and {len(partitions) - EXAMPLES_MAX} more" if len(partitions) > EXAMPLES_MAX else ""
+    return shown + more
+
+
+def brokers_alive(world: World) -> Verdict:
+    """Every broker of both sets is alive, and so is every broker that holds a replica."""
+    alive = world.cluster.racks.keys()
+    holding = {r for p in world.cluster.partitions for r in p.replicas}
+    down = (world.sources | world.destinations | holding) - alive
+    seen = f"brokers {_ids(down)} are not registered" if down else f"{len(alive)} brokers are alive"
+    return Verdict(code=Code.BROKER_DOWN, ok=not down, seen=seen, needed="every broker alive")
+
+
+def same_az(world: World) -> Verdict:
+    """Source and destination of each wave live in one AZ."""
+    racks = world.cluster.racks
+    wrong = []
+    for w in world.waves:
+        named = {b: racks[b] for b in (*w.source_broker_ids, *w.destination_broker_ids) if b in racks}
+        if len(set(named.values())) > 1:
+            wrong.append(", ".join(f"{b} in {rack}" for b, rack in sorted(named.items())))
+    seen = f"a wave would cross AZs: {'; '.join(wrong)}" if wrong else "each wave stays in its AZ"
+    return Verdict(code=Code.AZ_MISMATCH, ok=not wrong, seen=seen, needed="source and destination in the same AZ")
+
+
+def racks_known(world: World) -> Verdict:
+    """Without broker.rack nobody can tell an AZ."""
+    racks = world.cluster.racks
+    unknown = [b for b in world.sources | world.destinations if b in racks and not racks[b]]
+    seen = f"brokers {_ids(unknown)} have no broker.rack" if unknown else "every broker names its AZ"
+    return Verdict(code=Code.RACK_UNKNOWN, ok=not unknown, seen=seen, needed="broker.rack set")
+
+
+def no_offline_partition(world: World) -> Verdict:
+    """A partition without a leader cannot be moved, and its clients suffer already."""
+    offline = [p for p in world.cluster.partitions if p.is_offline]
+    seen = f"{len(offline)} offline: {_names(offline)}" if offline else "no partition is offline"
+    return Verdict(code=Code.OFFLINE_PARTITION, ok=not offline, seen=seen, needed="no offline partition")
+
+
+def none_under_replicated(world: World) -> Verdict:
+    """Net of adding replicas: a moving partition is not sick (KIP-352)."""
+    under = [p for p in world.cluster.partitions if p.is_under_replicated]
+    seen = f"{len(under)} under-replicated: {_names(under)}" if under else "every partition is fully replicated"
+    return Verdict(code=Code.UNDER_REPLICATED, ok=not under, seen=seen, needed="full ISR")
+
+
+def none_under_min_isr(world: World) -> Verdict:
+    """Under min ISR, producers with acks=all fail."""
+    under = [p for p in world.cluster.partitions if world.cluster.is_under_min_isr(p)]
+    seen = f"{len(under)} under min ISR: {_names(under)}" if under else "no partition is under min ISR"
+    return Verdict(code=Code.UNDER_MIN_ISR, ok=not under, seen=seen, needed="ISR of at least min.insync.replicas")
+
+
+def is_ours(r: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
+    """A reassignment that does what a wave of ours asks: adds only destinations, removes only sources.
+
+    A cancelled move may show one side only for a moment: still ours.
+    """
+    return destinations.issuperset(r.adding) and sources.issuperset(r.removing) and bool(r.adding or r.removing)
+
+
+def no_foreign_reassignment(world: World) -> Verdict:
+    """Cruise Control would cancel another tool's reassignment without asking (recorded: rule 4)."""
+    foreign = [r for r in world.reassignments if not is_ours(r, world.sources, world.destinations)]
+    seen = f"{len(foreign)} reassignments of someone else: {_names(foreign)}" if foreign else "none of someone else"
+    return Verdict(code=Code.FOREIGN_REASSIGNMENT, ok=not foreign, seen=seen, needed="no reassignment in flight")
+
+
+def no_orphaned_move(world: World) -> Verdict:
+    """A new request would cancel moves that are still in flight and lose their bytes: they finish first."""
+    ours = [r for r in world.reassignments if is_ours(r, world.sources, world.destinations)]
+    seen = f"{len(ours)} moves of an earlier request go on: {_names(ours)}" if ours else "nothing is in flight"
+    return Verdict(code=Code.ORPHANED_MOVES, ok=not ours, seen=seen, needed="their end", passing=True)
+
+
+def cruise_control_reachable(world: World) -> Verdict:
+    """No Cruise Control, no move."""
+    cc = world.cruise_control
+    seen = "it answers" if cc.reachable else f"no answer: {cc.trouble}"
+    return Verdict(code=Code.CRUISE_CONTROL_UNREACHABLE, ok=cc.reachable, seen=seen, needed="an answer", passing=True)
+
+
+def cruise_control_idle(world: World) -> Verdict:
+    """One execution at a time, whoever asked for it."""
+    cc = world.cruise_control
+    idle = not cc.reachable or cc.executor is Executor.IDLE
+    why = f" for '{cc.executor_reason}'" if cc.executor_reason else ""
+    seen = "its executor is idle" if idle else f"its executor is {cc.executor_state}{why}"
+    return Verdict(code=Code.CRUISE_CONTROL_BUSY, ok=idle, seen=seen, needed="an idle executor", passing=True)
+
+
+def cruise_control_ready(world: World) -> Verdict:
+    """A dry run that answers 200 is the readiness test; valid windows alone were seen to lie both ways."""
+    cc = world.cruise_control
+    if not cc.reachable:
+        return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: it does not answer")
+    if cc.dryrun is not None:
+        passing = cc.dryrun.code is not Code.CRUISE_CONTROL_REJECTED
+        return Verdict(code=cc.dryrun.code, ok=False, seen=cc.dryrun.seen, needed=cc.dryrun.needed, passing=passing)
+    seen = f"{cc.valid_windows} valid windows"
+    ok = cc.valid_windows > 0
+    return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True)
+
+
+CHECKS: tuple[Callable[[World], Verdict], ...] = (
+    brokers_alive,
+    racks_known,
+    same_az,
+    no_offline_partition,
+    none_under_min_isr,
+    none_under_replicated,
+    no_foreign_reassignment,
+    no_orphaned_move,
+    cruise_control_reachable,
+    cruise_control_idle,
+    cruise_control_ready,
+)
+
+# Those that can change while a wave moves; what Cruise Control does then is judged apart (observations.py).
+WHILE_MOVING: tuple[Callable[[World], Verdict], ...] = (
+    brokers_alive,
+    no_offline_partition,
+    none_under_min_isr,
+    none_under_replicated,
+    no_foreign_reassignment,
+)
+
+
+def unsafe(world: World) -> tuple[Reason, ...]:
+    """Why a running wave should not go on, as of now."""
+    return tuple(v.reason for one in WHILE_MOVING if not (v := one(world)).ok)
