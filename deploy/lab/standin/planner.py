@@ -4,6 +4,7 @@ A replica on a removed broker is replaced in place by one on a destination. Of t
 live with: rack awareness, refusals, the order of replicas that leadership forces, stock goals' love of moving leaders.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -316,12 +317,17 @@ def _finish(before: ClusterModel, goals: tuple[str, ...], proposals: list[Propos
     return Plan(
         before=before,
         after=after,
-        proposals=tuple(proposals),
+        proposals=tuple(sorted(proposals, key=_mixed)),
         goals=goals,
         goal_status=status,
         balancedness_before=balancedness(goals, frozenset(violated_before)),
         balancedness_after=balancedness(goals, violated_after),
     )
+
+
+def _mixed(proposal: Proposal) -> int:
+    """No order that a client could build on, and a batch of many topics: the original keeps proposals in a hash set."""
+    return zlib.crc32(str(proposal.tp).encode())
 
 
 def apply(view: ClusterView, proposals: list[Proposal]) -> ClusterView:
