@@ -31,6 +31,7 @@ check: setup ## ruff, mypy strict, import contracts, generated files up to date
 	$(VENV)/bin/mypy agent schemas deploy
 	$(VENV)/bin/lint-imports
 	$(RUN) -m schemas.generate --check
+	$(RUN) -m agent.docs --check
 
 fix: setup ## let the tools mend what they can
 	$(VENV)/bin/ruff check --fix-only --quiet .
@@ -44,6 +45,9 @@ chaos: setup ## kill real processes in the lab; writes build/chaos/report.json
 
 bench-move: setup ## this agent against Kafka's tool and Cruise Control by hand; writes build/bench/move.json
 	$(RUN) -m tests.benchmarks.move
+
+docs: setup ## generate the picture of phases in ARCHITECTURE.md
+	$(RUN) -m agent.docs
 
 schemas: setup ## generate JSON Schema and AsyncAPI from the models
 	$(RUN) -m schemas.generate

@@ -1,0 +1,23 @@
+from pathlib import Path
+
+from agent import docs
+from agent.core.reasons import WHAT_TO_DO, Code
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_runbook_has_a_paragraph_for_each_code() -> None:
+    """Whoever meets a code finds its paragraph, and no paragraph speaks of a code that is gone."""
+    headings = [line[4:] for line in (ROOT / "deploy/runbook.md").read_text().splitlines() if line.startswith("### ")]
+    assert sorted(headings) == sorted(Code)
+
+
+def test_each_code_says_what_to_do() -> None:
+    """No reason without a way out."""
+    assert set(WHAT_TO_DO) == set(Code)
+
+
+def test_architecture_shows_the_table_as_it_is() -> None:
+    """The picture of phases is generated from the transition table and is up to date."""
+    text = docs.ARCHITECTURE.read_text()
+    assert docs.with_generated(text) == text
