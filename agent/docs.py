@@ -1,5 +1,4 @@
-"""Generates the parts of ARCHITECTURE.md that are read off the code: the picture of phases, and the commands valid in each.
-
+"""Generates the parts of ARCHITECTURE.md that are read off the code: phases, and the commands valid in each.
 
 Called by `make docs` and by the test that holds the two together.
 """
