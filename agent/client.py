@@ -1,0 +1,161 @@
+"""The other side of the control topics: publish a command, wait for its answer, follow events, read the status.
+
+Used by cli.py, by the demo and by tests; any service may do the same with its own Kafka client. Needs no agent code.
+"""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+ANSWERS = frozenset({"CommandAccepted", "CommandRefused"})
+Json = dict[str, Any]
+
+
+class ClientError(Exception):
+    """The control topics cannot be reached, or nobody answers; the text says what to look at."""
+
+
+class ControlClient:
+    """Speaks with the agent through Kafka and nothing else.
+
+    `connection`: keyword arguments for aiokafka (bootstrap_servers, security...). `prefix`: of the topics.
+    """
+
+    def __init__(self, connection: Mapping[str, Any], prefix: str = "kafka-migration.") -> None:
+        self._connection = dict(connection)
+        self._prefix = prefix
+
+    async def order(self, command: Json, timeout_seconds: float = 60.0) -> Json:
+        """Publish a command and return the event that answers it (CommandAccepted or CommandRefused).
+
+        Fills in `command_id` where it is missing. Raises ClientError when no answer comes in time: the command is
+        published all the same, and will be met as soon as an agent runs.
+        """
+        command = {"command_id": uuid.uuid4().hex, **command}
+        async with self._tail("events", from_start=False) as events, self._producer() as producer:
+            value = json.dumps(command).encode()
+            await producer.send_and_wait(self._prefix + "commands", value=value, key=command["cluster"].encode())
+            deadline = time.monotonic() + timeout_seconds
+            async for event in _until(events, deadline):
+                if event.get("type") in ANSWERS and event["data"].get("command_id") == command["command_id"]:
+                    return event
+        raise ClientError(
+            f"no answer to {command['type']} {command['command_id']} within {timeout_seconds:.0f} s: is an agent running? "
+            "The command stays in the topic and will be met when one does."
+        )
+
+    async def plan(self, command: Json, timeout_seconds: float = 120.0) -> Json:
+        """Like `order`, for a plan: returns the PlanMade event, or the refusal."""
+        command = {"command_id": uuid.uuid4().hex, **command}
+        async with self._tail("events", from_start=False) as events, self._producer() as producer:
+            value = json.dumps(command).encode()
+            await producer.send_and_wait(self._prefix + "commands", value=value, key=command["cluster"].encode())
+            async for event in _until(events, time.monotonic() + timeout_seconds):
+                mine = event["data"].get("command_id") == command["command_id"]
+                if mine and event["type"] in {"PlanMade", "CommandRefused"}:
+                    return event
+        raise ClientError(f"no plan within {timeout_seconds:.0f} s: is an agent running?")
+
+    async def events(self, cluster: str | None = None, *, from_start: bool = False) -> AsyncIterator[Json]:
+        """Progress events as they come, for ever; of one cluster, or of all."""
+        async with self._tail("events", from_start=from_start) as events:
+            async for event in events:
+                if event is not None and cluster in (None, event.get("cluster")):
+                    yield event
+
+    async def past_events(self, cluster: str | None = None) -> list[Json]:
+        """Every event there is until now."""
+        async with self._tail("events", from_start=True) as events:
+            return [e async for e in _until_end(events) if cluster in (None, e.get("cluster"))]
+
+    async def statuses(self) -> dict[str, Json]:
+        """The latest status of each cluster."""
+        async with self._tail("status", from_start=True) as statuses:
+            return {s["cluster"]: s async for s in _until_end(statuses)}
+
+    async def follow_status(self, cluster: str) -> AsyncIterator[Json]:
+        """The status of one cluster: the latest one now, then each change."""
+        latest = (await self.statuses()).get(cluster)
+        if latest is not None:
+            yield latest
+        async with self._tail("status", from_start=False) as statuses:
+            async for status in statuses:
+                if status is not None and status.get("cluster") == cluster:
+                    yield status
+
+    @asynccontextmanager
+    async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        producer = AIOKafkaProducer(**self._connection, acks="all", enable_idempotence=True)
+        try:
+            await producer.start()
+        except KafkaError as error:
+            await producer.stop()
+            raise self._unreachable(error) from error
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+
+    @asynccontextmanager
+    async def _tail(self, topic: str, *, from_start: bool) -> AsyncIterator[AsyncIterator[Json | None]]:
+        """A reader of all partitions of a topic, without a consumer group; None stands for `caught up, none now`."""
+        consumer = AIOKafkaConsumer(**self._connection, enable_auto_commit=False, fetch_max_wait_ms=100)
+        name = self._prefix + topic
+        try:
+            await consumer.start()
+            partitions = [TopicPartition(name, p) for p in sorted(await self._partitions(consumer, name))]
+            consumer.assign(partitions)
+            await (consumer.seek_to_beginning if from_start else consumer.seek_to_end)(*partitions)
+            for tp in partitions:  # seeking is lazy: the position must be fixed before anything is published
+                await consumer.position(tp)
+            yield _read(consumer, partitions)
+        except KafkaError as error:
+            raise self._unreachable(error) from error
+        finally:
+            await consumer.stop()
+
+    async def _partitions(self, consumer: AIOKafkaConsumer, name: str) -> set[int]:
+        await consumer.topics()
+        if partitions := consumer.partitions_for_topic(name):
+            return set(partitions)
+        raise ClientError(f"topic {name} does not exist yet: start an agent once, or correct the topic prefix")
+
+    def _unreachable(self, error: KafkaError) -> ClientError:
+        servers = self._connection.get("bootstrap_servers")
+        return ClientError(f"the control Kafka at {servers} cannot be used: {error}")
+
+
+async def _read(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> AsyncIterator[Json | None]:
+    while True:
+        batches = await consumer.getmany(*partitions, timeout_ms=200)
+        for records in batches.values():
+            for record in records:
+                if record.value:
+                    yield json.loads(record.value)
+        ends = await consumer.end_offsets(partitions) if not batches else {}
+        if not batches and all([await consumer.position(tp) >= ends[tp] for tp in partitions]):
+            yield None
+
+
+async def _until_end(messages: AsyncIterator[Json | None]) -> AsyncIterator[Json]:
+    async for message in messages:
+        if message is None:
+            return
+        yield message
+
+
+async def _until(messages: AsyncIterator[Json | None], deadline: float) -> AsyncIterator[Json]:
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            message = await asyncio.wait_for(anext(messages), left)
+        except TimeoutError:
+            return
+        if message is not None:
+            yield message
