@@ -47,8 +47,8 @@ class ControlClient:
                 if event.get("type") in ANSWERS and event["data"].get("command_id") == command["command_id"]:
                     return event
         raise ClientError(
-            f"no answer to {command['type']} {command['command_id']} within {timeout_seconds:.0f} s: is an agent running? "
-            "The command stays in the topic and will be met when one does."
+            f"no answer to {command['type']} {command['command_id']} within {timeout_seconds:.0f} s: "
+            "is an agent running? The command stays in the topic and will be met when one does."
         )
 
     async def plan(self, command: Json, timeout_seconds: float = 120.0) -> Json:
