@@ -1,0 +1,221 @@
+"""The migrated cluster through kafka-python's admin client: implements KafkaPort.
+
+The library is synchronous and not made for several threads at once: one thread a cluster, off the event loop. Every
+failure becomes PortError, and the next call connects anew.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError
+
+from agent.adapters import kafka_throttle
+from agent.adapters.connection import KafkaConnection
+from agent.adapters.ports import PortError
+from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.reasons import Code
+from agent.core.throttle import ThrottleFacts, ThrottleOrder
+
+T = TypeVar("T")
+
+MIN_ISR = "min.insync.replicas"
+# min.insync.replicas changes by hand and seldom: a minute late is soon enough for a check that also runs before waves.
+MIN_ISR_SECONDS = 60.0
+TOPICS_PER_REQUEST = 500
+_PREFERRED = 0
+_ELECTION_TIMEOUT_MS = 10_000
+
+
+class KafkaCluster:
+    """One cluster's facts and settings."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
+        self._admin: KafkaAdminClient | None = None
+        self._min_isr: dict[str, tuple[int, float]] = {}  # topic -> (value, read at)
+
+    async def close(self) -> None:
+        """Disconnect; nothing may be asked after."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown(wait=False)
+
+    # ── facts ───────────────────────────────────────────────────────────────────────────────────────────────────
+    async def cluster(self) -> ClusterFacts:
+        """Everything: metadata, what is in flight, min ISR."""
+        return await self._call("metadata", self._cluster)
+
+    async def alive(self) -> Mapping[int, str | None]:
+        """Live brokers and their racks."""
+        return await self._call("brokers", lambda admin: _racks(admin.describe_cluster()))
+
+    async def reassignments(self) -> Sequence[Reassignment]:
+        """What is in flight."""
+        return await self._call("reassignments", _reassignments)
+
+    async def logs(self, broker_ids: Iterable[int]) -> Mapping[int, BrokerLogs]:
+        """Log dirs, asked of each broker itself; those that do not answer are left out."""
+        wanted = sorted(set(broker_ids))
+        return await self._call("log dirs", lambda admin: _logs(admin, wanted)) if wanted else {}
+
+    async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
+        """These partitions only."""
+        wanted = set(names)
+        topics = sorted({name.topic for name in wanted})
+        if not topics:
+            return ()
+
+        def ask(admin: KafkaAdminClient) -> list[Partition]:
+            flying = {(r.topic, r.partition): r for r in _reassignments(admin)}
+            found: list[Partition] = []
+            for start in range(0, len(topics), TOPICS_PER_REQUEST):
+                found += _partitions(admin.describe_topics(topics[start : start + TOPICS_PER_REQUEST]), flying)
+            return [p for p in found if p.name in wanted]
+
+        return await self._call("topics", ask)
+
+    # ── throttle, election ──────────────────────────────────────────────────────────────────────────────────────
+    async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
+        """KIP-73 settings in force."""
+        brokers, named = sorted(set(broker_ids)), None if topics is None else sorted(set(topics))
+        return await self._call("throttle", lambda admin: kafka_throttle.read(admin, brokers, named))
+
+    async def set_throttle(self, order: ThrottleOrder) -> None:
+        """Set rates and lists; entries of others stay."""
+        await self._call("throttle change", lambda admin: kafka_throttle.change(admin, order))
+
+    async def clear_throttle(self, order: ThrottleOrder) -> None:
+        """Remove rates and list entries; entries of others stay."""
+        await self._call("throttle removal", lambda admin: kafka_throttle.remove(admin, order))
+
+    async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
+        """Preferred leader election; what cannot be elected shows in the next look."""
+        by_topic: dict[str, list[int]] = defaultdict(list)
+        for name in names:
+            by_topic[name.topic].append(name.partition)
+        if by_topic:
+            await self._call(
+                "leader election",
+                lambda admin: admin.elect_leaders(_PREFERRED, dict(by_topic), _ELECTION_TIMEOUT_MS, raise_errors=False),
+            )
+
+    # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────
+    async def _call(self, what: str, ask: Callable[[KafkaAdminClient], T]) -> T:
+        # Several requests may stand behind one question: the bound is on the whole of it, whatever the library does.
+        limit = self._connection.request_timeout_seconds * 6
+        work = asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, what, ask)
+        try:
+            return await asyncio.wait_for(work, limit)
+        except TimeoutError:
+            raise PortError(self._says(what, f"no answer within {limit:.0f} s"), Code.KAFKA_UNREACHABLE) from None
+
+    def _in_thread(self, what: str, ask: Callable[[KafkaAdminClient], T]) -> T:
+        try:
+            if self._admin is None:
+                self._admin = KafkaAdminClient(
+                    **self._connection.for_kafka_python(),
+                    client_id="kafka-migration",
+                    reconnect_backoff_max_ms=1_000,
+                    metadata_max_age_ms=5_000,
+                )
+            return ask(self._admin)
+        except (KafkaError, OSError, TimeoutError) as error:
+            self._disconnect()
+            raise PortError(self._says(what, repr(error)), Code.KAFKA_UNREACHABLE) from error
+
+    def _says(self, what: str, trouble: str) -> str:
+        return f"Kafka at {self._connection.bootstrap_servers} did not tell its {what}: {trouble}"
+
+    def _disconnect(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            admin.close()
+
+    def _cluster(self, admin: KafkaAdminClient) -> ClusterFacts:
+        described = admin.describe_cluster()
+        racks = _racks(described)
+        flying = {(r.topic, r.partition): r for r in _reassignments(admin)}
+        topics = admin.describe_topics()
+        return ClusterFacts(
+            brokers=tuple(Broker(b, rack) for b, rack in sorted(racks.items())),
+            partitions=tuple(_partitions(topics, flying)),
+            min_isr=self._min_isr_of(admin, [t["name"] for t in topics if t["error_code"] == 0]),
+            controller_id=described["controller_id"],
+        )
+
+    def _min_isr_of(self, admin: KafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
+        now = time.monotonic()
+        stale = [t for t in topics if t not in self._min_isr or self._min_isr[t][1] + MIN_ISR_SECONDS < now]
+        for start in range(0, len(stale), TOPICS_PER_REQUEST):
+            resources = [
+                ConfigResource(ConfigResourceType.TOPIC, t, [MIN_ISR])
+                for t in stale[start : start + TOPICS_PER_REQUEST]
+            ]
+            configs = admin.describe_configs(resources, config_filter=ConfigFilterType.ALL).get("topic", {})
+            for topic, entries in configs.items():
+                if MIN_ISR in entries:
+                    self._min_isr[topic] = (int(entries[MIN_ISR]["value"]), now)
+        return {t: self._min_isr[t][0] for t in topics if t in self._min_isr}
+
+
+def _racks(described: Mapping[str, Any]) -> dict[int, str | None]:
+    return {b["broker_id"]: b["rack"] or None for b in described["brokers"] if not b.get("is_fenced")}
+
+
+def _reassignments(admin: KafkaAdminClient) -> list[Reassignment]:
+    return [
+        Reassignment(
+            topic=tp.topic,
+            partition=tp.partition,
+            replicas=tuple(found["replicas"]),
+            adding=tuple(found["adding_replicas"]),
+            removing=tuple(found["removing_replicas"]),
+        )
+        for tp, found in admin.list_partition_reassignments().items()
+    ]
+
+
+def _partitions(
+    topics: Iterable[Mapping[str, Any]], flying: Mapping[tuple[str, int], Reassignment]
+) -> Iterable[Partition]:
+    for topic in topics:
+        if topic["error_code"] != 0:
+            continue  # deleted meanwhile
+        name = topic["name"]
+        for p in topic["partitions"]:
+            r = flying.get((name, p["partition_index"]))
+            yield Partition(
+                topic=name,
+                partition=p["partition_index"],
+                leader=p["leader_id"],
+                replicas=tuple(p["replica_nodes"]),
+                isr=tuple(p["isr_nodes"]),
+                adding=r.adding if r else (),
+                removing=r.removing if r else (),
+            )
+
+
+def _logs(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, BrokerLogs]:
+    found: dict[int, BrokerLogs] = {}
+    for b in brokers:
+        try:
+            # The public call asks for all metadata first; null means every partition already (KIP-113).
+            answers = admin._manager.run(admin._async_describe_log_dirs, None, [b])  # noqa: SLF001
+        except (KafkaError, OSError, TimeoutError):
+            continue
+        sizes: dict[TopicPartition, int] = {}
+        free = 0
+        for log_dir in (d for answer in answers for d in answer["log_dirs"] if d["error_code"] == 0):
+            free += max(log_dir.get("usable_bytes", -1), 0)
+            for topic in log_dir["topics"]:
+                for p in topic["partitions"]:
+                    if not p["is_future_key"]:
+                        sizes[TopicPartition(topic["name"], p["partition_index"])] = p["partition_size"]
+        found[b] = BrokerLogs(broker_id=b, size_bytes=sizes, free_bytes=free or -1)
+    return found
