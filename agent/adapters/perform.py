@@ -96,7 +96,8 @@ class Performer:
     async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:
         """Look whether it was asked before; set the throttle; ask. One execution, whatever crashes in between."""
         cc, key = self.ports.cruise_control, effect.scope.key
-        if tasks := await cc.user_tasks(key):
+        # A task that ended with an error may never have executed (a 500 leaves one too): that one is asked for again.
+        if tasks := [t for t in await cc.user_tasks(key) if t.status is not msg.TaskStatus.COMPLETED_WITH_ERROR]:
             return msg.ExecutionAsked(user_task_id=tasks[-1].user_task_id, adopted=True)
         state = await cc.state(m.migration_id)
         if state.executor is not msg.Executor.IDLE:
