@@ -1,0 +1,222 @@
+"""Between the wire and the core: the only file that knows both. Pure; called by app.py, turn.py and tests."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import cattrs
+from cattrs.preconf.orjson import make_converter
+from cattrs.strategies import configure_tagged_union
+from pydantic import ValidationError
+
+from agent.core import effects as fx
+from agent.core import events as ev
+from agent.core import messages as msg
+from agent.core.migration import Migration
+from agent.core.options import Approval, Mode, Options, Pairing, Policy, ThrottleBy
+from agent.core.orders import WORDS
+from agent.core.plan import Wave, WaveState
+from agent.core.reasons import WHAT_TO_DO, Code, Reason
+from schemas import commands as wire
+from schemas import metrics as wire_metrics
+from schemas import state as wire_state
+from schemas.events import ProgressEvent
+
+ERRORS_MAX = 10  # of one unreadable message: enough to mend it
+
+# ── core values to JSON and back ────────────────────────────────────────────────────────────────────────────────
+_CONVERTER = make_converter()
+for _union in (fx.Effect, msg.Outcome, msg.Observation, msg.Command):
+    configure_tagged_union(_union, _CONVERTER, tag_name="type")
+
+
+def to_json(value: Any, kind: Any) -> bytes:
+    """A core value as JSON; members of a union bear their class name as `type`."""
+    return _CONVERTER.dumps(value, unstructure_as=kind)
+
+
+def from_json(data: bytes, kind: Any) -> Any:
+    """Back again. Unknown fields are left out and missing ones take their defaults, so that versions can be mixed.
+
+    Raises ValueError when it is not that.
+    """
+    try:
+        return _CONVERTER.loads(data, kind)
+    except (cattrs.BaseValidationError, KeyError, TypeError) as error:
+        raise ValueError(f"not a {kind}: {error!r}") from error
+
+
+def to_dict(value: Any) -> dict[str, Any]:
+    """An event's fields as plain JSON values."""
+    plain: dict[str, Any] = _CONVERTER.unstructure(value)
+    return plain
+
+
+# ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
+def read_command(data: bytes | None, at: float) -> msg.Command:
+    """A message of the control topic as a core command. Raises ValidationError that names each wrong field."""
+    parsed = wire.COMMANDS.validate_json(data or b"")
+    common = {
+        "command_id": parsed.command_id,
+        "cluster": parsed.cluster,
+        "at": at,
+        "issued_by": parsed.issued_by,
+        "reason": parsed.reason,
+    }
+    kind = _KINDS[parsed.type]
+    if isinstance(parsed, (wire.Plan, wire.Start)):
+        common["options"] = _options(parsed.options)
+    if isinstance(parsed, wire.Start):
+        common["plan_id"] = parsed.plan_id
+    if isinstance(parsed, wire.Pause):
+        common["slow"] = parsed.slow
+    if isinstance(parsed, wire.Tune):
+        common["throttle_bytes_per_second"] = parsed.throttle_bytes_per_second
+        common["partition_movements_per_broker"] = parsed.partition_movements_per_broker
+    command: msg.Command = kind(**common)
+    return command
+
+
+_KINDS: dict[str, Any] = {word: kind for kind, word in WORDS.items()}
+
+
+def _options(o: wire.MigrationOptions) -> Options:
+    return Options(
+        mode=Mode(o.mode),
+        source_broker_ids=o.source_broker_ids,
+        destination_broker_ids=o.destination_broker_ids,
+        az=o.az,
+        az_order=o.az_order,
+        pairing=Pairing(o.pairing),
+        throttle_bytes_per_second=o.throttle_bytes_per_second,
+        throttle_by=ThrottleBy(o.throttle_by),
+        partition_movements_per_broker=o.partition_movements_per_broker,
+        progress_check_interval_ms=o.progress_check_interval_ms,
+        soak_seconds=o.soak_seconds,
+        approval=Approval(o.approval),
+    )
+
+
+def read_metric(data: bytes | None) -> wire_metrics.Samples | wire_metrics.Alert:
+    """A message of the metrics topic. Raises ValidationError."""
+    return wire_metrics.METRICS.validate_json(data or b"")
+
+
+def alert_observed(alert: wire_metrics.Alert, at: float) -> msg.AlertChanged:
+    """An alert as the core sees it."""
+    seen = alert.summary or ", ".join(f"{k}={v}" for k, v in sorted(alert.labels.items()))
+    return msg.AlertChanged(
+        at=at, name=alert.name, firing=alert.state == "firing", slow=alert.action == "slow", seen=seen
+    )
+
+
+def what_is_wrong(error: ValidationError) -> tuple[Reason, ...]:
+    """Each wrong field by name, with what it should be."""
+    reasons = []
+    for e in error.errors(include_url=False, include_context=False)[:ERRORS_MAX]:
+        # pydantic names the member of the union first; people know fields
+        path = ".".join(str(part) for part in e["loc"] if part not in _KINDS and part not in ("samples", "alert"))
+        given = "" if e["type"] in ("missing", "json_invalid") else f", not {str(e.get('input'))[:80]!r}"
+        reasons.append(Reason(Code.UNREADABLE_COMMAND, f"{path or 'the message'}: {e['msg']}{given}"))
+    return tuple(reasons)
+
+
+def sender_of(data: bytes | None) -> tuple[str | None, str | None]:
+    """(command_id, cluster) of a message that could not be read, as far as they can be told."""
+    try:
+        raw = _CONVERTER.loads(data or b"", dict[str, Any])
+    except (ValueError, cattrs.BaseValidationError, TypeError):
+        return None, None
+    found = [raw.get(name) for name in ("command_id", "cluster")]
+    command_id, cluster = (v if isinstance(v, str) and 0 < len(v) <= 100 else None for v in found)
+    return command_id, cluster
+
+
+# ── events and status ───────────────────────────────────────────────────────────────────────────────────────────
+def progress_event(event: ev.AnyEvent, after: Migration, sequence: int) -> ProgressEvent:
+    """An event in its envelope; `after` is the state it led to, at the end of its step."""
+    migration_id = after.migration_id
+    return ProgressEvent(
+        id=f"{migration_id or after.cluster}/{sequence}",
+        type=type(event).__name__,
+        time=datetime.fromtimestamp(event.at, UTC),
+        cluster=after.cluster,
+        migration_id=migration_id,
+        sequence=sequence,
+        phase=after.phase,
+        stage=after.stage,
+        summary=str(event),
+        data=to_dict(event),
+    )
+
+
+def status(m: Migration, policy: Policy, at: float) -> wire_state.MigrationStatus:
+    """The state as people read it."""
+    waves = tuple(_wave_status(w, m) for w in m.waves)
+    p = m.progress
+    return wire_state.MigrationStatus(
+        cluster=m.cluster,
+        migration_id=m.migration_id,
+        sequence=m.sequence,
+        phase=m.phase,
+        phase_since=m.phase_since,
+        stage=m.stage,
+        stage_words=wire_state.STAGES[m.stage],
+        started_at=m.started_at,
+        updated_at=at,
+        options=to_dict(m.options),
+        waves=waves,
+        replicas_left=sum(w.replicas_left for w in waves),
+        bytes_left=sum(w.bytes_left for w in waves),
+        rate_bytes_per_second=p.rate_bytes_per_second if p else 0.0,
+        eta_seconds=p.eta_seconds if p else None,
+        throttle_bytes_per_second=m.rate(policy),
+        waiting=tuple(_why_not(r) for r in m.waiting),
+        blocked=tuple(_why_not(r) for r in m.blocked),
+        pause_causes=tuple(wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in m.pause_causes),
+        slow_causes=tuple(wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in m.slow_causes),
+        executor=m.executor,
+        pending=tuple(type(p.effect).__name__ for p in m.pending),
+        sources=tuple(
+            wire_state.SourceStatus(
+                broker_id=s.broker_id, may_be_shut_down=s.may_be_shut_down, left=s.left, empty_since=s.empty_since
+            )
+            for s in m.sources
+        ),
+    )
+
+
+def _why_not(r: Reason) -> wire_state.WhyNot:
+    return wire_state.WhyNot(code=r.code, seen=r.seen, needed=r.needed, do=WHAT_TO_DO[r.code])
+
+
+def _wave_status(w: Wave, m: Migration) -> wire_state.WaveStatus:
+    current = m.wave is w and m.progress is not None
+    ended = w.state in (WaveState.DONE, WaveState.SKIPPED, WaveState.ABANDONED)
+    return wire_state.WaveStatus(
+        number=w.number,
+        az=w.az,
+        direction=w.direction,
+        state=w.state,
+        attempt=w.attempt,
+        source_broker_ids=w.source_broker_ids,
+        destination_broker_ids=w.destination_broker_ids,
+        replicas=w.replicas,
+        size_bytes=w.size_bytes,
+        replicas_left=m.progress.replicas_left if current and m.progress else 0 if ended else w.replicas,
+        bytes_left=m.progress.bytes_left if current and m.progress else 0 if ended else w.size_bytes,
+    )
+
+
+def cloud_event_headers(kind: str, identity: str, source: str, subject: str, at: datetime) -> list[tuple[str, bytes]]:
+    """CloudEvents 1.0 attributes in Kafka's binary mode."""
+    given: Mapping[str, str] = {
+        "ce_specversion": "1.0",
+        "ce_id": identity,
+        "ce_source": source,
+        "ce_type": kind,
+        "ce_time": at.isoformat(),
+        "ce_subject": subject,
+        "content-type": "application/json",
+    }
+    return [(name, value.encode()) for name, value in given.items()]

@@ -1,0 +1,50 @@
+"""What monitors tell: samples, many to a message, and alerts. Key = cluster name."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Sample(BaseModel):
+    """One measured value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metric: str = Field(min_length=1, max_length=200, description="Name, with its unit last where it has one")
+    value: float = Field(description="NaN means: the source had no value")
+    unit: str = Field(default="", max_length=20)
+    time: datetime
+    broker: int | None = Field(default=None, description="null: of the cluster as a whole")
+    platform: Literal["ec2", "k8s"] | None = None
+    source: Literal["jmx", "system", "ebs"] = "jmx"
+
+
+class Samples(BaseModel):
+    """All samples of one scrape."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["samples"]
+    cluster: str = Field(min_length=1, max_length=100)
+    samples: tuple[Sample, ...] = Field(max_length=10_000)
+
+
+class Alert(BaseModel):
+    """An alert fires or is resolved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["alert"]
+    cluster: str = Field(min_length=1, max_length=100)
+    name: str = Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")
+    state: Literal["firing", "resolved"]
+    severity: Literal["info", "warning", "critical"] = "critical"
+    action: Literal["pause", "slow", "notify"] = "pause"
+    labels: dict[str, str] = Field(default_factory=dict, max_length=50)
+    summary: str = Field(default="", max_length=500)
+    time: datetime
+
+
+AnyMetric = Annotated[Samples | Alert, Field(discriminator="type")]
+METRICS: TypeAdapter[AnyMetric] = TypeAdapter(AnyMetric)

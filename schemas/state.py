@@ -1,0 +1,92 @@
+"""The status topic: where each migration stands, in full, for those who only want to know that."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STAGES = {
+    1: "destination brokers registered, source brokers hold everything",
+    2: "replicas are moving, leaders on both sides",
+    3: "source brokers hold no replica",
+    4: "source brokers may be shut down",
+}
+
+
+class WhyNot(BaseModel):
+    """A reason for standing still."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    seen: str
+    needed: str = ""
+    do: str = Field(default="", description="What to do about it, in one line; the runbook says more")
+
+
+class CauseStatus(BaseModel):
+    """A cause of a pause or of slowness."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(description="operator, alert:NAME or safety:CODE")
+    seen: str
+    since: float = Field(description="seconds since the epoch")
+
+
+class WaveStatus(BaseModel):
+    """One wave."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    az: str
+    direction: str
+    state: str
+    attempt: int
+    source_broker_ids: tuple[int, ...]
+    destination_broker_ids: tuple[int, ...]
+    replicas: int = Field(description="planned")
+    size_bytes: int = Field(description="planned")
+    replicas_left: int
+    bytes_left: int
+
+
+class SourceStatus(BaseModel):
+    """A drained broker under watch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    broker_id: int
+    may_be_shut_down: bool
+    left: bool
+    empty_since: float | None
+
+
+class MigrationStatus(BaseModel):
+    """Everything an operator asks for first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cluster: str
+    migration_id: str
+    sequence: int
+    phase: str
+    phase_since: float
+    stage: int
+    stage_words: str
+    started_at: float
+    updated_at: float
+    options: dict[str, Any]
+    waves: tuple[WaveStatus, ...]
+    replicas_left: int
+    bytes_left: int
+    rate_bytes_per_second: float
+    eta_seconds: float | None
+    throttle_bytes_per_second: int | None = Field(description="in force now; null: none")
+    waiting: tuple[WhyNot, ...]
+    blocked: tuple[WhyNot, ...]
+    pause_causes: tuple[CauseStatus, ...]
+    slow_causes: tuple[CauseStatus, ...]
+    executor: str
+    pending: tuple[str, ...]
+    sources: tuple[SourceStatus, ...]
