@@ -1,0 +1,190 @@
+"""Settings of the agent: environment variables (KAFKA_MIGRATION_...), secrets from files, and clusters.yaml.
+
+Every field says what it is, its unit, and why its default. Errors name the file, the cluster and the field.
+"""
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agent.adapters.connection import KafkaConnection
+from agent.adapters.cruise_control import CruiseControlConnection
+from agent.core.options import Policy
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text says which field of which file, and what it should be."""
+
+
+class KafkaSecurity(BaseModel):
+    """How to connect to a Kafka cluster. Passwords: from `password_file`, or by environment for the control Kafka."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: SecretStr | None = Field(default=None, description="Prefer password_file")
+    password_file: Path | None = Field(default=None, description="A file that holds nothing but the password")
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_check_hostname: bool = True
+
+    def connection(self, bootstrap_servers: str) -> KafkaConnection:
+        """As the adapters want it. Raises OSError when the password's file cannot be read."""
+        return KafkaConnection(
+            bootstrap_servers=bootstrap_servers,
+            security_protocol=self.security_protocol,
+            sasl_mechanism=self.sasl_mechanism,
+            username=self.username,
+            password=_secret(self.password, self.password_file),
+            ssl_cafile=self.ssl_cafile,
+            ssl_certfile=self.ssl_certfile,
+            ssl_keyfile=self.ssl_keyfile,
+            ssl_check_hostname=self.ssl_check_hostname,
+        )
+
+
+class CruiseControlSettings(BaseModel):
+    """Where a cluster's Cruise Control is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(description="With or without /kafkacruisecontrol")
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    token_file: Path | None = Field(default=None, description="A file that holds nothing but a bearer token")
+    timeout_seconds: float = Field(
+        default=10.0, gt=0, le=120, description="Recorded answers took 0.2 s; a proxy may add"
+    )
+    ca_file: str | None = None
+
+    def connection(self) -> CruiseControlConnection:
+        """As the adapter wants it. Raises OSError when a secret's file cannot be read."""
+        return CruiseControlConnection(
+            url=self.url,
+            username=self.username,
+            password=_secret(self.password, self.password_file),
+            token=_secret(None, self.token_file),
+            timeout_seconds=self.timeout_seconds,
+            ca_file=self.ca_file,
+        )
+
+
+class PolicySettings(BaseModel):
+    """Overrides of core's Policy, by the same names; what is left out keeps its default there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slow_bytes_per_second: Annotated[int, Field(ge=1_000)] | None = None
+    busy_retry_seconds: Annotated[float, Field(gt=0)] | None = None
+    unreachable_retry_seconds: Annotated[float, Field(gt=0)] | None = None
+    busy_patience_seconds: Annotated[float, Field(gt=0)] | None = None
+    recheck_seconds: Annotated[float, Field(gt=0)] | None = None
+    resume_delay_seconds: Annotated[float, Field(ge=0)] | None = None
+    grace_seconds: Annotated[float, Field(ge=0)] | None = None
+    attempts_without_progress: Annotated[int, Field(ge=1)] | None = None
+    settle_seconds: Annotated[float, Field(ge=0)] | None = None
+    stall_seconds: Annotated[float, Field(gt=0)] | None = None
+    verify_patience_seconds: Annotated[float, Field(gt=0)] | None = None
+    quiet_seconds: Annotated[float, Field(ge=0)] | None = None
+    progress_seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+class ClusterSettings(BaseModel):
+    """One cluster of clusters.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bootstrap_servers: str
+    security: KafkaSecurity = KafkaSecurity()
+    zookeeper: str | None = Field(
+        default=None, description="host:port,...; empty on KRaft: then no lock beside Kafka's"
+    )
+    cruise_control: CruiseControlSettings
+    source_broker_ids: tuple[int, ...] = ()
+    destination_broker_ids: tuple[int, ...] = ()
+    policy: PolicySettings = PolicySettings()
+
+    def core_policy(self) -> Policy:
+        """The standing orders as the core reads them."""
+        return Policy(
+            source_broker_ids=self.source_broker_ids,
+            destination_broker_ids=self.destination_broker_ids,
+            **self.policy.model_dump(exclude_none=True),
+        )
+
+
+class Settings(BaseSettings):
+    """The agent's own settings."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_MIGRATION_", extra="ignore", frozen=True)
+
+    bootstrap_servers: str = Field(default="localhost:9092", description="The control Kafka: commands, events, state")
+    security: KafkaSecurity = KafkaSecurity()
+    clusters_file: Path = Field(default=Path("clusters.yaml"), description="The clusters this agent drives")
+    topic_prefix: str = Field(default="kafka-migration.", description="Before each topic's name")
+    topic_partitions: int = Field(default=4, ge=1, le=100, description="4: a dozen clusters over a few workers")
+    topic_replication_factor: int = Field(
+        default=3, ge=1, le=5, description="3 on a real cluster; the lab has one broker"
+    )
+    app_id: str = Field(default="kafka-migration", description="Consumer group and prefix of Faust's own topics")
+    instance_id: str = Field(
+        default_factory=socket.gethostname,
+        description="Static group membership: a worker that comes back with the same id owns its clusters at once. "
+        "Two workers must not share one; a StatefulSet's host names are right",
+    )
+    # Recovery after kill -9 (measured): the same instance back: 2 s, whatever this is. Another one: this plus a rebalance.
+    session_timeout_seconds: float = Field(default=10.0, ge=6, le=60, description="10: a take-over within 15 s")
+    web_host: str = Field(
+        default="127.0.0.1", description="For /ready and /metrics; Faust's own default is every address"
+    )
+    web_port: int = Field(default=6066, ge=1, le=65535)
+    data_folder: Path = Field(default=Path("build/agent"), description="Faust's scratch files; the state is in Kafka")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def clusters(self) -> dict[str, ClusterSettings]:
+        """The clusters by name. Raises SettingsError."""
+        return read_clusters(self.clusters_file)
+
+    def connection(self) -> KafkaConnection:
+        """The control Kafka."""
+        return self.security.connection(self.bootstrap_servers)
+
+
+def read_clusters(path: Path) -> dict[str, ClusterSettings]:
+    """Read clusters.yaml. Raises SettingsError that names file, cluster and field."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}; name it in KAFKA_MIGRATION_CLUSTERS_FILE"
+        ) from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {error}") from error
+    entries = raw.get("clusters") if isinstance(raw, dict) else None
+    if not isinstance(entries, dict) or not entries:
+        raise SettingsError(f"{path}: it must have a mapping `clusters`, from each cluster's name to its settings")
+    clusters: dict[str, ClusterSettings] = {}
+    for name, entry in entries.items():
+        try:
+            clusters[str(name)] = ClusterSettings.model_validate(entry)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'the entry'}: {e['msg']}" for e in error.errors(include_url=False)
+            )
+            raise SettingsError(f"{path}, cluster {name}: {wrong}") from error
+    return clusters
+
+
+def _secret(value: SecretStr | None, file: Path | None) -> str | None:
+    if file is not None:
+        return Path(os.fspath(file)).read_text(encoding="utf-8").strip()
+    return value.get_secret_value() if value else None

@@ -1,0 +1,80 @@
+"""Logs and Prometheus metrics, both made from events. Called by app.py and main.py."""
+
+import logging
+import time
+
+from prometheus_client import Counter, Gauge
+
+from agent.core.migration import Phase
+from schemas.events import ProgressEvent
+from schemas.state import MigrationStatus
+
+log = logging.getLogger("kafka_migration")
+
+# What an operator wants to read; the rest is for machines.
+QUIET = frozenset({"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"})
+# Faust, mode and aiokafka spend a sixth of the main thread on log records that nobody prints (measured).
+NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "kazoo", "httpx", "httpcore")
+
+EVENTS = Counter("kafka_migration_events", "Progress events published", ["cluster", "type"])
+REFUSALS = Counter("kafka_migration_reasons", "Reasons for not moving, by code", ["cluster", "code"])
+REJECTED = Counter("kafka_migration_rejected", "Messages that could not be read", ["topic"])
+PHASE = Gauge("kafka_migration_phase", "1 for the phase in which the migration is", ["cluster", "phase"])
+LEFT = Gauge("kafka_migration_left_bytes", "Bytes still on source brokers of the plan", ["cluster"])
+REPLICAS_LEFT = Gauge("kafka_migration_left_replicas", "Replicas still on source brokers of the plan", ["cluster"])
+RATE = Gauge("kafka_migration_rate_bytes_per_second", "Smoothed rate of the current wave", ["cluster"])
+
+
+class _PlainFormatter(logging.Formatter):
+    """One line a record, UTC, with the logger's last name."""
+
+    converter = time.gmtime
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+
+
+class _OncePerSeconds(logging.Filter):
+    """The same line of code speaks at most once in so many seconds: a lost broker makes a library say 24,000 lines."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("kafka_migration"):
+            return True
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        if now - self._last.get(place, float("-inf")) < self._seconds:
+            return False
+        self._last[place] = now
+        return True
+
+
+def configure_logging(level: str) -> None:
+    """Ours at `level`, libraries at WARNING and seldom."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PlainFormatter())
+    handler.addFilter(_OncePerSeconds(5.0))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def told(event: ProgressEvent) -> None:
+    """An event was published."""
+    EVENTS.labels(event.cluster, event.type).inc()
+    for reason in event.data.get("reasons") or ():
+        REFUSALS.labels(event.cluster, reason["code"]).inc()
+    level = logging.DEBUG if event.type in QUIET else logging.INFO
+    log.log(level, "%s %s %s: %s", event.cluster, event.id, event.type, event.summary)
+
+
+def stands(status: MigrationStatus) -> None:
+    """The status has changed."""
+    for phase in Phase:
+        PHASE.labels(status.cluster, phase).set(phase == status.phase)
+    LEFT.labels(status.cluster).set(status.bytes_left)
+    REPLICAS_LEFT.labels(status.cluster).set(status.replicas_left)
+    RATE.labels(status.cluster).set(status.rate_bytes_per_second)
