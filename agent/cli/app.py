@@ -1,0 +1,70 @@
+"""The command line, put together. `--help` teaches; all that is behind it is in the files beside."""
+
+import logging
+
+import typer
+
+from agent.cli import orders, views
+from agent.cli.console import Exit, fail
+from deploy.lab.cli import lab_app
+
+_HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by AZ.
+
+Every order is a message on the control topic; a running agent obeys it, or refuses it with every reason.
+
+**Try it:** `kafka-migration lab up`, then `kafka-migration agent` in a second terminal, then:
+
+- `kafka-migration plan lab` shows what would move, and what stands in the way
+
+- `kafka-migration start lab --throttle 50MB` moves it; refused unless the cluster is fit
+
+- `kafka-migration watch lab` shows bars, rate, ETA, and why it does not move
+
+- `kafka-migration pause lab` stops at once; `resume` goes on from what is left
+
+- `kafka-migration rollback lab` puts everything back, exactly
+
+**Where:** `--bootstrap-servers`, or KAFKA_MIGRATION_BOOTSTRAP_SERVERS, or else the lab that runs in `.lab`.
+
+**Exit codes:** 0 done, 1 refused, 2 wrong usage, 3 unreachable or no answer.
+"""
+
+app = typer.Typer(
+    name="kafka-migration",
+    help=_HELP,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_GIVE, _LOOK, _RUN = "Orders", "Looking", "Running"
+app.command("plan", rich_help_panel=_GIVE)(orders.plan)
+app.command("start", rich_help_panel=_GIVE)(orders.start)
+app.command("pause", rich_help_panel=_GIVE)(orders.pause)
+app.command("tune", rich_help_panel=_GIVE)(orders.tune)
+for _word, _doc in orders.PLAIN.items():
+    app.command(_word, rich_help_panel=_GIVE)(orders.plain(_word, _doc))
+app.command("status", rich_help_panel=_LOOK)(views.status)
+app.command("watch", rich_help_panel=_LOOK)(views.watch)
+app.command("events", rich_help_panel=_LOOK)(views.events)
+app.add_typer(lab_app, name="lab", rich_help_panel=_RUN)
+
+
+@app.command("agent", rich_help_panel=_RUN)
+def agent() -> None:
+    """Run the agent in the foreground, with its settings from KAFKA_MIGRATION_* variables; Ctrl-C ends it.
+
+    Without settings, where a lab runs in `.lab`: that lab's agent. What moves goes on while it is away.
+    """
+
+
+def main() -> None:
+    """The entry point of `kafka-migration` and `python -m agent.cli`."""
+    for noisy in ("aiokafka", "kafka", "faust", "mode"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # the error that counts is told in one line
+    app()
+
+
+__all__ = ["Exit", "app", "fail", "main"]

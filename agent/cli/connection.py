@@ -1,0 +1,78 @@
+"""Which control Kafka a command speaks to: the option, else the environment, else the lab that runs here."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from agent.cli.console import Exit, fail
+from agent.client import ControlClient
+from agent.settings import Settings
+
+Cluster = Annotated[
+    str, typer.Argument(envvar="KAFKA_MIGRATION_CLUSTER", help="The cluster's name in clusters.yaml, such as `lab`.")
+]
+MaybeCluster = Annotated[str | None, typer.Argument(help="The cluster's name; all clusters when left out.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+Servers = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap-servers",
+        metavar="HOST:PORT,...",
+        help="The Kafka of the control topics; else KAFKA_MIGRATION_BOOTSTRAP_SERVERS, else the lab's.",
+    ),
+]
+TopicPrefix = Annotated[
+    str | None, typer.Option("--topic-prefix", help="Of the control topics; else as the agent's settings say.")
+]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client of the control topics, and where it speaks to."""
+
+    client: ControlClient
+    bootstrap_servers: str
+
+
+def connect(servers: str | None, prefix: str | None, *, as_json: bool) -> Connection:
+    """The control Kafka to speak to. Ends with exit code 2 when none is named and no lab runs here."""
+    servers = servers or os.environ.get("KAFKA_MIGRATION_BOOTSTRAP_SERVERS") or lab_servers()
+    if not servers:
+        fail(
+            Exit.USAGE,
+            "no control Kafka is named: give --bootstrap-servers or KAFKA_MIGRATION_BOOTSTRAP_SERVERS, or start a lab "
+            f"here with `kafka-migration lab up` (none runs in {lab_directory()})",
+            as_json=as_json,
+        )
+    try:
+        settings = Settings(bootstrap_servers=servers)
+        arguments = settings.connection().for_aiokafka()
+    except (ValidationError, OSError) as error:
+        fail(Exit.USAGE, f"the KAFKA_MIGRATION_... settings cannot be used: {error}", as_json=as_json)
+    return Connection(ControlClient(arguments, prefix or settings.topic_prefix), servers)
+
+
+def lab_directory() -> Path:
+    """Where `kafka-migration lab` keeps its lab."""
+    return Path(os.environ.get("KAFKA_MIGRATION_LAB_DIR") or ".lab")
+
+
+def lab_servers() -> str | None:
+    """The control Kafka of the lab that runs in this folder, if one does."""
+    lab = running_lab()
+    return str(lab["control_bootstrap_servers"]) if lab else None
+
+
+def running_lab() -> dict[str, Any] | None:
+    """lab.json of the lab that runs in the lab folder; None when none runs."""
+    directory = lab_directory()
+    if not (directory / "lab.json").exists():
+        return None
+    from deploy.lab import Lab, LabConfig
+
+    status = Lab(LabConfig(directory=directory)).status()
+    return status if status["running"] else None

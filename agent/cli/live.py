@@ -1,0 +1,83 @@
+"""A running migration as rich bars: one for each wave and one for all. Fed with statuses; used by `watch` and the demo.
+
+Shows replicas, bytes, rate and ETA; below them the phase and why nothing moves.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from agent.cli import render
+from agent.cli.quantities import duration, size
+
+Json = Mapping[str, Any]
+ENDED = frozenset({"done", "skipped"})
+
+
+class Bars:
+    """The picture; `show` takes a status, `rich.live.Live` draws it."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[words]}"),
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._foot: list[Text] = []
+        self._head = Text("")
+
+    def __rich__(self) -> RenderableType:
+        return Group(self._head, self._progress, *self._foot)
+
+    def show(self, state: Json) -> None:
+        """Bring the picture up to this status."""
+        waves = state.get("waves") or []
+        now = time.time()
+        self._head = Text.assemble(
+            (str(state["cluster"]), "bold"),
+            f"  {state.get('migration_id') or ''}  stage {state['stage']} of 4: {state['stage_words']}",
+        )
+        moved = 0.0
+        for wave in waves:
+            share, words = wave_share(wave, state)
+            moved += share * max(wave["size_bytes"], 1)
+            way = f"{_ids(wave['source_broker_ids'])} → {_ids(wave['destination_broker_ids'])}"
+            self._bar(f"wave {wave['number']}  {wave['az']}  {way}", share, words)
+        if waves:
+            total = sum(max(w["size_bytes"], 1) for w in waves if w["state"] != "abandoned") or 1
+            ended = sum(w["state"] in ENDED for w in waves)
+            self._bar("all", moved / total, f"{size(moved)} of {size(total)}, {ended} of {len(waves)} waves ended")
+        self._foot = [Text.assemble("phase: ", render.phase(state, now)), *render.why_not_moving(state)]
+
+    def _bar(self, name: str, share: float, words: str) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=1.0, words="")
+        self._progress.update(self._tasks[name], completed=min(share, 1.0), words=words)
+
+
+def wave_share(wave: Json, state: Json) -> tuple[float, str]:
+    """How much of a wave is done, 0 to 1, and its figures in words."""
+    planned = f"{wave['replicas']:,} replicas, {size(wave['size_bytes'])}"
+    if wave["state"] == "done":
+        return 1.0, f"{planned}, verified"
+    if wave["state"] in ("skipped", "abandoned"):
+        return (1.0 if wave["state"] == "skipped" else 0.0), wave["state"]
+    if wave["state"] == "pending":
+        return 0.0, planned
+    replicas_left, bytes_left = wave["replicas_left"], wave["bytes_left"]
+    by_bytes = 1 - bytes_left / max(wave["size_bytes"], bytes_left, 1)
+    by_replicas = 1 - replicas_left / max(wave["replicas"], replicas_left, 1)
+    words = f"{replicas_left:,} replicas and {size(bytes_left)} left"
+    if state["phase"] == "moving":
+        words += f", {size(state['rate_bytes_per_second'])}/s, ETA {duration(state.get('eta_seconds'))}"
+    return (by_bytes + by_replicas) / 2 if wave["size_bytes"] else by_replicas, words
+
+
+def _ids(brokers: list[int]) -> str:
+    return ",".join(map(str, brokers))

@@ -1,0 +1,69 @@
+"""Bytes, rates and times as people write and read them. Pure; used by the command line and the demo.
+
+Sizes are decimal (1 MB = 1,000,000 bytes), as Kafka's and Cruise Control's throttles are spoken of.
+"""
+
+import re
+from datetime import timedelta
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+_SIZE = TypeAdapter(ByteSize)
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*")
+_SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+def bytes_of(text: str) -> int:
+    """`100MB`, `1.5GiB`, `250000`, and rates such as `50MB/s` -> bytes. ValueError, with examples, otherwise."""
+    bare = text.strip().removesuffix("/s").strip()
+    if bare.lower() == "off":
+        return 0
+    try:
+        return int(_SIZE.validate_python(bare))
+    except ValidationError:
+        raise ValueError(f"'{text}' is no size: write 100MB, 1.5GB, 64MiB or plain bytes") from None
+
+
+def seconds_of(text: str) -> float:
+    """`30`, `30s`, `5m`, `1h` -> seconds. ValueError, with examples, otherwise."""
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError(f"'{text}' is no duration: write 30s, 5m or 1h")
+    return float(found[1]) * _SECONDS_OF[found[2]]
+
+
+def ids_of(text: str) -> list[int]:
+    """`11,12,13` -> broker ids. ValueError, with an example, otherwise."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ValueError(f"'{text}' is no list of broker ids: write 11,12,13") from None
+
+
+def names_of(text: str) -> list[str]:
+    """`az-b,az-a` -> names."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def size(count: float) -> str:
+    """1234567 -> `1.2 MB`."""
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if abs(count) < 999.95 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+def rate(bytes_per_second: float | None) -> str:
+    """Bytes per second, or that there is no limit."""
+    return f"{size(bytes_per_second)}/s" if bytes_per_second else "no limit"
+
+
+def duration(seconds: float | None) -> str:
+    """3725 -> `1:02:05`; None -> `?`."""
+    return "?" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 replica`, `2 replicas`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

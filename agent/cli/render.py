@@ -1,0 +1,235 @@
+"""Statuses, plans, answers and events as people read them. Pure: JSON of the control topics in, rich renderables out.
+
+Used by orders.py, views.py and the demo. Tolerates fields that a newer agent adds.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from agent.cli.quantities import count, duration, rate, size
+from agent.core.reasons import WHAT_TO_DO, Code
+
+Json = Mapping[str, Any]
+
+_COLOURS = {
+    "moving": "green", "closing": "green", "requesting": "green", "checking": "cyan", "between_waves": "cyan",
+    "awaiting_approval": "yellow", "stopping": "yellow", "paused": "yellow", "blocked": "bold red",
+    "drained": "green", "completed": "bold green", "rolled_back": "bold green", "cancelled": "yellow",
+}  # fmt: skip
+_OPTION_OF = {
+    "source_broker_ids": "--source", "destination_broker_ids": "--destination", "plan_id": "--plan",
+    "throttle_bytes_per_second": "--throttle", "partition_movements_per_broker": "--concurrency",
+    "soak_seconds": "--soak", "throttle_by": "--throttle-by", "cluster": "CLUSTER",
+}  # fmt: skip
+
+
+def reason_lines(reasons: Sequence[Json], indent: str = "  ") -> list[Text]:
+    """Each reason on two lines: what was seen, with its code; what to do."""
+    lines = []
+    for reason in reasons:
+        needed = f" (needed: {reason['needed']})" if reason.get("needed") else ""
+        lines.append(Text.assemble(indent, (str(reason["code"]), "bold red"), f": {reason.get('seen', '')}{needed}"))
+        if to_do := what_to_do(reason):
+            lines.append(Text.assemble(indent, ("  do: ", "dim"), to_do))
+    return lines
+
+
+def what_to_do(reason: Json) -> str:
+    """The runbook's one line for that code; empty for a code that this version does not know."""
+    if reason.get("do"):
+        return str(reason["do"])
+    code = str(reason.get("code", ""))
+    return WHAT_TO_DO.get(Code(code), "") if code in Code.__members__ else ""
+
+
+def wrong_fields(error: ValidationError) -> str:
+    """A schema's complaint in the words of the command line: which option, what is wrong with it."""
+    complaints = []
+    for one in error.errors():
+        path = [str(part) for part in one["loc"][1:] if part != "options"]  # the first part is the command's word
+        name = path[0] if path else ""
+        message = one["msg"].removeprefix("Value error, ")
+        option = _OPTION_OF.get(name, f"--{name.replace('_', '-')}")
+        complaints.append(f"{option}: {message}" if name else message)
+    return "; ".join(complaints)
+
+
+def answer(event: Json) -> RenderableType:
+    """CommandAccepted or CommandRefused."""
+    data = event["data"]
+    again = " (it was answered before: nothing is done twice)" if data.get("repeat") else ""
+    if event["type"] == "CommandAccepted":
+        return Text.assemble(("accepted", "bold green"), f": {data['command']} {event.get('cluster', '')}{again}")
+    head = Text.assemble(("refused", "bold red"), f": {data['command']} {event.get('cluster', '')}{again}")
+    return Group(head, *reason_lines(data["reasons"]))
+
+
+def plan(event: Json) -> RenderableType:
+    """PlanMade: waves, sums, and what stands in the way."""
+    if event["type"] == "CommandRefused":
+        return answer(event)
+    data = event["data"]
+    found, reasons = data.get("plan"), data.get("reasons", [])
+    parts: list[RenderableType] = []
+    if found:
+        table = _wave_table(found["waves"], with_state=False)
+        table.caption = (
+            f"{count(found['replicas'], 'replica')}, {size(found['size_bytes'])}, "
+            f"at {rate(found['options'].get('throttle_bytes_per_second'))}"
+            + (f", about {duration(found['eta_seconds'])}" if found.get("eta_seconds") else "")
+        )
+        table.caption_justify = "left"
+        parts.append(table)
+    if reasons:
+        parts.append(Text("in the way:", style="bold red"))
+        parts.extend(reason_lines(reasons))
+    elif found:
+        start = f"kafka-migration start {event.get('cluster', '')} --plan {found['plan_id']}"
+        parts.append(Text.assemble(("nothing stands in the way", "green"), f"; start it with: {start}"))
+    return Group(*parts)
+
+
+def status(state: Json, now: float) -> RenderableType:
+    """Everything about one cluster's migration on one page."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    grid.add_row("migration", f"{state.get('migration_id') or 'none yet'} on [bold]{escape(state['cluster'])}[/]")
+    grid.add_row("phase", phase(state, now))
+    grid.add_row("stage", f"{state['stage']} of 4: {state['stage_words']}")
+    if state.get("migration_id"):
+        grid.add_row("throttle", rate(state.get("throttle_bytes_per_second")))
+        grid.add_row("left", left_words(state))
+    if sources := state.get("sources"):
+        grid.add_row("sources", "; ".join(_source_words(s) for s in sources))
+    parts: list[RenderableType] = [grid]
+    if state.get("waves"):
+        parts.append(_wave_table(state["waves"], with_state=True))
+    parts.extend(why_not_moving(state))
+    return Group(*parts)
+
+
+def statuses(states: Sequence[Json], now: float) -> RenderableType:
+    """One line a cluster."""
+    table = Table(box=None, padding=(0, 2))
+    for column in ("cluster", "migration", "phase", "stage", "waves", "left", "ETA", "why it does not move"):
+        table.add_column(column, style="bold" if column == "cluster" else "")
+    for state in states:
+        waves = state.get("waves") or []
+        ended = sum(w["state"] in ("done", "skipped") for w in waves)
+        lines = why_not_moving(state)
+        table.add_row(
+            state["cluster"],
+            state.get("migration_id") or "-",
+            phase(state, now),
+            f"{state.get('stage', 1)} of 4",
+            f"{ended}/{len(waves)}",
+            size(state["bytes_left"]),
+            duration(state.get("eta_seconds")) if state["phase"] == "moving" else "-",
+            lines[1] if len(lines) > 1 else "",
+        )
+    return table
+
+
+def phase(state: Json, now: float) -> Text:
+    """The phase, and since when."""
+    name = str(state["phase"])
+    since = state.get("phase_since") or 0
+    age = f" for {duration(max(now - since, 0))}" if since else ""
+    return Text.assemble((name.replace("_", " "), _COLOURS.get(name, "")), age)
+
+
+def why_not_moving(state: Json) -> list[Text]:
+    """Causes and reasons with what to do; empty while it moves."""
+    lines: list[Text] = []
+    if causes := state.get("pause_causes"):
+        lines.append(Text("paused by:", style="bold yellow"))
+        lines += [_cause_line(cause) for cause in causes]
+    if causes := state.get("slow_causes"):
+        lines.append(Text("slowed by:", style="bold yellow"))
+        lines += [_cause_line(cause) for cause in causes]
+    for key, title in (("blocked", "blocked; retry, skip, cancel or rollback:"), ("waiting", "waiting for:")):
+        if reasons := state.get(key):
+            lines.append(Text(title, style="bold yellow"))
+            lines += reason_lines(reasons)
+    if state["phase"] == "awaiting_approval":
+        lines.append(Text("waiting for approval:", style="bold yellow"))
+        lines.append(Text.assemble(("  do: ", "dim"), f"kafka-migration approve {state['cluster']}"))
+    return lines
+
+
+def sentence(event: Json) -> Text:
+    """One event on one line: time, type, sentence."""
+    return Text.assemble(
+        (_clock(event), "dim"), " ", (f"{event['type']:<20}", "cyan"), " ", str(event.get("summary", ""))
+    )
+
+
+def _cause_line(cause: Json) -> Text:
+    name = str(cause["name"])
+    if name == "operator":
+        to_do = "`resume` when it shall go on."
+    elif name.startswith("safety:"):
+        to_do = f"{what_to_do({'code': name.removeprefix('safety:')})} It resumes by itself."
+    else:
+        to_do = "It resumes by itself when the alert is clear."
+    line = Text.assemble("  ", (name, "bold"), f": {cause.get('seen', '')}\n")
+    return line.append_text(Text.assemble(("    do: ", "dim"), to_do))
+
+
+def _source_words(source: Json) -> str:
+    if source.get("left"):
+        word = "has left"
+    elif source.get("may_be_shut_down"):
+        word = "may be shut down"
+    elif source.get("empty_since") is None:
+        word = "has refilled: do not shut it down"
+    else:
+        word = "empty, being watched"
+    return f"broker {source['broker_id']} {word}"
+
+
+def left_words(state: Json) -> str:
+    """What is left in all, at which rate, for how long."""
+    left = f"{count(state['replicas_left'], 'replica')}, {size(state['bytes_left'])}"
+    if state["phase"] != "moving":
+        return left
+    return f"{left}, {size(state['rate_bytes_per_second'])}/s, ETA of this wave {duration(state.get('eta_seconds'))}"
+
+
+def _wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
+    table = Table(box=None, padding=(0, 2))
+    for column in ("wave", "az", "from", "to", *(("state",) if with_state else ())):
+        table.add_column(column)
+    for column in ("replicas", "size", *(("replicas left", "bytes left") if with_state else ("leaders",))):
+        table.add_column(column, justify="right")
+    for wave in waves:
+        back = " (back)" if wave.get("direction") == "back" else ""
+        state = f"{wave['state']}" + (f", attempt {wave['attempt']}" if wave.get("attempt", 0) > 1 else "")
+        table.add_row(
+            f"{wave['number']}{back}",
+            wave["az"],
+            ", ".join(map(str, wave["source_broker_ids"])),
+            ", ".join(map(str, wave["destination_broker_ids"])),
+            *((state,) if with_state else ()),
+            f"{wave['replicas']:,}",
+            size(wave["size_bytes"]),
+            *((f"{wave['replicas_left']:,}", size(wave["bytes_left"])) if with_state else (f"{wave['leaders']:,}",)),
+        )
+    return table
+
+
+def _clock(event: Json) -> str:
+    """Local time of day; the whole text where it is not to be read."""
+    text = str(event.get("time", ""))
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    except ValueError:
+        return text

@@ -1,0 +1,72 @@
+"""The agent as a process beside a lab: for the demo and for tests that kill it. Not one of the lab's nodes.
+
+Start it from the main thread: the kernel ties its life to the thread that started it (see processes.py).
+"""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.lab.lab import Lab
+from deploy.lab.launch import Folders
+from deploy.lab.ports import free_ports
+from deploy.lab.processes import ManagedProcess
+
+STOP_SECONDS = 15.0
+
+
+def lab_environment(description: Mapping[str, Any], directory: Path, web_port: int | None = None) -> dict[str, str]:
+    """The settings of an agent that drives this lab. `description`: lab.json; `directory`: the lab's folder."""
+    environment = {
+        "KAFKA_MIGRATION_BOOTSTRAP_SERVERS": str(description["control_bootstrap_servers"]),
+        "KAFKA_MIGRATION_CLUSTERS_FILE": str(Folders(directory).clusters_file),
+        "KAFKA_MIGRATION_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_MIGRATION_DATA_FOLDER": str(Folders(directory).root / "agent"),
+    }
+    if web_port is not None:
+        environment["KAFKA_MIGRATION_WEB_PORT"] = str(web_port)
+    return environment
+
+
+class AgentProcess:
+    """One agent worker. It ends with this program, however that ends.
+
+    Killed and started again, it owns its clusters at once: its instance id stays the same.
+    """
+
+    def __init__(self, lab: Lab, log: Path, instance_id: str = "agent-1") -> None:
+        self.log = log
+        self._process = ManagedProcess("agent", log)
+        self._lab = lab
+        self._instance_id = instance_id
+        self._web_port = free_ports(1)[0]
+
+    def start(self) -> None:
+        """Start it; returns at once. What it logs is appended to `log`."""
+        environment = lab_environment(self._lab.status(), self._lab.folders.root, self._web_port)
+        environment["KAFKA_MIGRATION_INSTANCE_ID"] = self._instance_id
+        pairs = [f"{name}={value}" for name, value in environment.items()]
+        env = shutil.which("env") or "/usr/bin/env"
+        self._process.start([env, *pairs, sys.executable, "-m", "agent.cli", "agent"])
+
+    def kill(self) -> None:
+        """SIGKILL, as when its machine is lost."""
+        self._process.kill()
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL; no error when it has ended already."""
+        if self._process.pid is None:
+            return
+        self._process.terminate()
+        if not self._process.wait(STOP_SECONDS):
+            self._process.kill()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.pid is not None
+
+    def last_words(self) -> str:
+        """The end of its log: the reason, when it could not go on."""
+        return self._process.last_words(15)

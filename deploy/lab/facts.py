@@ -1,0 +1,116 @@
+"""What Kafka itself shows of a cluster, read with an admin client of its own: for judging a migration from outside.
+
+Used by the demo and by tests. Must use nothing of the agent: what it says of itself is not proof.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.lab.readiness import admin_client
+
+TIMEOUT_SECONDS = 30.0
+Name = tuple[str, int]
+_RATES = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
+_LISTS = ("leader.replication.throttled.replicas", "follower.replication.throttled.replicas")
+_DYNAMIC = ("DYNAMIC_BROKER_CONFIG", "DYNAMIC_TOPIC_CONFIG")
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFacts:
+    """One partition as the metadata has it."""
+
+    leader: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A cluster at one moment."""
+
+    racks: dict[int, str]
+    partitions: dict[Name, PartitionFacts]
+    log_dirs: dict[int, dict[Name, int]]  # live broker -> replica on its disks -> bytes
+    reassignments: int  # in flight
+    throttles: tuple[str, ...]  # dynamic throttle settings, wherever they are
+
+    def replicas_on(self, broker_ids: Collection[int]) -> int:
+        """Assigned to these brokers, or lying on their disks, whichever is more."""
+        assigned = sum(1 for p in self.partitions.values() for r in p.replicas if r in broker_ids)
+        lying = sum(len(held) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
+        return max(assigned, lying)
+
+    def leaders_on(self, broker_ids: Collection[int]) -> int:
+        return sum(1 for p in self.partitions.values() if p.leader in broker_ids)
+
+    def bytes_on(self, broker_ids: Collection[int]) -> int:
+        return sum(sum(held.values()) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
+
+    @property
+    def out_of_sync(self) -> int:
+        """Partitions without full ISR."""
+        return sum(1 for p in self.partitions.values() if set(p.replicas) != set(p.isr))
+
+    @property
+    def not_led_by_preferred(self) -> int:
+        return sum(1 for p in self.partitions.values() if p.leader != p.replicas[0])
+
+    def az_spread(self) -> dict[Name, tuple[str, ...]]:
+        """The AZs of each partition's replicas, sorted: the same before and after a migration."""
+        return {name: tuple(sorted(self.racks.get(r, "?") for r in p.replicas)) for name, p in self.partitions.items()}
+
+
+def look(bootstrap_servers: str) -> Facts:
+    """Ask Kafka for everything. Blocking, seconds; raises KafkaError when the cluster does not answer."""
+    with admin_client(bootstrap_servers, TIMEOUT_SECONDS) as admin:
+        racks = {int(b["broker_id"]): str(b["rack"]) for b in admin.describe_cluster()["brokers"]}
+        topics = admin.describe_topics()
+        partitions = {
+            (str(topic["name"]), int(p["partition_index"])): PartitionFacts(
+                int(p["leader_id"]), tuple(p["replica_nodes"]), tuple(p["isr_nodes"])
+            )
+            for topic in topics
+            for p in topic["partitions"]
+        }
+        everything = {str(t["name"]): [p["partition_index"] for p in t["partitions"]] for t in topics}
+        flying = admin.list_partition_reassignments(timeout_ms=int(TIMEOUT_SECONDS * 1000))
+        return Facts(
+            racks=racks,
+            partitions=partitions,
+            log_dirs={broker_id: _lying_on(admin, everything, broker_id) for broker_id in racks},
+            reassignments=len(flying),
+            throttles=_throttles(admin, list(racks), list(everything)),
+        )
+
+
+def in_flight(bootstrap_servers: str) -> int:
+    """How many reassignments Kafka is busy with."""
+    with admin_client(bootstrap_servers, TIMEOUT_SECONDS) as admin:
+        return len(admin.list_partition_reassignments(timeout_ms=int(TIMEOUT_SECONDS * 1000)))
+
+
+def _lying_on(admin: Any, everything: dict[str, list[int]], broker_id: int) -> dict[Name, int]:
+    return {
+        (str(topic["name"]), int(p["partition_index"])): int(p["partition_size"])
+        for answer in admin.describe_log_dirs(everything, [broker_id])
+        for folder in answer["log_dirs"]
+        for topic in folder["topics"]
+        for p in topic["partitions"]
+        if not p["is_future_key"]
+    }
+
+
+def _throttles(admin: Any, broker_ids: list[int], topics: list[str]) -> tuple[str, ...]:
+    from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType
+
+    resources = [ConfigResource(ConfigResourceType.BROKER, str(b), list(_RATES)) for b in broker_ids]
+    resources += [ConfigResource(ConfigResourceType.TOPIC, t, list(_LISTS)) for t in topics]
+    found = admin.describe_configs(resources, config_filter=ConfigFilterType.ALL)
+    return tuple(
+        f"{kind} {name}: {key}={entry['value']}"
+        for kind, named in sorted(found.items())
+        for name, entries in sorted(named.items())
+        for key, entry in entries.items()
+        if entry["value"] and str(entry["config_source"]) in _DYNAMIC
+    )

@@ -1,0 +1,245 @@
+"""The command line: what it sends, how it complains, how it ends. A closed port stands for a Kafka that is away."""
+
+import json
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from pydantic import ValidationError
+from rich.console import Console, RenderableType
+from typer.testing import CliRunner
+
+from agent.cli import orders, render
+from agent.cli.app import app
+from agent.cli.live import Bars, wave_share
+from agent.cli.quantities import bytes_of, duration, ids_of, rate, seconds_of, size
+from agent.cli.views import is_at_rest
+from agent.core.migration import Migration
+from agent.core.options import Policy
+from agent.core.orders import WORDS
+from agent.translate import status
+from schemas.commands import COMMANDS
+
+ORDERS = sorted(set(WORDS.values()) - {"command"})
+LOOKS = ["status", "watch", "events"]
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("BOOTSTRAP_SERVERS", "LAB_DIR", "CLUSTER"):
+        monkeypatch.delenv(f"KAFKA_MIGRATION_{name}", raising=False)
+
+
+@pytest.fixture
+def closed_port() -> str:
+    """An address at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def text_of(renderable: RenderableType) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(renderable)
+    console.file.close()
+    return console.export_text()
+
+
+def fresh_status(**changes: object) -> dict:
+    state = status(Migration(cluster="lab"), Policy(), 1000.0).model_dump(mode="json")
+    return {**state, **changes}
+
+
+def wave(**changes: object) -> dict:
+    return {
+        "number": 1, "az": "az-a", "direction": "forward", "state": "active", "attempt": 1,
+        "source_broker_ids": [11], "destination_broker_ids": [31],
+        "replicas": 10, "size_bytes": 1000, "replicas_left": 5, "bytes_left": 500, **changes,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("word", [*ORDERS, *LOOKS])
+def test_help_teaches_by_example(word: str) -> None:
+    """Each command's help shows at least one line that can be typed, and offers --json."""
+    result = invoke(word, "--help")
+    assert result.exit_code == 0
+    assert f"kafka-migration {word}" in result.output
+    assert "--json" in result.output
+
+
+def test_every_order_of_the_control_topic_can_be_given() -> None:
+    """There is a command for each word of the control topic."""
+    shown = invoke("--help").output
+    assert [word for word in ORDERS if not re.search(rf"\b{word}\b +\S", shown)] == []
+
+
+@pytest.mark.parametrize("word", [*ORDERS, "watch"])
+def test_unreachable_is_exit_code_3(word: str, closed_port: str) -> None:
+    """A control Kafka that is away ends a command with code 3 and one line that names it."""
+    extra = ["--throttle", "50MB"] if word == "tune" else []
+    result = invoke(word, "lab", "--bootstrap-servers", closed_port, *extra)
+    assert result.exit_code == 3, result.output
+    assert closed_port in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_unreachable_in_json(closed_port: str) -> None:
+    """With --json even an error is one JSON value on stdout."""
+    result = invoke("status", "--json", "--bootstrap-servers", closed_port)
+    assert result.exit_code == 3
+    told = json.loads(result.stdout)
+    assert told["exit_code"] == 3
+    assert closed_port in told["error"]
+
+
+def test_without_a_control_kafka_it_says_how_to_name_one() -> None:
+    """No option, no variable, no lab: usage error that names all three."""
+    result = invoke("status")
+    assert result.exit_code == 2
+    for way in ("--bootstrap-servers", "KAFKA_MIGRATION_BOOTSTRAP_SERVERS", "lab up"):
+        assert way in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["start", "lab", "--throttle", "5x"], "--throttle"),
+        (["start", "lab", "--throttle", "10"], "--throttle"),
+        (["start", "lab", "--source", "eleven"], "--source"),
+        (["start", "lab", "--soak", "soon"], "--soak"),
+        (["start", "lab", "--mode", "half"], "--mode"),
+        (["start", "lab", "--concurrency", "5000"], "--concurrency"),
+        (["start", "lab", "--plan", "p1", "--throttle", "5MB"], "--plan"),
+        (["start", "lab", "--az", "x" * 101], "--az"),
+        (["tune", "lab"], "--throttle"),
+        (["pause", "lab", "--command-id", "not an id"], "--command-id"),
+        (["start"], "cluster"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_names_the_option(arguments: list[str], named: str, closed_port: str) -> None:
+    """What the agent could not read is refused before it is sent: code 2, with the option in the text."""
+    result = invoke(*arguments, "--bootstrap-servers", closed_port)
+    assert result.exit_code == 2, result.output
+    assert named in result.stderr
+
+
+def test_options_become_the_fields_of_the_command() -> None:
+    """Only what was typed is sent, under the schema's names, and the sender is named."""
+    options = orders._options(None, None, [11, 12], [31, 32], None, None, 100_000_000, None, 20, 300.0, None)
+    command = orders._command("start", "lab", "why", "", None, {"options": options}, as_json=False)
+    assert command["options"] == {
+        "source_broker_ids": [11, 12],
+        "destination_broker_ids": [31, 32],
+        "throttle_bytes_per_second": 100_000_000,
+        "partition_movements_per_broker": 20,
+        "soak_seconds": 300.0,
+    }
+    assert "@" in command["issued_by"]
+    assert COMMANDS.validate_python(command).type == "start"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("100MB", 100_000_000), ("50MB/s", 50_000_000), ("1.5GB", 1_500_000_000), ("64MiB", 67_108_864), ("off", 0),
+     ("250000", 250_000)],
+)  # fmt: skip
+def test_sizes_are_decimal(text: str, expected: int) -> None:
+    """MB is a million bytes and MiB is 2^20, with or without `/s`."""
+    assert bytes_of(text) == expected
+
+
+def test_times_and_ids() -> None:
+    """Durations come in ms, s, m and h; ids with commas; both say how to write them when they are wrong."""
+    assert [seconds_of(t) for t in ("30", "30s", "5m", "1h", "500ms")] == [30, 30, 300, 3600, 0.5]
+    assert ids_of("11, 12,13") == [11, 12, 13]
+    with pytest.raises(ValueError, match="write 30s"):
+        seconds_of("soon")
+    with pytest.raises(ValueError, match="write 11,12"):
+        ids_of("a")
+
+
+def test_figures_for_people() -> None:
+    """Sizes, rates and durations read well, also at their borders."""
+    assert [size(n) for n in (0, 999, 1_000, 999_949, 1_234_567, 3e14)] == [
+        "0 B", "999 B", "1.0 KB", "999.9 KB", "1.2 MB", "300.0 TB",
+    ]  # fmt: skip
+    assert (rate(None), rate(0), rate(1_000_000)) == ("no limit", "no limit", "1.0 MB/s")
+    assert (duration(None), duration(3725.4)) == ("?", "1:02:05")
+
+
+def test_a_refusal_shows_every_reason_with_what_to_do() -> None:
+    """Code, what was seen, what was needed, and the runbook's line, for each reason."""
+    reasons = [
+        {"code": "BROKER_DOWN", "seen": "brokers 31 are not registered", "needed": "every broker alive"},
+        {"code": "FROM_A_NEWER_AGENT", "seen": "something new", "needed": ""},
+    ]
+    event = {"type": "CommandRefused", "cluster": "lab", "data": {"command": "start", "reasons": reasons}}
+    shown = text_of(render.answer(event))
+    for words in ("refused: start lab", "BROKER_DOWN: brokers 31 are not registered (needed: every broker alive)",
+                  "do: Bring the broker back", "FROM_A_NEWER_AGENT: something new"):  # fmt: skip
+        assert words in shown
+
+
+def test_status_says_why_it_does_not_move() -> None:
+    """Every cause and reason appears with what to do about it; a cluster without a migration says so."""
+    cause = {"name": "operator", "seen": "asked by me", "since": 1.0}
+    safety = {"name": "safety:UNDER_MIN_ISR", "seen": "2 under min ISR", "since": 1.0}
+    waiting = {"code": "CRUISE_CONTROL_BUSY", "seen": "busy", "needed": "idle", "do": "Nothing: we ask again."}
+    state = fresh_status(
+        migration_id="lab-1", phase="paused", stage=2, pause_causes=[cause, safety], waiting=[waiting], waves=[wave()]
+    )
+    shown = text_of(render.status(state, 1000.0))
+    for words in ("operator: asked by me", "`resume`", "safety:UNDER_MIN_ISR", "Repair at once",
+                  "CRUISE_CONTROL_BUSY: busy (needed: idle)", "Nothing: we ask again.", "az-a", "2 of 4"):  # fmt: skip
+        assert words in shown
+    assert "none yet" in text_of(render.status(fresh_status(), 1000.0))
+    both = text_of(render.statuses([fresh_status(), state], 1000.0))
+    assert "operator" in both
+
+
+def test_markup_in_foreign_words_stays_text() -> None:
+    """Names and reasons come from outside: brackets in them are printed, not obeyed."""
+    state = fresh_status(
+        cluster="[red]lab[/]", waiting=[{"code": "STALLED", "seen": "[/broken] tag", "needed": "", "do": ""}]
+    )
+    shown = text_of(render.status(state, 1000.0))
+    assert "[red]lab[/]" in shown
+    assert "[/broken] tag" in shown
+
+
+def test_bars_follow_the_waves() -> None:
+    """A done wave is full, a pending one empty, an active one in between; figures are shown."""
+    waves = [wave(number=1, state="done"), wave(number=2), wave(number=3, state="pending")]
+    state = fresh_status(phase="moving", stage=2, waves=waves, eta_seconds=65.0, rate_bytes_per_second=2e6)
+    assert [round(wave_share(w, state)[0], 2) for w in waves] == [1.0, 0.5, 0.0]
+    bars = Bars()
+    bars.show(state)
+    shown = text_of(bars)
+    for words in ("5 replicas and 500 B left", "2.0 MB/s", "ETA 0:01:05", "1 of 3 waves ended"):
+        assert words in shown
+
+
+def test_watch_ends_only_when_nothing_is_left_to_watch() -> None:
+    """Drained is not the end until each source may be shut down or has left."""
+    quiet = {"broker_id": 11, "may_be_shut_down": True, "left": False, "empty_since": 1.0}
+    early = {"broker_id": 12, "may_be_shut_down": False, "left": False, "empty_since": 1.0}
+    assert not is_at_rest(fresh_status(phase="drained", sources=[quiet, early]))
+    assert is_at_rest(fresh_status(phase="drained", sources=[quiet]))
+    assert not is_at_rest(fresh_status(phase="paused"))
+    assert is_at_rest(fresh_status(phase="rolled_back"))
+
+
+def test_wrong_fields_are_named_as_options() -> None:
+    """A schema's complaint names the option to correct, not the model's path."""
+    with pytest.raises(ValidationError) as caught:
+        COMMANDS.validate_python(
+            {"type": "start", "command_id": "c", "cluster": "lab", "options": {"throttle_bytes_per_second": 1}}
+        )
+    assert render.wrong_fields(caught.value).startswith("--throttle: ")
