@@ -1,11 +1,12 @@
 """The command line, put together. `--help` teaches; all that is behind it is in the files beside."""
 
 import logging
+import os
 
 import typer
 
 from agent.cli import orders, views
-from agent.cli.console import Exit, fail
+from agent.cli.connection import lab_settings
 from deploy.lab.cli import lab_app
 
 _HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by AZ.
@@ -58,6 +59,10 @@ def agent() -> None:
 
     Without settings, where a lab runs in `.lab`: that lab's agent. What moves goes on while it is away.
     """
+    os.environ.update(lab_settings())
+    from agent.main import run
+
+    run()
 
 
 def main() -> None:
@@ -67,4 +72,4 @@ def main() -> None:
     app()
 
 
-__all__ = ["Exit", "app", "fail", "main"]
+__all__ = ["app", "main"]

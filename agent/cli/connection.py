@@ -67,6 +67,16 @@ def lab_servers() -> str | None:
     return str(lab["control_bootstrap_servers"]) if lab else None
 
 
+def lab_settings() -> dict[str, str]:
+    """Settings of an agent for the lab that runs in this folder; empty when none runs or the agent has its own."""
+    lab = None if "KAFKA_MIGRATION_BOOTSTRAP_SERVERS" in os.environ else running_lab()
+    if lab is None:
+        return {}
+    from deploy.lab.agent_process import lab_environment
+
+    return {n: v for n, v in lab_environment(lab, lab_directory()).items() if n not in os.environ}
+
+
 def running_lab() -> dict[str, Any] | None:
     """lab.json of the lab that runs in the lab folder; None when none runs."""
     directory = lab_directory()
