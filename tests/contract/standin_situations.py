@@ -88,7 +88,7 @@ class Lab:
     async def until_idle(self) -> None:
         """The execution is over and the metadata have been read since."""
         await self.until(ExecutorState.NO_TASK_IN_PROGRESS)
-        await self.clock.advance(6)
+        await self.clock.advance(11)
 
 
 @asynccontextmanager
@@ -146,13 +146,73 @@ async def _in_flight(lab: Lab) -> None:
     """Replicas are being copied and the metadata have seen it."""
     lab.cluster.copy_seconds = 60.0
     await lab.execute(f"{PAIR}&concurrent_partition_movements_per_broker=25")
-    await lab.clock.advance(6)
+    await lab.clock.advance(11)
 
 
 async def _in_flight_throttled(lab: Lab) -> None:
     lab.cluster.copy_seconds = 600.0
     await lab.execute(f"{PAIR}&replication_throttle=5000000&concurrent_partition_movements_per_broker=10")
     await lab.clock.advance(40)
+
+
+async def _just_sent(lab: Lab) -> None:
+    """Kafka moves, and no check has seen it yet."""
+    await lab.execute(f"{PAIR}&concurrent_partition_movements_per_broker=100")
+    await lab.clock.advance(2.5)
+
+
+async def _stopping(lab: Lab) -> None:
+    """The throttle of what was in flight is being lifted."""
+    await _in_flight_throttled(lab)
+    await lab.post("stop_proposal_execution?json=true")
+    await lab.until(ExecutorState.STOPPING)
+
+
+async def _generating(lab: Lab) -> None:
+    """Proposals for an execution are being computed, which waits for Kafka to describe itself."""
+    await lab.clock.advance(8)
+    lab.cluster.answer_seconds = 60.0
+    lab.client.session.cookie_jar.clear()
+    await lab.client.post(f"/kafkacruisecontrol/{PAIR}")
+    await lab.clock.advance(0)
+
+
+async def _servlet_full(lab: Lab) -> None:
+    for _ in range(lab.settings.max_active_user_tasks):
+        await lab.get("state?json=true")
+
+
+async def _other_task(lab: Lab) -> None:
+    lab.task_id = (await lab.get("load?json=true")).task_id
+
+
+AUTHORIZED = {"Authorization": "Basic YWRtaW46YWRtaW5wdw=="}
+
+
+async def _review_pending(lab: Lab) -> None:
+    """Request 0 waits."""
+    await lab.call(
+        "POST",
+        "/kafkacruisecontrol/remove_broker?dryrun=true&reason=migration+az-b&brokerid=12&destination_broker_ids=32&json=true",
+        AUTHORIZED,
+    )
+
+
+async def _reviewed(lab: Lab) -> None:
+    """Request 0 is approved, 1 waits."""
+    await _review_pending(lab)
+    await lab.call("POST", "/kafkacruisecontrol/review?approve=0&reason=ok&json=true", AUTHORIZED)
+    await lab.call("POST", "/kafkacruisecontrol/remove_broker?dryrun=false&brokerid=12&json=true", AUTHORIZED)
+
+
+async def _review_discarded(lab: Lab) -> None:
+    """0 is submitted, 1 discarded, 2 (a stop) and 3 (admin) wait."""
+    await _reviewed(lab)
+    await lab.call("POST", "/kafkacruisecontrol/review?discard=1&reason=no&json=true", AUTHORIZED)
+    await lab.call("POST", "/kafkacruisecontrol/stop_proposal_execution?json=true", AUTHORIZED)
+    await lab.call("POST", "/kafkacruisecontrol/admin?concurrent_leader_movements=7&json=true", AUTHORIZED)
+    lab.polled = "/kafkacruisecontrol/remove_broker?review_id=0"
+    lab.task_id = (await lab.call("POST", lab.polled, AUTHORIZED)).task_id
 
 
 async def _moving_leaders(lab: Lab) -> None:
@@ -188,7 +248,7 @@ async def _external(lab: Lab) -> None:
     moves = {TopicPartition(f"topic-{number:02}", 0): None for number in range(19)}
     view = await lab.cluster.describe()
     await lab.cluster.reassign({tp: tuple(31 if b == 11 else b for b in view.partitions[tp].replicas) for tp in moves})
-    await lab.clock.advance(6)
+    await lab.clock.advance(11)
 
 
 async def _external_after_moves(lab: Lab) -> None:
@@ -197,7 +257,8 @@ async def _external_after_moves(lab: Lab) -> None:
     view = await lab.cluster.describe()
     moves = {TopicPartition(f"topic-{number:02}", 0) for number in range(19)}
     await lab.cluster.reassign({tp: tuple(32 if b == 12 else b for b in view.partitions[tp].replicas) for tp in moves})
-    await lab.clock.advance(6)
+    await lab.clock.advance(11)
+    await lab.post("remove_broker?brokerid=13&destination_broker_ids=33&json=true")  # the metadata are those of now
 
 
 async def _external_after_two(lab: Lab) -> None:
@@ -231,13 +292,13 @@ async def _in_flight_and_away(lab: Lab) -> None:
 async def _empty_broker_dead(lab: Lab) -> None:
     lab.service.executor.add_recently_removed([11])
     lab.cluster.kill(33)
-    await lab.clock.advance(6)
+    await lab.clock.advance(11)
 
 
 async def _source_dead(lab: Lab) -> None:
     lab.service.executor.add_recently_removed([11])
     lab.cluster.kill(11)
-    await lab.clock.advance(6)
+    await lab.clock.advance(11)
 
 
 async def _viewer_asked(lab: Lab) -> None:
@@ -246,6 +307,7 @@ async def _viewer_asked(lab: Lab) -> None:
 
 _COLD = replace(WARM, window_warmup_seconds=10.0)
 _AUTH = replace(WARM, accounts=ACCOUNTS)
+_REVIEW = replace(_AUTH, two_step_verification=True)
 
 SITUATIONS: Mapping[str, Situation] = {
     "cold": Situation(_nothing, _COLD),
@@ -255,6 +317,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "some tasks": Situation(_some_tasks),
     "executing": Situation(_executing),
     "between batches": Situation(_between_batches),
+    "between batches, stale": Situation(_between_batches, replace(WARM, metadata_max_age_ms=60_000)),
     "in flight": Situation(_in_flight),
     "in flight, throttled": Situation(_in_flight_throttled),
     "moving leaders": Situation(_moving_leaders),
@@ -262,6 +325,16 @@ SITUATIONS: Mapping[str, Situation] = {
     "moved and dropped": Situation(_moved_and_dropped),
     "stopped": Situation(_stopped),
     "restarted": Situation(_restarted),
+    "just sent": Situation(_just_sent),
+    "stopping": Situation(_stopping),
+    "generating": Situation(_generating, replace(WARM, request_max_block_ms=1)),
+    "servlet full": Situation(_servlet_full),
+    "other task": Situation(_other_task),
+    "review": Situation(_nothing, _REVIEW),
+    "review pending": Situation(_review_pending, _REVIEW),
+    "reviewed": Situation(_reviewed, _REVIEW),
+    "review discarded": Situation(_review_discarded, _REVIEW),
+    "review, slow": Situation(_reviewed, replace(_REVIEW, request_max_block_ms=0), answer_seconds=5.0),
     "external": Situation(_external),
     "external after moves": Situation(_external_after_moves),
     "external after two": Situation(_external_after_two),

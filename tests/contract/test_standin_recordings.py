@@ -13,15 +13,26 @@ IN_SITUATION: dict[str, list[int]] = {
     "partial windows": [6],
     "loading": [98],
     "warm": [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 60, 85, 146, 147, 148,
-             149, 150, 151, 155, 169],
+             149, 150, 151, 155, 169, *range(301, 334), 335],
     "some tasks": [20],
     "executing": [30, 31, 32],
-    "between batches": [61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 87],
+    "between batches, stale": [63],
+    "between batches": [61, 62, 64, 65, 66, 67, 68, 69, 70, 71, 72, 87],
     "in flight": [73, 74, 75, 76, 77, 88, 89, 96, 156, 157, 207],
     "in flight, throttled": [93, 94],
-    "moving leaders": [44, 45],
+    "moving leaders": [44, 45, 338, 339],
+    "just sent": [337],
+    "stopping": [342, 343],
+    "generating": [336],
+    "servlet full": [344],
+    "other task": [334],
+    "review": [183],
+    "review pending": [184, 185],
+    "reviewed": [186, 187, 188, 189, 192, 193],
+    "review discarded": [190, 191, 198, 199, 200, 201, 202, 203, 204, 205],
+    "review, slow": [197],
     "moved": [46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 81, 84, 92, 95, 109, 110, 111, 112, 113, 114, 115, 116, 117,
-              118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 130, 139, 145, 158, 159],
+              118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 130, 139, 145, 158, 159, 340, 341],
     "moved and dropped": [57, 58, 59],
     "stopped": [82, 83, 86],
     "restarted": [99, 100, 101, 102],
@@ -49,7 +60,7 @@ _CASES = [
 
 def _request(recorded: Recording, prepared: Lab) -> Recording:
     """The recorded request, polling this lab's task where it polled its own."""
-    if "User-Task-ID" not in recorded.request_headers:
+    if "User-Task-ID" not in recorded.request_headers or not prepared.task_id:
         return recorded
     headers = {**recorded.request_headers, "User-Task-ID": prepared.task_id}
     return replace(recorded, request_headers=headers, path_and_query=prepared.polled or recorded.path_and_query)

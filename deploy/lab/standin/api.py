@@ -16,8 +16,9 @@ from deploy.lab.standin import SERVER_NAME, SPOKEN_VERSION, auth, errors, render
 from deploy.lab.standin.cluster import ClusterUnavailableError
 from deploy.lab.standin.faults import AT_ONCE, Fault, Injected
 from deploy.lab.standin.parameters import Endpoint, find_endpoint, parse
+from deploy.lab.standin.review import Purgatory
 from deploy.lab.standin.service import Body, CruiseControl, Values
-from deploy.lab.standin.settings import Account, Role
+from deploy.lab.standin.settings import Account
 from deploy.lab.standin.tasks import Answer, UserTask
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,9 @@ log = logging.getLogger(__name__)
 PREFIX = "/kafkacruisecontrol"
 _SESSION_COOKIE = "JSESSIONID"
 _TASK_HEADER = "User-Task-ID"
-_OK, _ACCEPTED, _BAD_REQUEST, _NOT_FOUND, _ERROR = 200, 202, 400, 404, 500
+_OK, _ACCEPTED, _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _ERROR = 200, 202, 400, 403, 404, 500
+_REVIEW_ENDPOINTS = frozenset({"review", "review_board"})
+_TWO_STEP_OFF = "Attempt to access {endpoint} endpoint without enabling 'two.step.verification.enabled' config."
 _HANG_SECONDS = 3600.0
 _VERSION_HEADERS = {
     "Expires": "Thu, 01 Jan 1970 00:00:00 GMT",
@@ -72,6 +75,7 @@ class Handler:
     def __init__(self, service: CruiseControl) -> None:
         self._service = service
         self._settings = service.settings
+        self._purgatory = Purgatory()
         self._operations: dict[str, Callable[[Values, UserTask], Awaitable[Body]]] = {
             "state": service.state,
             "kafka_cluster_state": service.kafka_cluster_state,
@@ -82,6 +86,8 @@ class Handler:
             "remove_broker": service.remove_broker,
             "stop_proposal_execution": service.stop_proposal_execution,
             "admin": service.admin,
+            "review": self._review_endpoints,
+            "review_board": self._review_endpoints,
         }
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -102,8 +108,14 @@ class Handler:
             endpoint = find_endpoint(request.method, name)
             if account is not None and not auth.may(account, endpoint.role):
                 return auth.forbidden(request.path)
-            values = parse(endpoint, list(request.query.items()))
-            return await self._answer(request, reply, endpoint, values, account)
+            values: Values = parse(endpoint, list(request.query.items()))
+            reviewed = self._review(request, reply, endpoint, values)
+            if isinstance(reviewed, web.Response):
+                return reviewed
+            return await self._answer(request, reply, endpoint, reviewed, account)
+        except errors.NotEnabledError as off:
+            trace = _stack_trace(f"com.linkedin.cruisecontrol.common.config.ConfigException: {off}")
+            return reply.error(_FORBIDDEN, f"Cannot process {request.method} request '/{name}' due to: '{off}'.", trace)
         except errors.UnknownEndpointError as unknown:
             return reply.error(_NOT_FOUND, str(unknown), "")
         except errors.UserRequestError as wrong:
@@ -112,6 +124,34 @@ class Handler:
         except errors.ServletError as refused:
             trace = _stack_trace(f"{refused.java_name}: {refused}")
             return reply.error(_ERROR, _processing_error(request.method, name, str(refused)), trace)
+
+    def _review(
+        self, request: web.Request, reply: "Reply", endpoint: Endpoint, values: Values
+    ) -> web.Response | Values:
+        """The values to work with or, with two-step verification, the answer that the request waits now."""
+        if not self._settings.two_step_verification:
+            if endpoint.name in _REVIEW_ENDPOINTS:
+                raise errors.NotEnabledError(_TWO_STEP_OFF.format(endpoint=endpoint.name.upper()))
+            return values
+        if endpoint.method != "POST" or endpoint.name == "review":
+            return values
+        query = list(request.query.items())
+        if "review_id" not in values:
+            held = self._purgatory.add(endpoint, query, values, request.remote or "", self._service.clock.now())
+            return reply.json(_OK, render.versioned({"RequestInfo": [held.rendered()]}))
+        if _TASK_HEADER in request.headers:
+            values = self._purgatory.find(endpoint, values["review_id"]).values
+        else:
+            values = self._purgatory.submit(endpoint, query, values["review_id"])
+        reply.wants_json = bool(values.get("json"))
+        return values
+
+    async def _review_endpoints(self, values: Values, task: UserTask) -> Body:
+        if task.endpoint == "review":
+            return render.versioned(
+                {"RequestInfo": self._purgatory.judge(values, task.client, self._service.clock.now())}
+            )
+        return render.versioned({"RequestInfo": self._purgatory.board()})
 
     async def _answer(
         self, request: web.Request, reply: "Reply", endpoint: Endpoint, values: Values, account: Account | None
@@ -131,16 +171,20 @@ class Handler:
             await asyncio.wait({task.work}, timeout=self._settings.request_max_block_ms / 1000)
         if fault is not None:
             await _fault_after(fault.fault)
-        if task.answer is None:
+        if endpoint.asynchronous:
             tasks.remember_session(reply.session, task)
+        if task.answer is None:
             return reply.body(
                 _ACCEPTED, endpoint, render.progress(task.progress, self._service.clock.now()), task.id, values
             )
-        tasks.close_session(reply.session, task)
         if task.answer.status == _OK:
             return reply.body(_OK, endpoint, task.answer.body, task.id, values)
         if isinstance(task.answer.error, errors.ServletError):
             raise task.answer.error
+        if isinstance(task.answer.error, errors.UserRequestError):
+            message = f"Bad {request.method} request '/{endpoint.name}' due to '{task.answer.body}'."
+            trace = _stack_trace(f"{task.answer.error.java_name}: {task.answer.body}")
+            return reply.error(task.answer.status, message, trace, task.id)
         message = _processing_error(request.method, endpoint.name, task.answer.body)
         trace = _stack_trace(f"java.util.concurrent.ExecutionException: {task.answer.body}")
         return reply.error(task.answer.status, message, trace, task.id)
@@ -150,8 +194,7 @@ class Handler:
     ) -> Callable[[UserTask], Awaitable[Answer]]:
         """The operation as the work of a user task: whatever goes wrong in it is its answer."""
         if endpoint.name == "permissions":
-            role = account.role if account else Role.ADMIN
-            return _constant(render.versioned({"roles": [role.value]}))
+            return _permissions(account)
         operation = self._operations[endpoint.name]
 
         async def work(task: UserTask) -> Answer:
@@ -195,7 +238,7 @@ class Reply:
     """How an answer to this request is written: JSON or text, with the version headers and a session."""
 
     def __init__(self, request: web.Request) -> None:
-        self._json = any(key.lower() == "json" and value.lower() == "true" for key, value in request.query.items())
+        self.wants_json = any(key.lower() == "json" and value.lower() == "true" for key, value in request.query.items())
         self._has_session = _SESSION_COOKIE in request.cookies
         self.session = request.cookies.get(_SESSION_COOKIE) or f"node0{secrets.token_hex(12)}.node0"
 
@@ -203,19 +246,22 @@ class Reply:
         headers = {_TASK_HEADER: task_id}
         if values.get("get_response_schema"):
             headers["Cruise-Control-JSON-Schema"] = text.schema(body)
-        if self._json or status == _ACCEPTED:
+        if self.wants_json or status == _ACCEPTED:
             return self._write(status, json.dumps(body, separators=(",", ":")), headers)
         return self._write(status, text.plain(endpoint.name, body), headers)
 
+    def json(self, status: int, body: Any) -> web.Response:
+        return self._write(status, json.dumps(body, separators=(",", ":")), {})
+
     def error(self, status: int, message: str, stack_trace: str, task_id: str | None = None) -> web.Response:
         headers = {_TASK_HEADER: task_id} if task_id else {}
-        if not self._json:
+        if not self.wants_json:
             return self._write(status, message, headers)
         body = render.versioned({"errorMessage": message, "stackTrace": stack_trace})
         return self._write(status, json.dumps(body, separators=(",", ":")), headers)
 
     def _write(self, status: int, content: str, headers: dict[str, str]) -> web.Response:
-        kind = "application/json" if self._json else "text/plain"
+        kind = "application/json" if self.wants_json else "text/plain"
         headers = {**_VERSION_HEADERS, **headers, "Content-Type": f"{kind};charset=utf-8"}
         response = web.Response(status=status, body=content.encode(), headers=headers)
         if not self._has_session:
@@ -223,9 +269,12 @@ class Reply:
         return response
 
 
-def _constant(body: Body) -> Callable[[UserTask], Awaitable[Answer]]:
+def _permissions(account: Account | None) -> Callable[[UserTask], Awaitable[Answer]]:
     async def work(_task: UserTask) -> Answer:
-        return Answer(_OK, body)
+        if account is None:
+            error = errors.UserRequestError("Unable to retrieve privilege information for an unsecure connection.")
+            return Answer(_BAD_REQUEST, str(error), error)
+        return Answer(_OK, render.versioned({"roles": [account.role.value]}))
 
     return work
 

@@ -21,6 +21,10 @@ class UnknownEndpointError(Exception):
     """404."""
 
 
+class NotEnabledError(Exception):
+    """403: an endpoint that a setting switches on."""
+
+
 @dataclass
 class ServletError(Exception):
     """500 before, or without, an operation of its own: `Error processing POST request '/admin' due to: '<message>'.`"""

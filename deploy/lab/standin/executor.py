@@ -30,6 +30,7 @@ class ExecutorState(StrEnum):
     GENERATING_PROPOSALS = "GENERATING_PROPOSALS_FOR_EXECUTION"
     MOVING_REPLICAS = "INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS"
     MOVING_LEADERS = "LEADER_MOVEMENT_TASK_IN_PROGRESS"
+    STOPPING = "STOPPING_EXECUTION"
 
 
 class MoveState(StrEnum):
@@ -82,6 +83,14 @@ class Execution:
     state: ExecutorState = ExecutorState.MOVING_REPLICAS
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
     failed: bool = False
+    seen: dict[int, MoveState] = field(default_factory=dict)
+
+    def observe(self) -> None:
+        """What `state` shows is what the last check saw: a batch sent since then still reads as pending."""
+        self.seen = {move.execution_id: move.state for move in self.moves}
+
+    def seen_in_state(self, *states: MoveState) -> list[Move]:
+        return [move for move in self.moves if self.seen.get(move.execution_id, MoveState.PENDING) in states]
 
     def in_state(self, *states: MoveState) -> list[Move]:
         return [move for move in self.moves if move.state in states]
@@ -121,7 +130,6 @@ class Executor:
     def check_options(self, options: ExecutionOptions) -> None:
         """Raises what the original only notices when it executes."""
         self._check_interval(options.progress_check_interval_ms)
-        self._check_concurrency(options.concurrent_movements_per_broker)
 
     def _check_interval(self, interval_ms: int | None) -> None:
         least = self._settings.min_progress_check_interval_ms
@@ -228,11 +236,7 @@ class Executor:
             if not move.proposal.moves_replicas:
                 move.state = MoveState.COMPLETED
         rate = execution.options.throttle_bytes_per_second
-        throttle = (
-            ReplicationThrottle(self._cluster, self._clock, rate, self._settings.throttle_step_seconds)
-            if rate is not None
-            else None
-        )
+        throttle = None if rate is None else ReplicationThrottle(self._cluster, self._clock, self._settings, rate)
         while execution.in_state(MoveState.PENDING, MoveState.IN_PROGRESS) and not execution.stop_requested.is_set():
             batch = self._next_batch(execution)
             if batch:
@@ -241,12 +245,11 @@ class Executor:
                 await self._submit(batch)
             finished = await self._wait_for_progress(execution)
             if execution.stop_requested.is_set():
+                execution.state = ExecutorState.STOPPING
                 finished += await self._cancel_in_progress(execution)
             if throttle and execution.options.clear_throttle:
                 in_progress = [move.proposal for move in execution.in_state(MoveState.IN_PROGRESS)]
                 await throttle.clear_for([move.proposal for move in finished], in_progress)
-            if execution.in_state(MoveState.PENDING, MoveState.IN_PROGRESS) and not execution.stop_requested.is_set():
-                await self._clock.sleep(self._settings.batch_overhead_seconds)
 
     def _next_batch(self, execution: Execution) -> list[Move]:
         """As many pending moves, in order, as the limits per broker and for the cluster leave room for."""
@@ -312,6 +315,7 @@ class Executor:
             log.info("Asking Kafka again for %d moves that someone cancelled.", len(again))
             await self._submit(again)
         _bury_moves_to(view, execution)
+        execution.observe()
         return finished + lost
 
     async def _cancel_in_progress(self, execution: Execution) -> list[Move]:
@@ -333,7 +337,7 @@ class Executor:
         await self._elect({move.proposal.tp for move in moves})
         deadline = self._clock.now() + LEADER_MOVEMENT_TIMEOUT_SECONDS
         while not execution.stop_requested.is_set():
-            await self._clock.sleep(execution.interval_ms / 1000 + self._settings.batch_overhead_seconds)
+            await self._clock.sleep(execution.interval_ms / 1000)
             view = await self._cluster.describe()
             waiting = set()
             for move in moves:

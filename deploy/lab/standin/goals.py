@@ -20,6 +20,19 @@ STOCK_GOALS = (
     "LeaderReplicaDistributionGoal",
     "LeaderBytesInDistributionGoal",
 )
+OTHER_GOALS = (
+    "BrokerSetAwareGoal",
+    "IntraBrokerDiskCapacityGoal",
+    "IntraBrokerDiskUsageDistributionGoal",
+    "KafkaAssignerDiskUsageDistributionGoal",
+    "KafkaAssignerEvenRackAwareGoal",
+    "MinTopicLeadersPerBrokerGoal",
+    "PreferredLeaderElectionGoal",
+    "RackAwareDistributionGoal",
+)
+"""Goals that are accepted and change nothing here."""
+
+SUPPORTED_GOALS = tuple(sorted((*STOCK_GOALS, *OTHER_GOALS)))
 RACK_AWARE = "RackAwareGoal"
 MODEL_BASED_GOALS = frozenset({"RackAwareGoal", "ReplicaCapacityGoal", "ReplicaDistributionGoal",
                                "TopicReplicaDistributionGoal", "LeaderReplicaDistributionGoal"})  # fmt: skip

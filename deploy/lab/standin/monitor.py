@@ -34,10 +34,10 @@ class LoadMonitor:
         self._clock = clock
         self._started = clock.now()
         self._view: ClusterView | None = None
-        self._log_dirs = LogDirs()
         self._sizes: dict[TopicPartition, int] = {}
         self._rates: dict[TopicPartition, float] = {}
         self._sized_at = 0.0
+        self._read_at = 0.0
         self._no_windows_until = self._started + settings.window_warmup_seconds
         self._failed_since: dict[int, float] = {}
         self.failures: list[BrokerFailure] = []
@@ -45,33 +45,34 @@ class LoadMonitor:
     # -- readings ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Refreshes for ever, as often as metadata may be old."""
+        """Samples for ever: that keeps the metadata fresh when nobody plans."""
         while True:
             await self.refresh()
-            await self._clock.sleep(self._settings.metadata_max_age_ms / 1000)
+            await self._clock.sleep(self._settings.metric_sampling_interval_ms / 1000)
 
     async def refresh(self) -> None:
         """Reads metadata and sizes anew; keeps the old ones when Kafka does not answer."""
         try:
             view = await self._cluster.describe()
             self._view = view
+            self._read_at = self._clock.now()
             self._note_failures(view)
             self._measure(view, await self._cluster.log_dirs(view.brokers))
         except ClusterUnavailableError as unavailable:
             log.warning("Metadata stay as they are: %s", unavailable)
 
     async def view(self) -> ClusterView:
-        """The metadata as last read, not older than a refresh interval while Kafka answers."""
+        """The metadata as last read, however old: what kafka_cluster_state shows."""
         if self._view is None:
             await self.refresh()
         if self._view is None:
             raise errors.timed_out("Timed out waiting for a node assignment. Call: describeCluster")
         return self._view
 
-    def log_dirs(self) -> LogDirs:
-        return self._log_dirs
-
     async def model(self) -> ClusterModel:
+        """What is planned from: read anew when it is older than it may be, so up to that age it is wrong."""
+        if self._clock.now() - self._read_at > self._settings.metadata_max_age_ms / 1000:
+            await self.refresh()
         return ClusterModel(await self.view(), dict(self._sizes), dict(self._rates))
 
     def _measure(self, view: ClusterView, log_dirs: LogDirs) -> None:
@@ -83,7 +84,7 @@ class LoadMonitor:
         elapsed = now - self._sized_at
         if self._sizes and elapsed > 0:
             self._rates = {tp: max(0, size - self._sizes.get(tp, size)) / elapsed for tp, size in sizes.items()}
-        self._sizes, self._sized_at, self._log_dirs = sizes, now, log_dirs
+        self._sizes, self._sized_at = sizes, now
 
     # -- failed brokers ------------------------------------------------------------------------------------------------
 

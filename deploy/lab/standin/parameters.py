@@ -8,7 +8,7 @@ from typing import Any
 from deploy.lab.standin.errors import UnknownEndpointError, UserRequestError
 from deploy.lab.standin.goals import simple_name
 from deploy.lab.standin.settings import Role
-from deploy.lab.standin.tasks import EndpointKind
+from deploy.lab.standin.tasks import EndpointKind, check_uuid
 
 Parser = Callable[[str], Any]
 
@@ -21,7 +21,7 @@ ANOMALY_TYPES = (
     "TOPIC_ANOMALY",
     "MAINTENANCE_EVENT",
 )
-CONCURRENCY_TYPES = ("INTER_BROKER_REPLICA", "LEADERSHIP", "INTRA_BROKER_REPLICA")
+CONCURRENCY_TYPES = ("INTER_BROKER_REPLICA", "LEADERSHIP_CLUSTER", "INTRA_BROKER_REPLICA", "LEADERSHIP_BROKER")
 LOAD_RESOURCES = ("disk", "networkInbound", "networkOutbound", "cpu")
 
 
@@ -39,7 +39,20 @@ def integer(text: str) -> int:
 
 
 def number_list(text: str) -> tuple[int, ...]:
-    return tuple(integer(part) for part in text.split(",") if part)
+    return tuple(dict.fromkeys(integer(part) for part in text.split(",")))
+
+
+def entries(text: str) -> int:
+    value = integer(text)
+    if value <= 0:
+        raise UserRequestError(f"The requested entries must be positive (Requested: {value}).")
+    return value
+
+
+def uuid_list(text: str) -> tuple[str, ...]:
+    for part in name_list(text):
+        check_uuid(part, lambda message: UserRequestError(message, "java.lang.IllegalArgumentException"))
+    return name_list(text)
 
 
 def name_list(text: str) -> tuple[str, ...]:
@@ -57,6 +70,13 @@ def concurrency(text: str) -> int:
     return value
 
 
+def movements_in_cluster(text: str) -> int:
+    value = integer(text)
+    if value <= 0:
+        raise UserRequestError(f"The requested max partition movement must be positive (Requested: {value}).")
+    return value
+
+
 def throttle(text: str) -> int:
     value = integer(text)
     if value < 0:
@@ -68,8 +88,7 @@ def pattern(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except re.error as error:
-        message = f"Unable to parse topic regex {text}: {error}"
-        raise UserRequestError(message) from None
+        raise UserRequestError(f"{error}", "java.util.regex.PatternSyntaxException") from None
 
 
 def one_of(what: str, supported: Sequence[str]) -> Parser:
@@ -86,13 +105,18 @@ def one_of(what: str, supported: Sequence[str]) -> Parser:
 def resource(text: str) -> str:
     by_name = {name.lower(): name for name in LOAD_RESOURCES} | {"nw_in": "networkInbound", "nw_out": "networkOutbound"}
     if text.lower() not in by_name:
-        raise UserRequestError(f"Invalid resource type {text}.")
+        raise UserRequestError(
+            f"Invalid resource type {text}. The resource type must be one of the following: CPU, DISK, NW_IN, NW_OUT"
+        )
     return by_name[text.lower()]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`operation` is how the progress of an operation that is not done yet names it."""
+    """`operation` is how the progress of an operation that is not done yet names it.
+
+    `asynchronous`: a session that asks again gets the same user task.
+    """
 
     name: str
     method: str
@@ -100,6 +124,7 @@ class Endpoint:
     operation: str
     parameters: Mapping[str, Parser]
     role: Role
+    asynchronous: bool = False
 
 
 _COMMON: dict[str, Parser] = {"json": boolean, "get_response_schema": boolean, "doas": str, "reason": str}
@@ -122,7 +147,7 @@ _EXECUTION: dict[str, Parser] = {
     "skip_hard_goal_check": boolean,
     "stop_ongoing_execution": boolean,
     "concurrent_partition_movements_per_broker": concurrency,
-    "max_partition_movements_in_cluster": concurrency,
+    "max_partition_movements_in_cluster": movements_in_cluster,
     "concurrent_leader_movements": concurrency,
     "broker_concurrent_leader_movements": concurrency,
     "execution_progress_check_interval_ms": integer,
@@ -133,10 +158,10 @@ _EXECUTION: dict[str, Parser] = {
 _TABLE = (
     Endpoint("state", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get state",
              {**_COMMON, "substates": one_of("substates", SUBSTATES), "verbose": boolean, "super_verbose": boolean},
-             Role.USER),
+             Role.USER, asynchronous=True),
     Endpoint("user_tasks", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get user tasks",
-             {**_COMMON, "user_task_ids": name_list, "client_ids": name_list, "endpoints": name_list,
-              "types": name_list, "entries": integer, "fetch_completed_task": boolean}, Role.VIEWER),
+             {**_COMMON, "user_task_ids": uuid_list, "client_ids": name_list, "endpoints": name_list,
+              "types": name_list, "entries": entries, "fetch_completed_task": boolean}, Role.VIEWER),
     Endpoint("review_board", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get review board",
              {**_COMMON, "review_ids": number_list}, Role.VIEWER),
     Endpoint("permissions", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get permissions", _COMMON, Role.VIEWER),
@@ -144,22 +169,23 @@ _TABLE = (
              {**_COMMON, "topic": pattern, "verbose": boolean}, Role.VIEWER),
     Endpoint("load", "GET", EndpointKind.KAFKA_MONITOR, "Get broker stats",
              {**_COMMON, "start": integer, "end": integer, "time": str, "allow_capacity_estimation": boolean,
-              "populate_disk_info": boolean, "capacity_only": boolean}, Role.USER),
+              "populate_disk_info": boolean, "capacity_only": boolean}, Role.USER, asynchronous=True),
     Endpoint("partition_load", "GET", EndpointKind.KAFKA_MONITOR, "Get partition load",
-             {**_COMMON, "resource": resource, "entries": integer, "start": integer, "end": integer, "topic": pattern,
+             {**_COMMON, "resource": resource, "entries": entries, "start": integer, "end": integer, "topic": pattern,
               "partition": str, "min_valid_partition_ratio": float, "allow_capacity_estimation": boolean,
-              "max_load": boolean, "avg_load": boolean, "brokerid": number_list}, Role.USER),
+              "max_load": boolean, "avg_load": boolean, "brokerid": number_list}, Role.USER, asynchronous=True),
     Endpoint("proposals", "GET", EndpointKind.KAFKA_MONITOR, "Get customized proposals",
-             {**_COMMON, **_PLANNING, "ignore_proposal_cache": boolean, "rebalance_disk": boolean}, Role.USER),
+             {**_COMMON, **_PLANNING, "ignore_proposal_cache": boolean, "rebalance_disk": boolean}, Role.USER,
+             asynchronous=True),
     Endpoint("remove_broker", "POST", EndpointKind.KAFKA_ADMIN, "Remove brokers",
              {**_POST, **_PLANNING, **_EXECUTION, "brokerid": number_list, "throttle_removed_broker": boolean},
-             Role.ADMIN),
+             Role.ADMIN, asynchronous=True),
     Endpoint("stop_proposal_execution", "POST", EndpointKind.KAFKA_ADMIN, "Stop proposal execution",
              {**_POST, "force_stop": boolean, "stop_external_agent": boolean}, Role.ADMIN),
     Endpoint("admin", "POST", EndpointKind.CRUISE_CONTROL_ADMIN, "Admin",
              {**_POST,
               "concurrent_partition_movements_per_broker": concurrency,
-              "max_partition_movements_in_cluster": concurrency,
+              "max_partition_movements_in_cluster": movements_in_cluster,
               "concurrent_intra_broker_partition_movements": concurrency, "concurrent_leader_movements": concurrency,
               "broker_concurrent_leader_movements": concurrency, "execution_progress_check_interval_ms": integer,
               "disable_self_healing_for": one_of("anomaly types", ANOMALY_TYPES),
@@ -204,6 +230,12 @@ def parse(endpoint: Endpoint, query: Sequence[tuple[str, str]]) -> dict[str, Any
             with_stack_trace=False,
         )
     values = {name.lower(): endpoint.parameters[name.lower()](text) for name, text in query}
+    if endpoint.name == "admin" and not values.keys() - _COMMON.keys():
+        raise UserRequestError("Nothing executable found in request.")
+    if values.get("use_ready_default_goals") and values.get("goals"):
+        raise UserRequestError(
+            "Cannot set use_ready_default_goals parameter to true when explicitly specifying goals in the request."
+        )
     if endpoint.name == "remove_broker" and "review_id" not in values:
         _check_removal(values)
     return values

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from deploy.lab.standin.cluster import NO_LEADER, ClusterView, LogDirs, Partition, TopicPartition
-from deploy.lab.standin.executor import FINISHED, Execution, ExecutorState, Move, MoveState
 from deploy.lab.standin.model import BrokerLoad, ClusterModel
 from deploy.lab.standin.planner import Plan, Proposal
 from deploy.lab.standin.tasks import Progress, TaskState, UserTask
@@ -266,74 +265,6 @@ def java_hash(tp: TopicPartition) -> int:
         topic = (31 * topic + ord(character)) & 0xFFFFFFFF
     value = (31 * (31 + tp.partition) + topic) & 0xFFFFFFFF
     return value - (1 << 32) if value >> 31 else value
-
-
-# -- executor ----------------------------------------------------------------------------------------------------------
-
-_MOVE_LISTS = {
-    "pendingPartitionMovement": MoveState.PENDING,
-    "inProgressPartitionMovement": MoveState.IN_PROGRESS,
-    "abortingPartitionMovement": MoveState.ABORTING,
-    "abortedPartitionMovement": MoveState.ABORTED,
-    "deadPartitionMovement": MoveState.DEAD,
-    "completedPartitionMovement": MoveState.COMPLETED,
-}
-
-
-def executor_state(
-    state: ExecutorState, execution: Execution | None, recently_removed: list[int], *, verbose: bool
-) -> dict[str, Any]:
-    body: dict[str, Any] = {"state": state.value}
-    if recently_removed:
-        body["recentlyRemovedBrokers"] = recently_removed
-    if execution is None:
-        return body
-    body |= {
-        "triggeredUserTaskId": execution.user_task_id,
-        "triggeredSelfHealingTaskId": "",
-        "triggeredTaskReason": execution.reason,
-    }
-    if execution.state is ExecutorState.MOVING_REPLICAS:
-        body |= _replica_movements(execution, verbose=verbose)
-    elif execution.state is ExecutorState.MOVING_LEADERS:
-        body |= _leader_movements(execution, verbose=verbose)
-    return body
-
-
-def _replica_movements(execution: Execution, *, verbose: bool) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "numTotalPartitionMovements": len(execution.moves),
-        "numPendingPartitionMovements": len(execution.in_state(MoveState.PENDING)),
-        "numInProgressPartitionMovements": len(execution.in_state(MoveState.IN_PROGRESS)),
-        "abortingPartitions": len(execution.in_state(MoveState.ABORTING)),
-        "numFinishedPartitionMovements": len(execution.in_state(*FINISHED)),
-        "totalDataToMove": sum(move.data_mb for move in execution.moves),
-        "finishedDataMovement": sum(move.data_mb for move in execution.in_state(MoveState.COMPLETED)),
-        "maximumConcurrentPartitionMovementsPerBroker": execution.concurrency,
-        "minimumConcurrentPartitionMovementsPerBroker": execution.concurrency,
-        "averageConcurrentPartitionMovementsPerBroker": float(execution.concurrency),
-    }
-    if verbose:
-        for key, state in _MOVE_LISTS.items():
-            body[key] = [_task(move, state, "INTER_BROKER_REPLICA_ACTION") for move in execution.in_state(state)]
-    return body
-
-
-def _leader_movements(execution: Execution, *, verbose: bool) -> dict[str, Any]:
-    moves = execution.leader_moves()
-    pending = [move for move in moves if move.leader_state is not MoveState.COMPLETED]
-    body: dict[str, Any] = {
-        "numTotalLeadershipMovements": len(moves),
-        "numPendingLeadershipMovements": len(pending),
-        "numFinishedLeadershipMovements": len(moves) - len(pending),
-    }
-    if verbose:
-        body["pendingLeadershipMovement"] = [_task(move, move.leader_state, "LEADER_ACTION") for move in pending]
-    return body
-
-
-def _task(move: Move, state: MoveState, kind: str) -> dict[str, Any]:
-    return {"executionId": move.execution_id, "type": kind, "state": state.value, "proposal": proposal(move.proposal)}
 
 
 # -- user tasks --------------------------------------------------------------------------------------------------------

@@ -10,12 +10,13 @@ from typing import Any
 from deploy.lab.standin import errors, render, render_state
 from deploy.lab.standin.clock import Clock, iso
 from deploy.lab.standin.cluster import Cluster
-from deploy.lab.standin.executor import ExecutionOptions, Executor, ExecutorState
+from deploy.lab.standin.executor import ExecutionOptions, Executor
 from deploy.lab.standin.faults import Fault, Faults
-from deploy.lab.standin.goals import HARD_GOALS, STOCK_GOALS
+from deploy.lab.standin.goals import HARD_GOALS, STOCK_GOALS, SUPPORTED_GOALS
 from deploy.lab.standin.monitor import LoadMonitor
 from deploy.lab.standin.parameters import ANOMALY_TYPES, CONCURRENCY_TYPES, SUBSTATES
 from deploy.lab.standin.planner import Limits, Plan, Removal, plan_rebalance, plan_removal
+from deploy.lab.standin.render_executor import Trigger, executor_state
 from deploy.lab.standin.settings import Settings
 from deploy.lab.standin.tasks import Step, TaskState, UserTask, UserTasks
 
@@ -25,6 +26,12 @@ Values = Mapping[str, Any]
 Body = dict[str, Any]
 
 _ALL_ENTRIES = 2**31 - 1
+_NOT_IMITATED = {
+    "concurrent_intra_broker_partition_movements": "Intra-broker partition movement concurrency",
+    "concurrent_leader_movements": "Cluster Leadership movement concurrency",
+    "broker_concurrent_leader_movements": "Broker Leadership movement concurrency",
+}
+"""Taken and answered, without effect here."""
 _WAITING = "The job requires a cluster model and it is waiting to get the cluster model lock."
 _MISSING_HARD_GOALS = (
     "Missing hard goals [{missing}] in the provided goals: [{given}]. "
@@ -42,7 +49,8 @@ class CruiseControl:
         self.executor = Executor(cluster, settings, clock)
         self._cluster = cluster
         self._planning = asyncio.Lock()
-        self._generating = False
+        self._generating: Trigger | None = None
+        self._min_isr_based_adjustment = False
         self._self_healing = dict.fromkeys(ANOMALY_TYPES, False)
         self._concurrency_adjuster = dict.fromkeys(CONCURRENCY_TYPES, False)
         self._background: list[asyncio.Task[None]] = []
@@ -81,22 +89,14 @@ class CruiseControl:
                 verbose=values.get("super_verbose", False),
             )
         if "EXECUTOR" in substates:
-            body["ExecutorState"] = self._executor_state(verbose=verbose)
+            body["ExecutorState"] = executor_state(
+                self.executor.execution, self._generating, self.executor.recently_removed(), verbose=verbose
+            )
         if "ANOMALY_DETECTOR" in substates:
             body["AnomalyDetectorState"] = render_state.anomaly_detector_state(
                 monitor.failures, self._self_healing, 100.0
             )
         return render.versioned(body)
-
-    def _executor_state(self, *, verbose: bool) -> Body:
-        execution = self.executor.execution
-        if execution is not None:
-            state = execution.state
-        elif self._generating:
-            state = ExecutorState.GENERATING_PROPOSALS
-        else:
-            state = ExecutorState.NO_TASK_IN_PROGRESS
-        return render.executor_state(state, execution, self.executor.recently_removed(), verbose=verbose)
 
     async def kafka_cluster_state(self, values: Values, _task: UserTask) -> Body:
         view = await self.monitor.view()
@@ -170,12 +170,12 @@ class CruiseControl:
             self.executor.stop()
             await self.executor.wait_until_idle()
         async with self._planning:
-            self._generating = True
+            self._generating = Trigger(task.id, self._reason(values, task))
             try:
                 await self.executor.cancel_external_reassignments()
                 return await self._execute_removal(values, goals, task)
             finally:
-                self._generating = False
+                self._generating = None
 
     async def _execute_removal(self, values: Values, goals: tuple[str, ...], task: UserTask) -> Body:
         destinations = values.get("destination_broker_ids", ())
@@ -235,15 +235,15 @@ class CruiseControl:
         given = values.get("goals")
         if not given:
             return STOCK_GOALS
+        unknown = [goal for goal in given if goal not in SUPPORTED_GOALS]
+        if unknown:
+            raise errors.illegal_argument(
+                f"Goals [{', '.join(unknown)}] are not supported. Supported: [{', '.join(SUPPORTED_GOALS)}]"
+            )
         missing = [goal for goal in HARD_GOALS if goal not in given]
         if check_hard and missing and not values.get("skip_hard_goal_check", False):
             raise errors.illegal_argument(
                 _MISSING_HARD_GOALS.format(missing=", ".join(HARD_GOALS), given=", ".join(given))
-            )
-        unknown = [goal for goal in given if goal not in STOCK_GOALS]
-        if unknown:
-            raise errors.illegal_argument(
-                f"Goal [{', '.join(unknown)}] is not supported. Supported: {list(STOCK_GOALS)}."
             )
         return tuple(goal for goal in STOCK_GOALS if goal in given)
 
@@ -287,14 +287,28 @@ class CruiseControl:
                     body.setdefault(f"{name}Before", {})[switch] = switches[switch]
                     switches[switch] = value
                     body.setdefault(f"{name}After", {})[switch] = value
-        if "drop_recently_removed_brokers" in values:
-            dropped = values["drop_recently_removed_brokers"]
-            self.executor.drop_recently_removed(dropped)
-            body["dropRecentBrokersRequest"] = (
-                f"Dropped recently removed brokers (requested: {list(dropped)} "
-                f"after-dropping: {self.executor.recently_removed()}).\n"
+        if "min_isr_based_concurrency_adjustment" in values:
+            before, after = self._min_isr_based_adjustment, values["min_isr_based_concurrency_adjustment"]
+            self._min_isr_based_adjustment = after
+            body["minIsrBasedConcurrencyAdjustmentRequest"] = (
+                "MinISR-based concurrency adjustment is modified "
+                f"(before: {str(before).lower()} after: {str(after).lower()})."
             )
+        if "drop_recently_removed_brokers" in values:
+            body["dropRecentBrokersRequest"] = self._drop_recently_removed(values["drop_recently_removed_brokers"])
         return render.versioned(body)
+
+    def _drop_recently_removed(self, dropped: tuple[int, ...]) -> str:
+        present = self.executor.recently_removed()
+        if not set(dropped) & set(present):
+            return (
+                f"None of the brokers to drop ({list(dropped)}) are in the recently removed broker set ({present}).\n"
+            )
+        self.executor.drop_recently_removed(dropped)
+        return (
+            f"Dropped recently removed brokers (requested: {list(dropped)} "
+            f"after-dropping: {self.executor.recently_removed()}).\n"
+        )
 
     def _change_ongoing(self, values: Values) -> list[str]:
         changes = []
@@ -303,9 +317,10 @@ class CruiseControl:
             changes.append(f"Inter-broker partition movement concurrency is set to {concurrency}")
         if (movements := values.get("max_partition_movements_in_cluster")) is not None:
             self.executor.change_cluster_concurrency(movements)
-            changes.append(f"Max partition movement concurrency in cluster is set to {movements}")
-        if (leaders := values.get("concurrent_leader_movements")) is not None:
-            changes.append(f"Leadership movement concurrency is set to {leaders}")
+            changes.append(f"Max inter-broker partition movements is set to {movements}")
+        for name, what in _NOT_IMITATED.items():
+            if name in values:
+                changes.append(f"{what} is set to {values[name]}")
         if (interval_ms := values.get("execution_progress_check_interval_ms")) is not None:
             self.executor.change_interval(interval_ms)
             changes.append(f"Execution progress check interval is set to {interval_ms}Ms")

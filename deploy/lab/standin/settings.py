@@ -24,14 +24,17 @@ class Settings:
     progress_check_interval_ms: int = 10_000
     """execution.progress.check.interval.ms: used when the request names none."""
 
-    batch_overhead_seconds: float = 3.0
-    """Passes between a progress check and the next batch: a real one needs 7 to 10 s a batch at an interval of 5 s."""
+    throttle_broker_seconds: float = 10.0
+    """One broker takes so long when a throttle is set (but the first) or cleared: the article's call took 315 s."""
 
-    throttle_step_seconds: float = 1.5
-    """One broker or topic takes so long when a throttle is set or cleared: 25 moves at a time took 315 s, not 45 s."""
+    throttle_topic_seconds: float = 0.1
+    """The same for one topic."""
 
     metadata_max_age_ms: int = 5_000
-    """How old the metadata may be from which it plans (recorded; stock 55000)."""
+    """Metadata older than this are read anew before it plans (recorded; stock 55000)."""
+
+    metric_sampling_interval_ms: int = 10_000
+    """Metadata are read anew so often when nobody plans: kafka_cluster_state may be so old (stock 120000)."""
 
     window_warmup_seconds: float = 10.0
     """No valid window so long after the start. A real one with windows of 20 s needed 24 s."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from deploy.lab.standin import errors
 from deploy.lab.standin.clock import Clock
@@ -73,6 +73,13 @@ class UserTask:
     work: "asyncio.Task[None] | None" = None
 
 
+def check_uuid(text: str, error: Callable[[str], Exception]) -> None:
+    try:
+        UUID(text)
+    except ValueError:
+        raise error(f"Invalid UUID string: {text}") from None
+
+
 class UserTasks:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
@@ -82,16 +89,21 @@ class UserTasks:
         self._by_session: dict[tuple[str, str], tuple[str, float]] = {}
 
     def find(self, task_id: str | None, session: str | None, method_and_url: str) -> UserTask | None:
-        """The task this very request already belongs to; raises when it names one that does not exist."""
-        if task_id is None:
-            remembered = self._by_session.get((session, method_and_url)) if session else None
-            if remembered is None or self._clock.now() - remembered[1] > self._settings.session_expiry_seconds:
-                return None
-            return self.get(remembered[0])
-        task = self.get(task_id)
-        if task is None or task.method_and_url != method_and_url:
-            raise errors.ServletError(f"Unexpected header {task_id} (value: User-Task-ID) in the request.")
-        return task
+        """The task this very request already belongs to; raises when it names one that does not exist.
+
+        A session that asks for the same URL gets the same task, and so the same answer, until it has been silent for
+        its expiry: a client that keeps cookies polls a `state` that never changes.
+        """
+        if task_id is not None:
+            check_uuid(task_id, errors.ServletError)
+            task = self.get(task_id)
+            if task is None or task.method_and_url != method_and_url:
+                raise errors.ServletError(f"Unexpected header {task_id} (value: User-Task-ID) in the request.")
+            return task
+        remembered = self._by_session.get((session or "", method_and_url))
+        if remembered is None or self._clock.now() - remembered[1] > self._settings.session_expiry_seconds:
+            return None
+        return self.get(remembered[0])
 
     def get(self, task_id: str) -> UserTask | None:
         for tasks in (self._active, *self._completed.values()):
@@ -122,11 +134,8 @@ class UserTasks:
         return task
 
     def remember_session(self, session: str, task: UserTask) -> None:
-        """While a task has not answered, the same session asking for the same URL asks for this task."""
+        """From now on this session asking for the same URL asks for this task."""
         self._by_session[session, task.method_and_url] = (task.id, self._clock.now())
-
-    def close_session(self, session: str, task: UserTask) -> None:
-        self._by_session.pop((session, task.method_and_url), None)
 
     async def _run(self, task: UserTask, work: Callable[[UserTask], Awaitable[Answer]]) -> None:
         task.answer = await work(task)
@@ -145,6 +154,8 @@ class UserTasks:
         task.failed = task.failed or not succeeded
         if task.answer is not None:
             self._complete(task)
+        else:
+            task.state = TaskState.ACTIVE
 
     def scan(self) -> None:
         """Moves what is done out of the active ones, forgets the oldest completed ones and old sessions."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from deploy.lab.standin.clock import Clock
 from deploy.lab.standin.cluster import Cluster
 from deploy.lab.standin.planner import Proposal
+from deploy.lab.standin.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +21,22 @@ _WILDCARD = "*"
 
 
 class ReplicationThrottle:
-    def __init__(self, cluster: Cluster, clock: Clock, rate_bytes_per_second: int, step_seconds: float) -> None:
+    def __init__(self, cluster: Cluster, clock: Clock, settings: Settings, rate_bytes_per_second: int) -> None:
         self._cluster = cluster
         self._clock = clock
         self._rate = str(rate_bytes_per_second)
-        self._step_seconds = step_seconds
+        self._broker_seconds = settings.throttle_broker_seconds
+        self._topic_seconds = settings.throttle_topic_seconds
 
     async def set_for(self, proposals: Iterable[Proposal]) -> None:
         """Throttles all brokers that hold an old or a new replica, and these replicas."""
         proposals = list(proposals)
-        for broker in sorted(_brokers(proposals)):
+        for number, broker in enumerate(sorted(_brokers(proposals))):
+            configs = await self._cluster.broker_configs(broker)
+            if all(configs.get(key) == self._rate for key in BROKER_RATES):
+                continue
             await self._cluster.change_broker_configs(broker, dict.fromkeys(BROKER_RATES, self._rate))
-            await self._clock.sleep(self._step_seconds)
+            await self._clock.sleep(self._broker_seconds if number else 0.0)
         for topic, replicas in sorted(_replicas_by_topic(proposals).items()):
             configs = await self._cluster.topic_configs(topic)
             changes: dict[str, str | None] = {}
@@ -41,7 +46,7 @@ class ReplicationThrottle:
                     changes[key] = ",".join(sorted(present | replicas))
             if changes:
                 await self._cluster.change_topic_configs(topic, changes)
-            await self._clock.sleep(self._step_seconds)
+            await self._clock.sleep(self._topic_seconds)
 
     async def clear_for(self, finished: Iterable[Proposal], in_progress: Iterable[Proposal]) -> None:
         """Lifts the throttle from brokers that take part in no move any more, and from the finished replicas."""
@@ -51,7 +56,7 @@ class ReplicationThrottle:
         for broker in sorted(_brokers(finished) - _brokers(in_progress)):
             configs = await self._cluster.broker_configs(broker)
             await self._cluster.change_broker_configs(broker, {key: None for key in BROKER_RATES if key in configs})
-            await self._clock.sleep(self._step_seconds)
+            await self._clock.sleep(self._broker_seconds)
         for topic, replicas in sorted(_replicas_by_topic(finished).items()):
             configs = await self._cluster.topic_configs(topic)
             changes: dict[str, str | None] = {}
@@ -62,7 +67,7 @@ class ReplicationThrottle:
                     changes[key] = ",".join(sorted(kept)) or None
             if changes:
                 await self._cluster.change_topic_configs(topic, changes)
-            await self._clock.sleep(self._step_seconds)
+            await self._clock.sleep(self._topic_seconds)
 
 
 def _entries(value: str) -> set[str]:
