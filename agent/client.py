@@ -106,12 +106,13 @@ class ControlClient:
     @asynccontextmanager
     async def _tail(self, topic: str, *, from_start: bool) -> AsyncIterator[AsyncIterator[Json | None]]:
         """A reader of all partitions of a topic, without a consumer group; None stands for `caught up, none now`."""
-        consumer = AIOKafkaConsumer(**self._connection, enable_auto_commit=False, fetch_max_wait_ms=100)
         name = self._prefix + topic
+        consumer = AIOKafkaConsumer(name, **self._connection, enable_auto_commit=False, fetch_max_wait_ms=100)
         try:
             await consumer.start()
-            partitions = [TopicPartition(name, p) for p in sorted(await self._partitions(consumer, name))]
-            consumer.assign(partitions)
+            partitions = sorted(consumer.assignment())
+            if not partitions:
+                raise ClientError(f"topic {name} does not exist yet: start an agent once, or correct the topic prefix")
             await (consumer.seek_to_beginning if from_start else consumer.seek_to_end)(*partitions)
             for tp in partitions:  # seeking is lazy: the position must be fixed before anything is published
                 await consumer.position(tp)
@@ -120,12 +121,6 @@ class ControlClient:
             raise self._unreachable(error) from error
         finally:
             await consumer.stop()
-
-    async def _partitions(self, consumer: AIOKafkaConsumer, name: str) -> set[int]:
-        await consumer.topics()
-        if partitions := consumer.partitions_for_topic(name):
-            return set(partitions)
-        raise ClientError(f"topic {name} does not exist yet: start an agent once, or correct the topic prefix")
 
     def _unreachable(self, error: KafkaError) -> ClientError:
         servers = self._connection.get("bootstrap_servers")

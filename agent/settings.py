@@ -141,7 +141,7 @@ class Settings(BaseSettings):
         description="Static group membership: a worker that comes back with the same id owns its clusters at once. "
         "Two workers must not share one; a StatefulSet's host names are right",
     )
-    # Recovery after kill -9 (measured): the same instance back: 2 s, whatever this is. Another one: this plus a rebalance.
+    # After kill -9 (measured): the same instance is back in 2 s, whatever this is; another one needs this and a rebalance.
     session_timeout_seconds: float = Field(default=10.0, ge=6, le=60, description="10: a take-over within 15 s")
     web_host: str = Field(
         default="127.0.0.1", description="For /ready and /metrics; Faust's own default is every address"
@@ -164,9 +164,8 @@ def read_clusters(path: Path) -> dict[str, ClusterSettings]:
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read: {error.strerror}; name it in KAFKA_MIGRATION_CLUSTERS_FILE"
-        ) from error
+        hint = "name it in KAFKA_MIGRATION_CLUSTERS_FILE"
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; {hint}") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not YAML: {error}") from error
     entries = raw.get("clusters") if isinstance(raw, dict) else None

@@ -28,10 +28,11 @@ RATE = Gauge("kafka_migration_rate_bytes_per_second", "Smoothed rate of the curr
 class _PlainFormatter(logging.Formatter):
     """One line a record, UTC, with the logger's last name."""
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
         super().__init__("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
+        return time.strftime(datefmt or "", time.gmtime(record.created))
 
 
 class _OncePerSeconds(logging.Filter):

@@ -26,7 +26,7 @@ ERRORS_MAX = 10  # of one unreadable message: enough to mend it
 
 # ── core values to JSON and back ────────────────────────────────────────────────────────────────────────────────
 _CONVERTER = make_converter()
-for _union in (fx.Effect, msg.Outcome, msg.Observation, msg.Command):
+for _union in (fx.Effect, msg.Outcome, msg.Observation, msg.Command, msg.Message):
     configure_tagged_union(_union, _CONVERTER, tag_name="type")
 
 
@@ -220,3 +220,20 @@ def cloud_event_headers(kind: str, identity: str, source: str, subject: str, at:
         "content-type": "application/json",
     }
     return [(name, value.encode()) for name, value in given.items()]
+
+
+def refusal_of_stranger(refusal: msg.RefuseCommand, place: str) -> ProgressEvent:
+    """The answer to a command for a cluster that has no state here."""
+    event = ev.CommandRefused(at=refusal.at, command_id=refusal.command_id, command="command", reasons=refusal.reasons)
+    return ProgressEvent(
+        id=f"refused/{place}",
+        type="CommandRefused",
+        time=datetime.fromtimestamp(event.at, UTC),
+        cluster=refusal.cluster,
+        migration_id="",
+        sequence=0,
+        phase="none",
+        stage=1,
+        summary=str(event),
+        data=to_dict(event),
+    )

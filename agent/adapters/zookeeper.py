@@ -1,4 +1,4 @@
-"""One driver a cluster: a kazoo lock in the cluster's own ZooKeeper (implements LeasePort), and a watch over its brokers.
+"""One driver a cluster: a kazoo lock in the cluster's own ZooKeeper (LeasePort), and a watch over its brokers.
 
 kazoo has a thread of its own; what it tells is read from the event loop's thread as plain values.
 """
@@ -49,7 +49,7 @@ class ZooKeeperLease:
         on_brokers: Callable[[frozenset[int] | None], None] | None = None,
         session_seconds: float = SESSION_SECONDS,
     ) -> None:
-        """`on_brokers`: told, from kazoo's thread, the registered brokers at each change; None when it cannot be seen."""
+        """`on_brokers`: told, from kazoo's thread, the registered brokers at each change; None: not to be seen."""
         self._identity = f"{socket.gethostname()}/{os.getpid()}/{time.time():.0f}"
         self._hosts = hosts
         self._session_seconds = session_seconds

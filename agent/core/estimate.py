@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 
-# Without a throttle nobody can know the rate; what brokers were seen to reach: 27 to 225 MB/s for one partition or broker.
+# Without a throttle nobody can know the rate. Seen: 27 MB/s for one partition, up to 225 MB/s for a broker.
 UNTHROTTLED_LOW_BYTES_PER_SECOND = 40_000_000
 UNTHROTTLED_HIGH_BYTES_PER_SECOND = 200_000_000
 # A wave's fixed cost: checks, one poll of Cruise Control at each end, election, verification.

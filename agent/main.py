@@ -1,0 +1,105 @@
+"""Builds everything from Settings and runs the worker: `python -m agent.main`, or `kafka-migration agent`.
+
+The only module with import side effects is Faust itself, which is imported inside `run`.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+from pydantic import ValidationError
+
+from agent import telemetry
+from agent.settings import Settings, SettingsError
+
+# Faust's own state: commit often, so that a replay after a crash is short; never `exactly_once`, which loses updates.
+COMMIT_SECONDS = 0.5
+MESSAGE_BYTES_MAX = 1_000_000
+
+
+def build(settings: Settings) -> Any:
+    """The Faust app with everything wired. Raises SettingsError."""
+    clusters = settings.clusters()
+    # Faust reads this before anything else can tell it.
+    os.environ.setdefault("FAUST_DATADIR", str(settings.data_folder))
+
+    import faust
+    from faust.types.enums import ProcessingGuarantee
+
+    from agent import topics
+    from agent.app import Agent
+
+    names = topics.ensure(settings)
+    app = faust.App(
+        settings.app_id,
+        broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
+        broker_request_timeout=max(settings.session_timeout_seconds * 3, 40.0),
+        broker_commit_interval=COMMIT_SECONDS,
+        consumer_group_instance_id=settings.instance_id,
+        processing_guarantee=ProcessingGuarantee.AT_LEAST_ONCE,
+        producer_acks=-1,
+        producer_linger=0.0,
+        producer_max_request_size=MESSAGE_BYTES_MAX,
+        stream_wait_empty=False,
+        store="memory://",
+        topic_partitions=settings.topic_partitions,
+        topic_replication_factor=settings.topic_replication_factor,
+        topic_allow_declare=True,
+        topic_disable_leader=True,
+        datadir=settings.data_folder,
+        web_bind=settings.web_host,
+        web_host=settings.web_host,
+        web_port=settings.web_port,
+        autodiscover=False,
+    )
+    agent = Agent(app, settings, clusters, names)
+
+    @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
+    async def _close(_app: Any, **_: Any) -> None:
+        await agent.close()
+
+    return app
+
+
+def _credentials(settings: Settings) -> Any:
+    """Faust's form of the control Kafka's security."""
+    from faust.auth import SASLCredentials, SSLCredentials
+
+    connection = settings.connection()
+    context = connection.ssl_context() if "SSL" in connection.security_protocol else None
+    if connection.sasl_mechanism:
+        return SASLCredentials(
+            mechanism=connection.sasl_mechanism,
+            username=connection.username,
+            password=connection.password,
+            ssl_context=context,
+        )
+    return SSLCredentials(context=context) if context else None
+
+
+def run() -> None:
+    """Run until SIGTERM; exits 2 when the settings cannot be used."""
+    try:
+        settings = Settings()
+        telemetry.configure_logging(settings.log_level)
+        import uvloop
+
+        loop = uvloop.new_event_loop()
+        asyncio.set_event_loop(loop)
+        app = build(settings)
+    except (SettingsError, ValidationError, OSError) as error:
+        print(f"kafka-migration agent: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    import faust
+
+    worker = faust.Worker(app, loop=loop, loglevel="WARNING", logging_config=None, redirect_stdouts=False, quiet=True)
+    telemetry.configure_logging(settings.log_level)
+    worker.execute_from_commandline()
+
+
+if __name__ == "__main__":
+    run()
