@@ -6,6 +6,7 @@ What its answers mean is in `classify`, held to recorded answers of a real one (
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -77,6 +78,8 @@ class CruiseControl:
             transport=transport,
             verify=connection.ca_file or True,
         )
+        # a session that asks the same URL again gets its first answer, for ever: no cookie is kept
+        self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     async def close(self) -> None:
         await self._client.aclose()
