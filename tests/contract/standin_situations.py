@@ -25,6 +25,7 @@ PAIR = (
     "remove_broker?dryrun=false&execution_progress_check_interval_ms=5000&brokerid=11&destination_broker_ids=31"
     "&json=true"
 )
+HARD_PAIR = f"{PAIR}&goals={HARD}"
 WARM = Settings(window_warmup_seconds=0.0, window_refill_seconds=0.0)
 ACCOUNTS = {
     "admin": Account("adminpw", Role.ADMIN),
@@ -103,6 +104,12 @@ async def lab(settings: Settings = WARM, *, answer_seconds: float = 0.0) -> Asyn
     async with TestClient(TestServer(build_app(service))) as client:
         await clock.advance(0)
         yield Lab(clock, cluster, service, client, settings)
+
+
+async def task_status(standin: Lab, task_id: str) -> str:
+    """What user_tasks says of this task."""
+    answered = await standin.get(f"user_tasks?user_task_ids={task_id}&json=true")
+    return str(answered.body["userTasks"][0]["Status"])
 
 
 Prepare = Callable[[Lab], Awaitable[None]]

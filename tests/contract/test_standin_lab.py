@@ -24,7 +24,7 @@ from tests.contract.recordings import differences, recording
 pytestmark = pytest.mark.lab
 
 SIMPLE = [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 21, 22, 23, 24, 26, 27, 28, 49, 53, 56, 68, 69, 71, 85, 88, 113,
-          114, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 139, 150]  # fmt: skip
+          114, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 139, 150, *range(301, 336)]  # fmt: skip
 """Recordings whose situation is a cluster at rest with 11, 12, 13 full and 31, 32, 33 empty."""
 
 GOALS = f"goals={','.join(HARD_GOALS)}"
@@ -40,9 +40,9 @@ class Target:
     client: httpx.Client
     admin: Any
 
-    def call(self, method: str, path_and_query: str) -> httpx.Response:
+    def call(self, method: str, path_and_query: str, headers: dict[str, str] | None = None) -> httpx.Response:
         self.client.cookies.clear()
-        return self.client.request(method, path_and_query)
+        return self.client.request(method, path_and_query, headers=headers)
 
     def post(self, query: str) -> httpx.Response:
         return self.call("POST", f"/kafkacruisecontrol/{query}")
@@ -141,10 +141,38 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_answers_as_recorded(target: Target, number: int) -> None:
     """At rest, status, keys, types and error texts are those of the recordings."""
     recorded = recording(number)
-    answered = target.call(recorded.method, recorded.path_and_query)
+    headers = recorded.request_headers
+    answered = target.call(recorded.method, recorded.path_and_query, headers)
     assert answered.status_code == recorded.status, answered.text[:600]
     if isinstance(recorded.body, dict):
         assert not differences(recorded.body, answered.json()), answered.text[:600]
+
+
+@pytest.mark.parametrize(
+    ("query", "same"),
+    [("state?substates=executor&json=true", True), ("load?json=true", True), ("user_tasks?json=true", False)],
+)
+def test_a_session_that_keeps_its_cookie(target: Target, query: str, same: bool) -> None:
+    """It gets the same user task, so the same old answer, from every endpoint that works asynchronously."""
+    target.client.cookies.clear()
+    ids = [target.client.get(f"/kafkacruisecontrol/{query}").headers["User-Task-ID"] for _ in range(2)]
+    assert (ids[0] == ids[1]) is same
+
+
+def test_a_skewed_leader_reorders(target: Target) -> None:
+    """A partition not led by its first replica is planned with another order, under hard goals too."""
+    tp = TopicPartition("topic-00", 0)
+    target.admin.alter_partition_reassignments({tp: [12, 13, 11]})
+
+    def planned() -> list[int]:
+        dryrun = f"remove_broker?dryrun=true&verbose=true&brokerid=11&destination_broker_ids=31&{GOALS}&json=true"
+        proposals = target.post(dryrun).json().get("proposals", [])
+        found = [p for p in proposals if p["topicPartition"]["topic"] == tp.topic and p["oldReplicas"] == [12, 13, 11]]
+        return list(found[0]["newReplicas"]) if found and found[0]["oldLeader"] == 11 else []
+
+    target.until(lambda: bool(planned()), "the new order in a plan", 30.0)
+    assert planned() == [31, 13, 12]
+    target.admin.alter_partition_reassignments({tp: [11, 12, 13]})
 
 
 def test_it_moves_every_replica_and_keeps_the_order(target: Target) -> None:
