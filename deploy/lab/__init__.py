@@ -1,0 +1,10 @@
+"""The lab: a real ZooKeeper, real brokers and a Cruise Control on one machine, with nothing installed but Python.
+
+Used by the tests, the demo and `kafka-migration lab`. It is for trying and testing: without security.
+"""
+
+from deploy.lab.config import BrokerSpec, CruiseControlKind, LabConfig, Role
+from deploy.lab.lab import Lab, LabError
+from deploy.lab.ports import free_base_port
+
+__all__ = ["BrokerSpec", "CruiseControlKind", "Lab", "LabConfig", "LabError", "Role", "free_base_port"]

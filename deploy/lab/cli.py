@@ -1,0 +1,195 @@
+"""`kafka-migration lab ...`: the lab on the command line. A thin layer over lab.py; holds no logic of its own.
+
+Mounted by agent/cli.py. Without it: `python -m deploy.lab.cli`.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.lab.config import CruiseControlKind, LabConfig
+from deploy.lab.lab import Lab, LabError
+
+lab_app = typer.Typer(
+    no_args_is_help=True,
+    help="A real cluster on this machine to try a migration on: ZooKeeper, three source and three destination brokers in "
+    "three AZs, Cruise Control, and a small Kafka for the agent's own topics. Needs nothing but Python (Linux).",
+)
+console = Console(stderr=True)
+
+Directory = Annotated[
+    Path, typer.Option("--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder: data, logs, lab.json.")
+]
+Name = Annotated[str, typer.Argument(help="zookeeper, control-kafka, broker-11 ... broker-33, or cruise-control.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print lab.json's content instead of tables.")]
+DEFAULT_DIRECTORY = Path(".lab")
+
+
+@lab_app.command()
+def up(
+    directory: Directory = DEFAULT_DIRECTORY,
+    base_port: Annotated[
+        int,
+        typer.Option(envvar="KAFKA_MIGRATION_LAB_BASE_PORT", help="First of the lab's 100 ports; broker 11 has +11."),
+    ] = LabConfig().base_port,
+    kafka_version: Annotated[str, typer.Option(help="A Kafka that still knows ZooKeeper.")] = LabConfig().kafka_version,
+    cruise_control: Annotated[
+        CruiseControlKind,
+        typer.Option(help="auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in."),
+    ] = CruiseControlKind.AUTO,
+    keep_data: Annotated[bool, typer.Option(help="Go on with the data of the last lab in this folder.")] = False,
+    foreground: Annotated[bool, typer.Option(help="Stay; end the lab on Ctrl-C, or when this command dies.")] = False,
+    start_timeout_seconds: Annotated[float, typer.Option(help="Give up after this long.")] = 180.0,
+    as_json: AsJson = False,
+) -> None:
+    """Start the lab and wait until all of it serves. It goes on after this command, until `down`."""
+    config = LabConfig(
+        directory=directory,
+        base_port=base_port,
+        kafka_version=kafka_version,
+        cruise_control=cruise_control,
+        keep_data=keep_data,
+        start_timeout_seconds=start_timeout_seconds,
+    )
+    lab = Lab(config)
+    with _errors_told():
+        content = _up(lab, attached=foreground)
+        if as_json:
+            print(json.dumps(content, indent=2))
+        else:
+            _show(lab.status())
+            console.print(f"ready after {content['ready_after_seconds']} s; {lab.folders.lab_file} describes it")
+        if foreground:
+            _hold(lab)
+
+
+@lab_app.command()
+def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """End every process of the lab. Its folder stays, for its logs."""
+    with _errors_told():
+        lab = Lab(LabConfig(directory=directory))
+        was_running = lab.is_running
+        lab.down()
+        console.print("the lab is down" if was_running else f"no lab runs in {directory}")
+
+
+@lab_app.command()
+def status(directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False) -> None:
+    """Show the lab and its nodes. Exit code 1 unless it is ready and every node runs."""
+    content = Lab(LabConfig(directory=directory)).status()
+    if as_json:
+        print(json.dumps(content, indent=2))
+    else:
+        _show(content)
+    nodes_run = all(node["state"] == "running" for node in content["processes"].values())
+    raise typer.Exit(0 if content["running"] and content["state"] == "ready" and nodes_run else 1)
+
+
+@lab_app.command()
+def kill(name: Name, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Kill a node at once (SIGKILL), as when its machine is lost."""
+    with _errors_told():
+        Lab.at(directory).kill(name)
+
+
+@lab_app.command()
+def stop(name: Name, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Shut a node down in order (SIGTERM): a broker hands over its leaders first."""
+    with _errors_told():
+        Lab.at(directory).stop(name)
+
+
+@lab_app.command()
+def start(
+    name: Name,
+    directory: Directory = DEFAULT_DIRECTORY,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; KEY= removes it. May be repeated."),
+    ] = None,
+) -> None:
+    """Start a node that was killed or stopped, on its old data, and wait until it serves."""
+    with _errors_told():
+        changes = {key: value or None for key, _, value in (text.partition("=") for text in properties or [])}
+        Lab.at(directory).start(name, changes or None)
+
+
+@lab_app.command()
+def pause(name: Name, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Freeze a node (SIGSTOP): its connections stay open, it answers nothing."""
+    with _errors_told():
+        Lab.at(directory).pause(name)
+
+
+@lab_app.command()
+def unpause(name: Name, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Let a frozen node go on (SIGCONT)."""
+    with _errors_told():
+        Lab.at(directory).unpause(name)
+
+
+def _up(lab: Lab, attached: bool) -> dict[str, Any]:
+    started = time.monotonic()
+    with console.status("starting the lab"):
+        return lab.up(
+            attached=attached,
+            progress=lambda step: console.print(f"[dim]{time.monotonic() - started:5.1f} s[/dim]  {step}"),
+        )
+
+
+def _hold(lab: Lab) -> None:
+    console.print("Ctrl-C ends the lab")
+    try:
+        while lab.is_running:
+            time.sleep(0.5)
+        raise LabError(f"the lab has ended by itself; see {lab.folders.supervisor_log}")
+    except KeyboardInterrupt:
+        lab.down()
+        console.print("the lab is down")
+
+
+def _show(content: dict[str, Any]) -> None:
+    console.print(f"lab: [bold]{content['state']}[/bold]" + (f" ({content['error']})" if content.get("error") else ""))
+    if not content["processes"]:
+        return
+    table = Table("node", "state", "port", "pid", "AZ", "role")
+    places = {broker["name"]: broker for broker in content.get("brokers", {}).values()}
+    for name, node in content["processes"].items():
+        place = places.get(name, {})
+        alive = content["running"]
+        state = node["state"] if alive or node["state"] not in {"running", "paused"} else "gone"
+        table.add_row(
+            name,
+            state,
+            str(node["port"]),
+            str(node["pid"] or "") if alive else "",
+            place.get("rack", ""),
+            place.get("role", "") or (content["cruise_control"] if name == "cruise-control" else ""),
+        )
+    console.print(table)
+    console.print(f"brokers        {content['bootstrap_servers']}")
+    console.print(f"control Kafka  {content['control_bootstrap_servers']}")
+    console.print(f"ZooKeeper      {content['zookeeper']}")
+    console.print(f"Cruise Control {content['cruise_control_url'] or 'none'}")
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    """What a user can cause becomes one line and exit code 1; a traceback is for bugs."""
+    try:
+        yield
+    except (LabError, KeyError) as error:
+        text = error.args[0] if error.args else str(error)
+        console.print(f"[red]error:[/red] {text}", soft_wrap=True, markup=True)
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    lab_app()

@@ -1,0 +1,161 @@
+"""What a lab is made of: nodes, ports and folders, as one immutable value.
+
+Read by every other file of the lab. Pure: it starts nothing and opens nothing.
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+HOST = "127.0.0.1"
+CLASS_PATH_VARIABLE = "CRUISE_CONTROL_CLASSPATH"
+PORTS_PER_LAB = 100
+
+
+class Kind(StrEnum):
+    """What sort of process a node is; settings and readiness depend on it."""
+
+    ZOOKEEPER = "zookeeper"
+    CONTROL_KAFKA = "control-kafka"
+    BROKER = "broker"
+    CRUISE_CONTROL = "cruise-control"
+
+
+class Role(StrEnum):
+    """On which side of the migration a broker stands."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+
+
+class CruiseControlKind(StrEnum):
+    """Which Cruise Control the lab runs. AUTO: the real one when its class path is given, else the stand-in."""
+
+    AUTO = "auto"
+    STAND_IN = "stand-in"
+    REAL = "real"
+    NONE = "none"
+
+
+class BrokerSpec(BaseModel):
+    """One broker: its id, its AZ (broker.rack), its side."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    rack: str
+    role: Role
+
+
+DEFAULT_BROKERS = (
+    BrokerSpec(id=11, rack="az-a", role=Role.SOURCE),
+    BrokerSpec(id=12, rack="az-b", role=Role.SOURCE),
+    BrokerSpec(id=13, rack="az-c", role=Role.SOURCE),
+    BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION),
+    BrokerSpec(id=32, rack="az-b", role=Role.DESTINATION),
+    BrokerSpec(id=33, rack="az-c", role=Role.DESTINATION),
+)
+
+
+class Node(BaseModel):
+    """One process of the lab."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: Kind
+    port: int
+    broker: BrokerSpec | None = None
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+
+class LabConfig(BaseModel):
+    """Everything that can be chosen about a lab. Two labs run side by side when folder and base port differ."""
+
+    model_config = ConfigDict(frozen=True)
+
+    directory: Path = Path(".lab")
+    base_port: int = Field(default=29000, ge=1024, le=65535 - PORTS_PER_LAB)  # below Linux's ephemeral ports (32768)
+    kafka_version: str = "3.9.1"  # the last line with ZooKeeper
+    brokers: tuple[BrokerSpec, ...] = DEFAULT_BROKERS
+    cruise_control: CruiseControlKind = CruiseControlKind.AUTO
+    cruise_control_class_path: str = Field(default_factory=lambda: os.environ.get(CLASS_PATH_VARIABLE, ""))
+    keep_data: bool = False  # False: every `up` begins with an empty cluster
+    start_timeout_seconds: float = 180.0  # a cold, loaded machine; normal is below 30 s
+    stop_timeout_seconds: float = 5.0  # then SIGKILL; only data to be kept gets this farewell at all
+    broker_heap_megabytes: int = 256
+    properties: dict[str, dict[str, str | None]] = Field(default_factory=dict)  # node name -> extra; None removes a key
+    java_options: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # node name -> extra, such as -javaagent:...
+
+    @property
+    def zookeeper(self) -> Node:
+        return Node(name="zookeeper", kind=Kind.ZOOKEEPER, port=self.base_port)
+
+    @property
+    def control_kafka(self) -> Node:
+        return Node(name="control-kafka", kind=Kind.CONTROL_KAFKA, port=self.base_port + 1)
+
+    @property
+    def control_quorum_port(self) -> int:
+        return self.base_port + 2
+
+    @property
+    def cruise_control_node(self) -> Node:
+        return Node(name="cruise-control", kind=Kind.CRUISE_CONTROL, port=self.base_port + 3)
+
+    @property
+    def broker_nodes(self) -> tuple[Node, ...]:
+        """Broker 11 listens on base port + 11, so that a port tells its broker."""
+        return tuple(
+            Node(name=f"broker-{broker.id}", kind=Kind.BROKER, port=self.base_port + broker.id, broker=broker)
+            for broker in self.brokers
+        )
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every process, in the order of starting."""
+        with_cruise_control = self.cruise_control_kind is not CruiseControlKind.NONE
+        return (
+            self.zookeeper,
+            self.control_kafka,
+            *self.broker_nodes,
+            *((self.cruise_control_node,) if with_cruise_control else ()),
+        )
+
+    @property
+    def cruise_control_kind(self) -> CruiseControlKind:
+        """The kind that runs: AUTO is settled by whether a class path was given."""
+        if self.cruise_control is not CruiseControlKind.AUTO:
+            return self.cruise_control
+        return CruiseControlKind.REAL if self.cruise_control_class_path else CruiseControlKind.STAND_IN
+
+    @property
+    def ports(self) -> dict[int, str]:
+        """Every port the lab listens on, and what needs it."""
+        return {node.port: node.name for node in self.nodes} | {self.control_quorum_port: "control-kafka (quorum)"}
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return ",".join(node.address for node in self.broker_nodes)
+
+    @property
+    def source_ids(self) -> tuple[int, ...]:
+        return tuple(broker.id for broker in self.brokers if broker.role is Role.SOURCE)
+
+    @property
+    def cruise_control_url(self) -> str | None:
+        if self.cruise_control_kind is CruiseControlKind.NONE:
+            return None
+        return f"http://{self.cruise_control_node.address}/kafkacruisecontrol"
+
+    def node(self, name: str) -> Node:
+        """The node of that name. KeyError, naming those there are, when there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(f"no node {name!r} in this lab; there are: {', '.join(node.name for node in self.nodes)}")
