@@ -72,7 +72,7 @@ class KafkaCluster:
             return ()
 
         def ask(admin: KafkaAdminClient) -> list[Partition]:
-            flying = {(r.topic, r.partition): r for r in _reassignments(admin)}
+            flying = _flying(admin)
             found: list[Partition] = []
             for start in range(0, len(topics), TOPICS_PER_REQUEST):
                 found += _partitions(admin.describe_topics(topics[start : start + TOPICS_PER_REQUEST]), flying)
@@ -140,11 +140,17 @@ class KafkaCluster:
     def _cluster(self, admin: KafkaAdminClient) -> ClusterFacts:
         described = admin.describe_cluster()
         racks = _racks(described)
-        flying = {(r.topic, r.partition): r for r in _reassignments(admin)}
         topics = admin.describe_topics()
+        partitions = list(_partitions(topics, _flying(admin)))
+        # Metadata and reassignments are two answers: a move that began or ended between them looks like a sick
+        # partition. Those are looked at once more, and what is really sick stays so.
+        if doubtful := sorted({p.topic for p in partitions if p.is_under_replicated}):
+            flying = _flying(admin)
+            again = {p.name: p for p in _partitions(admin.describe_topics(doubtful), {**flying, **_flying(admin)})}
+            partitions = [again.get(p.name, p) for p in partitions]
         return ClusterFacts(
             brokers=tuple(Broker(b, rack) for b, rack in sorted(racks.items())),
-            partitions=tuple(_partitions(topics, flying)),
+            partitions=tuple(partitions),
             min_isr=self._min_isr_of(admin, [t["name"] for t in topics if t["error_code"] == 0]),
             controller_id=described["controller_id"],
         )
@@ -179,6 +185,10 @@ def _reassignments(admin: KafkaAdminClient) -> list[Reassignment]:
         )
         for tp, found in admin.list_partition_reassignments().items()
     ]
+
+
+def _flying(admin: KafkaAdminClient) -> dict[tuple[str, int], Reassignment]:
+    return {(r.topic, r.partition): r for r in _reassignments(admin)}
 
 
 def _partitions(

@@ -100,7 +100,8 @@ class Survey:
             executor=state.executor,
             executor_state=state.executor_state,
             executor_reason=state.executor_reason,
-            valid_windows=state.valid_windows,
+            # Between waves the windows refill while the request could be had already: it tells by itself.
+            valid_windows=state.valid_windows if dryrun else None,
             dryrun=refusal,
         )
 

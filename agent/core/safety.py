@@ -23,7 +23,7 @@ class CruiseControlFacts:
     executor: Executor = Executor.IDLE
     executor_state: str = ""
     executor_reason: str = ""
-    valid_windows: int = 0
+    valid_windows: int | None = None  # None: not looked at
     dryrun: Reason | None = None  # what the dry run answered other than 200; None: 200, or not asked
 
 
@@ -177,6 +177,8 @@ def cruise_control_ready(world: World) -> Verdict:
     if cc.dryrun is not None:
         passing = cc.dryrun.code is not Code.CRUISE_CONTROL_REJECTED
         return Verdict(code=cc.dryrun.code, ok=False, seen=cc.dryrun.seen, needed=cc.dryrun.needed, passing=passing)
+    if cc.valid_windows is None:
+        return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: the request itself will tell")
     seen = f"{cc.valid_windows} valid windows"
     ok = cc.valid_windows > 0
     return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True)
