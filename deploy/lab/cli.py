@@ -19,10 +19,11 @@ from deploy.lab.lab import Lab, LabError
 
 lab_app = typer.Typer(
     no_args_is_help=True,
-    help="A real cluster on this machine to try a migration on: ZooKeeper, three source and three destination brokers in "
-    "three AZs, Cruise Control, and a small Kafka for the agent's own topics. Needs nothing but Python (Linux).",
+    help="A real cluster on this machine to try a migration on: ZooKeeper, three source and three destination brokers "
+    "in three AZs, Cruise Control, and a small Kafka for the agent's own topics. Needs nothing but Python (Linux).",
 )
-console = Console(stderr=True)
+console = Console(stderr=True)  # progress and errors
+output = Console()
 
 Directory = Annotated[
     Path, typer.Option("--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder: data, logs, lab.json.")
@@ -156,7 +157,7 @@ def _hold(lab: Lab) -> None:
 
 
 def _show(content: dict[str, Any]) -> None:
-    console.print(f"lab: [bold]{content['state']}[/bold]" + (f" ({content['error']})" if content.get("error") else ""))
+    output.print(f"lab: [bold]{content['state']}[/bold]" + (f" ({content['error']})" if content.get("error") else ""))
     if not content["processes"]:
         return
     table = Table("node", "state", "port", "pid", "AZ", "role")
@@ -173,11 +174,11 @@ def _show(content: dict[str, Any]) -> None:
             place.get("rack", ""),
             place.get("role", "") or (content["cruise_control"] if name == "cruise-control" else ""),
         )
-    console.print(table)
-    console.print(f"brokers        {content['bootstrap_servers']}")
-    console.print(f"control Kafka  {content['control_bootstrap_servers']}")
-    console.print(f"ZooKeeper      {content['zookeeper']}")
-    console.print(f"Cruise Control {content['cruise_control_url'] or 'none'}")
+    output.print(table)
+    output.print(f"brokers        {content['bootstrap_servers']}", soft_wrap=True)
+    output.print(f"control Kafka  {content['control_bootstrap_servers']}")
+    output.print(f"ZooKeeper      {content['zookeeper']}")
+    output.print(f"Cruise Control {content['cruise_control_url'] or 'none'}")
 
 
 @contextmanager
