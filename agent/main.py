@@ -94,11 +94,21 @@ def run() -> None:
     except (SettingsError, ValidationError, OSError) as error:
         print(f"kafka-migration agent: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    worker = _worker(app, loop)
+    worker.execute_from_commandline()
+
+
+def _worker(app: Any, loop: asyncio.AbstractEventLoop) -> Any:
+    """Faust's worker, leaving logs and terminal to us."""
     import faust
 
-    worker = faust.Worker(app, loop=loop, loglevel="WARNING", logging_config=None, redirect_stdouts=False, quiet=True)
-    telemetry.configure_logging(settings.log_level)
-    worker.execute_from_commandline()
+    class QuietWorker(faust.Worker):  # type: ignore[misc]
+        def _setup_logging(self) -> None:
+            """Done by telemetry.py already."""
+
+    worker = QuietWorker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    worker.spinner = None
+    return worker
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ class Settings(BaseSettings):
         description="Static group membership: a worker that comes back with the same id owns its clusters at once. "
         "Two workers must not share one; a StatefulSet's host names are right",
     )
-    # After kill -9 (measured): the same instance is back in 2 s, whatever this is; another one needs this and a rebalance.
+    # After kill -9 (measured) the same instance is back in 2 s, whatever this is; another one waits for this first.
     session_timeout_seconds: float = Field(default=10.0, ge=6, le=60, description="10: a take-over within 15 s")
     web_host: str = Field(
         default="127.0.0.1", description="For /ready and /metrics; Faust's own default is every address"

@@ -4,6 +4,7 @@ What its answers mean is in `classify`, held to recorded answers of a real one (
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -31,6 +32,7 @@ HARD_GOALS = (
 COMPUTING_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.5
 GET_RETRY_SECONDS = 0.3
+REFUSED_MAX = 200
 WORDS_MAX = 400  # of Cruise Control's own text in a reason
 
 Answer = ExecutionAsked | Busy | Unreachable | Rejected
@@ -81,6 +83,10 @@ class CruiseControl:
         # a session that asks the same URL again gets its first answer, for ever: no cookie is kept
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
+        # A request that was answered with an error leaves a user task that reads Active for some seconds (recorded):
+        # whoever looks for his key must not take it for an execution. After a restart of ours it is waited for instead.
+        self._refused: deque[str] = deque(maxlen=REFUSED_MAX)
+
     async def close(self) -> None:
         await self._client.aclose()
 
@@ -112,7 +118,7 @@ class CruiseControl:
             query = parse_qs(urlsplit(task["RequestURL"].split(" ", 1)[-1]).query)
             reason = query.get("reason", [""])[0]
             is_dry = query.get("dryrun", ["true"])[0].lower() == "true"
-            if is_dry or not (reason == key or reason.startswith(key + "/")):
+            if is_dry or task["UserTaskId"] in self._refused or not (reason == key or reason.startswith(key + "/")):
                 continue
             status = TaskStatus(task["Status"])
             found.append(
@@ -138,7 +144,10 @@ class CruiseControl:
                 )
         except httpx.HTTPError as error:
             return Unreachable(reason=Reason(Code.CRUISE_CONTROL_UNREACHABLE, self._says("remove_broker", error)))
-        return classify(response.status_code, response.headers, _body(response))
+        answer = classify(response.status_code, response.headers, _body(response))
+        if isinstance(answer, (Busy, Rejected)) and (task_id := response.headers.get("User-Task-ID")):
+            self._refused.append(task_id)
+        return answer
 
     async def stop(self) -> None:
         """Stop the execution; reassignments of other tools are left alone."""

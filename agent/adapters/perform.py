@@ -97,7 +97,11 @@ class Performer:
         """Look whether it was asked before; set the throttle; ask. One execution, whatever crashes in between."""
         cc, key = self.ports.cruise_control, effect.scope.key
         # A task that ended with an error may never have executed (a 500 leaves one too): that one is asked for again.
-        if tasks := [t for t in await cc.user_tasks(key) if t.status is not msg.TaskStatus.COMPLETED_WITH_ERROR]:
+        tasks = [t for t in await cc.user_tasks(key) if t.status is not msg.TaskStatus.COMPLETED_WITH_ERROR]
+        if tasks and tasks[-1].status is msg.TaskStatus.ACTIVE:
+            seen = f"it is still computing our request {key}"
+            return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "its answer"))
+        if tasks:
             return msg.ExecutionAsked(user_task_id=tasks[-1].user_task_id, adopted=True)
         state = await cc.state(m.migration_id)
         if state.executor is not msg.Executor.IDLE:
