@@ -17,7 +17,7 @@ from agent.adapters.ports import (
     SnapshotPort,
 )
 from agent.adapters.survey import Survey
-from agent.adapters.watch import SourceWatch, WaveWatch
+from agent.adapters.watch import SourceWatch, ThrottleWatch, WaveWatch
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core import proof, safety, throttle
@@ -89,8 +89,10 @@ class Performer:
         if isinstance(watch, fx.WatchWave):
             snapshot = await self._snapshot(watch.scope.migration_id)
             await WaveWatch(self.ports, watch, migration, snapshot or {}).run(post)
-        else:
+        elif isinstance(watch, fx.WatchSources):
             await SourceWatch(self.ports, watch).run(post)
+        else:
+            await ThrottleWatch(self.ports, watch).run(post)
 
     # ── start, tune ─────────────────────────────────────────────────────────────────────────────────────────────
     async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:

@@ -5,7 +5,6 @@ Gathers facts; the checks and the plan themselves are pure (core/safety.py, core
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from agent.adapters.ports import PortError, RemoveBroker
@@ -79,9 +78,8 @@ class Survey:
     async def _world(
         self, facts: ClusterFacts, waves: Sequence[Wave], m: Migration, *, dryrun: bool = True
     ) -> safety.World:
-        flying, cruise_control = await asyncio.gather(
-            self._ports.kafka.reassignments(), self._cruise_control(waves, m, dryrun=dryrun)
-        )
+        flying = await self._ports.kafka.reassignments()
+        cruise_control = await self._cruise_control(waves, m, dryrun=dryrun)
         return safety.World(cluster=facts, waves=waves, cruise_control=cruise_control, reassignments=flying)
 
     async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, dryrun: bool) -> safety.CruiseControlFacts:

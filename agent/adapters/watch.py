@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.ports import PortError
 from agent.core import effects as fx
 from agent.core import messages as msg
-from agent.core import safety
+from agent.core import safety, throttle
 from agent.core.plan import Direction
 from agent.core.reasons import Code, Reason
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WAVE_SECONDS = 1.0
 SOURCES_SECONDS = 3.0
+SWEEP_SECONDS = 10.0
 # Full metadata at most this often, and never for more than a twentieth of the time.
 HEALTH_SECONDS = 2.0
 HEALTH_SHARE = 20.0
@@ -198,3 +199,42 @@ class SourceWatch:
             replicas=tuple(sorted(held.items())),
             alive=tuple(sorted(b for b in self._brokers if b in alive)),
         )
+
+
+class ThrottleWatch:
+    """Clears our throttle where it comes back: a broker that was down kept its setting, and only it can change it."""
+
+    def __init__(self, ports: Ports, watch: fx.WatchThrottle) -> None:
+        self._ports = ports
+        self._destinations = watch.destination_broker_ids
+        self._own_rates = watch.own_rates
+        self._clean: frozenset[int] = frozenset()
+
+    async def run(self, post: Post) -> None:
+        """Until cancelled."""
+        while True:
+            if (swept := await self._look()) is not None:
+                await post(swept)
+            await self._ports.clock.sleep(SWEEP_SECONDS)
+
+    async def _look(self) -> msg.ThrottleSwept | None:
+        """Only brokers that were not seen clean since they came are asked."""
+        kafka = self._ports.kafka
+        try:
+            alive = frozenset(await kafka.alive())
+            doubtful = alive - self._clean
+            if doubtful and self._ports.lease.held():
+                # Lists belong to topics: they can be cleared whoever is down, and are looked at with the first look.
+                found = await kafka.throttle(doubtful, None if not self._clean else ())
+                order = throttle.ours(found, self._destinations, self._own_rates)
+                self._clean = alive
+                if order.entries:
+                    self._clean = frozenset()
+                    await kafka.clear_throttle(order)
+                    return msg.ThrottleSwept(
+                        at=self._ports.clock.now(), entries=order.entries, broker_ids=tuple(sorted(order.rates))
+                    )
+            self._clean &= alive
+        except PortError:
+            return None
+        return None

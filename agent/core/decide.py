@@ -29,6 +29,7 @@ _HANDLERS: dict[type[msg.Message], Callable[[Draft, Any], None]] = {
     msg.EffectEnded: observations.effect_ended,
     msg.WaveObserved: observations.wave_observed,
     msg.SourcesObserved: observations.sources_observed,
+    msg.ThrottleSwept: observations.throttle_swept,
     msg.AlertChanged: observations.alert_changed,
 }
 

@@ -106,10 +106,18 @@ class WatchSources:
     source_broker_ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchThrottle:
+    """Standing: while nothing moves, clear what a broker that was down brings back of our throttle; ThrottleSwept."""
+
+    destination_broker_ids: tuple[int, ...]
+    own_rates: tuple[int, ...]
+
+
 Effect: TypeAlias = (
     MakePlan | PrepareMigration | CheckCluster | StartWave | TuneWave | StopWave | CloseWave | CompareSnapshot
 )
-Watch: TypeAlias = WatchWave | WatchSources
+Watch: TypeAlias = WatchWave | WatchSources | WatchThrottle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -494,6 +494,17 @@ class SourceEmptyAgain(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftoverThrottleCleared(Event):
+    """A throttle of ours was found at rest, and removed."""
+
+    entries: int
+    broker_ids: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.entries} throttle entries of ours were left on brokers {list(self.broker_ids)}, and are cleared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLeft(Event):
     """The broker has left the cluster after we said that it may."""
 
@@ -521,5 +532,5 @@ AnyEvent: TypeAlias = (
     | MigrationPaused | MigrationResumed | MigrationTuned
     | RollbackStarted | RollbackMoved | RollbackCompleted | MigrationCancelled
     | MigrationDrained | SourceMayBeShutDown | SourceRefilled | SourceEmptyAgain | SourceLeft
-    | MigrationCompleted
+    | LeftoverThrottleCleared | MigrationCompleted
 )  # fmt: skip

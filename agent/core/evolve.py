@@ -10,6 +10,7 @@ from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
 from agent.core.migration import TRANSITIONS, Answer, Cause, Migration, Phase, Source, StopFor
 from agent.core.plan import Direction, Wave, WaveState
 from agent.core.progress import Progress
+from agent.core.reasons import Code
 
 ANSWERS_MAX = 64  # a repeat is recognised among the last so many commands
 PLANS_MAX = 3
@@ -101,10 +102,13 @@ def _(m: Migration, e: ev.EffectFinished) -> Migration:
     )
     if isinstance(e.outcome, Checked) and m.phase is Phase.PAUSED:
         bad = {f"safety:{r.code}" for r in e.outcome.reasons}
+        blind = any(r.code is Code.KAFKA_UNREACHABLE for r in e.outcome.passing)  # nothing seen is no good news
         m = replace(
             m,
             pause_causes=tuple(
-                replace(c, clear_since=None if c.name in bad else (c.clear_since or e.at)) if c.is_safety else c
+                replace(c, clear_since=None if blind or c.name in bad else (c.clear_since or e.at))
+                if c.is_safety
+                else c
                 for c in m.pause_causes
             ),
         )
@@ -133,6 +137,7 @@ def _(m: Migration, e: ev.MigrationStarted) -> Migration:
         pause_causes=tuple(c for c in m.pause_causes if c.name.startswith("alert:")),
         slow_causes=tuple(c for c in m.slow_causes if c.name.startswith("alert:")),
         sources=tuple(s for s in m.sources if not s.left),
+        own_rates=m.own_rates,
         pending=m.pending,
         considered=m.considered,
         answers=m.answers,

@@ -254,6 +254,15 @@ class SourcesObserved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleSwept:
+    """The watch over throttles found some of ours at rest, and cleared it: a broker was down when it should have gone."""
+
+    at: float
+    entries: int
+    broker_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChanged:
     """A metric rule or an outside alert fired or cleared; `slow`: yield bandwidth instead of stopping."""
 
@@ -264,5 +273,5 @@ class AlertChanged:
     seen: str = ""
 
 
-Observation: TypeAlias = Tick | EffectEnded | WaveObserved | SourcesObserved | AlertChanged
+Observation: TypeAlias = Tick | EffectEnded | WaveObserved | SourcesObserved | ThrottleSwept | AlertChanged
 Message: TypeAlias = Command | Observation

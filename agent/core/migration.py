@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from agent.core import events as ev
-from agent.core.effects import Effect, Pending, Watch, WatchSources, WatchWave, WaveScope
+from agent.core.effects import Effect, Pending, Watch, WatchSources, WatchThrottle, WatchWave, WaveScope
 from agent.core.messages import Executor, TaskStatus
 from agent.core.options import Options, Policy, ThrottleBy
 from agent.core.plan import Direction, Plan, Wave, WaveState
@@ -238,6 +238,9 @@ def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
         # While paused as well: what another hand starts under our key must not move while a cause holds.
         throttled = m.options.throttle_by is ThrottleBy.AGENT and m.rate(policy) is not None
         wanted.append(WatchWave(scope=m.scope(), throttled=throttled and m.phase is Phase.MOVING))
+    if m.own_rates and (m.phase in RESTING or m.phase in (Phase.PAUSED, Phase.BLOCKED)):
+        destinations = {b for w in m.waves for b in w.destination_broker_ids}
+        wanted.append(WatchThrottle(destination_broker_ids=tuple(sorted(destinations)), own_rates=m.own_rates))
     if under_watch := tuple(s.broker_id for s in m.sources if not s.left):
         wanted.append(WatchSources(source_broker_ids=under_watch))
     return tuple(wanted)

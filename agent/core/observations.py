@@ -356,7 +356,7 @@ def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
             continue
         if held[s.broker_id]:
             _refilled(d, s, held[s.broker_id])
-        elif s.broker_id not in alive:
+        elif s.broker_id not in alive and s.may_be_shut_down:
             d.emit(ev.SourceLeft(at=d.at, broker_id=s.broker_id))
         elif s.empty_since is None:
             d.emit(ev.SourceEmptyAgain(at=d.at, broker_id=s.broker_id))
@@ -365,6 +365,11 @@ def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
     if d.in_phase(Phase.DRAINED) and d.m.sources and all(s.left for s in d.m.sources):
         d.emit(ev.MigrationCompleted(at=d.at))
     course.advance(d)
+
+
+def throttle_swept(d: Draft, o: msg.ThrottleSwept) -> None:
+    """Told, for the audit."""
+    d.emit(ev.LeftoverThrottleCleared(at=d.at, entries=o.entries, broker_ids=o.broker_ids))
 
 
 def _refilled(d: Draft, s: Source, replicas: int) -> None:
