@@ -205,6 +205,17 @@ class TestTruth:
             assert {move.state for move in execution.moves} == {MoveState.DEAD}
             assert await task_status(standin, answered.task_id) == "CompletedWithError"
 
+    async def test_a_destination_that_dies_late_ends_it_too(self) -> None:
+        """Moves that ended stay, leaders that cannot come are given up: idle within 25 s, as recorded."""
+        async with lab() as standin:
+            answered = await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=8")
+            await standin.clock.advance(5.5)
+            standin.cluster.kill(31)
+            await standin.clock.advance(25)
+            assert standin.executor_state() is ExecutorState.NO_TASK_IN_PROGRESS
+            assert standin.cluster.replicas_on(31) == 8
+            assert await task_status(standin, answered.task_id) == "CompletedWithError"
+
     async def test_an_absent_cluster_freezes_progress(self) -> None:
         """ZooKeeper or the controller away for a while: nothing is counted, then it completes."""
         async with lab() as standin:

@@ -342,8 +342,12 @@ class Executor:
             waiting = set()
             for move in moves:
                 partition = view.partitions.get(move.proposal.tp)
-                if partition is None or partition.leader == move.proposal.new_replicas[0]:
+                leader = move.proposal.new_replicas[0]
+                if partition is None or partition.leader == leader:
                     move.leader_state = MoveState.COMPLETED
+                elif leader not in view.brokers:
+                    move.leader_state = MoveState.DEAD
+                    execution.failed = True
                 else:
                     waiting.add(move.proposal.tp)
             if not waiting:
