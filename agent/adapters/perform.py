@@ -132,7 +132,8 @@ class Performer:
         )
 
     async def _tune(self, effect: fx.TuneWave, m: Migration) -> msg.Outcome:
-        await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
+        if m.options.throttle_by is ThrottleBy.AGENT:
+            await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
         if effect.partition_movements_per_broker is not None:
             await self.ports.cruise_control.set_concurrency(effect.partition_movements_per_broker)
         return msg.Performed()

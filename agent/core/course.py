@@ -158,13 +158,15 @@ def start_wave(d: Draft) -> None:
 
 def retune(d: Draft) -> None:
     """The rate or the concurrency has changed: let what moves feel it. What has not begun will begin with it."""
-    if d.in_phase(Phase.MOVING) and d.m.options.throttle_by is ThrottleBy.AGENT:
+    options = d.m.options
+    by_agent = options.throttle_by is ThrottleBy.AGENT
+    if d.in_phase(Phase.MOVING) and (by_agent or options.partition_movements_per_broker is not None):
         d.abandon(TuneWave)
         d.ask(
             TuneWave(
                 scope=d.m.scope(),
-                throttle_bytes_per_second=d.m.rate(d.policy),
-                partition_movements_per_broker=d.m.options.partition_movements_per_broker,
+                throttle_bytes_per_second=d.m.rate(d.policy) if by_agent else None,
+                partition_movements_per_broker=options.partition_movements_per_broker,
             )
         )
 

@@ -123,6 +123,7 @@ def _(m: Migration, e: ev.EffectAbandoned) -> Migration:
 # ── the course of a migration ───────────────────────────────────────────────────────────────────────────────────
 @_on(ev.MigrationStarted)
 def _(m: Migration, e: ev.MigrationStarted) -> Migration:
+    filled = {b for w in e.plan.waves for b in w.destination_broker_ids}
     return Migration(
         cluster=m.cluster,
         migration_id=e.migration_id,
@@ -136,7 +137,8 @@ def _(m: Migration, e: ev.MigrationStarted) -> Migration:
         # Alerts outlive a migration, and so does the watch over brokers that an earlier one drained.
         pause_causes=tuple(c for c in m.pause_causes if c.name.startswith("alert:")),
         slow_causes=tuple(c for c in m.slow_causes if c.name.startswith("alert:")),
-        sources=tuple(s for s in m.sources if not s.left),
+        # But they are no wave's of this one, and what it moves to is not drained any more.
+        sources=tuple(replace(s, wave=0) for s in m.sources if not s.left and s.broker_id not in filled),
         own_rates=m.own_rates,
         pending=m.pending,
         considered=m.considered,
@@ -339,9 +341,13 @@ def _(m: Migration, e: ev.MigrationDrained) -> Migration:
         if w.direction is Direction.FORWARD and w.state is WaveState.DONE
         for b in w.source_broker_ids
     }
-    known = {s.broker_id for s in m.sources}
-    fresh = tuple(Source(broker_id=b, wave=of_wave.get(b, 0), empty_since=e.at) for b in e.broker_ids if b not in known)
-    return replace(m, sources=(*m.sources, *fresh), waiting=(), slow_causes=())
+    # A wave that was reopened has none, and one that an earlier migration drained belongs to no wave of this one.
+    known = tuple(s for s in m.sources if s.wave or s.broker_id not in of_wave)
+    watched = {s.broker_id for s in known}
+    fresh = tuple(
+        Source(broker_id=b, wave=of_wave.get(b, 0), empty_since=e.at) for b in e.broker_ids if b not in watched
+    )
+    return replace(m, sources=(*known, *fresh), waiting=(), slow_causes=())
 
 
 def _with_source(m: Migration, broker_id: int, **changes: Any) -> Migration:

@@ -221,7 +221,11 @@ def _execution_asked(d: Draft, pending: Pending, outcome: msg.ExecutionAsked) ->
         )
     )
     asked = pending.effect
-    if isinstance(asked, StartWave) and asked.throttle_bytes_per_second != d.m.rate(d.policy):
+    concurrency = d.m.options.partition_movements_per_broker
+    if isinstance(asked, StartWave) and (
+        asked.throttle_bytes_per_second != d.m.rate(d.policy)
+        or concurrency not in (None, asked.partition_movements_per_broker)
+    ):
         course.retune(d)  # tuned while it was being asked
 
 

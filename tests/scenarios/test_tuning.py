@@ -1,0 +1,104 @@
+"""Throttle and concurrency changed while it runs."""
+
+from agent.core import effects as fx
+from agent.core import events as ev
+from agent.core import messages as msg
+from agent.core.migration import Phase, watches
+from agent.core.options import ThrottleBy
+from agent.core.reasons import Code, Reason
+from tests.scenarios.phases import in_phase
+from tests.scenarios.play import ASKED, DONE, POLICY, Play, asks, checked, like, unreachable
+
+
+def test_tune_while_moving_is_felt_at_once() -> None:
+    """The new rate and concurrency are asked for right away, and kept for the waves after."""
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000, partition_movements_per_broker=7)
+    play.expect(
+        ev.CommandAccepted,
+        like(ev.MigrationTuned, throttle_bytes_per_second=5_000, partition_movements_per_broker=7),
+        asks(fx.TuneWave, throttle_bytes_per_second=5_000, partition_movements_per_broker=7),
+    )
+    play.ends(fx.TuneWave, with_=DONE).stands(Phase.MOVING).empties().verified()
+    play.ends(fx.CheckCluster, with_=checked())
+    play.expect(asks(fx.StartWave, throttle_bytes_per_second=5_000, partition_movements_per_broker=7))
+
+
+def test_tune_to_zero_takes_the_throttle_off() -> None:
+    """0 means no throttle; a field left out stays as it is."""
+    play = Play().started(throttle_bytes_per_second=9_000, partition_movements_per_broker=3).moving()
+    play.command(msg.TuneMigration, throttle_bytes_per_second=0)
+    play.expect(like(ev.MigrationTuned, throttle_bytes_per_second=None, partition_movements_per_broker=3))
+    play.expect(asks(fx.TuneWave, throttle_bytes_per_second=None))
+
+
+def test_tune_twice_leaves_one_pending() -> None:
+    """The second order overtakes the first: only the last rate is asked for."""
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000)
+    play.command(msg.TuneMigration, throttle_bytes_per_second=6_000)
+    play.expect(ev.EffectAbandoned, asks(fx.TuneWave, throttle_bytes_per_second=6_000))
+    play.stands(Phase.MOVING, fx.TuneWave)
+
+
+def test_a_rate_tuned_while_requesting_is_set_once_it_moves() -> None:
+    """The request carries the rate of when it was made; the later one follows as soon as it is accepted."""
+    play = Play().started(throttle_bytes_per_second=9_000).asked()
+    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).stands(Phase.REQUESTING, fx.StartWave)
+    play.ends(fx.StartWave, with_=ASKED).expect(ev.ExecutionStarted, asks(fx.TuneWave, throttle_bytes_per_second=5_000))
+
+
+def test_a_concurrency_tuned_while_requesting_is_set_once_it_moves() -> None:
+    """The same holds for the concurrency."""
+    play = Play().started().asked().command(msg.TuneMigration, partition_movements_per_broker=3)
+    play.ends(fx.StartWave, with_=ASKED).expect(asks(fx.TuneWave, partition_movements_per_broker=3))
+
+
+def test_a_tune_that_cannot_be_had_is_tried_again() -> None:
+    """An unreachable side delays it; the wave goes on meanwhile."""
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).ends(fx.TuneWave, with_=unreachable())
+    play.stands(Phase.MOVING).wait(POLICY.unreachable_retry_seconds).stands(Phase.MOVING, fx.TuneWave)
+
+
+def test_an_old_tune_that_cannot_be_had_is_tried_again_while_the_watch_looks() -> None:
+    """A look at the wave in between does not forget that a rate is still to be set."""
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).ends(fx.TuneWave, with_=unreachable()).sees()
+    play.wait(POLICY.unreachable_retry_seconds).stands(Phase.MOVING, fx.TuneWave)
+
+
+def test_a_throttle_that_vanished_is_set_again() -> None:
+    """Another tool took it away: it is told as a reason, set again, and does not stop the move."""
+    gone = Reason(Code.THROTTLE_NOT_IN_FORCE, "no rate on broker 31")
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    assert watches(play.m, POLICY)[0] == fx.WatchWave(scope=play.m.scope(), throttled=True)
+    play.sees(reasons=(gone,)).expect(asks(fx.TuneWave, throttle_bytes_per_second=9_000)).stands(
+        Phase.MOVING, fx.TuneWave
+    )
+    play.sees(reasons=(gone,)).stands(Phase.MOVING, fx.TuneWave)
+
+
+def test_tune_while_paused_counts_for_the_next_request() -> None:
+    """Nothing is asked while nothing moves."""
+    play = in_phase(Phase.PAUSED).command(msg.TuneMigration, throttle_bytes_per_second=4_000).stands(Phase.PAUSED)
+    play.alert(firing=False).ends(fx.CheckCluster, with_=checked())
+    play.expect(asks(fx.StartWave, throttle_bytes_per_second=4_000))
+
+
+def test_every_rate_ever_set_is_remembered_as_ours() -> None:
+    """What may be cleared later is what was asked for: the start's rate, the tuned ones, the floor."""
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).ends(fx.TuneWave, with_=DONE)
+    play.command(msg.PauseMigration, slow=True).ends(fx.TuneWave, with_=DONE)
+    assert set(play.m.own_rates) == {9_000, 5_000, 1_000}
+
+
+def test_cruise_control_s_own_throttle_is_carried_by_the_request() -> None:
+    """With throttle_by cruise_control only concurrency can be tuned, and no throttle of ours is watched."""
+    play = Play().started(throttle_by=ThrottleBy.CRUISE_CONTROL, throttle_bytes_per_second=9_000).moving()
+    assert watches(play.m, POLICY)[0] == fx.WatchWave(scope=play.m.scope(), throttled=False)
+    play.command(msg.TuneMigration, throttle_bytes_per_second=1).refused(Code.THROTTLE_NOT_OURS_TO_TUNE)
+    play.command(msg.TuneMigration, partition_movements_per_broker=2).expect(
+        asks(fx.TuneWave, partition_movements_per_broker=2)
+    )
