@@ -515,6 +515,16 @@ class SourceLeft(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReturned(Event):
+    """A drained broker that had left is back: it may receive new topics, and is watched anew."""
+
+    broker_id: int
+
+    def __str__(self) -> str:
+        return f"broker {self.broker_id} is back in the cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationCompleted(Event):
     """Every drained broker has left the cluster."""
 
@@ -531,6 +541,6 @@ AnyEvent: TypeAlias = (
     | MigrationBlocked | PauseCauseAdded | PauseCauseLifted | SlowCauseAdded | SlowCauseLifted | StopRequested
     | MigrationPaused | MigrationResumed | MigrationTuned
     | RollbackStarted | RollbackMoved | RollbackCompleted | MigrationCancelled
-    | MigrationDrained | SourceMayBeShutDown | SourceRefilled | SourceEmptyAgain | SourceLeft
+    | MigrationDrained | SourceMayBeShutDown | SourceRefilled | SourceEmptyAgain | SourceLeft | SourceReturned
     | LeftoverThrottleCleared | MigrationCompleted
 )  # fmt: skip

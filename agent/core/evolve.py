@@ -372,3 +372,8 @@ def _(m: Migration, e: ev.SourceEmptyAgain) -> Migration:
 @_on(ev.SourceLeft)
 def _(m: Migration, e: ev.SourceLeft) -> Migration:
     return _with_source(m, e.broker_id, left=True)
+
+
+@_on(ev.SourceReturned)
+def _(m: Migration, e: ev.SourceReturned) -> Migration:
+    return _with_source(m, e.broker_id, left=False, may_be_shut_down=False, empty_since=e.at)

@@ -241,7 +241,8 @@ def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
     if m.own_rates and (m.phase in RESTING or m.phase in (Phase.PAUSED, Phase.BLOCKED)):
         destinations = {b for w in m.waves for b in w.destination_broker_ids}
         wanted.append(WatchThrottle(destination_broker_ids=tuple(sorted(destinations)), own_rates=m.own_rates))
-    if under_watch := tuple(s.broker_id for s in m.sources if not s.left):
+    # Those that have left too, until the migration is completed: a broker that comes back may receive new topics.
+    if under_watch := tuple(s.broker_id for s in m.sources if m.phase is not Phase.COMPLETED):
         wanted.append(WatchSources(source_broker_ids=under_watch))
     return tuple(wanted)
 

@@ -356,7 +356,11 @@ def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
     held = dict(o.replicas)
     alive = frozenset(o.alive)
     for s in d.m.sources:
-        if s.left or s.broker_id not in held:
+        if s.broker_id not in held:
+            continue
+        if s.left:
+            if s.broker_id in alive:
+                d.emit(ev.SourceReturned(at=d.at, broker_id=s.broker_id))
             continue
         if held[s.broker_id]:
             _refilled(d, s, held[s.broker_id])
