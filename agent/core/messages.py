@@ -255,7 +255,7 @@ class SourcesObserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleSwept:
-    """The watch over throttles found some of ours at rest, and cleared it: a broker was down when it should have gone."""
+    """The watch over throttles found some of ours at rest, and cleared it: a broker had been down."""
 
     at: float
     entries: int
