@@ -87,7 +87,7 @@ class LabConfig(BaseModel):
     cruise_control_class_path: str = Field(default_factory=lambda: os.environ.get(CLASS_PATH_VARIABLE, ""))
     keep_data: bool = False  # False: every `up` begins with an empty cluster
     start_timeout_seconds: float = 180.0  # a cold, loaded machine; normal is below 30 s
-    stop_timeout_seconds: float = 5.0  # then SIGKILL; only data to be kept gets this farewell at all
+    stop_timeout_seconds: float = 15.0  # then SIGKILL; only data to be kept gets this farewell at all
     broker_heap_megabytes: int = 256
     properties: dict[str, dict[str, str | None]] = Field(default_factory=dict)  # node name -> extra; None removes a key
     java_options: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # node name -> extra, such as -javaagent:...

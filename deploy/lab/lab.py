@@ -71,7 +71,7 @@ class Lab:
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 supervisor.terminate()
-            supervisor.wait(self.config.stop_timeout_seconds + 30)
+            supervisor.wait(self._stop_seconds_max)
             raise
 
     def down(self) -> None:
@@ -81,7 +81,7 @@ class Lab:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(content["supervisor_pid"]), signal.SIGTERM)
-        deadline = time.monotonic() + self.config.stop_timeout_seconds + 30
+        deadline = time.monotonic() + self._stop_seconds_max
         while self.is_running:
             if time.monotonic() > deadline:
                 raise LabError(
@@ -194,6 +194,10 @@ class Lab:
         return None if pid is None else int(pid)
 
     # ---- inside
+
+    @property
+    def _stop_seconds_max(self) -> float:
+        return self.config.stop_timeout_seconds * len(Kind) + 30
 
     def _spawn(self, attached: bool) -> subprocess.Popen[bytes]:
         """Attached: the supervisor's stdin is a pipe that only this program holds, so that it learns of our end."""

@@ -106,6 +106,17 @@ class ManagedProcess:
         self._process.send_signal(number)
 
 
+def first_error(log: Path, lines_searched: int = 200, lines_told: int = 4) -> str:
+    """The first error near the end of a Java log, with the lines after it: most often the cause. Empty when none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-lines_searched:]
+    except OSError:
+        return ""
+    starts = (index for index, line in enumerate(lines) if " ERROR " in line or " FATAL " in line)
+    first = next(starts, None)
+    return "" if first is None else "\n".join(lines[first : first + lines_told])
+
+
 def stop_all(processes: list[ManagedProcess], timeout_seconds: float) -> None:
     """End all of them: SIGTERM, then SIGKILL for those left after `timeout_seconds`. None is alive afterwards."""
     alive = [process for process in processes if process.pid is not None]

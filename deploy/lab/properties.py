@@ -31,6 +31,7 @@ def broker_properties(config: LabConfig, node: Node, data: Path) -> Properties:
         "listeners": f"PLAINTEXT://{node.address}",
         "advertised.listeners": f"PLAINTEXT://{node.address}",
         "controlled.shutdown.enable": "true",
+        "controlled.shutdown.retry.backoff.ms": "1000",  # the last brokers of a lab have nobody to hand over to
         "default.replication.factor": "3",
         "replica.lag.time.max.ms": "10000",
         "num.replica.fetchers": "2",

@@ -86,8 +86,6 @@ def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
         "capacity.config.file": str(folder / "capacity.json"),
         "failed.brokers.file.path": str(folder / "failed-brokers.txt"),
         "hard.goals": ",".join(goals + goal for goal in HARD_GOALS),
-        "default.goals": ",".join(goals + goal for goal in HARD_GOALS),
-        "anomaly.detection.goals": ",".join(goals + goal for goal in HARD_GOALS),
         "self.healing.enabled": "false",
         "max.active.user.tasks": "50",
         "topic.config.provider.class": "com.linkedin.kafka.cruisecontrol.config.KafkaAdminTopicConfigProvider",

@@ -21,10 +21,10 @@ from types import FrameType
 from typing import Any, TextIO
 
 from deploy.lab import control, description, internal_topics, jars, launch, ports, readiness
-from deploy.lab.config import LabConfig, Node
+from deploy.lab.config import Kind, LabConfig, Node
 from deploy.lab.description import LabState
 from deploy.lab.files import write_atomically
-from deploy.lab.processes import ManagedProcess, stop_all
+from deploy.lab.processes import ManagedProcess, first_error, stop_all
 
 TICK_SECONDS = 0.25
 
@@ -74,9 +74,7 @@ class Supervisor:
             code = 1
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            # Data that the next start throws away is worth no farewell.
-            patience_seconds = self.config.stop_timeout_seconds if self.config.keep_data else 0.0
-            stop_all(list(self.processes.values()), patience_seconds)
+            self._stop()
             self._note(state=LabState.FAILED if code else LabState.DOWN)
             self._say("everything has ended")
         return code
@@ -91,6 +89,8 @@ class Supervisor:
         self._step("starting ZooKeeper")
         self._launch(self.config.zookeeper, self.config.control_kafka)
         self._await_ready(self.config.zookeeper)
+        if self.config.keep_data:
+            self._await_old_sessions()
         self._step(f"starting {len(self.config.brokers)} brokers and the control Kafka")
         self._launch(*self.config.broker_nodes)
         self._await_ready(self.config.control_kafka, *self.config.broker_nodes)
@@ -117,6 +117,17 @@ class Supervisor:
             waiting = [node for node in waiting if not readiness.is_ready(self.config, node)]
             self._pause_between_checks(waiting)
 
+    def _await_old_sessions(self) -> None:
+        """Data kept from a lab that was killed: ZooKeeper holds its brokers' sessions until they expire."""
+        self._step("waiting for ZooKeeper to forget the brokers of the last lab")
+        address = self.config.zookeeper.address
+        while held := [
+            node
+            for node in self.config.broker_nodes
+            if node.broker and readiness.broker_is_registered(address, node.broker.id)
+        ]:
+            self._pause_between_checks(held)
+
     def _await_all_brokers(self) -> None:
         wanted = {broker.id for broker in self.config.brokers}
         while missing := wanted - readiness.live_brokers(self.config.bootstrap_servers):
@@ -126,9 +137,10 @@ class Supervisor:
         """Give up when a process ended or time is out; else wait a tick."""
         for name, process in self.processes.items():
             if process.starts and process.pid is None:
+                log = self.folders.log(name)
+                reason = process.last_words() or first_error(log) or "it said nothing"
                 raise StartFailedError(
-                    f"{name} ended while starting (exit code {process.exit_code}): {process.last_words()}\n"
-                    f"its log: {self.folders.log(name)}"
+                    f"{name} ended while starting (exit code {process.exit_code}): {reason}\nits log: {log}"
                 )
         if waiting and time.monotonic() - self._started > self.config.start_timeout_seconds:
             names = ", ".join(node.name for node in waiting)
@@ -140,6 +152,15 @@ class Supervisor:
         self._note()
         if waiting:
             time.sleep(TICK_SECONDS)
+
+    def _stop(self) -> None:
+        """End every process. Data to be kept is closed in order; data to be thrown away gets no farewell."""
+        if not self.config.keep_data:
+            stop_all(list(self.processes.values()), 0.0)
+            return
+        for kind in (Kind.CRUISE_CONTROL, Kind.BROKER, Kind.CONTROL_KAFKA, Kind.ZOOKEEPER):
+            group = [self.processes[node.name] for node in self.config.nodes if node.kind is kind]
+            stop_all(group, self.config.stop_timeout_seconds)
 
     # ---- serve
 

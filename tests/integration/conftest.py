@@ -1,0 +1,28 @@
+"""Fixtures of the integration tests: one lab for the whole session. A test that changes it puts it back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A whole lab on free ports; with the real Cruise Control if CRUISE_CONTROL_CLASSPATH names one."""
+    config = LabConfig(directory=tmp_path_factory.mktemp("lab"), base_port=free_base_port())
+    with Lab(config).running(progress=lambda step: print(f"lab: {step}")) as running:
+        yield running
+
+
+@pytest.fixture
+def small_lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab of one broker on each side, not started: for tests of the lab itself. Ended with the test."""
+    brokers = (BrokerSpec(id=11, rack="az-a", role=Role.SOURCE), BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))
+    config = LabConfig(
+        directory=tmp_path / "lab", base_port=free_base_port(), brokers=brokers, cruise_control=CruiseControlKind.NONE
+    )
+    lab = Lab(config)
+    yield lab
+    lab.down()
