@@ -108,6 +108,8 @@ def choose_brokers(
         )
     if overlap := sorted(set(sources) & set(destinations)):
         reasons.append(Reason(Code.BROKER_SETS_OVERLAP, f"brokers {_ids(overlap)} are both source and destination"))
+    if twice := sorted(b for named in (sources, destinations) for b in set(named) if named.count(b) > 1):
+        reasons.append(Reason(Code.BROKER_SETS_OVERLAP, f"brokers {_ids(twice)} are named twice", "each once"))
     if options.mode is Mode.AZ:
         az = options.az or ""
         known = {rack for b in (*sources, *destinations) if (rack := racks.get(b))}

@@ -27,6 +27,27 @@ def touched(facts: ClusterFacts, wave: Wave) -> list[Partition]:
     return [p for p in facts.partitions if not destinations.isdisjoint(p.target)]
 
 
+def disordered(
+    partitions: Iterable[Partition], waves: Sequence[Wave], snapshot: Snapshot
+) -> dict[TopicPartition, tuple[int, ...]]:
+    """Partitions on the right brokers in another order than before the start, with the order they should have.
+
+    A cancelled move leaves one behind: Kafka keeps the target first while it moves, and cancelling [11,12,13] -> 31
+    gives [12,13,11] back (seen on Kafka 3.9). Cruise Control then carries that order on.
+    """
+    replaced = heirs(waves)
+    wrong: dict[TopicPartition, tuple[int, ...]] = {}
+    for p in partitions:
+        before = snapshot.get(p.name)
+        if before is None or p.is_moving or len(before) != len(p.target):
+            continue
+        here = frozenset(p.target)
+        right = tuple(next((h for h in (b, *replaced.get(b, ())) if h in here), -1) for b in before)
+        if right != p.target and frozenset(right) == here:
+            wrong[p.name] = right
+    return wrong
+
+
 def badly_led(partitions: Iterable[Partition]) -> list[Partition]:
     """Partitions not led by their preferred replica (the first of the list) although nothing moves them."""
     return [p for p in partitions if not p.is_moving and p.target and p.leader != p.target[0]]

@@ -86,7 +86,7 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.UNKNOWN_PLAN: "Ask for a new plan; only the last plans of a cluster are kept.",
     Code.PLAN_OUTDATED: "The cluster has changed since the plan: ask for a new plan and start that.",
     Code.NOTHING_TO_MOVE: "Nothing to do: the source brokers hold no replica.",
-    Code.BROKER_SETS_OVERLAP: "A broker can be source or destination, not both.",
+    Code.BROKER_SETS_OVERLAP: "Name each broker once, as source or as destination.",
     Code.PAIRS_UNEVEN: "Give each AZ as many destination brokers as source brokers, or use pairing `zone`.",
     Code.ALREADY_RUNNING: "One migration a cluster: let it end, cancel it, or roll it back first.",
     Code.ALREADY_CONSIDERING: "Another start or plan is being examined: wait for its answer.",

@@ -65,7 +65,7 @@ def test_the_end_is_believed_only_when_it_lasts() -> None:
 
 
 def test_a_forgotten_task_is_left_to_finish_in_kafka() -> None:
-    """After a restart Cruise Control knows nothing; what moves in Kafka is watched to its end, then the rest is asked."""
+    """A restarted Cruise Control knows nothing; what moves in Kafka is watched to its end, then the rest is asked."""
     play = Play().started().moving().sees(left=4, moving=2, executor=IDLE, task=FORGOTTEN)
     play.expect(ev.ExecutorSeen, like(ev.Waiting)).waits_for(Code.ORPHANED_MOVES).stands(Phase.MOVING)
     play.wait(100).sees(left=3, moving=1, executor=IDLE, task=FORGOTTEN).stands(Phase.MOVING)

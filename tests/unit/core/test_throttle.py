@@ -1,0 +1,118 @@
+"""KIP-73's throttle as values: what to set, what is in force, what is ours to clear."""
+
+import pytest
+
+from agent.core.cluster import Partition
+from agent.core.throttle import (
+    BrokerRate,
+    ThrottleFacts,
+    ThrottleOrder,
+    in_force,
+    order_for,
+    ours,
+    parse_replicas,
+    render_replicas,
+)
+
+RATE = 5_000
+P0 = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
+P1 = Partition("t", 1, leader=12, replicas=(12, 13, 21), isr=(12, 13, 21))  # nothing on broker 11
+MOVING = Partition("u", 0, leader=11, replicas=(31, 12, 11), isr=(11, 12), adding=(31,), removing=(11,))
+
+
+def _facts(order: ThrottleOrder) -> ThrottleFacts:
+    return ThrottleFacts(
+        rates={b: BrokerRate(leader=r, follower=r) for b, r in order.rates.items()},
+        leaders=order.leaders,
+        followers=order.followers,
+    )
+
+
+def test_leaders_are_the_replicas_as_they_are_and_followers_only_the_adding_ones() -> None:
+    """An in-sync replica that falls behind must recover at full speed: it is no throttled follower."""
+    order = order_for([P0, P1], {11: (31,)}, (11, 12, 31), RATE)
+    assert order.leaders == {"t": frozenset({(0, 11), (0, 12), (0, 13)})}
+    assert order.followers == {"t": frozenset({(0, 31)})}
+    assert order.rates == {11: RATE, 12: RATE, 31: RATE}
+
+
+def test_a_partition_in_flight_is_throttled_by_what_it_was() -> None:
+    """Set again while moving, the throttle names the same replicas as before."""
+    order = order_for([MOVING], {11: (31,)}, (11, 31), RATE)
+    assert order.leaders == {"u": frozenset({(0, 12), (0, 11)})}
+    assert order.followers == {"u": frozenset({(0, 31)})}
+
+
+def test_entries_counts_every_setting() -> None:
+    """Rates and list entries, so that `none left` means none."""
+    assert order_for([P0], {11: (31,)}, (11, 31), RATE).entries == 2 + 3 + 1
+    assert ThrottleOrder().entries == 0
+
+
+def test_what_was_set_is_in_force_and_less_is_not() -> None:
+    """Another rate, a missing broker, a missing list entry: not in force. More than was asked is."""
+    order = order_for([P0], {11: (31,)}, (11, 31), RATE)
+    facts = _facts(order)
+    assert in_force(facts, order)
+    for less in (
+        ThrottleFacts(
+            rates={11: BrokerRate(leader=RATE, follower=RATE)}, leaders=facts.leaders, followers=facts.followers
+        ),
+        ThrottleFacts(
+            rates={**facts.rates, 31: BrokerRate(leader=RATE, follower=1)},
+            leaders=facts.leaders,
+            followers=facts.followers,
+        ),
+        ThrottleFacts(rates=facts.rates, leaders={}, followers=facts.followers),
+        ThrottleFacts(rates=facts.rates, leaders={"t": frozenset({(0, 11)})}, followers=facts.followers),
+    ):
+        assert not in_force(less, order)
+    everything = ThrottleFacts(rates=facts.rates, leaders={"t": None}, followers={"t": None})
+    assert in_force(everything, order)
+
+
+def test_what_was_set_is_found_as_ours() -> None:
+    """All of an order, and nothing else, is what a clear removes."""
+    order = order_for([P0], {11: (31,)}, (11, 12, 31), RATE)
+    assert ours(_facts(order), (31,), (RATE,)) == order
+
+
+def test_another_s_throttle_is_never_ours() -> None:
+    """Another rate, a static rate, a `*` list and the lists of partitions that we do not move stay."""
+    facts = ThrottleFacts(
+        rates={
+            11: BrokerRate(leader=777, follower=777),
+            12: BrokerRate(leader=RATE, follower=RATE, is_static=True),
+            31: BrokerRate(leader=RATE, follower=RATE),
+        },
+        leaders={"t": frozenset({(0, 11), (5, 12)}), "all": None},
+        followers={"t": frozenset({(0, 31), (5, 21)}), "all": None},
+    )
+    found = ours(facts, (31,), (RATE,))
+    assert found.rates == {31: RATE}
+    assert found.leaders == {"t": frozenset({(0, 11)})}
+    assert found.followers == {"t": frozenset({(0, 31)})}
+
+
+def test_half_a_throttle_is_still_ours() -> None:
+    """A crash between two requests leaves a leader rate alone, or a follower rate alone: both are cleared."""
+    facts = ThrottleFacts(rates={1: BrokerRate(leader=RATE, follower=None), 2: BrokerRate(leader=None, follower=RATE)})
+    assert set(ours(facts, (), (RATE,)).rates) == {1, 2}
+    torn = ThrottleFacts(rates={1: BrokerRate(leader=777, follower=RATE)})
+    assert ours(torn, (), (RATE,)).rates == {}, "one side is another's: not ours to remove"
+
+
+@pytest.mark.parametrize("text", ["0:11", "0:11,0:12,3:31", ""])
+def test_lists_are_read_and_written_in_kafka_s_form(text: str) -> None:
+    """Reading what was written gives the same."""
+    replicas = parse_replicas(text)
+    assert replicas is not None
+    assert render_replicas(replicas) == text
+
+
+def test_a_star_is_every_replica_and_nonsense_is_an_error() -> None:
+    """`*` is told apart from an empty list; what is neither is not guessed at."""
+    assert parse_replicas("*") is None
+    assert parse_replicas("") == frozenset()
+    with pytest.raises(ValueError, match="invalid literal"):
+        parse_replicas("0:x")
