@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
+from kafka.structs import TopicPartition as KafkaTopicPartition
 
 from agent.adapters import kafka_throttle
 from agent.adapters.connection import KafkaConnection
@@ -93,6 +94,12 @@ class KafkaCluster:
     async def clear_throttle(self, order: ThrottleOrder) -> None:
         """Remove rates and list entries; entries of others stay."""
         await self._call("throttle removal", lambda admin: kafka_throttle.remove(admin, order))
+
+    async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+        """A reassignment onto the same brokers; what is refused shows in the next look."""
+        if orders:
+            wanted = {KafkaTopicPartition(*name): list(replicas) for name, replicas in orders.items()}
+            await self._call("replica order", lambda admin: admin.alter_partition_reassignments(wanted))
 
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
         """Preferred leader election; what cannot be elected shows in the next look."""

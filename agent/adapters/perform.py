@@ -3,7 +3,7 @@
 Looks before it acts: every effect may be performed again after a crash. Decides nothing: it returns what it found.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from agent.adapters.ports import (
@@ -21,7 +21,7 @@ from agent.adapters.watch import SourceWatch, ThrottleWatch, WaveWatch
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core import proof, safety, throttle
-from agent.core.cluster import ClusterFacts, Partition
+from agent.core.cluster import ClusterFacts
 from agent.core.migration import Migration
 from agent.core.options import Policy, ThrottleBy
 from agent.core.plan import Wave
@@ -71,7 +71,7 @@ class Performer:
         if isinstance(effect, (fx.MakePlan, fx.PrepareMigration)):
             return await Survey(self.ports).survey(effect, m, policy)
         if isinstance(effect, fx.CheckCluster):
-            return await Survey(self.ports).check(effect, m)
+            return await self._check(effect, m)
         if isinstance(effect, fx.StartWave):
             return await self._start(effect, m)
         if isinstance(effect, fx.TuneWave):
@@ -81,7 +81,7 @@ class Performer:
         if isinstance(effect, fx.CloseWave):
             return await self._close(effect, m)
         if isinstance(effect, fx.CompareSnapshot):
-            return await self._compare(effect)
+            return await self._compare(effect, m)
         raise RuntimeError(f"no way to perform {effect!r}")
 
     async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None:
@@ -93,6 +93,24 @@ class Performer:
             await SourceWatch(self.ports, watch).run(post)
         else:
             await ThrottleWatch(self.ports, watch).run(post)
+
+    async def _check(self, effect: fx.CheckCluster, m: Migration) -> msg.Outcome:
+        """Before a move, replica order and leaders are what they should be: Cruise Control would carry on both."""
+        if not await self.ports.kafka.reassignments():
+            snapshot = await self._snapshot(m.migration_id)
+            await self._in_order(await self.ports.kafka.cluster(), m, snapshot or {})
+        return await Survey(self.ports).check(effect, m)
+
+    async def _in_order(self, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot) -> ClusterFacts:
+        """Mend replica order and leaders; returns the cluster as it is then."""
+        kafka = self.ports.kafka
+        if wrong := proof.disordered(facts.partitions, m.waves, snapshot):
+            await kafka.reorder(wrong)
+            facts = await kafka.cluster()
+        if badly_led := proof.badly_led(facts.partitions):
+            await kafka.elect_preferred([p.name for p in badly_led])
+            facts = await kafka.cluster()
+        return facts
 
     # ── start, tune ─────────────────────────────────────────────────────────────────────────────────────────────
     async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:
@@ -183,6 +201,7 @@ class Performer:
             quiet = 0 if running or flying else quiet + 1
             if quiet == 2:
                 left = await self._clear_throttle(effect.scope, m)
+                await self._in_order(await self.ports.kafka.cluster(), m, await self._snapshot(m.migration_id) or {})
                 if left:
                     seen = f"{left} throttle entries of ours are still set"
                     return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
@@ -218,26 +237,15 @@ class Performer:
             seen = "Cruise Control is still clearing its throttle"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
         left = await self._clear_throttle(scope, m)
-        facts = await self._elected(await kafka.cluster(), lambda f: proof.touched(f, wave))
+        facts = await self._in_order(await kafka.cluster(), m, snapshot)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
         return proof.inspect(facts, wave, m.waves, snapshot, logs, left)
 
-    async def _elected(self, facts: ClusterFacts, which: Callable[[ClusterFacts], Iterable[Partition]]) -> ClusterFacts:
-        """Run preferred leader elections where they are needed, and look again."""
-        badly_led = proof.badly_led(which(facts))
-        if not badly_led:
-            return facts
-        await self.ports.kafka.elect_preferred([p.name for p in badly_led])
-        return await self.ports.kafka.cluster()
-
-    async def _compare(self, effect: fx.CompareSnapshot) -> msg.Outcome:
+    async def _compare(self, effect: fx.CompareSnapshot, m: Migration) -> msg.Outcome:
         snapshot = await self._snapshot(effect.migration_id)
         if snapshot is None:
             return _no_snapshot(effect.migration_id)
-        facts = await self._elected(
-            await self.ports.kafka.cluster(), lambda f: [p for p in f.partitions if p.name in snapshot]
-        )
-        return proof.compare(facts, snapshot)
+        return proof.compare(await self._in_order(await self.ports.kafka.cluster(), m, snapshot), snapshot)
 
     async def _snapshot(self, migration_id: str) -> proof.Snapshot | None:
         if migration_id not in self._snapshots:

@@ -68,6 +68,10 @@ class KafkaPort(Protocol):
         """Remove just what `order` names; what is not there is no error."""
         ...
 
+    async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+        """Give partitions their replicas in this order; the brokers stay the same, so that nothing is copied."""
+        ...
+
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
         """Run preferred leader elections; partitions that need none are no error."""
         ...

@@ -93,7 +93,11 @@ class SimCruiseControl:
             rack = self.world.racks[source]
             free = [d for d in request.destination_broker_ids if d not in p.replicas and self.world.racks[d] == rack]
             if free:
-                moves.append((p.name, [free[0] if r == source else r for r in p.replicas]))
+                placed = [free[0] if r == source else r for r in p.replicas]
+                if p.leader in p.replicas[1:]:  # it lets the present leader's place be the first (seen)
+                    at = p.replicas.index(p.leader)
+                    placed[0], placed[at] = placed[at], placed[0]
+                moves.append((p.name, placed))
         return moves
 
     def stop(self) -> None:

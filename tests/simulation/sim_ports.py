@@ -82,6 +82,9 @@ class SimKafka:
     async def clear_throttle(self, order: ThrottleOrder) -> None:
         await self._call(lambda: self._w.clear_throttle(order))
 
+    async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+        await self._call(lambda: [self._w.reassign(n, list(r)) for n, r in orders.items() if n in self._w.partitions])
+
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
         await self._call(lambda: self._w.elect(names))
 

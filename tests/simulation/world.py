@@ -101,17 +101,12 @@ class World:
         """A null target: back to the origin, copied bytes lost."""
         p = self.partitions[name]
         if p.adding or p.removing:
-            # Kafka keeps target first in the union while it moves; the origin's own order comes back.
-            p.replicas = self._origin_order(p)
+            # Kafka keeps the target first in the union, and takes the adding ones out again: the order changes (seen).
+            p.replicas = [r for r in p.replicas if r not in p.adding]
             p.isr -= set(p.adding)
             p.adding, p.removing, p.copied = [], [], {}
             if p.leader not in p.replicas:
                 p.leader = next((r for r in p.replicas if r in p.isr and r in self.alive), -1)
-
-    def _origin_order(self, p: Replicated) -> list[int]:
-        """Each adding replica stands where the removing one stood; exact for one-for-one moves."""
-        back = dict(zip(p.adding, p.removing, strict=False))
-        return [back.get(r, r) for r in p.target]
 
     def elect(self, names: Iterable[TopicPartition]) -> None:
         for name in names:

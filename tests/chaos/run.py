@@ -1,0 +1,134 @@
+"""Chaos on the real lab: real processes are killed and frozen while clients run and replicas move. `make chaos`.
+
+Writes build/chaos/report.json: one row a fault (done, expected, seen, recovery_seconds), and the clients' account.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from deploy.lab.config import LabConfig
+from deploy.lab.lab import Lab
+from deploy.lab.workload import Workload, WorkloadConfig
+from tests.chaos.faults import CATALOGUE, RECOVERY_SECONDS_MAX, SHORT, Fault
+from tests.chaos.stage import Stage
+
+FILL_BYTES = 240 * 1024 * 1024  # about 80 s a wave at the stage's throttle
+REST_SECONDS = 300.0
+
+
+async def strike(stage: Stage, fault: Fault) -> dict[str, Any]:
+    """One fault, its expectation, and how it went."""
+    row: dict[str, Any] = {
+        "fault": fault.name,
+        "expected": fault.expected,
+        "done": False,
+        "seen": "",
+        "recovery_seconds": None,
+    }
+    try:
+        await stage.moving()
+        since = len(stage.story.events)
+        recovered = await fault.strike(stage)
+        row["done"] = True
+        mended, from_here = time.monotonic(), len(stage.story.events)
+        if fault.sign is not None and await stage.until(fault.sign, 30.0, since) is None:
+            row["seen"] = f"the sign is missing; {stage.story.last_words(2)}"
+            return row
+        event = await stage.until(recovered, RECOVERY_SECONDS_MAX, from_here)
+        row["recovery_seconds"] = round(time.monotonic() - mended, 1)
+        row["seen"] = fault.expected if event else f"not recovered: {stage.story.last_words(2)}"
+    except (TimeoutError, AssertionError) as trouble:
+        row["seen"] = str(trouble)[:300]
+    return row
+
+
+async def come_to_rest(stage: Stage) -> str:
+    """After the last fault: it ends, or is paused with a cause; which, in words."""
+    deadline = time.monotonic() + REST_SECONDS
+    while time.monotonic() < deadline:
+        if stage.phase() in ("drained", "rolled_back", "blocked", "cancelled"):
+            break
+        await asyncio.sleep(0.5)
+    return stage.phase()
+
+
+async def play(lab: Lab, folder: Path, faults: list[Fault]) -> dict[str, Any]:
+    """All faults, one after the other, in one run with clients running."""
+    rows = []
+    stage = Stage(lab, folder)
+    stage.worker.start()
+    try:
+        await asyncio.sleep(8.0)
+        async with stage.story.following():
+            for n, fault in enumerate(faults, 1):
+                row = await strike(stage, fault)
+                rows.append(row)
+                print(
+                    f"{n:3}/{len(faults)} {row['fault']:44} {row['seen'][:100]} ({row['recovery_seconds']} s)",
+                    flush=True,
+                )
+            end = await come_to_rest(stage)
+            events = stage.story.counts()
+    finally:
+        stage.worker.stop()
+    return {"faults": rows, "end": end, "events": events}
+
+
+def main() -> int:
+    """The command line; 0 when every fault went as expected and no message was lost or doubled."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--faults", type=int, default=30, help="how many; the catalogue is gone through again and again"
+    )
+    parser.add_argument("--short", action="store_true", help="only the few that `make test` has room for")
+    parser.add_argument("--only", help="only faults whose name has this in it")
+    parser.add_argument("--base-port", type=int, default=29500)
+    parser.add_argument("--folder", type=Path, default=Path("build/chaos"))
+    given = parser.parse_args()
+    catalogue = [f for f in CATALOGUE if (not given.short or f.name in SHORT) and (given.only or "") in f.name]
+    faults = catalogue if given.short or given.only else [catalogue[n % len(catalogue)] for n in range(given.faults)]
+    report = run(given.folder, given.base_port, faults)
+    wrong = what_is_wrong(report)
+    print(json.dumps({"messages": report["messages"], "end": report["end"], "seconds": report["seconds"]}))
+    for line in wrong:
+        print(f"WRONG: {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def run(folder: Path, base_port: int, faults: list[Fault]) -> dict[str, Any]:
+    """Play it and write the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with Lab(LabConfig(directory=folder / "lab", base_port=base_port)).running() as lab:
+        description = lab.status()
+        with Workload(description, folder / "clients", WorkloadConfig(fill_bytes=FILL_BYTES)) as workload:
+            workload.create_topics()
+            workload.fill()
+            workload.start_clients()
+            report = asyncio.run(play(lab, folder, faults))
+            clients = workload.stop_clients()
+    report["messages"] = dataclasses.asdict(clients)
+    report["cruise_control"] = description["cruise_control"]
+    report["seconds"] = round(time.monotonic() - began)
+    (folder / "report.json").write_text(json.dumps(report, indent=2, default=str), encoding="utf-8")
+    return report
+
+
+def what_is_wrong(report: dict[str, Any]) -> list[str]:
+    """Everything that should not be."""
+    wrong = [f"{r['fault']}: {r['seen']}" for r in report["faults"] if r["seen"] != r["expected"]]
+    counts = report["messages"].get("messages", report["messages"])
+    wrong += [f"{counts[what]} messages {what}" for what in ("lost", "duplicated") if counts[what]]
+    if report["end"] not in ("drained", "rolled_back"):
+        wrong.append(f"it ended as {report['end']}")
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())
