@@ -80,7 +80,13 @@ class Survey:
     ) -> safety.World:
         flying = await self._ports.kafka.reassignments()
         cruise_control = await self._cruise_control(waves, m, dryrun=dryrun)
-        return safety.World(cluster=facts, waves=waves, cruise_control=cruise_control, reassignments=flying)
+        return safety.World(
+            cluster=facts,
+            waves=waves,
+            cruise_control=cruise_control,
+            reassignments=flying,
+            needed_later=m.brokers_to_come if m.wave in waves else frozenset(),
+        )
 
     async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, dryrun: bool) -> safety.CruiseControlFacts:
         cc = self._ports.cruise_control

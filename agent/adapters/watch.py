@@ -101,7 +101,7 @@ class WaveWatch:
     async def _health(self, alive: Mapping[int, str | None], flying: Sequence[Reassignment]) -> ClusterFacts | None:
         """Full metadata when it is due, or at once when a broker of the wave is gone."""
         clock = self._ports.clock
-        gone = (self._sources | self._destinations) - alive.keys()
+        gone = (self._sources | self._destinations | self._m.brokers_to_come) - alive.keys()
         if not gone and clock.now() < self._health_due:
             return None
         began = clock.now()
@@ -113,6 +113,7 @@ class WaveWatch:
             waves=(wave,),
             cruise_control=safety.CruiseControlFacts(reachable=True),
             reassignments=flying,
+            needed_later=self._m.brokers_to_come,
         )
         self._unsafe = safety.unsafe(world)
         return facts

@@ -203,6 +203,12 @@ class Migration:
             return 3
         return 2 if any(w.attempt for w in self.waves) and self.phase in ACTIVE else 1
 
+    @property
+    def brokers_to_come(self) -> frozenset[int]:
+        """Brokers of both sides of every wave that has not ended."""
+        open_waves = (w for w in self.waves if w.state in (WaveState.PENDING, WaveState.ACTIVE))
+        return frozenset(b for w in open_waves for b in (*w.source_broker_ids, *w.destination_broker_ids))
+
     def scope(self) -> WaveScope:
         """The current wave as effects name it; only where there is one."""
         wave = self.wave

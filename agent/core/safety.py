@@ -35,6 +35,7 @@ class World:
     waves: Sequence[Wave]  # what is about to move
     cruise_control: CruiseControlFacts
     reassignments: Sequence[Reassignment] = field(default_factory=tuple)
+    needed_later: frozenset[int] = frozenset()  # brokers of the waves still to come
 
     @property
     def sources(self) -> frozenset[int]:
@@ -85,7 +86,7 @@ def brokers_alive(world: World) -> Verdict:
     """Every broker of both sets is alive, and so is every broker that holds a replica."""
     alive = world.cluster.racks.keys()
     holding = {r for p in world.cluster.partitions for r in p.replicas}
-    down = (world.sources | world.destinations | holding) - alive
+    down = (world.sources | world.destinations | world.needed_later | holding) - alive
     seen = f"brokers {_ids(down)} are not registered" if down else f"{len(alive)} brokers are alive"
     return Verdict(code=Code.BROKER_DOWN, ok=not down, seen=seen, needed="every broker alive")
 

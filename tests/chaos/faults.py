@@ -75,6 +75,30 @@ def agent_dies_at(boundary: str) -> Strike:
     return strike
 
 
+async def _broker_of_wave(stage: Stage, side: str) -> str:
+    waves = (await stage.client.statuses())["lab"]["waves"]
+    active = next(w for w in waves if w["state"] == "active")
+    return f"broker-{active[side][0]}"
+
+
+def kill_broker_of_wave(side: str, down_seconds: float) -> Strike:
+    """kill -9 a source or a destination of the wave that moves, and start it again after a while."""
+
+    async def strike(stage: Stage) -> Callable[[Event], bool]:
+        return await kill_node(await _broker_of_wave(stage, side), down_seconds)(stage)
+
+    return strike
+
+
+def freeze_broker_of_wave(side: str, seconds: float) -> Strike:
+    """SIGSTOP a broker of the wave that moves."""
+
+    async def strike(stage: Stage) -> Callable[[Event], bool]:
+        return await freeze_node(await _broker_of_wave(stage, side), seconds)(stage)
+
+    return strike
+
+
 def kill_node(name: str, down_seconds: float) -> Strike:
     """kill -9 a node of the lab, and start it again after a while."""
 
@@ -155,19 +179,19 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault(
         "source broker killed",
         "pauses for BROKER_DOWN, then resumes",
-        kill_node("broker-12", 12.0),
+        kill_broker_of_wave("source_broker_ids", 12.0),
         _code("BROKER_DOWN"),
     ),
     Fault(
         "destination broker killed",
         "pauses for BROKER_DOWN, then resumes",
-        kill_node("broker-32", 12.0),
+        kill_broker_of_wave("destination_broker_ids", 12.0),
         _code("BROKER_DOWN"),
     ),
     Fault(
         "broker frozen for 25 s",
         "pauses for BROKER_DOWN, then resumes",
-        freeze_node("broker-33", 25.0),
+        freeze_broker_of_wave("destination_broker_ids", 25.0),
         _code("BROKER_DOWN"),
     ),
     Fault("zookeeper restarted", RESUMES, kill_node("zookeeper", 3.0)),

@@ -1,173 +1,277 @@
-"""What must never happen, whatever dies: named functions, each returns what is wrong, or None. Checked after every step."""
+"""What must never happen, whatever dies: named functions, each returns what is wrong, or None.
+
+Called by simulation.py: some after every step, some after every change of an assignment, the rest when all is calm.
+"""
+
+from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agent.core import events as ev
 from agent.core.migration import ACTIVE, Phase
-from agent.core.plan import Direction
+from agent.core.options import Pairing
+from agent.core.plan import Direction, WaveState
 
 if TYPE_CHECKING:
-    from tests.simulation.run import Simulation
+    from agent.adapters.ports import RemoveBroker
+    from agent.core.cluster import TopicPartition
+    from agent.core.migration import Migration
+    from tests.simulation.simulation import Simulation
 
-# After a pause is called so, another hand or a late request may still start something: it must be stopped within this.
+# A late request may start something after the pause: it must be stopped within this, once it can be.
 STRAY_SECONDS_MAX = 25.0
+# A look at the cluster, and its way through the log, may be so old.
+LOOK_SECONDS = 5.0
+# What begins between our look and our request cannot be seen.
+RACE_SECONDS = 4.0
+REPLICAS = 3
+STILL = frozenset(
+    {Phase.PAUSED, Phase.BLOCKED, Phase.AWAITING_APPROVAL, Phase.CANCELLED, Phase.ROLLED_BACK, Phase.DRAINED}
+)
 
 
-def one_execution_a_key(s: "Simulation") -> str | None:
-    """Cruise Control never executes twice for the same attempt while the first one's work could still be known."""
-    double = [k for k, n in Counter(s.cc.executions_started).items() if n > 1 and k not in s.may_be_asked_again]
-    return f"executed twice for {double}" if double else None
+@dataclass
+class Watched:
+    """What the invariants remember of the past."""
+
+    stray_since: float | None = None
+    accepted: int = 0  # requests that were judged already
+    foreign_at: float = float("-inf")  # when somebody else last moved something
+    foreign_moves: dict[TopicPartition, float] = field(default_factory=dict)
+    foreign_throttle: set[tuple[str, tuple[int, int]]] = field(default_factory=set)
+    born: dict[TopicPartition, float] = field(default_factory=dict)  # topics created after the start
+    shut_down: set[int] = field(default_factory=set)
+    started_clean: bool = True  # the destinations were empty when the migration started
+    started_at: float = 0.0
+    answers: Counter[str] = field(default_factory=Counter)
+    answered_again: Counter[str] = field(default_factory=Counter)
 
 
-def nothing_moves_while_paused(s: "Simulation") -> str | None:
-    """PAUSED means that nothing of ours moves; a stray is stopped soon."""
-    m = s.migration
-    moving = m.phase is Phase.PAUSED and bool(s.cc.execution and s.cc.execution.reason.startswith(m.migration_id + "/"))
-    if not moving:
-        s.stray_since = None
-        return None
-    if s.stray_since is None:
-        s.stray_since = s.world.now
-    if s.world.now - s.stray_since > STRAY_SECONDS_MAX and not s.trouble.cruise_control_down and s.cc.up:
-        return f"an execution runs {s.world.now - s.stray_since:.0f} s after the pause"
+# ── at each request ─────────────────────────────────────────────────────────────────────────────────────────────
+def asked_only_when_wanted(m: Migration, request: RemoveBroker) -> str | None:
+    """Cruise Control is asked only in REQUESTING, for the current attempt, and while no cause holds."""
+    if m.phase is not Phase.REQUESTING or request.reason != m.scope().key:
+        return f"asked for {request.reason} in phase {m.phase}"
+    if m.pause_causes:
+        return f"asked for {request.reason} while {[c.name for c in m.pause_causes]} hold"
     return None
 
 
-def replication_factor_and_az_spread_hold(s: "Simulation") -> str | None:
-    """A settled partition has three replicas in three AZs, always."""
-    for p in s.world.partitions.values():
-        if p.adding or p.removing:
+def _judge_accepted(s: Simulation) -> str | None:
+    """Nothing of ours is executed twice, and no request of ours cancels what moves."""
+    new, s.watched.accepted = s.cc.accepted[s.watched.accepted :], len(s.cc.accepted)
+    for one in new:
+        if one.reason == "by hand":
             continue
-        if len(p.replicas) != 3:
-            return f"{p.name} has replicas {p.replicas}"
-        if len({s.world.racks[r] for r in p.replicas}) != 3:
-            return f"{p.name} lies on {p.replicas}, not in three AZs"
+        earlier = [a for a in s.cc.accepted if a.reason == one.reason and a is not one]
+        if earlier and not s.cc.restarts:
+            return f"{one.reason} was executed before, and Cruise Control has forgotten nothing"
+        old = [n for n in one.cancelled if s.watched.foreign_moves.get(n, float("-inf")) < one.at - RACE_SECONDS]
+        if old and s.watched.foreign_at < one.at - RACE_SECONDS:
+            return f"{one.reason} has cancelled the moves of {[str(n) for n in old]}"
     return None
 
 
-def drained_only_if_drained(s: "Simulation") -> str | None:
-    """When a broker is called drained or free to be shut down, it held nothing when it was looked at."""
+def never_two_executions(s: Simulation) -> str | None:
+    """One attempt is executed once while anybody remembers it, and never over moves that are still in flight."""
+    return _judge_accepted(s) if len(s.cc.accepted) != s.watched.accepted else None
+
+
+def nothing_moves_at_rest(s: Simulation) -> str | None:
+    """Paused, blocked, waiting or ended means that nothing of ours is executed; a stray is stopped soon."""
+    e, m = s.cc.execution, s.migration
+    stray = e is not None and m.phase in STILL and e.task.reason.startswith(f"{m.migration_id}/")
+    hindered = s.trouble.cruise_control_down or s.trouble.kafka_down or s.trouble.crowded or not s.cc.up or s.cc.hung
+    if not stray or hindered or not s.lease.mine or s.agent.has_mail:
+        s.watched.stray_since = None
+    elif s.watched.stray_since is None:
+        s.watched.stray_since = s.world.now
+    elif s.world.now - s.watched.stray_since > STRAY_SECONDS_MAX:
+        return f"an execution goes on {s.world.now - s.watched.stray_since:.0f} s after it was {m.phase}"
+    return None
+
+
+# ── at each event ───────────────────────────────────────────────────────────────────────────────────────────────
+def drained_only_if_drained(s: Simulation) -> str | None:
+    """A broker that is called verified, or free to be shut down, held nothing when it was looked at."""
     for e in s.new_events:
-        if e.type == "SourceMayBeShutDown":
-            broker = e.data["broker_id"]
-            held = [str(p.name) for p in s.world.partitions.values() if broker in p.replicas]
-            fresh = s.arrived_since(s.world.now - 5.0, broker)
-            if set(held) - fresh:
-                return f"broker {broker} may be shut down, it says, and holds {held}"
-        if e.type == "WaveVerified":
-            wave = next((w for w in s.migration.waves if w.number == e.data["wave"]), None)
-            for broker in wave.source_broker_ids if wave else ():
-                held = [str(p.name) for p in s.world.partitions.values() if broker in p.replicas]
-                if set(held) - s.arrived_since(s.world.now - 5.0, broker):
-                    return f"wave {e.data['wave']} is called verified, and broker {broker} holds {held}"
+        if isinstance(e, ev.SourceMayBeShutDown):
+            brokers: tuple[int, ...] = (e.broker_id,)
+        elif isinstance(e, ev.WaveVerified):
+            brokers = next((w.source_broker_ids for w in s.migration.waves if w.number == e.wave), ())
+        else:
+            continue
+        for broker in brokers:
+            held = s.held_before(broker, LOOK_SECONDS) - s.watched.foreign_moves.keys()
+            if held:
+                return f"{type(e).__name__}: broker {broker} holds {sorted(map(str, held))}"
     return None
 
 
-def each_command_is_answered_once(s: "Simulation") -> str | None:
-    """One answer for each command; a repeat is marked as one."""
-    if not s.new_events:
-        return None
-    answers: Counter[str] = Counter()
-    for e in s.durable.events.values():
-        if e.type in ("CommandAccepted", "CommandRefused") and not e.data["repeat"]:
-            answers[e.data["command_id"]] += 1
-    double = [c for c, n in answers.items() if n > 1]
-    return f"answered more than once: {double}" if double else None
-
-
-def ids_mean_one_thing(s: "Simulation") -> str | None:
-    """An event id is never used again for something else."""
+def each_command_is_answered_once(s: Simulation) -> str | None:
+    """One answer for each command; whatever is said again is marked as a repeat."""
     for e in s.new_events:
-        before = s.durable.events.get(e.id)
-        if before is not None and (before.type, before.data) != (e.type, e.data):
-            return f"{e.id} was {before.type} and is now {e.type}"
+        if isinstance(e, (ev.CommandAccepted, ev.CommandRefused)) and not e.repeat:
+            s.watched.answers[e.command_id] += 1
+            if s.watched.answers[e.command_id] > 1:
+                return f"{e.command_id} is answered a second time: {e}"
     return None
 
 
-def foreign_throttle_stays(s: "Simulation") -> str | None:
+def remembers_the_start(s: Simulation) -> str | None:
+    """Not an invariant of its own: what later ones compare with."""
+    for e in s.new_events:
+        if isinstance(e, ev.MigrationStarted):
+            s.watched.started_at = e.at
+            to = {b for w in e.plan.waves for b in w.destination_broker_ids}
+            before = s.snapshots.kept[e.migration_id]
+            s.watched.started_clean = not any(to & set(replicas) for replicas in before.values())
+    return None
+
+
+def foreign_throttle_stays(s: Simulation) -> str | None:
     """What another tool has set is never removed."""
-    if s.foreign_throttle and not s.foreign_throttle <= s.world.followers.get("foreign", set()):
-        return "another tool's throttle was removed"
+    gone = [
+        (topic, entry)
+        for topic, entry in s.watched.foreign_throttle
+        if entry not in s.world.followers.get(topic, ()) and (topic != "t" or "t" in s.world.followers)
+    ]
+    return f"another tool's throttle was removed: {gone}" if gone else None
+
+
+def tells_the_truth_of_a_rollback(s: Simulation) -> str | None:
+    """RollbackCompleted names as many differences as there are."""
+    for e in s.new_events:
+        if isinstance(e, ev.RollbackCompleted) and s.watched.foreign_at < s.world.now - LOOK_SECONDS:
+            different = len(_differences(s))
+            if different != e.comparison.different:
+                return f"{e.comparison.different} differences are told, there are {different}"
     return None
 
 
 EVERY_STEP = (
-    one_execution_a_key,
-    nothing_moves_while_paused,
-    replication_factor_and_az_spread_hold,
+    remembers_the_start,
+    never_two_executions,
+    nothing_moves_at_rest,
     drained_only_if_drained,
     each_command_is_answered_once,
-    ids_mean_one_thing,
     foreign_throttle_stays,
+    tells_the_truth_of_a_rollback,
 )
 
 
+# ── at each change of an assignment ─────────────────────────────────────────────────────────────────────────────
+def replication_factor_and_az_spread_hold(s: Simulation) -> str | None:
+    """A settled partition has three replicas in three AZs, always."""
+    racks = s.world.racks
+    for p in s.world.partitions.values():
+        if not p.is_moving and (len(p.replicas) != REPLICAS or len({racks[r] for r in p.replicas}) != REPLICAS):
+            return f"{p.name} lies on {p.replicas}"
+    return None
+
+
+def nothing_is_lost(s: Simulation) -> str | None:
+    """A broker that was shut down because we said so is named by no assignment that was there then."""
+    for broker in s.watched.shut_down:
+        if held := s.held_before(broker, LOOK_SECONDS) - s.watched.foreign_moves.keys():
+            return f"broker {broker} was shut down, and {sorted(map(str, held))} had a replica on it"
+    return None
+
+
+EVERY_CHANGE = (replication_factor_and_az_spread_hold, nothing_is_lost)
+
+
 # ── after quiet ─────────────────────────────────────────────────────────────────────────────────────────────────
-def finished_paused_or_blocked(s: "Simulation") -> str | None:
+def finished_paused_or_blocked(s: Simulation) -> str | None:
     """When all is calm, every migration has ended, or says which cause or reason holds it."""
     m = s.migration
-    if m.phase not in ACTIVE:
+    if m.phase not in ACTIVE or m.phase is Phase.AWAITING_APPROVAL:
         return None
     if m.phase is Phase.PAUSED and m.pause_causes:
-        return None
+        held = [c.name for c in m.pause_causes if c.is_safety]
+        return f"paused for {held}, and the cluster is well" if held else None
     if m.phase is Phase.BLOCKED and m.blocked:
-        return None
-    if m.phase is Phase.AWAITING_APPROVAL:
         return None
     return f"still {m.phase}, waiting for {[str(r) for r in m.waiting]}, pending {[p.effect for p in m.pending]}"
 
 
-def every_command_has_its_answer(s: "Simulation") -> str | None:
+def every_command_has_its_answer(s: Simulation) -> str | None:
     """No command is forgotten."""
-    answered = {
-        e.data["command_id"] for e in s.durable.events.values() if e.type in ("CommandAccepted", "CommandRefused")
-    }
-    left = [c for c in s.commands_sent if c not in answered]
+    left = [c for c in s.commands_sent if not s.watched.answers[c]]
     return f"never answered: {left}" if left else None
 
 
-def rollback_restores(s: "Simulation") -> str | None:
-    """After a rollback one to one, the assignment is the one before the start, order included."""
+def _differences(s: Simulation) -> list[str]:
+    before = s.snapshots.kept[s.migration.migration_id]
+    now = {n: tuple(p.replicas) for n, p in s.world.partitions.items()}
+    return [f"{n}: {r} before, {now[n]} now" for n, r in before.items() if n in now and now[n] != r]
+
+
+def rollback_restores(s: Simulation) -> str | None:
+    """After a rollback one to one, the assignment is the one before the start, order included.
+
+    Unless others have moved something since, a wave back was skipped, or the destinations held replicas before: then it
+    is told how many differ (`tells_the_truth_of_a_rollback`).
+    """
     m = s.migration
-    if m.phase is not Phase.ROLLED_BACK:
+    skipped = any(w.state is WaveState.SKIPPED for w in m.waves if w.direction is Direction.BACK)
+    if m.phase is not Phase.ROLLED_BACK or m.options.pairing is not Pairing.ONE_TO_ONE or skipped:
         return None
-    before = s.snapshots.kept[m.migration_id]
-    different = [
-        f"{name}: {replicas} before, {s.world.partitions[name].replicas} now"
-        for name, replicas in before.items()
-        if tuple(s.world.partitions[name].replicas) != replicas
-    ]
-    told = next(e for e in reversed(s.durable.published) if e.type == "RollbackCompleted").data["comparison"]
-    if told["different"] != len(different) and not s.moved_by_others:
-        return f"it tells {told['different']} differences, and there are {different}"
-    different = [d for d in different if d.split(":")[0] not in s.moved_by_others]
+    if not s.watched.started_clean or s.watched.foreign_at >= s.watched.started_at - LOOK_SECONDS:
+        return None
+    different = _differences(s)
     return f"not restored: {different}" if different else None
 
 
-def done_means_moved(s: "Simulation") -> str | None:
-    """After a completed way forward the sources hold nothing."""
+def drained_means_empty(s: Simulation) -> str | None:
+    """At the end no source that is called empty holds a replica."""
     m = s.migration
-    if m.phase is not Phase.DRAINED or m.direction is not Direction.FORWARD:
+    if m.phase not in (Phase.DRAINED, Phase.COMPLETED):
         return None
-    drained = {src.broker_id for src in m.sources if src.empty_since is not None}
-    held = [str(p.name) for p in s.world.partitions.values() if drained & set(p.replicas)]
-    return f"drained, it says, and the sources hold {held}" if held else None
+    held = {src.broker_id: s.world.held(src.broker_id) for src in m.sources if src.empty_since is not None}
+    wrong = {b: sorted(map(str, names)) for b, names in held.items() if names}
+    return f"called empty, and hold: {wrong}" if wrong else None
 
 
-def no_throttle_is_left(s: "Simulation") -> str | None:
-    """At rest nothing of ours is throttled."""
-    if s.migration.phase in ACTIVE and s.migration.phase is not Phase.PAUSED:
-        return None
-    lists = {t: v for t, v in s.world.followers.items() if v and t != "foreign"}
-    if s.world.rates or lists:
-        return f"throttle left in phase {s.migration.phase}: {s.world.rates} {lists}"
+def shut_down_means_completed(s: Simulation) -> str | None:
+    """When every source has left as told, the migration is completed."""
+    m = s.migration
+    if m.phase is Phase.DRAINED and m.sources and all(src.broker_id in s.watched.shut_down for src in m.sources):
+        return "every source has left, and it is not completed"
     return None
+
+
+def every_source_may_leave(s: Simulation) -> str | None:
+    """When all is calm, a source that is empty may be shut down."""
+    m = s.migration
+    waiting = [src.broker_id for src in m.sources if src.empty_since is not None and not src.may_be_shut_down]
+    return f"{waiting} are empty, and may never be shut down" if m.phase is Phase.DRAINED and waiting else None
+
+
+def no_throttle_is_left(s: Simulation) -> str | None:
+    """At rest nothing is throttled by us, on no broker that is alive, for no topic."""
+    if s.migration.phase in ACTIVE - STILL:
+        return None
+    foreign = s.watched.foreign_throttle
+    lists = [
+        (topic, entry)
+        for side in (s.world.leaders, s.world.followers)
+        for topic, entries in side.items()
+        for entry in entries
+        if (topic, entry) not in foreign
+    ]
+    rates = {b: r for b, r in s.world.rates.items() if b in s.world.alive}
+    return f"left in phase {s.migration.phase}: rates {rates}, lists {lists}" if rates or lists else None
 
 
 AFTER_QUIET = (
     finished_paused_or_blocked,
     every_command_has_its_answer,
     rollback_restores,
-    done_means_moved,
+    drained_means_empty,
+    every_source_may_leave,
+    shut_down_means_completed,
     no_throttle_is_left,
 )

@@ -1,21 +1,28 @@
-"""The agent in the simulation: the real turn and the real performer, a log that redelivers, and crashes between any two steps.
+"""The agent in the simulation: the real core and the real performer, a log that redelivers, crashes between any two steps.
 
-Mirrors what agent/app.py and agent/tasks.py do, without asyncio.
+Mirrors what agent/app.py and agent/tasks.py do, without asyncio: coroutines are driven by hand. `Life` keeps its record as
+a value; `TurnLife` sends each message through the real turn.py and its JSON as well, and compares.
 """
 
+from __future__ import annotations
+
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agent import turn
 from agent.adapters.perform import Performer, Ports
+from agent.adapters.ports import PortError
 from agent.core import effects as fx
+from agent.core import events as ev
 from agent.core import messages as msg
+from agent.core.decide import step
 from agent.core.migration import Migration, wake_at, watches
 from agent.core.options import Policy
 from agent.translate import from_json, to_json
-from schemas.events import ProgressEvent
 
 CLUSTER = "lab"
+WATCH_AGAIN_SECONDS = 1.0
 
 
 @dataclass
@@ -25,97 +32,135 @@ class Running:
     coroutine: Coroutine[float, None, None]
     wake: float
     name: str
+    effect_id: str = ""
+    watch: fx.Watch | None = None
 
 
 @dataclass
 class Durable:
-    """What survives a crash: the log, what is known to be committed, and the table as it stood after each message."""
+    """What survives a crash: the log, the record after each message of it, and what was published."""
 
-    inbox: list[bytes] = field(default_factory=list)
-    table: dict[bytes, bytes] = field(default_factory=dict)
-    history: list[bytes | None] = field(default_factory=list)  # table value after each applied offset
-    events: dict[str, ProgressEvent] = field(default_factory=dict)
-    published: list[ProgressEvent] = field(default_factory=list)
+    inbox: list[msg.Message] = field(default_factory=list)
+    records: list[turn.Record] = field(default_factory=list)  # after each offset
+    told: list[tuple[str, ev.AnyEvent]] = field(default_factory=list)  # (migration id, event), by sequence
 
 
-class SimAgent:
+@dataclass(frozen=True)
+class Told:
+    """What came of one message: events that were never published before, and what contradicts those that were."""
+
+    new: tuple[ev.AnyEvent, ...] = ()
+    contradiction: str | None = None
+
+
+class Life:
     """One life of the worker."""
 
-    def __init__(self, durable: Durable, ports: Ports, policy: Policy, position: int) -> None:
+    def __init__(
+        self, durable: Durable, ports: Ports, policy: Policy, record: turn.Record, position: int, performer: Performer
+    ) -> None:
         self.durable = durable
         self.policy = policy
+        self.ports = ports
+        self.record = record
         self.position = position
-        self._ports = ports
-        self._performer = Performer(ports)
-        self._effects: dict[str, Running] = {}
+        self.running: list[Running] = []
+        self._performer = performer
         self._finished: set[str] = set()
-        self._watches: dict[fx.Watch, Running] = {}
         self._ticked: float | None = None
-        self._read: tuple[bytes | None, Migration] = (None, Migration(cluster=CLUSTER))
         self.reconcile()
 
     @property
     def migration(self) -> Migration:
-        """The state as saved; read anew only when it was saved anew."""
-        saved = self.durable.table.get(CLUSTER.encode())
-        if saved is not self._read[0] or saved is None:
-            self._read = (saved, turn.load(self.durable.table, CLUSTER).migration)
-        return self._read[1]
+        return self.record.migration
 
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────
     def post(self, message: msg.Message) -> None:
-        self.durable.inbox.append(to_json(message, msg.Message))
+        self.durable.inbox.append(message)
 
     @property
     def has_mail(self) -> bool:
         return self.position < len(self.durable.inbox)
 
-    def meet_next(self) -> tuple[ProgressEvent, ...]:
-        """One message: exactly what the inbox handler does."""
+    def meet_next(self) -> Told:
+        """One message: what the inbox handler does."""
         offset = self.position
-        message = from_json(self.durable.inbox[offset], msg.Message)
-        taken = turn.take(self.durable.table, CLUSTER, message, offset, self.policy)
         self.position += 1
-        if len(self.durable.history) <= offset:
-            self.durable.history.append(self.durable.table.get(CLUSTER.encode()))
+        message = self.durable.inbox[offset]
+        told = Told()
+        if offset > self.record.inbox_offset:
+            told = self._publish(self.take(message, offset))
+            self.reconcile()
+        if len(self.durable.records) <= offset:
+            self.durable.records.append(self.record)
         else:
-            self.durable.history[offset] = self.durable.table.get(CLUSTER.encode())
-        self.durable.published.extend(taken.events)
-        if taken.applied:
-            self.reconcile(taken.record.migration)
-        return taken.events
+            self.durable.records[offset] = self.record
+        return told
+
+    def take(self, message: msg.Message, offset: int) -> tuple[ev.AnyEvent, ...]:
+        """turn.take without JSON."""
+        after, events = step(self.migration, message, self.policy)
+        self.record = replace(self.record, migration=after, inbox_offset=offset)
+        return events
+
+    def _publish(self, events: tuple[ev.AnyEvent, ...]) -> Told:
+        first = self.migration.sequence - len(events)
+        known = self.durable.told
+        for n, event in enumerate(events, first):
+            if n < len(known) and known[n] != (self.migration.migration_id, event):
+                before, now = known[n][1], event
+                return Told(contradiction=f"event {n} was {type(before).__name__}: {before}; and now {now!r}")
+        if first > len(known):
+            return Told(contradiction=f"event {first} comes after event {len(known) - 1}")
+        new = events[max(len(known) - first, 0) :]
+        known.extend((self.migration.migration_id, e) for e in new)
+        return Told(new=new)
 
     # ── effects and watches ─────────────────────────────────────────────────────────────────────────────────────
-    def reconcile(self, migration: Migration | None = None) -> None:
-        m = migration or self.migration
+    def reconcile(self) -> None:
+        """What is wanted and not running starts; what runs and is not wanted is closed, wherever it stands."""
+        m = self.migration
         wanted = {p.effect_id: p.effect for p in m.pending}
-        for gone in self._effects.keys() - wanted.keys():
-            self._effects.pop(gone).coroutine.close()
+        looking = watches(m, self.policy)
+        for r in self.running:
+            if (r.watch not in looking) if r.watch else (r.effect_id not in wanted):
+                self.close(r)
+        self.running = [r for r in self.running if (r.watch in looking if r.watch else r.effect_id in wanted)]
         self._finished &= wanted.keys()
+        busy = {r.effect_id for r in self.running} | self._finished
+        now = self.ports.clock.now()
         for effect_id, effect in wanted.items():
-            if effect_id not in self._effects and effect_id not in self._finished:
-                coroutine = self._perform(effect_id, effect, m)
-                self._effects[effect_id] = Running(coroutine, self._ports.clock.now(), type(effect).__name__)
-        looking = set(watches(m, self.policy))
-        for gone_watch in self._watches.keys() - looking:
-            self._watches.pop(gone_watch).coroutine.close()
-        for watch in looking - self._watches.keys():
-            self._watches[watch] = Running(
-                self._performer.watch(watch, m, self._post), self._ports.clock.now(), type(watch).__name__
-            )
+            if effect_id not in busy:
+                work = self._perform(effect_id, effect, m)
+                self.running.append(Running(work, now, type(effect).__name__, effect_id=effect_id))
+        watched = [r.watch for r in self.running if r.watch]
+        self.running += [
+            Running(self._watch(w, m), now, type(w).__name__, watch=w) for w in looking if w not in watched
+        ]
+
+    def close(self, running: Running) -> None:
+        """A task that is cancelled: what it has sent arrives all the same."""
+        running.coroutine.close()
 
     async def _perform(self, effect_id: str, effect: fx.Effect, m: Migration) -> None:
         outcome = await self._performer.perform(effect, m, self.policy)
-        self.post(msg.EffectEnded(at=self._ports.clock.now(), effect_id=effect_id, outcome=outcome))
+        self.post(msg.EffectEnded(at=self.ports.clock.now(), effect_id=effect_id, outcome=outcome))
+
+    async def _watch(self, watch: fx.Watch, m: Migration) -> None:
+        while True:
+            try:
+                await self._performer.watch(watch, m, self._post)
+            except PortError:  # tasks.py starts it again
+                await self.ports.clock.sleep(WATCH_AGAIN_SECONDS)
 
     async def _post(self, observation: msg.Observation) -> None:
         self.post(observation)
 
     def ready(self, now: float) -> list[Running]:
-        return [r for r in (*self._effects.values(), *self._watches.values()) if r.wake <= now]
+        return [r for r in self.running if r.wake <= now]
 
     def next_wake(self) -> float | None:
-        wakes = [r.wake for r in (*self._effects.values(), *self._watches.values())]
+        wakes = [r.wake for r in self.running]
         if (due := wake_at(self.migration)) is not None and due != self._ticked:
             wakes.append(due)
         return min(wakes, default=None)
@@ -125,10 +170,8 @@ class SimAgent:
         try:
             running.wake = running.coroutine.send(None)
         except StopIteration:
-            for effect_id, r in list(self._effects.items()):
-                if r is running:
-                    del self._effects[effect_id]
-                    self._finished.add(effect_id)
+            self.running.remove(running)
+            self._finished.add(running.effect_id)
 
     def tick_if_due(self, now: float) -> None:
         due = wake_at(self.migration)
@@ -137,17 +180,43 @@ class SimAgent:
             self.post(msg.Tick(at=now))
 
     def die(self) -> None:
-        for r in (*self._effects.values(), *self._watches.values()):
+        """Nothing of it goes on; what it has sent arrives."""
+        for r in self.running:
             r.coroutine.close()
+        self.running = []
 
 
-def reborn(
-    durable: Durable, ports: Ports, policy: Policy, position: int, lost_saves: int, redelivered: int
-) -> SimAgent:
-    """After a crash: the last saves may not have reached the changelog, and never-committed messages come again."""
-    kept = max(position - lost_saves, 0)
-    value = durable.history[kept - 1] if kept else None
-    durable.table.clear()
-    if value is not None:
-        durable.table[CLUSTER.encode()] = value
-    return SimAgent(durable, ports, policy, max(kept - redelivered, 0))
+class TurnLife(Life):
+    """Every message goes through JSON and the real turn, as in the worker; the plain step must agree."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._table: dict[bytes, bytes] = {}
+        super().__init__(*args, **kwargs)
+        if self.record.migration.sequence:
+            self._table[CLUSTER.encode()] = to_json(self.record, turn.Record)
+
+    def take(self, message: msg.Message, offset: int) -> tuple[ev.AnyEvent, ...]:
+        read = from_json(to_json(message, msg.Message), msg.Message)
+        assert read == message, "a message is not the same after a round trip through JSON"
+        taken = turn.take(self._table, CLUSTER, read, offset, self.policy)
+        again = turn.take(self._table, CLUSTER, read, offset, self.policy)
+        assert taken.applied
+        assert not again.applied, "a replayed message was applied"
+        first = self.migration.sequence
+        events = super().take(message, offset)
+        saved = turn.load(self._table, CLUSTER)
+        assert (saved.migration, saved.inbox_offset) == (self.migration, offset), "what was saved is not what was meant"
+        assert [(e.type, e.sequence) for e in taken.events] == [
+            (type(e).__name__, n) for n, e in enumerate(events, first)
+        ]
+        return events
+
+
+def born_again(
+    kind: type[Life], durable: Durable, ports: Ports, policy: Policy, saved: int, position: int, performer: Performer
+) -> Life:
+    """The next life: from the record saved after so many messages, reading the log again from `position` on."""
+    record = durable.records[saved - 1] if saved else turn.Record(migration=Migration(cluster=CLUSTER))
+    read = from_json(to_json(record, turn.Record), turn.Record)
+    assert read == record, "a record is not the same after a round trip through JSON"
+    return kind(durable, ports, policy, read, position, performer)

@@ -1,8 +1,13 @@
-"""The ports over the simulated world: every call is a scheduling point, at which the simulator may fail, delay or crash."""
+"""The ports over the simulated world: every call is a scheduling point, at which its caller may be closed or die.
 
+What changes the world travels on a wire: once sent, it arrives, also when its sender has been closed or has died since.
+"""
+
+import heapq
 import types
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import TypeVar
 
 from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
@@ -11,11 +16,13 @@ from agent.core.messages import Busy, ExecutionAsked, Rejected, Unreachable
 from agent.core.reasons import Code, Reason
 from agent.core.throttle import ThrottleFacts, ThrottleOrder
 from tests.simulation.sim_cruise_control import SimCruiseControl
-from tests.simulation.world import World
+from tests.simulation.world import STEP_SECONDS_MAX, World
 
 T = TypeVar("T")
 CALL_SECONDS = 0.02
 TIMEOUT_SECONDS = 5.0
+Asked = Callable[[RemoveBroker], None]
+Answer = tuple[ExecutionAsked | Busy | Unreachable | Rejected, str]  # with the user task's id
 
 
 @types.coroutine
@@ -30,8 +37,33 @@ class Trouble:
 
     kafka_down: bool = False
     cruise_control_down: bool = False
+    crowded: bool = False  # Cruise Control: too many active user tasks, whatever is asked
     accept_then_time_out: int = 0  # so many requests are met, and their answer is lost
-    lose_request: int = 0
+    lose_request: int = 0  # so many requests never arrive
+    call_seconds: float = CALL_SECONDS
+
+
+@dataclass
+class Wire:
+    """What is on its way."""
+
+    world: World
+    _parcels: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
+    _numbers: "count[int]" = field(default_factory=count)
+
+    def send(self, seconds: float, act: Callable[[], object]) -> float:
+        """Arrives so much later, whatever becomes of the sender; returns when."""
+        at = self.world.now + seconds
+        heapq.heappush(self._parcels, (at, next(self._numbers), act))
+        return at
+
+    @property
+    def next_at(self) -> float | None:
+        return self._parcels[0][0] if self._parcels else None
+
+    def deliver(self) -> None:
+        while self._parcels and self._parcels[0][0] <= self.world.now:
+            heapq.heappop(self._parcels)[2]()
 
 
 class SimClock:
@@ -46,109 +78,147 @@ class SimClock:
 
 
 class SimKafka:
-    def __init__(self, world: World, trouble: Trouble) -> None:
-        self._w, self._trouble = world, trouble
+    """Reads are answered with what is true when the answer comes; changes go over the wire, one after the other."""
 
-    async def _call(self, answer: Callable[[], T]) -> T:
-        await until(self._w.now + CALL_SECONDS)
+    def __init__(self, world: World, trouble: Trouble, wire: Wire) -> None:
+        self._w, self._trouble, self._wire = world, trouble, wire
+
+    async def _read(self, answer: Callable[[], T]) -> T:
+        await until(self._w.now + self._trouble.call_seconds)
+        await self._up()
+        return answer()
+
+    async def _change(self, act: Callable[[], object]) -> None:
+        await self._up()
+        await until(self._wire.send(self._trouble.call_seconds, act))
+
+    async def _up(self) -> None:
         if self._trouble.kafka_down:
             await until(self._w.now + TIMEOUT_SECONDS)
             raise PortError("Kafka does not answer", Code.KAFKA_UNREACHABLE)
-        return answer()
 
     async def cluster(self) -> ClusterFacts:
-        return await self._call(self._w.facts)
+        return await self._read(self._w.facts)
 
     async def alive(self) -> Mapping[int, str | None]:
-        return await self._call(lambda: {b: self._w.racks[b] for b in self._w.alive})
+        return await self._read(lambda: {b: self._w.racks[b] for b in sorted(self._w.alive)})
 
     async def reassignments(self) -> Sequence[Reassignment]:
-        return await self._call(self._w.reassignments)
+        return await self._read(self._w.reassignments)
 
     async def logs(self, broker_ids: Iterable[int]) -> Mapping[int, BrokerLogs]:
-        wanted = list(broker_ids)
-        return await self._call(lambda: {b: self._w.logs(b) for b in wanted if b in self._w.alive})
+        wanted = sorted(broker_ids)
+        return await self._read(lambda: {b: self._w.logs(b) for b in wanted if b in self._w.alive})
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
         wanted = set(names)
-        return await self._call(lambda: [p.facts() for p in self._w.partitions.values() if p.name in wanted])
+        return await self._read(lambda: [p.facts() for p in self._w.partitions.values() if p.name in wanted])
 
     async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
-        return await self._call(self._w.throttle)
+        brokers, named = list(broker_ids), None if topics is None else list(topics)
+        return await self._read(lambda: self._w.throttle(brokers, named))
 
     async def set_throttle(self, order: ThrottleOrder) -> None:
-        await self._call(lambda: self._w.set_throttle(order))
+        await self._change(lambda: self._w.set_throttle(order))
 
     async def clear_throttle(self, order: ThrottleOrder) -> None:
-        await self._call(lambda: self._w.clear_throttle(order))
+        await self._change(lambda: self._w.clear_throttle(order))
 
     async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
-        await self._call(lambda: [self._w.reassign(n, list(r)) for n, r in orders.items() if n in self._w.partitions])
+        await self._change(lambda: [self._w.reassign(name, replicas) for name, replicas in orders.items()])
 
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
-        await self._call(lambda: self._w.elect(names))
+        await self._change(lambda: self._w.elect(names))
 
 
 class SimCruiseControlPort:
-    def __init__(self, world: World, cc: SimCruiseControl, trouble: Trouble) -> None:
-        self._w, self._cc, self._trouble = world, cc, trouble
+    """One client of Cruise Control; like the real one it remembers which of its requests were refused."""
 
-    async def _call(self, answer: Callable[[], T]) -> T:
-        await until(self._w.now + CALL_SECONDS)
-        if self._trouble.cruise_control_down or not self._cc.up:
+    def __init__(self, world: World, cc: SimCruiseControl, trouble: Trouble, wire: Wire, asked: Asked) -> None:
+        self._w, self._cc, self._trouble, self._wire, self._asked = world, cc, trouble, wire, asked
+        self._refused: list[str] = []
+
+    async def _call(self) -> None:
+        await until(self._w.now + self._trouble.call_seconds)
+        if self._is_down:
             await until(self._w.now + TIMEOUT_SECONDS)
             raise PortError("Cruise Control does not answer", Code.CRUISE_CONTROL_UNREACHABLE)
-        return answer()
+        if self._trouble.crowded:
+            raise PortError("There are already 5 active user tasks", Code.CRUISE_CONTROL_UNREACHABLE)
+
+    @property
+    def _is_down(self) -> bool:
+        return self._trouble.cruise_control_down or not self._cc.up
 
     async def state(self, migration_id: str) -> CruiseControlState:
-        return await self._call(lambda: self._cc.state(migration_id))
+        await self._call()
+        return self._cc.state(migration_id)
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
-        return await self._call(lambda: self._cc.user_tasks(key))
+        await self._call()
+        return self._cc.user_tasks(key, self._refused)
 
     async def remove_broker(self, request: RemoveBroker) -> ExecutionAsked | Busy | Unreachable | Rejected:
+        if not request.dryrun:
+            self._asked(request)
         lost = Unreachable(reason=Reason(Code.CRUISE_CONTROL_UNREACHABLE, "timed out"))
-        if self._trouble.lose_request and not request.dryrun:
-            self._trouble.lose_request -= 1
+        answers: list[Answer] = []
+        loses = not request.dryrun and self._take("lose_request")
+        if not loses:
+            await until(self._wire.send(self._trouble.call_seconds, lambda: self._arrive(request, answers)))
+        if loses or not answers or (not request.dryrun and self._take("accept_then_time_out")):
             await until(self._w.now + TIMEOUT_SECONDS)
             return lost
-        try:
-            answer = await self._call(lambda: self._cc.remove_broker(request))
-        except PortError as error:
-            return Unreachable(reason=Reason(error.code, str(error)))
-        if self._trouble.accept_then_time_out and not request.dryrun:
-            self._trouble.accept_then_time_out -= 1
-            await until(self._w.now + TIMEOUT_SECONDS)
-            return lost
-        await until(self._w.now + CALL_SECONDS)  # the way back: a crash may fall here
+        await until(self._w.now + self._trouble.call_seconds)  # the way back: a crash may fall here
+        answer, user_task_id = answers[0]
+        if isinstance(answer, Busy):
+            self._refused.append(user_task_id)
         return answer
 
+    def _arrive(self, request: RemoveBroker, answers: list[Answer]) -> None:
+        if self._is_down:
+            return
+        if self._trouble.crowded:
+            answers.append((Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, "5 active user tasks")), ""))
+        else:
+            answer = self._cc.remove_broker(request)
+            answers.append((answer, "" if request.dryrun else self._cc.tasks[-1].user_task_id))
+
+    def _take(self, name: str) -> bool:
+        left: int = getattr(self._trouble, name)
+        setattr(self._trouble, name, max(left - 1, 0))
+        return left > 0
+
     async def stop(self) -> None:
-        await self._call(self._cc.stop)
+        await self._call()
+        await until(self._wire.send(self._trouble.call_seconds, self._cc.stop))
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
-        await self._call(lambda: None)
+        await self._call()
+        self._cc.set_concurrency(partition_movements_per_broker)
 
 
 class SimSnapshots:
     """Durable: survives crashes."""
 
-    def __init__(self, world: World) -> None:
-        self._w = world
+    def __init__(self, world: World, trouble: Trouble) -> None:
+        self._w, self._trouble = world, trouble
         self.kept: dict[str, dict[TopicPartition, tuple[int, ...]]] = {}
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
-        await until(self._w.now + CALL_SECONDS)
+        await until(self._w.now + self._trouble.call_seconds)
         self.kept[migration_id] = {p.name: p.origin for p in partitions}
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
-        await until(self._w.now + CALL_SECONDS)
+        await until(self._w.now + self._trouble.call_seconds)
         return self.kept.get(migration_id)
 
 
 class SimLease:
-    def __init__(self) -> None:
-        self.mine = True
+    """One agent's view of the lock."""
+
+    def __init__(self, *, mine: bool = True) -> None:
+        self.mine = mine
 
     def held(self) -> bool:
         return self.mine
@@ -157,11 +227,16 @@ class SimLease:
         return "another agent"
 
 
-def advance_to(world: World, cc: SimCruiseControl, at: float) -> None:
-    """Let time pass in steps fine enough for copies and polls."""
+def advance_to(world: World, cc: SimCruiseControl, wire: Wire, at: float) -> None:
+    """Let time pass, in steps fine enough for copies, polls and parcels."""
+    wire.deliver()
     while world.now < at:
-        step = min(at - world.now, 0.5)
-        if cc.execution and cc.up:
-            step = min(step, max(cc.execution.next_poll - world.now, 0.01))
-        world.advance(step)
+        to = at
+        if world.moving or world.rejoin_at:
+            to = min(to, world.now + STEP_SECONDS_MAX)
+        for due in (cc.wakes_at, wire.next_at):
+            if due is not None:
+                to = min(to, max(due, world.now))
+        world.advance(to - world.now)
         cc.advance()
+        wire.deliver()

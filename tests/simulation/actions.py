@@ -1,0 +1,314 @@
+"""Commands and faults by name: what each does to the simulation. Small choices come from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.adapters.ports import RemoveBroker
+from agent.core import messages as msg
+from agent.core.cluster import TopicPartition
+from agent.core.options import Mode
+from tests.simulation.sim_ports import CALL_SECONDS
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+Action = Callable[["Simulation"], None]
+ACTIONS: dict[str, Action] = {}
+
+
+def _action(act: Action) -> Action:
+    ACTIONS[act.__name__.strip("_")] = act
+    return act
+
+
+# ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
+@_action
+def start(s: Simulation) -> None:
+    s.order(msg.StartMigration, options=s.schedule.options)
+
+
+ACTIONS["start_again"] = start
+
+
+@_action
+def start_one_az(s: Simulation) -> None:
+    s.order(msg.StartMigration, options=replace(s.schedule.options, mode=Mode.AZ, az=s.rng.choice("abc")))
+
+
+@_action
+def plan(s: Simulation) -> None:
+    s.order(msg.PlanMigration, options=s.schedule.options)
+
+
+@_action
+def tune(s: Simulation) -> None:
+    s.order(msg.TuneMigration, throttle_bytes_per_second=s.rng.choice((0, 30, 90)))
+
+
+@_action
+def tune_concurrency(s: Simulation) -> None:
+    s.order(msg.TuneMigration, partition_movements_per_broker=s.rng.choice((1, 3)))
+
+
+@_action
+def pause_slow(s: Simulation) -> None:
+    s.order(msg.PauseMigration, slow=True)
+
+
+for _name, _kind in {
+    "pause": msg.PauseMigration,
+    "resume": msg.ResumeMigration,
+    "rollback": msg.RollBackMigration,
+    "cancel": msg.CancelMigration,
+    "approve": msg.ApproveMigration,
+    "retry": msg.RetryWave,
+    "skip": msg.SkipWave,
+}.items():
+    ACTIONS[_name] = lambda s, kind=_kind: s.order(kind)  # type: ignore[misc]
+
+
+def _alert(name: str, *, slow: bool) -> None:
+    def fires(s: Simulation) -> None:
+        s.agent.post(msg.AlertChanged(at=s.world.now, name=name, firing=True, slow=slow, seen="900 ms"))
+        s.later(f"{name}_clears", s.rng.uniform(1.0, 20.0))
+
+    def clears(s: Simulation) -> None:
+        s.agent.post(msg.AlertChanged(at=s.world.now, name=name, firing=False, slow=slow))
+
+    ACTIONS[name] = fires
+    ACTIONS[f"{name}_clears"] = clears
+
+
+_alert("alert", slow=False)
+_alert("slow_alert", slow=True)
+
+
+# ── brokers and topics ──────────────────────────────────────────────────────────────────────────────────────────
+@_action
+def kill_broker(s: Simulation) -> None:
+    """One at a time: with two of an AZ spread dead, min ISR is lost, which no migration can help."""
+    down = set(s.world.racks) - s.world.alive
+    if not down:
+        s.world.kill(s.rng.choice(sorted(s.world.alive)))
+        s.later("restart_brokers", s.rng.uniform(1.0, 20.0))
+
+
+@_action
+def restart_brokers(s: Simulation) -> None:
+    for b in sorted(set(s.world.racks) - s.world.alive - s.watched.shut_down):
+        s.world.restart(b)
+
+
+@_action
+def new_topic(s: Simulation) -> None:
+    """Lands anywhere, also on brokers that were drained (Kafka < 4.3 has no cordon)."""
+    name = f"new{len(s.watched.born)}"
+    placed = []
+    for az in "abc":
+        live = sorted(b for b in s.world.alive if s.world.racks[b] == az)
+        placed += [s.rng.choice(live)] if live else []
+    if len(placed) == 3:
+        s.world.create(name, 0, placed, 50.0)
+        s.watched.born[TopicPartition(name, 0)] = s.world.now
+
+
+@_action
+def delete_topic(s: Simulation) -> None:
+    topics = sorted({n.topic for n in s.world.partitions if n.topic != "t"})
+    if topics:
+        s.world.delete(s.rng.choice(topics))
+
+
+@_action
+def kafka_down(s: Simulation) -> None:
+    s.trouble.kafka_down = True
+    s.later("kafka_up", s.rng.uniform(1.0, 15.0))
+
+
+@_action
+def kafka_up(s: Simulation) -> None:
+    s.trouble.kafka_down = False
+
+
+@_action
+def slow_wire(s: Simulation) -> None:
+    """Every call takes a second or two."""
+    s.trouble.call_seconds = s.rng.uniform(0.5, 2.0)
+    s.later("fast_wire", s.rng.uniform(3.0, 15.0))
+
+
+@_action
+def fast_wire(s: Simulation) -> None:
+    s.trouble.call_seconds = CALL_SECONDS
+
+
+# ── Cruise Control ──────────────────────────────────────────────────────────────────────────────────────────────
+@_action
+def restart_cc(s: Simulation) -> None:
+    s.cc.restart()
+
+
+@_action
+def cc_away(s: Simulation) -> None:
+    """It dies, and is started again after a while."""
+    s.cc.up = False
+    s.later("restart_cc", s.rng.uniform(1.0, 15.0))
+
+
+@_action
+def cc_down(s: Simulation) -> None:
+    """It cannot be reached, and goes on executing."""
+    s.trouble.cruise_control_down = True
+    s.later("cc_up", s.rng.uniform(1.0, 20.0))
+
+
+@_action
+def cc_up(s: Simulation) -> None:
+    s.trouble.cruise_control_down = False
+
+
+@_action
+def cc_hung(s: Simulation) -> None:
+    s.cc.hung = True
+    s.later("cc_awake", s.rng.uniform(1.0, 20.0))
+
+
+@_action
+def cc_awake(s: Simulation) -> None:
+    s.cc.hung = False
+
+
+@_action
+def cc_crowded(s: Simulation) -> None:
+    s.trouble.crowded = True
+    s.later("cc_free", s.rng.uniform(1.0, 10.0))
+
+
+@_action
+def cc_free(s: Simulation) -> None:
+    s.trouble.crowded = False
+
+
+@_action
+def accept_then_time_out(s: Simulation) -> None:
+    s.trouble.accept_then_time_out += 1
+
+
+@_action
+def lose_request(s: Simulation) -> None:
+    s.trouble.lose_request += 1
+
+
+@_action
+def lie(s: Simulation) -> None:
+    s.cc.lie_next = s.rng.choice((1, 2, 100))
+
+
+@_action
+def foreign_stop(s: Simulation) -> None:
+    """Somebody stops what runs, by hand."""
+    s.cc.stop()
+
+
+@_action
+def other_execution(s: Simulation) -> None:
+    """Somebody asks Cruise Control for something of his own, between two brokers of one AZ."""
+    source = s.rng.choice(sorted(b for b in s.world.racks if b >= 51))
+    to = tuple(b for b in s.world.racks if s.world.racks[b] == s.world.racks[source] and b != source)[:1]
+    s.watched.foreign_at = s.world.now
+    s.cc.remove_broker(
+        RemoveBroker(
+            source_broker_ids=(source,),
+            destination_broker_ids=to,
+            reason="by hand",
+            partition_movements_per_broker=1,
+            progress_check_interval_ms=1_000,
+        )
+    )
+
+
+# ── other tools ─────────────────────────────────────────────────────────────────────────────────────────────────
+@_action
+def foreign_reassignment(s: Simulation) -> None:
+    """Somebody moves a partition by hand, from one broker to another of the same AZ."""
+    name = s.rng.choice(sorted(s.world.partitions))
+    p = s.world.partitions[name]
+    from_ = s.rng.choice(p.target)
+    to = [b for b in sorted(s.world.alive) if s.world.racks[b] == s.world.racks[from_] and b not in p.replicas]
+    if p.is_moving or not to:
+        return
+    s.world.reassign(name, [to[0] if b == from_ else b for b in p.replicas])
+    s.watched.foreign_at = s.world.now
+    s.watched.foreign_moves[name] = s.world.now
+
+
+@_action
+def foreign_throttle(s: Simulation) -> None:
+    """Another tool throttles a replica of a topic that we move too, and one of a topic of its own."""
+    for topic, entry in (("elsewhere", (0, 99)), ("t", (77, 99))):
+        s.world.followers.setdefault(topic, set()).add(entry)
+        s.watched.foreign_throttle.add((topic, entry))
+
+
+@_action
+def remove_throttle(s: Simulation) -> None:
+    """Another tool removes every rate."""
+    s.world.rates.clear()
+
+
+# ── the agent ───────────────────────────────────────────────────────────────────────────────────────────────────
+@_action
+def lease_lost(s: Simulation) -> None:
+    s.lease.mine = False
+    s.later("lease_back", s.rng.uniform(1.0, 15.0))
+
+
+@_action
+def lease_back(s: Simulation) -> None:
+    if not s.old_lives:
+        s.lease.mine = True
+
+
+@_action
+def crash(s: Simulation) -> None:
+    s.crash()
+
+
+@_action
+def hand_over(s: Simulation) -> None:
+    if not s.old_lives:
+        s.hand_over(s.rng.uniform(0.1, 10.0))
+
+
+@_action
+def let_go(s: Simulation) -> None:
+    """The old worker has noticed that the cluster is not its own any more."""
+    for old in s.old_lives:
+        old.die()
+    s.old_lives.clear()
+    s.lease.mine = True
+
+
+# ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────
+@_action
+def mend(s: Simulation) -> None:
+    """All is well from here on."""
+    s.crash_chance = 0.0
+    if not s.cc.up:
+        s.cc.restart()
+    for name in ("restart_brokers", "kafka_up", "fast_wire", "cc_up", "cc_awake", "cc_free", "let_go", "lease_back"):
+        ACTIONS[name](s)
+    s.trouble.accept_then_time_out = s.trouble.lose_request = s.cc.lie_next = 0
+    s.acts = [(at, kind) for at, kind in s.acts if kind.endswith("_clears")]
+
+
+@_action
+def leave(s: Simulation) -> None:
+    """The operator shuts down what may be shut down."""
+    for source in s.migration.sources:
+        if source.may_be_shut_down and not source.left:
+            s.watched.shut_down.add(source.broker_id)
+            s.world.kill(source.broker_id)

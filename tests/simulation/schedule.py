@@ -1,0 +1,66 @@
+"""What a schedule is: a cluster, a migration's options, and which commands and faults fall when. Plain values.
+
+Drawn from a seed (run.py) or by Hypothesis (test_hypothesis.py), played by simulation.py.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+from agent.core.options import Approval, Options, Pairing
+
+FAULT_SECONDS = 45.0  # commands and faults fall within this time after the start
+COMMANDS = (
+    "pause", "resume", "resume", "pause_slow", "rollback", "rollback", "cancel", "tune", "tune_concurrency", "approve",
+    "approve", "retry", "skip", "start_again", "start_one_az", "plan", "alert", "slow_alert",
+)  # fmt: skip
+FAULTS = (
+    "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded", "kafka_down", "slow_wire",
+    "accept_then_time_out", "lose_request", "lie", "foreign_stop", "foreign_reassignment", "foreign_throttle",
+    "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over", "crash", "crash",
+    "other_execution",
+)  # fmt: skip
+SIZES = (50.0, 100.0, 300.0)
+CRASH_CHANCES = (0.0, 0.0, 0.001, 0.005, 0.03)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One schedule. `seed` decides the interleaving and the small choices of each action."""
+
+    seed: int
+    acts: tuple[tuple[float, str], ...] = ()  # (seconds after the start, name of an action), sorted
+    options: Options = field(default_factory=Options)
+    pairs_per_az: int = 1
+    partitions: int = 4
+    size_bytes: float = 100.0
+    growth_bytes_per_second: float = 0.0
+    crash_chance: float = 0.0  # at each step, until everything is mended
+    through_turn: bool = False  # each message through JSON and the real turn.py as well
+    leave: bool = True  # at the end the operator shuts down what may be shut down
+
+
+def drawn_from(seed: int) -> Schedule:
+    """The schedule of a seed."""
+    r = random.Random(seed)
+    chosen = r.choices(COMMANDS, k=r.randint(0, 4)) + r.choices(FAULTS, k=r.randint(0, 5))
+    acts = sorted((round(r.uniform(0.5, FAULT_SECONDS), 2), kind) for kind in chosen)
+    options = Options(
+        throttle_bytes_per_second=r.choice((None, 60, 200)),
+        partition_movements_per_broker=r.choice((1, 2, 10)),
+        progress_check_interval_ms=r.choice((1_000, 5_000)),
+        soak_seconds=r.choice((0.0, 0.0, 3.0)),
+        approval=r.choice((Approval.NONE, Approval.NONE, Approval.NONE, Approval.WAVE, Approval.AZ)),
+        pairing=r.choice((Pairing.ONE_TO_ONE, Pairing.ONE_TO_ONE, Pairing.ZONE)),
+    )
+    return Schedule(
+        seed=seed,
+        acts=tuple(acts),
+        options=options,
+        pairs_per_az=r.choice((1, 1, 1, 1, 2)),
+        partitions=r.randint(2, 6),
+        size_bytes=r.choice(SIZES),
+        growth_bytes_per_second=r.choice((0.0, 0.0, 1.0)),
+        crash_chance=r.choice(CRASH_CHANCES),
+        through_turn=seed % 25 == 0,
+        leave=r.random() < 0.5,
+    )

@@ -1,0 +1,282 @@
+"""Plays one schedule: a world, the real agent in it, and chance; the invariants are checked after each step.
+
+Deterministic: all chance comes from the schedule's seed, all time is the world's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agent import turn
+from agent.adapters.perform import Performer, Ports
+from agent.adapters.ports import RemoveBroker
+from agent.core import events as ev
+from agent.core import messages as msg
+from agent.core.cluster import TopicPartition
+from agent.core.migration import ACTIVE, Migration, Phase
+from agent.core.options import Policy
+from tests.simulation import invariants
+from tests.simulation.actions import ACTIONS
+from tests.simulation.schedule import FAULT_SECONDS, Schedule
+from tests.simulation.sim_agent import CLUSTER, Durable, Life, TurnLife, born_again
+from tests.simulation.sim_cruise_control import SimCruiseControl
+from tests.simulation.sim_ports import (
+    SimClock,
+    SimCruiseControlPort,
+    SimKafka,
+    SimLease,
+    SimSnapshots,
+    Trouble,
+    Wire,
+    advance_to,
+)
+from tests.simulation.world import EPOCH, World
+
+AZS = ("a", "b", "c")
+CALM_SECONDS = 600.0  # after everything is mended, this long is enough to come to rest
+GATES_MAX = 12
+STEPS_MAX = 100_000
+STORY_LINES = 200
+
+
+class InvariantBrokenError(AssertionError):
+    """Something happened that must never happen; the text has the seed and the story."""
+
+    def __init__(self, invariant: str, text: str) -> None:
+        super().__init__(text)
+        self.invariant = invariant
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who plays: replaced by the tests that show that the invariants can fail."""
+
+    life: type[Life] | None = None
+    performer: type[Performer] = Performer
+    cruise_control: type[SimCruiseControl] = SimCruiseControl
+    kafka: type[SimKafka] = SimKafka
+    policy: Policy | None = None
+
+
+class Simulation:
+    """One schedule being played."""
+
+    def __init__(self, schedule: Schedule, cast: Cast | None = None) -> None:
+        self.schedule = schedule
+        self.cast = cast or Cast()
+        self.rng = random.Random(schedule.seed)
+        self.world = _world(schedule, self.rng)
+        self.wire = Wire(self.world)
+        self.trouble = Trouble()
+        self.cc = self.cast.cruise_control(self.world)
+        self.snapshots = SimSnapshots(self.world, self.trouble)
+        self.durable = Durable()
+        self.policy = self.cast.policy or _policy(self.world)
+        self.story: list[tuple[float, object]] = []
+        self.commands_sent: list[str] = []
+        self.new_events: tuple[ev.AnyEvent, ...] = ()
+        self.watched = invariants.Watched()
+        self.old_lives: list[Life] = []
+        self.crashes = 0
+        self.steps = 0
+        self._life_kind = self.cast.life or (TurnLife if schedule.through_turn else Life)
+        self.lease = SimLease()
+        start = EPOCH + 1.0
+        self.acts: list[tuple[float, str]] = [(start, "start"), *((start + at, kind) for at, kind in schedule.acts)]
+        self.mended_at = start + FAULT_SECONDS + 20.0
+        self.acts.append((self.mended_at, "mend"))
+        self.crash_chance = schedule.crash_chance
+        empty = turn.Record(migration=Migration(cluster=CLUSTER))
+        ports = self._ports()
+        self.agent = self._life_kind(self.durable, ports, self.policy, empty, 0, self.cast.performer(ports))
+        self._seen_version = -1
+
+    def _ports(self) -> Ports:
+        return Ports(
+            kafka=self.cast.kafka(self.world, self.trouble, self.wire),
+            cruise_control=SimCruiseControlPort(self.world, self.cc, self.trouble, self.wire, self._asked),
+            snapshots=self.snapshots,
+            lease=self.lease,
+            clock=SimClock(self.world),
+        )
+
+    @property
+    def migration(self) -> Migration:
+        return self.agent.migration
+
+    # ── playing ─────────────────────────────────────────────────────────────────────────────────────────────────
+    def play(self) -> Simulation:
+        """To the end. Raises InvariantBrokenError."""
+        self._come_to_rest(self.mended_at + CALM_SECONDS)
+        for _ in range(GATES_MAX if self.rng.random() < 0.5 else 0):  # a gate that stays shut is a rest too
+            if self.migration.phase is Phase.AWAITING_APPROVAL:
+                self.act("approve")
+                self._come_to_rest(self.world.now + CALM_SECONDS)
+        if self.schedule.leave:
+            self.act("leave")
+            self._come_to_rest(self.world.now + CALM_SECONDS)
+        self.agent.die()
+        return self
+
+    def _come_to_rest(self, end: float) -> None:
+        while self.world.now <= end and (self.acts or not self._at_rest()):
+            self.steps += 1
+            if self.steps > STEPS_MAX:
+                raise self._broken("comes_to_rest", "too many steps")
+            try:
+                self._step()
+            except InvariantBrokenError:
+                raise
+            except Exception as bug:
+                raise self._broken("no_bug", f"{type(bug).__name__}: {bug}") from bug
+            self.check(invariants.EVERY_STEP)
+            if self.world.version != self._seen_version:
+                self._seen_version = self.world.version
+                self.check(invariants.EVERY_CHANGE)
+        self.check(invariants.AFTER_QUIET)
+
+    def _at_rest(self) -> bool:
+        m = self.migration
+        if self.agent.has_mail or self.cc.execution or m.pending:
+            return False
+        if m.phase is Phase.PAUSED:
+            return not any(c.is_safety for c in m.pause_causes)
+        if m.phase is Phase.DRAINED:
+            left = self.watched.shut_down
+            return all(s.may_be_shut_down or s.empty_since is None for s in m.sources) and all(
+                s.left for s in m.sources if s.broker_id in left
+            )
+        return m.phase not in ACTIVE or m.phase in (Phase.BLOCKED, Phase.AWAITING_APPROVAL)
+
+    def _step(self) -> None:
+        self.new_events = ()
+        now, agent, rng = self.world.now, self.agent, self.rng
+        if self.acts and self.acts[0][0] <= now:
+            self.act(self.acts.pop(0)[1])
+            return
+        if self.crash_chance and rng.random() < self.crash_chance:
+            self.crash()
+            return
+        ready = agent.ready(now)
+        for old in self.old_lives:
+            ready += old.ready(now)
+        if agent.has_mail and (not ready or rng.random() < 0.7):
+            told = agent.meet_next()
+            self.new_events = told.new
+            self.story += [(now, e) for e in told.new]
+            if told.contradiction:
+                raise self._broken("ids_mean_one_thing", told.contradiction)
+        elif ready:
+            one = ready[rng.randrange(len(ready))] if len(ready) > 1 else ready[0]
+            next((life for life in (agent, *self.old_lives) if one in life.running), agent).run(one)
+        else:
+            self._pass_time()
+
+    def _pass_time(self) -> None:
+        wakes = [w for life in (self.agent, *self.old_lives) if (w := life.next_wake()) is not None]
+        if self.acts:
+            wakes.append(self.acts[0][0])
+        advance_to(self.world, self.cc, self.wire, min(wakes, default=self.world.now + 5.0))
+        self.agent.tick_if_due(self.world.now)
+
+    def act(self, kind: str) -> None:
+        """A command or a fault, now."""
+        self.story.append((self.world.now, f"* {kind}"))
+        ACTIONS[kind](self)
+
+    def later(self, kind: str, seconds: float) -> None:
+        """A fault's end."""
+        self.acts.append((self.world.now + seconds, kind))
+        self.acts.sort()
+
+    def order(self, kind: type[msg.Order], **fields: object) -> None:
+        """Publish a command; sometimes twice."""
+        command_id = f"c{len(self.commands_sent)}"
+        self.commands_sent.append(command_id)
+        command = kind(command_id=command_id, cluster=CLUSTER, at=self.world.now, **fields)  # type: ignore[arg-type]
+        for _ in range(self.rng.choice((1, 1, 1, 2))):
+            self.agent.post(command)  # type: ignore[arg-type]
+
+    # ── lives ───────────────────────────────────────────────────────────────────────────────────────────────────
+    def crash(self) -> None:
+        """kill -9: the last saves may be lost, and messages that were met come again."""
+        self.agent.die()
+        self._next_life()
+
+    def hand_over(self, seconds: float) -> None:
+        """A rebalance: the old worker's tasks go on for a while beside the new one's, who waits for the lease."""
+        self.old_lives.append(self.agent)
+        self.lease = SimLease(mine=False)
+        self._next_life()
+        self.later("let_go", seconds)
+
+    def _next_life(self) -> None:
+        self.crashes += 1
+        met, rng = self.agent.position, self.rng
+        saved = max(met - rng.choice((0, 0, 0, 1, 3)), 0)
+        position = max(saved - rng.choice((0, 0, 1, 2, 5)), 0)
+        self.story.append(
+            (self.world.now, f"* another life: {met - saved} saves lost, {saved - position} messages again")
+        )
+        ports = self._ports()
+        performer = self.cast.performer(ports)
+        self.agent = born_again(self._life_kind, self.durable, ports, self.policy, saved, position, performer)
+
+    def _asked(self, request: RemoveBroker) -> None:
+        """A real request is being sent."""
+        self.story.append((self.world.now, f"  -> remove_broker {request.reason}"))
+        if not self.old_lives and (wrong := invariants.asked_only_when_wanted(self.migration, request)):
+            raise self._broken("asked_only_when_wanted", wrong)
+
+    # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────
+    def check(self, checks: Sequence[Callable[[Simulation], str | None]]) -> None:
+        for check in checks:
+            if wrong := check(self):
+                raise self._broken(check.__name__, wrong)
+
+    def _broken(self, invariant: str, wrong: str) -> InvariantBrokenError:
+        told = "\n".join(f"{at - EPOCH:8.2f} {_line(what)}" for at, what in self.story[-STORY_LINES:])
+        return InvariantBrokenError(
+            invariant,
+            f"seed {self.schedule.seed}, {self.world.now - EPOCH:.2f} s: {invariant}: {wrong}\n{self.schedule}\n{told}",
+        )
+
+    def held_before(self, broker: int, seconds: float) -> set[TopicPartition]:
+        """What the broker holds now, but for topics younger than so many seconds: a look may be that old."""
+        young = {n for n, at in self.watched.born.items() if at > self.world.now - seconds}
+        return self.world.held(broker) - young
+
+
+def _line(what: object) -> str:
+    return f"    {type(what).__name__}: {what}" if isinstance(what, ev.Event) else str(what)
+
+
+def _world(schedule: Schedule, rng: random.Random) -> World:
+    """Source brokers 11.., destination brokers 51..; one replica of each partition in each AZ."""
+    pairs = schedule.pairs_per_az
+    racks = {first + 10 * n + az: name for first in (11, 51) for n in range(pairs) for az, name in enumerate(AZS)}
+    world = World(racks, growth_bytes_per_second=schedule.growth_bytes_per_second)
+    for n in range(schedule.partitions):
+        placed = [11 + az + 10 * rng.randrange(pairs) for az in range(len(AZS))]
+        rng.shuffle(placed)
+        world.create("t", n, placed, schedule.size_bytes * rng.choice((0.5, 1.0, 1.5)))
+    return world
+
+
+def _policy(world: World) -> Policy:
+    """A cluster's standing orders, their times shortened for small copies."""
+    return Policy(
+        source_broker_ids=tuple(sorted(b for b in world.racks if b < 51)),
+        destination_broker_ids=tuple(sorted(b for b in world.racks if b >= 51)),
+        slow_bytes_per_second=20,
+        busy_patience_seconds=200.0,
+        recheck_seconds=3.0,
+        resume_delay_seconds=3.0,
+        grace_seconds=5.0,
+        settle_seconds=2.0,
+        stall_seconds=60.0,
+        verify_patience_seconds=60.0,
+        quiet_seconds=6.0,
+    )
