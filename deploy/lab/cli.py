@@ -38,7 +38,12 @@ def up(
     directory: Directory = DEFAULT_DIRECTORY,
     base_port: Annotated[
         int,
-        typer.Option(envvar="KAFKA_MIGRATION_LAB_BASE_PORT", help="First of the lab's 100 ports; broker 11 has +11."),
+        typer.Option(
+            min=1024,
+            max=65435,
+            envvar="KAFKA_MIGRATION_LAB_BASE_PORT",
+            help="First of the lab's 100 ports; broker 11 has +11.",
+        ),
     ] = LabConfig().base_port,
     kafka_version: Annotated[str, typer.Option(help="A Kafka that still knows ZooKeeper.")] = LabConfig().kafka_version,
     cruise_control: Annotated[

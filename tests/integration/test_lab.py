@@ -242,3 +242,9 @@ def test_real_cruise_control_needs_its_class_path(tmp_path: Path) -> None:
     config = LabConfig(directory=tmp_path, cruise_control=CruiseControlKind.REAL, cruise_control_class_path="")
     with pytest.raises(LabError, match="CRUISE_CONTROL_CLASSPATH"):
         Lab(config).up()
+
+
+def test_kafka_without_zookeeper_is_refused(tmp_path: Path) -> None:
+    """A version that cannot run with ZooKeeper is refused before anything is fetched."""
+    with pytest.raises(LabError, match=r"4\.1\.0 knows no ZooKeeper"):
+        Lab(LabConfig(directory=tmp_path, kafka_version="4.1.0")).up()
