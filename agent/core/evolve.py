@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from agent.core import events as ev
-from agent.core.effects import Pending, StartWave, TuneWave
+from agent.core.effects import MakePlan, Pending, PrepareMigration, StartWave, TuneWave
 from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
 from agent.core.migration import TRANSITIONS, Answer, Cause, Migration, Phase, Source, StopFor
 from agent.core.plan import Direction, Wave, WaveState
@@ -89,7 +89,9 @@ def _(m: Migration, e: ev.EffectRequested) -> Migration:
     pending = Pending(effect_id=e.effect_id, effect=e.effect, since=e.at)
     rate = e.effect.throttle_bytes_per_second if isinstance(e.effect, (StartWave, TuneWave)) else None
     own_rates = (*m.own_rates, rate)[-OWN_RATES_MAX:] if rate and rate not in m.own_rates else m.own_rates
-    return replace(m, pending=(*m.pending, pending), retry_at=None, own_rates=own_rates)
+    # Surveys run beside the main line and do not touch its clock.
+    retry_at = m.retry_at if isinstance(e.effect, (MakePlan, PrepareMigration)) else None
+    return replace(m, pending=(*m.pending, pending), retry_at=retry_at, own_rates=own_rates)
 
 
 @_on(ev.EffectFinished)

@@ -4,6 +4,7 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.migration import Phase
+from agent.core.options import Options
 from agent.core.plan import WaveState
 from agent.core.reasons import Code, Reason
 from tests.scenarios.phases import in_phase
@@ -18,6 +19,7 @@ from tests.scenarios.play import (
     inspected,
     like,
     rejected,
+    surveyed,
     unreachable,
 )
 
@@ -130,6 +132,16 @@ def test_busy_is_asked_again_with_growing_pauses() -> None:
     assert pauses == sorted(pauses)
     assert pauses[-1] == 15.0
     assert sum(isinstance(e, ev.Waiting) for e in play.story) == 1
+
+
+def test_a_plan_asked_for_meanwhile_does_not_stop_the_waiting() -> None:
+    """Found by simulation: a dry run between two attempts made the migration forget to ask again, for ever."""
+    play = Play().started().asked().ends(fx.StartWave, with_=busy()).command(msg.PlanMigration, options=Options())
+    play.ends(fx.MakePlan, with_=surveyed()).wait(POLICY.busy_retry_seconds).stands(Phase.REQUESTING, fx.StartWave)
+    paused = Play().started().ends(fx.CheckCluster, with_=checked(Reason(Code.BROKER_DOWN, "12")))
+    paused.ends(fx.CheckCluster, with_=checked(Reason(Code.BROKER_DOWN, "12")))
+    paused.command(msg.PlanMigration, options=Options()).wait(POLICY.recheck_seconds)
+    paused.stands(Phase.PAUSED, fx.MakePlan, fx.CheckCluster)
 
 
 def test_a_lost_answer_is_looked_for_not_repeated() -> None:

@@ -175,7 +175,9 @@ class Simulation:
             self._pass_time()
 
     def _pass_time(self) -> None:
-        wakes = [w for life in (self.agent, *self.old_lives) if (w := life.next_wake()) is not None]
+        wakes = [r.wake for old in self.old_lives for r in old.running]
+        if (due := self.agent.next_wake()) is not None:
+            wakes.append(due)
         if self.acts:
             wakes.append(self.acts[0][0])
         advance_to(self.world, self.cc, self.wire, min(wakes, default=self.world.now + 5.0))
