@@ -107,14 +107,20 @@ class ControlClient:
     async def _tail(self, topic: str, *, from_start: bool) -> AsyncIterator[AsyncIterator[Json | None]]:
         """A reader of all partitions of a topic, without a consumer group; None stands for `caught up, none now`."""
         name = self._prefix + topic
-        consumer = AIOKafkaConsumer(name, **self._connection, enable_auto_commit=False, fetch_max_wait_ms=100)
+        consumer = AIOKafkaConsumer(
+            name,
+            **self._connection,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+            # Not by seeking: the consumer's own reset to this may still be under way, and would overtake it.
+            auto_offset_reset="earliest" if from_start else "latest",
+        )
         try:
             await consumer.start()
             partitions = sorted(consumer.assignment())
             if not partitions:
                 raise ClientError(f"topic {name} does not exist yet: start an agent once, or correct the topic prefix")
-            await (consumer.seek_to_beginning if from_start else consumer.seek_to_end)(*partitions)
-            for tp in partitions:  # seeking is lazy: the position must be fixed before anything is published
+            for tp in partitions:  # the reset is lazy: positions must be fixed before anything is published
                 await consumer.position(tp)
             yield _read(consumer, partitions)
         except KafkaError as error:
