@@ -134,7 +134,7 @@ class ProducerTranscript:
             self.errors.append((int(event["timestamp"]), f"{kind}: {event.get('message')}"))
 
     def errors_before(self, until_ms: int) -> Counter[str]:
-        """Failed sends by cause, without those after the order to stop: a closed producer refuses the send in its hand."""
+        """Failed sends by cause, without those after the order to stop: a closed producer refuses its last send."""
         return Counter(text for at_ms, text in self.errors if at_ms < until_ms or "IllegalState" not in text)
 
 
@@ -199,7 +199,7 @@ def parse_burst(printed: str) -> Burst | None:
 
 
 def run(keeper: Keeper, process: ManagedProcess, argv: list[str], timeout_seconds: float) -> str:
-    """Run a tool to its end; return what it printed. WorkloadError when it fails, or takes too long (it is ended then)."""
+    """Run a tool to its end; return what it printed. WorkloadError when it fails or takes too long, ended then."""
     process.output.unlink(missing_ok=True)
     keeper.start(process, argv)
     try:
@@ -214,7 +214,7 @@ def run(keeper: Keeper, process: ManagedProcess, argv: list[str], timeout_second
 
 
 def idempotent_producer(path: Path, client_id: str) -> Path:
-    """Write producer settings: Kafka's defaults, which VerifiableProducer alone turns off (its retries=0 ends idempotence)."""
+    """Write producer settings: Kafka's defaults, which VerifiableProducer alone turns off (retries=0, so no idempotence)."""
     settings = {"enable.idempotence": "true", "acks": "all", "retries": "2147483647", "client.id": client_id}
     write_atomically(path, properties.render(settings))
     return path

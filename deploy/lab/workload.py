@@ -23,6 +23,7 @@ from deploy.lab.topics import TopicKind, TopicSpec
 
 MEBIBYTE = 1024 * 1024
 CREATE_TIMEOUT_SECONDS = 60.0
+REPLICAS_POLL_SECONDS = 0.3
 SPIKE_HEAP_MEGABYTES = 128
 SPIKE_GRACE_SECONDS = 60.0  # beyond its planned length: the burst may be more than the cluster can take
 
@@ -66,7 +67,8 @@ class Workload:
     def create_topics(self) -> int:
         """Create the topics that are missing, all replicas on the source brokers. Returns how many were created.
 
-        Returns when all have leaders. Raises KafkaError when the cluster refuses, ValueError with too few source brokers.
+        Returns when every broker has its replicas. Raises KafkaError when the cluster refuses, WorkloadError when it is
+        too slow, ValueError when there are fewer source brokers than replicas wanted.
         """
         placed = topics.assign(self.config.topics, self.lab.source_racks, self.config.replication_factor)
         timeout_ms = int(CREATE_TIMEOUT_SECONDS * 1000)
@@ -83,6 +85,7 @@ class Workload:
             if wanted:
                 admin.create_topics(wanted, timeout_ms=timeout_ms)
                 admin.wait_for_topics(list(wanted), timeout_ms=timeout_ms)
+                self._await_replicas(admin, {name: placed[name] for name in wanted})
             return len(wanted)
 
     def fill(self, total_bytes: int | None = None, progress: Callable[[int, int], None] | None = None) -> float:
@@ -167,6 +170,27 @@ class Workload:
         if burst is None:
             raise WorkloadError(f"ProducerPerformance printed no summary; see {process.output}")
         return burst
+
+    def _await_replicas(self, admin: Any, placed: Mapping[str, Mapping[int, list[int]]]) -> None:
+        """Wait for their folders: a topic is in the metadata before its leaders know of it, and producers meet errors."""
+        asked = {name: list(partitions) for name, partitions in placed.items()}
+        wanted = sum(len(replicas) for partitions in placed.values() for replicas in partitions.values())
+        deadline = time.monotonic() + CREATE_TIMEOUT_SECONDS
+        while True:
+            found = sum(
+                len(topic["partitions"])
+                for answer in admin.describe_log_dirs(asked, list(self.lab.source_racks))
+                for folder in answer["log_dirs"]
+                for topic in folder["topics"]
+            )
+            if found >= wanted:
+                return
+            if time.monotonic() > deadline:
+                raise WorkloadError(
+                    f"{wanted - found} of {wanted} replicas were not created in {CREATE_TIMEOUT_SECONDS:.0f} s: "
+                    "are all source brokers alive?"
+                )
+            time.sleep(REPLICAS_POLL_SECONDS)
 
 
 def _sorted(counts: Counter[int]) -> dict[str, int]:
