@@ -193,6 +193,17 @@ def cc_free(s: Simulation) -> None:
 
 
 @_action
+def cc_rejects(s: Simulation) -> None:
+    s.cc.rejects = True
+    s.later("cc_accepts", s.rng.uniform(1.0, 20.0))
+
+
+@_action
+def cc_accepts(s: Simulation) -> None:
+    s.cc.rejects = False
+
+
+@_action
 def accept_then_time_out(s: Simulation) -> None:
     s.trouble.accept_then_time_out += 1
 
@@ -204,7 +215,8 @@ def lose_request(s: Simulation) -> None:
 
 @_action
 def lie(s: Simulation) -> None:
-    s.cc.lie_next = s.rng.choice((1, 2, 100))
+    """It completes without having moved everything, once or again and again."""
+    s.cc.lie_next, s.cc.lies_left = s.rng.choice((1, 2, 100)), s.rng.choice((1, 1, 2, 4))
 
 
 @_action
@@ -299,9 +311,11 @@ def mend(s: Simulation) -> None:
     s.crash_chance = 0.0
     if not s.cc.up:
         s.cc.restart()
-    for name in ("restart_brokers", "kafka_up", "fast_wire", "cc_up", "cc_awake", "cc_free", "let_go", "lease_back"):
+    for name in ("restart_brokers", "kafka_up", "fast_wire", "cc_up", "cc_awake", "cc_free"):
         ACTIONS[name](s)
-    s.trouble.accept_then_time_out = s.trouble.lose_request = s.cc.lie_next = 0
+    for name in ("cc_accepts", "let_go", "lease_back"):
+        ACTIONS[name](s)
+    s.trouble.accept_then_time_out = s.trouble.lose_request = s.cc.lies_left = 0
     s.acts = [(at, kind) for at, kind in s.acts if kind.endswith("_clears")]
 
 

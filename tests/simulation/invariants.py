@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.core import events as ev
+from agent.core.messages import TaskStatus
 from agent.core.migration import ACTIVE, Phase
 from agent.core.options import Pairing
 from agent.core.plan import Direction, WaveState
@@ -65,9 +66,9 @@ def _judge_accepted(s: Simulation) -> str | None:
     for one in new:
         if one.reason == "by hand":
             continue
-        earlier = [a for a in s.cc.accepted if a.reason == one.reason and a is not one]
-        if earlier and not s.cc.restarts:
-            return f"{one.reason} was executed before, and Cruise Control has forgotten nothing"
+        known = [t for t in s.cc.tasks if t.reason == one.reason and t.user_task_id != one.user_task_id]
+        if any(t.status in (TaskStatus.IN_EXECUTION, TaskStatus.COMPLETED) for t in known):
+            return f"{one.reason} was executed before without an error, and Cruise Control knows it"
         old = [n for n in one.cancelled if s.watched.foreign_moves.get(n, float("-inf")) < one.at - RACE_SECONDS]
         if old and s.watched.foreign_at < one.at - RACE_SECONDS:
             return f"{one.reason} has cancelled the moves of {[str(n) for n in old]}"

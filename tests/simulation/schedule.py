@@ -14,10 +14,10 @@ COMMANDS = (
     "approve", "retry", "skip", "start_again", "start_one_az", "plan", "alert", "slow_alert",
 )  # fmt: skip
 FAULTS = (
-    "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded", "kafka_down", "slow_wire",
-    "accept_then_time_out", "lose_request", "lie", "foreign_stop", "foreign_reassignment", "foreign_throttle",
-    "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over", "crash", "crash",
-    "other_execution",
+    "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded", "kafka_down",
+    "slow_wire", "accept_then_time_out", "lose_request", "lie", "foreign_stop", "foreign_reassignment",
+    "foreign_throttle", "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over",
+    "crash", "crash", "other_execution", "cc_rejects",
 )  # fmt: skip
 SIZES = (50.0, 100.0, 300.0)
 CRASH_CHANCES = (0.0, 0.0, 0.001, 0.005, 0.03)

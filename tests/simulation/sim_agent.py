@@ -1,7 +1,7 @@
-"""The agent in the simulation: the real core and the real performer, a log that redelivers, crashes between any two steps.
+"""The agent in the simulation: the real core and performer, a log that redelivers, crashes between any two steps.
 
-Mirrors what agent/app.py and agent/tasks.py do, without asyncio: coroutines are driven by hand. `Life` keeps its record as
-a value; `TurnLife` sends each message through the real turn.py and its JSON as well, and compares.
+Mirrors what agent/app.py and agent/tasks.py do, without asyncio: coroutines are driven by hand. `Life` keeps its record
+as a value; `TurnLife` sends each message through the real turn.py and its JSON as well, and compares.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ class Accepted:
 
     at: float
     reason: str
+    user_task_id: str
     cancelled: tuple[TopicPartition, ...]  # reassignments in flight, which it has cancelled
 
 
@@ -58,15 +59,15 @@ class SimCruiseControl:
         self.tasks: list[Task] = []
         self.accepted: list[Accepted] = []
         self.windows_from = 0.0
-        self.lie_next = 0  # complete the next execution with so many moves left out
-        self.restarts = 0
+        self.rejects = False  # whatever is asked for: a two-step review, a wrong password
+        self.lie_next = 0  # complete the next executions with so many moves left out
+        self.lies_left = 0  # so many executions
         self._ids = 0
 
     def restart(self) -> None:
         """kill -9 and start: it has forgotten its task, and Kafka goes on moving."""
         self.execution, self.tasks, self.up, self.hung = None, [], True, False
         self.windows_from = self.world.now + WINDOWS_SECONDS
-        self.restarts += 1
 
     # ── the API ─────────────────────────────────────────────────────────────────────────────────────────────────
     def remove_broker(self, request: RemoveBroker) -> Answer:
@@ -83,12 +84,15 @@ class SimCruiseControl:
             w.cancel(name)
         if refused := self._unfit(request, crowded=crowded):
             return self._refuse(task, *refused)
+        if self.rejects:
+            task.refused_at = w.now
+            return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, "it wants a review"))
         if request.dryrun:
             return ExecutionAsked(user_task_id=task.user_task_id)
-        moves = self._proposals(request)[self.lie_next :]
-        self.lie_next = 0
+        moves = self._proposals(request)[self.lie_next if self.lies_left else 0 :]
+        self.lies_left = max(self.lies_left - 1, 0)
         task.status = TaskStatus.IN_EXECUTION
-        self.accepted.append(Accepted(w.now, request.reason, cancelled))
+        self.accepted.append(Accepted(w.now, request.reason, task.user_task_id, cancelled))
         interval = request.progress_check_interval_ms / 1_000
         self.execution = Execution(task, moves, request.partition_movements_per_broker, interval, w.now + 0.2)
         return ExecutionAsked(user_task_id=task.user_task_id)

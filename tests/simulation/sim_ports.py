@@ -125,7 +125,11 @@ class SimKafka:
         await self._change(lambda: self._w.clear_throttle(order))
 
     async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
-        await self._change(lambda: [self._w.reassign(name, replicas) for name, replicas in orders.items()])
+        def act() -> None:
+            for name, replicas in orders.items():
+                self._w.reassign(name, replicas)
+
+        await self._change(act)
 
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
         await self._change(lambda: self._w.elect(names))

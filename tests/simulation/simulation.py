@@ -36,7 +36,7 @@ from tests.simulation.world import EPOCH, World
 
 AZS = ("a", "b", "c")
 CALM_SECONDS = 600.0  # after everything is mended, this long is enough to come to rest
-GATES_MAX = 12
+ORDERS_MAX = 20
 STEPS_MAX = 100_000
 STORY_LINES = 200
 
@@ -88,6 +88,7 @@ class Simulation:
         self.mended_at = start + FAULT_SECONDS + 20.0
         self.acts.append((self.mended_at, "mend"))
         self.crash_chance = schedule.crash_chance
+        self.crash_at: set[int] = set()  # after these steps, whatever chance says
         empty = turn.Record(migration=Migration(cluster=CLUSTER))
         ports = self._ports()
         self.agent = self._life_kind(self.durable, ports, self.policy, empty, 0, self.cast.performer(ports))
@@ -109,16 +110,32 @@ class Simulation:
     # ── playing ─────────────────────────────────────────────────────────────────────────────────────────────────
     def play(self) -> Simulation:
         """To the end. Raises InvariantBrokenError."""
+        try:
+            self._play()
+        finally:
+            for life in (self.agent, *self.old_lives):
+                life.die()
+        return self
+
+    def _play(self) -> None:
         self._come_to_rest(self.mended_at + CALM_SECONDS)
-        for _ in range(GATES_MAX if self.rng.random() < 0.5 else 0):  # a gate that stays shut is a rest too
-            if self.migration.phase is Phase.AWAITING_APPROVAL:
-                self.act("approve")
-                self._come_to_rest(self.world.now + CALM_SECONDS)
+        for _ in range(ORDERS_MAX if self.rng.random() < 0.5 else 0):  # left standing where it is, is a rest too
+            if (order := self._what_it_waits_for()) is None:
+                break
+            self.act(order)
+            self._come_to_rest(self.world.now + CALM_SECONDS)
         if self.schedule.leave:
             self.act("leave")
             self._come_to_rest(self.world.now + CALM_SECONDS)
-        self.agent.die()
-        return self
+
+    def _what_it_waits_for(self) -> str | None:
+        """The order of an operator who wants it to go on."""
+        m = self.migration
+        if m.phase is Phase.BLOCKED:
+            return self.rng.choice(("retry", "retry", "skip", "rollback", "cancel"))
+        if m.phase is Phase.DRAINED and any(s.empty_since is None and s.wave and not s.left for s in m.sources):
+            return "retry"
+        return {Phase.AWAITING_APPROVAL: "approve", Phase.PAUSED: "resume"}.get(m.phase)
 
     def _come_to_rest(self, end: float) -> None:
         while self.world.now <= end and (self.acts or not self._at_rest()):
@@ -156,7 +173,7 @@ class Simulation:
         if self.acts and self.acts[0][0] <= now:
             self.act(self.acts.pop(0)[1])
             return
-        if self.crash_chance and rng.random() < self.crash_chance:
+        if self.steps in self.crash_at or (self.crash_chance and rng.random() < self.crash_chance):
             self.crash()
             return
         ready = agent.ready(now)
