@@ -244,7 +244,7 @@ def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
         # While paused as well: what another hand starts under our key must not move while a cause holds.
         throttled = m.options.throttle_by is ThrottleBy.AGENT and m.rate(policy) is not None
         wanted.append(WatchWave(scope=m.scope(), throttled=throttled and m.phase is Phase.MOVING))
-    if m.own_rates and (m.phase in RESTING or m.phase in (Phase.PAUSED, Phase.BLOCKED)):
+    if m.own_rates and m.phase in RESTING | {Phase.PAUSED, Phase.BLOCKED, Phase.AWAITING_APPROVAL}:
         destinations = {b for w in m.waves for b in w.destination_broker_ids}
         wanted.append(WatchThrottle(destination_broker_ids=tuple(sorted(destinations)), own_rates=m.own_rates))
     # Those that have left too, until the migration is completed: a broker that comes back may receive new topics.

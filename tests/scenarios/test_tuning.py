@@ -1,5 +1,7 @@
 """Throttle and concurrency changed while it runs."""
 
+from dataclasses import replace
+
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
@@ -102,3 +104,14 @@ def test_cruise_control_s_own_throttle_is_carried_by_the_request() -> None:
     play.command(msg.TuneMigration, partition_movements_per_broker=2).expect(
         asks(fx.TuneWave, partition_movements_per_broker=2)
     )
+
+
+def test_what_a_dead_broker_kept_of_our_throttle_is_swept_wherever_one_waits_long() -> None:
+    """Found by simulation: a broker that was down while the throttle was cleared kept its rate until an approval came."""
+    for phase in (Phase.AWAITING_APPROVAL, Phase.PAUSED, Phase.BLOCKED, Phase.DRAINED, Phase.CANCELLED):
+        m = replace(in_phase(phase).m, own_rates=(9_000,))
+        assert [w for w in watches(m, POLICY) if isinstance(w, fx.WatchThrottle)], phase
+    moving = replace(in_phase(Phase.MOVING).m, own_rates=(9_000,))
+    assert not [w for w in watches(moving, POLICY) if isinstance(w, fx.WatchThrottle)]
+    told = in_phase(Phase.PAUSED).meet(msg.ThrottleSwept(at=2_000.0, entries=1, broker_ids=(11,)))
+    told.expect(like(ev.LeftoverThrottleCleared, entries=1, broker_ids=(11,)))
