@@ -8,6 +8,7 @@ import typer
 from agent.cli import orders, views
 from agent.cli.connection import lab_settings
 from deploy.lab.cli import lab_app
+from deploy.lab.demo_command import demo
 
 _HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by AZ.
 
@@ -50,6 +51,7 @@ for _word, _doc in orders.PLAIN.items():
 app.command("status", rich_help_panel=_LOOK)(views.status)
 app.command("watch", rich_help_panel=_LOOK)(views.watch)
 app.command("events", rich_help_panel=_LOOK)(views.events)
+lab_app.command("demo")(demo)
 app.add_typer(lab_app, name="lab", rich_help_panel=_RUN)
 
 

@@ -216,7 +216,7 @@ def pause(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Stop what moves, within a second or two; clients notice nothing. `resume` goes on from what is left.
+    """Stop what moves, within seconds; clients notice nothing. `resume` goes on from what is left.
 
     `kafka-migration pause lab --reason "checkout is slow"`
 

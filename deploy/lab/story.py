@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from agent.client import ControlClient
@@ -19,10 +21,11 @@ class StoryError(Exception):
 
 
 class Story:
-    """All events of one cluster so far."""
+    """All events of one cluster so far; written to `file` as well, one JSON object a line."""
 
-    def __init__(self, client: ControlClient, cluster: str) -> None:
+    def __init__(self, client: ControlClient, cluster: str, file: Path | None = None) -> None:
         self.events: list[Event] = []
+        self._file = file
         self._client = client
         self._cluster = cluster
         self._grown = asyncio.Event()
@@ -85,11 +88,16 @@ class Story:
         return [e for e in self.events if e["type"] in kinds]
 
     async def _follow(self) -> None:
-        async for event in self._client.events(self._cluster, from_start=True):
-            if event["id"] not in self._ids:  # delivery is at least once: the same id is the same event
+        with contextlib.ExitStack() as open_files:
+            file = open_files.enter_context(self._file.open("w", buffering=1)) if self._file else None
+            async for event in self._client.events(self._cluster, from_start=True):
+                if event["id"] in self._ids:
+                    continue  # delivery is at least once: the same id is the same event
                 self._ids.add(event["id"])
                 self.events.append(event)
                 self._grown.set()
+                if file:
+                    file.write(json.dumps(event) + "\n")
 
 
 def seconds_between(first: Event, last: Event) -> float:

@@ -1,0 +1,74 @@
+"""`kafka-migration lab demo`: the demo on the command line. A thin layer over demo.py; mounted by agent/cli/app.py."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from agent.cli.quantities import bytes_of
+from deploy.lab.topics import default_topics
+from deploy.lab.workload import MEBIBYTE
+
+
+def _size(text: str) -> int:
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def demo(
+    directory: Annotated[Path, typer.Option("--dir", help="For its lab, logs and report.json.")] = Path("build/demo"),
+    base_port: Annotated[int | None, typer.Option(help="First of the lab's 100 ports; default: a free block.")] = None,
+    fill_bytes: Annotated[
+        Any, typer.Option("--bytes", parser=_size, metavar="400MB", help="Data before replication; default 400 MiB.")
+    ] = None,
+    topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
+    throttle: Annotated[
+        Any, typer.Option(parser=_size, metavar="40MB", help="Default: such that a wave lasts ten seconds.")
+    ] = None,
+) -> None:
+    """Migrate a real cluster on this machine while clients run: start, pause, resume, and the proof.
+
+    Exit code 0: nothing was lost, and nothing is left on the source brokers. build/demo/report.json has the figures.
+
+    `kafka-migration lab demo`
+
+    `kafka-migration lab demo --bytes 40MB --topics 6`
+    """
+    from kafka.errors import KafkaError
+
+    from agent.client import ClientError
+    from deploy.lab.demo import Demo, DemoError, DemoOptions, StoryError, ended_by_sigterm
+    from deploy.lab.lab import LabError
+    from deploy.lab.ports import PortTakenError
+    from deploy.lab.tools import WorkloadError
+
+    console = Console()
+    run = Demo(
+        DemoOptions(
+            directory=directory,
+            base_port=base_port,
+            fill_bytes=fill_bytes or 400 * MEBIBYTE,
+            topics=topics,
+            throttle_bytes_per_second=throttle,
+        ),
+        console,
+    )
+    try:
+        with ended_by_sigterm():
+            wrong = run.run()
+    except (DemoError, StoryError, ClientError, LabError, PortTakenError, WorkloadError, KafkaError) as error:
+        console.print(f"[bold red]the demo stopped:[/] {error}", markup=True, soft_wrap=True)
+        console.print(f"logs: {directory / 'agent.log'}, {directory / 'lab' / 'logs'}")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print("interrupted; everything has been ended")
+        raise typer.Exit(130) from None
+    console.print_json(data=run.report)
+    for complaint in wrong:
+        console.print(f"[bold red]wrong:[/] {complaint}")
+    if wrong:
+        raise typer.Exit(1)
+    console.print("[bold green]nothing was lost, nothing is left on the source brokers[/]")
