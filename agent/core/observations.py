@@ -88,7 +88,8 @@ def _retry_at(d: Draft, pending: Pending, outcome: msg.Outcome) -> float | None:
         return d.at + _RETRY_SECONDS_MAX if d.in_phase(Phase.STOPPING, Phase.PAUSED) else None
     if isinstance(outcome, msg.Checked):
         if d.in_phase(Phase.PAUSED):
-            return d.at + d.policy.recheck_seconds if any(c.is_safety for c in d.m.pause_causes) else None
+            held = outcome.reasons or any(c.is_safety for c in d.m.pause_causes)
+            return d.at + d.policy.recheck_seconds if held else None
         return d.at + d.policy.busy_retry_seconds if outcome.passing else None
     if isinstance(outcome, msg.Inspected):
         return d.at + d.policy.busy_retry_seconds

@@ -173,6 +173,16 @@ def test_a_bad_check_before_a_wave_pauses_it() -> None:
     play.holds("safety:BROKER_DOWN", "safety:UNDER_MIN_ISR")
 
 
+def test_a_reason_found_by_the_last_look_is_looked_at_again() -> None:
+    """Found by simulation: a new safety reason, found when the earlier one had just gone, was never looked at again."""
+    play = Play().started().ends(fx.CheckCluster, with_=checked(DOWN)).alert()
+    while play.m.pause_causes[0].is_safety:
+        play.ends(fx.CheckCluster, with_=checked()).wait(POLICY.recheck_seconds)
+    play.holds("alert:p99").stands(Phase.PAUSED, fx.CheckCluster)
+    play.ends(fx.CheckCluster, with_=checked(UNDER_MIN_ISR)).holds("alert:p99", "safety:UNDER_MIN_ISR")
+    play.alert(firing=False).wait(POLICY.recheck_seconds).stands(Phase.PAUSED, fx.CheckCluster)
+
+
 def test_both_safety_and_operator_must_lift() -> None:
     """A cluster that is well again does not override an operator's pause, nor the other way round."""
     play = Play().started().ends(fx.CheckCluster, with_=checked(DOWN)).command(msg.PauseMigration)

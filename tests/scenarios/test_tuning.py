@@ -107,7 +107,7 @@ def test_cruise_control_s_own_throttle_is_carried_by_the_request() -> None:
 
 
 def test_what_a_dead_broker_kept_of_our_throttle_is_swept_wherever_one_waits_long() -> None:
-    """Found by simulation: a broker that was down while the throttle was cleared kept its rate until an approval came."""
+    """Found by simulation: a broker that was down while the throttle was cleared kept its rate."""
     for phase in (Phase.AWAITING_APPROVAL, Phase.PAUSED, Phase.BLOCKED, Phase.DRAINED, Phase.CANCELLED):
         m = replace(in_phase(phase).m, own_rates=(9_000,))
         assert [w for w in watches(m, POLICY) if isinstance(w, fx.WatchThrottle)], phase
