@@ -214,7 +214,7 @@ def run(keeper: Keeper, process: ManagedProcess, argv: list[str], timeout_second
 
 
 def idempotent_producer(path: Path, client_id: str) -> Path:
-    """Write producer settings: Kafka's defaults, which VerifiableProducer alone turns off (retries=0, so no idempotence)."""
+    """Write producer settings: Kafka's defaults, which VerifiableProducer alone turns off (by retries=0)."""
     settings = {"enable.idempotence": "true", "acks": "all", "retries": "2147483647", "client.id": client_id}
     write_atomically(path, properties.render(settings))
     return path

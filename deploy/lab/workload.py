@@ -172,7 +172,7 @@ class Workload:
         return burst
 
     def _await_replicas(self, admin: Any, placed: Mapping[str, Mapping[int, list[int]]]) -> None:
-        """Wait for their folders: a topic is in the metadata before its leaders know of it, and producers meet errors."""
+        """Wait for their folders: a topic is in the metadata before its leaders know of it."""
         asked = {name: list(partitions) for name, partitions in placed.items()}
         wanted = sum(len(replicas) for partitions in placed.values() for replicas in partitions.values())
         deadline = time.monotonic() + CREATE_TIMEOUT_SECONDS

@@ -102,7 +102,7 @@ def test_producers_are_idempotent(workload: Workload, tmp_path: Path) -> None:
 
 
 def test_missing_records_are_seen(source_lab: Lab, workload: Workload) -> None:
-    """Records that disappear from a log after they were confirmed are found by the account, although clients read on."""
+    """Records that disappear from a log after they were confirmed are found, although clients read on."""
     workload.start_clients()
     time.sleep(2)
     before = workload.progress().acknowledged
