@@ -57,6 +57,12 @@ def _end(d: Draft) -> None:
     if d.m.direction is Direction.BACK:
         prove(d)
         return
+    # Nothing is called drained that was refilled while other waves moved: it is swept first.
+    if refilled := sorted({s.wave for s in d.m.sources if s.wave and s.empty_since is None and not s.left}):
+        for number in refilled:
+            d.emit(ev.WaveReopened(at=d.at, wave=number, why="replicas have landed on its source"))
+        advance(d)
+        return
     drained = tuple(b for w in d.m.waves if w.state is WaveState.DONE for b in w.source_broker_ids)
     d.emit(ev.MigrationDrained(at=d.at, broker_ids=drained))
 

@@ -7,21 +7,32 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agent.core.effects import Effect
-from agent.core.messages import Compared, Executor, Inspected, Outcome, TaskStatus
+from agent.core.event import Event as Event
+from agent.core.event import because
+from agent.core.messages import Executor, Inspected, Outcome, TaskStatus
 from agent.core.options import Options
-from agent.core.plan import Plan, Wave
+from agent.core.plan import Plan
 from agent.core.reasons import Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """What all events have in common: seconds since the epoch at which it was decided."""
-
-    at: float
-
-
-def _because(reasons: tuple[Reason, ...]) -> str:
-    return "; ".join(str(r) for r in reasons)
+from agent.core.steering import LeftoverThrottleCleared as LeftoverThrottleCleared
+from agent.core.steering import MigrationCancelled as MigrationCancelled
+from agent.core.steering import MigrationCompleted as MigrationCompleted
+from agent.core.steering import MigrationDrained as MigrationDrained
+from agent.core.steering import MigrationPaused as MigrationPaused
+from agent.core.steering import MigrationResumed as MigrationResumed
+from agent.core.steering import MigrationTuned as MigrationTuned
+from agent.core.steering import PauseCauseAdded as PauseCauseAdded
+from agent.core.steering import PauseCauseLifted as PauseCauseLifted
+from agent.core.steering import RollbackCompleted as RollbackCompleted
+from agent.core.steering import RollbackMoved as RollbackMoved
+from agent.core.steering import RollbackStarted as RollbackStarted
+from agent.core.steering import SlowCauseAdded as SlowCauseAdded
+from agent.core.steering import SlowCauseLifted as SlowCauseLifted
+from agent.core.steering import SourceEmptyAgain as SourceEmptyAgain
+from agent.core.steering import SourceLeft as SourceLeft
+from agent.core.steering import SourceMayBeShutDown as SourceMayBeShutDown
+from agent.core.steering import SourceRefilled as SourceRefilled
+from agent.core.steering import SourceReturned as SourceReturned
+from agent.core.steering import StopRequested as StopRequested
 
 
 # ── commands and their answers ──────────────────────────────────────────────────────────────────────────────────
@@ -64,7 +75,7 @@ class CommandRefused(Event):
     repeat: bool = False
 
     def __str__(self) -> str:
-        return f"{self.command} refused: {_because(self.reasons)}"
+        return f"{self.command} refused: {because(self.reasons)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +88,8 @@ class PlanMade(Event):
 
     def __str__(self) -> str:
         if self.plan is None:
-            return f"no plan: {_because(self.reasons)}"
-        against = f"; in the way: {_because(self.reasons)}" if self.reasons else "; nothing stands in the way"
+            return f"no plan: {because(self.reasons)}"
+        against = f"; in the way: {because(self.reasons)}" if self.reasons else "; nothing stands in the way"
         p = self.plan
         return f"plan {p.plan_id}: {len(p.waves)} waves, {p.replicas} replicas, {p.size_bytes} bytes{against}"
 
@@ -145,7 +156,7 @@ class Waiting(Event):
     reasons: tuple[Reason, ...]
 
     def __str__(self) -> str:
-        return f"waiting: {_because(self.reasons)}" if self.reasons else "no longer waiting"
+        return f"waiting: {because(self.reasons)}" if self.reasons else "no longer waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +166,7 @@ class HealthChanged(Event):
     reasons: tuple[Reason, ...]
 
     def __str__(self) -> str:
-        return f"not well: {_because(self.reasons)}" if self.reasons else "all is well again"
+        return f"not well: {because(self.reasons)}" if self.reasons else "all is well again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,211 +336,7 @@ class MigrationBlocked(Event):
     reasons: tuple[Reason, ...]
 
     def __str__(self) -> str:
-        return f"blocked at wave {self.wave}: {_because(self.reasons)}"
-
-
-# ── pause, resume, slow, tune ───────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseCauseAdded(Event):
-    """A reason to stand still: `operator`, `alert:NAME` or `safety:CODE`."""
-
-    cause: str
-    seen: str
-
-    def __str__(self) -> str:
-        return f"pause cause {self.cause}: {self.seen}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseCauseLifted(Event):
-    """What set it has lifted it."""
-
-    cause: str
-
-    def __str__(self) -> str:
-        return f"pause cause {self.cause} lifted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlowCauseAdded(Event):
-    """A reason to yield bandwidth and keep the copied bytes."""
-
-    cause: str
-    seen: str
-
-    def __str__(self) -> str:
-        return f"slowed by {self.cause}: {self.seen}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlowCauseLifted(Event):
-    """The bandwidth is ours again."""
-
-    cause: str
-
-    def __str__(self) -> str:
-        return f"no longer slowed by {self.cause}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopRequested(Event):
-    """The execution is being stopped, to pause, cancel or roll back."""
-
-    purpose: str
-    reasons: tuple[Reason, ...] = ()
-
-    def __str__(self) -> str:
-        return f"stopping what moves, to {self.purpose}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationPaused(Event):
-    """Nothing moves, and nothing will until every cause is lifted."""
-
-    causes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"paused: {', '.join(self.causes)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationResumed(Event):
-    """No cause is left: it goes on from what is left."""
-
-    def __str__(self) -> str:
-        return "resumed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationTuned(Event):
-    """Other rates from now on. None: no throttle, or concurrency chosen for each wave."""
-
-    throttle_bytes_per_second: int | None
-    partition_movements_per_broker: int | None
-
-    def __str__(self) -> str:
-        return (
-            f"throttle {self.throttle_bytes_per_second or 'off'} B/s, "
-            f"concurrency {self.partition_movements_per_broker or 'chosen for each wave'}"
-        )
-
-
-# ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackStarted(Event):
-    """What was moved goes back, last wave first."""
-
-    waves: tuple[Wave, ...]
-
-    def __str__(self) -> str:
-        return f"rollback started: {len(self.waves)} waves"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackMoved(Event):
-    """Every wave back has ended: the assignment is compared with the one saved before the start."""
-
-    def __str__(self) -> str:
-        return "everything is back, comparing with the assignment before the start"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackCompleted(Event):
-    """The proof of the rollback."""
-
-    comparison: Compared
-
-    def __str__(self) -> str:
-        c = self.comparison
-        return f"rolled back: {c.different} of {c.partitions} partitions differ from before the start"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationCancelled(Event):
-    """Stopped for good; what was moved stays where it is."""
-
-    def __str__(self) -> str:
-        return "cancelled; what was moved stays where it is"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationDrained(Event):
-    """Every wave has ended: the drained brokers are watched until they have left the cluster."""
-
-    broker_ids: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"drained: brokers {', '.join(map(str, self.broker_ids))} hold nothing; watching for late arrivals"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceMayBeShutDown(Event):
-    """The broker has held nothing for long enough."""
-
-    broker_id: int
-
-    def __str__(self) -> str:
-        return f"broker {self.broker_id} may be shut down"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRefilled(Event):
-    """A replica has landed on a drained broker: do not shut it down."""
-
-    broker_id: int
-    replicas: int
-
-    def __str__(self) -> str:
-        return f"broker {self.broker_id} holds {self.replicas} replicas again: do not shut it down"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceEmptyAgain(Event):
-    """A refilled broker holds nothing again: the quiet time starts anew."""
-
-    broker_id: int
-
-    def __str__(self) -> str:
-        return f"broker {self.broker_id} holds nothing again"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftoverThrottleCleared(Event):
-    """A throttle of ours was found at rest, and removed."""
-
-    entries: int
-    broker_ids: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.entries} throttle entries of ours were left on brokers {list(self.broker_ids)}, and are cleared"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceLeft(Event):
-    """The broker has left the cluster after we said that it may."""
-
-    broker_id: int
-
-    def __str__(self) -> str:
-        return f"broker {self.broker_id} has left the cluster"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceReturned(Event):
-    """A drained broker that had left is back: it may receive new topics, and is watched anew."""
-
-    broker_id: int
-
-    def __str__(self) -> str:
-        return f"broker {self.broker_id} is back in the cluster"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationCompleted(Event):
-    """Every drained broker has left the cluster."""
-
-    def __str__(self) -> str:
-        return "completed: every source broker has left the cluster"
+        return f"blocked at wave {self.wave}: {because(self.reasons)}"
 
 
 AnyEvent: TypeAlias = (

@@ -222,8 +222,15 @@ def _(m: Migration, e: ev.WaveFellShort) -> Migration:
 
 @_on(ev.WaveVerified)
 def _(m: Migration, e: ev.WaveVerified) -> Migration:
+    wave = next((w for w in m.waves if w.number == e.wave), None)
+    emptied = wave.source_broker_ids if wave and wave.direction is Direction.FORWARD else ()
     return replace(
         m,
+        # Watched from here on: while other waves move, new topics can land on it.
+        sources=(
+            *(s for s in m.sources if s.broker_id not in emptied),
+            *(Source(broker_id=b, wave=e.wave, empty_since=e.at) for b in emptied),
+        ),
         waves=_with_wave(m, e.wave, state=WaveState.DONE),
         soak_until=e.at + m.options.soak_seconds,
         progress=None,
@@ -323,7 +330,18 @@ def _(m: Migration, _e: ev.MigrationCancelled) -> Migration:
     kept = tuple(
         w if w.state in (WaveState.DONE, WaveState.SKIPPED) else replace(w, state=WaveState.ABANDONED) for w in m.waves
     )
-    return replace(m, waves=kept, stop_for=None, blocked=(), waiting=(), pause_causes=_alerts(m), slow_causes=())
+    # What may be shut down is watched on, so that the word can be taken back.
+    sources = tuple(s for s in m.sources if s.may_be_shut_down or not s.wave)
+    return replace(
+        m,
+        waves=kept,
+        stop_for=None,
+        blocked=(),
+        waiting=(),
+        pause_causes=_alerts(m),
+        slow_causes=(),
+        sources=sources,
+    )
 
 
 @_on(ev.RollbackCompleted)
@@ -336,20 +354,8 @@ def _alerts(m: Migration) -> tuple[Cause, ...]:
 
 
 @_on(ev.MigrationDrained)
-def _(m: Migration, e: ev.MigrationDrained) -> Migration:
-    of_wave = {
-        b: w.number
-        for w in m.waves
-        if w.direction is Direction.FORWARD and w.state is WaveState.DONE
-        for b in w.source_broker_ids
-    }
-    # A wave that was reopened has none, and one that an earlier migration drained belongs to no wave of this one.
-    known = tuple(s for s in m.sources if s.wave or s.broker_id not in of_wave)
-    watched = {s.broker_id for s in known}
-    fresh = tuple(
-        Source(broker_id=b, wave=of_wave.get(b, 0), empty_since=e.at) for b in e.broker_ids if b not in watched
-    )
-    return replace(m, sources=(*known, *fresh), waiting=(), slow_causes=())
+def _(m: Migration, _e: ev.MigrationDrained) -> Migration:
+    return replace(m, waiting=(), slow_causes=())
 
 
 def _with_source(m: Migration, broker_id: int, **changes: Any) -> Migration:

@@ -370,7 +370,9 @@ def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
         elif s.empty_since is None:
             d.emit(ev.SourceEmptyAgain(at=d.at, broker_id=s.broker_id))
         elif not s.may_be_shut_down and d.at >= s.empty_since + d.policy.quiet_seconds:
-            d.emit(ev.SourceMayBeShutDown(at=d.at, broker_id=s.broker_id))
+            # As long as this migration moves, its own sources are needed for the way back.
+            if not s.wave or d.in_phase(Phase.DRAINED):
+                d.emit(ev.SourceMayBeShutDown(at=d.at, broker_id=s.broker_id))
     if d.in_phase(Phase.DRAINED) and d.m.sources and all(s.left for s in d.m.sources):
         d.emit(ev.MigrationCompleted(at=d.at))
     course.advance(d)

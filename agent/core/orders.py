@@ -62,8 +62,8 @@ def is_repeat(d: Draft, order: msg.Order) -> bool:
 
 
 def migration_id_of(cluster: str, command_id: str) -> str:
-    """A migration's id: short, because Cruise Control takes a `reason` of 50 characters and no more, and unlike any
-    earlier one, because that reason is how we find our own request again.
+    """A migration's id: short enough to be read in Cruise Control's `reason`, and unlike any earlier one, because that
+    reason is how we find our own request again.
     """
     return f"{cluster[:24]}-{hashlib.sha256(f'{cluster}/{command_id}'.encode()).hexdigest()[:8]}"
 
