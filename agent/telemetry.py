@@ -61,6 +61,8 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A take-over lasts longer than a tick: Faust waits for it, and says so each time.
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
 
 
 def told(event: ProgressEvent) -> None:

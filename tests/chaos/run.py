@@ -19,6 +19,7 @@ from tests.chaos.faults import CATALOGUE, RECOVERY_SECONDS_MAX, SHORT, Fault
 from tests.chaos.stage import Stage
 
 FILL_BYTES = 240 * 1024 * 1024  # about 80 s a wave at the stage's throttle
+FILL_BYTES_SHORT = 90 * 1024 * 1024
 REST_SECONDS = 300.0
 
 
@@ -93,7 +94,8 @@ def main() -> int:
     given = parser.parse_args()
     catalogue = [f for f in CATALOGUE if (not given.short or f.name in SHORT) and (given.only or "") in f.name]
     faults = catalogue if given.short or given.only else [catalogue[n % len(catalogue)] for n in range(given.faults)]
-    report = run(given.folder, given.base_port, faults)
+    fill_bytes = FILL_BYTES_SHORT if given.short else FILL_BYTES
+    report = run(given.folder.absolute(), given.base_port, faults, fill_bytes)
     wrong = what_is_wrong(report)
     print(json.dumps({"messages": report["messages"], "end": report["end"], "seconds": report["seconds"]}))
     for line in wrong:
@@ -101,13 +103,13 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def run(folder: Path, base_port: int, faults: list[Fault]) -> dict[str, Any]:
+def run(folder: Path, base_port: int, faults: list[Fault], fill_bytes: int = FILL_BYTES) -> dict[str, Any]:
     """Play it and write the report."""
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with Lab(LabConfig(directory=folder / "lab", base_port=base_port)).running() as lab:
         description = lab.status()
-        with Workload(description, folder / "clients", WorkloadConfig(fill_bytes=FILL_BYTES)) as workload:
+        with Workload(description, folder / "clients", WorkloadConfig(fill_bytes=fill_bytes)) as workload:
             workload.create_topics()
             workload.fill()
             workload.start_clients()
