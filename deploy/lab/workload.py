@@ -46,10 +46,10 @@ class Workload:
     def __init__(self, description: Mapping[str, Any], directory: Path, config: WorkloadConfig | None = None) -> None:
         self.config = config or WorkloadConfig()
         self.lab = LabInfo.of(description)
-        self._directory = directory
+        self._directory = directory.resolve()  # the tools want absolute paths
         self._keeper = Keeper()
         chosen = [topic for topic in self.config.topics if topic.kind is TopicKind.CLIENTS]
-        self._clients = Clients(self.lab, directory, chosen, self.config.clients, self._keeper)
+        self._clients = Clients(self.lab, self._directory, chosen, self.config.clients, self._keeper)
 
     def __enter__(self) -> Self:
         return self
