@@ -115,7 +115,8 @@ def run(folder: Path, base_port: int, faults: list[Fault], fill_bytes: int = FIL
             workload.start_clients()
             report = asyncio.run(play(lab, folder, faults))
             clients = workload.stop_clients()
-    report["messages"] = dataclasses.asdict(clients)
+    report["clients"] = dataclasses.asdict(clients)
+    report["messages"] = report["clients"].pop("messages")
     report["cruise_control"] = description["cruise_control"]
     report["seconds"] = round(time.monotonic() - began)
     (folder / "report.json").write_text(json.dumps(report, indent=2, default=str), encoding="utf-8")
@@ -125,8 +126,14 @@ def run(folder: Path, base_port: int, faults: list[Fault], fill_bytes: int = FIL
 def what_is_wrong(report: dict[str, Any]) -> list[str]:
     """Everything that should not be."""
     wrong = [f"{r['fault']}: {r['seen']}" for r in report["faults"] if r["seen"] != r["expected"]]
-    counts = report["messages"].get("messages", report["messages"])
-    wrong += [f"{counts[what]} messages {what}" for what in ("lost", "duplicated") if counts[what]]
+    counts = report["messages"]
+    # Errors of a send are no loss: the client was told. What it was told is there must be there, once and in order.
+    wrong += [f"{counts[what]} messages {what}" for what in ("lost", "duplicated", "out_of_order") if counts[what]]
+    clients = report["clients"]
+    wrong += [f"{clients[what]} messages {what}" for what in ("vanished", "unread") if clients[what]]
+    wrong += [f"{name} died" for name in clients["ended_by_themselves"]]
+    if not counts["acknowledged"]:
+        wrong.append("no message was acknowledged: nothing was proved")
     if report["end"] not in ("drained", "rolled_back"):
         wrong.append(f"it ended as {report['end']}")
     return wrong
