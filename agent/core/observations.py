@@ -369,13 +369,18 @@ def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
             d.emit(ev.SourceLeft(at=d.at, broker_id=s.broker_id))
         elif s.empty_since is None:
             d.emit(ev.SourceEmptyAgain(at=d.at, broker_id=s.broker_id))
-        elif not s.may_be_shut_down and d.at >= s.empty_since + d.policy.quiet_seconds:
-            # As long as this migration moves, its own sources are needed for the way back.
-            if not s.wave or d.in_phase(Phase.DRAINED):
-                d.emit(ev.SourceMayBeShutDown(at=d.at, broker_id=s.broker_id))
+        elif _may_be_shut_down(d, s):
+            d.emit(ev.SourceMayBeShutDown(at=d.at, broker_id=s.broker_id))
     if d.in_phase(Phase.DRAINED) and d.m.sources and all(s.left for s in d.m.sources):
         d.emit(ev.MigrationCompleted(at=d.at))
     course.advance(d)
+
+
+def _may_be_shut_down(d: Draft, s: Source) -> bool:
+    """Empty for long enough; but as long as this migration moves, its own sources are needed for the way back."""
+    if s.may_be_shut_down or s.empty_since is None or (s.wave and not d.in_phase(Phase.DRAINED)):
+        return False
+    return d.at >= s.empty_since + d.policy.quiet_seconds
 
 
 def throttle_swept(d: Draft, o: msg.ThrottleSwept) -> None:

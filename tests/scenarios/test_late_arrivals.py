@@ -6,7 +6,8 @@ from agent.core import messages as msg
 from agent.core.migration import Phase, watches
 from agent.core.options import Mode, Options
 from agent.core.reasons import Code
-from tests.scenarios.play import POLICY, Play, like, surveyed
+from tests.scenarios.phases import in_phase
+from tests.scenarios.play import DONE, POLICY, Play, like, surveyed
 
 
 def test_a_late_arrival_is_swept_by_itself() -> None:
@@ -18,6 +19,38 @@ def test_a_late_arrival_is_swept_by_itself() -> None:
     assert 12 not in {s.broker_id for s in play.m.sources}
     play.wave().expect(ev.MigrationDrained).stands(Phase.DRAINED)
     assert {s.broker_id for s in play.m.sources} == {11, 12, 13}
+
+
+def test_a_source_is_watched_as_soon_as_it_is_empty() -> None:
+    """What lands on it while other waves move is told at once, and swept before anything is called drained."""
+    play = Play().started().wave().moving()
+    assert fx.WatchSources(source_broker_ids=(11,)) in watches(play.m, POLICY)
+    play.sees_sources(b11=1).expect(like(ev.SourceRefilled, broker_id=11)).stands(Phase.MOVING)
+    play.empties().verified().wave().expect(like(ev.WaveReopened, wave=1), like(ev.WaveBegun, wave=1, attempt=2))
+    play.never(ev.MigrationDrained)
+    play.wave().expect(like(ev.MigrationDrained, broker_ids=(11, 12, 13)))
+
+
+def test_what_lands_between_waves_is_swept_before_the_next_one() -> None:
+    """During the soak time nothing moves: the wave is opened again at once."""
+    play = in_phase(Phase.BETWEEN_WAVES).sees_sources(b11=1)
+    play.expect(like(ev.WaveReopened, wave=1), like(ev.WaveBegun, wave=1, attempt=2))
+
+
+def test_no_source_may_be_shut_down_while_its_migration_moves() -> None:
+    """The way back needs it; only when all waves have ended is it free to go."""
+    play = Play().started().wave().wait(POLICY.quiet_seconds * 3).sees_sources().nothing()
+    play.wave().wave().sees_sources().expect(like(ev.SourceMayBeShutDown, broker_id=11))
+
+
+def test_after_a_cancel_only_what_was_given_up_is_watched() -> None:
+    """A cancel forgets sources that nobody was told to shut down; the others are watched, to take the word back."""
+    play = Play().started().wave().moving().command(msg.CancelMigration).ends(fx.StopWave, with_=DONE)
+    assert play.m.sources == ()
+    told = Play().started().drained().wait(POLICY.quiet_seconds).sees_sources().sees_sources(b12=1)
+    told.command(msg.RetryWave).command(msg.CancelMigration).ends(fx.StopWave, with_=DONE).stands(Phase.CANCELLED)
+    assert [s.broker_id for s in told.m.sources] == [11, 13]
+    told.sees_sources(b11=1).expect(like(ev.SourceRefilled, broker_id=11)).never(ev.WaveReopened)
 
 
 def test_the_quiet_time_counts_from_the_last_arrival() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 # A late request may start something after the pause: it must be stopped within this, once it can be.
-STRAY_SECONDS_MAX = 25.0
+STRAY_SECONDS_MAX = 12.0
 # A look at the cluster, and its way through the log, may be so old.
 LOOK_SECONDS = 5.0
 # What begins between our look and our request cannot be seen.
@@ -96,10 +96,12 @@ def nothing_moves_at_rest(s: Simulation) -> str | None:
 
 # ── at each event ───────────────────────────────────────────────────────────────────────────────────────────────
 def drained_only_if_drained(s: Simulation) -> str | None:
-    """A broker that is called verified, or free to be shut down, held nothing when it was looked at."""
+    """A broker that is called verified, drained, or free to be shut down, held nothing when it was looked at."""
     for e in s.new_events:
         if isinstance(e, ev.SourceMayBeShutDown):
             brokers: tuple[int, ...] = (e.broker_id,)
+        elif isinstance(e, ev.MigrationDrained):
+            brokers = e.broker_ids
         elif isinstance(e, ev.WaveVerified):
             brokers = next((w.source_broker_ids for w in s.migration.waves if w.number == e.wave), ())
         else:

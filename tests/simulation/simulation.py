@@ -35,7 +35,8 @@ from tests.simulation.sim_ports import (
 from tests.simulation.world import EPOCH, World
 
 AZS = ("a", "b", "c")
-CALM_SECONDS = 600.0  # after everything is mended, this long is enough to come to rest
+CALM_SECONDS = 1_200.0  # after everything is mended, this long is enough to come to rest
+SWEEP_SECONDS_MAX = 15.0  # a broker that comes back with an old throttle is found within this
 ORDERS_MAX = 20
 STEPS_MAX = 100_000
 STORY_LINES = 200
@@ -156,7 +157,7 @@ class Simulation:
 
     def _at_rest(self) -> bool:
         m = self.migration
-        if self.agent.has_mail or self.cc.execution or m.pending:
+        if self.world.now < self.mended_at + SWEEP_SECONDS_MAX or self.agent.has_mail or self.cc.execution or m.pending:
             return False
         if m.phase is Phase.PAUSED:
             return not any(c.is_safety for c in m.pause_causes)
