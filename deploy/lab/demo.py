@@ -36,7 +36,7 @@ AGENT_SECONDS_MAX = 90.0
 READY_SECONDS_MAX = 180.0  # a real Cruise Control needs metric windows
 WAVE_SECONDS_MAX = 300.0
 PAUSED_WAVE = 2
-THROTTLE_SHARE = 10  # a wave lasts at least so many seconds, so that there is something to see and to pause
+THROTTLE_SHARE = 5  # a wave lasts at least so many seconds, so that there is something to see and to pause
 
 
 class DemoError(RuntimeError):
@@ -52,7 +52,7 @@ class DemoOptions(BaseModel):
     base_port: int | None = None  # None: a free one
     fill_bytes: int = Field(default=400 * MEBIBYTE, ge=1_000_000)  # before replication: as much lies on each source
     topics: int = Field(default=len(default_topics()), ge=4)
-    throttle_bytes_per_second: int | None = None  # None: fill_bytes / 10, so that a wave lasts ten seconds
+    throttle_bytes_per_second: int | None = None  # None: a fifth of fill_bytes
     pause_seconds: float = Field(default=5.0, ge=1)
 
     @property
@@ -197,21 +197,22 @@ class Demo:
         first = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
         await asyncio.sleep(self.options.pause_seconds)
         second = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
-        moved = sum(second.partitions[name].replicas != p.replicas for name, p in first.partitions.items())
+        arrived = second.arrived_since(first)
         self._pauses.append(
             {
                 "wave": PAUSED_WAVE,
                 "replicas_left": progressed["data"]["replicas_left"],
                 "stopped_after_seconds": round(stopped_after, 2),
                 "reassignments_meanwhile": first.reassignments + second.reassignments,
-                "replicas_moved_meanwhile": moved,
+                "replicas_moved_meanwhile": len(arrived),
+                "examples": [f"{topic}-{partition} on {broker}" for broker, (topic, partition) in arrived[:5]],
                 "throttles_meanwhile": len(second.throttles),
                 "seconds": round(time.monotonic() - asked, 2),
             }
         )
         self._say(
             f"  stopped after {stopped_after:.1f} s; {second.reassignments} reassignments in flight, "
-            f"{moved} replicas moved in {self.options.pause_seconds:.0f} s; command: resume"
+            f"{len(arrived)} replicas moved in {self.options.pause_seconds:.0f} s; command: resume"
         )
         await self._order(client, "resume")
 

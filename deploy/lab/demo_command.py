@@ -26,7 +26,7 @@ def demo(
     ] = None,
     topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
     throttle: Annotated[
-        Any, typer.Option(parser=_size, metavar="40MB", help="Default: such that a wave lasts ten seconds.")
+        Any, typer.Option(parser=_size, metavar="40MB", help="Default: such that a wave lasts five seconds or more.")
     ] = None,
 ) -> None:
     """Migrate a real cluster on this machine while clients run: start, pause, resume, and the proof.

@@ -47,6 +47,14 @@ class Facts:
     def bytes_on(self, broker_ids: Collection[int]) -> int:
         return sum(sum(held.values()) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
 
+    def arrived_since(self, before: "Facts") -> list[tuple[int, Name]]:
+        """Replicas on a disk now that were not there before: (broker, partition). Disks do not lag, as metadata does."""
+        return [
+            (broker_id, name)
+            for broker_id, held in sorted(self.log_dirs.items())
+            for name in sorted(held.keys() - before.log_dirs.get(broker_id, {}).keys())
+        ]
+
     @property
     def out_of_sync(self) -> int:
         """Partitions without full ISR."""
