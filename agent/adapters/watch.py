@@ -5,10 +5,10 @@ A look costs by what is in flight; full metadata is fetched only as often as its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.adapters.ports import PortError
+from agent.adapters.ports import KafkaPort, PortError
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core import safety, throttle
@@ -81,10 +81,14 @@ class WaveWatch:
             if facts is None and self._sources - logs.keys():
                 facts = await kafka.cluster()  # a source that does not answer is counted by its assignments
             await self._check_throttle(flying)
+            figures = self._figures(logs, flying, facts)
+            ours = sum(safety.is_ours(r, self._sources, self._destinations) for r in flying)
+            if not ours and figures.replicas_left and self._sources <= logs.keys():
+                here = await assigned_here(kafka, logs, self._sources)
+                figures = replace(figures, replicas_left=sum(here.values()))
         except PortError:
             return None  # nothing is known, so nothing is said; the lease and the broker watch speak up by themselves
         executor, task = await self._cruise_control()
-        figures = self._figures(logs, flying, facts)
         return msg.WaveObserved(
             at=self._ports.clock.now(),
             wave=self._scope.wave,
@@ -92,7 +96,7 @@ class WaveWatch:
             replicas_left=figures.replicas_left,
             bytes_left=figures.bytes_left,
             bytes_moved=figures.bytes_moved,
-            moving=sum(safety.is_ours(r, self._sources, self._destinations) for r in flying),
+            moving=ours,
             executor=executor,
             task=task,
             reasons=(*self._unsafe, *self._throttle_reason),
@@ -168,6 +172,19 @@ class WaveWatch:
         return _Figures(replicas_left=held, bytes_left=left, bytes_moved=sum(arrived.values()))
 
 
+async def assigned_here(kafka: KafkaPort, logs: Mapping[int, BrokerLogs], brokers: frozenset[int]) -> dict[int, int]:
+    """Replicas on these brokers that an assignment names; logs that none names are strays, and nothing depends on them.
+
+    Only the partitions found on disk are asked for: next to none on a broker that is drained.
+    """
+    names = {name for b in brokers & logs.keys() for name in logs[b].size_bytes}
+    held = dict.fromkeys(brokers & logs.keys(), 0)
+    for p in await kafka.describe(names) if names else ():
+        for b in held.keys() & set(p.target):
+            held[b] += 1
+    return held
+
+
 class SourceWatch:
     """Looks at drained brokers until they have left."""
 
@@ -187,7 +204,7 @@ class SourceWatch:
         try:
             alive = await kafka.alive()
             logs = await kafka.logs(b for b in self._brokers if b in alive)
-            held = {b: len(log.size_bytes) for b, log in logs.items()}
+            held = await assigned_here(kafka, logs, frozenset(self._brokers))
             if set(self._brokers) - held.keys():
                 # A broker that has left may still be named in assignments: then it has not left for good.
                 facts = await kafka.cluster()

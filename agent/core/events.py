@@ -279,8 +279,9 @@ class WaveVerified(Event):
 
     def __str__(self) -> str:
         f = self.facts
+        stray = f" ({f.stray_bytes} of them stray logs that no assignment names)" if f.stray_bytes else ""
         return (
-            f"wave {self.wave} verified: {f.replicas_left} replicas and {f.bytes_left} bytes on the source, "
+            f"wave {self.wave} verified: {f.replicas_left} replicas and {f.bytes_left} bytes{stray} on the source, "
             f"full ISR, {f.order_changed} orders changed, {f.throttles_left} throttles left, after {self.seconds:.0f} s"
         )
 

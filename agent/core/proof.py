@@ -83,7 +83,12 @@ def inspect(
             az_changed.append(f"{p.name} was on {list(before)} and is on {list(p.target)}")
         elif not _in_order(before, p.target, replaced):
             order_changed += 1
+    assigned = {p.name for p in facts.held_by(sources)}
+    strays = [
+        size for b, log in logs.items() if b in sources for n, size in log.size_bytes.items() if n not in assigned
+    ]
     return Inspected(
+        stray_bytes=sum(strays),
         replicas_left=sum(1 for _ in facts.held_by(sources)),
         bytes_left=sum(log.figures.size_bytes for b, log in logs.items() if b in sources),
         leaders_left=sum(1 for p in facts.partitions if p.leader in sources),
