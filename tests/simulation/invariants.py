@@ -1,6 +1,7 @@
 """What must never happen, whatever dies: named functions, each returns what is wrong, or None.
 
-Called by simulation.py: some after every step, some after every change of an assignment, the rest when all is calm.
+Called by simulation.py: after every step that led to events, after every moment in which the world went on, after every
+change of an assignment, and when all is calm.
 """
 
 from __future__ import annotations
@@ -154,15 +155,13 @@ def tells_the_truth_of_a_rollback(s: Simulation) -> str | None:
     return None
 
 
-EVERY_STEP = (
+EVERY_EVENT = (
     remembers_the_start,
-    never_two_executions,
-    nothing_moves_at_rest,
     drained_only_if_drained,
     each_command_is_answered_once,
-    foreign_throttle_stays,
     tells_the_truth_of_a_rollback,
 )
+EVERY_MOMENT = (never_two_executions, nothing_moves_at_rest, foreign_throttle_stays)
 
 
 # ── at each change of an assignment ─────────────────────────────────────────────────────────────────────────────

@@ -94,6 +94,7 @@ class Simulation:
         ports = self._ports()
         self.agent = self._life_kind(self.durable, ports, self.policy, empty, 0, self.cast.performer(ports))
         self._seen_version = -1
+        self._world_went_on = False
 
     def _ports(self) -> Ports:
         return Ports(
@@ -149,7 +150,10 @@ class Simulation:
                 raise
             except Exception as bug:
                 raise self._broken("no_bug", f"{type(bug).__name__}: {bug}") from bug
-            self.check(invariants.EVERY_STEP)
+            if self.new_events:
+                self.check(invariants.EVERY_EVENT)
+            if self._world_went_on:
+                self.check(invariants.EVERY_MOMENT)
             if self.world.version != self._seen_version:
                 self._seen_version = self.world.version
                 self.check(invariants.EVERY_CHANGE)
@@ -169,7 +173,7 @@ class Simulation:
         return m.phase not in ACTIVE or m.phase in (Phase.BLOCKED, Phase.AWAITING_APPROVAL)
 
     def _step(self) -> None:
-        self.new_events = ()
+        self.new_events, self._world_went_on = (), False
         now, agent, rng = self.world.now, self.agent, self.rng
         if self.acts and self.acts[0][0] <= now:
             self.act(self.acts.pop(0)[1])
@@ -193,6 +197,7 @@ class Simulation:
             self._pass_time()
 
     def _pass_time(self) -> None:
+        self._world_went_on = True
         wakes = [r.wake for old in self.old_lives for r in old.running]
         if (due := self.agent.next_wake()) is not None:
             wakes.append(due)
@@ -203,6 +208,7 @@ class Simulation:
 
     def act(self, kind: str) -> None:
         """A command or a fault, now."""
+        self._world_went_on = True
         self.story.append((self.world.now, f"* {kind}"))
         ACTIONS[kind](self)
 
