@@ -70,6 +70,26 @@ def estimate(
     )
 
 
+def in_all(waves: Sequence[Estimate], soak_seconds: float) -> Estimate | None:
+    """The waves one after the other, with the rest between them; None where there is no wave."""
+    if not waves:
+        return None
+    largest = max(waves, key=lambda w: w.largest_partition_bytes)
+    longest = max(range(len(waves)), key=lambda n: waves[n].high_seconds)
+    resting = soak_seconds * (len(waves) - 1)
+    words = f"{len(waves)} wave{'s' if len(waves) > 1 else ''} one after the other"
+    if resting:
+        words += f", {resting:.0f} s of rest between them"
+    return Estimate(
+        low_seconds=sum(w.low_seconds for w in waves) + resting,
+        high_seconds=sum(w.high_seconds for w in waves) + resting,
+        cross_az_bytes=sum(w.cross_az_bytes for w in waves),
+        largest_partition=largest.largest_partition,
+        largest_partition_bytes=largest.largest_partition_bytes,
+        reasoning=f"{words}; the longest is wave {longest + 1}: {waves[longest].reasoning}",
+    )
+
+
 def moved_by(
     facts: ClusterFacts, source_broker_ids: Sequence[int], logs: Mapping[int, BrokerLogs]
 ) -> list[tuple[Partition, int]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from agent.core.cluster import BrokerLogs, ClusterFacts
+from agent.core.estimate import Estimate, estimate, in_all, moved_by
 from agent.core.options import Mode, Options, Pairing, Policy
 from agent.core.reasons import Code, Reason
 
@@ -45,11 +46,12 @@ class Wave:
     direction: Direction = Direction.FORWARD
     state: WaveState = WaveState.PENDING
     attempt: int = 0
+    estimate: Estimate | None = None  # None: a way back, or a plan of an older version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would move. `eta_seconds` is a first estimate from the throttle alone."""
+    """What would move. `eta_seconds`: from the throttle alone; `estimate`: an interval, with the reasoning."""
 
     plan_id: str
     waves: tuple[Wave, ...]
@@ -58,6 +60,7 @@ class Plan:
     size_bytes: int
     eta_seconds: float | None = None
     options: Options = field(default_factory=Options)
+    estimate: Estimate | None = None
 
 
 def make_plan(
@@ -74,7 +77,7 @@ def make_plan(
     waves, reasons = _waves(options, facts, sources, destinations)
     if reasons:
         return None, reasons
-    waves = tuple(_with_figures(waves, facts, logs))
+    waves = tuple(_with_figures(waves, options, facts, logs))
     total = sum(w.size_bytes for w in waves)
     rate = options.throttle_bytes_per_second
     plan = Plan(
@@ -85,6 +88,7 @@ def make_plan(
         size_bytes=total,
         options=options,
         eta_seconds=sum(w.size_bytes / (rate * len(w.source_broker_ids)) for w in waves) if rate else None,
+        estimate=in_all([w.estimate for w in waves if w.estimate], options.soak_seconds),
     )
     return plan, ()
 
@@ -176,7 +180,9 @@ def _az_order(asked: Sequence[str], by_az: Mapping[str, object]) -> list[str]:
     return [az for az in asked if az in by_az] + sorted(az for az in by_az if az not in asked)
 
 
-def _with_figures(waves: Sequence[Wave], facts: ClusterFacts, logs: Mapping[int, BrokerLogs]) -> list[Wave]:
+def _with_figures(
+    waves: Sequence[Wave], options: Options, facts: ClusterFacts, logs: Mapping[int, BrokerLogs]
+) -> list[Wave]:
     replicas: dict[int, int] = defaultdict(int)
     leaders: dict[int, int] = defaultdict(int)
     for p in facts.partitions:
@@ -186,12 +192,29 @@ def _with_figures(waves: Sequence[Wave], facts: ClusterFacts, logs: Mapping[int,
     return [
         replace(
             w,
-            replicas=sum(replicas[b] for b in w.source_broker_ids),
+            replicas=(held := sum(replicas[b] for b in w.source_broker_ids)),
             leaders=sum(leaders[b] for b in w.source_broker_ids),
-            size_bytes=sum(logs[b].figures.size_bytes for b in w.source_broker_ids if b in logs),
+            size_bytes=(size := sum(logs[b].figures.size_bytes for b in w.source_broker_ids if b in logs)),
+            estimate=_estimate(w, held, size, options, facts, logs),
         )
         for w in waves
     ]
+
+
+def _estimate(
+    wave: Wave, replicas: int, size_bytes: int, options: Options, facts: ClusterFacts, logs: Mapping[int, BrokerLogs]
+) -> Estimate:
+    """With the pace that the wave will be given (course.py), as far as it can be known now."""
+    concurrency, interval_ms = pace(replicas, size_bytes, options.throttle_bytes_per_second)
+    return estimate(
+        moved_by(facts, wave.source_broker_ids, logs),
+        wave.source_broker_ids,
+        facts,
+        wave.az,
+        options.throttle_bytes_per_second,
+        options.partition_movements_per_broker or concurrency,
+        options.progress_check_interval_ms or interval_ms,
+    )
 
 
 def pace(replicas: int, size_bytes: int, rate_bytes_per_second: int | None) -> tuple[int, int]:
