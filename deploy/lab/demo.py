@@ -136,7 +136,7 @@ class Demo:
             with self._timed("migration"):
                 async with self._bars(client):
                     await self._start(client)
-                    await self._pause_and_resume(client, story, lab)
+                    await self.steer(client, story, lab, agent)
                     await self._await_drained(story)
             with self._timed("quiet time"):
                 await self._await_release(story, lab)
@@ -178,8 +178,8 @@ class Demo:
         self._say(f"command: start, mode full, throttle {rate(self.options.throttle)}")
         await self._order(client, "start", options={"mode": "full", "throttle_bytes_per_second": self.options.throttle})
 
-    async def _pause_and_resume(self, client: ControlClient, story: Story, lab: Lab) -> None:
-        """In the middle of a wave: stop, see that nothing moves, go on."""
+    async def steer(self, client: ControlClient, story: Story, lab: Lab, agent: AgentProcess) -> None:  # noqa: ARG002
+        """What happens on the way (tests have their own): pause in a wave, see that nothing moves, resume."""
 
         def in_the_middle(e: Event) -> bool:
             d = e["data"]

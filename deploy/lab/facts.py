@@ -48,7 +48,7 @@ class Facts:
         return sum(sum(held.values()) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
 
     def arrived_since(self, before: "Facts") -> list[tuple[int, Name]]:
-        """Replicas on a disk now that were not there before: (broker, partition). Disks do not lag, as metadata does."""
+        """Replicas on disks that were not there before: (broker, partition). Disks do not lag, as metadata does."""
         return [
             (broker_id, name)
             for broker_id, held in sorted(self.log_dirs.items())
