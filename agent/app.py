@@ -3,163 +3,209 @@
 commands and metrics are validated and forwarded to the inbox; the inbox handler is the only writer of the table.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import faust
-from faust.web import Request, Response, View
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
 
-from agent import telemetry, translate, turn
+from agent import telemetry, translate, turn, web
 from agent.clusters import DrivenCluster
 from agent.core import messages as msg
-from agent.core.migration import Migration, wake_at
+from agent.core.migration import wake_at
 from agent.core.reasons import Code, Reason
+from agent.outbound import Outbound, raw_topic
 from agent.settings import ClusterSettings, Settings
-from agent.topics import Topics
-from schemas.events import ProgressEvent
+from agent.topics import COMPACTED, Topics
 
 log = logging.getLogger("kafka_migration.app")
 
 # Twice as fine as the shortest delay that the core asks for.
 TICK_SECONDS = 0.25
-REJECTED_BYTES_MAX = 900_000  # the original is cut there, so that a poison message cannot crash its own funeral
+TICK_AGAIN_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
 
 
 class Agent:
     """The worker's moving parts around one Faust app."""
 
     def __init__(
-        self, app: faust.App, settings: Settings, clusters: Mapping[str, ClusterSettings], topics: Topics
+        self,
+        app: faust.App,
+        settings: Settings,
+        clusters: Mapping[str, ClusterSettings],
+        topics: Topics,
+        inbox_id: str = "",
     ) -> None:
+        """`inbox_id`: Kafka's id of the inbox topic."""
         self.app = app
         self._settings = settings
         self._clusters = clusters
         self._policies = {name: c.core_policy() for name, c in clusters.items()}
         self._names = topics
         self._driven: dict[str, DrivenCluster] = {}
-        self._delivered: dict[str, int] = {}  # cluster -> last sequence known to be on the events topic
-        self._ticked: dict[str, float] = {}  # cluster -> the due time a Tick was last posted for
-        self._inbox, self._events, self._status, self._rejected, commands, metrics = (
-            _raw_topic(app, name)
-            for name in (topics.inbox, topics.events, topics.status, topics.rejected, topics.commands, topics.metrics)
-        )
-        self._table = app.Table(
+        self._ticked: dict[str, tuple[float, float]] = {}  # cluster -> the due time last posted for, and when
+        self._settled: set[str] = set()  # clusters whose outbox was sent again since their partition came
+        self._out = Outbound(app, topics, settings.app_id)
+        table = app.Table(
             "migrations",
             key_type=bytes,
             value_type=bytes,
             partitions=settings.topic_partitions,
+            extra_topic_configs=COMPACTED,
             help="cluster -> Record (turn.py)",
         )
-        app.agent(commands, name="commands")(self._on_commands)
-        app.agent(metrics, name="metrics")(self._on_metrics)
-        app.agent(self._inbox, name="inbox")(self._on_inbox)
+        self._records = turn.Records(table, inbox_id)
+        for name, handle in (
+            (topics.commands, self._on_command),
+            (topics.metrics, self._on_metric),
+            (topics.inbox, self._on_inbox),
+        ):
+            app.agent(raw_topic(app, name), name=name)(self._handler(handle))
         app.timer(TICK_SECONDS)(self._tick)
         app.on_partitions_revoked.connect(self._on_revoked)
-        app.page("/ready")(self._ready_view())
-        app.page("/metrics")(_metrics_view())
+        app.page("/ready")(web.ready_view(self._is_ready, lambda: sorted(self._driven)))
+        app.page("/metrics")(web.metrics_view())
 
     # ── handlers ────────────────────────────────────────────────────────────────────────────────────────────────
-    async def _on_commands(self, stream: Any) -> None:
-        """Orders: validated, forwarded; what cannot be read is rejected, and refused where its sender can be told."""
-        async for event in stream.noack().events():
-            data, at = event.message.value, time.time()
-            try:
-                command = translate.read_command(data, at)
-            except ValidationError as error:
-                await self._refuse_unreadable(event, translate.what_is_wrong(error))
-            else:
-                if command.cluster in self._clusters:
-                    await self._to_inbox(command.cluster, command)
-                else:
-                    await self._refuse_unreadable(event, (self._unknown_cluster(command.cluster),))
-            event.ack()
+    def _handler(self, handle: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+        """A message is acknowledged when it was met. One that cannot be met stops the worker, and is met again."""
 
-    async def _on_metrics(self, stream: Any) -> None:
-        """Alerts go to the inbox at once; samples are judged by the collector's side for now."""
-        async for event in stream.noack().events():
-            try:
-                metric = translate.read_metric(event.message.value)
-            except ValidationError as error:
-                await self._reject(event, translate.what_is_wrong(error))
-            else:
-                if metric.cluster not in self._clusters:
-                    await self._reject(event, (self._unknown_cluster(metric.cluster),))
-                elif metric.type == "alert" and metric.action != "notify":
-                    await self._to_inbox(metric.cluster, translate.alert_observed(metric, time.time()))
-            event.ack()
-
-    async def _on_inbox(self, stream: Any) -> None:
-        """The only writer of the table."""
-        async for event in stream.noack().events():
-            cluster = (event.message.key or b"").decode(errors="replace")
-            if cluster in self._clusters:
+        async def run(stream: Any) -> None:
+            async for event in stream.noack().events():
                 try:
-                    await self._meet(cluster, event)
+                    await handle(event.message)
                 except Exception as bug:
-                    # Nothing was saved and the message is not acknowledged: the worker stops, and meets it again.
-                    log.critical("a bug stops the worker at inbox offset %d", event.message.offset, exc_info=True)
+                    place = f"{event.message.topic}/{event.message.partition}/{event.message.offset}"
+                    log.critical("%s stops the worker; nothing of it was saved", place, exc_info=True)
                     await self.app.crash(bug)
                     raise
-            event.ack()
+                event.ack()
 
-    async def _meet(self, cluster: str, event: Any) -> None:
+        return run
+
+    async def _on_command(self, message: Any) -> None:
+        """Orders: validated, forwarded; what cannot be read is rejected, and refused where its sender can be told."""
         try:
-            message = translate.from_json(event.message.value, msg.Message)
-        except ValueError as error:  # someone else has written to the inbox
-            await self._reject(event, (Reason(Code.UNREADABLE_COMMAND, str(error)[:1_000]),))
+            command = translate.read_command(message.value, time.time())
+        except ValidationError as error:
+            await self._refuse_unreadable(message, translate.what_is_wrong(error))
             return
-        policy = self._policies[cluster]
+        if command.cluster in self._clusters:
+            await self._out.to_inbox(command.cluster, command)
+        else:
+            await self._refuse_unreadable(message, (self._unknown_cluster(command.cluster),))
+
+    async def _on_metric(self, message: Any) -> None:
+        """Alerts go to the inbox at once; samples are judged by the collector's side for now."""
         try:
-            taken = turn.take(
-                self._table, cluster, message, event.message.offset, policy, self._delivered.get(cluster, -1)
-            )
+            metric = translate.read_metric(message.value)
+        except ValidationError as error:
+            await self._out.reject(message, translate.what_is_wrong(error))
+            return
+        if metric.cluster not in self._clusters:
+            await self._out.reject(message, (self._unknown_cluster(metric.cluster),))
+        elif metric.type == "alert" and metric.action != "notify":
+            await self._out.to_inbox(metric.cluster, translate.alert_observed(metric, time.time()))
+
+    async def _on_inbox(self, message: Any) -> None:
+        """The only writer of the table."""
+        cluster = (message.key or b"").decode(errors="replace")
+        if cluster not in self._clusters:
+            return  # it was taken out of clusters.yaml
+        try:
+            read = translate.from_json(message.value, msg.Message)
+        except ValueError as error:  # someone else has written to the inbox
+            await self._out.reject(message, (Reason(Code.UNREADABLE_COMMAND, str(error)[:1_000]),))
+            return
+        await self._send_again(cluster)
+        policy = self._policies[cluster]
+        delivered = self._out.delivered_through(cluster)
+        try:
+            taken = turn.take(self._records, cluster, read, message.offset, policy, delivered)
         except turn.RecordTooLargeError as error:
-            await self._reject(event, (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)),))
+            await self._out.reject(message, (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)),))
+            return
+        if not taken.events:
             return
         migration = taken.record.migration
         if driven := self._driven.get(cluster):
             driven.reconcile(migration)
-        if taken.events:
-            await self._publish(cluster, taken.events)
-            await self._publish_status(migration)
+        await self._out.events(cluster, taken.events)
+        await self._out.status(migration, policy)
+        for e in taken.events:
+            telemetry.told(e)
+
+    async def _refuse_unreadable(self, message: Any, reasons: tuple[Reason, ...]) -> None:
+        """Rejected, and answered where the sender can be told."""
+        place = await self._out.reject(message, reasons)
+        command_id, cluster = translate.sender_of(message.value)
+        if command_id is None or cluster is None:
+            return
+        refusal = msg.RefuseCommand(command_id=command_id, cluster=cluster, at=time.time(), reasons=reasons)
+        if cluster in self._clusters:
+            await self._out.to_inbox(cluster, refusal)
+        else:
+            await self._out.answer_stranger(refusal, place)
+
+    def _unknown_cluster(self, cluster: str) -> Reason:
+        known = ", ".join(sorted(self._clusters))
+        return Reason(Code.UNKNOWN_CLUSTER, f"cluster: '{cluster}' is not configured here", f"one of: {known}")
 
     # ── the tick ────────────────────────────────────────────────────────────────────────────────────────────────
     async def _tick(self) -> None:
         """Take over what has become ours, let go what is not, and wake what is due."""
-        if self.app.rebalancing or not self._recovered():
+        if not self._is_ready():
             return
-        now = time.time()
-        for name in self._clusters:
-            if not self._owns(name):
-                continue
-            record = turn.load(self._table, name)
-            if name not in self._driven:
-                await self._take_over(name, record)
-            self._driven[name].reconcile(record.migration)
-            due = wake_at(record.migration)
-            if due is not None and due <= now and self._ticked.get(name) != due:
-                self._ticked[name] = due  # once for each due time; the answer sets another
-                await self._to_inbox(name, msg.Tick(at=now))
-        for name in [n for n in self._driven if not self._owns(n)]:
+        ours = self._owned()
+        for name in [n for n in self._driven if n not in ours]:
             await self._let_go(name)
+        for name in ours:
+            if name not in self._driven and not self._take_over(name):
+                continue
+            await self._send_again(name)
+            driven = self._driven.get(name)
+            if driven is None:  # let go meanwhile
+                continue
+            driven.reconcile(self._records.load(name).migration)
+            telemetry.LEASE.labels(name).set(driven.lease.held())
+            await self._wake(name)
 
-    async def _take_over(self, name: str, record: turn.Record) -> None:
-        log.info("%s is ours to drive, in phase %s", name, record.migration.phase)
+    async def _wake(self, name: str) -> None:
+        """Post a Tick once for each due time: what it leads to sets another."""
+        due, now = wake_at(self._records.load(name).migration), time.time()
+        if due is None or due > now:
+            return
+        last_due, posted_at = self._ticked.get(name, (0.0, 0.0))
+        if due != last_due or posted_at + TICK_AGAIN_SECONDS < now:
+            await self._out.to_inbox(name, msg.Tick(at=now))
+            self._ticked[name] = (due, now)
 
+    def _take_over(self, name: str) -> bool:
         async def post(observation: msg.Observation) -> None:
-            await self._to_inbox(name, observation)
+            await self._out.to_inbox(name, observation)
 
-        self._driven[name] = DrivenCluster.open(name, self._clusters[name], self._settings, self._names, post)
+        try:
+            self._driven[name] = DrivenCluster.open(name, self._clusters[name], self._settings, self._names, post)
+        except OSError as error:  # a password's file; the other clusters are driven all the same
+            log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
+            return False
+        log.info("%s is ours to drive, in phase %s", name, self._records.load(name).migration.phase)
         self._ticked.pop(name, None)
-        if left := turn.undelivered(record):
-            await self._publish(name, left)
-            await self._publish_status(record.migration)
+        return True
+
+    async def _send_again(self, name: str) -> None:
+        """What its last owner, or a broken connection, may not have delivered: before anything new, so in order."""
+        if name in self._settled and not self._out.is_torn(name):
+            return
+        self._settled.add(name)
+        record = self._records.load(name)
+        await self._out.events(name, turn.undelivered(record, self._out.delivered_through(name)))
+        latest = self._records.load(name).migration
+        if latest.sequence:
+            await self._out.status(latest, self._policies[name])
 
     async def _let_go(self, name: str) -> None:
         log.info("%s is not ours any more", name)
@@ -167,6 +213,7 @@ class Agent:
 
     async def _on_revoked(self, _app: faust.App, revoked: Any, **_: Any) -> None:
         lost = {tp.partition for tp in revoked if tp.topic == self._names.inbox}
+        self._settled -= {name for name in self._clusters if self._partition(name) in lost}
         for name in [n for n in self._driven if self._partition(n) in lost]:
             await self._let_go(name)
 
@@ -175,112 +222,13 @@ class Agent:
         for name in list(self._driven):
             await self._let_go(name)
 
-    def _recovered(self) -> bool:
-        return bool(self.app.tables.recovery.completed.is_set())
+    def _is_ready(self) -> bool:
+        return not self.app.rebalancing and bool(self.app.tables.recovery.completed.is_set())
+
+    def _owned(self) -> list[str]:
+        actives = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._names.inbox}
+        return [name for name in self._clusters if self._partition(name) in actives]
 
     def _partition(self, cluster: str) -> int:
-        return int(self.app.producer.key_partition(self._names.inbox, cluster.encode()).partition)
-
-    def _owns(self, cluster: str) -> bool:
-        inbox = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._names.inbox}
-        return self._partition(cluster) in inbox
-
-    # ── what goes out ───────────────────────────────────────────────────────────────────────────────────────────
-    async def _to_inbox(self, cluster: str, message: msg.Message) -> None:
-        await self._inbox.send(key=cluster.encode(), value=translate.to_json(message, msg.Message))
-
-    async def _publish(self, cluster: str, events: tuple[ProgressEvent, ...]) -> None:
-        for e in events:
-            sent = await self._events.send(
-                key=cluster.encode(),
-                value=e.model_dump_json().encode(),
-                headers=self._headers(e.type, e.id, cluster, e.time),
-            )
-            sent.add_done_callback(lambda done, n=e.sequence: self._was_delivered(cluster, n, done))
-            telemetry.told(e)
-
-    def _was_delivered(self, cluster: str, sequence: int, done: "asyncio.Future[Any]") -> None:
-        if not done.cancelled() and done.exception() is None:
-            self._delivered[cluster] = max(sequence, self._delivered.get(cluster, -1))
-
-    async def _publish_status(self, migration: Migration) -> None:
-        now = time.time()
-        status = translate.status(migration, self._policies[migration.cluster], now)
-        identity = f"{migration.migration_id or migration.cluster}/{migration.sequence}"
-        await self._status.send(
-            key=migration.cluster.encode(),
-            value=status.model_dump_json().encode(),
-            headers=self._headers("MigrationStatus", identity, migration.cluster, datetime.fromtimestamp(now, UTC)),
-        )
-        telemetry.stands(status)
-
-    async def _reject(self, event: Any, reasons: tuple[Reason, ...]) -> None:
-        """The original bytes, with why and where from in the headers."""
-        message = event.message
-        telemetry.REJECTED.labels(message.topic).inc()
-        place = f"{message.topic}/{message.partition}/{message.offset}"
-        text = "; ".join(map(str, reasons))
-        log.warning("rejected %s: %s", place, text)
-        headers = self._headers("Rejected", place, place, datetime.now(UTC))
-        headers += [
-            ("km_reason", text.encode()[:10_000]),
-            ("km_topic", message.topic.encode()),
-            ("km_partition", str(message.partition).encode()),
-            ("km_offset", str(message.offset).encode()),
-        ]
-        await self._rejected.send(key=message.key, value=(message.value or b"")[:REJECTED_BYTES_MAX], headers=headers)
-
-    async def _refuse_unreadable(self, event: Any, reasons: tuple[Reason, ...]) -> None:
-        """Rejected, and answered where the sender can be told."""
-        await self._reject(event, reasons)
-        command_id, cluster = translate.sender_of(event.message.value)
-        if command_id is None or cluster is None:
-            return
-        refusal = msg.RefuseCommand(command_id=command_id, cluster=cluster, at=time.time(), reasons=reasons)
-        if cluster in self._clusters:
-            await self._to_inbox(cluster, refusal)
-            return
-        # No state belongs to a cluster that we do not know; the id comes from the place, so that a replay repeats it.
-        place = event.message
-        envelope = translate.refusal_of_stranger(refusal, f"{place.topic}/{place.partition}/{place.offset}")
-        await self._events.send(
-            key=cluster.encode(),
-            value=envelope.model_dump_json().encode(),
-            headers=self._headers(envelope.type, envelope.id, cluster, envelope.time),
-        )
-
-    def _unknown_cluster(self, cluster: str) -> Reason:
-        known = ", ".join(sorted(self._clusters))
-        return Reason(Code.UNKNOWN_CLUSTER, f"cluster: '{cluster}' is not configured here", f"one of: {known}")
-
-    def _headers(self, kind: str, identity: str, subject: str, at: datetime) -> list[tuple[str, bytes]]:
-        return translate.cloud_event_headers(kind, identity, f"/kafka-migration/{self._settings.app_id}", subject, at)
-
-    # ── the web ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def _ready_view(self) -> type[View]:
-        agent = self
-
-        class Ready(View):  # type: ignore[misc]
-            """200 while this worker drives, or could drive, its share."""
-
-            async def get(self, request: Request) -> Response:  # noqa: ARG002 - the form of a Faust view
-                ready = not agent.app.rebalancing and agent._recovered()
-                body = {"ready": ready, "drives": sorted(agent._driven)}
-                return self.json(body, status=200 if ready else 503)
-
-        return Ready
-
-
-def _metrics_view() -> type[View]:
-    class Metrics(View):  # type: ignore[misc]
-        """Prometheus."""
-
-        async def get(self, request: Request) -> Response:  # noqa: ARG002 - the form of a Faust view
-            return self.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
-
-    return Metrics
-
-
-def _raw_topic(app: faust.App, name: str) -> Any:
-    """Bytes in, bytes out: Faust's own codecs crash the worker on a bad value."""
-    return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        """Where aiokafka's default partitioner puts a cluster's key."""
+        return int((murmur2(cluster.encode()) & 0x7FFFFFFF) % self._settings.topic_partitions)

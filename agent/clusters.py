@@ -50,7 +50,7 @@ class DrivenCluster:
             clock=WallClock(),
         )
         lease.start()
-        return cls(ClusterTasks(Performer(ports), cluster.core_policy(), post), lease, kafka, cruise_control)
+        return cls(ClusterTasks(Performer(ports), lease, cluster.core_policy(), post), lease, kafka, cruise_control)
 
     def reconcile(self, migration: Migration) -> None:
         """Let run what the state wants."""

@@ -30,7 +30,7 @@ def build(settings: Settings) -> Any:
     from agent import topics
     from agent.app import Agent
 
-    names = topics.ensure(settings)
+    names, inbox_id = topics.ensure(settings)
     app = faust.App(
         settings.app_id,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
@@ -54,9 +54,11 @@ def build(settings: Settings) -> Any:
         web_bind=settings.web_host,
         web_host=settings.web_host,
         web_port=settings.web_port,
+        web_tables_enabled=False,  # both would show states to whoever asks
+        web_router_enabled=False,
         autodiscover=False,
     )
-    agent = Agent(app, settings, clusters, names)
+    agent = Agent(app, settings, clusters, names, inbox_id)
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def _close(_app: Any, **_: Any) -> None:

@@ -7,43 +7,59 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from agent.adapters.perform import Performer
+from agent.adapters.ports import LeasePort, PortError
 from agent.core import effects as fx
-from agent.core.messages import EffectEnded, Observation, Unreachable
+from agent.core.messages import Busy, EffectEnded, Observation, Outcome, Unreachable
 from agent.core.migration import Migration, watches
 from agent.core.options import Policy
 from agent.core.reasons import Code, Reason
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("kafka_migration.tasks")
 
 Post = Callable[[Observation], Awaitable[None]]
 # Plans and surveys run beside the main line of a wave; everything else of a cluster runs one at a time.
 _BESIDE = (fx.MakePlan, fx.PrepareMigration)
 CANCEL_SECONDS_MAX = 15.0
+# An agent that has just come back waits for its lease that long before it says that another one drives.
+LEASE_SECONDS = 3.0
+LEASE_LOOK_SECONDS = 0.05
+AGAIN_SECONDS = 1.0
+
+
+class Performs(Protocol):
+    """What performs effects and watches: agent/adapters/perform.py."""
+
+    async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> Outcome: ...
+
+    async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None: ...
 
 
 class ClusterTasks:
     """The running effects and watches of one cluster."""
 
-    def __init__(self, performer: Performer, policy: Policy, post: Post) -> None:
+    def __init__(self, performer: Performs, lease: LeasePort, policy: Policy, post: Post) -> None:
+        """`post` returns when the observation is in the inbox for good."""
         self._performer = performer
+        self._lease = lease
         self._policy = policy
         self._post = post
         self._effects: dict[str, asyncio.Task[None]] = {}  # by effect id, until it is no longer pending
+        self._acting: set[asyncio.Task[None] | None] = set()  # those that are past the lease
         self._watches: dict[fx.Watch, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     def reconcile(self, migration: Migration) -> None:
-        """Make what runs be what the state wants."""
+        """Make what runs be what the state wants; without the lease, nothing."""
         wanted = {p.effect_id: p.effect for p in migration.pending}
-        for effect_id in self._effects.keys() - wanted.keys():
+        for effect_id in (self._effects.keys() - wanted.keys()) | self._without_lease(migration.cluster):
             self._end(self._effects.pop(effect_id))
         for effect_id, effect in wanted.items():
             if effect_id not in self._effects:
                 before = frozenset() if isinstance(effect, _BESIDE) else frozenset(self._ending)
                 self._effects[effect_id] = asyncio.create_task(
-                    self._perform(effect_id, effect, migration, before), name=f"{type(effect).__name__} {effect_id}"
+                    self._run(effect_id, effect, migration, before), name=f"{type(effect).__name__} {effect_id}"
                 )
         looking = set(watches(migration, self._policy))
         for watch in self._watches.keys() - looking:
@@ -54,6 +70,15 @@ class ClusterTasks:
                 self._watches[watch] = asyncio.create_task(
                     self._watch(watch, migration), name=f"{type(watch).__name__} {migration.cluster}"
                 )
+
+    def _without_lease(self, cluster: str) -> set[str]:
+        """What acts though the lease is gone: another agent may drive now."""
+        if self._lease.held():
+            return set()
+        lost = {effect_id for effect_id, task in self._effects.items() if task in self._acting}
+        if lost:
+            log.warning("%s: %s; what was being done is left", cluster, self._lease.holder())
+        return lost
 
     async def stop(self) -> None:
         """End everything: the cluster is not ours any more, or the worker stops."""
@@ -70,25 +95,48 @@ class ClusterTasks:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
-    async def _perform(
+    # ── one effect ──────────────────────────────────────────────────────────────────────────────────────────────
+    async def _run(
         self, effect_id: str, effect: fx.Effect, migration: Migration, before: frozenset[asyncio.Task[None]]
     ) -> None:
         if before:  # a stop must not overtake the request that it stops
             await asyncio.wait(before, timeout=CANCEL_SECONDS_MAX)
-        try:
-            outcome = await self._performer.perform(effect, migration, self._policy)
-        except Exception as bug:
-            log.exception("%s of %s failed", type(effect).__name__, migration.cluster)
-            outcome = Unreachable(reason=Reason(Code.EFFECT_FAILED, f"{type(effect).__name__}: {bug!r}"))
+        outcome = await self._outcome(effect, migration)
         try:
             await self._post(EffectEnded(at=time.time(), effect_id=effect_id, outcome=outcome))
         except Exception:
-            log.exception("how %s of %s ended could not be posted: it is performed again", effect_id, migration.cluster)
-            self._effects.pop(effect_id, None)
+            log.exception("%s: how %s ended could not be posted; it is performed again", migration.cluster, effect_id)
+            await asyncio.sleep(AGAIN_SECONDS)
+            if self._effects.get(effect_id) is asyncio.current_task():
+                del self._effects[effect_id]
+
+    async def _outcome(self, effect: fx.Effect, migration: Migration) -> Outcome:
+        if not await self._has_lease():
+            return Busy(reason=Reason(Code.OTHER_DRIVER, self._lease.holder(), "the lease of this cluster"))
+        acting = asyncio.current_task()
+        self._acting.add(acting)
+        try:
+            return await self._performer.perform(effect, migration, self._policy)
+        except Exception as bug:
+            log.exception("%s: %s failed", migration.cluster, type(effect).__name__)
+            return Unreachable(reason=Reason(Code.EFFECT_FAILED, f"{type(effect).__name__}: {bug!r}"[:1_000]))
+        finally:
+            self._acting.discard(acting)
+
+    async def _has_lease(self) -> bool:
+        until = time.monotonic() + LEASE_SECONDS
+        while not self._lease.held():
+            if time.monotonic() > until:
+                return False
+            await asyncio.sleep(LEASE_LOOK_SECONDS)
+        return True
 
     async def _watch(self, watch: fx.Watch, migration: Migration) -> None:
+        """Ends only when it fails; the next reconcile starts it again."""
         try:
             await self._performer.watch(watch, migration, self._post)
+        except PortError as trouble:
+            log.warning("%s: %s is blind: %s", migration.cluster, type(watch).__name__, trouble)
         except Exception:
-            log.exception("%s of %s failed; it is started again", type(watch).__name__, migration.cluster)
-            await asyncio.sleep(1.0)
+            log.exception("%s: %s failed; it is started again", migration.cluster, type(watch).__name__)
+        await asyncio.sleep(AGAIN_SECONDS)

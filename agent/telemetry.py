@@ -22,6 +22,7 @@ REJECTED = Counter("kafka_migration_rejected", "Messages that could not be read"
 PHASE = Gauge("kafka_migration_phase", "1 for the phase in which the migration is", ["cluster", "phase"])
 LEFT = Gauge("kafka_migration_left_bytes", "Bytes still on source brokers of the plan", ["cluster"])
 REPLICAS_LEFT = Gauge("kafka_migration_left_replicas", "Replicas still on source brokers of the plan", ["cluster"])
+LEASE = Gauge("kafka_migration_lease_held", "1 while this agent is the one driver of the cluster", ["cluster"])
 RATE = Gauge("kafka_migration_rate_bytes_per_second", "Smoothed rate of the current wave", ["cluster"])
 
 

@@ -4,16 +4,25 @@ Made by ourselves and not by Faust: compaction and partition counts are part of 
 would be ignored in silence.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
+from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from agent.settings import Settings, SettingsError
 
-COMPACTED = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "3600000"}
-KEPT_A_MONTH = {"retention.ms": str(30 * 24 * 3600 * 1000)}
+# A restart reads what compaction has left: small segments let it work on all but the last minutes.
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.1",
+    "segment.ms": "600000",
+    "segment.bytes": "16777216",
+}
+KEPT_A_MONTH = {"cleanup.policy": "delete", "retention.ms": str(30 * 24 * 3600 * 1000)}
+_NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,48 +39,73 @@ class Topics:
 
     @classmethod
     def named(cls, prefix: str) -> "Topics":
-        return cls(*(prefix + name for name in cls.__slots__))
+        return cls(*(prefix + f.name for f in fields(cls)))
 
 
-def ensure(settings: Settings) -> Topics:
-    """Create what is missing. Raises SettingsError when Kafka cannot be reached or a topic has another shape."""
+def ensure(settings: Settings) -> tuple[Topics, str]:
+    """Create what is missing. Out: the names, and Kafka's id of the inbox (another one, if it is ever made anew).
+
+    Raises SettingsError when Kafka cannot be reached or the inbox has another shape.
+    """
     topics = Topics.named(settings.topic_prefix)
-    configs = {
-        topics.status: COMPACTED,
-        topics.snapshots: COMPACTED,
-        topics.events: KEPT_A_MONTH,
-        topics.rejected: KEPT_A_MONTH,
-    }
-    wanted = {
-        getattr(topics, name): (1 if name == "snapshots" else settings.topic_partitions) for name in Topics.__slots__
-    }
     try:
         admin = KafkaAdminClient(**settings.connection().for_kafka_python(), client_id="kafka-migration-topics")
     except (KafkaError, OSError) as error:
         says = f"the control Kafka at {settings.bootstrap_servers} cannot be reached: {error!r}"
         raise SettingsError(f"{says}; set KAFKA_MIGRATION_BOOTSTRAP_SERVERS") from error
     try:
-        there = {t["name"]: len(t["partitions"]) for t in admin.describe_topics() if t["error_code"] == 0}
-        for name, partitions in wanted.items():
-            if name in there and there[name] != partitions:
-                says = f"topic {name} has {there[name]} partitions"
-                raise SettingsError(f"{says}, KAFKA_MIGRATION_TOPIC_PARTITIONS wants {partitions}: set it to that")
-        missing = [
-            NewTopic(
-                name=name,
-                num_partitions=partitions,
-                replication_factor=settings.topic_replication_factor,
-                topic_configs=configs.get(name, {}),
-            )
-            for name, partitions in wanted.items()
-            if name not in there
-        ]
-        if missing:
-            admin.create_topics(missing)
-    except TopicAlreadyExistsError:
-        pass  # another worker was faster
+        there = _described(admin)
+        _check_inbox(there.get(topics.inbox), topics.inbox, settings.topic_partitions)
+        _create(admin, settings, topics, there)
+        _keep_compacted(admin, [name for name in (topics.status, topics.snapshots) if name in there])
+        inbox_id = str(_described(admin)[topics.inbox].get("topic_id") or "")
     except (KafkaError, OSError) as error:
         raise SettingsError(f"the control topics cannot be created: {error!r}") from error
     finally:
         admin.close()
-    return topics
+    return topics, "" if inbox_id == _NO_ID else inbox_id
+
+
+def _described(admin: KafkaAdminClient) -> dict[str, dict[str, Any]]:
+    return {t["name"]: t for t in admin.describe_topics() if t["error_code"] == 0}
+
+
+def _check_inbox(inbox: Mapping[str, Any] | None, name: str, partitions: int) -> None:
+    """The table has the inbox's partitions. The other topics may have as many as they like."""
+    if inbox is not None and len(inbox["partitions"]) != partitions:
+        says = f"topic {name} has {len(inbox['partitions'])} partitions"
+        raise SettingsError(f"{says}, KAFKA_MIGRATION_TOPIC_PARTITIONS wants {partitions}: set it to that")
+
+
+def _create(admin: KafkaAdminClient, settings: Settings, topics: Topics, there: Mapping[str, Any]) -> None:
+    configs = {
+        topics.status: COMPACTED,
+        topics.snapshots: COMPACTED,
+        topics.events: KEPT_A_MONTH,
+        topics.rejected: KEPT_A_MONTH,
+    }
+    missing = [
+        NewTopic(
+            name=name,
+            num_partitions=1 if name == topics.snapshots else settings.topic_partitions,
+            replication_factor=settings.topic_replication_factor,
+            topic_configs=configs.get(name, {}),
+        )
+        for name in astuple(topics)
+        if name not in there
+    ]
+    try:
+        if missing:
+            admin.create_topics(missing)
+    except TopicAlreadyExistsError:
+        pass  # another worker was faster
+
+
+def _keep_compacted(admin: KafkaAdminClient, names: list[str]) -> None:
+    """A topic that a broker has made by itself, when someone asked for it, would forget what must be kept."""
+    policy = "cleanup.policy"
+    for name in names:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name, [policy])]
+        found = admin.describe_configs(asked, config_filter=ConfigFilterType.ALL).get("topic", {})
+        if found.get(name, {}).get(policy, {}).get("value") != "compact":
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(COMPACTED))])

@@ -39,7 +39,9 @@ class MigrationOptions(BaseModel):
     source_broker_ids: BrokerIds = Field(default=(), description="Empty: those of clusters.yaml")
     destination_broker_ids: BrokerIds = Field(default=(), description="Empty: those of clusters.yaml")
     az: str | None = Field(default=None, max_length=100, description="With mode `az`: its broker.rack")
-    az_order: tuple[str, ...] = Field(default=(), max_length=50, description="AZs in the order to move; others follow")
+    az_order: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
+        default=(), max_length=50, description="AZs in the order to move; others follow"
+    )
     pairing: Literal["one_to_one", "zone"] = Field(
         default="one_to_one", description="one source to one destination, exactly reversible; or an AZ in one request"
     )

@@ -1,0 +1,28 @@
+"""The worker's two pages, /ready and /metrics, as Faust views. Called by app.py; they show figures, not contents."""
+
+from collections.abc import Callable
+from typing import Any
+
+from faust.web import Request, Response, View
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+
+def ready_view(is_ready: Callable[[], bool], drives: Callable[[], list[str]]) -> type[View]:
+    """200 while this worker drives, or could drive, its share; 503 while it starts or partitions change hands."""
+
+    class Ready(View):  # type: ignore[misc]
+        async def get(self, request: Request) -> Response:  # noqa: ARG002 - the form of a Faust view
+            ready = is_ready()
+            return self.json({"ready": ready, "drives": drives()}, status=200 if ready else 503)
+
+    return Ready
+
+
+def metrics_view() -> type[View]:
+    """Prometheus."""
+
+    class Metrics(View):  # type: ignore[misc]
+        async def get(self, request: Request) -> Any:  # noqa: ARG002 - the form of a Faust view
+            return self.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
+
+    return Metrics
