@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+RETRY_SECONDS = 0.5
 ANSWERS = frozenset({"CommandAccepted", "CommandRefused"})
 Json = dict[str, Any]
 
@@ -140,8 +141,15 @@ async def _read(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) ->
             for record in records:
                 if record.value:
                     yield json.loads(record.value)
-        ends = await consumer.end_offsets(partitions) if not batches else {}
-        if not batches and all([await consumer.position(tp) >= ends[tp] for tp in partitions]):
+        if batches:
+            continue
+        try:
+            ends = await consumer.end_offsets(partitions)
+            caught_up = all([await consumer.position(tp) >= ends[tp] for tp in partitions])
+        except KafkaError:  # it comes back, and whoever follows goes on where he was
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
+        if caught_up:
             yield None
 
 
