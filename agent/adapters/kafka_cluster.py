@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition as KafkaTopicPartition
 
-from agent.adapters import kafka_throttle
+from agent.adapters import kafka_admin, kafka_brokers, kafka_throttle
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.ports import PortError
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
@@ -29,6 +28,7 @@ MIN_ISR = "min.insync.replicas"
 # min.insync.replicas changes by hand and seldom: a minute late is soon enough for a check that also runs before waves.
 MIN_ISR_SECONDS = 60.0
 TOPICS_PER_REQUEST = 500
+PARTITIONS_PER_REQUEST = 2_000
 _PREFERRED = 0
 _ELECTION_TIMEOUT_MS = 10_000
 
@@ -61,9 +61,12 @@ class KafkaCluster:
         return await self._call("reassignments", _reassignments)
 
     async def logs(self, broker_ids: Iterable[int]) -> Mapping[int, BrokerLogs]:
-        """Log dirs, asked of each broker itself; those that do not answer are left out."""
+        """Log dirs, asked of each broker itself; those that do not answer, or cannot read a dir, are left out."""
         wanted = sorted(set(broker_ids))
-        return await self._call("log dirs", lambda admin: _logs(admin, wanted)) if wanted else {}
+        if not wanted:
+            return {}
+        answers = await self._call("log dirs", lambda admin: kafka_admin.log_dirs(admin, wanted))
+        return {b: _logs(b, response) for b, response in answers.given.items()}
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
         """These partitions only."""
@@ -73,13 +76,23 @@ class KafkaCluster:
             return ()
 
         def ask(admin: KafkaAdminClient) -> list[Partition]:
-            flying = _flying(admin)
             found: list[Partition] = []
             for start in range(0, len(topics), TOPICS_PER_REQUEST):
-                found += _partitions(admin.describe_topics(topics[start : start + TOPICS_PER_REQUEST]), flying)
+                found += _partitions(admin, topics[start : start + TOPICS_PER_REQUEST])
             return [p for p in found if p.name in wanted]
 
         return await self._call("topics", ask)
+
+    async def broker_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
+        """Asked of each broker itself; those that do not answer are left out."""
+        wanted = sorted(set(broker_ids))
+        return await self._call("broker settings", lambda admin: kafka_brokers.settings(admin, wanted))
+
+    async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        """Registered brokers that take no connection from here."""
+        wanted = set(broker_ids)
+        where = await self._call("brokers", kafka_brokers.addresses)
+        return await kafka_brokers.without_connection({b: at for b, at in where.items() if b in wanted})
 
     # ── throttle, election ──────────────────────────────────────────────────────────────────────────────────────
     async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
@@ -103,14 +116,9 @@ class KafkaCluster:
 
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
         """Preferred leader election; what cannot be elected shows in the next look."""
-        by_topic: dict[str, list[int]] = defaultdict(list)
-        for name in names:
-            by_topic[name.topic].append(name.partition)
-        if by_topic:
-            await self._call(
-                "leader election",
-                lambda admin: admin.elect_leaders(_PREFERRED, dict(by_topic), _ELECTION_TIMEOUT_MS, raise_errors=False),
-            )
+        for start in range(0, len(names), PARTITIONS_PER_REQUEST):
+            some = names[start : start + PARTITIONS_PER_REQUEST]
+            await self._call("leader election", lambda admin, some=some: _elect(admin, some))
 
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────
     async def _call(self, what: str, ask: Callable[[KafkaAdminClient], T]) -> T:
@@ -125,16 +133,11 @@ class KafkaCluster:
     def _in_thread(self, what: str, ask: Callable[[KafkaAdminClient], T]) -> T:
         try:
             if self._admin is None:
-                self._admin = KafkaAdminClient(
-                    **self._connection.for_kafka_python(),
-                    client_id="kafka-migration",
-                    reconnect_backoff_max_ms=1_000,
-                    metadata_max_age_ms=5_000,
-                )
+                self._admin = kafka_admin.connect(self._connection)
             return ask(self._admin)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, RuntimeError) as error:  # RuntimeError: the library's "no active controller"
             self._disconnect()
-            raise PortError(self._says(what, repr(error)), Code.KAFKA_UNREACHABLE) from error
+            raise PortError(self._says(what, str(error) or repr(error)), Code.KAFKA_UNREACHABLE) from error
 
     def _says(self, what: str, trouble: str) -> str:
         return f"Kafka at {self._connection.bootstrap_servers} did not tell its {what}: {trouble}"
@@ -146,35 +149,23 @@ class KafkaCluster:
 
     def _cluster(self, admin: KafkaAdminClient) -> ClusterFacts:
         described = admin.describe_cluster()
-        racks = _racks(described)
-        topics = admin.describe_topics()
-        partitions = list(_partitions(topics, _flying(admin)))
-        # Metadata and reassignments are two answers: a move that began or ended between them looks like a sick
-        # partition. Those are looked at once more, and what is really sick stays so.
-        if doubtful := sorted({p.topic for p in partitions if p.is_under_replicated}):
-            flying = _flying(admin)
-            again = {p.name: p for p in _partitions(admin.describe_topics(doubtful), {**flying, **_flying(admin)})}
-            partitions = [again.get(p.name, p) for p in partitions]
+        partitions = _partitions(admin, None)
         return ClusterFacts(
-            brokers=tuple(Broker(b, rack) for b, rack in sorted(racks.items())),
+            brokers=tuple(Broker(b, rack) for b, rack in sorted(_racks(described).items())),
             partitions=tuple(partitions),
-            min_isr=self._min_isr_of(admin, [t["name"] for t in topics if t["error_code"] == 0]),
+            min_isr=self._min_isr_of(admin, {p.topic for p in partitions}),
             controller_id=described["controller_id"],
         )
 
-    def _min_isr_of(self, admin: KafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
+    def _min_isr_of(self, admin: KafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
         now = time.monotonic()
-        stale = [t for t in topics if t not in self._min_isr or self._min_isr[t][1] + MIN_ISR_SECONDS < now]
+        known = {t: self._min_isr[t] for t in topics if t in self._min_isr}  # what was deleted is forgotten
+        stale = [t for t in topics if t not in known or known[t][1] + MIN_ISR_SECONDS < now]
         for start in range(0, len(stale), TOPICS_PER_REQUEST):
-            resources = [
-                ConfigResource(ConfigResourceType.TOPIC, t, [MIN_ISR])
-                for t in stale[start : start + TOPICS_PER_REQUEST]
-            ]
-            configs = admin.describe_configs(resources, config_filter=ConfigFilterType.ALL).get("topic", {})
-            for topic, entries in configs.items():
-                if MIN_ISR in entries:
-                    self._min_isr[topic] = (int(entries[MIN_ISR]["value"]), now)
-        return {t: self._min_isr[t][0] for t in topics if t in self._min_isr}
+            found = kafka_admin.topic_configs(admin, stale[start : start + TOPICS_PER_REQUEST], [MIN_ISR])
+            known |= {topic: (int(entries[MIN_ISR].value), now) for topic, entries in found.items()}
+        self._min_isr = known
+        return {t: value for t, (value, _) in known.items()}
 
 
 def _racks(described: Mapping[str, Any]) -> dict[int, str | None]:
@@ -194,45 +185,56 @@ def _reassignments(admin: KafkaAdminClient) -> list[Reassignment]:
     ]
 
 
-def _flying(admin: KafkaAdminClient) -> dict[tuple[str, int], Reassignment]:
-    return {(r.topic, r.partition): r for r in _reassignments(admin)}
+def _partitions(admin: KafkaAdminClient, topics: Sequence[str] | None) -> list[Partition]:
+    """These topics' partitions (None: all), with what is in flight.
+
+    Metadata and reassignments are two answers: a move that begins or ends between them looks like a sick partition.
+    Topics of such partitions are looked at once more, and what is really sick stays so.
+    """
+    flying = {(r.topic, r.partition): r for r in _reassignments(admin)}
+    found = [p for topic in kafka_admin.topics(admin, topics) for p in _of_topic(topic, flying)]
+    doubtful = sorted({p.topic for p in found if p.is_under_replicated})
+    if not doubtful:
+        return found
+    again = kafka_admin.topics(admin, doubtful)
+    flying |= {(r.topic, r.partition): r for r in _reassignments(admin)}
+    newer = {p.name: p for topic in again for p in _of_topic(topic, flying)}
+    return [newer.get(p.name, p) for p in found]
 
 
-def _partitions(
-    topics: Iterable[Mapping[str, Any]], flying: Mapping[tuple[str, int], Reassignment]
-) -> Iterable[Partition]:
-    for topic in topics:
-        if topic["error_code"] != 0:
-            continue  # deleted meanwhile
-        name = topic["name"]
-        for p in topic["partitions"]:
-            r = flying.get((name, p["partition_index"]))
-            yield Partition(
-                topic=name,
-                partition=p["partition_index"],
-                leader=p["leader_id"],
-                replicas=tuple(p["replica_nodes"]),
-                isr=tuple(p["isr_nodes"]),
-                adding=r.adding if r else (),
-                removing=r.removing if r else (),
-            )
+def _of_topic(topic: Any, flying: Mapping[tuple[str, int], Reassignment]) -> Iterable[Partition]:
+    name = topic.name
+    for p in topic.partitions:
+        r = flying.get((name, p.partition_index))
+        if r and not {*r.adding, *r.removing} <= set(p.replica_nodes):
+            r = None  # the other answer is from before it began, or from after its end
+        yield Partition(
+            topic=name,
+            partition=p.partition_index,
+            leader=p.leader_id,
+            replicas=tuple(p.replica_nodes),
+            isr=tuple(p.isr_nodes),
+            adding=r.adding if r else (),
+            removing=r.removing if r else (),
+        )
 
 
-def _logs(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, BrokerLogs]:
-    found: dict[int, BrokerLogs] = {}
-    for b in brokers:
-        try:
-            # The public call asks for all metadata first; null means every partition already (KIP-113).
-            answers = admin._manager.run(admin._async_describe_log_dirs, None, [b])  # noqa: SLF001
-        except (KafkaError, OSError, TimeoutError):
-            continue
-        sizes: dict[TopicPartition, int] = {}
-        free = 0
-        for log_dir in (d for answer in answers for d in answer["log_dirs"] if d["error_code"] == 0):
-            free += max(log_dir.get("usable_bytes", -1), 0)
-            for topic in log_dir["topics"]:
-                for p in topic["partitions"]:
-                    if not p["is_future_key"]:
-                        sizes[TopicPartition(topic["name"], p["partition_index"])] = p["partition_size"]
-        found[b] = BrokerLogs(broker_id=b, size_bytes=sizes, free_bytes=free or -1)
-    return found
+def _logs(broker_id: int, response: Any) -> BrokerLogs:
+    sizes = {
+        TopicPartition(topic.name, p.partition_index): p.partition_size
+        for log_dir in response.results
+        for topic in log_dir.topics
+        for p in topic.partitions
+        if not p.is_future_key
+    }
+    told = [log_dir.usable_bytes for log_dir in response.results if (log_dir.usable_bytes or -1) >= 0]
+    return BrokerLogs(broker_id=broker_id, size_bytes=sizes, free_bytes=sum(told) if told else -1)
+
+
+def _elect(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> None:
+    by_topic: dict[str, list[int]] = defaultdict(list)
+    for name in names:
+        by_topic[name.topic].append(name.partition)
+    response = admin.elect_leaders(_PREFERRED, dict(by_topic), _ELECTION_TIMEOUT_MS, raise_errors=False)
+    if code := getattr(response, "error_code", 0):
+        raise kafka_admin.error(code, None, "the election")

@@ -60,6 +60,14 @@ class KafkaPort(Protocol):
         """KIP-73 settings in force. `topics` None: of all topics."""
         ...
 
+    async def broker_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
+        """Settings in force by name, secrets left out; brokers that do not answer are left out."""
+        ...
+
+    async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        """Of these, the registered brokers whose advertised address takes no TCP connection, and why."""
+        ...
+
     async def set_throttle(self, order: ThrottleOrder) -> None:
         """Set rates and throttled replicas in a few batched requests; live brokers only."""
         ...

@@ -1,6 +1,6 @@
 """Looks at the whole cluster before something moves: for a plan, a start, a wave. Called by perform.py.
 
-Gathers facts; the checks and the plan themselves are pure (core/safety.py, core/plan.py).
+Gathers facts; the checks and the plan themselves are pure (core/safety.py, core/fitness.py, core/plan.py).
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
+from agent.core import fitness, safety
 from agent.core import messages as msg
-from agent.core import safety
 from agent.core.plan import Plan, Wave, choose_brokers, make_plan, pace
 from agent.core.reasons import Code, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agent.adapters.perform import Ports
-    from agent.core.cluster import ClusterFacts
+    from agent.core.cluster import BrokerLogs, ClusterFacts
     from agent.core.migration import Migration
     from agent.core.options import Policy
 
@@ -39,16 +39,18 @@ class Survey:
         sources, destinations, _ = choose_brokers(effect.options, policy, facts)
         if unknown := _unknown((*sources, *destinations), facts):
             return msg.Surveyed(reasons=(unknown,), plan=None)
-        logs = await kafka.logs(b for b in sources if b in facts.racks)
-        plan, reasons = make_plan(effect.options, policy, facts, logs, _plan_id(effect))
+        logs = await kafka.logs(b for b in (*sources, *destinations) if b in facts.racks)
+        plan, against = make_plan(effect.options, policy, facts, logs, _plan_id(effect))
+        # Also where there is no plan: what is wrong with the cluster is told all the same.
+        world = await self._world(facts, plan.waves if plan else (), m)
+        verdicts = (*safety.check(world), *fitness.check(world, await self._findings(facts, world, logs, m)))
+        reasons = (*against, *(v.reason for v in verdicts if not v.ok))
         if plan is None:
-            return msg.Surveyed(reasons=reasons, plan=None)
-        verdicts = safety.check(await self._world(facts, plan.waves, m))
-        reasons = tuple(v.reason for v in verdicts if not v.ok)
+            return msg.Surveyed(reasons=reasons, plan=None, verdicts=verdicts)
         if plan.replicas == 0:
             reasons = (*reasons, Reason(Code.NOTHING_TO_MOVE, "the source brokers hold no replica"))
         if isinstance(effect, fx.MakePlan):
-            return msg.Surveyed(reasons=reasons, plan=plan)
+            return msg.Surveyed(reasons=reasons, plan=plan, verdicts=verdicts)
         reasons = (*reasons, *_outdated(effect, plan, m))
         if reasons:
             return msg.Surveyed(reasons=reasons, plan=plan)
@@ -88,6 +90,19 @@ class Survey:
             needed_later=m.brokers_to_come if m.wave in waves else frozenset(),
         )
 
+    async def _findings(
+        self, facts: ClusterFacts, world: safety.World, logs: Mapping[int, BrokerLogs], m: Migration
+    ) -> fitness.Findings:
+        kafka, live = self._ports.kafka, facts.racks.keys()
+        return fitness.Findings(
+            logs=logs,
+            throttle=await kafka.throttle(live, None),
+            own_rates=m.own_rates,
+            own_destinations=frozenset(b for w in m.waves for b in w.destination_broker_ids),
+            settings=await kafka.broker_settings((world.sources | world.destinations) & live),
+            unreachable=await kafka.unreachable(world.destinations & live),
+        )
+
     async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, dryrun: bool) -> safety.CruiseControlFacts:
         cc = self._ports.cruise_control
         try:
@@ -104,6 +119,7 @@ class Survey:
             executor=state.executor,
             executor_state=state.executor_state,
             executor_reason=state.executor_reason,
+            self_healing=state.self_healing,
             # Between waves the windows refill while the request could be had already: it tells by itself.
             valid_windows=state.valid_windows if dryrun else None,
             dryrun=refusal,

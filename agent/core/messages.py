@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from agent.core.options import Options
 from agent.core.plan import Plan
-from agent.core.reasons import Reason
+from agent.core.reasons import Reason, Verdict
 
 
 # ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,6 +113,7 @@ class Surveyed:
 
     reasons: tuple[Reason, ...]
     plan: Plan | None
+    verdicts: tuple[Verdict, ...] = ()  # every check, green and red; each red one is among the reasons too
     snapshot_partitions: int = 0  # partitions whose assignment was saved; 0 for a plan
 
 

@@ -103,7 +103,7 @@ def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcom
     if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
         outcome = msg.Surveyed(reasons=(outcome.reason,), plan=None)
     assert isinstance(outcome, msg.Surveyed), outcome
-    plan, reasons = outcome.plan, outcome.reasons
+    plan, reasons, told = outcome.plan, outcome.reasons, outcome.verdicts
     accepted = ev.CommandAccepted(
         at=d.at,
         command_id=considered.command_id,
@@ -113,7 +113,7 @@ def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcom
     )
     if isinstance(effect, MakePlan):
         d.emit(accepted)
-        d.emit(ev.PlanMade(at=d.at, command_id=considered.command_id, plan=plan, reasons=reasons))
+        d.emit(ev.PlanMade(at=d.at, command_id=effect.command_id, plan=plan, reasons=reasons, verdicts=told))
         return
     if plan is None or reasons:
         d.emit(

@@ -41,12 +41,19 @@ class Code(StrEnum):
     FOREIGN_REASSIGNMENT = "FOREIGN_REASSIGNMENT"
     ORPHANED_MOVES = "ORPHANED_MOVES"
     KAFKA_UNREACHABLE = "KAFKA_UNREACHABLE"
+    RF_EQUALS_MIN_ISR = "RF_EQUALS_MIN_ISR"
+    DISK_HEADROOM = "DISK_HEADROOM"
+    FOREIGN_THROTTLE = "FOREIGN_THROTTLE"
+    STATIC_THROTTLE = "STATIC_THROTTLE"
+    BROKER_SETTINGS_DIFFER = "BROKER_SETTINGS_DIFFER"
+    LISTENER_UNREACHABLE = "LISTENER_UNREACHABLE"
 
     # Cruise Control is not ready
     CRUISE_CONTROL_UNREACHABLE = "CRUISE_CONTROL_UNREACHABLE"
     CRUISE_CONTROL_BUSY = "CRUISE_CONTROL_BUSY"
     CRUISE_CONTROL_NOT_READY = "CRUISE_CONTROL_NOT_READY"
     CRUISE_CONTROL_REJECTED = "CRUISE_CONTROL_REJECTED"
+    SELF_HEALING_ON = "SELF_HEALING_ON"
 
     # the wave does not end well
     NOT_DRAINED = "NOT_DRAINED"
@@ -75,6 +82,30 @@ class Reason:
         """The whole sentence, with the code first so that it can be searched in the runbook."""
         needed = f" (needed: {self.needed})" if self.needed else ""
         return f"{self.code}: {self.seen}{needed}"
+
+
+TEXT_CHARACTERS_MAX = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One check's answer. `passing`: it clears by itself, so that one waits for it instead of pausing."""
+
+    code: Code
+    ok: bool
+    seen: str
+    needed: str = ""
+    passing: bool = False
+    title: str = ""  # what was looked at, in a few words
+
+    @property
+    def reason(self) -> Reason:
+        return Reason(self.code, self.seen, self.needed)
+
+
+def shortened(text: str) -> str:
+    """At most TEXT_CHARACTERS_MAX characters: a verdict travels in an event."""
+    return text if len(text) <= TEXT_CHARACTERS_MAX else text[: TEXT_CHARACTERS_MAX - 1] + "…"
 
 
 # What to do about each, in one line; the runbook says it at length.
@@ -106,10 +137,17 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.FOREIGN_REASSIGNMENT: "Let the other tool's reassignment end, or cancel it there.",
     Code.ORPHANED_MOVES: "Nothing: moves that Cruise Control has forgotten are left to finish, then we go on.",
     Code.KAFKA_UNREACHABLE: "Check the network, listeners and credentials from where the agent runs.",
+    Code.RF_EQUALS_MIN_ISR: "Raise the replication factor of the named topics, or lower min.insync.replicas.",
+    Code.DISK_HEADROOM: "Give the named brokers more disk, or shorten retention before the move.",
+    Code.FOREIGN_THROTTLE: "Clear it with kafka-configs.sh (see the runbook), or let the tool that set it end.",
+    Code.STATIC_THROTTLE: "Take the throttled.rate lines out of the named brokers' server.properties.",
+    Code.BROKER_SETTINGS_DIFFER: "Give both sides the same value of the named settings, then restart those brokers.",
+    Code.LISTENER_UNREACHABLE: "Open the named address to the agent's network, or correct advertised.listeners.",
     Code.CRUISE_CONTROL_UNREACHABLE: "Start Cruise Control, or correct its URL or credentials.",
     Code.CRUISE_CONTROL_BUSY: "Nothing: we ask again. Stop the other execution if it is not wanted.",
     Code.CRUISE_CONTROL_NOT_READY: "Nothing: it needs metric windows; check its reporter on the brokers if it lasts.",
     Code.CRUISE_CONTROL_REJECTED: "Read Cruise Control's own words, mend the cause, then `retry`.",
+    Code.SELF_HEALING_ON: "Switch it off: POST admin?disable_self_healing_for=... with the types named.",
     Code.NOT_DRAINED: "Nothing: the rest is asked for again.",
     Code.NO_PROGRESS: "See Cruise Control's log and the partitions named, then `retry` or `skip`.",
     Code.WAVE_NOT_VERIFIED: "See what differs, mend it, then `retry`, or `skip` to accept it.",

@@ -1,15 +1,16 @@
 """What must hold before anything moves, and while it moves. Pure checks: facts in, verdicts out, all of them.
 
-Called by perform.py with what it has observed; `plan` and `doctor` show every verdict, green and red.
+Called by survey.py and watch.py with what they have seen; `doctor` shows every verdict, green and red. What holds only
+before a start is in fitness.py.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.core.cluster import ClusterFacts, Partition, Reassignment
 from agent.core.messages import Executor
 from agent.core.plan import Wave
-from agent.core.reasons import Code, Reason
+from agent.core.reasons import Code, Reason, Verdict, shortened
 
 EXAMPLES_MAX = 5
 
@@ -24,6 +25,7 @@ class CruiseControlFacts:
     executor_state: str = ""
     executor_reason: str = ""
     valid_windows: int | None = None  # None: not looked at
+    self_healing: tuple[str, ...] = ()  # anomaly types that it would heal by itself
     dryrun: Reason | None = None  # what the dry run answered other than 200; None: 200, or not asked
 
 
@@ -46,24 +48,14 @@ class World:
         return frozenset(b for w in self.waves for b in w.destination_broker_ids)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """One check's answer. `passing`: it clears by itself, so that one waits for it instead of pausing."""
-
-    code: Code
-    ok: bool
-    seen: str
-    needed: str = ""
-    passing: bool = False
-
-    @property
-    def reason(self) -> Reason:
-        return Reason(self.code, self.seen, self.needed)
-
-
 def check(world: World) -> tuple[Verdict, ...]:
     """All verdicts, in the order an operator reads them."""
-    return tuple(one(world) for one in CHECKS)
+    return tuple(titled(title, one(world)) for title, one in CHECKS)
+
+
+def titled(title: str, verdict: Verdict) -> Verdict:
+    """Ready to be told: with its title, its texts of bounded length."""
+    return replace(verdict, title=title, seen=shortened(verdict.seen), needed=shortened(verdict.needed))
 
 
 def reasons_of(verdicts: Iterable[Verdict]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
@@ -185,18 +177,29 @@ def cruise_control_ready(world: World) -> Verdict:
     return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True)
 
 
-CHECKS: tuple[Callable[[World], Verdict], ...] = (
-    brokers_alive,
-    racks_known,
-    same_az,
-    no_offline_partition,
-    none_under_min_isr,
-    none_under_replicated,
-    no_foreign_reassignment,
-    no_orphaned_move,
-    cruise_control_reachable,
-    cruise_control_idle,
-    cruise_control_ready,
+def no_self_healing(world: World) -> Verdict:
+    """A broker that is shut down after the move looks like a failed one, and would be healed."""
+    cc = world.cruise_control
+    on = ", ".join(cc.self_healing)
+    seen = f"it heals by itself: {on}" if on else "it does nothing by itself"
+    if not cc.reachable:
+        seen = "not asked: it does not answer"
+    return Verdict(code=Code.SELF_HEALING_ON, ok=not on, seen=seen, needed="self-healing off")
+
+
+CHECKS: tuple[tuple[str, Callable[[World], Verdict]], ...] = (
+    ("brokers alive", brokers_alive),
+    ("AZs known", racks_known),
+    ("waves within an AZ", same_az),
+    ("offline partitions", no_offline_partition),
+    ("partitions under min ISR", none_under_min_isr),
+    ("under-replicated partitions", none_under_replicated),
+    ("reassignments of others", no_foreign_reassignment),
+    ("moves in flight", no_orphaned_move),
+    ("Cruise Control answers", cruise_control_reachable),
+    ("Cruise Control idle", cruise_control_idle),
+    ("Cruise Control ready", cruise_control_ready),
+    ("Cruise Control self-healing", no_self_healing),
 )
 
 # Those that can change while a wave moves; what Cruise Control does then is judged apart (observations.py).

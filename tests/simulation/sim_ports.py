@@ -20,6 +20,7 @@ from tests.simulation.world import STEP_SECONDS_MAX, World
 
 T = TypeVar("T")
 CALL_SECONDS = 0.02
+SETTINGS = {"inter.broker.protocol.version": "3.9-IV0", "message.max.bytes": "1048588"}
 TIMEOUT_SECONDS = 5.0
 Asked = Callable[[RemoveBroker], None]
 Answer = tuple[ExecutionAsked | Busy | Unreachable | Rejected, str]  # with the user task's id
@@ -117,6 +118,13 @@ class SimKafka:
     async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
         brokers, named = list(broker_ids), None if topics is None else list(topics)
         return await self._read(lambda: self._w.throttle(brokers, named))
+
+    async def broker_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
+        wanted = sorted(broker_ids)
+        return await self._read(lambda: {b: dict(SETTINGS) for b in wanted if b in self._w.alive})
+
+    async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        return await self._read(dict)
 
     async def set_throttle(self, order: ThrottleOrder) -> None:
         await self._change(lambda: self._w.set_throttle(order))

@@ -1,0 +1,52 @@
+"""What brokers are set to, and whether they can be reached where they say they are. Called by kafka_cluster.py."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError
+
+CONNECT_SECONDS = 3.0
+CONNECTIONS_MAX = 50  # at once
+
+
+def settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, dict[str, str]]:
+    """All settings of these brokers, each asked itself; those that do not answer are left out."""
+    found: dict[int, dict[str, str]] = {}
+    for b in brokers:
+        resource = ConfigResource(ConfigResourceType.BROKER, str(b))
+        try:
+            answer: dict[str, Any] = admin.describe_configs([resource], config_filter=ConfigFilterType.ALL)
+        except (KafkaError, OSError, TimeoutError):
+            continue
+        entries = answer.get("broker", {}).get(str(b), {})
+        # Kafka gives no value for what it holds to be a secret.
+        found[b] = {name: e["value"] for name, e in entries.items() if e["value"] is not None}
+    return found
+
+
+def addresses(admin: KafkaAdminClient) -> dict[int, tuple[str, int]]:
+    """Where each registered broker says that it is, on the listener that we use."""
+    return {b["broker_id"]: (b["host"], b["port"]) for b in admin.describe_cluster()["brokers"]}
+
+
+async def without_connection(where: Mapping[int, tuple[str, int]]) -> dict[int, str]:
+    """Those that take no TCP connection in time: broker id -> address and error."""
+    places = asyncio.Semaphore(CONNECTIONS_MAX)
+
+    async def trouble(host: str, port: int) -> str:
+        async with places:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    _, writer = await asyncio.open_connection(host, port)
+            except TimeoutError:
+                return f"{host}:{port}: no answer within {CONNECT_SECONDS:.0f} s"
+            except OSError as error:
+                return f"{host}:{port}: {error.strerror or error}"
+            writer.close()
+            return ""
+
+    told = await asyncio.gather(*(trouble(*where[b]) for b in where))
+    return {b: why for b, why in zip(where, told, strict=True) if why}

@@ -1,0 +1,239 @@
+"""Every check before a start and while moving, red and green: one healthy world, spoiled in one way at a time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from agent.core import fitness, safety
+from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.fitness import Findings
+from agent.core.messages import Executor
+from agent.core.plan import Wave
+from agent.core.reasons import TEXT_CHARACTERS_MAX, Code, Reason, Verdict
+from agent.core.safety import CruiseControlFacts, World
+from agent.core.throttle import BrokerRate, ThrottleFacts
+
+OWN_RATE = 5_000
+P0 = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
+P1 = Partition("u", 0, leader=12, replicas=(12,), isr=(12,))
+RACKS: dict[int, str | None] = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b"}
+ALIKE = {"inter.broker.protocol.version": "3.9-IV0", "message.max.bytes": "1048588"}
+
+
+def _cluster(racks: Mapping[int, str | None] = RACKS, *partitions: Partition) -> ClusterFacts:
+    return ClusterFacts(
+        brokers=tuple(Broker(b, rack) for b, rack in racks.items()),
+        partitions=partitions or (P0, P1),
+        min_isr={"t": 2},
+    )
+
+
+WORLD = World(
+    cluster=_cluster(),
+    waves=(
+        Wave(number=1, az="az-a", source_broker_ids=(11,), destination_broker_ids=(31,)),
+        Wave(number=2, az="az-b", source_broker_ids=(12,), destination_broker_ids=(32,)),
+    ),
+    cruise_control=CruiseControlFacts(reachable=True, valid_windows=1),
+)
+# Our own leftovers: a rate that we have set, entries of a move to one of our destinations.
+OWN_THROTTLE = ThrottleFacts(
+    rates={11: BrokerRate(leader=OWN_RATE, follower=OWN_RATE)},
+    leaders={"t": frozenset({(0, 11), (0, 12)})},
+    followers={"t": frozenset({(0, 31)})},
+)
+FINDINGS = Findings(
+    logs={
+        11: BrokerLogs(11, {P0.name: 1_000}, free_bytes=0),
+        12: BrokerLogs(12, {P0.name: 1_000, P1.name: 500}, free_bytes=0),
+        31: BrokerLogs(31, {}, free_bytes=1_100),
+        32: BrokerLogs(32, {}),  # it does not tell
+    },
+    throttle=OWN_THROTTLE,
+    own_rates=(OWN_RATE,),
+    settings={11: ALIKE, 12: ALIKE, 31: ALIKE},  # 32 did not answer
+)
+CHECKED = [*safety.check(WORLD), *fitness.check(WORLD, FINDINGS)]
+
+
+def _sick(p: Partition, **changes: object) -> World:
+    return replace(WORLD, cluster=_cluster(RACKS, replace(p, **changes), P1))  # type: ignore[arg-type]
+
+
+def _cruise_control(**changes: object) -> World:
+    return replace(WORLD, cruise_control=replace(WORLD.cruise_control, **changes))  # type: ignore[arg-type]
+
+
+def _without(broker: int) -> Mapping[int, str | None]:
+    return {b: rack for b, rack in RACKS.items() if b != broker}
+
+
+def _flying(*, adding: int, removing: int) -> World:
+    return replace(WORLD, reassignments=(Reassignment("t", 0, (31, 11, 12, 13), (adding,), (removing,)),))
+
+
+SPOILED: dict[str, tuple[World, Code, str]] = {
+    "a source is down": (replace(WORLD, cluster=_cluster(_without(11))), Code.BROKER_DOWN, "11"),
+    "a holder of a replica is down": (replace(WORLD, cluster=_cluster(_without(13))), Code.BROKER_DOWN, "13"),
+    "no rack": (replace(WORLD, cluster=_cluster({**RACKS, 31: None})), Code.RACK_UNKNOWN, "31"),
+    "another AZ": (replace(WORLD, cluster=_cluster({**RACKS, 31: "az-b"})), Code.AZ_MISMATCH, "31 in az-b"),
+    "offline": (_sick(P0, leader=-1), Code.OFFLINE_PARTITION, "t-0"),
+    "under min ISR": (_sick(P0, isr=(11,)), Code.UNDER_MIN_ISR, "t-0"),
+    "under-replicated": (_sick(P0, isr=(11, 12)), Code.UNDER_REPLICATED, "t-0"),
+    "someone moves to elsewhere": (_flying(adding=12, removing=11), Code.FOREIGN_REASSIGNMENT, "t-0"),
+    "an earlier move goes on": (_flying(adding=31, removing=11), Code.ORPHANED_MOVES, "t-0"),
+    "no Cruise Control": (
+        _cruise_control(reachable=False, trouble="refused"),
+        Code.CRUISE_CONTROL_UNREACHABLE,
+        "refused",
+    ),
+    "it works": (
+        _cruise_control(executor=Executor.FOREIGN, executor_state="STARTING", executor_reason="rebalance"),
+        Code.CRUISE_CONTROL_BUSY,
+        "rebalance",
+    ),
+    "no window": (_cruise_control(valid_windows=0), Code.CRUISE_CONTROL_NOT_READY, "0 valid"),
+    "it refuses a dry run": (
+        _cruise_control(dryrun=Reason(Code.CRUISE_CONTROL_REJECTED, "no goal")),
+        Code.CRUISE_CONTROL_REJECTED,
+        "no goal",
+    ),
+    "it heals": (_cruise_control(self_healing=("BROKER_FAILURE",)), Code.SELF_HEALING_ON, "BROKER_FAILURE"),
+}
+
+
+def _tight(min_isr: int, replicas: tuple[int, ...]) -> World:
+    p = Partition("t", 0, leader=11, replicas=replicas, isr=replicas)
+    return replace(WORLD, cluster=replace(_cluster(RACKS, p), min_isr={"t": min_isr}))
+
+
+def _throttled(**changes: object) -> Findings:
+    return replace(FINDINGS, throttle=replace(OWN_THROTTLE, **changes))  # type: ignore[arg-type]
+
+
+UNFIT: dict[str, tuple[World, Findings, Code, str]] = {
+    "RF 2, min ISR 2": (_tight(2, (11, 12)), FINDINGS, Code.RF_EQUALS_MIN_ISR, "t"),
+    "RF 2, min ISR 3": (_tight(3, (11, 12)), FINDINGS, Code.RF_EQUALS_MIN_ISR, "t"),
+    "a byte short of what comes and a tenth": (
+        WORLD,
+        replace(FINDINGS, logs={**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=1_099)}),
+        Code.DISK_HEADROOM,
+        "broker 31 has 1,099 bytes free, 1,000 would come",
+    ),
+    "a rate that we never set": (
+        WORLD,
+        _throttled(rates={12: BrokerRate(leader=7, follower=7)}),
+        Code.FOREIGN_THROTTLE,
+        "brokers 12",
+    ),
+    "entries of another move": (
+        WORLD,
+        _throttled(followers={"u": frozenset({(0, 13)})}),
+        Code.FOREIGN_THROTTLE,
+        "u",
+    ),
+    "every replica of a topic": (WORLD, _throttled(leaders={"v": None}), Code.FOREIGN_THROTTLE, "v"),
+    "a rate in server.properties": (
+        WORLD,
+        _throttled(rates={31: BrokerRate(leader=7, follower=None, is_static=True)}),
+        Code.STATIC_THROTTLE,
+        "31",
+    ),
+    "smaller records on one side": (
+        WORLD,
+        replace(FINDINGS, settings={11: ALIKE, 31: {**ALIKE, "message.max.bytes": "1000"}}),
+        Code.BROKER_SETTINGS_DIFFER,
+        "message.max.bytes: 1000 on 31; 1048588 on 11",
+    ),
+    "another protocol": (
+        WORLD,
+        replace(FINDINGS, settings={11: ALIKE, 31: {**ALIKE, "inter.broker.protocol.version": "3.6-IV2"}}),
+        Code.BROKER_SETTINGS_DIFFER,
+        "3.6-IV2 on 31",
+    ),
+    "a closed port": (
+        WORLD,
+        replace(FINDINGS, unreachable={31: "b31:9092: Connection refused"}),
+        Code.LISTENER_UNREACHABLE,
+        "broker 31 at b31:9092: Connection refused",
+    ),
+}
+
+
+@pytest.mark.parametrize("verdict", CHECKED, ids=lambda v: v.title)
+def test_a_fit_world_is_green_everywhere(verdict: Verdict) -> None:
+    """No check finds fault with a healthy cluster, with our own leftover throttle in it; each says what it saw."""
+    assert verdict.ok
+    assert verdict.seen
+
+
+def _red(verdicts: tuple[Verdict, ...], code: Code) -> list[Verdict]:
+    return [v for v in verdicts if not v.ok and v.code is code]
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_what_is_spoiled_is_named_by_its_code(name: str) -> None:
+    """Each check of a wave sees its one fault, and the text names what it is about."""
+    world, code, words = SPOILED[name]
+    found = _red(safety.check(world), code)
+    assert len(found) == 1
+    assert words in found[0].seen
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_makes_it_unfit_for_a_start_is_named_by_its_code(name: str) -> None:
+    """Each check before a start sees its one fault alone, and the text names what it is about."""
+    world, findings, code, words = UNFIT[name]
+    red = [v for v in fitness.check(world, findings) if not v.ok]
+    assert [v.code for v in red] == [code]
+    assert words in red[0].seen
+
+
+def test_no_check_goes_untested() -> None:
+    """Every code that a check can give is met by a spoiled world above."""
+    met = {code for _, code, _ in SPOILED.values()} | {code for _, _, code, _ in UNFIT.values()}
+    assert {v.code for v in CHECKED} <= met
+
+
+def test_titles_tell_checks_apart() -> None:
+    """Each verdict bears a title of its own."""
+    titles = [v.title for v in CHECKED]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+
+
+def test_verdicts_are_bounded() -> None:
+    """However much is wrong, a verdict's text stays short enough to travel in an event."""
+    gone = replace(WORLD, cluster=_cluster({}, replace(P0, replicas=tuple(range(1_000)))))
+    assert all(len(v.seen) <= TEXT_CHARACTERS_MAX for v in safety.check(gone))
+
+
+def test_a_throttle_of_our_last_migration_is_ours() -> None:
+    """Entries towards the last migration's destinations are not called foreign by the next, which goes elsewhere."""
+    elsewhere = replace(WORLD, waves=(replace(WORLD.waves[0], destination_broker_ids=(32,)),))
+    green: Callable[[Findings], bool] = lambda f: fitness.no_foreign_throttle(elsewhere, f).ok  # noqa: E731
+    assert not green(FINDINGS)
+    assert green(replace(FINDINGS, own_destinations=frozenset({31})))
+
+
+def test_a_wave_to_several_brokers_shares_its_bytes_among_them() -> None:
+    """Pairing by zone: each destination needs room for its share, not for all."""
+    wave = Wave(number=1, az="az-a", source_broker_ids=(11,), destination_broker_ids=(31, 33))
+    logs = {11: FINDINGS.logs[11], 31: BrokerLogs(31, {}, free_bytes=600), 33: BrokerLogs(33, {}, free_bytes=600)}
+    assert fitness.disk_headroom(replace(WORLD, waves=(wave,)), replace(FINDINGS, logs=logs)).ok
+
+
+def test_one_replica_is_its_owners_choice() -> None:
+    """A topic of one replica is counted, not refused."""
+    verdict = fitness.replicas_above_min_isr(WORLD, FINDINGS)
+    assert verdict.ok
+    assert "1 partitions with only one" in verdict.seen
+
+
+def test_a_moving_partition_is_counted_by_its_replicas_before_the_move() -> None:
+    """The union of old and new replicas makes no topic safer."""
+    moving = Partition("t", 0, leader=11, replicas=(31, 11, 12), isr=(11, 12), adding=(31,), removing=(11,))
+    world = replace(WORLD, cluster=replace(_cluster(RACKS, moving), min_isr={"t": 2}))
+    assert not fitness.replicas_above_min_isr(world, FINDINGS).ok
+    assert TopicPartition("t", 0) == moving.name
