@@ -8,8 +8,6 @@ import os
 import sys
 from typing import Any
 
-from pydantic import ValidationError
-
 from agent import telemetry
 from agent.settings import Settings, SettingsError
 
@@ -86,14 +84,14 @@ def _credentials(settings: Settings) -> Any:
 def run() -> None:
     """Run until SIGTERM; exits 2 when the settings cannot be used."""
     try:
-        settings = Settings()
-        telemetry.configure_logging(settings.log_level)
+        settings = Settings.read()
+        telemetry.configure_logging(settings.log_level, settings.log_format)
         import uvloop
 
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
         app = build(settings)
-    except (SettingsError, ValidationError, OSError) as error:
+    except (SettingsError, OSError) as error:
         print(f"kafka-migration agent: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     worker = _worker(app, loop)

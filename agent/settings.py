@@ -6,10 +6,10 @@ Every field says what it is, its unit, and why its default. Errors name the file
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.connection import KafkaConnection
@@ -35,6 +35,14 @@ class KafkaSecurity(BaseModel):
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
     ssl_check_hostname: bool = True
+
+    @model_validator(mode="after")
+    def _sasl_is_whole(self) -> Self:
+        if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
+            raise ValueError(f"security_protocol {self.security_protocol} and sasl_mechanism do not fit each other")
+        if self.sasl_mechanism and not (self.username and (self.password or self.password_file)):
+            raise ValueError("SASL needs username and password_file")
+        return self
 
     def connection(self, bootstrap_servers: str) -> KafkaConnection:
         """As the adapters want it. Raises OSError when the password's file cannot be read."""
@@ -98,6 +106,9 @@ class PolicySettings(BaseModel):
     progress_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
+BrokerIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=500)]
+
+
 class ClusterSettings(BaseModel):
     """One cluster of clusters.yaml."""
 
@@ -109,9 +120,16 @@ class ClusterSettings(BaseModel):
         default=None, description="host:port,...; empty on KRaft: then no lock beside Kafka's"
     )
     cruise_control: CruiseControlSettings
-    source_broker_ids: tuple[int, ...] = ()
-    destination_broker_ids: tuple[int, ...] = ()
+    source_broker_ids: BrokerIds = Field(default=(), description="What modes `full` and `az` move from")
+    destination_broker_ids: BrokerIds = Field(default=(), description="And to")
     policy: PolicySettings = PolicySettings()
+
+    @model_validator(mode="after")
+    def _each_broker_once(self) -> Self:
+        named = [*self.source_broker_ids, *self.destination_broker_ids]
+        if twice := sorted({b for b in named if named.count(b) > 1}):
+            raise ValueError(f"source_broker_ids, destination_broker_ids: {twice} named twice; a broker has one side")
+        return self
 
     def core_policy(self) -> Policy:
         """The standing orders as the core reads them."""
@@ -125,10 +143,14 @@ class ClusterSettings(BaseModel):
 class Settings(BaseSettings):
     """The agent's own settings."""
 
-    model_config = SettingsConfigDict(env_prefix="KAFKA_MIGRATION_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="KAFKA_MIGRATION_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
 
     bootstrap_servers: str = Field(default="localhost:9092", description="The control Kafka: commands, events, state")
-    security: KafkaSecurity = KafkaSecurity()
+    security: KafkaSecurity = Field(
+        default=KafkaSecurity(), description="Of the control Kafka: KAFKA_MIGRATION_SECURITY__PASSWORD_FILE and so on"
+    )
     clusters_file: Path = Field(default=Path("clusters.yaml"), description="The clusters this agent drives")
     topic_prefix: str = Field(default="kafka-migration.", description="Before each topic's name")
     topic_partitions: int = Field(default=4, ge=1, le=100, description="4: a dozen clusters over a few workers")
@@ -149,6 +171,20 @@ class Settings(BaseSettings):
     web_port: int = Field(default=6066, ge=1, le=65535)
     data_folder: Path = Field(default=Path("build/agent"), description="Faust's scratch files; the state is in Kafka")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = Field(default="text", description="json: one object a line, for collectors")
+
+    @classmethod
+    def read(cls) -> Self:
+        """From the environment. Raises SettingsError that names each wrong variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            # What was given is not shown: it may be a secret.
+            wrong = "; ".join(
+                f"KAFKA_MIGRATION_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+                for e in error.errors(include_url=False, include_input=False)
+            )
+            raise SettingsError(wrong) from None
 
     def clusters(self) -> dict[str, ClusterSettings]:
         """The clusters by name. Raises SettingsError."""
@@ -157,6 +193,10 @@ class Settings(BaseSettings):
     def connection(self) -> KafkaConnection:
         """The control Kafka."""
         return self.security.connection(self.bootstrap_servers)
+
+
+# A name is a message key, a part of ids, and a part of the `reason` that Cruise Control gives back.
+_CLUSTER_NAME: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")])
 
 
 def read_clusters(path: Path) -> dict[str, ClusterSettings]:
@@ -174,12 +214,13 @@ def read_clusters(path: Path) -> dict[str, ClusterSettings]:
     clusters: dict[str, ClusterSettings] = {}
     for name, entry in entries.items():
         try:
-            clusters[str(name)] = ClusterSettings.model_validate(entry)
+            clusters[_CLUSTER_NAME.validate_python(str(name))] = ClusterSettings.model_validate(entry)
         except ValidationError as error:
             wrong = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'the entry'}: {e['msg']}" for e in error.errors(include_url=False)
+                f"{'.'.join(map(str, e['loc'])) or 'the entry'}: {e['msg']}"
+                for e in error.errors(include_url=False, include_input=False)
             )
-            raise SettingsError(f"{path}, cluster {name}: {wrong}") from error
+            raise SettingsError(f"{path}, cluster {name}: {wrong}") from None
     return clusters
 
 

@@ -39,12 +39,23 @@ class Performs(Protocol):
 class ClusterTasks:
     """The running effects and watches of one cluster."""
 
-    def __init__(self, performer: Performs, lease: LeasePort, policy: Policy, post: Post) -> None:
+    def __init__(
+        self,
+        performer: Performs,
+        lease: LeasePort,
+        policy: Policy,
+        post: Post,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        again_seconds: float = AGAIN_SECONDS,
+    ) -> None:
         """`post` returns when the observation is in the inbox for good."""
         self._performer = performer
         self._lease = lease
         self._policy = policy
         self._post = post
+        self._lease_seconds = lease_seconds
+        self._again_seconds = again_seconds
         self._effects: dict[str, asyncio.Task[None]] = {}  # by effect id, until it is no longer pending
         self._acting: set[asyncio.Task[None] | None] = set()  # those that are past the lease
         self._watches: dict[fx.Watch, asyncio.Task[None]] = {}
@@ -106,7 +117,7 @@ class ClusterTasks:
             await self._post(EffectEnded(at=time.time(), effect_id=effect_id, outcome=outcome))
         except Exception:
             log.exception("%s: how %s ended could not be posted; it is performed again", migration.cluster, effect_id)
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(self._again_seconds)
             if self._effects.get(effect_id) is asyncio.current_task():
                 del self._effects[effect_id]
 
@@ -124,7 +135,7 @@ class ClusterTasks:
             self._acting.discard(acting)
 
     async def _has_lease(self) -> bool:
-        until = time.monotonic() + LEASE_SECONDS
+        until = time.monotonic() + self._lease_seconds
         while not self._lease.held():
             if time.monotonic() > until:
                 return False
@@ -139,4 +150,4 @@ class ClusterTasks:
             log.warning("%s: %s is blind: %s", migration.cluster, type(watch).__name__, trouble)
         except Exception:
             log.exception("%s: %s failed; it is started again", migration.cluster, type(watch).__name__)
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(self._again_seconds)

@@ -3,6 +3,7 @@
 import logging
 import time
 
+import orjson
 from prometheus_client import Counter, Gauge
 
 from agent.core.migration import Phase
@@ -36,28 +37,54 @@ class _PlainFormatter(logging.Formatter):
         return time.strftime(datefmt or "", time.gmtime(record.created))
 
 
+class _JsonFormatter(logging.Formatter):
+    """One object a line; an event's fields beside its sentence."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
 class _OncePerSeconds(logging.Filter):
-    """The same line of code speaks at most once in so many seconds: a lost broker makes a library say 24,000 lines."""
+    """The same line of code speaks of the same thing at most once in so many seconds.
+
+    A lost broker makes a library say 24,000 lines, and a broken sender may send as many commands. Ours name what they
+    speak of, a cluster or a topic, first. Events are never left out.
+    """
+
+    PLACES_MAX = 10_000
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self._seconds = seconds
-        self._last: dict[tuple[str, int], float] = {}
+        self._last: dict[tuple[str, int, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.startswith("kafka_migration"):
+        if record.name == log.name:
             return True
-        place, now = (record.pathname, record.lineno), time.monotonic()
+        ours = record.name.startswith(f"{log.name}.")
+        subject = str(record.args[0]) if ours and isinstance(record.args, tuple) and record.args else ""
+        place, now = (record.pathname, record.lineno, subject), time.monotonic()
         if now - self._last.get(place, float("-inf")) < self._seconds:
             return False
+        if len(self._last) >= self.PLACES_MAX:
+            self._last.clear()
         self._last[place] = now
         return True
 
 
-def configure_logging(level: str) -> None:
-    """Ours at `level`, libraries at WARNING and seldom."""
+def configure_logging(level: str, form: str = "text") -> None:
+    """Ours at `level`, libraries at WARNING and seldom. `form`: text or json."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_PlainFormatter())
+    handler.setFormatter(_JsonFormatter() if form == "json" else _PlainFormatter())
     handler.addFilter(_OncePerSeconds(5.0))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY_LOGGERS:
@@ -72,7 +99,8 @@ def told(event: ProgressEvent) -> None:
     for reason in event.data.get("reasons") or ():
         REFUSALS.labels(event.cluster, reason["code"]).inc()
     level = logging.DEBUG if event.type in QUIET else logging.INFO
-    log.log(level, "%s %s %s: %s", event.cluster, event.id, event.type, event.summary)
+    fields = {"cluster": event.cluster, "id": event.id, "type": event.type, "phase": event.phase, "stage": event.stage}
+    log.log(level, "%s %s %s: %s", event.cluster, event.id, event.type, event.summary, extra={"fields": fields})
 
 
 def stands(status: MigrationStatus) -> None:

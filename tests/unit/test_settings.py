@@ -1,0 +1,150 @@
+"""Settings: what is read, and that every error names its file, its cluster and its field, and shows no secret."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.core.options import Policy
+from agent.settings import ClusterSettings, KafkaSecurity, PolicySettings, Settings, SettingsError, read_clusters
+
+CLUSTER: dict[str, Any] = {
+    "bootstrap_servers": "kafka-1:9092,kafka-2:9092",
+    "zookeeper": "zk-1:2181",
+    "cruise_control": {"url": "http://cc:9090"},
+    "source_broker_ids": [11, 12],
+    "destination_broker_ids": [31, 32],
+    "policy": {"grace_seconds": 5, "slow_bytes_per_second": 5_000_000},
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "clusters.yaml"
+
+
+def write(file: Path, name: Any = "lab", **changes: Any) -> Path:
+    file.write_text(yaml.safe_dump({"clusters": {name: {**CLUSTER, **changes}}}))
+    return file
+
+
+def test_a_cluster_is_read_with_its_policy(file: Path) -> None:
+    """Brokers and overrides reach the core's policy; what is not overridden keeps the core's default."""
+    policy = read_clusters(write(file))["lab"].core_policy()
+    assert policy == Policy(
+        source_broker_ids=(11, 12), destination_broker_ids=(31, 32), grace_seconds=5.0, slow_bytes_per_second=5_000_000
+    )
+
+
+def test_every_standing_order_can_be_overridden() -> None:
+    """clusters.yaml knows each field of the core's policy, by the same name."""
+    of_core = {f.name for f in dataclasses.fields(Policy)} - {"source_broker_ids", "destination_broker_ids"}
+    assert set(PolicySettings.model_fields) == of_core
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown field": ({"zookeper": "zk:2181"}, "zookeper: Extra inputs are not permitted"),
+    "no Cruise Control": ({"cruise_control": {}}, "cruise_control.url: Field required"),
+    "policy's name": ({"policy": {"grace": 5}}, "policy.grace: Extra inputs are not permitted"),
+    "policy's value": ({"policy": {"grace_seconds": -1}}, "policy.grace_seconds: Input should be greater than"),
+    "broker's id": ({"source_broker_ids": ["a"]}, "source_broker_ids.0: Input should be a valid integer"),
+    "broker on both sides": ({"destination_broker_ids": [31, 11]}, "destination_broker_ids: [11] named twice"),
+    "half a login": ({"security": {"security_protocol": "SASL_SSL"}}, "security: Value error, security_protocol SASL"),
+    "no user": (
+        {"security": {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "password": "hush-hush"}},
+        "SASL needs username and password_file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "says"), WRONG.values(), ids=list(WRONG))
+def test_a_wrong_cluster_is_told_by_file_cluster_and_field(file: Path, changes: dict[str, Any], says: str) -> None:
+    """The error names where to look, and shows nothing that may be a secret."""
+    with pytest.raises(SettingsError) as caught:
+        read_clusters(write(file, **changes))
+    text = str(caught.value)
+    assert text.startswith(f"{file}, cluster lab: ")
+    assert says in text
+    assert "hush-hush" not in text
+
+
+@pytest.mark.parametrize("name", ["with blank", "a/b", "", "x" * 101, "ö"])
+def test_a_name_that_would_break_ids_is_refused(file: Path, name: str) -> None:
+    """A cluster's name is a key and a part of Cruise Control's `reason`: no blanks, no slashes."""
+    with pytest.raises(SettingsError, match="String should match pattern"):
+        read_clusters(write(file, name))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("clusters: [", "is not YAML"), ("", "must have a mapping `clusters`"), ("clusters: {}", "must have a mapping"),
+     ("clusters: {lab: 5}", "cluster lab: the entry"), ("- lab", "must have a mapping `clusters`")],
+)  # fmt: skip
+def test_a_file_of_another_form_is_told(file: Path, text: str, says: str) -> None:
+    """What is not a mapping of clusters is said in words, not as a traceback."""
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        read_clusters(file)
+    assert says in str(caught.value)
+
+
+def test_a_missing_file_is_told_with_the_variable_that_names_it(tmp_path: Path) -> None:
+    """The fix is in the error."""
+    with pytest.raises(SettingsError, match="KAFKA_MIGRATION_CLUSTERS_FILE"):
+        read_clusters(tmp_path / "none.yaml")
+
+
+def test_passwords_come_from_files_and_are_not_shown(tmp_path: Path) -> None:
+    """A password's file is read without its last line break; neither form appears when settings are printed."""
+    (tmp_path / "password").write_text("hush-hush\n")
+    by_file = KafkaSecurity(
+        security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", username="u", password_file=tmp_path / "password"
+    )
+    assert by_file.connection("k:9092").password == "hush-hush"
+    assert "hush-hush" not in repr(by_file.connection("k:9092"))
+    given = ClusterSettings.model_validate(
+        {**CLUSTER, "cruise_control": {"url": "http://cc", "username": "u", "password": "hush-hush"}}
+    )
+    assert given.cruise_control.connection().password == "hush-hush"
+    assert "hush-hush" not in repr(given)
+    assert "hush-hush" not in repr(given.cruise_control.connection())
+
+
+def test_the_environment_is_read_also_inside_security(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """KAFKA_MIGRATION_..., with two underscores for what is inside another."""
+    (tmp_path / "password").write_text("hush-hush")
+    for name, value in {
+        "BOOTSTRAP_SERVERS": "control:9092",
+        "TOPIC_PARTITIONS": "8",
+        "SECURITY__SECURITY_PROTOCOL": "SASL_SSL",
+        "SECURITY__SASL_MECHANISM": "SCRAM-SHA-512",
+        "SECURITY__USERNAME": "agent",
+        "SECURITY__PASSWORD_FILE": str(tmp_path / "password"),
+    }.items():
+        monkeypatch.setenv(f"KAFKA_MIGRATION_{name}", value)
+    settings = Settings.read()
+    connection = settings.connection()
+    assert (connection.bootstrap_servers, settings.topic_partitions) == ("control:9092", 8)
+    assert (connection.sasl_mechanism, connection.username, connection.password) == (
+        "SCRAM-SHA-512",
+        "agent",
+        "hush-hush",
+    )
+
+
+def test_a_wrong_variable_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error bears the variable's own name; what was given may be a secret."""
+    monkeypatch.setenv("KAFKA_MIGRATION_TOPIC_PARTITIONS", "many")
+    monkeypatch.setenv("KAFKA_MIGRATION_SECURITY__PASSWORD", "hush-hush")
+    monkeypatch.setenv("KAFKA_MIGRATION_SECURITY__SASL_MECHANISM", "PLAIN")
+    with pytest.raises(SettingsError) as caught:
+        Settings.read()
+    assert "KAFKA_MIGRATION_TOPIC_PARTITIONS: Input should be a valid integer" in str(caught.value)
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_defaults_stay_on_this_machine() -> None:
+    """Unless told otherwise the worker's pages are served to nobody else."""
+    assert Settings.model_fields["web_host"].default == "127.0.0.1"
