@@ -5,7 +5,7 @@ import os
 
 import typer
 
-from agent.cli import orders, views
+from agent.cli import doctor, orders, views
 from agent.cli.connection import lab_settings
 from deploy.lab.cli import lab_app
 from deploy.lab.demo_command import demo
@@ -15,6 +15,8 @@ _HELP = """Move a live Kafka cluster from source to destination brokers with Cru
 Every order is a message on the control topic; a running agent obeys it, or refuses it with every reason.
 
 **Try it:** `kafka-migration lab up`, then `kafka-migration agent` in a second terminal, then:
+
+- `kafka-migration doctor lab` says whether the cluster is fit, check by check
 
 - `kafka-migration plan lab` shows what would move, and what stands in the way
 
@@ -48,6 +50,7 @@ app.command("pause", rich_help_panel=_GIVE)(orders.pause)
 app.command("tune", rich_help_panel=_GIVE)(orders.tune)
 for _word, _doc in orders.PLAIN.items():
     app.command(_word, rich_help_panel=_GIVE)(orders.plain(_word, _doc))
+app.command("doctor", rich_help_panel=_LOOK)(doctor.doctor)
 app.command("status", rich_help_panel=_LOOK)(views.status)
 app.command("watch", rich_help_panel=_LOOK)(views.watch)
 app.command("events", rich_help_panel=_LOOK)(views.events)

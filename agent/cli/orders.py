@@ -140,7 +140,7 @@ def plan(
     options = _options(
         mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
     )
-    command = _command("plan", cluster, reason, issued_by, command_id, {"options": options}, as_json=as_json)
+    command = command_for("plan", cluster, reason, issued_by, command_id, {"options": options}, as_json=as_json)
     connection = connect(servers, prefix, as_json=as_json)
 
     async def work() -> None:
@@ -193,7 +193,7 @@ def start(
             "a plan brings its own options: give --plan alone, or make another plan", param_hint="--plan"
         )
     what = {"options": options} if plan_id is None else {"plan_id": plan_id}
-    command = _command("start", cluster, reason, issued_by, command_id, what, as_json=as_json)
+    command = command_for("start", cluster, reason, issued_by, command_id, what, as_json=as_json)
     connection = connect(servers, prefix, as_json=as_json)
 
     async def work() -> None:
@@ -223,7 +223,7 @@ def pause(
     `kafka-migration pause lab --slow`
     """
     options = {"slow": True} if slow else {}
-    command = _command("pause", cluster, reason, issued_by, command_id, options, as_json=as_json)
+    command = command_for("pause", cluster, reason, issued_by, command_id, options, as_json=as_json)
     _give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
 
@@ -245,7 +245,7 @@ def tune(
     if throttle is None and concurrency is None:
         raise typer.BadParameter("say what to change: --throttle 50MB, --concurrency 20, or both")
     options = _given(throttle_bytes_per_second=throttle, partition_movements_per_broker=concurrency)
-    command = _command("tune", cluster, reason, issued_by, command_id, options, as_json=as_json)
+    command = command_for("tune", cluster, reason, issued_by, command_id, options, as_json=as_json)
     _give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
 
@@ -261,7 +261,7 @@ def plain(word: str, doc: str) -> Callable[..., None]:
         servers: Servers = None,
         prefix: TopicPrefix = None,
     ) -> None:
-        command = _command(word, cluster, reason, issued_by, command_id, {}, as_json=as_json)
+        command = command_for(word, cluster, reason, issued_by, command_id, {}, as_json=as_json)
         _give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
     given.__doc__ = f"{doc}\n\n`kafka-migration {word} lab`\n"
@@ -311,7 +311,7 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _command(
+def command_for(
     word: str,
     cluster: str,
     reason: str,
@@ -353,4 +353,4 @@ def _give(command: dict[str, Any], connection: Connection, *, as_json: bool) -> 
     run(work(), as_json=as_json)
 
 
-__all__ = ["PLAIN", "pause", "plain", "plan", "start", "tune"]
+__all__ = ["PLAIN", "command_for", "pause", "plain", "plan", "start", "tune"]

@@ -83,10 +83,10 @@ def plan(event: Json) -> RenderableType:
         table.caption = (
             f"{count(found['replicas'], 'replica')}, {size(found['size_bytes'])}, "
             f"at {rate(found['options'].get('throttle_bytes_per_second'))}"
-            + (f", about {duration(found['eta_seconds'])}" if found.get("eta_seconds") else "")
         )
         table.caption_justify = "left"
         parts.append(table)
+        parts += _estimate_lines(found.get("estimate"))
     if reasons:
         parts.append(Text("in the way:", style="bold red"))
         parts.extend(reason_lines(reasons))
@@ -94,6 +94,35 @@ def plan(event: Json) -> RenderableType:
         start = f"kafka-migration start {event.get('cluster', '')} --plan {found['plan_id']}"
         parts.append(Text.assemble(("nothing stands in the way", "green"), f"; start it with: {start}"))
     return Group(*parts)
+
+
+def _estimate_lines(found: Json | None) -> list[Text]:
+    """How long and how dear, and why; nothing where an older agent tells none."""
+    if not found:
+        return []
+    lines = [
+        f"time: {duration(found['low_seconds'])} to {duration(found['high_seconds'])} ({found['reasoning']})",
+        f"between AZs: {size(found['cross_az_bytes'])}, copied from leaders in another AZ",
+    ]
+    if found.get("largest_partition"):
+        lines.append(f"largest partition: {found['largest_partition']}, {size(found['largest_partition_bytes'])}")
+    return [Text(line) for line in lines]
+
+
+def verdicts(findings: Json) -> RenderableType:
+    """The doctor's table: every check, and under a red one what to do."""
+    table = Table(box=None, padding=(0, 2))
+    for column in ("", "check", "seen"):
+        table.add_column(column)
+    for v in findings["verdicts"]:
+        seen = Text(str(v["seen"]))
+        if not v["ok"]:
+            needed = f" (needed: {v['needed']})" if v.get("needed") else ""
+            seen = Text.assemble((str(v["code"]), "bold red"), f": {v['seen']}{needed}\n", ("do: ", "dim"), v["do"])
+        table.add_row(Text("ok", style="green") if v["ok"] else Text("no", style="bold red"), v["title"], seen)
+    red = sum(not v["ok"] for v in findings["verdicts"])
+    end = Text(f"{red} of {len(findings['verdicts'])} checks are red", style="bold red")
+    return Group(table, end if red else Text("fit: nothing stands in the way of a start", style="bold green"))
 
 
 def status(state: Json, now: float) -> RenderableType:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from agent.cli import orders, render
 from agent.cli.app import app
+from agent.cli.doctor import findings_of
 from agent.cli.live import Bars, wave_share
 from agent.cli.quantities import bytes_of, duration, ids_of, rate, seconds_of, size
 from agent.cli.views import is_at_rest
@@ -23,7 +24,7 @@ from agent.translate import status
 from schemas.commands import COMMANDS
 
 ORDERS = sorted(set(WORDS.values()) - {"command"})
-LOOKS = ["status", "watch", "events"]
+LOOKS = ["status", "watch", "events", "doctor"]
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ def test_every_order_of_the_control_topic_can_be_given() -> None:
     assert [word for word in ORDERS if not re.search(rf"\b{word}\b +\S", shown)] == []
 
 
-@pytest.mark.parametrize("word", [*ORDERS, "watch"])
+@pytest.mark.parametrize("word", [*ORDERS, "watch", "doctor"])
 def test_unreachable_is_exit_code_3(word: str, closed_port: str) -> None:
     """A control Kafka that is away ends a command with code 3 and one line that names it."""
     extra = ["--throttle", "50MB"] if word == "tune" else []
@@ -130,10 +131,61 @@ def test_wrong_usage_is_exit_code_2_and_names_the_option(arguments: list[str], n
     assert named in result.stderr
 
 
+def _plan_made(**data: object) -> dict:
+    green = {
+        "code": "BROKER_DOWN",
+        "ok": True,
+        "seen": "6 brokers are alive",
+        "needed": "all",
+        "title": "brokers alive",
+    }
+    red = {
+        "code": "DISK_HEADROOM",
+        "ok": False,
+        "seen": "broker 31 is full",
+        "needed": "room",
+        "title": "disk headroom",
+    }
+    reasons = [{"code": "DISK_HEADROOM", "seen": "broker 31 is full", "needed": "room"}]
+    made = {"plan": None, "verdicts": [green, red], "reasons": reasons, **data}
+    return {"type": "PlanMade", "cluster": "lab", "data": made}
+
+
+def test_doctor_shows_every_verdict_and_what_to_do_about_the_red_ones() -> None:
+    """Green and red in one table; what to do stands under a red one, once."""
+    findings = findings_of(_plan_made())
+    assert findings["fit"] is False
+    assert [v["ok"] for v in findings["verdicts"]] == [True, False]
+    text = text_of(render.verdicts(findings))
+    for words in ("brokers alive", "6 brokers are alive", "DISK_HEADROOM", "broker 31 is full", "more disk"):
+        assert words in text
+    assert text.count("do:") == 1
+
+
+def test_doctor_is_content_only_when_all_is_green() -> None:
+    """Fit means no red verdict and nothing else against a plan; a reason without a verdict is red too."""
+    green = _plan_made()["data"]["verdicts"][:1]
+    assert findings_of(_plan_made(verdicts=green, reasons=[]))["fit"] is True
+    unpaired = findings_of(_plan_made(verdicts=green, reasons=[{"code": "PAIRS_UNEVEN", "seen": "az-a"}]))
+    assert [(v["title"], v["code"], v["ok"]) for v in unpaired["verdicts"]][1:] == [("plan", "PAIRS_UNEVEN", False)]
+
+
+def test_a_plan_shows_its_estimate_with_the_reasoning() -> None:
+    """How long, from and to, what crosses AZs, the largest partition, and why."""
+    estimate = {
+        "low_seconds": 60.0, "high_seconds": 120.0, "cross_az_bytes": 5_000_000, "largest_partition": "t-0",
+        "largest_partition_bytes": 2_000_000, "reasoning": "what binds is the throttle",
+    }  # fmt: skip
+    plan = {"plan_id": "p", "waves": [], "replicas": 1, "size_bytes": 9, "options": {}, "estimate": estimate}
+    text = text_of(render.plan(_plan_made(plan=plan)))
+    for words in ("0:01:00 to 0:02:00", "5.0 MB", "t-0", "2.0 MB", "what binds is the throttle"):
+        assert words in text
+
+
 def test_options_become_the_fields_of_the_command() -> None:
     """Only what was typed is sent, under the schema's names, and the sender is named."""
     options = orders._options(None, None, [11, 12], [31, 32], None, None, 100_000_000, None, 20, 300.0, None)
-    command = orders._command("start", "lab", "why", "", None, {"options": options}, as_json=False)
+    command = orders.command_for("start", "lab", "why", "", None, {"options": options}, as_json=False)
     assert command["options"] == {
         "source_broker_ids": [11, 12],
         "destination_broker_ids": [31, 32],
