@@ -57,6 +57,8 @@ def test_what_fails_is_shrunk_to_what_matters() -> None:
             return error.invariant == "no_throttle_is_left"
         return False
 
-    shortest = find(SCHEDULES, breaks, settings=settings(max_examples=20, derandomize=True, deadline=None))
+    options = st.builds(Options, throttle_bytes_per_second=st.sampled_from((None, 60)))
+    few = st.builds(Schedule, acts=st.lists(ACT, max_size=2).map(tuple), options=options, partitions=st.just(1))
+    shortest = find(few, breaks, settings=settings(max_examples=10, derandomize=True, deadline=None))
     assert shortest.options.throttle_bytes_per_second is not None
     assert len(shortest.acts) <= 1
