@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import logging
 import os
 import sys
 import time
@@ -180,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of topics the agent is about to make
     with Lab(LabConfig(directory=folder / "lab", base_port=given.base_port)).running(print) as lab:
         agent = AgentProcess(lab, folder / "agent.log")
         agent.start()
