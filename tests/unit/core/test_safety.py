@@ -1,0 +1,154 @@
+"""Each check against a cluster that is well but for one thing."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agent.core.cluster import Broker, ClusterFacts, Partition, Reassignment
+from agent.core.messages import Executor
+from agent.core.plan import Wave
+from agent.core.reasons import Code, Reason
+from agent.core.safety import WHILE_MOVING, CruiseControlFacts, World, check, is_ours, reasons_of, unsafe
+
+RACKS: dict[int, str | None] = {11: "a", 12: "b", 31: "a", 32: "b"}
+P = Partition("t", 0, leader=11, replicas=(11, 12), isr=(11, 12))
+WAVE = Wave(number=1, az="a", source_broker_ids=(11,), destination_broker_ids=(31,))
+OURS = Reassignment("t", 0, (31, 12, 11), (31,), (11,))
+FOREIGN = Reassignment("t", 0, (32, 11, 12), (32,), (12,))
+
+
+def _world(*partitions: Partition, racks: dict[int, str | None] | None = None, **changes: Any) -> World:
+    facts = ClusterFacts(
+        brokers=tuple(Broker(b, rack) for b, rack in (racks or RACKS).items()),
+        partitions=partitions or (P,),
+        min_isr={"t": 2},
+    )
+    well = World(cluster=facts, waves=(WAVE,), cruise_control=CruiseControlFacts(reachable=True, valid_windows=3))
+    return replace(well, **changes)
+
+
+def _red(world: World) -> set[Code]:
+    return {v.code for v in check(world) if not v.ok}
+
+
+def _without(broker: int) -> dict[int, str | None]:
+    return {b: rack for b, rack in RACKS.items() if b != broker}
+
+
+SICK: dict[str, tuple[World, set[Code]]] = {
+    "a source is down": (_world(racks=_without(11)), {Code.BROKER_DOWN}),
+    "an empty destination is down": (_world(racks=_without(31)), {Code.BROKER_DOWN}),
+    "a broker that only holds replicas is down": (_world(racks=_without(12)), {Code.BROKER_DOWN}),
+    "a broker of a later wave is down": (
+        _world(racks=_without(32), needed_later=frozenset({32})),
+        {Code.BROKER_DOWN},
+    ),
+    "a pair crosses AZs": (_world(racks={**RACKS, 31: "b"}), {Code.AZ_MISMATCH}),
+    "a broker has no rack": (_world(racks={**RACKS, 31: None}), {Code.RACK_UNKNOWN, Code.AZ_MISMATCH}),
+    "a partition is offline": (
+        _world(replace(P, leader=-1, isr=(12,))),
+        {Code.OFFLINE_PARTITION, Code.UNDER_REPLICATED, Code.UNDER_MIN_ISR},
+    ),
+    "a follower is out of sync": (
+        _world(replace(P, replicas=(11, 12, 32), isr=(11, 12))),
+        {Code.UNDER_REPLICATED},
+    ),
+    "another tool moves": (_world(reassignments=(FOREIGN,)), {Code.FOREIGN_REASSIGNMENT}),
+    "our own moves are left over": (_world(reassignments=(OURS,)), {Code.ORPHANED_MOVES}),
+    "Cruise Control is away": (
+        _world(cruise_control=CruiseControlFacts(reachable=False, trouble="refused")),
+        {Code.CRUISE_CONTROL_UNREACHABLE},
+    ),
+    "Cruise Control works for another": (
+        _world(cruise_control=CruiseControlFacts(reachable=True, executor=Executor.FOREIGN, valid_windows=1)),
+        {Code.CRUISE_CONTROL_BUSY},
+    ),
+    "Cruise Control has no windows": (
+        _world(cruise_control=CruiseControlFacts(reachable=True, valid_windows=0)),
+        {Code.CRUISE_CONTROL_NOT_READY},
+    ),
+    "its dry run is rejected": (
+        _world(
+            cruise_control=CruiseControlFacts(
+                reachable=True, valid_windows=3, dryrun=Reason(Code.CRUISE_CONTROL_REJECTED, "no")
+            )
+        ),
+        {Code.CRUISE_CONTROL_REJECTED},
+    ),
+}
+
+
+def test_a_well_cluster_passes_every_check() -> None:
+    """Nothing stands in the way where nothing is wrong, and each verdict still says what was seen."""
+    verdicts = check(_world())
+    assert all(v.ok for v in verdicts), [v for v in verdicts if not v.ok]
+    assert all(v.seen and v.title for v in verdicts)
+
+
+@pytest.mark.parametrize("what", SICK)
+def test_each_trouble_is_seen_by_its_check_alone(what: str) -> None:
+    """One thing wrong turns just its own checks red."""
+    world, codes = SICK[what]
+    assert _red(world) == codes
+
+
+def test_a_moving_partition_is_not_sick() -> None:
+    """Replicas that are being added count neither for nor against (KIP-352)."""
+    moving = replace(P, replicas=(31, 12, 11), isr=(11, 12), adding=(31,), removing=(11,))
+    assert not _red(_world(moving)) & {Code.UNDER_REPLICATED, Code.UNDER_MIN_ISR}
+    sick = replace(moving, isr=(11,))
+    assert {Code.UNDER_REPLICATED, Code.UNDER_MIN_ISR} <= _red(_world(sick))
+
+
+def test_min_isr_is_asked_for_no_more_than_there_are_replicas() -> None:
+    """A topic with one replica and min.insync.replicas 2 is badly configured, but not under min ISR by a move."""
+    assert _red(_world(Partition("t", 0, leader=12, replicas=(12,), isr=(12,)))) == set()
+
+
+def test_what_passes_by_itself_is_told_apart() -> None:
+    """Busy, unreachable and leftover moves are waited for; the rest needs a change in the world."""
+    _, passing = reasons_of(check(SICK["Cruise Control works for another"][0]))
+    assert [r.code for r in passing] == [Code.CRUISE_CONTROL_BUSY]
+    lasting, passing = reasons_of(check(SICK["its dry run is rejected"][0]))
+    assert ([r.code for r in lasting], passing) == ([Code.CRUISE_CONTROL_REJECTED], ())
+    lasting, passing = reasons_of(check(SICK["our own moves are left over"][0]))
+    assert (lasting, [r.code for r in passing]) == ((), [Code.ORPHANED_MOVES])
+
+
+def test_while_moving_our_own_moves_and_cruise_control_are_no_reasons() -> None:
+    """What is expected while it moves does not stop it; a lost broker or another's move does."""
+    assert unsafe(_world(reassignments=(OURS,), cruise_control=CruiseControlFacts(reachable=False))) == ()
+    assert [r.code for r in unsafe(_world(reassignments=(FOREIGN,)))] == [Code.FOREIGN_REASSIGNMENT]
+    assert [r.code for r in unsafe(_world(racks=_without(12)))] == [Code.BROKER_DOWN]
+    assert len(WHILE_MOVING) >= 5
+
+
+@pytest.mark.parametrize(
+    ("adding", "removing", "ours"),
+    [
+        ((31,), (11,), True),
+        ((31,), (), True),  # cancelled or ended a moment ago: one side only
+        ((), (11,), True),
+        ((), (), False),
+        ((32,), (11,), False),
+        ((31,), (12,), False),
+        ((31, 32), (11, 12), False),
+    ],
+)
+def test_a_move_is_ours_when_it_adds_only_destinations_and_removes_only_sources(
+    adding: tuple[int, ...], removing: tuple[int, ...], ours: bool
+) -> None:
+    """Anything else belongs to somebody else."""
+    move = Reassignment("t", 0, (11, 12), adding, removing)
+    assert is_ours(move, frozenset({11}), frozenset({31})) is ours
+
+
+def test_long_lists_are_cut() -> None:
+    """A reason names a few examples and says how many more there are: it must fit an event."""
+    many = [replace(P, partition=n, isr=(11,)) for n in range(5_000)]
+    world = _world(*many)
+    red = [v for v in check(world) if not v.ok]
+    assert red
+    assert all(len(v.seen) < 1_000 for v in red)
+    assert any("and 4995 more" in v.seen for v in red)
