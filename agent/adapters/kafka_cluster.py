@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient
@@ -118,7 +119,7 @@ class KafkaCluster:
         """Preferred leader election; what cannot be elected shows in the next look."""
         for start in range(0, len(names), PARTITIONS_PER_REQUEST):
             some = names[start : start + PARTITIONS_PER_REQUEST]
-            await self._call("leader election", lambda admin, some=some: _elect(admin, some))
+            await self._call("leader election", partial(_elect, names=some))
 
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────
     async def _call(self, what: str, ask: Callable[[KafkaAdminClient], T]) -> T:
@@ -227,7 +228,7 @@ def _logs(broker_id: int, response: Any) -> BrokerLogs:
         for p in topic.partitions
         if not p.is_future_key
     }
-    told = [log_dir.usable_bytes for log_dir in response.results if (log_dir.usable_bytes or -1) >= 0]
+    told = [d.usable_bytes for d in response.results if d.usable_bytes is not None and d.usable_bytes >= 0]
     return BrokerLogs(broker_id=broker_id, size_bytes=sizes, free_bytes=sum(told) if told else -1)
 
 
