@@ -6,7 +6,7 @@ Drawn from a seed (run.py) or by Hypothesis (test_hypothesis.py), played by simu
 import random
 from dataclasses import dataclass, field
 
-from agent.core.options import Approval, Options, Pairing
+from agent.core.options import Approval, Options, Pairing, ThrottleBy
 
 FAULT_SECONDS = 45.0  # commands and faults fall within this time after the start
 COMMANDS = (
@@ -51,6 +51,7 @@ def drawn_from(seed: int) -> Schedule:
         soak_seconds=r.choice((0.0, 0.0, 3.0)),
         approval=r.choice((Approval.NONE, Approval.NONE, Approval.NONE, Approval.WAVE, Approval.AZ)),
         pairing=r.choice((Pairing.ONE_TO_ONE, Pairing.ONE_TO_ONE, Pairing.ZONE)),
+        throttle_by=r.choice((ThrottleBy.AGENT, ThrottleBy.AGENT, ThrottleBy.AGENT, ThrottleBy.CRUISE_CONTROL)),
     )
     return Schedule(
         seed=seed,

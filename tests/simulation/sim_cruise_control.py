@@ -7,6 +7,7 @@ from agent.adapters.ports import CruiseControlState, RemoveBroker, UserTask
 from agent.core.cluster import TopicPartition
 from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
 from agent.core.reasons import Code, Reason
+from agent.core.throttle import ThrottleOrder
 from tests.simulation.world import World
 
 Answer = ExecutionAsked | Busy | Rejected | Unreachable
@@ -36,6 +37,7 @@ class Execution:
     in_flight: list[tuple[TopicPartition, list[int]]] = field(default_factory=list)
     stopping: bool = False
     failed: bool = False
+    throttle: ThrottleOrder | None = None  # of its own: set at the start, cleared at the end, left behind by a crash
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ class SimCruiseControl:
         task.status = TaskStatus.IN_EXECUTION
         self.accepted.append(Accepted(w.now, request.reason, task.user_task_id, cancelled))
         interval = request.progress_check_interval_ms / 1_000
-        self.execution = Execution(task, moves, request.partition_movements_per_broker, interval, w.now + 0.2)
+        concurrency = request.partition_movements_per_broker
+        throttle = self._throttle(moves, request.throttle_bytes_per_second)
+        self.execution = Execution(task, moves, concurrency, interval, w.now + 0.2, throttle=throttle)
         return ExecutionAsked(user_task_id=task.user_task_id)
 
     def _unfit(self, request: RemoveBroker, *, crowded: bool) -> tuple[Code, str] | None:
@@ -129,6 +133,23 @@ class SimCruiseControl:
                     placed[0], placed[at] = placed[at], placed[0]
                 moves.append((p.name, placed))
         return moves
+
+    def _throttle(self, moves: list[tuple[TopicPartition, list[int]]], rate: int | None) -> ThrottleOrder | None:
+        if rate is None:
+            return None
+        leaders: dict[str, set[tuple[int, int]]] = {}
+        followers: dict[str, set[tuple[int, int]]] = {}
+        for name, target in moves:
+            now = self.world.partitions[name].replicas
+            leaders.setdefault(name.topic, set()).update((name.partition, b) for b in now)
+            followers.setdefault(name.topic, set()).update((name.partition, b) for b in target if b not in now)
+        order = ThrottleOrder(
+            rates=dict.fromkeys(sorted(self.world.alive), rate),
+            leaders={t: frozenset(r) for t, r in leaders.items()},
+            followers={t: frozenset(r) for t, r in followers.items()},
+        )
+        self.world.set_throttle(order)
+        return order
 
     def stop(self) -> None:
         if self.execution:
@@ -207,5 +228,7 @@ class SimCruiseControl:
 
     def _end(self, e: Execution, status: TaskStatus) -> None:
         e.task.status = status
+        if e.throttle:
+            self.world.clear_throttle(e.throttle)
         self.execution = None
         self.windows_from = self.world.now + WINDOWS_SECONDS

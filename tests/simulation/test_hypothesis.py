@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
-from agent.core.options import Approval, Options, Pairing
+from agent.core.options import Approval, Options, Pairing, ThrottleBy
 from tests.simulation.schedule import COMMANDS, FAULT_SECONDS, FAULTS, Schedule
 from tests.simulation.simulation import Cast, InvariantBrokenError, Simulation
 from tests.simulation.test_mutations import ForgetsToClear, NeverClears
@@ -16,6 +16,7 @@ OPTIONS = st.builds(
     soak_seconds=st.sampled_from((0.0, 3.0)),
     approval=st.sampled_from(Approval),
     pairing=st.sampled_from(Pairing),
+    throttle_by=st.sampled_from(ThrottleBy),
 )
 ACT = st.tuples(
     st.integers(1, int(FAULT_SECONDS * 10)).map(lambda tenths: tenths / 10), st.sampled_from(COMMANDS + FAULTS)
