@@ -7,8 +7,9 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from kafka import KafkaAdminClient, TopicPartition
@@ -20,10 +21,13 @@ NEXT_SOURCE, NEXT_DESTINATION = 12, 32  # what a next wave would move
 POLL_SECONDS = 0.15
 DRY_RUN_POLL_SECONDS = 0.5
 TOOL_HEAP_MEGABYTES = 128
-CALL_SECONDS = 60.0
+CALL_SECONDS = 30.0
+ATTEMPTS_MAX = 3
 MOVE_SECONDS_MAX = 3600.0
 ARTICLE = {"concurrent_partition_movements_per_broker": "25", "replication_throttle": "100000000"}
 Assignment = Mapping[TopicPartition, list[int]]
+
+T = TypeVar("T")
 
 
 class MoveError(RuntimeError):
@@ -37,22 +41,38 @@ class Cluster:
         self.info = LabInfo.of(description)
         self._url = str(description["cruise_control_url"])
         self._folder = folder.resolve()
-        milliseconds = int(CALL_SECONDS * 1000)
-        self._admin = KafkaAdminClient(
-            bootstrap_servers=self.info.bootstrap_servers.split(","), request_timeout_ms=milliseconds
-        )
+        self._connect()
         self._http = httpx.AsyncClient(timeout=CALL_SECONDS, trust_env=False)
 
     async def close(self) -> None:
         await self._http.aclose()
-        await asyncio.to_thread(self._admin.close)
+        await self._ask(self._admin.close)
+        self._thread.shutdown(wait=False)
+
+    def _connect(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bench-admin")
+        milliseconds = int(CALL_SECONDS * 1000)
+        servers = self.info.bootstrap_servers.split(",")
+        self._admin = KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=milliseconds)
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        """Ask Kafka in the admin client's one thread; a call that never comes back costs its client, not the run."""
+        for attempt in range(ATTEMPTS_MAX):
+            work = asyncio.get_running_loop().run_in_executor(self._thread, question)
+            try:
+                return await asyncio.wait_for(work, CALL_SECONDS)
+            except TimeoutError:
+                print(f"      Kafka's admin client did not come back (attempt {attempt + 1}): a new one", flush=True)
+                self._thread.shutdown(wait=False)
+                self._connect()
+        raise MoveError(f"Kafka gave no answer in {ATTEMPTS_MAX} x {CALL_SECONDS:.0f} s")
 
     # ---- clocks
 
     async def until_empty(self, began: float, unless: Callable[[], str | None] = lambda: None) -> float:
         """Seconds from `began` until Kafka's metadata names no replica on the source."""
         while True:
-            names = await asyncio.to_thread(self._on_source)
+            names = await self._ask(self._on_source)
             now = time.monotonic() - began
             if not names:
                 return now
@@ -66,7 +86,7 @@ class Cluster:
         """Seconds from `began` until a next wave could start: no reassignment, Cruise Control idle, a dry run 200."""
         said = ""
         while time.monotonic() - began < MOVE_SECONDS_MAX:
-            flying = await asyncio.to_thread(self._admin.list_partition_reassignments)
+            flying = await self._ask(lambda: self._admin.list_partition_reassignments())
             said = f"{len(flying)} reassignments" if flying else await self._not_ready()
             if not said:
                 return time.monotonic() - began
@@ -102,7 +122,7 @@ class Cluster:
     async def by_kafka(self) -> None:
         """Kafka's own tool, everything at once."""
         file = self._folder / "reassignment.json"
-        await asyncio.to_thread(file.write_text, json.dumps(await asyncio.to_thread(self._everything_at_once)))
+        await asyncio.to_thread(file.write_text, json.dumps(await self._ask(self._everything_at_once)))
         options = (
             "--bootstrap-server",
             self.info.bootstrap_servers,
@@ -128,7 +148,7 @@ class Cluster:
     # ---- before and after
 
     async def assignment(self) -> Assignment:
-        return await asyncio.to_thread(self._assignment)
+        return await self._ask(self._assignment)
 
     async def bytes_on_source(self) -> int:
         def ask() -> int:
@@ -139,13 +159,13 @@ class Cluster:
             topics = [t for answer in answers for folder in answer["log_dirs"] for t in folder["topics"]]
             return sum(int(p["partition_size"]) for t in topics for p in t["partitions"])
 
-        return await asyncio.to_thread(ask)
+        return await self._ask(ask)
 
     async def put_back(self, wanted: Assignment) -> None:
         """By Kafka's own reassignment; returns when all is in sync, led as before, and Cruise Control is ready."""
         began = time.monotonic()
         while time.monotonic() - began < MOVE_SECONDS_MAX:
-            if await asyncio.to_thread(self._is_back, wanted):
+            if await self._ask(lambda: self._is_back(wanted)):
                 await self.until_next(time.monotonic())
                 return
             await asyncio.sleep(1.0)
