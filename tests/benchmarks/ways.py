@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +44,8 @@ class Cluster:
         self._folder = folder.resolve()
         self._connect()
         self._http = httpx.AsyncClient(timeout=CALL_SECONDS, trust_env=False)
+        # A session that asks the same URL again is given its first answer, for ever: no cookie is kept.
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -86,8 +89,8 @@ class Cluster:
         """Seconds from `began` until a next wave could start: no reassignment, Cruise Control idle, a dry run 200."""
         said = ""
         while time.monotonic() - began < MOVE_SECONDS_MAX:
-            flying = await self._ask(lambda: self._admin.list_partition_reassignments())
-            said = f"{len(flying)} reassignments" if flying else await self._not_ready()
+            flying = await self._ask(self._flying)
+            said = f"{flying} reassignments" if flying else await self._not_ready()
             if not said:
                 return time.monotonic() - began
             await asyncio.sleep(DRY_RUN_POLL_SECONDS)
@@ -109,7 +112,6 @@ class Cluster:
         """remove_broker, followed until it is no longer computing."""
         headers: dict[str, str] = {}
         while True:
-            self._http.cookies.clear()  # a session is given its first answer again
             url, asked = f"{self._url}/remove_broker", {**parameters, "json": "true"}
             answer = await self._http.post(url, params=asked, headers=headers)
             if answer.status_code != httpx.codes.ACCEPTED:
@@ -193,6 +195,9 @@ class Cluster:
             for topic in self._admin.describe_topics()
             for p in topic["partitions"]
         }
+
+    def _flying(self) -> int:
+        return len(self._admin.list_partition_reassignments())
 
     def _on_source(self) -> list[TopicPartition]:
         return [name for name, replicas in self._assignment().items() if SOURCE in replicas]
