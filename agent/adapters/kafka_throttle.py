@@ -1,16 +1,17 @@
 """Reads and writes KIP-73's settings with kafka-python's admin client. Called by kafka_cluster.py, in its thread.
 
-Few requests: all topics of an order go in batches, both lists of a topic together, each broker once. Lists are changed
-by APPEND and by writing back what is not ours, so that another tool's entries stay.
+Few requests: topics go in batches, both lists of a topic in one change, each broker is asked itself. Lists are changed
+by APPEND and SUBTRACT, which the broker applies, so that what others enter meanwhile stays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.admin import AlterConfigOp, ConfigFilterType, ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError
+from kafka.admin import AlterConfigOp, ConfigSourceType
+from kafka.errors import InvalidConfigurationError, InvalidRequestError, KafkaError
 
+from agent.adapters import kafka_admin
 from agent.core.throttle import (
     FOLLOWER_RATE,
     FOLLOWER_REPLICAS,
@@ -25,94 +26,116 @@ from agent.core.throttle import (
 )
 
 TOPICS_PER_REQUEST = 200
-_STATIC = "STATIC_BROKER_CONFIG"
-Operations = dict[str, tuple[AlterConfigOp, str | None]]
+_LISTS = (LEADER_REPLICAS, FOLLOWER_REPLICAS)
+_RATES = (LEADER_RATE, FOLLOWER_RATE)
+_NO_RATE = 2**63 - 1  # Kafka's default
+_STATIC = ConfigSourceType.STATIC_BROKER_CONFIG
 
 
 def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] | None) -> ThrottleFacts:
     """What is in force on these brokers and topics (None: all topics). Brokers that do not answer are left out."""
     rates: dict[int, BrokerRate] = {}
-    for b in brokers:
-        try:
-            found = _describe(admin, ConfigResourceType.BROKER, [str(b)], [LEADER_RATE, FOLLOWER_RATE])
-        except (KafkaError, OSError, TimeoutError):
-            continue
-        leader, follower = (_rate(found.get(str(b), {}).get(key)) for key in (LEADER_RATE, FOLLOWER_RATE))
-        if leader[0] is not None or follower[0] is not None:
-            rates[b] = BrokerRate(leader=leader[0], follower=follower[0], is_static=leader[1] or follower[1])
-    names = admin.list_topics() if topics is None else list(topics)
+    for b, entries in sorted(kafka_admin.broker_configs(admin, brokers, _RATES).given.items()):
+        leader, follower = (_rate(entries.get(key)) for key in _RATES)
+        if leader is not None or follower is not None:
+            is_static = any(_is_static(entries.get(key)) for key in _RATES)
+            rates[b] = BrokerRate(leader=leader, follower=follower, is_static=is_static)
+    if topics is None:
+        topics = [topic.name for topic in kafka_admin.topics(admin, None)]
     leaders: dict[str, Replicas | None] = {}
     followers: dict[str, Replicas | None] = {}
-    for start in range(0, len(names), TOPICS_PER_REQUEST):
-        batch = names[start : start + TOPICS_PER_REQUEST]
-        found = _describe(admin, ConfigResourceType.TOPIC, batch, [LEADER_REPLICAS, FOLLOWER_REPLICAS])
-        for topic, entries in found.items():
-            for key, lists in ((LEADER_REPLICAS, leaders), (FOLLOWER_REPLICAS, followers)):
-                if value := (entries.get(key) or {}).get("value"):
+    for names in _batches(topics):
+        for topic, entries in kafka_admin.topic_configs(admin, names, _LISTS).items():
+            for key, lists in zip(_LISTS, (leaders, followers), strict=True):
+                if key in entries and (value := entries[key].value):
                     lists[topic] = parse_replicas(value)
     return ThrottleFacts(rates=rates, leaders=leaders, followers=followers)
 
 
 def change(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
-    """Set the rates of the order, and add its entries to the lists."""
-    topics: dict[str, Operations] = {}
-    for key, lists in ((LEADER_REPLICAS, order.leaders), (FOLLOWER_REPLICAS, order.followers)):
-        for topic, replicas in lists.items():
-            topics.setdefault(topic, {})[key] = (AlterConfigOp.APPEND, render_replicas(replicas))
-    _alter(admin, ConfigResourceType.TOPIC, topics)
-    for b, rate in order.rates.items():
-        value = (AlterConfigOp.SET, str(rate))
-        _alter_broker(admin, b, {LEADER_RATE: value, FOLLOWER_RATE: value})
+    """Set the rates of the order, and add its entries to the lists. Raises KafkaError when something was refused."""
+    _alter_topics(admin, _appended(order, ThrottleFacts()), order)
+    _alter_brokers(
+        admin,
+        {b: dict.fromkeys(_RATES, (AlterConfigOp.SET, str(rate))) for b, rate in order.rates.items()},
+    )
 
 
 def remove(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
-    """Remove the order's rates and entries; a list that becomes empty is deleted."""
-    for b in order.rates:
-        _alter_broker(
-            admin, b, {LEADER_RATE: (AlterConfigOp.DELETE, None), FOLLOWER_RATE: (AlterConfigOp.DELETE, None)}
-        )
+    """Remove the order's rates and entries; a list that becomes empty is deleted. What is not there is no error."""
+    _alter_brokers(admin, {b: dict.fromkeys(_RATES, (AlterConfigOp.DELETE, None)) for b in order.rates})
     named = sorted({*order.leaders, *order.followers})
     found = read(admin, (), named) if named else ThrottleFacts()
-    topics: dict[str, Operations] = {}
-    for key, ours, now in (
-        (LEADER_REPLICAS, order.leaders, found.leaders),
-        (FOLLOWER_REPLICAS, order.followers, found.followers),
-    ):
+    changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
+    for key, ours, now in _sides(order, found):
         for topic, replicas in ours.items():
             listed = now.get(topic)
-            if not listed:
+            if not listed or not (leaving := listed & replicas):
                 continue  # gone already, or `*`, which is not ours
-            rest = listed - replicas
-            operation = (AlterConfigOp.SET, render_replicas(rest)) if rest else (AlterConfigOp.DELETE, None)
-            topics.setdefault(topic, {})[key] = operation
-    _alter(admin, ConfigResourceType.TOPIC, topics)
+            rest = listed - leaving
+            operation = (AlterConfigOp.SUBTRACT, render_replicas(leaving)) if rest else (AlterConfigOp.DELETE, None)
+            changes.setdefault(topic, {})[key] = operation
+    _raise_first(_alter_in_batches(admin, changes))
 
 
-def _rate(entry: Mapping[str, Any] | None) -> tuple[int | None, bool]:
-    """(rate, whether a properties file sets it); Kafka's default, the largest long, is no throttle."""
-    if not entry or entry["value"] is None or int(entry["value"]) >= 2**63 - 1:
-        return None, False
-    return int(entry["value"]), str(entry["config_source"]) == _STATIC
+def _appended(order: ThrottleOrder, found: ThrottleFacts) -> dict[str, dict[str, tuple[AlterConfigOp, str | None]]]:
+    """Both lists of a topic together. Where `*` is set, by whomever, every replica is listed already."""
+    changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
+    for key, ours, now in _sides(order, found):
+        for topic, replicas in ours.items():
+            if replicas and now.get(topic, frozenset()) is not None:
+                changes.setdefault(topic, {})[key] = (AlterConfigOp.APPEND, render_replicas(replicas))
+    return changes
 
 
-def _describe(
-    admin: KafkaAdminClient, kind: ConfigResourceType, names: Sequence[str], keys: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    resources = [ConfigResource(kind, name, list(keys)) for name in names]
-    answer: dict[str, dict[str, dict[str, Any]]] = admin.describe_configs(resources, config_filter=ConfigFilterType.ALL)
-    return answer.get(kind.name.lower(), {})
+def _sides(
+    order: ThrottleOrder, found: ThrottleFacts
+) -> Iterator[tuple[str, Mapping[str, Replicas], Mapping[str, Any]]]:
+    yield LEADER_REPLICAS, order.leaders, found.leaders
+    yield FOLLOWER_REPLICAS, order.followers, found.followers
 
 
-def _alter(admin: KafkaAdminClient, kind: ConfigResourceType, operations: Mapping[str, Operations]) -> None:
-    resources = [ConfigResource(kind, name, ops) for name, ops in sorted(operations.items()) if ops]
-    for start in range(0, len(resources), TOPICS_PER_REQUEST):
-        admin.alter_configs(resources[start : start + TOPICS_PER_REQUEST], raise_on_unknown=False, incremental=True)
+def _alter_topics(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations], order: ThrottleOrder) -> None:
+    refused = _alter_in_batches(admin, changes)
+    # Kafka refuses to append to `*`: look at those topics, and leave such lists as they are.
+    odd = [t for t, why in refused.items() if isinstance(why, InvalidConfigurationError | InvalidRequestError)]
+    if odd:
+        found = read(admin, (), odd)
+        again = {t: ops for t, ops in _appended(order, found).items() if t in odd}
+        refused = {t: why for t, why in refused.items() if t not in odd} | _alter_in_batches(admin, again)
+    _raise_first(refused)
 
 
-def _alter_broker(admin: KafkaAdminClient, broker_id: int, operations: Operations) -> None:
+def _alter_in_batches(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]) -> dict[str, KafkaError]:
+    """What was refused, but for topics that are gone."""
+    refused: dict[str, KafkaError] = {}
+    for names in _batches(sorted(changes)):
+        refused |= kafka_admin.alter_topics(admin, {name: changes[name] for name in names})
+    return {t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))}
+
+
+def _alter_brokers(admin: KafkaAdminClient, changes: Mapping[int, kafka_admin.Operations]) -> None:
     """A broker that is down keeps its setting and is swept later: the others must not wait for it (CC#1865)."""
-    try:
-        _alter(admin, ConfigResourceType.BROKER, {str(broker_id): operations})
-    except (KafkaError, OSError, TimeoutError):
-        if broker_id in {b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")}:
-            raise
+    failed = kafka_admin.alter_brokers(admin, changes)
+    if failed:
+        alive = {b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")}
+        _raise_first({b: why for b, why in failed.items() if b in alive})
+
+
+def _raise_first(refused: Mapping[Any, Exception]) -> None:
+    for why in refused.values():
+        raise why
+
+
+def _rate(entry: Any) -> int | None:
+    """Kafka's default, the largest long, is no throttle."""
+    return None if entry is None or entry.value is None or int(entry.value) >= _NO_RATE else int(entry.value)
+
+
+def _is_static(entry: Any) -> bool:
+    """Set by a properties file, which no request can change."""
+    return _rate(entry) is not None and entry.config_source == _STATIC
+
+
+def _batches(names: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (names[start : start + TOPICS_PER_REQUEST] for start in range(0, len(names), TOPICS_PER_REQUEST))
