@@ -118,6 +118,8 @@ class Demo:
         self._say(f"filling {len(specs)} topics, {sum(t.partitions for t in specs)} partitions, with {filled}")
         with self._timed("fill"):
             workload.create_topics()
+            if not agent.is_running:  # no use in filling when it could not even start
+                raise DemoError(f"the agent has ended: {agent.last_words()}")
             workload.fill()
         self._say("starting Kafka's own VerifiableProducers and VerifiableConsumers")
         with self._timed("clients"):
