@@ -63,8 +63,15 @@ def _end(d: Draft) -> None:
             d.emit(ev.WaveReopened(at=d.at, wave=number, why="replicas have landed on its source"))
         advance(d)
         return
-    drained = tuple(b for w in d.m.waves if w.state is WaveState.DONE for b in w.source_broker_ids)
-    d.emit(ev.MigrationDrained(at=d.at, broker_ids=drained))
+    if not any(s.wave for s in d.m.sources):
+        drained(d)  # every wave was skipped
+    # Else the watch over the sources has the last word (sources.py): its next look may find one refilled.
+
+
+def drained(d: Draft) -> None:
+    """Every wave has ended, and every source was just seen empty."""
+    emptied = tuple(b for w in d.m.waves if w.state is WaveState.DONE for b in w.source_broker_ids)
+    d.emit(ev.MigrationDrained(at=d.at, broker_ids=emptied))
 
 
 def prove(d: Draft) -> None:

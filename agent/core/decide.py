@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.core import messages as msg
-from agent.core import observations, orders
+from agent.core import observations, orders, sources
 from agent.core.draft import Draft, Step
 from agent.core.migration import Migration
 from agent.core.options import Policy
@@ -28,8 +28,8 @@ _HANDLERS: dict[type[msg.Message], Callable[[Draft, Any], None]] = {
     msg.Tick: observations.tick,
     msg.EffectEnded: observations.effect_ended,
     msg.WaveObserved: observations.wave_observed,
-    msg.SourcesObserved: observations.sources_observed,
-    msg.ThrottleSwept: observations.throttle_swept,
+    msg.SourcesObserved: sources.sources_observed,
+    msg.ThrottleSwept: sources.throttle_swept,
     msg.AlertChanged: observations.alert_changed,
 }
 

@@ -5,7 +5,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
 from agent.core.effects import MakePlan, Pending, PrepareMigration, StartWave
-from agent.core.migration import Phase, Source, StopFor
+from agent.core.migration import Phase, StopFor
 from agent.core.progress import eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
 
@@ -352,47 +352,3 @@ def _told_progress(d: Draft, o: msg.WaveObserved) -> None:
     if p is not None and not d.m.stalled and d.at >= p.changed_at + d.policy.stall_seconds:
         seen = f"no byte and no replica has moved for {d.at - p.changed_at:.0f} s, {o.moving} moves in flight"
         d.emit(ev.MovementStalled(at=d.at, wave=o.wave, reason=Reason(Code.STALLED, seen)))
-
-
-# ── drained brokers ─────────────────────────────────────────────────────────────────────────────────────────────
-def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
-    """Late arrivals are swept until the source stays empty; then it may be shut down, and is watched until it left."""
-    held = dict(o.replicas)
-    alive = frozenset(o.alive)
-    for s in d.m.sources:
-        if s.broker_id not in held:
-            continue
-        if s.left:
-            if s.broker_id in alive:
-                d.emit(ev.SourceReturned(at=d.at, broker_id=s.broker_id))
-            continue
-        if held[s.broker_id]:
-            _refilled(d, s, held[s.broker_id])
-        elif s.broker_id not in alive and s.may_be_shut_down:
-            d.emit(ev.SourceLeft(at=d.at, broker_id=s.broker_id))
-        elif s.empty_since is None:
-            d.emit(ev.SourceEmptyAgain(at=d.at, broker_id=s.broker_id))
-        elif _may_be_shut_down(d, s):
-            d.emit(ev.SourceMayBeShutDown(at=d.at, broker_id=s.broker_id))
-    if d.in_phase(Phase.DRAINED) and d.m.sources and all(s.left for s in d.m.sources):
-        d.emit(ev.MigrationCompleted(at=d.at))
-    course.advance(d)
-
-
-def _may_be_shut_down(d: Draft, s: Source) -> bool:
-    """Empty for long enough; but as long as this migration moves, its own sources are needed for the way back."""
-    if s.may_be_shut_down or s.empty_since is None or (s.wave and not d.in_phase(Phase.DRAINED)):
-        return False
-    return d.at >= s.empty_since + d.policy.quiet_seconds
-
-
-def throttle_swept(d: Draft, o: msg.ThrottleSwept) -> None:
-    """Told, for the audit."""
-    d.emit(ev.LeftoverThrottleCleared(at=d.at, entries=o.entries, broker_ids=o.broker_ids))
-
-
-def _refilled(d: Draft, s: Source, replicas: int) -> None:
-    if d.in_phase(Phase.DRAINED, Phase.BETWEEN_WAVES) and s.wave and not s.may_be_shut_down and s.empty_since:
-        d.emit(ev.WaveReopened(at=d.at, wave=s.wave, why=f"{replicas} replicas have landed on broker {s.broker_id}"))
-    elif s.empty_since is not None:
-        d.emit(ev.SourceRefilled(at=d.at, broker_id=s.broker_id, replicas=replicas))

@@ -288,5 +288,5 @@ class Play:
         return self.asked().ends(fx.StartWave, with_=rejected()).ends(fx.StopWave, with_=DONE).stands(Phase.BLOCKED)
 
     def drained(self) -> Self:
-        """All three waves."""
-        return self.wave().wave().wave().stands(Phase.DRAINED)
+        """All three waves, and the look that finds every source empty."""
+        return self.wave().wave().wave().stands(Phase.BETWEEN_WAVES).sees_sources().stands(Phase.DRAINED)

@@ -3,7 +3,7 @@
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.migration import Phase
+from agent.core.migration import Phase, watches
 from agent.core.options import Options
 from agent.core.plan import WaveState
 from agent.core.reasons import Code, Reason
@@ -192,7 +192,16 @@ def test_skip_leaves_the_wave_and_goes_on() -> None:
     play = (
         in_phase(Phase.BLOCKED).command(msg.SkipWave).expect(like(ev.WaveSkipped, wave=1), like(ev.WaveBegun, wave=2))
     )
-    play.wave().wave().expect(like(ev.MigrationDrained, broker_ids=(12, 13)))
+    play.wave().wave().sees_sources().expect(like(ev.MigrationDrained, broker_ids=(12, 13)))
+
+
+def test_a_migration_of_skipped_waves_ends_with_nothing_drained() -> None:
+    """Nothing was moved, so nothing is watched and nothing may be shut down; but it ends."""
+    play = Play().started()
+    for _ in range(3):
+        play.blocked().command(msg.SkipWave)
+    play.expect(like(ev.MigrationDrained, broker_ids=())).stands(Phase.DRAINED)
+    assert watches(play.m, POLICY) == ()
 
 
 def test_a_skipped_wave_leaves_no_throttle() -> None:

@@ -36,6 +36,7 @@ def test_full_mode_moves_each_az_in_turn_until_every_source_has_left() -> None:
         play.wait(2).sees(left=3, moved=3_000).expect(like(ev.WaveProgressed, replicas_left=3))
         play.wait(2).sees(left=0, moving=0, moved=6_000).expect(ev.SourceEmptied, asks(fx.CloseWave, scope=scope))
         play.ends(fx.CloseWave, with_=inspected()).expect(like(ev.WaveVerified, wave=number))
+    play.never(ev.MigrationDrained).sees_sources()
     play.expect(like(ev.MigrationDrained, broker_ids=(11, 12, 13))).stands(Phase.DRAINED)
     assert watches(play.m, POLICY) == (fx.WatchSources(source_broker_ids=(11, 12, 13)),)
     play.wait(POLICY.quiet_seconds - 10).sees_sources().nothing()

@@ -79,19 +79,25 @@ class SimClock:
 
 
 class SimKafka:
-    """Reads are answered with what is true when the answer comes; changes go over the wire, one after the other."""
+    """Reads are answered with what is true when the answer comes; changes go over the wire.
+
+    One thread a cluster, as in kafka_cluster.py: whatever is asked waits until what was asked before has been done.
+    """
 
     def __init__(self, world: World, trouble: Trouble, wire: Wire) -> None:
         self._w, self._trouble, self._wire = world, trouble, wire
+        self._free_at = 0.0
 
     async def _read(self, answer: Callable[[], T]) -> T:
-        await until(self._w.now + self._trouble.call_seconds)
+        self._free_at = max(self._w.now, self._free_at) + self._trouble.call_seconds
+        await until(self._free_at)
         await self._up()
         return answer()
 
     async def _change(self, act: Callable[[], object]) -> None:
         await self._up()
-        await until(self._wire.send(self._trouble.call_seconds, act))
+        self._free_at = max(self._w.now, self._free_at) + self._trouble.call_seconds
+        await until(self._wire.send(self._free_at - self._w.now, act))
 
     async def _up(self) -> None:
         if self._trouble.kafka_down:
