@@ -64,7 +64,10 @@ class CruiseControlSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(description="With or without /kafkacruisecontrol")
+    url: str = Field(
+        pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",  # it is told to anyone in errors: no password stands in it
+        description="With or without /kafkacruisecontrol; user name and password have fields of their own",
+    )
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None

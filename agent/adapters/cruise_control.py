@@ -1,24 +1,29 @@
-"""Cruise Control's REST API through httpx: implements CruiseControlPort. Never retries a POST; retries a GET once.
+"""Cruise Control's REST API through httpx: implements CruiseControlPort. Never sends a remove_broker twice.
 
-What its answers mean is in `classify`, held to recorded answers of a real one (tests/contract).
+What the answers mean is in cruise_control_answers.py. Waits, polls and repeats here; decides nothing.
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from agent.adapters import cruise_control_answers as answers
+from agent.adapters.cruise_control_answers import Answer
 from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import Busy, ExecutionAsked, Rejected, Unreachable
 from agent.core.reasons import Code, Reason
 
 DEFAULT_PATH = "/kafkacruisecontrol"
-# A real 2.5.143 takes 70 and gives them back whole; ours are 40 at most, and a longer one would be a bug.
+# It is told to anyone in errors and events, so no password stands in it.
+URL_NEEDED = f"such as http://HOST:9090{DEFAULT_PATH}, with user name and password in settings of their own"
+# What its sources call the most (2.5.143 checks the length of the wrong string, so that 70 were seen to pass);
+# ours are 40 at most, and a longer one would be a bug.
 REASON_CHARACTERS_MAX = 50
 # Stock goals reshuffle replica order and leaders, so that a rollback would not be exact; these six do not (recorded).
 HARD_GOALS = (
@@ -29,26 +34,19 @@ HARD_GOALS = (
     "NetworkOutboundCapacityGoal",
     "CpuCapacityGoal",
 )
-# A proposal for a large cluster takes a while: it is polled this long, then followed as a user task.
+# These it holds for so long before it answers 202 (webserver.request.maxBlockTimeMs): we must listen for longer.
+HELD = ("state", "remove_broker")
+HELD_SECONDS = 10.0
+# A proposal for a large cluster takes a while: an execution is polled this long, then followed as a user task.
+# A dry run is polled longer: only its end tells whether it can be done.
 COMPUTING_SECONDS_MAX = 20.0
+DRYRUN_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.5
-GET_RETRY_SECONDS = 0.3
+RETRY_SECONDS = 0.3
+# Finished user tasks count as active until a scan every 5 s: with the stock limit of 5 a full servlet is common.
+FULL_SECONDS_MAX = 6.0
+FULL_RETRY_SECONDS = 1.0
 REFUSED_MAX = 200
-WORDS_MAX = 400  # of Cruise Control's own text in a reason
-
-Answer = ExecutionAsked | Busy | Unreachable | Rejected
-
-# What a 500 says, and what follows. The first that matches counts.
-_BUSY: tuple[tuple[str, Code, str], ...] = (
-    ("ongoing execution", Code.CRUISE_CONTROL_BUSY, "an idle executor"),
-    ("active user tasks", Code.CRUISE_CONTROL_BUSY, "a free user task"),
-    ("NotEnoughValidWindows", Code.CRUISE_CONTROL_NOT_READY, "valid metric windows"),
-    ("Insufficient number of racks", Code.CRUISE_CONTROL_BUSY, "no partition with more replicas than racks"),
-    ("ongoing partition reassignment", Code.ORPHANED_MOVES, "their end"),
-    ("external agent", Code.ORPHANED_MOVES, "their end"),
-    ("empty rack id", Code.CRUISE_CONTROL_NOT_READY, "no dead broker that holds replicas"),
-    ("does not exist", Code.CRUISE_CONTROL_NOT_READY, "every named broker in its model"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +61,23 @@ class CruiseControlConnection:
     ca_file: str | None = None
 
 
+class _AskError(PortError):
+    """`full`: refused before it was begun. `lost`: the connection failed, and asking once more may help."""
+
+    def __init__(self, message: str, code: Code, *, full: bool = False, lost: bool = False) -> None:
+        super().__init__(message, code)
+        self.full, self.lost = full, lost
+
+
 class CruiseControl:
-    """One Cruise Control."""
+    """One Cruise Control. Raises ValueError for a wrong URL, OSError for a CA file that cannot be read."""
 
     def __init__(self, connection: CruiseControlConnection, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = _base_url(connection.url)
         auth = None
         if connection.username is not None:
             auth = httpx.BasicAuth(connection.username, connection.password or "")
+        self._timeout_seconds = connection.timeout_seconds
         headers = {"Accept": "application/json"}
         if connection.token is not None:
             headers["Authorization"] = f"Bearer {connection.token}"
@@ -79,7 +86,7 @@ class CruiseControl:
             headers=headers,
             timeout=connection.timeout_seconds,
             transport=transport,
-            verify=connection.ca_file or True,
+            verify=ssl.create_default_context(cafile=connection.ca_file) if connection.ca_file else True,
         )
         # a session that asks the same URL again gets its first answer, for ever: no cookie is kept
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -93,129 +100,121 @@ class CruiseControl:
 
     async def state(self, migration_id: str) -> CruiseControlState:
         """Executor, monitor and anomaly detector."""
-        body = await self._get("state", substates="executor,monitor,anomaly_detector")
-        executor = body.get("ExecutorState", {})
-        word = executor.get("state", "")
-        reason = executor.get("triggeredTaskReason", "")
-        if word == "NO_TASK_IN_PROGRESS":
-            whose = Executor.IDLE
-        elif migration_id and reason.startswith(migration_id + "/"):
-            whose = Executor.OURS
-        else:
-            whose = Executor.FOREIGN
-        return CruiseControlState(
-            executor=whose,
-            executor_state=word,
-            executor_reason=reason,
-            valid_windows=int(body.get("MonitorState", {}).get("numMonitoredWindows", 0)),
-            self_healing=tuple(body.get("AnomalyDetectorState", {}).get("selfHealingEnabled", ())),
-        )
+        body = await self._ask("GET", "state", substates="executor,monitor,anomaly_detector")
+        try:
+            return answers.read_state(body, migration_id)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._unreadable("state", error) from error
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
-        """Executions (not dry runs) asked for with this reason, oldest first."""
-        body = await self._get("user_tasks", endpoints="remove_broker")
-        found: list[tuple[int, UserTask]] = []
-        for task in body.get("userTasks", ()):
-            query = parse_qs(urlsplit(task["RequestURL"].split(" ", 1)[-1]).query)
-            reason = query.get("reason", [""])[0]
-            is_dry = query.get("dryrun", ["true"])[0].lower() == "true"
-            if is_dry or task["UserTaskId"] in self._refused or not (reason == key or reason.startswith(key + "/")):
-                continue
-            status = TaskStatus(task["Status"])
-            found.append(
-                (int(task["StartMs"]), UserTask(user_task_id=task["UserTaskId"], status=status, reason=reason))
-            )
-        return [task for _, task in sorted(found, key=lambda row: row[0])]
+        """Executions (not dry runs) asked for with this reason, running and ended ones, oldest first."""
+        body = await self._ask("GET", "user_tasks", endpoints="remove_broker")
+        try:
+            found = answers.read_user_tasks(body, key)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._unreadable("user_tasks", error) from error
+        return [task for task in found if task.user_task_id not in self._refused]
+
+    async def ready(self, request: RemoveBroker) -> Busy | Rejected | Unreachable | None:
+        """Whether this could be asked for now, by a dry run: None, or what stands against it."""
+        answer = await self.remove_broker(replace(request, dryrun=True))
+        return None if isinstance(answer, ExecutionAsked) else answer
 
     async def remove_broker(self, request: RemoveBroker) -> Answer:
         """Ask once, and wait a while for the proposals: their failure comes late on a large cluster."""
         if len(request.reason) > REASON_CHARACTERS_MAX:
             seen = f"the reason '{request.reason}' has {len(request.reason)} characters"
             return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, seen, f"at most {REASON_CHARACTERS_MAX}"))
-        parameters = _parameters(request)
+        seconds_max = DRYRUN_SECONDS_MAX if request.dryrun else COMPUTING_SECONDS_MAX
         try:
-            response = await self._client.post(f"{self._url}/remove_broker", params=parameters)
-            waited = 0.0
-            while response.status_code == httpx.codes.ACCEPTED and waited < COMPUTING_SECONDS_MAX:
-                await asyncio.sleep(POLL_SECONDS)
-                waited += POLL_SECONDS
-                task_id = response.headers.get("User-Task-ID", "")
-                response = await self._client.post(
-                    f"{self._url}/remove_broker", params=parameters, headers={"User-Task-ID": task_id}
-                )
-        except httpx.HTTPError as error:
-            return Unreachable(reason=Reason(Code.CRUISE_CONTROL_UNREACHABLE, self._says("remove_broker", error)))
-        answer = classify(response.status_code, response.headers, _body(response))
+            response = await self._settled("POST", "remove_broker", _parameters(request), seconds_max)
+        except PortError as trouble:
+            return Unreachable(reason=Reason(trouble.code, str(trouble)))
+        answer = answers.classify(response.status_code, response.headers, _body(response))
         if isinstance(answer, (Busy, Rejected)) and (task_id := response.headers.get("User-Task-ID")):
             self._refused.append(task_id)
+        if request.dryrun and isinstance(answer, ExecutionAsked) and response.status_code == httpx.codes.ACCEPTED:
+            seen = f"it is still computing a dry run after {seconds_max:.0f} s"
+            return Busy(reason=Reason(Code.CRUISE_CONTROL_NOT_READY, seen, "its answer"))
         return answer
 
     async def stop(self) -> None:
         """Stop the execution; reassignments of other tools are left alone."""
-        await self._post("stop_proposal_execution", stop_external_agent="false")
+        await self._ask("POST", "stop_proposal_execution", stop_external_agent="false")
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
         """Felt at the next progress check."""
-        await self._post("admin", concurrent_partition_movements_per_broker=str(partition_movements_per_broker))
+        await self._ask("POST", "admin", concurrent_partition_movements_per_broker=str(partition_movements_per_broker))
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
-    async def _get(self, endpoint: str, **parameters: str) -> dict[str, Any]:
+    async def _ask(self, method: str, endpoint: str, **parameters: str) -> dict[str, Any]:
+        """A question, or an order that may be given twice: once more when the connection fails, a while when full."""
+        now = asyncio.get_running_loop().time
+        full_until, was_lost = now() + FULL_SECONDS_MAX, False
+        while True:
+            try:
+                return self._good(endpoint, await self._settled(method, endpoint, parameters, COMPUTING_SECONDS_MAX))
+            except _AskError as trouble:
+                if trouble.full and now() < full_until:
+                    pause = FULL_RETRY_SECONDS
+                elif trouble.lost and not was_lost:
+                    pause, was_lost = RETRY_SECONDS, True
+                else:
+                    raise
+            await asyncio.sleep(pause)
+
+    def _good(self, endpoint: str, response: httpx.Response) -> dict[str, Any]:
+        status, body = response.status_code, _body(response)
+        if status == httpx.codes.OK and isinstance(body, dict) and not answers.wants_review(body):
+            return body
+        answer = answers.classify(status, response.headers, body)
+        says = f"Cruise Control at {self._url} answered {endpoint} with {status}"
+        if isinstance(answer, ExecutionAsked):  # 202: it has not got that far
+            raise _AskError(f"{says}, and is still at it", Code.CRUISE_CONTROL_UNREACHABLE)
+        needed = f" (needed: {answer.reason.needed})" if answer.reason.needed else ""
+        raise _AskError(
+            f"{says}: {answer.reason.seen}{needed}",
+            answer.reason.code,
+            full=answers.is_full(status, body),
+            lost=isinstance(answer, Unreachable),
+        )
+
+    async def _settled(
+        self, method: str, endpoint: str, parameters: Mapping[str, str], seconds_max: float
+    ) -> httpx.Response:
+        """The answer, waited for while it is 202; a poll names its user task, so that it cannot begin another."""
+        now = asyncio.get_running_loop().time
+        until = now() + seconds_max
+        response = await self._send(method, endpoint, parameters, {})
+        while response.status_code == httpx.codes.ACCEPTED and now() < until:
+            task_id = response.headers.get("User-Task-ID")
+            if not task_id:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+            response = await self._send(method, endpoint, parameters, {"User-Task-ID": task_id})
+        return response
+
+    async def _send(
+        self, method: str, endpoint: str, parameters: Mapping[str, str], headers: Mapping[str, str]
+    ) -> httpx.Response:
+        seconds = self._timeout_seconds + (HELD_SECONDS if endpoint in HELD else 0.0)
         try:
-            return await self._ask("GET", endpoint, parameters)
-        except PortError:
-            await asyncio.sleep(GET_RETRY_SECONDS)  # a full servlet is free again in a moment
-            return await self._ask("GET", endpoint, parameters)
-
-    async def _post(self, endpoint: str, **parameters: str) -> dict[str, Any]:
-        return await self._ask("POST", endpoint, parameters)
-
-    async def _ask(self, method: str, endpoint: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        try:
-            response = await self._client.request(
-                method, f"{self._url}/{endpoint}", params={**parameters, "json": "true"}
-            )
-        except httpx.HTTPError as error:
-            raise PortError(self._says(endpoint, error), Code.CRUISE_CONTROL_UNREACHABLE) from error
-        body = _body(response)
-        if response.status_code != httpx.codes.OK or not isinstance(body, dict):
-            says = f"Cruise Control at {self._url} answered {endpoint} with {response.status_code}: {_words(body)}"
-            raise PortError(says, Code.CRUISE_CONTROL_UNREACHABLE)
-        return body
-
-    def _says(self, endpoint: str, error: httpx.HTTPError) -> str:
-        return f"Cruise Control at {self._url} did not answer {endpoint}: {type(error).__name__} {error}".rstrip()
-
-
-def classify(status: int, headers: Mapping[str, str], body: Any) -> Answer:
-    """What an answer to remove_broker means for what to do next.
-
-    In: status, headers, body (parsed JSON, or text). Out: accepted; busy (ask again soon); unreachable (it may have
-    been accepted); rejected (a human has to look).
-    """
-    words = _words(body)
-    if status in (httpx.codes.OK, httpx.codes.ACCEPTED):
-        if isinstance(body, dict) and "RequestInfo" in body:
-            seen = "two-step verification is on: it wants a review of each request, and of each stop"
-            return Rejected(
-                reason=Reason(
-                    Code.CRUISE_CONTROL_REJECTED, seen, "two.step.verification.enabled=false, or approve by hand"
+            async with asyncio.timeout(seconds + self._timeout_seconds):  # httpx limits each read, not their sum
+                return await self._client.request(
+                    method,
+                    f"{self._url}/{endpoint}",
+                    params={**parameters, "json": "true"},
+                    headers=headers,
+                    timeout=httpx.Timeout(self._timeout_seconds, read=seconds),
                 )
-            )
-        return ExecutionAsked(user_task_id=headers.get("User-Task-ID", ""))
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        seen = f"it answered {status} {words}"
-        return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, seen, "credentials with the role ADMIN"))
-    if status == httpx.codes.NOT_FOUND:
-        return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, f"it answered 404 {words}", "its right URL"))
-    if status in (httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT):
-        return Unreachable(reason=Reason(Code.CRUISE_CONTROL_UNREACHABLE, f"a proxy answered {status} for it"))
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, words, "a free place"))
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        for text, code, needed in _BUSY:
-            if text in words:
-                return Busy(reason=Reason(code, words, needed))
-    return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, f"it answered {status}: {words}"))
+        except (httpx.HTTPError, TimeoutError) as error:
+            says = f"Cruise Control at {self._url} did not answer {endpoint}: {type(error).__name__} {error}".rstrip()
+            lost = not isinstance(error, (httpx.TimeoutException, TimeoutError))
+            raise _AskError(says, Code.CRUISE_CONTROL_UNREACHABLE, lost=lost) from error
+
+    def _unreadable(self, endpoint: str, error: Exception) -> PortError:
+        says = f"Cruise Control at {self._url} answered {endpoint} in a form that is not known: {error!r}"
+        return PortError(says, Code.CRUISE_CONTROL_UNREACHABLE)
 
 
 def _parameters(request: RemoveBroker) -> dict[str, str]:
@@ -226,18 +225,26 @@ def _parameters(request: RemoveBroker) -> dict[str, str]:
         "goals": ",".join(HARD_GOALS),
         "concurrent_partition_movements_per_broker": str(request.partition_movements_per_broker),
         "execution_progress_check_interval_ms": str(request.progress_check_interval_ms),
-        "exclude_recently_removed_brokers": "false",  # true in code: would hinder a rollback
+        # said, and not left to its defaults, which differ between its code and its documentation
+        "exclude_recently_removed_brokers": "false",  # true would hinder a rollback
+        "allow_capacity_estimation": "true",
+        "stop_ongoing_execution": "false",  # one that runs is never ours to throw away
         "reason": request.reason,
-        "json": "true",
     }
     if request.throttle_bytes_per_second is not None:
         given["replication_throttle"] = str(request.throttle_bytes_per_second)
     return given
 
 
-def _base_url(url: str) -> str:
-    trimmed = url.rstrip("/")
-    return trimmed if urlsplit(trimmed).path else trimmed + DEFAULT_PATH
+def _base_url(given: str) -> str:
+    """Checked, and with the path that Cruise Control has by default. Raises ValueError, which does not repeat it."""
+    try:
+        url = httpx.URL(given.strip())
+    except httpx.InvalidURL as error:
+        raise ValueError(f"Cruise Control's url is none ({error}): {URL_NEEDED}") from None
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        raise ValueError(f"Cruise Control's url has a part too few or too many: {URL_NEEDED}")
+    return str(url.copy_with(path=url.path.rstrip("/") or DEFAULT_PATH))
 
 
 def _body(response: httpx.Response) -> Any:
@@ -245,14 +252,3 @@ def _body(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         return response.text
-
-
-def _words(body: Any) -> str:
-    """Cruise Control's own words: its error message without the stack trace and the class names before it."""
-    if isinstance(body, dict):
-        text = str(body.get("errorMessage") or body.get("message") or body)
-        if not body.get("errorMessage") and "stackTrace" in body:
-            text = str(body["stackTrace"]).split("\n", 1)[0]
-    else:
-        text = str(body)
-    return text.replace("\n", " ").strip()[:WORDS_MAX]

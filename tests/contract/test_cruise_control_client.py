@@ -1,50 +1,72 @@
 """Our client against the recorded answers of a real Cruise Control, through httpx's own mock transport."""
 
+import asyncio
 import json
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 import pytest
 
-from agent.adapters.cruise_control import CruiseControl, CruiseControlConnection, classify
+from agent.adapters.cruise_control import HARD_GOALS, CruiseControl, CruiseControlConnection
+from agent.adapters.cruise_control_answers import classify
 from agent.adapters.ports import PortError, RemoveBroker
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, Unreachable
 from agent.core.reasons import Code
+from deploy.lab.standin.parameters import find_endpoint, parse
 from tests.contract.recordings import FOLDER, Recording, recording
 
-NOT_READY, BUSY = Code.CRUISE_CONTROL_NOT_READY, Code.CRUISE_CONTROL_BUSY
-REJECTED = Code.CRUISE_CONTROL_REJECTED
-# Every recorded failure of remove_broker, and what it means for what to do next.
-FAILURES: dict[int, tuple[type, Code]] = {
-    5: (Busy, NOT_READY),
-    64: (Busy, BUSY),
-    65: (Busy, BUSY),
-    103: (Busy, BUSY),
-    104: (Busy, BUSY),
-    105: (Busy, BUSY),
-    111: (Rejected, REJECTED),
-    112: (Rejected, REJECTED),
-    113: (Busy, NOT_READY),
-    114: (Busy, NOT_READY),
-    115: (Rejected, REJECTED),
-    116: (Rejected, REJECTED),
-    117: (Rejected, REJECTED),
-    119: (Rejected, REJECTED),
-    123: (Rejected, REJECTED),
-    125: (Rejected, REJECTED),
-    129: (Rejected, REJECTED),
-    131: (Busy, BUSY),
-    144: (Busy, BUSY),
-    153: (Busy, NOT_READY),
-    154: (Busy, NOT_READY),
-    163: (Busy, NOT_READY),
-    165: (Busy, NOT_READY),
-    168: (Busy, NOT_READY),
-    180: (Rejected, REJECTED),
-    181: (Rejected, REJECTED),
-    344: (Busy, BUSY),
+# Every recorded answer to remove_broker, by what it means for what to do next.
+MEANINGS: dict[tuple[type, Code | None], str] = {
+    (ExecutionAsked, None): """
+        027-remove_broker-dryrun-article 028-remove_broker-dryrun-article-verbose 029-remove_broker-execute-article
+        031-remove_broker-execute-article-poll-INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS
+        044-remove_broker-execute-article-poll-LEADER_MOVEMENT_TASK_IN_PROGRESS
+        046-remove_broker-execute-article-poll-NO_TASK_IN_PROGRESS 048-remove_broker-execute-article-final
+        053-rollback-dryrun-11-recently-removed 054-rollback-dryrun-11-recently-removed-exclude-true
+        055-rollback-dryrun-11-recently-removed-exclude-false 058-rollback-dryrun-after-drop
+        059-rollback-execute-31-11 060-inflight-remove-11-31-conc5 063-inflight-second-dryrun
+        082-stop-user-task-poll-after 086-resume-after-stop-execute 092-throttled-5MBps-execute
+        095-kill9-execute-throttled 109-resume-to-completion 110-err-empty-source-11-again
+        118-missing-destination-12 120-err-concurrency-5000 121-err-interval-1000 122-err-throttle-0
+        124-dryrun-goals-rackaware-only 126-dryrun-goals-hard-only 127-dryrun-dryRun-camelcase
+        128-no-dryrun-param-get_response_schema 132-external-remove-13-33-execute-noRack 146-three-brokers-dryrun
+        147-three-brokers-dryrun-hardgoals 148-three-brokers-dryrun-rackonly 149-one-broker-dryrun-stock
+        150-one-broker-dryrun-hardgoals 151-three-brokers-execute 152-three-brokers-rollback-execute
+        155-destkill-execute 166-destkill-dryrun-remove-dead-31 169-own-ongoing-first 174-zkdown-dryrun
+        197-review-14-submit-with-only-review_id 198-review-15-poll 206-zkkill-execute
+        212-deadempty33-dryrun-11-31 214-deadsource11-dryrun-11-31 215-deadsource11-dryrun-12-32
+        217-dead11-confirmed-dryrun-11-31 219-dead33-confirmed-dryrun-12-32 220-dead33-confirmed-dryrun-11-31
+        330-strategy-unknown-dryrun 331-reason-empty 332-excluded-topics-dryrun 333-brokerid-twice
+        340-execute-nothing-left""",
+    # an execution runs; more replicas than racks while it moves
+    (Busy, Code.CRUISE_CONTROL_BUSY): """
+        064-inflight-second-execute-other 065-inflight-same-request-again 103-kill9-external-ongoing-dryrun
+        104-kill9-external-ongoing-execute 105-kill9-external-ongoing-execute-stop_ongoing
+        131-external-remove-13-33-execute 140-external-stop_ongoing_execution-2 143-extonly-dryrun
+        144-extonly-execute-autostop 170-own-ongoing-stop_ongoing_execution 172-own-ongoing-retry""",
+    # no windows; a broker not in its metadata; a dead broker elsewhere
+    (Busy, Code.CRUISE_CONTROL_NOT_READY): """
+        005-remove_broker-fresh-start-dryrun 113-err-unknown-broker-99 114-err-unknown-destination-98
+        153-one-broker-hardgoals-execute 154-one-broker-hardgoals-rollback 163-destkill-dryrun-12-32
+        165-destkill-dryrun-11-31-dest-dead 168-destkill-execute-12-32-while-31-dead
+        216-dead11-confirmed-dryrun-12-32""",
+    # the poll of a user task that died with the process
+    (Unreachable, Code.CRUISE_CONTROL_UNREACHABLE): "101-kill9-restarted-poll-old-tid",
+    # the wrong rack; parameters; credentials; two-step verification
+    (Rejected, Code.CRUISE_CONTROL_REJECTED): """
+        111-err-dest-wrong-rack-12-to-31 112-err-dest-wrong-rack-12-to-33 129-err-exec-dest-wrong-rack-12-to-31
+        115-err-missing-brokerid 116-err-bad-brokerid-abc 117-err-dest-same-as-source 119-err-concurrency-0
+        123-err-throttle-neg 125-err-goals-without-hard 139-external-stop_ongoing_execution-1
+        180-auth-user-remove_broker 181-auth-viewer-remove_broker 183-review-1-submit-dryrun
+        186-review-4-submit-with-review_id 188-review-8-submit-unapproved 190-review-10-submit-discarded
+        191-review-11-reuse-submitted 199-review-16-resubmit-same-review_id 200-review-17-submit-discarded
+        201-review-18-submit-pending 203-review-20-unknown-id 307-err-goal-unknown
+        308-err-goal-unknown-beside-hard 309-err-exec-interval-1000 327-err-brokerid-empty
+        328-err-max-in-cluster-0 329-err-use-ready-goals-and-goals""",
 }
-ACCEPTED = (29, 59, 60, 86, 92, 109, 151, 155, 169)
+MEANING = {name: meaning for meaning, names in MEANINGS.items() for name in names.split()}
 REQUEST = RemoveBroker(
     source_broker_ids=(11,),
     destination_broker_ids=(31,),
@@ -52,102 +74,270 @@ REQUEST = RemoveBroker(
     partition_movements_per_broker=100,
     progress_check_interval_ms=5_000,
 )
+Answering = Callable[[httpx.Request], httpx.Response]
 
 
-def _client(answer: Callable[[httpx.Request], httpx.Response]) -> CruiseControl:
-    connection = CruiseControlConnection(url="http://cruise-control:9090")
-    return CruiseControl(connection, httpx.MockTransport(answer))
+def _client(answer: Answering, **connection: str | float) -> CruiseControl:
+    given = {"url": "http://cruise-control:9090", **connection}
+    return CruiseControl(CruiseControlConnection(**given), httpx.MockTransport(answer))  # type: ignore[arg-type]
 
 
-def _replay(r: Recording) -> Callable[[httpx.Request], httpx.Response]:
+def _replay(r: Recording) -> Answering:
     body = r.body if isinstance(r.body, str) else json.dumps(r.body)
-    return lambda _request: httpx.Response(r.status, headers=_plain(r), content=body)
+    headers = {k: v for k, v in r.headers.items() if k.lower() not in ("content-length", "content-encoding")}
+    return lambda _request: httpx.Response(r.status, headers=headers, content=body)
 
 
-def _plain(r: Recording) -> dict[str, str]:
-    return {k: v for k, v in r.headers.items() if k.lower() not in ("content-length", "content-encoding")}
+class Script:
+    """Answers one after the other, the last for ever; an exception is raised. Keeps what it was asked."""
+
+    def __init__(self, *answers: Recording | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return _replay(answer)(request)
 
 
-@pytest.mark.parametrize("number", FAILURES)
-def test_each_recorded_failure_is_sorted(number: int) -> None:
-    """A failure is told apart by what to do next: wait, or call a human; and keeps Cruise Control's own words."""
-    r = recording(number)
-    kind, code = FAILURES[number]
-    answer = classify(r.status, r.headers, r.body)
-    assert isinstance(answer, kind), answer
-    assert not isinstance(answer, ExecutionAsked)
-    assert answer.reason.code is code
-    assert answer.reason.seen
-
-
-@pytest.mark.parametrize("number", ACCEPTED)
-async def test_an_accepted_request_gives_its_user_task(number: int) -> None:
-    """200 means accepted, and the user task is in the header."""
-    client = _client(_replay(recording(number)))
-    answer = await client.remove_broker(REQUEST)
-    assert isinstance(answer, ExecutionAsked)
-    assert len(answer.user_task_id) == 36
-    await client.close()
-
-
-def test_no_recorded_failure_is_forgotten() -> None:
-    """Every recorded execution or dry run that failed is in the table above."""
-    failed = set()
-    for path in sorted(FOLDER.glob("*.json")):
-        data = json.loads(path.read_text())
-        is_ours = data["request"]["method"] == "POST" and "/remove_broker?" in data["request"]["url"]
-        polled = "User-Task-ID" in data["request"]["headers"]
-        if is_ours and not polled and data["response"]["status"] not in (200, 202, None):
-            failed.add(int(path.name[:3]))
-    reviews, others = set(range(183, 206)), set(range(300, 344)) | {139, 140, 143, 170, 172, 216, 101}
-    assert failed - reviews - others <= set(FAILURES)
-
-
-def test_two_step_verification_is_named() -> None:
-    """A Cruise Control that wants reviews is not mistaken for one that has accepted."""
-    r = recording(183)
-    answer = classify(r.status, r.headers, r.body)
-    assert isinstance(answer, Rejected)
-    assert "two-step" in answer.reason.seen
-
-
-def test_a_proxy_that_fails_is_no_refusal() -> None:
-    """502 to 504 come from what stands between: the request may have been met."""
-    for status in (502, 503, 504):
-        assert isinstance(classify(status, {}, "bad gateway"), Unreachable)
-
-
-async def test_executor_state_tells_whose_execution_it_is() -> None:
-    """Ours when the reason begins with our migration's id; Cruise Control adds who asked and when."""
-    moving = recording(61)
-    body = dict(moving.body)
-    body["ExecutorState"] = {
-        **body["ExecutorState"],
-        "triggeredTaskReason": "lab-1a2b3c4d/1/1 (Client: 10.0.0.1, Date: x)",
-    }
-    client = _client(lambda _request: httpx.Response(200, json=body))
-    assert (await client.state("lab-1a2b3c4d")).executor is Executor.OURS
-    assert (await client.state("lab-ffffffff")).executor is Executor.FOREIGN
-    idle = _client(_replay(recording(52)))
-    assert (await idle.state("lab-1a2b3c4d")).executor is Executor.IDLE
-
-
-async def test_user_tasks_are_found_by_their_key() -> None:
-    """Our task is found by the reason in its URL; dry runs and longer keys of others do not count."""
-    urls = {
-        "a": "reason=lab-1/1/1&dryrun=false",
-        "b": "reason=lab-1/1/1&dryrun=true",
-        "c": "reason=lab-1/1/10&dryrun=false",
-        "d": "dryrun=false&reason=lab-1%2F1%2F1",
-    }
-    tasks = [
-        {"UserTaskId": k, "Status": "InExecution", "StartMs": str(n), "RequestURL": f"POST /x/remove_broker?{u}"}
-        for n, (k, u) in enumerate(urls.items())
+def _remove_broker_recordings() -> list[str]:
+    return [
+        path.stem
+        for path in sorted(FOLDER.glob("*.json"))
+        for request in [json.loads(path.read_text())["request"]]
+        if request["method"] == "POST" and "/remove_broker?" in request["url"]
     ]
-    client = _client(lambda _request: httpx.Response(200, json={"userTasks": tasks}))
-    found = await client.user_tasks("lab-1/1/1")
-    assert [t.user_task_id for t in found] == ["a", "d"]
-    assert found[0].status is TaskStatus.IN_EXECUTION
+
+
+class TestMeanings:
+    @pytest.mark.parametrize("name", _remove_broker_recordings())
+    def test_each_recorded_answer_is_told_apart_by_what_to_do_next(self, name: str) -> None:
+        """Accepted, wait, look first, or call a human: each of the recorded answers has its one meaning."""
+        r = recording(int(name[:3]))
+        answer = classify(r.status, r.headers, r.body)
+        kind, code = MEANING[name]
+        assert type(answer) is kind, answer
+        if isinstance(answer, ExecutionAsked):
+            assert len(answer.user_task_id) == 36
+        else:
+            assert answer.reason.code is code
+            assert answer.reason.seen
+
+    def test_the_table_names_recordings_that_exist(self) -> None:
+        """A meaning without its recording would hold nothing."""
+        assert MEANING.keys() == set(_remove_broker_recordings())
+
+    async def test_the_client_returns_what_the_answer_means(self) -> None:
+        """What the table says is what the caller of remove_broker gets."""
+        for number, kind in ((29, ExecutionAsked), (64, Busy), (101, Unreachable), (111, Rejected)):
+            assert type(await _client(_replay(recording(number))).remove_broker(REQUEST)) is kind
+
+    async def test_a_dry_run_tells_what_stands_against_the_request(self) -> None:
+        """Nothing, or the reason; whatever was asked for, `ready` never executes."""
+        script = Script(recording(150), recording(5))
+        client = _client(script)
+        assert await client.ready(REQUEST) is None
+        refusal = await client.ready(REQUEST)
+        assert isinstance(refusal, Busy)
+        assert refusal.reason.code is Code.CRUISE_CONTROL_NOT_READY
+        assert [r.url.params["dryrun"] for r in script.asked] == ["true", "true"]
+
+
+class TestRequests:
+    async def test_the_request_says_what_the_design_asks(self) -> None:
+        """Hard goals only, our key as reason, the pair, nothing left to a default that differs, and no throttle."""
+        script = Script(recording(29))
+        await _client(script).remove_broker(REQUEST)
+        (asked,) = script.asked
+        assert (asked.method, asked.url.path) == ("POST", "/kafkacruisecontrol/remove_broker")
+        assert dict(asked.url.params) == {
+            "brokerid": "11",
+            "destination_broker_ids": "31",
+            "dryrun": "false",
+            "goals": recording(126).path_and_query.split("goals=")[1].split("&")[0],
+            "concurrent_partition_movements_per_broker": "100",
+            "execution_progress_check_interval_ms": "5000",
+            "exclude_recently_removed_brokers": "false",
+            "allow_capacity_estimation": "true",
+            "stop_ongoing_execution": "false",
+            "reason": "lab-1a2b3c4d/1/1",
+            "json": "true",
+        }
+        assert asked.url.params["goals"].split(",") == list(HARD_GOALS)
+
+    async def test_the_throttle_is_sent_where_cruise_control_shall_set_it(self) -> None:
+        """The article's call, to the letter: so many bytes per second."""
+        script = Script(recording(29))
+        await _client(script).remove_broker(replace(REQUEST, throttle_bytes_per_second=100_000_000))
+        assert script.asked[0].url.params["replication_throttle"] == "100000000"
+
+    async def test_what_is_sent_is_what_cruise_control_takes(self) -> None:
+        """An unknown parameter is answered with 400: the stand-in's parser, held to recordings, knows ours."""
+        script = Script(recording(29), recording(76), recording(66), recording(8), recording(20))
+        client = _client(script)
+        await client.remove_broker(replace(REQUEST, throttle_bytes_per_second=1))
+        await client.stop()
+        await client.set_concurrency(25)
+        await client.state("lab-1")
+        await client.user_tasks("lab-1")
+        for asked in script.asked:
+            parse(find_endpoint(asked.method, asked.url.path.rsplit("/", 1)[-1]), asked.url.params.multi_items())
+
+    async def test_a_stop_leaves_other_tools_alone(self) -> None:
+        """Unless told otherwise, Cruise Control cancels everyone's reassignments."""
+        script = Script(recording(76))
+        await _client(script).stop()
+        assert script.asked[0].url.path.endswith("/stop_proposal_execution")
+        assert dict(script.asked[0].url.params) == {"stop_external_agent": "false", "json": "true"}
+
+    async def test_a_reason_too_long_is_never_sent(self) -> None:
+        """A key that nobody could read in a log is a bug, and is not sent."""
+        script = Script(recording(29))
+        answer = await _client(script).remove_broker(replace(REQUEST, reason="x" * 51))
+        assert isinstance(answer, Rejected)
+        assert "51 characters" in answer.reason.seen
+        assert script.asked == []
+
+    @pytest.mark.parametrize("url", ["http://cc:9090", "http://cc:9090/", "http://cc:9090/kafkacruisecontrol/"])
+    async def test_the_path_may_be_left_out_of_the_url(self, url: str) -> None:
+        """With or without /kafkacruisecontrol, and whatever slash stands at its end."""
+        script = Script(recording(8))
+        await _client(script, url=url).state("lab-1")
+        assert script.asked[0].url.path == "/kafkacruisecontrol/state"
+
+    @pytest.mark.parametrize(
+        "url", ["cc:9090", "ftp://cc", "http://", "http://cc:port", "http://u:hush@cc", "http://cc?x=1"]
+    )
+    def test_a_url_that_is_none_is_refused_at_once(self, url: str) -> None:
+        """The refusal shows what one looks like."""
+        with pytest.raises(ValueError, match="such as http://HOST:9090/kafkacruisecontrol") as caught:
+            _client(Script(recording(8)), url=url)
+        assert "hush" not in str(caught.value)
+
+
+class TestSecrets:
+    async def test_they_are_sent_and_never_shown(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Passwords and tokens are in no repr, no log and no error."""
+        caplog.set_level(logging.DEBUG)
+        for connection in (
+            CruiseControlConnection(url="http://cc:9090", username="u", password="hush"),
+            CruiseControlConnection(url="http://cc:9090", token="hush"),
+        ):
+            script = Script(httpx.ConnectError("refused"))
+            client = CruiseControl(connection, httpx.MockTransport(script))
+            with pytest.raises(PortError) as caught:
+                await client.state("lab-1")
+            assert script.asked[0].headers["Authorization"] in ("Basic dTpodXNo", "Bearer hush")
+            assert "hush" not in f"{caught.value}{client!r}{connection!r}"
+        assert "hush" not in caplog.text
+
+    async def test_no_cookie_is_kept(self) -> None:
+        """A session that asks the same URL again gets its first answer, for ever."""
+        script = Script(recording(8))
+        client = _client(script)
+        assert "Set-Cookie" in recording(8).headers
+        await client.state("lab-1")
+        await client.state("lab-1")
+        assert "Cookie" not in script.asked[1].headers
+
+
+class TestTrouble:
+    async def test_a_lost_request_is_looked_for_and_never_sent_again(self) -> None:
+        """No answer to remove_broker: it may have been accepted, so the client leaves it at one."""
+        for error in (httpx.ReadTimeout("slow"), httpx.ConnectError("refused"), httpx.RemoteProtocolError("gone")):
+            script = Script(error)
+            answer = await _client(script).remove_broker(REQUEST)
+            assert isinstance(answer, Unreachable)
+            assert answer.reason.code is Code.CRUISE_CONTROL_UNREACHABLE
+            assert "http://cruise-control:9090/kafkacruisecontrol did not answer remove_broker" in answer.reason.seen
+            assert len(script.asked) == 1
+
+    async def test_a_question_is_asked_once_more_when_the_connection_fails(self) -> None:
+        """A connection closed meanwhile is no trouble; a second failure is, and so is silence, which was waited for."""
+        again = Script(httpx.RemoteProtocolError("Server disconnected"), recording(8))
+        assert (await _client(again).state("lab-1")).executor is Executor.IDLE
+        for error, times in ((httpx.ConnectError("refused"), 2), (httpx.ReadTimeout("slow"), 1)):
+            script = Script(error)
+            with pytest.raises(PortError, match=f"did not answer state: {type(error).__name__}") as caught:
+                await _client(script).state("lab-1")
+            assert caught.value.code is Code.CRUISE_CONTROL_UNREACHABLE
+            assert len(script.asked) == times
+
+    async def test_a_full_servlet_is_waited_for(self) -> None:
+        """Refused before it was begun: questions and stops are asked again for a while, a remove_broker is not."""
+        full = recording(344)
+        state, stop, request = Script(full, full, recording(8)), Script(full, recording(76)), Script(full)
+        await asyncio.gather(_client(state).state("lab-1"), _client(stop).stop())
+        assert isinstance(await _client(request).remove_broker(REQUEST), Busy)
+        assert [len(s.asked) for s in (state, stop, request)] == [3, 2, 1]
+
+    async def test_a_servlet_that_stays_full_is_told(self) -> None:
+        """It empties every 5 s; one that does not is somebody's trouble."""
+        with pytest.raises(PortError, match=r"max\.active\.user\.tasks") as caught:
+            await _client(Script(recording(344))).state("lab-1")
+        assert caught.value.code is Code.CRUISE_CONTROL_BUSY
+
+    @pytest.mark.parametrize(("number", "says"), [(175, "credentials"), (177, "credentials"), (23, "its right URL")])
+    async def test_a_refused_question_says_what_is_wrong(self, number: int, says: str) -> None:
+        """401, 403 and 404 are for a human, who is told what to mend; asking again would not help."""
+        script = Script(recording(number))
+        with pytest.raises(PortError, match=says) as caught:
+            await _client(script).state("lab-1")
+        assert caught.value.code is Code.CRUISE_CONTROL_REJECTED
+        assert len(script.asked) == 1
+
+    async def test_a_stop_that_waits_for_a_review_has_not_stopped(self) -> None:
+        """Two-step verification answers 200 to a stop, and does nothing: that is an error, not a success."""
+        for number, ask in ((192, CruiseControl.stop), (193, lambda client: client.set_concurrency(7))):
+            with pytest.raises(PortError, match="two-step verification") as caught:
+                await ask(_client(_replay(recording(number))))
+            assert caught.value.code is Code.CRUISE_CONTROL_REJECTED
+
+    async def test_what_is_not_understood_is_trouble_and_no_bug(self) -> None:
+        """A page instead of JSON, or JSON of another shape, is the world's fault: PortError, never an exception."""
+        for page in (httpx.Response(200, text="<html>"), httpx.Response(200, json={}), httpx.Response(200, json=[])):
+            client = _client(lambda _request, page=page: page)  # type: ignore[misc]
+            with pytest.raises(PortError):
+                await client.state("lab-1")
+            with pytest.raises(PortError):
+                await client.user_tasks("lab-1")
+            assert isinstance(await client.remove_broker(REQUEST), Unreachable)
+
+
+class TestComputing:
+    async def test_proposals_that_take_long_are_polled_by_their_user_task(self) -> None:
+        """202, then the answer: each poll names the user task, so that it cannot begin a second one."""
+        script = Script(recording(197), recording(197), recording(153))
+        answer = await _client(script).remove_broker(REQUEST)
+        assert isinstance(answer, Busy)
+        task_id = recording(197).headers["User-Task-ID"]
+        assert [r.headers.get("User-Task-ID") for r in script.asked] == [None, task_id, task_id]
+        assert len({r.url for r in script.asked}) == 1
+
+    async def test_without_a_user_task_there_is_no_poll(self) -> None:
+        """A poll without its id would be a second request."""
+        script = Script(replace(recording(197), headers={}))
+        assert await _client(script).remove_broker(REQUEST) == ExecutionAsked(user_task_id="")
+        assert len(script.asked) == 1
+
+    async def test_a_request_forgotten_while_it_computes_is_looked_for(self) -> None:
+        """Cruise Control was restarted in between: neither accepted nor refused."""
+        script = Script(recording(197), recording(101))
+        assert isinstance(await _client(script).remove_broker(REQUEST), Unreachable)
+
+    async def test_we_listen_for_longer_than_it_is_silent(self) -> None:
+        """It holds a request for 10 s before it answers 202: a time-out of 10 s would never hear that."""
+        script = Script(recording(8), recording(29), recording(76))
+        client = _client(script, timeout_seconds=3.0)
+        await client.state("lab-1")
+        await client.remove_broker(REQUEST)
+        await client.stop()
+        waits = [r.extensions["timeout"] for r in script.asked]
+        assert [w["read"] for w in waits] == [13.0, 13.0, 3.0]
+        assert {w["connect"] for w in waits} == {3.0}
 
 
 async def test_a_refused_request_is_not_taken_for_an_execution() -> None:
@@ -166,49 +356,6 @@ async def test_a_refused_request_is_not_taken_for_an_execution() -> None:
         return httpx.Response(200, json={"userTasks": [task]})
 
     client = _client(answer)
+    assert len(await client.user_tasks(REQUEST.reason)) == 1
     assert isinstance(await client.remove_broker(REQUEST), Busy)
     assert await client.user_tasks(REQUEST.reason) == []
-
-
-async def test_the_request_says_what_the_design_asks() -> None:
-    """Hard goals only, our key as reason, the pair, and no throttle unless Cruise Control shall set it."""
-    seen: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        return _replay(recording(29))(request)
-
-    await _client(answer).remove_broker(REQUEST)
-    query = seen[0].url.params
-    assert seen[0].url.path == "/kafkacruisecontrol/remove_broker"
-    assert query["reason"] == "lab-1a2b3c4d/1/1"
-    assert (query["brokerid"], query["destination_broker_ids"], query["dryrun"]) == ("11", "31", "false")
-    assert query["goals"].split(",")[0] == "RackAwareGoal"
-    assert "replication_throttle" not in query
-
-
-async def test_a_reason_too_long_is_never_sent() -> None:
-    """A key that nobody could read in a log is a bug, and is not sent."""
-    client = _client(_replay(recording(29)))
-    long = RemoveBroker(**{**{f: getattr(REQUEST, f) for f in REQUEST.__dataclass_fields__}, "reason": "x" * 51})
-    assert isinstance(await client.remove_broker(long), Rejected)
-
-
-async def test_what_is_not_reachable_is_told_as_such() -> None:
-    """No connection: PortError for questions, Unreachable for a request, which may have been met."""
-
-    def broken(request: httpx.Request) -> httpx.Response:
-        raise httpx.ReadTimeout("too slow", request=request)
-
-    client = _client(broken)
-    with pytest.raises(PortError, match="did not answer state: ReadTimeout"):
-        await client.state("lab-1")
-    answer = await client.remove_broker(REQUEST)
-    assert isinstance(answer, Unreachable)
-    assert answer.reason.code is Code.CRUISE_CONTROL_UNREACHABLE
-
-
-def test_secrets_never_show() -> None:
-    """Passwords and tokens are in no repr."""
-    connection = CruiseControlConnection(url="http://x", username="u", password="hush", token="hush")
-    assert "hush" not in repr(connection)

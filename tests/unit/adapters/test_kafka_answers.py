@@ -1,0 +1,123 @@
+"""How answers of brokers are read: with the library's own structs, no broker needed."""
+
+from typing import Any
+
+import pytest
+from kafka.admin import ConfigSourceType
+from kafka.errors import ClusterAuthorizationFailedError, InvalidConfigurationError
+from kafka.protocol.admin import DescribeConfigsResponse, DescribeLogDirsResponse
+from kafka.protocol.metadata import MetadataResponse
+
+from agent.adapters import kafka_admin, kafka_cluster, kafka_throttle
+from agent.core.cluster import Partition, Reassignment, TopicPartition
+from agent.core.throttle import FOLLOWER_RATE, LEADER_RATE, ThrottleFacts, ThrottleOrder
+
+Topic = MetadataResponse.MetadataResponseTopic
+LogDir = DescribeLogDirsResponse.DescribeLogDirsResult
+Result = DescribeConfigsResponse.DescribeConfigsResult
+
+
+def topic(replicas: list[int], isr: list[int], leader: int = 11) -> Any:
+    partition = Topic.MetadataResponsePartition(
+        error_code=0, partition_index=0, leader_id=leader, replica_nodes=replicas, isr_nodes=isr
+    )
+    return Topic(error_code=0, name="t", partitions=[partition])
+
+
+def read(answer: Any, *flying: Reassignment) -> Partition:
+    (p,) = kafka_cluster._of_topic(answer, {(r.topic, r.partition): r for r in flying})
+    return p
+
+
+MOVE = Reassignment("t", 0, (31, 11, 12), (31,), (11,))
+
+
+def test_a_move_is_laid_over_metadata() -> None:
+    """Adding and removing replicas come from the reassignments, all else from metadata."""
+    p = read(topic([31, 11, 12], [11, 12]), MOVE)
+    assert p == Partition("t", 0, 11, (31, 11, 12), (11, 12), adding=(31,), removing=(11,))
+    assert not p.is_under_replicated
+
+
+def test_a_move_that_metadata_does_not_know_is_not_laid_over_it() -> None:
+    """Two answers of two moments: metadata from before the move, or from after it, is left as it is."""
+    before = read(topic([11, 12], [11, 12]), MOVE)
+    after = read(topic([31, 12], [31, 12], leader=31), MOVE)
+    assert (before.target, before.is_moving) == ((11, 12), False)
+    assert (after.target, after.is_moving) == ((31, 12), False)
+
+
+def log_dir(usable_bytes: int, **sizes: int) -> Any:
+    log_topic = LogDir.DescribeLogDirsTopic
+    partitions = [
+        log_topic.DescribeLogDirsPartition(
+            partition_index=n, partition_size=size, offset_lag=0, is_future_key=key.startswith("future")
+        )
+        for n, (key, size) in enumerate(sizes.items())
+    ]
+    topics = [log_topic(name=f"in-{usable_bytes}", partitions=partitions)]
+    return LogDir(error_code=0, log_dir="/data", topics=topics, total_bytes=100, usable_bytes=usable_bytes)
+
+
+def test_log_dirs_are_added_up() -> None:
+    """Sizes and free bytes of all dirs of a broker; a replica that only moves between two dirs is counted once."""
+    answer = DescribeLogDirsResponse(error_code=0, results=[log_dir(40, one=7, future_two=3), log_dir(2, three=5)])
+    found = kafka_cluster._logs(31, answer)
+    assert found.size_bytes == {TopicPartition("in-40", 0): 7, TopicPartition("in-2", 0): 5}
+    assert found.free_bytes == 42
+
+
+def test_a_full_disk_is_not_an_unknown_one() -> None:
+    """No usable bytes is 0; a broker that does not tell is -1."""
+    assert kafka_cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(0)])).free_bytes == 0
+    assert kafka_cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(-1)])).free_bytes == -1
+
+
+def entry(name: str, value: str, source: ConfigSourceType) -> Any:
+    return Result.DescribeConfigsResourceResult(name=name, value=value, read_only=False, config_source=source.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_static"),
+    [(ConfigSourceType.STATIC_BROKER_CONFIG, True), (ConfigSourceType.DYNAMIC_BROKER_CONFIG, False)],
+)
+def test_where_a_rate_comes_from(source: ConfigSourceType, is_static: bool) -> None:
+    """A rate of the properties file is static; Kafka's default, the largest long, is no rate."""
+    assert kafka_throttle._is_static(entry(LEADER_RATE, "5", source)) is is_static
+    assert kafka_throttle._rate(entry(LEADER_RATE, str(2**63 - 1), source)) is None
+
+
+def test_a_rate_is_in_force_when_both_directions_have_it() -> None:
+    """One of two is not enough; a removal leaves what is not this broker's own setting."""
+    own = {key: entry(key, "5", ConfigSourceType.DYNAMIC_BROKER_CONFIG) for key in (LEADER_RATE, FOLLOWER_RATE)}
+    default = {LEADER_RATE: entry(LEADER_RATE, "9", ConfigSourceType.DYNAMIC_DEFAULT_BROKER_CONFIG)}
+    assert kafka_throttle._has(own, 5)
+    assert not kafka_throttle._has(own, 6)
+    assert not kafka_throttle._has({LEADER_RATE: own[LEADER_RATE]}, 5)
+    assert not kafka_throttle._has(own, None)
+    assert kafka_throttle._has(default, None)
+
+
+def test_nothing_is_appended_to_a_star() -> None:
+    """Where every replica is throttled already, only the other list of the topic is changed."""
+    replicas = frozenset({(0, 11)})
+    order = ThrottleOrder(leaders={"t": replicas}, followers={"t": replicas})
+    changes = kafka_throttle._appended(order, ThrottleFacts(leaders={"t": None}))
+    assert list(changes["t"]) == ["follower.replication.throttled.replicas"]
+
+
+def test_settings_of_a_deleted_topic_are_left_out_and_refused_ones_are_raised() -> None:
+    """Only "unknown topic" means gone; any other error code is raised, with what to grant if rights are missing."""
+    gone = Result(error_code=3, error_message=None, resource_type=2, resource_name="gone", configs=[])
+    there = Result(error_code=0, error_message=None, resource_type=2, resource_name="there", configs=[])
+    hidden = Result(error_code=31, error_message=None, resource_type=4, resource_name="31", configs=[])
+    assert kafka_admin._configs(DescribeConfigsResponse(results=[gone, there])) == {"there": {}}
+    with pytest.raises(ClusterAuthorizationFailedError, match=r"31.*grant"):
+        kafka_admin._configs(DescribeConfigsResponse(results=[there, hidden]))
+
+
+def test_an_error_says_whose_it_is() -> None:
+    """Kafka's own words, and what they are about."""
+    told = kafka_admin.error(40, "bad value", "the settings of t")
+    assert isinstance(told, InvalidConfigurationError)
+    assert "the settings of t: bad value" in str(told)
