@@ -5,7 +5,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
 from agent.core.effects import MakePlan, Pending, PrepareMigration, StartWave
-from agent.core.migration import Phase, StopFor
+from agent.core.migration import RESTING, Phase, StopFor
 from agent.core.progress import eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
 
@@ -115,6 +115,8 @@ def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcom
         d.emit(accepted)
         d.emit(ev.PlanMade(at=d.at, command_id=effect.command_id, plan=plan, reasons=reasons, verdicts=told))
         return
+    if d.m.phase not in RESTING:  # a rollback, a retry or a sweep began while the cluster was surveyed
+        reasons = (*reasons, Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"))
     if plan is None or reasons:
         d.emit(
             ev.CommandRefused(

@@ -7,6 +7,7 @@ from agent.core.migration import Phase, wake_at, watches
 from agent.core.options import Approval, Mode, Options, Pairing
 from agent.core.plan import WaveState
 from agent.core.reasons import Code, Reason
+from tests.scenarios.phases import in_phase
 from tests.scenarios.play import ASKED, PARTITIONS, POLICY, Play, asks, busy, checked, inspected, like, surveyed
 
 
@@ -161,6 +162,21 @@ def test_a_second_migration_may_begin_when_the_first_one_rests() -> None:
     play.ends(fx.PrepareMigration, with_=surveyed()).stands(Phase.CHECKING, fx.CheckCluster)
     assert play.m.migration_id != first
     assert all(w.state in (WaveState.ACTIVE, WaveState.PENDING) for w in play.m.waves)
+
+
+def test_a_start_that_is_overtaken_is_refused() -> None:
+    """Found by simulation: a rollback, a retry or a sweep may begin between a start and the end of its survey."""
+    overtaken = [
+        in_phase(Phase.CANCELLED).command(msg.StartMigration, options=Options()).command(msg.RollBackMigration),
+        in_phase(Phase.DRAINED).command(msg.StartMigration, options=Options()).sees_sources(b12=1),
+    ]
+    for play in overtaken:
+        play.stands(Phase.CHECKING, fx.PrepareMigration, fx.CheckCluster)
+        play.ends(fx.PrepareMigration, with_=surveyed()).never(ev.MigrationStarted, ev.CommandAccepted)
+        play.expect(ev.CommandRefused).stands(Phase.CHECKING, fx.CheckCluster)
+        refusal = play.last[-1]
+        assert isinstance(refusal, ev.CommandRefused)
+        assert [r.code for r in refusal.reasons] == [Code.ALREADY_RUNNING]
 
 
 def test_ids_of_effects_never_repeat_across_migrations() -> None:

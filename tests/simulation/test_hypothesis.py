@@ -1,6 +1,6 @@
 """Hypothesis plays the schedules and shrinks what fails to the few acts that matter."""
 
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from agent.core.options import Approval, Options, Pairing, ThrottleBy
@@ -33,10 +33,13 @@ SCHEDULES = st.builds(
     crash_chance=st.sampled_from((0.0, 0.005, 0.05)),
     leave=st.booleans(),
 )
+# Not `explain`: it traces every line, and makes each schedule five times slower.
+PHASES = (Phase.generate, Phase.shrink)
 
 
 @settings(
     max_examples=250,
+    phases=PHASES,
     deadline=None,
     derandomize=True,
     print_blob=True,
@@ -60,6 +63,6 @@ def test_what_fails_is_shrunk_to_what_matters() -> None:
 
     options = st.builds(Options, throttle_bytes_per_second=st.sampled_from((None, 60)))
     few = st.builds(Schedule, acts=st.lists(ACT, max_size=2).map(tuple), options=options, partitions=st.just(1))
-    shortest = find(few, breaks, settings=settings(max_examples=10, derandomize=True, deadline=None))
+    shortest = find(few, breaks, settings=settings(max_examples=10, phases=PHASES, derandomize=True, deadline=None))
     assert shortest.options.throttle_bytes_per_second is not None
     assert len(shortest.acts) <= 1

@@ -32,9 +32,9 @@ def test_a_crash_after_every_single_step_loses_nothing() -> None:
     """The agent dies after each step in turn, with saves lost and messages redelivered; every rest is a good one."""
     plain = Schedule(seed=3, partitions=2, size_bytes=50.0)
     steps = Simulation(plain).play().steps
-    for n in range(1, steps, 3):
+    for n in range(1, steps):
         simulation = Simulation(plain)
-        simulation.crash_at = {n, n + 1, n + 2}
+        simulation.crash_at = {n}
         simulation.play()
         assert simulation.migration.phase == "completed", n
 
