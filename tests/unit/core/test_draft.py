@@ -1,0 +1,53 @@
+"""One step in the making."""
+
+import pytest
+
+from agent.core import effects as fx
+from agent.core import events as ev
+from agent.core.draft import EVENTS_PER_STEP_MAX, Draft
+from agent.core.migration import Migration
+from agent.core.options import Policy
+from agent.core.reasons import Code, Reason
+
+
+def _draft() -> Draft:
+    return Draft(Migration(cluster="lab"), 1_000.0, Policy())
+
+
+def test_events_are_folded_in_at_once() -> None:
+    """What is decided next sees what was decided before."""
+    d = _draft()
+    d.ask(fx.CompareSnapshot(migration_id="m"))
+    assert [p.effect_id for p in d.m.pending] == ["lab/0"]
+    d.abandon(fx.CompareSnapshot)
+    assert d.m.pending == ()
+    assert [type(e) for e in d.done().events] == [ev.EffectRequested, ev.EffectAbandoned]
+
+
+def test_why_it_waits_is_said_once() -> None:
+    """The same codes again are no news, whatever their words; other codes are."""
+    d = _draft()
+    d.wait()
+    d.wait(Reason(Code.CRUISE_CONTROL_BUSY, "a"))
+    d.wait(Reason(Code.CRUISE_CONTROL_BUSY, "b"))
+    d.wait(Reason(Code.ORPHANED_MOVES, "c"))
+    d.wait()
+    assert [type(e) for e in d.done().events] == [ev.Waiting] * 3
+
+
+def test_waiting_counts_from_its_beginning() -> None:
+    """Patience is measured from when it began to wait, also when the reason changes meanwhile."""
+    d = _draft()
+    d.wait(Reason(Code.CRUISE_CONTROL_BUSY, "a"))
+    later = Draft(d.m, 1_500.0, Policy())
+    later.wait(Reason(Code.ORPHANED_MOVES, "c"))
+    assert later.m.waiting_since == 1_000.0
+
+
+def test_a_decision_that_goes_round_in_circles_stops() -> None:
+    """A bug is an exception, with nothing saved; not an endless list of events."""
+    d = _draft()
+    for _ in range(EVENTS_PER_STEP_MAX):
+        d.emit(ev.Waiting(at=1.0, reasons=()))
+    with pytest.raises(AssertionError):
+        d.emit(ev.Waiting(at=1.0, reasons=()))
