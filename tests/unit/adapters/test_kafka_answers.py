@@ -10,7 +10,7 @@ from kafka.protocol.metadata import MetadataResponse
 
 from agent.adapters import kafka_admin, kafka_cluster, kafka_throttle
 from agent.core.cluster import Partition, Reassignment, TopicPartition
-from agent.core.throttle import FOLLOWER_RATE, LEADER_RATE, ThrottleFacts, ThrottleOrder
+from agent.core.throttle import LEADER_RATE, ThrottleFacts, ThrottleOrder
 
 Topic = MetadataResponse.MetadataResponseTopic
 LogDir = DescribeLogDirsResponse.DescribeLogDirsResult
@@ -85,17 +85,6 @@ def test_where_a_rate_comes_from(source: ConfigSourceType, is_static: bool) -> N
     """A rate of the properties file is static; Kafka's default, the largest long, is no rate."""
     assert kafka_throttle._is_static(entry(LEADER_RATE, "5", source)) is is_static
     assert kafka_throttle._rate(entry(LEADER_RATE, str(2**63 - 1), source)) is None
-
-
-def test_a_rate_is_in_force_when_both_directions_have_it() -> None:
-    """One of two is not enough; a removal leaves what is not this broker's own setting."""
-    own = {key: entry(key, "5", ConfigSourceType.DYNAMIC_BROKER_CONFIG) for key in (LEADER_RATE, FOLLOWER_RATE)}
-    default = {LEADER_RATE: entry(LEADER_RATE, "9", ConfigSourceType.DYNAMIC_DEFAULT_BROKER_CONFIG)}
-    assert kafka_throttle._has(own, 5)
-    assert not kafka_throttle._has(own, 6)
-    assert not kafka_throttle._has({LEADER_RATE: own[LEADER_RATE]}, 5)
-    assert not kafka_throttle._has(own, None)
-    assert kafka_throttle._has(default, None)
 
 
 def test_nothing_is_appended_to_a_star() -> None:
