@@ -5,7 +5,9 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import certifi
 import httpx
 import pytest
 
@@ -244,6 +246,15 @@ class TestSecrets:
         assert "Cookie" not in script.asked[1].headers
 
 
+def test_a_ca_file_is_read_at_once(tmp_path: Path) -> None:
+    """A file that is not there, or holds no certificate, is told when the agent starts, and not in the first wave."""
+    CruiseControl(CruiseControlConnection(url="https://cc:9090", ca_file=certifi.where()))
+    (tmp_path / "empty.pem").touch()
+    for name in ("empty.pem", "missing.pem"):
+        with pytest.raises(OSError):  # noqa: PT011 — ssl.SSLError and FileNotFoundError share no narrower base
+            CruiseControl(CruiseControlConnection(url="https://cc:9090", ca_file=str(tmp_path / name)))
+
+
 class TestTrouble:
     async def test_a_lost_request_is_looked_for_and_never_sent_again(self) -> None:
         """No answer to remove_broker: it may have been accepted, so the client leaves it at one."""
@@ -306,6 +317,22 @@ class TestTrouble:
                 await client.user_tasks("lab-1")
             assert isinstance(await client.remove_broker(REQUEST), Unreachable)
 
+    async def test_an_answer_that_never_ends_is_left(self) -> None:
+        """A limit on each read is none on their sum: a server that sends a byte now and then is left in time."""
+
+        async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not writer.is_closing():
+                writer.write(b" ")
+                await asyncio.sleep(0.05)
+
+        async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            client = CruiseControl(CruiseControlConnection(url=url, timeout_seconds=0.2))
+            with pytest.raises(PortError, match="did not answer stop_proposal_execution: TimeoutError"):
+                await asyncio.wait_for(client.stop(), 5)
+            await client.close()
+
 
 class TestComputing:
     async def test_proposals_that_take_long_are_polled_by_their_user_task(self) -> None:
@@ -322,6 +349,13 @@ class TestComputing:
         script = Script(replace(recording(197), headers={}))
         assert await _client(script).remove_broker(REQUEST) == ExecutionAsked(user_task_id="")
         assert len(script.asked) == 1
+
+    async def test_a_dry_run_without_an_end_is_no_yes(self) -> None:
+        """Only its end tells whether the request can be met; an execution is followed as a user task instead."""
+        script = Script(replace(recording(197), headers={}))
+        refusal = await _client(script).ready(REQUEST)
+        assert isinstance(refusal, Busy)
+        assert "still computing" in refusal.reason.seen
 
     async def test_a_request_forgotten_while_it_computes_is_looked_for(self) -> None:
         """Cruise Control was restarted in between: neither accepted nor refused."""
