@@ -22,6 +22,7 @@ CLIENT_ID = "kafka-migration"
 BOOTSTRAP_ATTEMPTS = 3
 METADATA_AGE_MS = 5_000  # of the broker list alone: no topic is tracked
 BACKOFF_MS_MAX = 1_000
+WORDS_CHARACTERS_MAX = 300
 RIGHTS = "Describe, DescribeConfigs, Alter and AlterConfigs on the cluster and on every topic"
 
 Operations = Mapping[str, tuple[AlterConfigOp, str | None]]
@@ -99,10 +100,16 @@ def ask_each(admin: KafkaAdminClient, requests: Mapping[int, Any]) -> Answers:
 
 
 def error(code: int, message: str | None, of_what: str) -> KafkaError:
-    """The library's error for that code, in words that say whose it is, and what to do about missing rights."""
+    """The library's error for that code, in words that say whose it is."""
     kind = for_code(code)
-    text = f"{of_what}: {message or kind.__name__}"
-    return kind(f"{text} (grant this agent's user {RIGHTS})" if issubclass(kind, AuthorizationError) else text)
+    return kind(f"{of_what}: {message or kind.__name__}")
+
+
+def words(trouble: Exception) -> str:
+    """For people: short, though the library quotes requests; and what to do about missing rights."""
+    text = str(trouble) or repr(trouble)
+    text = text if len(text) <= WORDS_CHARACTERS_MAX else text[:WORDS_CHARACTERS_MAX] + "…"
+    return f"{text} (grant this agent's user {RIGHTS})" if isinstance(trouble, AuthorizationError) else text
 
 
 def is_gone(code: int) -> bool:

@@ -138,7 +138,7 @@ class KafkaCluster:
             return ask(self._admin)
         except (KafkaError, OSError, RuntimeError) as error:  # RuntimeError: the library's "no active controller"
             self._disconnect()
-            raise PortError(self._says(what, str(error) or repr(error)), Code.KAFKA_UNREACHABLE) from error
+            raise PortError(self._says(what, kafka_admin.words(error)), Code.KAFKA_UNREACHABLE) from error
 
     def _says(self, what: str, trouble: str) -> str:
         return f"Kafka at {self._connection.bootstrap_servers} did not tell its {what}: {trouble}"

@@ -4,12 +4,13 @@ Few requests: topics go in batches, both lists of a topic in one change, each br
 by APPEND and SUBTRACT, which the broker applies, so that what others enter meanwhile stays.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import AlterConfigOp, ConfigSourceType
-from kafka.errors import InvalidConfigurationError, InvalidRequestError, KafkaError
+from kafka.errors import InvalidConfigurationError, InvalidRequestError, KafkaError, KafkaTimeoutError
 
 from agent.adapters import kafka_admin
 from agent.core.throttle import (
@@ -30,6 +31,9 @@ _LISTS = (LEADER_REPLICAS, FOLLOWER_REPLICAS)
 _RATES = (LEADER_RATE, FOLLOWER_RATE)
 _NO_RATE = 2**63 - 1  # Kafka's default
 _STATIC = ConfigSourceType.STATIC_BROKER_CONFIG
+_OF_THIS_BROKER = ConfigSourceType.DYNAMIC_BROKER_CONFIG
+IN_FORCE_SECONDS = 10.0  # a change travels through ZooKeeper: milliseconds, but for a broker in trouble
+IN_FORCE_LOOK_SECONDS = 0.05
 
 
 def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] | None) -> ThrottleFacts:
@@ -55,15 +59,12 @@ def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] 
 def change(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
     """Set the rates of the order, and add its entries to the lists. Raises KafkaError when something was refused."""
     _alter_topics(admin, _appended(order, ThrottleFacts()), order)
-    _alter_brokers(
-        admin,
-        {b: dict.fromkeys(_RATES, (AlterConfigOp.SET, str(rate))) for b, rate in order.rates.items()},
-    )
+    _alter_brokers(admin, order.rates)
 
 
 def remove(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
     """Remove the order's rates and entries; a list that becomes empty is deleted. What is not there is no error."""
-    _alter_brokers(admin, {b: dict.fromkeys(_RATES, (AlterConfigOp.DELETE, None)) for b in order.rates})
+    _alter_brokers(admin, dict.fromkeys(order.rates))
     named = sorted({*order.leaders, *order.followers})
     found = read(admin, (), named) if named else ThrottleFacts()
     changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
@@ -114,12 +115,37 @@ def _alter_in_batches(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin
     return {t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))}
 
 
-def _alter_brokers(admin: KafkaAdminClient, changes: Mapping[int, kafka_admin.Operations]) -> None:
-    """A broker that is down keeps its setting and is swept later: the others must not wait for it (CC#1865)."""
+def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> None:
+    """Returns when the brokers have taken it: an answer only means that ZooKeeper has.
+
+    A broker that is down keeps its setting and is swept later: the others must not wait for it (CC#1865).
+    """
+    changes: dict[int, kafka_admin.Operations] = {
+        b: dict.fromkeys(_RATES, (AlterConfigOp.DELETE, None) if rate is None else (AlterConfigOp.SET, str(rate)))
+        for b, rate in rates.items()
+    }
     failed = kafka_admin.alter_brokers(admin, changes)
     if failed:
         alive = {b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")}
         _raise_first({b: why for b, why in failed.items() if b in alive})
+    waiting = {b: rate for b, rate in rates.items() if b not in failed}
+    deadline = time.monotonic() + IN_FORCE_SECONDS
+    while waiting:
+        found = kafka_admin.broker_configs(admin, waiting, _RATES).given
+        waiting = {b: waiting[b] for b, entries in found.items() if not _has(entries, waiting[b])}
+        if waiting and time.monotonic() > deadline:
+            seconds = f"{IN_FORCE_SECONDS:.0f} s"
+            raise KafkaTimeoutError(f"brokers {sorted(waiting)} have not taken their throttle rate within {seconds}")
+        if waiting:
+            time.sleep(IN_FORCE_LOOK_SECONDS)
+
+
+def _has(entries: Mapping[str, Any], rate: int | None) -> bool:
+    """What a properties file or the cluster's default says stays when ours is removed."""
+    ours = [e for key in _RATES if (e := entries.get(key)) is not None and e.config_source == _OF_THIS_BROKER]
+    if rate is None:
+        return not ours
+    return [_rate(e) for e in ours] == [rate] * len(_RATES)
 
 
 def _raise_first(refused: Mapping[Any, Exception]) -> None:

@@ -92,6 +92,8 @@ class Lab:
             time.sleep(POLL_SECONDS)
         if self._owned:
             self._owned.wait(10)
+            if self._owned.stdin:
+                self._owned.stdin.close()
 
     @contextlib.contextmanager
     def running(self, progress: Callable[[str], None] | None = None) -> Iterator["Lab"]:

@@ -10,7 +10,7 @@ from kafka.protocol.metadata import MetadataResponse
 
 from agent.adapters import kafka_admin, kafka_cluster, kafka_throttle
 from agent.core.cluster import Partition, Reassignment, TopicPartition
-from agent.core.throttle import LEADER_RATE, ThrottleFacts, ThrottleOrder
+from agent.core.throttle import FOLLOWER_RATE, LEADER_RATE, ThrottleFacts, ThrottleOrder
 
 Topic = MetadataResponse.MetadataResponseTopic
 LogDir = DescribeLogDirsResponse.DescribeLogDirsResult
@@ -87,6 +87,17 @@ def test_where_a_rate_comes_from(source: ConfigSourceType, is_static: bool) -> N
     assert kafka_throttle._rate(entry(LEADER_RATE, str(2**63 - 1), source)) is None
 
 
+def test_a_rate_is_in_force_when_both_directions_have_it() -> None:
+    """One of two is not enough; a removal leaves what is not this broker's own setting."""
+    own = {key: entry(key, "5", ConfigSourceType.DYNAMIC_BROKER_CONFIG) for key in (LEADER_RATE, FOLLOWER_RATE)}
+    default = {LEADER_RATE: entry(LEADER_RATE, "9", ConfigSourceType.DYNAMIC_DEFAULT_BROKER_CONFIG)}
+    assert kafka_throttle._has(own, 5)
+    assert not kafka_throttle._has(own, 6)
+    assert not kafka_throttle._has({LEADER_RATE: own[LEADER_RATE]}, 5)
+    assert not kafka_throttle._has(own, None)
+    assert kafka_throttle._has(default, None)
+
+
 def test_nothing_is_appended_to_a_star() -> None:
     """Where every replica is throttled already, only the other list of the topic is changed."""
     replicas = frozenset({(0, 11)})
@@ -96,17 +107,19 @@ def test_nothing_is_appended_to_a_star() -> None:
 
 
 def test_settings_of_a_deleted_topic_are_left_out_and_refused_ones_are_raised() -> None:
-    """Only "unknown topic" means gone; any other error code is raised, with what to grant if rights are missing."""
+    """Only "unknown topic" means gone; any other error code is raised."""
     gone = Result(error_code=3, error_message=None, resource_type=2, resource_name="gone", configs=[])
     there = Result(error_code=0, error_message=None, resource_type=2, resource_name="there", configs=[])
     hidden = Result(error_code=31, error_message=None, resource_type=4, resource_name="31", configs=[])
     assert kafka_admin._configs(DescribeConfigsResponse(results=[gone, there])) == {"there": {}}
-    with pytest.raises(ClusterAuthorizationFailedError, match=r"31.*grant"):
+    with pytest.raises(ClusterAuthorizationFailedError, match="the settings of 31"):
         kafka_admin._configs(DescribeConfigsResponse(results=[there, hidden]))
 
 
 def test_an_error_says_whose_it_is() -> None:
-    """Kafka's own words, and what they are about."""
+    """Kafka's own words, what they are about, and what to grant if rights are missing; never pages of a request."""
     told = kafka_admin.error(40, "bad value", "the settings of t")
     assert isinstance(told, InvalidConfigurationError)
-    assert "the settings of t: bad value" in str(told)
+    assert kafka_admin.words(told).endswith("the settings of t: bad value")
+    assert "grant this agent's user Describe" in kafka_admin.words(kafka_admin.error(31, "no" * 5_000, "broker 11"))
+    assert len(kafka_admin.words(kafka_admin.error(31, "no" * 5_000, "broker 11"))) < 500
