@@ -1,0 +1,156 @@
+"""The lease and the broker watch against a real ZooKeeper that is paused and killed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.adapters.zookeeper import BrokerWatch, NoLease, ZooKeeperLease
+from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
+
+pytestmark = pytest.mark.lab
+
+SESSION_SECONDS = 4.0
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab of its own: what is done to its ZooKeeper would cost other tests their brokers."""
+    folder: Path = tmp_path_factory.mktemp("zoo")
+    brokers = (BrokerSpec(id=11, rack="az-a", role=Role.SOURCE), BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))
+    config = LabConfig(
+        directory=folder,
+        base_port=free_base_port(),
+        brokers=brokers,
+        cruise_control=CruiseControlKind.NONE,
+    )
+    with Lab(config).running() as lab:
+        yield lab
+
+
+@pytest.fixture
+async def leases(zoo: Lab) -> AsyncIterator[Callable[[], ZooKeeperLease]]:
+    """Makes started leases, and lets them go after the test."""
+    made: list[ZooKeeperLease] = []
+
+    def make() -> ZooKeeperLease:
+        lease = ZooKeeperLease(zoo.config.zookeeper.address, session_seconds=SESSION_SECONDS)
+        lease.start()
+        made.append(lease)
+        return lease
+
+    yield make
+    for lease in made:
+        await asyncio.to_thread(lease.close)
+
+
+async def until(condition: Callable[[], bool], timeout_seconds: float = 20.0) -> float:
+    """How long it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() < began + timeout_seconds, "it has not come about"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - began
+
+
+async def test_two_leases_exclude_each_other(leases: Callable[[], ZooKeeperLease]) -> None:
+    """One of two holds it and is named to the other; let go, it passes on."""
+    first = leases()
+    await until(first.held)
+    second = leases()
+    await asyncio.sleep(SESSION_SECONDS + 2)  # longer than one try
+    assert first.held()
+    assert not second.held()
+    own_name = first.holder().removeprefix("this agent (").removesuffix(")")
+    await until(lambda: own_name in second.holder())
+    await asyncio.to_thread(first.close)
+    assert not first.held()
+    print(f"passed on after {await until(second.held):.2f} s")
+
+
+async def test_short_loss_of_zookeeper(zoo: Lab, leases: Callable[[], ZooKeeperLease]) -> None:
+    """A killed ZooKeeper ends held() at once; back within the session, the same agent holds it again, and no other."""
+    first, second = leases(), leases()
+    await until(lambda: first.held() or second.held())
+    holder, other = (first, second) if first.held() else (second, first)
+    zoo.kill("zookeeper")
+    took = await until(lambda: not holder.held(), 1.0)
+    print(f"noticed after {took:.2f} s")
+    assert "ZooKeeper" in holder.holder()
+    await asyncio.sleep(1)
+    assert not any(lease.held() for lease in (first, second))
+    zoo.start("zookeeper")
+    print(f"held again after {await until(holder.held):.2f} s")
+    assert not other.held()
+
+
+async def test_hanging_zookeeper(zoo: Lab, leases: Callable[[], ZooKeeperLease]) -> None:
+    """A ZooKeeper that hangs costs the lease well within the session, before another could be given it."""
+    lease = leases()
+    await until(lease.held)
+    zoo.pause("zookeeper")
+    try:
+        took = await until(lambda: not lease.held(), SESSION_SECONDS)
+        print(f"given up after {took:.2f} s of a session of {SESSION_SECONDS:.0f} s")
+        assert took < SESSION_SECONDS * 0.8
+    finally:
+        zoo.unpause("zookeeper")
+    await until(lease.held, 30)
+
+
+async def test_a_lock_that_was_removed_is_not_held(zoo: Lab, leases: Callable[[], ZooKeeperLease]) -> None:
+    """Whoever deletes our lock by hand takes the lease from us."""
+    from kazoo.client import KazooClient
+
+    lease = leases()
+    await until(lease.held)
+    client = KazooClient(hosts=zoo.config.zookeeper.address)
+    client.start(timeout=10)
+    try:
+        (node,) = client.get_children("/kafka-migration/driver")
+        client.create("/kafka-migration/driver/0__lock__0000000000", b"another agent", ephemeral=True)
+        client.delete(f"/kafka-migration/driver/{node}")
+        await until(lambda: not lease.held(), SESSION_SECONDS)
+        await until(lambda: "another agent" in lease.holder())
+        assert not lease.held()
+    finally:
+        client.stop()
+        client.close()
+    await until(lease.held)
+
+
+async def test_broker_watch(zoo: Lab) -> None:
+    """The brokers as they are, at once each change, None while ZooKeeper is away, and the brokers again after it."""
+    told: list[frozenset[int] | None] = []
+
+    async def on_change(brokers: frozenset[int] | None) -> None:
+        told.append(brokers)
+
+    watch = BrokerWatch(zoo.config.zookeeper.address, on_change, session_seconds=SESSION_SECONDS)
+    watch.start()
+    try:
+        await until(lambda: told == [{11, 31}])
+        zoo.stop("broker-31")
+        print(f"a broker that left was told {await until(lambda: told[-1] == {11}):.2f} s after it had ended")
+        zoo.kill("zookeeper")
+        await until(lambda: told[-1] is None, 2.0)
+        zoo.start("zookeeper")
+        await until(lambda: told[-1] == {11}, 40)
+        zoo.start("broker-31")
+        await until(lambda: told[-1] == {11, 31})
+    finally:
+        await watch.stop()
+    count = len(told)
+    zoo.stop("broker-31")
+    await asyncio.sleep(1)
+    assert len(told) == count
+
+
+def test_no_zookeeper_no_fence_but_the_partition() -> None:
+    """Without a ZooKeeper, who owns the inbox partition drives."""
+    lease = NoLease()
+    lease.start()
+    assert lease.held()
+    lease.close()
