@@ -54,6 +54,7 @@ class WaveWatch:
         self._health_due = 0.0
         self._throttle_due = 0.0
         self._throttle_reason: tuple[Reason, ...] = ()
+        self._settled: dict[TopicPartition, int] = {}  # what has arrived, at its size then: producers make it grow
 
     def _names(self, snapshot: Snapshot) -> frozenset[TopicPartition]:
         """What the wave moves: the partitions that its forward source held before the start."""
@@ -160,6 +161,8 @@ class WaveWatch:
             for name, size in logs[b].size_bytes.items():
                 if name in self._moved_names:
                     arrived[name] = max(size, arrived.get(name, 0))
+        for name in arrived.keys() - moving:
+            arrived[name] = self._settled.setdefault(name, arrived[name])
         here = [log for b, log in logs.items() if b in self._sources]
         held = sum(len(log.size_bytes) for log in here)
         if self._sources - logs.keys() and facts is not None:

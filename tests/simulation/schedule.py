@@ -42,7 +42,8 @@ class Schedule:
 def drawn_from(seed: int) -> Schedule:
     """The schedule of a seed."""
     r = random.Random(seed)
-    chosen = r.choices(COMMANDS, k=r.randint(0, 4)) + r.choices(FAULTS, k=r.randint(0, 5))
+    busy = r.choice((2, 4, 4, 8))
+    chosen = r.choices(COMMANDS, k=r.randint(0, busy)) + r.choices(FAULTS, k=r.randint(0, busy + 1))
     acts = sorted((round(r.uniform(0.5, FAULT_SECONDS), 2), kind) for kind in chosen)
     options = Options(
         throttle_bytes_per_second=r.choice((None, 60, 200)),

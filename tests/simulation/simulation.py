@@ -107,11 +107,16 @@ class Simulation:
         self._world_went_on = False
 
     def _ports(self) -> Ports:
+        lease = self.lease
+
+        def asked(request: RemoveBroker) -> None:
+            self._asked(request, lease)
+
         return Ports(
             kafka=self.cast.kafka(self.world, self.trouble, self.wire),
-            cruise_control=SimCruiseControlPort(self.world, self.cc, self.trouble, self.wire, self._asked),
+            cruise_control=SimCruiseControlPort(self.world, self.cc, self.trouble, self.wire, asked),
             snapshots=self.snapshots,
-            lease=self.lease,
+            lease=lease,
             clock=SimClock(self.world),
         )
 
@@ -260,9 +265,11 @@ class Simulation:
         performer = self.cast.performer(ports)
         self.agent = born_again(self._life_kind, self.durable, ports, self.policy, saved, position, performer)
 
-    def _asked(self, request: RemoveBroker) -> None:
+    def _asked(self, request: RemoveBroker, lease: SimLease) -> None:
         """A real request is being sent."""
         self.story.append((self.world.now, f"  -> remove_broker {request.reason}"))
+        if not lease.held():
+            raise self._broken("asked_only_by_the_driver", f"{request.reason} is asked for without the lease")
         if not self.old_lives and (wrong := invariants.asked_only_when_wanted(self.migration, request)):
             raise self._broken("asked_only_when_wanted", wrong)
 

@@ -12,13 +12,14 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.cluster import TopicPartition
 from agent.core.migration import Migration
-from agent.core.options import Options
+from agent.core.options import Options, Policy
 from agent.core.throttle import ThrottleOrder
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_agent import Durable, Life, Running
 from tests.simulation.sim_cruise_control import Answer, SimCruiseControl
 from tests.simulation.sim_ports import SimKafka
 from tests.simulation.simulation import Cast, InvariantBrokenError, Simulation
+from tests.simulation.world import EPOCH
 
 PLAIN = Schedule(seed=0, options=Options(throttle_bytes_per_second=60, progress_check_interval_ms=1_000))
 SEEDS = 40
@@ -63,6 +64,13 @@ class ClearsEverything(Performer):
 class AsksWithoutLooking(Performer):
     async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:
         return await self.ports.cruise_control.remove_broker(_request(effect))
+
+
+class IgnoresTheLease(Performer):
+    async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
+        if isinstance(effect, fx.StartWave):
+            return await self.ports.cruise_control.remove_broker(_request(effect))
+        return await self._perform(effect, migration, policy)
 
 
 class StopsWithoutWaiting(Performer):
@@ -216,6 +224,11 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
         Cast(performer=AsksWithoutLooking),
         _acts((2.0, "restart_cc"), (2.5, "pause"), (3.0, "resume"), crash_chance=0.01),
     ),
+    "two agents drive": (
+        "asked_only_by_the_driver",
+        Cast(performer=IgnoresTheLease),
+        _acts((0.2, "hand_over"), (12.0, "hand_over"), (24.0, "lease_lost")),
+    ),
     "it says that it has stopped": ("nothing_moves_at_rest", Cast(performer=StopsWithoutWaiting), LONG),
     "what was abandoned goes on": (
         "asked_only_when_wanted",
@@ -257,6 +270,23 @@ def test_a_source_that_refills_unseen_is_caught() -> None:
             return super().take(message, offset)
 
     _caught("drained_only_if_drained", Cast(life=Deaf), _acts(*((20.0 + n, "new_topic") for n in range(12))))
+
+
+def test_a_standstill_is_told_also_while_producers_write() -> None:
+    """What has arrived grows with its producers: that is no movement, and a hung execution is called stalled."""
+
+    class HangsForEver(SimCruiseControl):
+        def advance(self) -> None:
+            self.hung = self.world.now >= EPOCH + 4.0
+            super().advance()
+
+    one_by_one = replace(PLAIN.options, partition_movements_per_broker=1)
+    schedule = replace(PLAIN, options=one_by_one, growth_bytes_per_second=1.0, acts=((200.0, "plan"),))
+    simulation = Simulation(schedule, Cast(cruise_control=HangsForEver))
+    with pytest.raises(InvariantBrokenError, match="still moving"):
+        simulation.play()
+    told = [e for _, e in simulation.durable.told if isinstance(e, ev.MovementStalled)]
+    assert [e.wave for e in told] == [1]
 
 
 def test_a_bug_is_told_with_its_story() -> None:
