@@ -287,6 +287,7 @@ def test_a_standstill_is_told_also_while_producers_write() -> None:
         simulation.play()
     told = [e for _, e in simulation.durable.told if isinstance(e, ev.MovementStalled)]
     assert [e.wave for e in told] == [1]
+    assert told[0].at < EPOCH + 200.0  # while they still write
 
 
 def test_a_bug_is_told_with_its_story() -> None:
