@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from typing import Any
+from urllib.parse import quote
 
 from agent import telemetry
 from agent.settings import Settings, SettingsError
@@ -38,6 +39,9 @@ def build(settings: Settings) -> Any:
         broker_request_timeout=max(settings.session_timeout_seconds * 3, 40.0),
         broker_commit_interval=COMMIT_SECONDS,
         consumer_group_instance_id=settings.instance_id,
+        # Kafka gives a static member that comes back its old assignment, and Faust's assignor hangs for ever if that
+        # names another URL: so it must not change with a port or an address. Nobody connects to it.
+        canonical_url=f"http://{quote(settings.instance_id, safe='')}",
         processing_guarantee=ProcessingGuarantee.AT_LEAST_ONCE,
         producer_acks=-1,
         producer_linger=0.0,

@@ -1,0 +1,51 @@
+"""The real agent with one fault in it, named by FAIL_AT, that strikes once at a command of that id. A process of tests.
+
+FAIL_ONCE names a file that remembers that it has struck. `bug`: an exception in a turn. `saved`: the process dies when
+the state is in Kafka and its events are not.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from agent import main, outbound, turn
+from agent.core.messages import Message
+from schemas.events import ProgressEvent
+
+CHANGELOG_SECONDS = 1.0  # in which Faust's buffer writes what was saved: milliseconds, on an idle machine
+
+
+def _strikes(fault: str, command_id: str | None) -> bool:
+    struck = Path(os.environ["FAIL_ONCE"])
+    if os.environ["FAIL_AT"] != fault or command_id != fault or struck.exists():
+        return False
+    struck.touch()
+    return True
+
+
+def install() -> None:
+    """Put the faults where they belong."""
+    really_take, really_publish = turn.take, outbound.Outbound.events
+
+    def take(records: Any, cluster: str, message: Message, *rest: Any) -> turn.Turn:
+        if _strikes("bug", getattr(message, "command_id", None)):
+            raise ZeroDivisionError("a bug")
+        return really_take(records, cluster, message, *rest)
+
+    async def publish(out: outbound.Outbound, cluster: str, events: Iterable[ProgressEvent]) -> None:
+        events = tuple(events)
+        if any(_strikes("saved", e.data.get("command_id")) for e in events):
+            await asyncio.sleep(CHANGELOG_SECONDS)
+            os.kill(os.getpid(), signal.SIGKILL)
+        await really_publish(out, cluster, events)
+
+    turn.take = take  # type: ignore[assignment]  # the point of this program
+    outbound.Outbound.events = publish  # type: ignore[method-assign, assignment]
+
+
+if __name__ == "__main__":
+    install()
+    main.run()
