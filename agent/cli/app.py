@@ -8,7 +8,7 @@ import typer
 from agent.cli import doctor, orders, views
 from agent.cli.connection import lab_settings
 from deploy.lab.cli import lab_app
-from deploy.lab.demo_command import demo
+from deploy.lab.demo_command import demo, fill
 
 _HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by AZ.
 
@@ -54,6 +54,7 @@ app.command("doctor", rich_help_panel=_LOOK)(doctor.doctor)
 app.command("status", rich_help_panel=_LOOK)(views.status)
 app.command("watch", rich_help_panel=_LOOK)(views.watch)
 app.command("events", rich_help_panel=_LOOK)(views.events)
+lab_app.command("fill")(fill)
 lab_app.command("demo")(demo)
 app.add_typer(lab_app, name="lab", rich_help_panel=_RUN)
 

@@ -4,7 +4,7 @@ Shows replicas, bytes, rate and ETA; below them the phase and why nothing moves.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -15,6 +15,7 @@ from agent.cli import render
 from agent.cli.quantities import duration, size
 
 Json = Mapping[str, Any]
+LINE_SECONDS = 5.0
 ENDED = frozenset({"done", "skipped"})
 
 
@@ -59,6 +60,29 @@ class Bars:
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=1.0, words="")
         self._progress.update(self._tasks[name], completed=min(share, 1.0), words=words)
+
+
+class Lines:
+    """The same for CI and log files: a line when the phase or a reason changes, and every few seconds."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._said = ""
+        self._due = 0.0
+
+    def show(self, state: Json) -> None:
+        """Write a line if this status tells something new."""
+        why = [str(line).strip() for line in render.why_not_moving(state)]
+        gist = f"{state['phase']} {why}"
+        now = time.monotonic()
+        if gist == self._said and now < self._due:
+            return
+        self._said, self._due = gist, now + LINE_SECONDS
+        ended = sum(w["state"] in ENDED for w in state.get("waves") or [])
+        words = f"{state['phase'].replace('_', ' ')}, {ended} of {len(state.get('waves') or [])} waves ended"
+        self._write(f"{words}, left: {render.left_words(state)}")
+        for line in why:
+            self._write(f"  {line}")
 
 
 def wave_share(wave: Json, state: Json) -> tuple[float, str]:

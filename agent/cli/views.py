@@ -1,6 +1,8 @@
 """The commands that only look: `status`, `watch`, `events`. Registered by app.py; used by `start --follow`."""
 
+import contextlib
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +11,7 @@ from rich.live import Live
 from agent.cli import render
 from agent.cli.connection import Cluster, Connection, Json, MaybeCluster, Servers, TopicPrefix, connect
 from agent.cli.console import Exit, err, fail, out, print_json, run
-from agent.cli.live import Bars
+from agent.cli.live import Bars, Lines
 
 ENDS = frozenset({"none", "completed", "cancelled", "rolled_back"})
 
@@ -92,22 +94,31 @@ async def watch_until_rest(
 ) -> None:
     """Show statuses until nothing is left to watch. `after`: a start's answer; what was before it is passed over."""
     before = int(after["sequence"]) if after and after.get("sequence") else 0
-    bars = Bars()
-    live = Live(bars, console=out, refresh_per_second=4, transient=False)
-    if not as_json:
-        live.start()
-    try:
+    show: Callable[[dict[str, Any]], None]
+    with contextlib.ExitStack() as until_end:
+        if as_json:
+            show = print_line
+        elif out.is_terminal:
+            bars = Bars()
+            until_end.enter_context(Live(bars, console=out, refresh_per_second=4))
+            show = bars.show
+        else:
+            show = Lines(
+                lambda line: out.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False, soft_wrap=True)
+            ).show
         async for state in connection.client.follow_status(cluster):
             if before and int(state.get("sequence", before + 1)) <= before:
                 continue
-            print_json(state, line=True) if as_json else bars.show(state)
+            show(state)
             if is_at_rest(state):
                 break
-    finally:
-        if not as_json:
-            live.stop()
     if not as_json:
         err.print(f"{cluster}: {state['phase'].replace('_', ' ')}")
+
+
+def print_line(state: dict[str, Any]) -> None:
+    """One JSON object on one line."""
+    print_json(state, line=True)
 
 
 def is_at_rest(state: dict[str, Any]) -> bool:

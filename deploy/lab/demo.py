@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 
-from agent.cli.live import Bars
+from agent.cli.live import Bars, Lines
 from agent.cli.quantities import rate, size
 from agent.client import ClientError, ControlClient
 from deploy.lab import demo_report, facts
@@ -29,7 +30,7 @@ from deploy.lab.files import write_atomically
 from deploy.lab.lab import Lab
 from deploy.lab.ports import free_base_port
 from deploy.lab.story import Event, Story, StoryError
-from deploy.lab.topics import TopicKind, TopicSpec, default_topics
+from deploy.lab.topics import TopicSpec, default_topics, some_topics
 from deploy.lab.workload import MEBIBYTE, Workload, WorkloadConfig
 
 AGENT_SECONDS_MAX = 90.0
@@ -61,10 +62,7 @@ class DemoOptions(BaseModel):
 
     @property
     def topic_specs(self) -> tuple[TopicSpec, ...]:
-        """The first so many topics, the special kinds first."""
-        plain = [t for t in default_topics() if t.kind is TopicKind.PLAIN and t.partitions > 1]
-        special = [t for t in default_topics() if t not in plain]
-        return tuple([*special, *plain][: max(self.topics, len(special))])
+        return some_topics(self.topics)
 
 
 class Demo:
@@ -262,14 +260,16 @@ class Demo:
     @contextlib.asynccontextmanager
     async def _bars(self, client: ControlClient) -> AsyncIterator[None]:
         bars = Bars()
+        lines = Lines(self._say)
+        is_terminal = self._console.is_terminal
 
         async def follow() -> None:
             async for state in client.follow_status(CLUSTER_NAME):
-                bars.show(state)
+                bars.show(state) if is_terminal else lines.show(state)
 
         task = asyncio.create_task(follow())
         try:
-            with Live(bars, console=self._console, refresh_per_second=4, transient=not self._console.is_terminal):
+            with Live(bars, console=self._console, refresh_per_second=4) if is_terminal else contextlib.nullcontext():
                 yield
         finally:
             task.cancel()
@@ -283,7 +283,10 @@ class Demo:
         self._timings[what] = round(time.monotonic() - began, 1)
 
     def _say(self, text: str) -> None:
-        self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {text}", highlight=False, soft_wrap=True)
+        words = escape(text)
+        self._console.print(
+            f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {words}", highlight=False, soft_wrap=True
+        )
 
     _gone: Callable[[], str | None]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from agent.cli.quantities import bytes_of
-from deploy.lab.topics import default_topics
+from agent.cli.quantities import bytes_of, size
+from deploy.lab.topics import default_topics, some_topics
 from deploy.lab.workload import MEBIBYTE
 
 
@@ -16,6 +16,45 @@ def _size(text: str) -> int:
         return bytes_of(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def fill(
+    directory: Annotated[
+        Path, typer.Option("--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder.")
+    ] = Path(".lab"),
+    fill_bytes: Annotated[
+        Any, typer.Option("--bytes", parser=_size, metavar="200MB", help="Data before replication; default 200 MB.")
+    ] = None,
+    topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
+) -> None:
+    """Give a running lab something to move: topics on the source brokers, with data in them.
+
+    `kafka-migration lab fill --bytes 200MB`
+    """
+    from kafka.errors import KafkaError
+
+    from deploy.lab.config import LabConfig
+    from deploy.lab.lab import Lab, LabError
+    from deploy.lab.tools import WorkloadError
+    from deploy.lab.workload import Workload, WorkloadConfig
+
+    console = Console(stderr=True)
+    if not Lab(LabConfig(directory=directory)).is_running:
+        console.print(f"[red]error:[/] no lab runs in {directory}: `kafka-migration lab up` starts one", soft_wrap=True)
+        raise typer.Exit(1)
+    try:
+        status = Lab.at(directory).status()
+        config = WorkloadConfig(topics=some_topics(topics), fill_bytes=fill_bytes or 200_000_000)
+        with Workload(status, directory / "clients", config) as workload:
+            created = workload.create_topics()
+            seconds = workload.fill()
+    except (LabError, WorkloadError, KafkaError) as error:
+        console.print(f"[red]error:[/] {error}", soft_wrap=True)
+        raise typer.Exit(1) from error
+    partitions = sum(t.partitions for t in config.topics)
+    console.print(
+        f"{created} topics created; {partitions} partitions hold {size(config.fill_bytes)} more, {seconds:.0f} s"
+    )
 
 
 def demo(

@@ -40,6 +40,13 @@ def default_topics() -> tuple[TopicSpec, ...]:
     )
 
 
+def some_topics(count: int) -> tuple[TopicSpec, ...]:
+    """So many of them, the special kinds first (those are never left out)."""
+    plain = [t for t in default_topics() if t.kind is TopicKind.PLAIN and t.partitions > 1]
+    special = [t for t in default_topics() if t not in plain]
+    return tuple([*special, *plain][: max(count, len(special))])
+
+
 def assign(
     topics: Sequence[TopicSpec], racks: Mapping[int, str], replication_factor: int
 ) -> dict[str, dict[int, list[int]]]:

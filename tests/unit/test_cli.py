@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from agent.cli import orders, render
 from agent.cli.app import app
 from agent.cli.doctor import findings_of
-from agent.cli.live import Bars, wave_share
+from agent.cli.live import Bars, Lines, wave_share
 from agent.cli.quantities import bytes_of, duration, ids_of, rate, seconds_of, size
 from agent.cli.views import is_at_rest
 from agent.core.migration import Migration
 from agent.core.options import Policy
 from agent.core.orders import WORDS
+from agent.settings import read_clusters
 from agent.translate import status
 from schemas.commands import COMMANDS
 
@@ -278,6 +279,20 @@ def test_bars_follow_the_waves() -> None:
         assert words in shown
 
 
+def test_without_a_terminal_progress_is_lines() -> None:
+    """A line for each phase and each new reason, and not for every status."""
+    said: list[str] = []
+    lines = Lines(said.append)
+    moving = fresh_status(phase="moving", stage=2, waves=[wave()], replicas_left=5, bytes_left=500)
+    waiting = {"code": "CRUISE_CONTROL_BUSY", "seen": "busy", "needed": "idle", "do": "Nothing: we ask again."}
+    for state in (moving, moving, {**moving, "waiting": [waiting]}, fresh_status(phase="drained")):
+        lines.show(state)
+    text = "\n".join(said)
+    assert text.count("moving, 0 of 1 waves ended, left: 5 replicas, 500 B") == 2
+    assert "CRUISE_CONTROL_BUSY: busy (needed: idle)" in text
+    assert "drained" in said[-1]
+
+
 def test_watch_ends_only_when_nothing_is_left_to_watch() -> None:
     """Drained is not the end until each source may be shut down or has left."""
     quiet = {"broker_id": 11, "may_be_shut_down": True, "left": False, "empty_since": 1.0}
@@ -295,3 +310,17 @@ def test_wrong_fields_are_named_as_options() -> None:
             {"type": "start", "command_id": "c", "cluster": "lab", "options": {"throttle_bytes_per_second": 1}}
         )
     assert render.wrong_fields(caught.value).startswith("--throttle: ")
+
+
+def test_readme_shows_what_the_agent_reads(tmp_path: Path) -> None:
+    """The README's clusters.yaml and its command are read without complaint, and every command it types exists."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    file = tmp_path / "clusters.yaml"
+    file.write_text(re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[0])
+    assert read_clusters(file)["orders-eu"].core_policy().quiet_seconds == 300
+    command = COMMANDS.validate_json(re.findall(r"```json\n(.*?)```", readme, re.DOTALL)[0])
+    assert (command.type, command.cluster) == ("start", "orders-eu")
+    for typed in re.findall(r"^kafka-migration ([^#\n]+)", readme, re.MULTILINE):
+        words = [word for word in typed.split() if not word.startswith("-")]
+        depth = 2 if words[0] == "lab" else 1
+        assert invoke(*words[:depth], "--help").exit_code == 0, typed
