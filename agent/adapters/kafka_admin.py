@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient
 from kafka.admin import AlterConfigOp, ConfigResourceType
-from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import (
+    AuthorizationError,
+    KafkaConnectionError,
+    KafkaError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from kafka.net.compat import KafkaNetClient
 from kafka.protocol.admin import DescribeConfigsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest
 from kafka.protocol.metadata import MetadataRequest
@@ -23,6 +29,7 @@ BOOTSTRAP_ATTEMPTS = 3
 METADATA_AGE_MS = 5_000  # of the broker list alone: no topic is tracked
 BACKOFF_MS_MAX = 1_000
 WORDS_CHARACTERS_MAX = 300
+TOPICS_PER_CHANGE = 10
 RIGHTS = "Describe, DescribeConfigs, Alter and AlterConfigs on the cluster and on every topic"
 
 Operations = Mapping[str, tuple[AlterConfigOp, str | None]]
@@ -158,8 +165,28 @@ def broker_configs(admin: KafkaAdminClient, brokers: Iterable[int], keys: Sequen
 
 
 def alter_topics(admin: KafkaAdminClient, changes: Mapping[str, Operations]) -> dict[str, KafkaError]:
-    """Change these topics' settings; returns what was refused. All keys of a topic change together or not at all."""
-    return _refusals(ask(admin, _alter(ConfigResourceType.TOPIC, changes)))
+    """Change these topics' settings; returns what was refused. All keys of a topic change together or not at all.
+
+    Each change is a few writes of ZooKeeper, tens of milliseconds: so every broker takes a part, and the part of one
+    that does not answer is given to another. Hence only changes that may be made twice.
+    """
+    names = sorted(changes)
+    parts = [names[start : start + TOPICS_PER_CHANGE] for start in range(0, len(names), TOPICS_PER_CHANGE)]
+    brokers = [b.node_id for b in admin._manager.cluster.brokers()]  # noqa: SLF001
+    refused: dict[str, KafkaError] = {}
+    while parts:
+        given = dict(zip(brokers, parts, strict=False))
+        requests = {
+            b: _alter(ConfigResourceType.TOPIC, {name: changes[name] for name in part}) for b, part in given.items()
+        }
+        answers = ask_each(admin, requests)
+        for response in answers.given.values():
+            refused |= _refusals(response)
+        brokers = [b for b in brokers if b not in answers.failed]
+        if not brokers:
+            raise next(iter(answers.failed.values()), KafkaConnectionError("no broker is known"))
+        parts = [given[b] for b in answers.failed] + parts[len(given) :]
+    return refused
 
 
 def alter_brokers(admin: KafkaAdminClient, changes: Mapping[int, Operations]) -> dict[int, Exception]:

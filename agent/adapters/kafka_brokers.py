@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError
+
+from agent.adapters import kafka_admin
 
 CONNECT_SECONDS = 3.0
 CONNECTIONS_MAX = 50  # at once
@@ -14,17 +13,12 @@ CONNECTIONS_MAX = 50  # at once
 
 def settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, dict[str, str]]:
     """All settings of these brokers, each asked itself; those that do not answer are left out."""
-    found: dict[int, dict[str, str]] = {}
-    for b in brokers:
-        resource = ConfigResource(ConfigResourceType.BROKER, str(b))
-        try:
-            answer: dict[str, Any] = admin.describe_configs([resource], config_filter=ConfigFilterType.ALL)
-        except (KafkaError, OSError, TimeoutError):
-            continue
-        entries = answer.get("broker", {}).get(str(b), {})
-        # Kafka gives no value for what it holds to be a secret.
-        found[b] = {name: e["value"] for name, e in entries.items() if e["value"] is not None}
-    return found
+    answers = kafka_admin.broker_configs(admin, brokers, None)
+    # Kafka gives no value for what it holds to be a secret.
+    return {
+        b: {name: entry.value for name, entry in entries.items() if entry.value is not None}
+        for b, entries in answers.given.items()
+    }
 
 
 def addresses(admin: KafkaAdminClient) -> dict[int, tuple[str, int]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import AlterConfigOp, ConfigSourceType
-from kafka.errors import InvalidConfigurationError, InvalidRequestError, KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError
 
 from agent.adapters import kafka_admin
 from agent.core.throttle import (
@@ -57,9 +57,13 @@ def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] 
 
 
 def change(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
-    """Set the rates of the order, and add its entries to the lists. Raises KafkaError when something was refused."""
-    _alter_topics(admin, _appended(order, ThrottleFacts()), order)
+    """Set the rates of the order, then add its entries to the lists. Raises KafkaError when something was refused.
+
+    The rates come first, and what is listed is not listed again: a new rate for a move in flight is in force at once.
+    """
     _alter_brokers(admin, order.rates)
+    named = sorted({*order.leaders, *order.followers})
+    _alter_topics(admin, _appended(order, read(admin, (), named)))
 
 
 def remove(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
@@ -76,16 +80,17 @@ def remove(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
             rest = listed - leaving
             operation = (AlterConfigOp.SUBTRACT, render_replicas(leaving)) if rest else (AlterConfigOp.DELETE, None)
             changes.setdefault(topic, {})[key] = operation
-    _raise_first(_alter_in_batches(admin, changes))
+    _alter_topics(admin, changes)
 
 
 def _appended(order: ThrottleOrder, found: ThrottleFacts) -> dict[str, dict[str, tuple[AlterConfigOp, str | None]]]:
-    """Both lists of a topic together. Where `*` is set, by whomever, every replica is listed already."""
+    """What is missing, both lists of a topic together. Where `*` is set, by whomever, every replica is listed."""
     changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
     for key, ours, now in _sides(order, found):
         for topic, replicas in ours.items():
-            if replicas and now.get(topic, frozenset()) is not None:
-                changes.setdefault(topic, {})[key] = (AlterConfigOp.APPEND, render_replicas(replicas))
+            listed = now.get(topic, frozenset())
+            if listed is not None and (missing := replicas - listed):
+                changes.setdefault(topic, {})[key] = (AlterConfigOp.APPEND, render_replicas(missing))
     return changes
 
 
@@ -96,23 +101,10 @@ def _sides(
     yield FOLLOWER_REPLICAS, order.followers, found.followers
 
 
-def _alter_topics(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations], order: ThrottleOrder) -> None:
-    refused = _alter_in_batches(admin, changes)
-    # Kafka refuses to append to `*`: look at those topics, and leave such lists as they are.
-    odd = [t for t, why in refused.items() if isinstance(why, InvalidConfigurationError | InvalidRequestError)]
-    if odd:
-        found = read(admin, (), odd)
-        again = {t: ops for t, ops in _appended(order, found).items() if t in odd}
-        refused = {t: why for t, why in refused.items() if t not in odd} | _alter_in_batches(admin, again)
-    _raise_first(refused)
-
-
-def _alter_in_batches(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]) -> dict[str, KafkaError]:
-    """What was refused, but for topics that are gone."""
-    refused: dict[str, KafkaError] = {}
-    for names in _batches(sorted(changes)):
-        refused |= kafka_admin.alter_topics(admin, {name: changes[name] for name in names})
-    return {t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))}
+def _alter_topics(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]) -> None:
+    """A topic that is gone needs no throttle."""
+    refused = kafka_admin.alter_topics(admin, changes)
+    _raise_first({t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))})
 
 
 def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> None:

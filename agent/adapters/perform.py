@@ -164,6 +164,8 @@ class Performer:
             return
         logs = await kafka.logs(scope.source_broker_ids)
         names = {name for log in logs.values() for name in log.size_bytes}
+        if silent := frozenset(scope.source_broker_ids) - logs.keys():  # what it holds moves all the same
+            names |= {p.name for p in (await kafka.cluster()).held_by(silent)}
         alive = await kafka.alive()
         replaced = dict.fromkeys(scope.source_broker_ids, scope.destination_broker_ids)
         order = throttle.order_for(await kafka.describe(names), replaced, alive, rate)

@@ -295,6 +295,13 @@ async def _answering(kafka: KafkaCluster) -> set[int]:
         return set()
 
 
+async def test_settings_and_addresses_of_brokers(lab: Lab, kafka: KafkaCluster) -> None:
+    """Settings in force by name, of those that answer; every broker of the lab takes a connection where it says."""
+    found = await kafka.broker_settings([11, 31, 99])
+    assert {b: settings["broker.rack"] for b, settings in found.items()} == {11: "az-a", 31: "az-a"}
+    assert await kafka.unreachable(ALL) == {}
+
+
 async def test_static_throttle_is_recognised(lab: Lab, kafka: KafkaCluster) -> None:
     """A rate in server.properties is told from one that a request has set, for no request can take it away."""
     lab.restart("broker-33", {LEADER_RATE: "7000000"})

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from kafka.admin import ConfigSourceType
+from kafka.admin import AlterConfigOp, ConfigSourceType
 from kafka.errors import ClusterAuthorizationFailedError, InvalidConfigurationError
 from kafka.protocol.admin import DescribeConfigsResponse, DescribeLogDirsResponse
 from kafka.protocol.metadata import MetadataResponse
 
 from agent.adapters import kafka_admin, kafka_cluster, kafka_throttle
 from agent.core.cluster import Partition, Reassignment, TopicPartition
-from agent.core.throttle import FOLLOWER_RATE, LEADER_RATE, ThrottleFacts, ThrottleOrder
+from agent.core.throttle import FOLLOWER_RATE, FOLLOWER_REPLICAS, LEADER_RATE, ThrottleFacts, ThrottleOrder
 
 Topic = MetadataResponse.MetadataResponseTopic
 LogDir = DescribeLogDirsResponse.DescribeLogDirsResult
@@ -98,12 +98,12 @@ def test_a_rate_is_in_force_when_both_directions_have_it() -> None:
     assert kafka_throttle._has(default, None)
 
 
-def test_nothing_is_appended_to_a_star() -> None:
-    """Where every replica is throttled already, only the other list of the topic is changed."""
-    replicas = frozenset({(0, 11)})
-    order = ThrottleOrder(leaders={"t": replicas}, followers={"t": replicas})
-    changes = kafka_throttle._appended(order, ThrottleFacts(leaders={"t": None}))
-    assert list(changes["t"]) == ["follower.replication.throttled.replicas"]
+def test_only_what_is_missing_is_appended() -> None:
+    """What is listed is not listed again, and where every replica is throttled nothing is added."""
+    replicas = frozenset({(0, 11), (0, 12)})
+    order = ThrottleOrder(leaders={"t": replicas, "u": replicas}, followers={"t": replicas})
+    found = ThrottleFacts(leaders={"t": None, "u": replicas}, followers={"t": frozenset({(0, 11), (7, 7)})})
+    assert kafka_throttle._appended(order, found) == {"t": {FOLLOWER_REPLICAS: (AlterConfigOp.APPEND, "0:12")}}
 
 
 def test_settings_of_a_deleted_topic_are_left_out_and_refused_ones_are_raised() -> None:
