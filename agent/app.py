@@ -3,6 +3,7 @@
 commands and metrics are validated and forwarded to the inbox; the inbox handler is the only writer of the table.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +27,10 @@ log = logging.getLogger("kafka_migration.app")
 # Twice as fine as the shortest delay that the core asks for.
 TICK_SECONDS = 0.25
 TICK_AGAIN_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
+
+
+class StuckError(RuntimeError):
+    """The worker has no part in its consumer group and does not get one."""
 
 
 class Agent:
@@ -221,6 +226,22 @@ class Agent:
         """The worker stops."""
         for name in list(self._driven):
             await self._let_go(name)
+
+    async def watch_over(self) -> None:
+        """For as long as the worker lives: one that waits too long for its share of the clusters stops.
+
+        Faust goes on without a word when its coordinator has failed; who started us can start us anew.
+        """
+        alive_at = time.monotonic()
+        while time.monotonic() < alive_at + self._settings.stuck_seconds:
+            await asyncio.sleep(1.0)
+            if self._is_ready():
+                alive_at = time.monotonic()
+        says = (
+            f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: the worker stops"
+        )
+        log.critical(says)
+        await self.app.crash(StuckError(says))
 
     def _is_ready(self) -> bool:
         return not self.app.rebalancing and bool(self.app.tables.recovery.completed.is_set())

@@ -6,19 +6,22 @@ The only module with import side effects is Faust itself, which is imported insi
 import asyncio
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agent import telemetry
 from agent.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from agent.app import Agent
 
 # Faust's own state: commit often, so that a replay after a crash is short; never `exactly_once`, which loses updates.
 COMMIT_SECONDS = 0.5
 MESSAGE_BYTES_MAX = 1_000_000
 
 
-def build(settings: Settings) -> Any:
-    """The Faust app with everything wired. Raises SettingsError."""
+def build(settings: Settings) -> tuple[Any, "Agent"]:
+    """The Faust app with everything wired, and our part of it. Raises SettingsError."""
     clusters = settings.clusters()
     # Faust reads this before anything else can tell it.
     os.environ.setdefault("FAUST_DATADIR", str(settings.data_folder))
@@ -66,7 +69,7 @@ def build(settings: Settings) -> Any:
     async def _close(_app: Any, **_: Any) -> None:
         await agent.close()
 
-    return app
+    return app, agent
 
 
 def _credentials(settings: Settings) -> Any:
@@ -94,12 +97,15 @@ def run() -> None:
 
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
-        app = build(settings)
+        app, agent = build(settings)
     except (SettingsError, OSError) as error:
         print(f"kafka-migration agent: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    worker = _worker(app, loop)
-    worker.execute_from_commandline()
+    watch = loop.create_task(agent.watch_over())
+    try:
+        _worker(app, loop).execute_from_commandline()
+    finally:
+        watch.cancel()
 
 
 def _worker(app: Any, loop: asyncio.AbstractEventLoop) -> Any:

@@ -168,6 +168,12 @@ class Settings(BaseSettings):
     )
     # After kill -9 (measured) the same instance is back in 2 s, whatever this is; another one waits for this first.
     session_timeout_seconds: float = Field(default=10.0, ge=6, le=60, description="10: a take-over within 15 s")
+    stuck_seconds: float = Field(
+        default=120.0,
+        ge=5,
+        description="A worker that has no share of the clusters for so long ends, to be started anew; a rebalance or a "
+        "recovery takes seconds",
+    )
     web_host: str = Field(
         default="127.0.0.1", description="For /ready and /metrics; Faust's own default is every address"
     )

@@ -1,7 +1,7 @@
 """The real agent with one fault in it, named by FAIL_AT, that strikes once at a command of that id. A process of tests.
 
 FAIL_ONCE names a file that remembers that it has struck. `bug`: an exception in a turn. `saved`: the process dies when
-the state is in Kafka and its events are not.
+the state is in Kafka and its events are not. `join`: its part in the consumer group fails.
 """
 
 import asyncio
@@ -10,6 +10,8 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from faust.assignor.partition_assignor import PartitionAssignor
 
 from agent import main, outbound, turn
 from agent.core.messages import Message
@@ -42,6 +44,14 @@ def install() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         await really_publish(out, cluster, events)
 
+    really_join = PartitionAssignor.on_assignment
+
+    def join(assignor: PartitionAssignor, assignment: Any) -> None:
+        if _strikes("join", "join"):
+            raise AssertionError("as Faust does when a member's URL has changed")
+        really_join(assignor, assignment)
+
+    PartitionAssignor.on_assignment = join
     turn.take = take  # type: ignore[assignment]  # the point of this program
     outbound.Outbound.events = publish  # type: ignore[method-assign, assignment]
 

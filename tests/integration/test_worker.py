@@ -188,6 +188,17 @@ async def test_events_of_a_saved_state_are_never_lost(make_worker: Callable[...,
     assert len({e["id"] for e in events if e["data"].get("command_id") == "saved"}) == 1
 
 
+async def test_a_worker_that_gets_no_share_ends(make_worker: Callable[..., Worker], tmp_path: Path) -> None:
+    """When its part in the consumer group has failed, it does not sit there for ever: exit code 1, and a sentence."""
+    once = str(tmp_path / "struck")
+    worker = make_worker(FAIL_AT="join", FAIL_ONCE=once, KAFKA_MIGRATION_STUCK_SECONDS="8")
+    worker.start("tests.integration.failing_worker")
+    assert await worker.exit_code(60.0) == 1
+    assert "no share of the clusters for 8 s" in worker.log.read_text()
+    worker.start("tests.integration.failing_worker")
+    await worker.until_ready()
+
+
 async def told(client: ControlClient, command_id: str) -> bool:
     """Whether an answer to that command is on the events topic."""
     return any(e["data"].get("command_id") == command_id for e in await client.past_events("lab"))
