@@ -1,6 +1,10 @@
 """The lease and the broker watch against a real ZooKeeper that is paused and killed."""
 
 import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -98,6 +102,77 @@ async def test_hanging_zookeeper(zoo: Lab, leases: Callable[[], ZooKeeperLease])
     finally:
         zoo.unpause("zookeeper")
     await until(lease.held, 30)
+
+
+LOOKS = """
+import sys, time
+from agent.adapters.zookeeper import ZooKeeperLease
+lease = ZooKeeperLease(sys.argv[1], session_seconds=float(sys.argv[2]))
+lease.start()
+while True:
+    print(time.monotonic(), lease.held(), flush=True)
+    time.sleep(0.005)
+"""
+
+
+class Line:
+    """A connection to ZooKeeper that can fall silent: nothing gets through, and neither side is told."""
+
+    def __init__(self) -> None:
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+        self._relays: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def to(self, port: int) -> AsyncIterator[str]:
+        async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there = await asyncio.open_connection("127.0.0.1", port)
+            for source, sink in ((reader, there[1]), (there[0], writer)):
+                self._relays.add(asyncio.create_task(self._relay(source, sink)))
+
+        server = await asyncio.start_server(join, "127.0.0.1", 0)
+        try:
+            yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+            for relay in self._relays:
+                relay.cancel()
+
+    async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65_536):
+                await self.flowing.wait()
+                sink.write(data)
+        await self.flowing.wait()
+        sink.close()
+
+
+async def test_a_stopped_process_does_not_believe_in_its_lock(
+    zoo: Lab, leases: Callable[[], ZooKeeperLease], tmp_path: Path
+) -> None:
+    """A process that is stopped for longer than its session does not hold the lease for a moment when it goes on."""
+    seen = tmp_path / "seen"
+    line = Line()
+    async with line.to(zoo.config.zookeeper.port) as address:
+        with seen.open("w") as output:
+            command = [sys.executable, "-c", LOOKS, address, str(SESSION_SECONDS)]
+            process = subprocess.Popen(command, stdout=output)  # noqa: ASYNC220 - it is stopped and killed here
+        try:
+            await until(lambda: "True" in seen.read_text())
+            other = leases()
+            line.flowing.clear()  # or the closed connection would tell it, by chance soon enough
+            process.send_signal(signal.SIGSTOP)
+            await until(other.held, SESSION_SECONDS * 3)
+            other_since = time.monotonic()
+            process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(2)
+        finally:
+            process.kill()
+            process.wait()
+    looks = [line.split() for line in seen.read_text().splitlines() if line.count(" ") == 1]
+    after = [held for at, held in looks if float(at) > other_since]
+    assert len(after) > 50
+    assert set(after) == {"False"}
 
 
 async def test_a_lock_that_was_removed_is_not_held(zoo: Lab, leases: Callable[[], ZooKeeperLease]) -> None:
