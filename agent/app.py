@@ -237,9 +237,7 @@ class Agent:
             await asyncio.sleep(1.0)
             if self._is_ready():
                 alive_at = time.monotonic()
-        says = (
-            f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: the worker stops"
-        )
+        says = f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: the worker stops"
         log.critical(says)
         await self.app.crash(StuckError(says))
 

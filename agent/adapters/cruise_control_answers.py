@@ -39,7 +39,6 @@ _PASSING: tuple[tuple[str, Code, str], ...] = (
     ("ongoing partition reassignment", Code.ORPHANED_MOVES, "their end"),
     ("ongoing inter-broker partition movements", Code.ORPHANED_MOVES, "their end"),
     ("ongoing intra-broker partition movements", Code.ORPHANED_MOVES, "their end"),
-    ("external agent", Code.ORPHANED_MOVES, "their end"),
     ("ongoing execution", _BUSY, "an idle executor"),
     ("Cannot generate proposals while the executor is", _BUSY, "an idle executor"),
     ("Unexpected executor state", _BUSY, "an idle executor"),
@@ -114,13 +113,10 @@ def read_user_tasks(body: Mapping[str, Any], key: str) -> Sequence[UserTask]:
     """
     found: list[tuple[int, UserTask]] = []
     for task in body["userTasks"]:
-        method, _, url = task["RequestURL"].partition(" ")
-        parts = urlsplit(url)
+        parts = urlsplit(task["RequestURL"].split(" ", 1)[-1])  # after the method
         given = {name.lower(): values[0] for name, values in parse_qs(parts.query).items()}
         reason = given.get("reason", "")
-        is_execution = (
-            method == "POST" and parts.path.endswith("/remove_broker") and given.get("dryrun", "").lower() == "false"
-        )
+        is_execution = parts.path.endswith("/remove_broker") and given.get("dryrun", "").lower() == "false"
         if is_execution and (reason == key or reason.startswith(key + "/")):
             status = TaskStatus(task["Status"])
             found.append(

@@ -6,17 +6,17 @@ kazoo works in threads; held() and holder() are plain reads from any thread, and
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kazoo.client import KazooClient, KazooState
-from kazoo.exceptions import ConnectionLoss, KazooException, LockTimeout
+from kazoo.exceptions import ConnectionLoss, KazooException, LockTimeout, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.recipe.lock import Lock
+
+from agent.adapters import identity
 
 log = logging.getLogger("kafka_migration.zookeeper")
 
@@ -118,7 +118,7 @@ class ZooKeeperLease(_Sessions):
     def __init__(self, hosts: str, session_seconds: float = SESSION_SECONDS) -> None:
         """`hosts`: as in zookeeper.connect, with the chroot if there is one."""
         super().__init__(hosts, session_seconds, "lease")
-        self._identity = f"{socket.gethostname()}/{os.getpid()}/{time.time():.0f}"
+        self._identity = identity.mine()
         self._sure_until = 0.0  # monotonic
         self._other = "nobody yet"
 
@@ -143,11 +143,22 @@ class ZooKeeperLease(_Sessions):
 
     def serve(self, client: KazooClient) -> None:
         """Get the lock and keep it until the session is over or we close."""
+        self._bury(client)
         lock = Lock(client, LOCK_PATH, identifier=self._identity)
         while not (self.closing.is_set() or self.is_lost.is_set()):
             if self._acquired(lock):
                 self._keep(client, lock)
                 return
+
+    def _bury(self, client: KazooClient) -> None:
+        """Take away the locks of processes of this machine that are dead for certain, such as our last life."""
+        with contextlib.suppress(NoNodeError):  # let go by itself, or never held
+            for node in client.get_children(LOCK_PATH):
+                path = f"{LOCK_PATH}/{node}"
+                holder = client.get(path)[0].decode(errors="replace")
+                if identity.is_dead(holder):
+                    log.info("%s: %s is dead: its lock is taken away", self.hosts, holder)
+                    client.delete(path)
 
     def _acquired(self, lock: Lock) -> bool:
         try:

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 # Measured on an idle machine: 2 s. The tests run beside others on two cores.
 COME_BACK_SECONDS_MAX = 20.0
+LEASE_SECONDS_MAX = 4.0  # the dead one's session alone would last 10 s
 RESUME = {"type": "resume", "cluster": "lab"}
 
 
@@ -75,6 +76,10 @@ class Worker:
         except httpx.HTTPError:
             return False
         return answer.status_code == 200 and answer.json()["drives"] == ["lab"]
+
+    async def may_act(self) -> bool:
+        """Whether it holds the lease."""
+        return 'kafka_migration_lease_held{cluster="lab"} 1.0' in (await self.page("/metrics")).text
 
     async def until_ready(self) -> float:
         """How long it took."""
@@ -142,14 +147,17 @@ async def test_no_kafka_is_told_in_a_sentence(make_worker: Callable[..., Worker]
 
 # ── life and death ──────────────────────────────────────────────────────────────────────────────────────────────
 async def test_killed_it_is_back_at_once_and_sigterm_ends_it_in_order(make_worker: Callable[..., Worker]) -> None:
-    """kill -9: the same instance owns its cluster again without waiting for a session; SIGTERM: exit code 0, soon."""
+    """kill -9: the same instance owns its cluster and its lease again, waiting for no session; SIGTERM: exit code 0."""
     worker = make_worker()
     worker.start()
     await worker.until_ready()
+    await until(worker.may_act)
     worker.end()
     worker.start()
     seconds = await worker.until_ready()
     assert seconds < COME_BACK_SECONDS_MAX, seconds
+    seconds = await until(worker.may_act)
+    assert seconds < LEASE_SECONDS_MAX, seconds
     assert (await worker.client.order(RESUME))["type"] == "CommandRefused"
     assert worker.process is not None
     worker.process.terminate()
