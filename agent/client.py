@@ -7,7 +7,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -90,6 +90,12 @@ class ControlClient:
             async for status in statuses:
                 if status is not None and status.get("cluster") == cluster:
                     yield status
+
+    async def everything(self, topic: str) -> AsyncGenerator[Json | None]:
+        """All of `events` or `status` from its start on, for ever; None each time when there is no more for now."""
+        async with self._tail(topic, from_start=True) as messages:
+            async for message in messages:
+                yield message
 
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:

@@ -7,6 +7,7 @@ import typer
 
 from agent.cli import doctor, orders, views
 from agent.cli.connection import lab_settings
+from agent.cli.console_command import console
 from deploy.lab.cli import lab_app
 from deploy.lab.demo_command import demo, fill
 
@@ -54,6 +55,7 @@ app.command("doctor", rich_help_panel=_LOOK)(doctor.doctor)
 app.command("status", rich_help_panel=_LOOK)(views.status)
 app.command("watch", rich_help_panel=_LOOK)(views.watch)
 app.command("events", rich_help_panel=_LOOK)(views.events)
+app.command("console", rich_help_panel=_LOOK)(console)
 lab_app.command("fill")(fill)
 lab_app.command("demo")(demo)
 app.add_typer(lab_app, name="lab", rich_help_panel=_RUN)

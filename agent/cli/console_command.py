@@ -1,0 +1,63 @@
+"""`kafka-migration console`: serves the page. Registered by app.py."""
+
+import secrets
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.connection import Servers, TopicPrefix, connect
+from agent.cli.console import Exit, err, fail
+from agent.settings import SettingsError
+
+
+def console(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless told otherwise, and then with a token.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="8088 unless told otherwise.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Who knows its content may order. Without one, on loopback, a token is made up.")
+    ] = None,
+    viewer_token_file: Annotated[Path | None, typer.Option(help="Who knows its content may look.")] = None,
+    servers: Servers = None,
+    prefix: TopicPrefix = None,
+) -> None:
+    """A web page that shows every migration live, and gives orders: the picture, the reasons, the buttons.
+
+    All it knows comes from the control topics, so it may run anywhere, as often as you like, and be away at any time.
+
+    `kafka-migration console`
+
+    `kafka-migration console --host 0.0.0.0 --token-file /run/secrets/console-token`
+
+    Settings: KAFKA_MIGRATION_CONSOLE_HOST, _PORT, _TOKEN_FILE, _VIEWER_TOKEN_FILE, _PUBLIC_ORIGIN, _SESSION_HOURS.
+    """
+    from aiohttp import web
+
+    from agent.services.console.access import Access
+    from agent.services.console.feed import Feed
+    from agent.services.console.server import Console
+    from agent.services.console.settings import ConsoleSettings
+    from agent.telemetry import configure_logging
+
+    connection = connect(servers, prefix, as_json=False)
+    try:
+        settings = ConsoleSettings.read(
+            host=host, port=port, token_file=token_file, viewer_token_file=viewer_token_file
+        )
+        token, viewer_token = settings.tokens()
+    except SettingsError as error:
+        fail(Exit.USAGE, str(error), as_json=False)
+    configure_logging("INFO")
+    made_up = token is None
+    token = token or secrets.token_urlsafe(24)
+    # After the `#`, so that the browser keeps it to itself: it is in no request and in no log.
+    err.print(f"console: {settings.origin}/" + (f"#token={token}" if made_up else ""), soft_wrap=True)
+    access = Access(token, viewer_token, settings.session_hours * 3_600, time.time)
+    app = Console(settings, access, connection.client, Feed(connection.client)).app()
+    try:
+        web.run_app(app, host=settings.host, port=settings.port, print=None, access_log=None, shutdown_timeout=2.0)
+    except OSError as error:
+        fail(Exit.USAGE, f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}", as_json=False)

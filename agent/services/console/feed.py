@@ -1,0 +1,124 @@
+"""What the page shows: the latest status of each cluster and its last events, kept up to date from the control topics.
+
+Called by server.py; goes on by itself when the control Kafka comes back.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from agent.client import ClientError
+
+log = logging.getLogger("kafka_migration.console")
+
+Json = dict[str, Any]
+EVENTS_MAX = 300  # of each cluster
+WAITING_MAX = 1_000  # messages a slow browser may lag behind before it is let go; it connects again
+RETRY_SECONDS = 2.0
+SILENCE_SECONDS = 10.0  # a healthy control Kafka says at least every second that there is no more
+# For machines; the page's timeline would drown in them.
+QUIET = frozenset({"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"})
+
+
+class ControlTopics(Protocol):
+    """What the console needs of them: agent/client.py."""
+
+    def everything(self, topic: str) -> AsyncGenerator[Json | None]: ...
+
+    async def order(self, command: Json, timeout_seconds: float) -> Json: ...
+
+    async def plan(self, command: Json, timeout_seconds: float) -> Json: ...
+
+
+class Feed:
+    """The page's memory."""
+
+    def __init__(self, client: ControlTopics) -> None:
+        self._client = client
+        self._statuses: dict[str, Json] = {}
+        self._events: dict[str, deque[Json]] = {}
+        self._trouble: dict[str, str] = {"status": "not read yet", "events": "not read yet"}
+        self._readers: set[asyncio.Queue[tuple[str, Json] | None]] = set()
+
+    @property
+    def trouble(self) -> str:
+        """Why the control topics cannot be read now; empty when they are."""
+        return next(filter(None, self._trouble.values()), "")
+
+    def everything(self) -> Json:
+        """What a page that has just been opened needs."""
+        return {
+            "trouble": self.trouble,
+            "statuses": self._statuses,
+            "events": {cluster: list(events) for cluster, events in self._events.items()},
+        }
+
+    async def run(self) -> None:
+        """Read for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow("status"))
+            tasks.create_task(self._follow("events"))
+
+    async def changes(self) -> AsyncGenerator[tuple[str, Json]]:
+        """(kind, content) from now on; ends when this reader is too slow."""
+        queue: asyncio.Queue[tuple[str, Json] | None] = asyncio.Queue()
+        self._readers.add(queue)
+        try:
+            while (change := await queue.get()) is not None:
+                yield change
+        finally:
+            self._readers.discard(queue)
+
+    def take_status(self, status: Json) -> None:
+        """A status came."""
+        self._statuses[status["cluster"]] = status
+        self._tell("status", status)
+
+    def take_event(self, event: Json) -> None:
+        """An event came; one that is sent again is known by its id."""
+        if event["type"] in QUIET:
+            return
+        events = self._events.setdefault(event["cluster"], deque(maxlen=EVENTS_MAX))
+        if any(e["id"] == event["id"] for e in events):
+            return
+        brief = {name: event[name] for name in ("id", "type", "time", "cluster", "phase", "stage", "summary")}
+        brief["reasons"] = event["data"].get("reasons") or []
+        events.append(brief)
+        self._tell("event", brief)
+
+    async def _follow(self, topic: str) -> None:
+        take = self.take_status if topic == "status" else self.take_event
+        while True:
+            try:
+                async with aclosing(self._client.everything(topic)) as messages:
+                    while True:
+                        message = await asyncio.wait_for(anext(messages), SILENCE_SECONDS)
+                        self._now_trouble(topic, "")
+                        if message is not None:
+                            take(message)
+            except ClientError as error:
+                self._now_trouble(topic, str(error))
+            except TimeoutError:
+                self._now_trouble(topic, "the control Kafka does not answer: what is shown may be old")
+            except Exception:
+                log.exception("the %s topic cannot be read", topic)
+                self._now_trouble(topic, f"the {topic} topic cannot be read; the console's log says why")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _now_trouble(self, topic: str, trouble: str) -> None:
+        if trouble != self._trouble[topic]:
+            if trouble:
+                log.warning("%s: %s", topic, trouble)
+            self._trouble[topic] = trouble
+            self._tell("link", {"trouble": self.trouble})
+
+    def _tell(self, kind: str, content: Json) -> None:
+        for queue in list(self._readers):
+            if queue.qsize() >= WAITING_MAX:
+                self._readers.discard(queue)
+                queue.put_nowait(None)
+            else:
+                queue.put_nowait((kind, content))
