@@ -67,17 +67,20 @@ class KafkaCluster:
         wanted = sorted(set(broker_ids))
         if not wanted:
             return {}
-        answers = await self._call("log dirs", lambda admin: kafka_admin.log_dirs(admin, wanted))
-        return {b: _logs(b, response) for b, response in answers.given.items()}
+
+        def ask(admin: KafkaAdminClient) -> dict[int, BrokerLogs]:
+            shared: dict[TopicPartition, TopicPartition] = {}
+            answers = kafka_admin.log_dirs(admin, wanted)
+            return {b: _logs(b, response, shared) for b, response in answers.given.items()}
+
+        return await self._call("log dirs", ask)
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
         """These partitions only."""
-        wanted = set(names)
-        topics = sorted({name.topic for name in wanted})
-        if not topics:
-            return ()
 
         def ask(admin: KafkaAdminClient) -> list[Partition]:
+            wanted = frozenset(names)
+            topics = sorted({name.topic for name in wanted})
             found: list[Partition] = []
             for start in range(0, len(topics), TOPICS_PER_REQUEST):
                 found += _partitions(admin, topics[start : start + TOPICS_PER_REQUEST])
@@ -198,19 +201,26 @@ def _partitions(admin: KafkaAdminClient, topics: Sequence[str] | None) -> list[P
     Topics of such partitions are looked at once more, and what is really sick stays so.
     """
     flying = {(r.topic, r.partition): r for r in _reassignments(admin)}
-    found = [p for topic in kafka_admin.topics(admin, topics) for p in _of_topic(topic, flying)]
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+    found = [p for topic in kafka_admin.topics(admin, topics) for p in _of_topic(topic, flying, shared)]
     doubtful = sorted({p.topic for p in found if p.is_under_replicated})
     if not doubtful:
         return found
     again = kafka_admin.topics(admin, doubtful)
     flying |= {(r.topic, r.partition): r for r in _reassignments(admin)}
-    newer = {p.name: p for topic in again for p in _of_topic(topic, flying)}
+    newer = {p.name: p for topic in again for p in _of_topic(topic, flying, shared)}
     return [newer.get(p.name, p) for p in found]
 
 
-def _of_topic(topic: Any, flying: Mapping[tuple[str, int], Reassignment]) -> Iterable[Partition]:
-    name = topic.name
+def _of_topic(
+    topic: Any,
+    flying: Mapping[tuple[str, int], Reassignment],
+    shared: dict[tuple[int, ...], tuple[int, ...]] | None = None,
+) -> Iterable[Partition]:
+    """`shared`: equal replica lists are kept once; 100 brokers have far fewer of them than partitions."""
+    name, shared = topic.name, {} if shared is None else shared
     for p in topic.partitions:
+        replicas, isr = tuple(p.replica_nodes), tuple(p.isr_nodes)
         r = flying.get((name, p.partition_index))
         if r and not {*r.adding, *r.removing} <= set(p.replica_nodes):
             r = None  # the other answer is from before it began, or from after its end
@@ -218,16 +228,18 @@ def _of_topic(topic: Any, flying: Mapping[tuple[str, int], Reassignment]) -> Ite
             topic=name,
             partition=p.partition_index,
             leader=p.leader_id,
-            replicas=tuple(p.replica_nodes),
-            isr=tuple(p.isr_nodes),
+            replicas=shared.setdefault(replicas, replicas),
+            isr=shared.setdefault(isr, isr),
             adding=r.adding if r else (),
             removing=r.removing if r else (),
         )
 
 
-def _logs(broker_id: int, response: Any) -> BrokerLogs:
+def _logs(broker_id: int, response: Any, shared: dict[TopicPartition, TopicPartition] | None = None) -> BrokerLogs:
+    """`shared`: a partition's name is kept once, on however many brokers it is."""
+    shared = {} if shared is None else shared
     sizes = {
-        TopicPartition(topic.name, p.partition_index): p.partition_size
+        shared.setdefault(name := TopicPartition(topic.name, p.partition_index), name): p.partition_size
         for log_dir in response.results
         for topic in log_dir.topics
         for p in topic.partitions

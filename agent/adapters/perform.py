@@ -6,6 +6,7 @@ Looks before it acts: every effect may be performed again after a crash. Decides
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from agent.adapters.aside import aside, uncollected
 from agent.adapters.ports import (
     Clock,
     CruiseControlPort,
@@ -17,7 +18,7 @@ from agent.adapters.ports import (
     SnapshotPort,
 )
 from agent.adapters.survey import Survey
-from agent.adapters.watch import SourceWatch, ThrottleWatch, WaveWatch
+from agent.adapters.watch import SourceWatch, ThrottleWatch, WaveWatch, moved_by
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core import proof, safety, throttle
@@ -33,6 +34,8 @@ Post = Callable[[msg.Observation], Awaitable[None]]
 STOP_SECONDS_MAX = 30.0
 STOP_AGAIN_SECONDS = 5.0
 STOP_LOOK_SECONDS = 0.5
+# Effects that hold the whole cluster in memory, and end within seconds.
+_WHOLE_CLUSTER = (fx.MakePlan, fx.PrepareMigration, fx.CheckCluster, fx.CloseWave, fx.CompareSnapshot)
 _RUNNING = frozenset({msg.TaskStatus.ACTIVE, msg.TaskStatus.IN_EXECUTION})
 
 
@@ -63,6 +66,9 @@ class Performer:
         if not self.ports.lease.held():
             return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
         try:
+            if isinstance(effect, _WHOLE_CLUSTER):
+                with uncollected():
+                    return await self._perform(effect, migration, policy)
             return await self._perform(effect, migration, policy)
         except PortError as trouble:
             return msg.Unreachable(reason=Reason(trouble.code, str(trouble)))
@@ -87,8 +93,9 @@ class Performer:
     async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None:
         """Look again and again, and post what is seen; runs until it is cancelled."""
         if isinstance(watch, fx.WatchWave):
-            snapshot = await self._snapshot(watch.scope.migration_id)
-            await WaveWatch(self.ports, watch, migration, snapshot or {}).run(post)
+            snapshot = await self._snapshot(watch.scope.migration_id) or {}
+            names = await aside(len(snapshot), moved_by, watch.scope, migration, snapshot)
+            await WaveWatch(self.ports, watch, migration, names).run(post)
         elif isinstance(watch, fx.WatchSources):
             await SourceWatch(self.ports, watch).run(post)
         else:
@@ -103,11 +110,11 @@ class Performer:
 
     async def _in_order(self, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot) -> ClusterFacts:
         """Mend replica order and leaders; returns the cluster as it is then."""
-        kafka = self.ports.kafka
-        if wrong := proof.disordered(facts.partitions, m.waves, snapshot):
+        kafka, size = self.ports.kafka, len(facts.partitions)
+        if wrong := await aside(size, proof.disordered, facts.partitions, m.waves, snapshot):
             await kafka.reorder(wrong)
             facts = await kafka.cluster()
-        if badly_led := proof.badly_led(facts.partitions):
+        if badly_led := await aside(size, proof.badly_led, facts.partitions):
             await kafka.elect_preferred([p.name for p in badly_led])
             facts = await kafka.cluster()
         return facts
@@ -163,13 +170,13 @@ class Performer:
             await self._clear_throttle(scope, m)
             return
         logs = await kafka.logs(scope.source_broker_ids)
-        names = {name for log in logs.values() for name in log.size_bytes}
+        names = set().union(*(log.size_bytes for log in logs.values()))
         if silent := frozenset(scope.source_broker_ids) - logs.keys():  # what it holds moves all the same
             names |= {p.name for p in (await kafka.cluster()).held_by(silent)}
         alive = await kafka.alive()
         replaced = dict.fromkeys(scope.source_broker_ids, scope.destination_broker_ids)
-        order = throttle.order_for(await kafka.describe(names), replaced, alive, rate)
-        await kafka.set_throttle(order)
+        moving = await kafka.describe(names)
+        await kafka.set_throttle(await aside(len(moving), throttle.order_for, moving, replaced, alive, rate))
 
     async def _clear_throttle(self, scope: fx.WaveScope, m: Migration) -> int:
         """Remove what is ours; returns how much of it is still found after."""
@@ -241,13 +248,14 @@ class Performer:
         left = await self._clear_throttle(scope, m)
         facts = await self._in_order(await kafka.cluster(), m, snapshot)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
-        return proof.inspect(facts, wave, m.waves, snapshot, logs, left)
+        return await aside(len(facts.partitions), proof.inspect, facts, wave, m.waves, snapshot, logs, left)
 
     async def _compare(self, effect: fx.CompareSnapshot, m: Migration) -> msg.Outcome:
         snapshot = await self._snapshot(effect.migration_id)
         if snapshot is None:
             return _no_snapshot(effect.migration_id)
-        return proof.compare(await self._in_order(await self.ports.kafka.cluster(), m, snapshot), snapshot)
+        facts = await self._in_order(await self.ports.kafka.cluster(), m, snapshot)
+        return await aside(len(facts.partitions), proof.compare, facts, snapshot)
 
     async def _snapshot(self, migration_id: str) -> proof.Snapshot | None:
         if migration_id not in self._snapshots:

@@ -3,6 +3,7 @@
 A piece is a message of some thousand partitions, zlib-compressed; the last one, a manifest, says how many there are.
 """
 
+import asyncio
 import json
 import zlib
 from collections import defaultdict
@@ -31,17 +32,17 @@ class SnapshotTopic:
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
         """Write the pieces, then the manifest: what has no manifest does not count."""
-        rows = [(p.topic, p.partition, p.origin) for p in partitions]
-        pieces = [rows[n : n + PARTITIONS_PER_PIECE] for n in range(0, len(rows), PARTITIONS_PER_PIECE)]
+        starts = range(0, len(partitions), PARTITIONS_PER_PIECE)
         producer = AIOKafkaProducer(**self._arguments, acks="all", enable_idempotence=True)
         try:
             await producer.start()
             partition = 0  # one partition keeps pieces and manifest in order
-            for n, piece in enumerate(pieces):
+            for n, start in enumerate(starts):
+                piece = await asyncio.to_thread(pack, partitions[start : start + PARTITIONS_PER_PIECE])
                 await producer.send_and_wait(
-                    self._topic, key=self._key(migration_id, n), value=_pack(piece), partition=partition
+                    self._topic, key=self._key(migration_id, n), value=piece, partition=partition
                 )
-            manifest = json.dumps({"pieces": len(pieces), "partitions": len(rows)}).encode()
+            manifest = json.dumps({"pieces": len(starts), "partitions": len(partitions)}).encode()
             await producer.send_and_wait(
                 self._topic, key=self._key(migration_id, "manifest"), value=manifest, partition=partition
             )
@@ -75,24 +76,27 @@ class SnapshotTopic:
         wanted = [self._key(migration_id, n) for n in range(told["pieces"])]
         if not all(key in found for key in wanted):
             return None
-        return {
-            TopicPartition(topic, partition): tuple(replicas)
-            for key in wanted
-            for topic, partition, replicas in _unpack(found[key])
-        }
+        return await asyncio.to_thread(unpack, [found[key] for key in wanted])
 
     def _key(self, migration_id: str, piece: int | str) -> bytes:
         return f"{self._cluster}/{migration_id}/{piece}".encode()
 
 
-def _pack(rows: Sequence[tuple[str, int, tuple[int, ...]]]) -> bytes:
-    """By topic, so that a name is written once."""
+def pack(partitions: Sequence[Partition]) -> bytes:
+    """One piece. By topic, so that a name is written once."""
     by_topic: dict[str, list[Any]] = defaultdict(list)
-    for topic, partition, replicas in rows:
-        by_topic[topic].append([partition, *replicas])
+    for p in partitions:
+        by_topic[p.topic].append([p.partition, *p.origin])
     return zlib.compress(json.dumps(by_topic, separators=(",", ":")).encode())
 
 
-def _unpack(data: bytes) -> list[tuple[str, int, list[int]]]:
-    by_topic = json.loads(zlib.decompress(data))
-    return [(topic, row[0], row[1:]) for topic, rows in by_topic.items() for row in rows]
+def unpack(pieces: Sequence[bytes]) -> dict[TopicPartition, tuple[int, ...]]:
+    """The replicas of every partition in these pieces; equal ones are kept once."""
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+    found: dict[TopicPartition, tuple[int, ...]] = {}
+    for piece in pieces:
+        for topic, rows in json.loads(zlib.decompress(piece)).items():
+            for partition, *held in rows:
+                replicas = tuple(held)
+                found[TopicPartition(topic, partition)] = shared.setdefault(replicas, replicas)
+    return found

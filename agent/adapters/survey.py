@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.adapters.aside import aside
 from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
 from agent.core import fitness, safety
@@ -37,13 +38,15 @@ class Survey:
         except PortError as trouble:
             return msg.Surveyed(reasons=(Reason(Code.KAFKA_UNREACHABLE, str(trouble)),), plan=None)
         sources, destinations, _ = choose_brokers(effect.options, policy, facts)
-        if unknown := _unknown((*sources, *destinations), facts):
+        if unknown := await aside(len(facts.partitions), _unknown, (*sources, *destinations), facts):
             return msg.Surveyed(reasons=(unknown,), plan=None)
         logs = await kafka.logs(b for b in (*sources, *destinations) if b in facts.racks)
-        plan, against = make_plan(effect.options, policy, facts, logs, _plan_id(effect))
+        size = len(facts.partitions)
+        plan, against = await aside(size, make_plan, effect.options, policy, facts, logs, _plan_id(effect))
         # Also where there is no plan: what is wrong with the cluster is told all the same.
         world = await self._world(facts, plan.waves if plan else (), m)
-        verdicts = (*safety.check(world), *fitness.check(world, await self._findings(facts, world, logs, m)))
+        found = await self._findings(facts, world, logs, m)
+        verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, found))
         reasons = (*against, *(v.reason for v in verdicts if not v.ok))
         if plan is None:
             return msg.Surveyed(reasons=reasons, plan=None, verdicts=verdicts)
@@ -65,15 +68,17 @@ class Survey:
             return msg.Checked(reasons=(), passing=(Reason(Code.KAFKA_UNREACHABLE, str(trouble)),))
         wave = next(w for w in m.waves if w.number == effect.scope.wave)
         # No dry run here: the request itself, refused, says the same and costs one computation less.
-        verdicts = safety.check(await self._world(facts, (wave,), m, dryrun=False))
+        size = len(facts.partitions)
+        verdicts = await aside(size, safety.check, await self._world(facts, (wave,), m, dryrun=False))
         reasons, passing = safety.reasons_of(verdicts)
         sources = frozenset(wave.source_broker_ids)
+        held, led = await aside(size, _on, sources, facts)
         logs = await self._ports.kafka.logs(b for b in sources if b in facts.racks)
         return msg.Checked(
             reasons=reasons,
             passing=passing,
-            replicas=sum(1 for _ in facts.held_by(sources)),
-            leaders=sum(1 for p in facts.partitions if p.leader in sources),
+            replicas=held,
+            leaders=led,
             size_bytes=sum(log.figures.size_bytes for log in logs.values()),
         )
 
@@ -141,6 +146,11 @@ def _dry_run(wave: Wave) -> RemoveBroker:
 def _plan_id(effect: fx.MakePlan | fx.PrepareMigration) -> str:
     """A plan bears the id of the command that asked for it; a start without one makes its own."""
     return effect.command_id
+
+
+def _on(brokers: frozenset[int], facts: ClusterFacts) -> tuple[int, int]:
+    """Replicas and leaders on these brokers."""
+    return sum(1 for _ in facts.held_by(brokers)), sum(1 for p in facts.partitions if p.leader in brokers)
 
 
 def _unknown(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:

@@ -39,29 +39,32 @@ class _Figures:
     bytes_moved: int
 
 
+def moved_by(scope: fx.WaveScope, migration: Migration, snapshot: Snapshot) -> frozenset[TopicPartition]:
+    """What the wave moves: the partitions that its forward source held before the start."""
+    wave = next((w for w in migration.waves if w.number == scope.wave), None)
+    back = wave is not None and wave.direction is Direction.BACK
+    held = frozenset(scope.destination_broker_ids if back else scope.source_broker_ids)
+    return frozenset(name for name, replicas in snapshot.items() if not held.isdisjoint(replicas))
+
+
 class WaveWatch:
     """Looks at one attempt of one wave."""
 
-    def __init__(self, ports: Ports, watch: fx.WatchWave, migration: Migration, snapshot: Snapshot) -> None:
+    def __init__(
+        self, ports: Ports, watch: fx.WatchWave, migration: Migration, moved_names: frozenset[TopicPartition]
+    ) -> None:
         self._ports = ports
         self._scope = watch.scope
         self._throttled = watch.throttled
         self._m = migration
         self._sources = frozenset(watch.scope.source_broker_ids)
         self._destinations = frozenset(watch.scope.destination_broker_ids)
-        self._moved_names = self._names(snapshot)
+        self._moved_names = moved_names
         self._unsafe: tuple[Reason, ...] = ()
         self._health_due = 0.0
         self._throttle_due = 0.0
         self._throttle_reason: tuple[Reason, ...] = ()
         self._settled: dict[TopicPartition, int] = {}  # what has arrived, at its size then: producers make it grow
-
-    def _names(self, snapshot: Snapshot) -> frozenset[TopicPartition]:
-        """What the wave moves: the partitions that its forward source held before the start."""
-        wave = next((w for w in self._m.waves if w.number == self._scope.wave), None)
-        back = wave is not None and wave.direction is Direction.BACK
-        held = self._destinations if back else self._sources
-        return frozenset(name for name, replicas in snapshot.items() if not held.isdisjoint(replicas))
 
     async def run(self, post: Post) -> None:
         """Until cancelled."""

@@ -1,0 +1,42 @@
+"""Work on a whole cluster, beside the event loop. Used by survey.py, perform.py and watch.py; decides nothing.
+
+A thread shares the interpreter with the loop and gives it back every 5 ms; one pass of the cyclic collector over
+200,000 partitions does not, and holds the loop for its whole length.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Below that a thread costs more than it saves: each check takes a few milliseconds.
+PARTITIONS_INLINE_MAX = 2_000
+
+_held: list[None] = []  # one for each that wants the collector to wait
+
+
+async def aside(partitions: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do pure work on so many partitions: in a thread where it would hold the event loop."""
+    if partitions <= PARTITIONS_INLINE_MAX:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """While a whole cluster is in memory the cyclic collector waits.
+
+    Facts have no cycles: they go when nobody holds them. For seconds, not for the life of a watch.
+    """
+    _held.append(None)
+    gc.disable()
+    try:
+        yield
+    finally:
+        _held.pop()
+        if not _held:
+            gc.enable()
