@@ -3,16 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
+
+# JSON has no word for these three; as strings every reader of JSON can take them.
+_NUMBER = {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
 
 
 class Sample(BaseModel):
     """One measured value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     metric: str = Field(min_length=1, max_length=200, description="Name, with its unit last where it has one")
-    value: float = Field(description="NaN means: the source had no value")
+    value: Annotated[float, WithJsonSchema(_NUMBER)] = Field(description='"NaN" means: the source had no value')
     unit: str = Field(default="", max_length=20)
     time: datetime
     broker: int | None = Field(default=None, description="null: of the cluster as a whole")

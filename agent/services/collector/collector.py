@@ -1,0 +1,206 @@
+"""The scrapes: ask, name, publish, wait. Built and run by `kafka-migration collector`.
+
+Tells what could not be had (counters, a seldom log line, /ready), and never fills in a value. Judges nothing.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import Counter as Tally
+from collections import defaultdict
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from agent.adapters.prometheus import Exporters, PrometheusError, PrometheusServer, Series, Trouble
+from agent.services.collector.mapping import WINDOW, Mapping, Metric
+from agent.services.collector.reading import PageReader, Values, answered, samples_of
+from agent.services.collector.settings import CollectorSettings
+from agent.services.publisher import MetricsTopic, NotPublishedError
+from schemas.metrics import Sample, Samples
+
+log = logging.getLogger("kafka_migration.collector")
+
+SAMPLES_PER_MESSAGE_MAX = 4_000  # of some 150 bytes: below the size that Kafka takes (1 MB)
+
+SCRAPES = Counter("kafka_migration_collector_scrapes", "Scrapes, by how they ended", ["result"])
+TROUBLES = Counter("kafka_migration_collector_troubles", "What could not be read, by cause", ["metric", "trouble"])
+PUBLISHED = Counter("kafka_migration_collector_samples", "Samples published", ["cluster"])
+DROPPED = Counter("kafka_migration_collector_dropped_samples", "Samples that Kafka did not take", ["cluster"])
+SKIPPED = Counter("kafka_migration_collector_skipped_scrapes", "Scrapes left out, since the one before still ran")
+LAST = Gauge("kafka_migration_collector_last_scrape_seconds", "When the last scrape that found something ended")
+SECONDS = Histogram("kafka_migration_collector_scrape_seconds", "How long scrapes take")
+
+
+@dataclass(slots=True)
+class Scrape:
+    """What one scrape found. `troubles`: metric or exporter, and why it could not be read."""
+
+    values: list[tuple[Metric, Values]] = field(default_factory=list)
+    troubles: list[tuple[str, Trouble | str, str]] = field(default_factory=list)
+
+
+class Source(Protocol):
+    """Where values come from: a Prometheus server, or exporters."""
+
+    async def scrape(self) -> Scrape: ...
+
+    async def close(self) -> None: ...
+
+
+class ServerSource:
+    """Asks a Prometheus server, one question for each metric. One that fails does not hold up the others."""
+
+    def __init__(self, server: PrometheusServer, mapping: Mapping, window_seconds: int) -> None:
+        self._server = server
+        self._mapping = mapping
+        self._window = f"{window_seconds}s"
+
+    async def scrape(self) -> Scrape:
+        scrape = Scrape()
+        metrics = self._mapping.metrics
+        answers = await asyncio.gather(*map(self._ask, metrics))
+        for metric, answer in zip(metrics, answers, strict=True):
+            if isinstance(answer, PrometheusError):
+                scrape.troubles.append((metric.name, answer.trouble, str(answer)))
+                continue
+            values, left_over = answered(answer, self._mapping.labels)
+            scrape.values.append((metric, values))
+            if left_over:
+                says = f"{left_over} series more than there are brokers: aggregate them in the mapping's promql"
+                scrape.troubles.append((metric.name, "ambiguous", says))
+        return scrape
+
+    async def _ask(self, metric: Metric) -> list[Series] | PrometheusError:
+        try:
+            return await self._server.query(metric.promql.replace(WINDOW, self._window))
+        except PrometheusError as error:
+            return error
+
+    async def close(self) -> None:
+        await self._server.close()
+
+
+class PageSource:
+    """Reads exporters themselves."""
+
+    def __init__(self, exporters: Exporters, mapping: Mapping) -> None:
+        self._exporters = exporters
+        self._metrics = [(m, m.exporter) for m in mapping.metrics if m.exporter is not None]
+        self._reader = PageReader(mapping.labels)
+
+    async def scrape(self) -> Scrape:
+        pages = await self._exporters.read()
+        self._reader.take(series for page in pages for series in page.series)
+        return Scrape(
+            values=[(metric, self._reader.values(form)) for metric, form in self._metrics],
+            troubles=[(p.target.address, p.error.trouble, str(p.error)) for p in pages if p.error is not None],
+        )
+
+    async def close(self) -> None:
+        await self._exporters.close()
+
+
+def source_of(settings: CollectorSettings, mapping: Mapping) -> Source:
+    """Raises SettingsError, or OSError for a certificate that cannot be read."""
+    connection = settings.connection()
+    if settings.prometheus_url is not None:
+        return ServerSource(PrometheusServer(connection), mapping, settings.window_seconds)
+    return PageSource(Exporters(settings.targets(), connection), mapping)
+
+
+class Collector:
+    """One collector. `clusters`: those the agent knows; samples of others are left out. Empty: all are taken."""
+
+    def __init__(self, source: Source, settings: CollectorSettings, clusters: frozenset[str] = frozenset()) -> None:
+        self._source = source
+        self._settings = settings
+        self._clusters = clusters
+        self._silent: set[str] = set()
+        self._not_read = "no scrape has ended yet"
+        self._not_published = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the agent gets nothing from here now; empty when it does."""
+        return self._not_read or self._not_published
+
+    async def scrape(self) -> dict[str, list[Sample]]:
+        """All samples by cluster; what could not be had is counted and told."""
+        at = time.time()  # before, so that no value is older than it says
+        with SECONDS.time():
+            scrape = await self._source.scrape()
+        found: defaultdict[str, dict[tuple[str, int | None], Sample]] = defaultdict(dict)
+        seen: Tally[str] = Tally()
+        for metric, values in scrape.values:
+            seen[metric.name] += len(values)
+            by_cluster = samples_of(
+                metric, values, at, default_cluster=self._settings.cluster, names=self._settings.cluster_names
+            )
+            for cluster, samples in by_cluster.items():
+                for sample in samples:  # the first entry of a name counts: the next ones are for where it has nothing
+                    found[cluster].setdefault((sample.metric, sample.broker), sample)
+        strangers = found.keys() - self._clusters if self._clusters else set()
+        for cluster in strangers:
+            log.info("%s: %d samples left out: clusters.yaml has no such cluster", cluster, len(found.pop(cluster)))
+        self._tell(scrape, seen, found)
+        return {cluster: list(samples.values()) for cluster, samples in sorted(found.items())}
+
+    def _tell(self, scrape: Scrape, seen: Map[str, int], found: Map[str, Map[tuple[str, int | None], Sample]]) -> None:
+        for subject, trouble, text in scrape.troubles:
+            TROUBLES.labels(subject, trouble).inc()
+            log.warning("%s: %s: %s", subject, trouble, text)
+        silent = {name for name, count in seen.items() if not count}
+        for name in silent:
+            TROUBLES.labels(name, "no_series").inc()
+        if new := silent - self._silent:
+            log.info("%s: no series; if they should be there, compare the mapping with the exporters", sorted(new))
+        self._silent = silent
+        for samples in found.values():
+            for sample in samples.values():
+                if math.isnan(sample.value):
+                    TROUBLES.labels(sample.metric, "nan").inc()
+        if found:
+            self._not_read = ""
+            LAST.set_to_current_time()
+        else:
+            self._not_read = scrape.troubles[0][2] if scrape.troubles else "no series of a known cluster was found"
+        SCRAPES.labels("empty" if not found else "partial" if scrape.troubles else "whole").inc()
+
+    async def publish(self, topic: MetricsTopic, found: Map[str, list[Sample]]) -> None:
+        """One message for each cluster (more, when it is very large). What Kafka does not take is dropped and told."""
+        for cluster, samples in found.items():
+            for first in range(0, len(samples), SAMPLES_PER_MESSAGE_MAX):
+                part = samples[first : first + SAMPLES_PER_MESSAGE_MAX]
+                message = Samples(type="samples", cluster=cluster, samples=tuple(part))
+                identity = f"{cluster}/{part[0].time.timestamp():.3f}/{first}"
+                try:
+                    await topic.publish(message, identity)
+                    PUBLISHED.labels(cluster).inc(len(part))
+                    self._not_published = ""
+                except NotPublishedError as error:
+                    DROPPED.labels(cluster).inc(len(part))
+                    self._not_published = str(error)
+                    log.warning("%s: %d samples dropped: %s", cluster, len(part), error)
+
+    async def run(self, topic: MetricsTopic, stop: asyncio.Event) -> None:
+        """Scrape on the beat until told to stop. One that lasts longer than a beat makes the next ones be left out."""
+        interval = self._settings.interval_seconds
+        beat = time.monotonic()
+        while not stop.is_set():
+            found = await self.scrape()
+            await self.publish(topic, found)
+            beat += interval
+            if (late := time.monotonic() - beat) > 0:
+                missed = math.ceil(late / interval)
+                SKIPPED.inc(missed)
+                beat += missed * interval
+            waiting = asyncio.create_task(stop.wait())
+            await asyncio.wait({waiting}, timeout=beat - time.monotonic())
+            waiting.cancel()
+
+    async def close(self) -> None:
+        await self._source.close()

@@ -1,0 +1,71 @@
+"""Puts samples and alerts on the metrics topic, for the processes beside the agent (collector, webhook).
+
+Returns when Kafka has them, or raises. Decides nothing.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from agent.settings import Settings
+from agent.topics import Topics
+from agent.translate import cloud_event_headers
+from schemas.metrics import Alert, Samples
+
+SEND_SECONDS_MAX = 8.0  # Alertmanager waits 10 s for an answer, and a scrape's values are old by then
+
+
+class NotPublishedError(Exception):
+    """Kafka did not take it in time; the text says where, and what to look at."""
+
+
+class MetricsTopic(Protocol):
+    """What the collector and the webhook need of it."""
+
+    async def publish(self, message: Samples | Alert, identity: str) -> None: ...
+
+
+class Publisher:
+    """A producer for the metrics topic. `who`: the sender, as CloudEvents' source, such as `collector/host-1`."""
+
+    def __init__(self, settings: Settings, who: str) -> None:
+        self.topic = Topics.named(settings.topic_prefix).metrics
+        self._servers = settings.bootstrap_servers
+        self._connection = settings.connection().for_aiokafka()
+        self._source = f"/kafka-migration/{who}"
+        self._producer: Any = None
+        self._starting = asyncio.Lock()
+
+    async def publish(self, message: Samples | Alert, identity: str) -> None:
+        """Key: the cluster. `identity`: the CloudEvents id; the same one again is the same message."""
+        kind = "Samples" if isinstance(message, Samples) else "Alert"
+        headers = cloud_event_headers(kind, identity, self._source, message.cluster, datetime.now(UTC))
+        value = message.model_dump_json().encode()
+        try:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                producer = await self._started()
+                await producer.send_and_wait(self.topic, value=value, key=message.cluster.encode(), headers=headers)
+        except (KafkaError, OSError, TimeoutError) as error:
+            says = f"the control Kafka at {self._servers} did not take it within {SEND_SECONDS_MAX:.0f} s"
+            raise NotPublishedError(f"{says}: {error!r}; is it up, and does topic {self.topic} exist?") from error
+
+    async def close(self) -> None:
+        """What is on its way still arrives, if Kafka takes it."""
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def _started(self) -> Any:
+        """Started when first needed, so that a Kafka that is down at our start is no reason to end."""
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(**self._connection, acks="all", enable_idempotence=True)
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+        return self._producer

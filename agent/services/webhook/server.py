@@ -1,0 +1,118 @@
+"""The webhook's HTTP side: POST /alertmanager and POST /alert, with a bearer token. Built by `kafka-migration webhook`.
+
+A process of its own, not a part of the collector: it can run twice behind one address (two collectors would send each
+sample twice), what can be reached from outside holds no credentials of Prometheus, and a slow scrape delays no alert.
+"""
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import Counter
+
+from agent.services import pages
+from agent.services.publisher import MetricsTopic, NotPublishedError
+from agent.services.webhook.alerts import Wrong, identity, read_alertmanager, read_plain
+from agent.services.webhook.settings import WebhookSettings
+from schemas.metrics import Alert
+
+log = logging.getLogger("kafka_migration.webhook")
+
+RETRY_AFTER_SECONDS = 5
+# Not ready for so long after Kafka refused. Then senders are let in again: without them nobody would find out.
+TROUBLE_SECONDS = 15.0
+RECEIVED = Counter("kafka_migration_webhook_alerts", "Alerts published", ["cluster", "state"])
+REFUSED = Counter("kafka_migration_webhook_refused", "Requests answered otherwise than 200", ["status"])
+
+Read = Callable[[Any, WebhookSettings], tuple[list[Alert], list[Wrong]]]
+
+
+class Webhook:
+    """The two doors. `clusters`: those the agent knows; alerts of others are told to be wrong. Empty: all are taken."""
+
+    def __init__(self, settings: WebhookSettings, topic: MetricsTopic, clusters: frozenset[str] = frozenset()) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._clusters = clusters
+        self._token = settings.secret()
+        self._trouble, self._troubled_at = "", 0.0
+
+    @property
+    def trouble(self) -> str:
+        """Why alerts do not get through; empty when they do, or when it is time to try again."""
+        return self._trouble if time.monotonic() < self._troubled_at + TROUBLE_SECONDS else ""
+
+    def application(self) -> web.Application:
+        """What is served."""
+        application = pages.pages(lambda: self.trouble, self._settings.body_bytes_max)
+        application.router.add_post("/alertmanager", self._alertmanager)
+        application.router.add_post("/alert", self._plain)
+        return application
+
+    async def _alertmanager(self, request: web.Request) -> web.Response:
+        return await self._take(request, read_alertmanager)
+
+    async def _plain(self, request: web.Request) -> web.Response:
+        return await self._take(request, lambda body, settings: read_plain(body, settings, datetime.now(UTC)))
+
+    async def _take(self, request: web.Request, read: Read) -> web.Response:
+        """All that can be read is published, also when the rest is wrong: an alert must not be lost for another's sake.
+
+        200: Kafka has them all. 400: some are wrong, each told. 503: ask again, a repeat does no harm.
+        """
+        if not self._is_known(request):
+            says = "Authorization: Bearer TOKEN is missing or wrong; the token is the webhook's token_file"
+            return _answer(401, says, headers={"WWW-Authenticate": "Bearer"})
+        try:
+            body = json.loads(await request.read())
+        except web.HTTPRequestEntityTooLarge:
+            return _answer(413, f"more than {self._settings.body_bytes_max} bytes; see body_bytes_max, max_alerts")
+        except ValueError as error:
+            return _answer(400, f"the body is not JSON: {error}")
+        alerts, wrong = read(body, self._settings)
+        known = [a for a in alerts if not self._clusters or a.cluster in self._clusters]
+        wrong += [
+            Wrong("cluster", f"no cluster {c!r} in clusters.yaml; it has {', '.join(sorted(self._clusters))}")
+            for c in sorted({a.cluster for a in alerts if a not in known})
+        ]
+        try:
+            await asyncio.gather(*(self._topic.publish(alert, identity(alert)) for alert in known))
+        except NotPublishedError as error:
+            self._trouble, self._troubled_at = str(error), time.monotonic()
+            log.warning("alerts were not published: %s", error)
+            return _answer(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+        self._trouble = ""
+        for alert in known:
+            RECEIVED.labels(alert.cluster, alert.state).inc()
+            log.info("%s: alert %s is %s (%s)", alert.cluster, alert.name, alert.state, alert.action)
+        if wrong:
+            for w in wrong:
+                log.warning("%s: %s", w.field, w.problem)
+            return _answer(400, "some could not be read", published=len(known), wrong=wrong)
+        return web.json_response({"published": len(known)})
+
+    def _is_known(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        given = token.strip().encode(errors="replace")
+        return hmac.compare_digest(given, self._token) and scheme.lower() == "bearer"
+
+
+def _answer(
+    status: int,
+    says: str,
+    *,
+    published: int = 0,
+    wrong: list[Wrong] | None = None,
+    headers: dict[str, str] | None = None,
+) -> web.Response:
+    REFUSED.labels(str(status)).inc()
+    body: dict[str, Any] = {"error": says, "published": published}
+    if wrong:
+        body["wrong"] = [{"field": w.field, "problem": w.problem} for w in wrong]
+    return web.json_response(body, status=status, headers=headers)
