@@ -22,10 +22,12 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 demo: setup ## a real migration in the lab, with clients running; writes build/demo/report.json
 	$(RUN) -m agent.cli lab demo
 
-test: setup check ## everything: lint, unit, scenarios, simulation, contract, integration
+test: setup check ## everything: lint, unit, scenarios, simulation, contract, integration, a few faults of chaos
 	$(RUN) -m pytest -q -m "not lab"
 	# Real processes on a machine that others use too: what fails is run once more, and the first failure stays in view.
 	$(RUN) -m pytest -q -m "lab and not chaos" || $(RUN) -m pytest -q -m "lab and not chaos" --last-failed --last-failed-no-failures none
+	# Never twice: what goes wrong there once is a find.
+	$(RUN) -m pytest -q -m chaos
 
 check: setup ## ruff, mypy strict, import contracts, generated files up to date
 	$(VENV)/bin/ruff check .

@@ -1,6 +1,7 @@
 """How fast a broker is emptied: this agent, Kafka's tool, Cruise Control by hand, the article. `make bench-move`.
 
-Writes build/bench/move.json (figures and targets) and move-rounds.json (every move), after each move.
+Writes build/bench/move.json (figures and targets) and move-rounds.json (every move), after each move. With --keep,
+what several sittings have measured stands together: other sizes, more rounds, the other Cruise Control.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from deploy.lab.lab import Lab
 from deploy.lab.story import Event, Story
 from deploy.lab.topics import TopicKind, default_topics
 from deploy.lab.workload import Workload, WorkloadConfig
-from tests.benchmarks.figures import Measured, figures
+from tests.benchmarks.figures import Measured, figures, numbered
 from tests.benchmarks.ways import ARTICLE, DESTINATION, SOURCE, Assignment, Cluster, MoveError
 
 CLUSTER = "lab"
@@ -35,6 +36,7 @@ GIGABYTE = 1_000_000_000
 ARTICLE_RATE = int(ARTICLE["replication_throttle"])
 AGENT_SECONDS_MAX = 90.0
 WAVE_SECONDS_MAX = 3600.0
+ROUNDS = "move-rounds.json"
 WAYS = {
     "a": "kafka",
     "b": "cruise control by hand",
@@ -50,6 +52,7 @@ class Bench:
 
     def __init__(self, lab: Lab, folder: Path, given: argparse.Namespace) -> None:
         self.measured: list[Measured] = []
+        self._before = _kept(folder) if given.keep else []
         self._lab, self._folder, self._given = lab, folder, given
         description = lab.status()
         self._description = description
@@ -71,9 +74,8 @@ class Bench:
                 await cluster.until_next(time.monotonic())
                 home = await cluster.assignment()
                 for number in range(1, self._given.rounds + 1):
-                    for letter in WAYS:
-                        if letter not in self._given.skip:
-                            await self._measure(cluster, home, letter, gigabytes, number)
+                    for letter in self._given.ways:
+                        await self._measure(cluster, home, letter, gigabytes, number)
         await cluster.close()
 
     def _fill(self, fill_bytes: int) -> None:
@@ -97,7 +99,8 @@ class Bench:
             await (cluster.by_kafka() if letter == "a" else cluster.by_cruise_control(more))
             empty = await cluster.until_empty(began)
         following = await cluster.until_next(began)
-        self.measured.append(Measured(gigabytes, number, WAYS[letter], moved_bytes, empty, following, rate))
+        kind = str(self._description["cruise_control"])
+        self.measured.append(Measured(gigabytes, number, WAYS[letter], moved_bytes, empty, following, rate, kind))
         print(
             f"{gigabytes:g} GB round {number} {WAYS[letter]:24} empty {empty:7.1f} s, next wave {following:7.1f} s"
             f" (load {load:.0f})",
@@ -159,13 +162,20 @@ class Bench:
                 return
 
     def _write(self) -> None:
-        rows = figures(self.measured, str(self._lab.config.cruise_control_kind))
-        write_atomically(self._folder / "move.json", json.dumps(rows, indent=2) + "\n")
-        every = [dataclasses.asdict(m) for m in self.measured]
-        write_atomically(self._folder / "move-rounds.json", json.dumps(every, indent=2) + "\n")
+        every = numbered(self.measured, self._before)
+        write_atomically(self._folder / "move.json", json.dumps(figures(every), indent=2) + "\n")
+        rounds = [dataclasses.asdict(m) for m in every]
+        write_atomically(self._folder / ROUNDS, json.dumps(rounds, indent=2) + "\n")
 
     _gone: Callable[[], str | None]
     _producer: AIOKafkaProducer
+
+
+def _kept(folder: Path) -> list[Measured]:
+    """Every move of earlier sittings."""
+    file = folder / ROUNDS
+    rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    return [Measured(**row) for row in rows]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -173,7 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=float, nargs="+", default=[0.25, 1.0, 4.0], help="GB on the source broker")
-    parser.add_argument("--skip", nargs="*", default=[], choices=list(WAYS), help=f"ways left out: {WAYS}")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help=f"{WAYS}")
+    parser.add_argument("--keep", action="store_true", help="add to what earlier sittings have measured")
     parser.add_argument("--topics", type=int, default=20, help="how many of the demo's plain topics")
     parser.add_argument("--bound-seconds", type=float, default=60.0, help="what a binding throttle makes a move last")
     parser.add_argument("--base-port", type=int, default=29700)

@@ -30,6 +30,11 @@ class Worker:
         self._lab, self._instance, self._settings = lab, instance, settings
         self._web_port = free_ports(1)[0]
 
+    @property
+    def ready_url(self) -> str:
+        """Whether it is ready, and what it drives."""
+        return f"http://127.0.0.1:{self._web_port}/ready"
+
     def start(self, module: str = "agent.main", **environment: str) -> None:
         """Start it on its old identity; returns at once."""
         wanted = lab_environment(self._lab.status(), self._lab.folders.root, self._web_port)
@@ -118,8 +123,3 @@ class Stage:
                 await self.order("retry")
         except ClientError:
             await asyncio.sleep(1.0)
-
-
-def _enough(told: dict[str, Any]) -> bool:
-    """A wave with some seconds left to be struck in."""
-    return bool(told["moving"] > 0 and told["bytes_left"] > THROTTLE_BYTES_PER_SECOND * 4)
