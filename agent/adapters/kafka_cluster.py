@@ -19,7 +19,7 @@ from kafka.structs import TopicPartition as KafkaTopicPartition
 from agent.adapters import kafka_admin, kafka_brokers, kafka_throttle
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.ports import PortError
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
 from agent.core.reasons import Code
 from agent.core.throttle import ThrottleFacts, ThrottleOrder
 
@@ -245,8 +245,19 @@ def _logs(broker_id: int, response: Any, shared: dict[TopicPartition, TopicParti
         for p in topic.partitions
         if not p.is_future_key
     }
-    told = [d.usable_bytes for d in response.results if d.usable_bytes is not None and d.usable_bytes >= 0]
-    return BrokerLogs(broker_id=broker_id, size_bytes=sizes, free_bytes=sum(told) if told else -1)
+    dirs = tuple(
+        LogDir(
+            d.log_dir, sum(len(t.partitions) for t in d.topics), *(_told(n) for n in (d.usable_bytes, d.total_bytes))
+        )
+        for d in response.results
+    )
+    told = [d.free_bytes for d in dirs if d.free_bytes >= 0]
+    return BrokerLogs(broker_id=broker_id, size_bytes=sizes, free_bytes=sum(told) if told else -1, dirs=dirs)
+
+
+def _told(size_bytes: int | None) -> int:
+    """Absent before Kafka 3.3 (KIP-827)."""
+    return -1 if size_bytes is None else size_bytes
 
 
 def _elect(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> None:

@@ -77,7 +77,7 @@ class Performer:
         if isinstance(effect, (fx.MakePlan, fx.PrepareMigration)):
             return await Survey(self.ports).survey(effect, m, policy)
         if isinstance(effect, fx.CheckCluster):
-            return await self._check(effect, m)
+            return await self._check(effect, m, policy)
         if isinstance(effect, fx.StartWave):
             return await self._start(effect, m)
         if isinstance(effect, fx.TuneWave):
@@ -101,12 +101,12 @@ class Performer:
         else:
             await ThrottleWatch(self.ports, watch).run(post)
 
-    async def _check(self, effect: fx.CheckCluster, m: Migration) -> msg.Outcome:
+    async def _check(self, effect: fx.CheckCluster, m: Migration, policy: Policy) -> msg.Outcome:
         """Before a move, replica order and leaders are what they should be: Cruise Control would carry on both."""
         if not await self.ports.kafka.reassignments():
             snapshot = await self._snapshot(m.migration_id)
             await self._in_order(await self.ports.kafka.cluster(), m, snapshot or {})
-        return await Survey(self.ports).check(effect, m)
+        return await Survey(self.ports).check(effect, m, policy)
 
     async def _in_order(self, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot) -> ClusterFacts:
         """Mend replica order and leaders; returns the cluster as it is then."""

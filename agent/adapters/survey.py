@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.aside import aside
 from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
-from agent.core import fitness, safety
+from agent.core import estimate, fitness, outdated, safety
 from agent.core import messages as msg
 from agent.core.plan import Plan, Wave, choose_brokers, make_plan, pace
 from agent.core.reasons import Code, Reason
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent.adapters.perform import Ports
-    from agent.core.cluster import BrokerLogs, ClusterFacts
+    from agent.core.cluster import BrokerLogs, ClusterFacts, TopicPartition
     from agent.core.migration import Migration
     from agent.core.options import Policy
+
+
+# What producers add is the difference of two looks at the log dirs, so far apart.
+GROWTH_SECONDS = 2.0
 
 
 class Survey:
@@ -40,40 +44,47 @@ class Survey:
         sources, destinations, _ = choose_brokers(effect.options, policy, facts)
         if unknown := await aside(len(facts.partitions), _unknown, (*sources, *destinations), facts):
             return msg.Surveyed(reasons=(unknown,), plan=None)
-        logs = await kafka.logs(b for b in (*sources, *destinations) if b in facts.racks)
         size = len(facts.partitions)
-        plan, against = await aside(size, make_plan, effect.options, policy, facts, logs, _plan_id(effect))
+        logs, growth = await self._logs([b for b in (*sources, *destinations) if b in facts.racks], size)
+        plan, against = await aside(size, make_plan, effect.options, policy, facts, logs, _plan_id(effect), growth)
         # Also where there is no plan: what is wrong with the cluster is told all the same.
         world = await self._world(facts, plan.waves if plan else (), m)
-        found = await self._findings(facts, world, logs, m)
-        verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, found))
+        findings = await self._findings(facts, world, logs, m, effect.options.throttle_bytes_per_second)
+        verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
         reasons = (*against, *(v.reason for v in verdicts if not v.ok))
         if plan is None:
             return msg.Surveyed(reasons=reasons, plan=None, verdicts=verdicts)
         if plan.replicas == 0:
             reasons = (*reasons, Reason(Code.NOTHING_TO_MOVE, "the source brokers hold no replica"))
+        blocked = await aside(size, fitness.by_wave, world, findings)
         if isinstance(effect, fx.MakePlan):
-            return msg.Surveyed(reasons=reasons, plan=plan, verdicts=verdicts)
-        reasons = (*reasons, *_outdated(effect, plan, m))
+            return msg.Surveyed(reasons=reasons, plan=plan, verdicts=verdicts, blocked_waves=blocked)
+        plan, stale = _stored(effect, plan, m)
+        reasons = (*reasons, *stale)
         if reasons:
             return msg.Surveyed(reasons=reasons, plan=plan)
         await self._ports.snapshots.save(effect.migration_id, facts.partitions)
         return msg.Surveyed(reasons=(), plan=plan, snapshot_partitions=len(facts.partitions))
 
-    async def check(self, effect: fx.CheckCluster, m: Migration) -> msg.Checked:
+    async def check(self, effect: fx.CheckCluster, m: Migration, policy: Policy) -> msg.Checked:
         """Whether the wave may move now, and what is on its sources."""
         try:
             facts = await self._ports.kafka.cluster()
         except PortError as trouble:
             return msg.Checked(reasons=(), passing=(Reason(Code.KAFKA_UNREACHABLE, str(trouble)),))
         wave = next(w for w in m.waves if w.number == effect.scope.wave)
-        # No dry run here: the request itself, refused, says the same and costs one computation less.
         size = len(facts.partitions)
-        verdicts = await aside(size, safety.check, await self._world(facts, (wave,), m, dryrun=False))
-        reasons, passing = safety.reasons_of(verdicts)
         sources = frozenset(wave.source_broker_ids)
         held, led = await aside(size, _on, sources, facts)
-        logs = await self._ports.kafka.logs(b for b in sources if b in facts.racks)
+        involved = await self._ports.kafka.logs(
+            b for b in sources.union(wave.destination_broker_ids) & facts.racks.keys()
+        )
+        # No dry run here: the request itself, refused, says the same and costs one computation less.
+        world = await self._world(facts, (wave,), m, dryrun=False)
+        findings = await self._findings(facts, world, involved, m, m.rate(policy))
+        verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
+        reasons, passing = safety.reasons_of(verdicts)
+        logs = {b: log for b, log in involved.items() if b in sources}
         return msg.Checked(
             reasons=reasons,
             passing=passing,
@@ -93,10 +104,22 @@ class Survey:
             cruise_control=cruise_control,
             reassignments=flying,
             needed_later=m.brokers_to_come if m.wave in waves else frozenset(),
+            way_back=m.way_back if m.wave in waves else frozenset(),
         )
 
+    async def _logs(
+        self, brokers: Sequence[int], size: int
+    ) -> tuple[Mapping[int, BrokerLogs], Mapping[TopicPartition, float]]:
+        """The log dirs, and what producers add to each partition in bytes per second: two looks, a while apart."""
+        kafka, clock = self._ports.kafka, self._ports.clock
+        before = await kafka.logs(brokers)
+        began = clock.now()
+        await clock.sleep(GROWTH_SECONDS)
+        after = await kafka.logs(brokers)
+        return after, await aside(size, estimate.growth_between, before, after, clock.now() - began)
+
     async def _findings(
-        self, facts: ClusterFacts, world: safety.World, logs: Mapping[int, BrokerLogs], m: Migration
+        self, facts: ClusterFacts, world: safety.World, logs: Mapping[int, BrokerLogs], m: Migration, rate: int | None
     ) -> fitness.Findings:
         kafka, live = self._ports.kafka, facts.racks.keys()
         return fitness.Findings(
@@ -106,6 +129,7 @@ class Survey:
             own_destinations=frozenset(b for w in m.waves for b in w.destination_broker_ids),
             settings=await kafka.broker_settings((world.sources | world.destinations) & live),
             unreachable=await kafka.unreachable(world.destinations & live),
+            rate_bytes_per_second=rate,
         )
 
     async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, dryrun: bool) -> safety.CruiseControlFacts:
@@ -163,16 +187,11 @@ def _unknown(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:
     return Reason(Code.UNKNOWN_BROKER, f"brokers {named} are not in the cluster", f"some of {sorted(known)}")
 
 
-def _outdated(effect: fx.PrepareMigration, plan: Plan, m: Migration) -> tuple[Reason, ...]:
-    """What matters of a stored plan: the same waves between the same brokers, and as many replicas in each."""
+def _stored(effect: fx.PrepareMigration, now: Plan, m: Migration) -> tuple[Plan, tuple[Reason, ...]]:
+    """The plan to run, and why it cannot be: the stored one where one is named, else the one made now."""
     if effect.plan_id is None:
-        return ()
+        return now, ()
     planned = next((p for p in m.plans if p.plan_id == effect.plan_id), None)
     if planned is None:
-        return (Reason(Code.UNKNOWN_PLAN, f"plan '{effect.plan_id}' is not known"),)
-    then, now = (
-        [(w.source_broker_ids, w.destination_broker_ids, w.replicas) for w in p.waves] for p in (planned, plan)
-    )
-    if then == now:
-        return ()
-    return (Reason(Code.PLAN_OUTDATED, f"the plan had waves {then}, the cluster now gives {now}", "the same waves"),)
+        return now, (Reason(Code.UNKNOWN_PLAN, f"plan '{effect.plan_id}' is not known"),)
+    return planned, outdated.outdated(planned, now)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.adapters.aside import aside
 from agent.adapters.ports import KafkaPort, PortError
 from agent.core import effects as fx
+from agent.core import fitness, safety, throttle
 from agent.core import messages as msg
-from agent.core import safety, throttle
 from agent.core.plan import Direction
 from agent.core.reasons import Code, Reason
 
@@ -30,6 +31,7 @@ SWEEP_SECONDS = 10.0
 HEALTH_SECONDS = 2.0
 HEALTH_SHARE = 20.0
 THROTTLE_SECONDS = 5.0
+BROKERS_SECONDS = 15.0  # settings and listeners: asked of each broker of the wave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,10 @@ class WaveWatch:
         self._health_due = 0.0
         self._throttle_due = 0.0
         self._throttle_reason: tuple[Reason, ...] = ()
+        self._self_healing: tuple[str, ...] = ()
+        self._brokers_due = 0.0
+        self._settings: Mapping[int, Mapping[str, str]] = {}
+        self._unreachable: Mapping[int, str] = {}
         self._settled: dict[TopicPartition, int] = {}  # what has arrived, at its size then: producers make it grow
 
     async def run(self, post: Post) -> None:
@@ -81,7 +87,8 @@ class WaveWatch:
             alive = await kafka.alive()
             flying = await kafka.reassignments()
             logs = await kafka.logs(b for b in self._sources | self._destinations if b in alive)
-            facts = await self._health(alive, flying)
+            await self._ask_brokers(alive)
+            facts = await self._health(alive, flying, logs)
             if facts is None and self._sources - logs.keys():
                 facts = await kafka.cluster()  # a source that does not answer is counted by its assignments
             await self._check_throttle(flying)
@@ -106,7 +113,18 @@ class WaveWatch:
             reasons=(*self._unsafe, *self._throttle_reason),
         )
 
-    async def _health(self, alive: Mapping[int, str | None], flying: Sequence[Reassignment]) -> ClusterFacts | None:
+    async def _ask_brokers(self, alive: Mapping[int, str | None]) -> None:
+        """What can change on the brokers themselves: settings, and whether they can be reached."""
+        clock = self._ports.clock
+        if clock.now() < self._brokers_due:
+            return
+        self._brokers_due = clock.now() + BROKERS_SECONDS
+        self._settings = await self._ports.kafka.broker_settings((self._sources | self._destinations) & alive.keys())
+        self._unreachable = await self._ports.kafka.unreachable(self._destinations & alive.keys())
+
+    async def _health(
+        self, alive: Mapping[int, str | None], flying: Sequence[Reassignment], logs: Mapping[int, BrokerLogs]
+    ) -> ClusterFacts | None:
         """Full metadata when it is due, or at once when a broker of the wave is gone."""
         clock = self._ports.clock
         gone = (self._sources | self._destinations | self._m.brokers_to_come) - alive.keys()
@@ -118,13 +136,30 @@ class WaveWatch:
         wave = next(w for w in self._m.waves if w.number == self._scope.wave)
         world = safety.World(
             cluster=facts,
-            waves=(wave,),
-            cruise_control=safety.CruiseControlFacts(reachable=True),
+            waves=(replace(wave, estimate=None),),  # what producers add was seen to fit before the wave
+            cruise_control=safety.CruiseControlFacts(reachable=True, self_healing=self._self_healing),
             reassignments=flying,
             needed_later=self._m.brokers_to_come,
+            way_back=self._m.way_back,
         )
-        self._unsafe = safety.unsafe(world)
+        findings = fitness.Findings(
+            logs=self._still_to_come(logs, flying), settings=self._settings, unreachable=self._unreachable
+        )
+        unsafe = await aside(len(facts.partitions), safety.unsafe, world)
+        self._unsafe = (*unsafe, *fitness.unfit(world, findings))
         return facts
+
+    def _still_to_come(self, logs: Mapping[int, BrokerLogs], flying: Sequence[Reassignment]) -> dict[int, BrokerLogs]:
+        """The sources' logs without what of them has been copied already: only the rest needs room."""
+        moving = {(r.topic, r.partition) for r in flying}
+        arrived: dict[TopicPartition, int] = {}
+        for b in self._destinations & logs.keys():
+            arrived.update((n, size) for n, size in logs[b].size_bytes.items() if n in moving)
+        rest = dict(logs)
+        for b in self._sources & logs.keys():
+            left = {n: max(size - arrived.get(n, 0), 0) for n, size in logs[b].size_bytes.items()}
+            rest[b] = replace(logs[b], size_bytes=left)
+        return rest
 
     async def _check_throttle(self, flying: Sequence[Reassignment]) -> None:
         """What we set must still be set, on the brokers and for what is in flight."""
@@ -150,6 +185,7 @@ class WaveWatch:
         cc = self._ports.cruise_control
         try:
             state = await cc.state(self._m.migration_id)
+            self._self_healing = state.self_healing
             tasks = await cc.user_tasks(self._scope.key)
         except PortError:
             return msg.Executor.UNREACHABLE, msg.TaskStatus.NONE

@@ -87,6 +87,10 @@ def plan(event: Json) -> RenderableType:
         table.caption_justify = "left"
         parts.append(table)
         parts += _estimate_lines(found.get("estimate"))
+        parts += _wave_lines(found["waves"], data.get("blocked_waves") or [])
+    if checks := data.get("verdicts"):
+        red = sum(not v["ok"] for v in checks)
+        parts.append(Text(f"checks: {len(checks) - red} green, {red} red (`kafka-migration doctor` shows them all)"))
     if reasons:
         parts.append(Text("in the way:", style="bold red"))
         parts.extend(reason_lines(reasons))
@@ -107,6 +111,25 @@ def _estimate_lines(found: Json | None) -> list[Text]:
     if found.get("largest_partition"):
         lines.append(f"largest partition: {found['largest_partition']}, {size(found['largest_partition_bytes'])}")
     return [Text(line) for line in lines]
+
+
+def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
+    """Of each wave: how long, what crosses AZs, what a rollback after it costs, what stands in its way alone."""
+    against = {b["wave"]: b["reasons"] for b in blocked}
+    lines = []
+    for wave in waves:
+        about, undo = wave.get("estimate"), wave.get("undo")
+        words = []
+        if about:
+            words.append(f"{duration(about['low_seconds'])} to {duration(about['high_seconds'])}")
+            words.append(f"{size(about['cross_az_bytes'])} between AZs")
+        if undo:
+            back = f"{duration(undo['low_seconds'])} to {duration(undo['high_seconds'])}"
+            words.append(f"a rollback after it: {size(undo['size_bytes'])}, {back}")
+        if words:
+            lines.append(Text(f"wave {wave['number']}: {'; '.join(words)}"))
+        lines += [Text.assemble(("  in its way: ", "red"), str(r["code"])) for r in against.get(wave["number"], ())]
+    return lines
 
 
 def verdicts(findings: Json) -> RenderableType:

@@ -105,6 +105,15 @@ class ClusterFacts:
         return (p for p in self.partitions if not broker_ids.isdisjoint(p.target))
 
 
+class LogDir(NamedTuple):
+    """One log dir of a broker."""
+
+    path: str
+    replicas: int  # by their number Kafka chooses the dir of a new replica, not by their size
+    free_bytes: int  # usable on its volume, -1 where the broker does not tell (before KIP-827)
+    total_bytes: int = -1
+
+
 class LogFigures(NamedTuple):
     """What one broker's log dirs hold (DescribeLogDirs)."""
 
@@ -120,6 +129,12 @@ class BrokerLogs:
     broker_id: int
     size_bytes: Mapping[TopicPartition, int]
     free_bytes: int = -1
+    dirs: tuple[LogDir, ...] = ()  # empty: not told apart
+
+    @property
+    def volumes(self) -> tuple[LogDir, ...]:
+        """Its log dirs; one that stands for all where they are not told apart."""
+        return self.dirs or (LogDir("its log dirs", len(self.size_bytes), self.free_bytes),)
 
     @property
     def figures(self) -> LogFigures:

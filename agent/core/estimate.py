@@ -1,8 +1,10 @@
-"""How much a wave moves and how long that will take, with the reasoning. Pure; called by plan.py.
+"""How much a wave moves and how long that will take, with the reasoning. Pure; called by figures.py.
 
-Source: KIP-73 and its throttling test (real time between 0.9 and 2.0 times size over rate); field notes section 4.
+Source: KIP-73 and its throttling test (real time between 0.9 and 2.0 times size over rate); field notes section 4:
+a copy gains on its leader only by what the throttle lets through more than producers write meanwhile.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,8 @@ UNTHROTTLED_HIGH_BYTES_PER_SECOND = 200_000_000
 OVERHEAD_SECONDS = 4.0
 # KIP-73 meters over 11 windows of 1 s, so that small moves overshoot, and large ones waste a little of the rate.
 SLACK = 1.6
+# Of a rate, at least this much is taken to be left for the move: an estimate stays finite, a check says that it is not.
+NET_SHARE_MIN = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,18 @@ class Estimate:
     largest_partition: str
     largest_partition_bytes: int
     reasoning: str
+    growth_bytes_per_second: float = 0.0  # what producers add to all that moves
+    in_flight_growth_bytes_per_second: float = 0.0  # to what moves at once, for each receiving broker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """What a rollback costs once this wave has ended: everything up to it goes back over the same lines."""
+
+    size_bytes: int
+    cross_az_bytes: int
+    low_seconds: float
+    high_seconds: float
 
 
 def estimate(
@@ -37,37 +53,61 @@ def estimate(
     rate_bytes_per_second: int | None,
     concurrency: int,
     interval_ms: int,
+    growth: Mapping[TopicPartition, float] | None = None,
 ) -> Estimate:
     """Estimate one wave.
 
-    In: the partitions it moves with the size of each, its sources, the cluster, its AZ, the throttle (None: none), and
-    the concurrency and poll interval that Cruise Control will be given. Out: bytes in bytes, times in seconds.
+    In: the partitions it moves with the size of each, its sources, the cluster, its AZ, the throttle (None: none), the
+    concurrency and poll interval that Cruise Control will be given (0: the agent moves it itself), and what producers
+    add to each partition in bytes per second. Out: bytes in bytes, times in seconds.
     """
-    total = sum(size for _, size in moved)
-    largest, largest_size = max(moved, key=lambda ps: ps[1], default=(None, 0))
     racks = facts.racks
-    cross = sum(size for p, size in moved if p.leader >= 0 and racks.get(p.leader) != az)
+    total = cross = 0
+    led: dict[int, int] = defaultdict(int)
+    largest, largest_size = None, 0
+    for p, size in moved:
+        total += size
+        led[p.leader] += size
+        if p.leader >= 0 and racks.get(p.leader) != az:
+            cross += size
+        if largest is None or size > largest_size:
+            largest, largest_size = p, size
     brokers = max(len(source_broker_ids), 1)
+    grows = sum(growth.get(p.name, 0.0) for p, _ in moved) if growth else 0.0
+    at_once = min(concurrency * brokers / len(moved), 1.0) if moved else 0.0
+    in_flight = grows / brokers * at_once
     batches = -(-len(moved) // max(concurrency * brokers, 1)) if moved else 0
     polling = batches * interval_ms / 1_000
+    per_broker = max(total / brokers, max(led.values(), default=0), largest_size)
     fast = rate_bytes_per_second or UNTHROTTLED_HIGH_BYTES_PER_SECOND
     slow = rate_bytes_per_second or UNTHROTTLED_LOW_BYTES_PER_SECOND
-    per_broker = total / brokers
-    copying_low = max(per_broker, largest_size) / fast
-    copying_high = max(per_broker, largest_size) / slow
-    binds = "the throttle" if rate_bytes_per_second else "the network and disks (no throttle is set)"
-    if polling > copying_low:
-        binds = "Cruise Control's polling"
-    elif largest_size > per_broker * 0.5 and len(moved) > 1:
-        binds += f", with {largest_size / max(per_broker, 1):.0%} of it in one partition"
+    copying = per_broker / max(fast - in_flight, fast * NET_SHARE_MIN)
+    low = max(polling, copying)
+    high = max(polling, per_broker / max(slow - grows / brokers, slow * NET_SHARE_MIN))
     return Estimate(
-        low_seconds=OVERHEAD_SECONDS + max(polling, copying_low),
-        high_seconds=(OVERHEAD_SECONDS + max(polling, copying_high)) * SLACK,
+        low_seconds=OVERHEAD_SECONDS + low,
+        high_seconds=(OVERHEAD_SECONDS + high) * SLACK,
         cross_az_bytes=cross,
         largest_partition=str(largest.name) if largest else "",
         largest_partition_bytes=largest_size,
-        reasoning=f"{total} bytes over {brokers} broker{'s' if brokers > 1 else ''}; what binds is {binds}",
+        growth_bytes_per_second=grows,
+        in_flight_growth_bytes_per_second=in_flight,
+        reasoning=f"{total} bytes over {brokers} broker{'s' if brokers > 1 else ''}; what binds is "
+        + _what_binds(rate_bytes_per_second, polling > copying, total / brokers, led, largest_size)
+        + (f"; producers add {grows:.0f} bytes/s meanwhile" if grows >= 1 else ""),
     )
+
+
+def _what_binds(rate: int | None, polled: bool, per_broker: float, led: Mapping[int, int], largest_bytes: int) -> str:
+    if polled:
+        return "Cruise Control's polling"
+    binds = "the throttle" if rate else "the network and disks (no throttle is set)"
+    sender = max(led, key=lambda b: led[b], default=-1)
+    if led and led[sender] > per_broker:
+        return f"{binds} of broker {sender}, which leads {led[sender]} bytes of it"
+    if largest_bytes > per_broker * 0.5 and largest_bytes < sum(led.values()):
+        binds += f", with {largest_bytes / max(per_broker, 1):.0%} of it in one partition"
+    return binds
 
 
 def in_all(waves: Sequence[Estimate], soak_seconds: float) -> Estimate | None:
@@ -86,16 +126,40 @@ def in_all(waves: Sequence[Estimate], soak_seconds: float) -> Estimate | None:
         cross_az_bytes=sum(w.cross_az_bytes for w in waves),
         largest_partition=largest.largest_partition,
         largest_partition_bytes=largest.largest_partition_bytes,
+        growth_bytes_per_second=sum(w.growth_bytes_per_second for w in waves),
+        in_flight_growth_bytes_per_second=max(w.in_flight_growth_bytes_per_second for w in waves),
         reasoning=f"{words}; the longest is wave {longest + 1}: {waves[longest].reasoning}",
     )
 
 
-def moved_by(
-    facts: ClusterFacts, source_broker_ids: Sequence[int], logs: Mapping[int, BrokerLogs]
-) -> list[tuple[Partition, int]]:
-    """The partitions that a wave from these brokers moves, each with the size of its replica there (0: not known)."""
-    sizes: dict[TopicPartition, int] = {}
-    for b in source_broker_ids:
-        if b in logs:
-            sizes.update(logs[b].size_bytes)
-    return [(p, sizes.get(p.name, 0)) for p in facts.held_by(frozenset(source_broker_ids))]
+def undo_after(waves: Sequence[tuple[int, Estimate]]) -> list[Undo]:
+    """What a rollback would cost after each of these waves, given as (bytes, estimate) in their order.
+
+    What has moved is copied back once more, with what producers added meanwhile; there is no rest between waves back.
+    """
+    undone = []
+    size = cross = 0
+    low = high = 0.0
+    for size_bytes, e in waves:
+        size += size_bytes + int(e.growth_bytes_per_second * e.high_seconds)
+        cross += e.cross_az_bytes
+        low += e.low_seconds
+        high += e.high_seconds
+        undone.append(Undo(size_bytes=size, cross_az_bytes=cross, low_seconds=low, high_seconds=high))
+    return undone
+
+
+def growth_between(
+    before: Mapping[int, BrokerLogs], after: Mapping[int, BrokerLogs], seconds: float
+) -> dict[TopicPartition, float]:
+    """What producers add, in bytes per second, of each partition that grew; what retention deletes is no negative."""
+    found: dict[TopicPartition, float] = {}
+    if seconds <= 0:
+        return found
+    for b in before.keys() & after.keys():
+        then = before[b].size_bytes
+        for name, size in after[b].size_bytes.items():
+            grown = size - then.get(name, size)
+            if grown > 0:
+                found[name] = max(found.get(name, 0.0), grown / seconds)
+    return found

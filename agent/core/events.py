@@ -12,7 +12,7 @@ from agent.core.event import because
 from agent.core.messages import Executor, Inspected, Outcome, TaskStatus
 from agent.core.options import Options
 from agent.core.plan import Plan
-from agent.core.reasons import Reason, Verdict
+from agent.core.reasons import BlockedWave, Reason, Verdict
 from agent.core.steering import LeftoverThrottleCleared as LeftoverThrottleCleared
 from agent.core.steering import MigrationCancelled as MigrationCancelled
 from agent.core.steering import MigrationCompleted as MigrationCompleted
@@ -86,6 +86,7 @@ class PlanMade(Event):
     plan: Plan | None
     reasons: tuple[Reason, ...]
     verdicts: tuple[Verdict, ...] = ()  # every check, green and red
+    blocked_waves: tuple[BlockedWave, ...] = ()  # what stands in the way of single waves, beside `reasons`
 
     def __str__(self) -> str:
         if self.plan is None:

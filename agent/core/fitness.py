@@ -1,20 +1,21 @@
-"""What must hold before a start, over and above safety.py: it costs too much, or changes too seldom, for every wave.
+"""What must hold before a start and before each wave, over and above safety.py: it has to be asked of the brokers.
 
-Called by survey.py with what it has gathered. Pure: facts in, verdicts out, all of them.
+Called by survey.py, and by watch.py for what can change, with what they have gathered. Pure: facts in, verdicts out.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from agent.core import broker_settings, disks, safety
 from agent.core.cluster import BrokerLogs
-from agent.core.reasons import Code, Verdict
+from agent.core.reasons import BlockedWave, Code, Reason, Verdict
 from agent.core.safety import EXAMPLES_MAX, World, titled
 from agent.core.throttle import Replicas, ThrottleFacts, ours
+from agent.core.wave import Direction
 
-# What must be left free on a destination, in parts of what comes to it: it grows while it is copied.
-HEADROOM = 0.1
-# Other values on one side than on the other break replication, or refuse records that were accepted before the move.
-ALIKE_SETTINGS = ("inter.broker.protocol.version", "message.max.bytes")
+# A throttle must let through more than producers write to what moves, or no copy ever catches up with its leader.
+PRODUCE_SHARE_MAX = 0.8
+BLOCKED_WAVES_MAX = 50  # told in a plan's event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Findings:
     own_destinations: frozenset[int] = frozenset()  # of the waves of the last migration
     settings: Mapping[int, Mapping[str, str]] = field(default_factory=dict)  # broker id -> name -> value
     unreachable: Mapping[int, str] = field(default_factory=dict)  # broker id -> its address, and why
+    rate_bytes_per_second: int | None = None  # the throttle that moves would get
 
 
 def check(world: World, found: Findings) -> tuple[Verdict, ...]:
@@ -34,38 +36,63 @@ def check(world: World, found: Findings) -> tuple[Verdict, ...]:
     return tuple(titled(title, one(world, found)) for title, one in CHECKS)
 
 
-def replicas_above_min_isr(world: World, _: Findings) -> Verdict:
-    """RF must be above min ISR, or one slow broker stops producers. A single replica is its owner's choice."""
-    min_isr = world.cluster.min_isr
-    spread = [p for p in world.cluster.partitions if len(p.origin) > 1]
-    tight = sorted({p.topic for p in spread if len(p.origin) <= min_isr.get(p.topic, 1)})
-    single = len(world.cluster.partitions) - len(spread)
-    seen = "every topic can spare a replica"
-    if tight:
-        seen = f"{len(tight)} topics cannot spare a replica: {_some(tight)}"
-    elif single:
-        seen += f", but for {single} partitions with only one"
-    return Verdict(code=Code.RF_EQUALS_MIN_ISR, ok=not tight, seen=seen, needed="RF above min.insync.replicas")
-
-
 def disk_headroom(world: World, found: Findings) -> Verdict:
-    """Nothing is freed on the way: a destination needs room for all that comes to it."""
+    """Nothing is freed on the way: a destination needs room for all that comes, and for what producers add to it."""
     short: list[str] = []
     unknown: set[int] = set()
-    for w in world.waves:
-        comes = sum(found.logs[b].figures.size_bytes for b in w.source_broker_ids if b in found.logs)
-        free = {b: found.logs[b].free_bytes if b in found.logs else -1 for b in w.destination_broker_ids}
-        silent = {b for b, there in free.items() if there < 0}
-        unknown |= silent
-        share = comes / max(len(free), 1)
-        for b, there in sorted(free.items()):
-            if b not in silent and there < share * (1 + HEADROOM):
-                short.append(f"broker {b} has {there:,} bytes free, {share:,.0f} would come")
-    seen = "; ".join(short[:EXAMPLES_MAX]) if short else "there is room on every destination broker that tells"
+    seconds = sum(w.estimate.high_seconds for w in world.waves if w.estimate)
+    grows: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
+    for w in world.waves:  # several waves may take one way
+        way = (w.source_broker_ids, w.destination_broker_ids)
+        grows[way] = grows.get(way, 0.0) + (w.estimate.growth_bytes_per_second if w.estimate else 0.0)
+    for (sources, destinations), growth in grows.items():
+        here = [found.logs[b] for b in sources if b in found.logs]
+        parts = max(len(destinations), 1)
+        comes = sum(log.figures.size_bytes for log in here) / parts
+        replicas = -(-sum(len(log.size_bytes) for log in here) // parts)
+        largest = max((size for log in here for size in log.size_bytes.values()), default=0)
+        for b in destinations:
+            log = found.logs.get(b)
+            if log is None or not disks.tells_its_space(log):
+                unknown.add(b)
+            if log is not None:
+                more = growth * seconds / parts
+                short += [
+                    f"broker {b} has {one.free_bytes:,} bytes free in {one.path}, {needed:,} may be needed"
+                    for one, needed in disks.too_small(log, replicas, comes, largest, more)
+                ]
+    seen = "; ".join(short[:EXAMPLES_MAX]) if short else "there is room in every log dir of the destinations"
     if unknown:
         seen += f" (not told by brokers {_ids(unknown)})"
-    needed = f"what comes and {HEADROOM:.0%} more"
+    needed = f"in each log dir its share of what comes, {disks.HEADROOM:.0%} more, and what producers add meanwhile"
     return Verdict(code=Code.DISK_HEADROOM, ok=not short, seen=seen, needed=needed)
+
+
+def way_back_fits(world: World, found: Findings) -> Verdict:
+    """What goes away frees its room; what producers add to it meanwhile must fit beside it when it comes back."""
+    short: list[str] = []
+    seconds = sum(w.estimate.high_seconds for w in world.waves if w.estimate)
+    for w in world.waves:
+        if w.direction is Direction.BACK or w.estimate is None:
+            continue
+        grown = int(w.estimate.growth_bytes_per_second * seconds / max(len(w.source_broker_ids), 1))
+        for b in w.source_broker_ids:
+            free = found.logs[b].figures.free_bytes if b in found.logs else -1
+            if 0 <= free < grown:
+                short.append(f"broker {b} has {free:,} bytes free, what it gives away will have grown by {grown:,}")
+    seen = "; ".join(short[:EXAMPLES_MAX]) if short else "the sources could take back what they give away"
+    return Verdict(code=Code.ROLLBACK_IMPOSSIBLE, ok=not short, seen=seen, needed="room on the sources for a rollback")
+
+
+def throttle_above_produce(world: World, found: Findings) -> Verdict:
+    """KIP-73: no progress when what is produced to the moving partitions is more than the throttle."""
+    rate = found.rate_bytes_per_second
+    written = max((w.estimate.in_flight_growth_bytes_per_second for w in world.waves if w.estimate), default=0.0)
+    ok = rate is None or written <= rate * PRODUCE_SHARE_MAX
+    seen = f"producers write {written:,.0f} bytes/s to what would move at once on a broker"
+    seen += ", and no throttle is set" if rate is None else f", the throttle is {rate:,} bytes/s"
+    needed = f"at most {PRODUCE_SHARE_MAX:.0%} of the throttle"
+    return Verdict(code=Code.THROTTLE_TOO_LOW, ok=ok, seen=seen, needed=needed)
 
 
 def no_foreign_throttle(world: World, found: Findings) -> Verdict:
@@ -80,7 +107,10 @@ def no_foreign_throttle(world: World, found: Findings) -> Verdict:
     if rates:
         parts.append(f"rates on brokers {_ids(rates)}")
     if topics:
-        parts.append(f"throttled replicas of {len(topics)} topics: {_some(topics)}")
+        moving = {r.topic for r in world.reassignments}
+        stale = [t for t in topics if t not in moving]
+        state = f", {len(stale)} of them stale: nothing of them moves" if stale else ""
+        parts.append(f"throttled replicas of {len(topics)} topics{state}: {_some(topics)} ({_owner(facts, topics)})")
     seen = f"set by someone else: {'; '.join(parts)}" if parts else "no throttle of someone else is set"
     return Verdict(code=Code.FOREIGN_THROTTLE, ok=not parts, seen=seen, needed="no throttle that is not ours")
 
@@ -93,18 +123,18 @@ def no_static_throttle(_: World, found: Findings) -> Verdict:
 
 
 def settings_alike(world: World, found: Findings) -> Verdict:
-    """Both sides speak the same protocol version and take records of the same size."""
-    differ = []
-    for name in ALIKE_SETTINGS:
-        having: dict[str, list[int]] = {}
-        for b in sorted(world.sources | world.destinations):
-            value = found.settings.get(b, {}).get(name)
-            if value is not None:
-                having.setdefault(value, []).append(b)
-        if len(having) > 1:
-            differ.append(f"{name}: " + "; ".join(f"{value} on {_ids(b)}" for value, b in sorted(having.items())))
-    seen = ", ".join(differ) if differ else "both sides agree on " + " and ".join(ALIKE_SETTINGS)
-    return Verdict(code=Code.BROKER_SETTINGS_DIFFER, ok=not differ, seen=seen, needed="the same on all brokers")
+    """Both sides speak the same protocol version, take the same records and keep them as long."""
+    return broker_settings.alike(found.settings, world.sources | world.destinations)
+
+
+def ids_stay(world: World, found: Findings) -> Verdict:
+    """A destination comes back as the broker that it was, whatever happens to its volume."""
+    return broker_settings.ids_stay(found.settings, world.destinations)
+
+
+def reporters(world: World, found: Findings) -> Verdict:
+    """Cruise Control hears of the destinations."""
+    return broker_settings.reporters(found.settings, world.sources, world.destinations)
 
 
 def listeners_reachable(world: World, found: Findings) -> Verdict:
@@ -117,13 +147,56 @@ def listeners_reachable(world: World, found: Findings) -> Verdict:
 
 
 CHECKS: tuple[tuple[str, Callable[[World, Findings], Verdict]], ...] = (
-    ("replication factor above min ISR", replicas_above_min_isr),
     ("disk headroom", disk_headroom),
+    ("throttle above what is produced", throttle_above_produce),
+    ("room for a way back", way_back_fits),
     ("throttles of others", no_foreign_throttle),
     ("static throttles", no_static_throttle),
     ("broker settings alike", settings_alike),
+    ("broker ids", ids_stay),
+    ("Cruise Control's reporter", reporters),
     ("destination listeners", listeners_reachable),
 )
+
+# Those that can change while a wave moves, and can be looked at without asking for every topic.
+WHILE_MOVING: tuple[Callable[[World, Findings], Verdict], ...] = (
+    disk_headroom,
+    settings_alike,
+    listeners_reachable,
+)
+
+
+def unfit(world: World, found: Findings) -> tuple[Reason, ...]:
+    """Why a running wave should not go on, as of now."""
+    return tuple(v.reason for one in WHILE_MOVING if not (v := one(world, found)).ok)
+
+
+def by_wave(world: World, found: Findings) -> tuple[BlockedWave, ...]:
+    """What stands in the way of single waves: brokers, AZs, disks and listeners. All else holds for every wave."""
+    blocked = []
+    for w in world.waves:
+        one = replace(world, waves=(w,), cluster=replace(world.cluster, partitions=()))
+        checks = (safety.brokers_alive, safety.racks_known, safety.same_az)
+        verdicts = [*(c(one) for c in checks), *(c(one, found) for c in (disk_headroom, listeners_reachable))]
+        if red := tuple(v.reason for v in verdicts if not v.ok):
+            blocked.append(BlockedWave(wave=w.number, reasons=red))
+    return tuple(blocked[:BLOCKED_WAVES_MAX])
+
+
+def _owner(facts: ThrottleFacts, topics: list[str]) -> str:
+    """Who writes lists in this way (field notes, trap 3); KIP-73 keeps no owner."""
+    owners = set()
+    for t in topics:
+        leaders, followers = facts.leaders.get(t, frozenset()), facts.followers.get(t, frozenset())
+        if leaders is None or followers is None:
+            owners.add("`*`, set by hand")
+        elif leaders == followers:
+            owners.add("the same list for both ends, as Cruise Control sets them")
+        elif leaders and followers:
+            owners.add("only what is added follows, as kafka-reassign-partitions sets them")
+        else:
+            owners.add("one end only, set by hand")
+    return "; ".join(sorted(owners))
 
 
 def _not_in(found: Mapping[str, Replicas | None], own: Mapping[str, Replicas]) -> set[str]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from agent.core.options import Options
 from agent.core.plan import Plan
-from agent.core.reasons import Reason, Verdict
+from agent.core.reasons import BlockedWave, Reason, Verdict
 
 
 # ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,6 +115,7 @@ class Surveyed:
     plan: Plan | None
     verdicts: tuple[Verdict, ...] = ()  # every check, green and red; each red one is among the reasons too
     snapshot_partitions: int = 0  # partitions whose assignment was saved; 0 for a plan
+    blocked_waves: tuple[BlockedWave, ...] = ()  # what stands in the way of single waves; the rest holds for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

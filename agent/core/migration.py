@@ -209,6 +209,14 @@ class Migration:
         open_waves = (w for w in self.waves if w.state in (WaveState.PENDING, WaveState.ACTIVE))
         return frozenset(b for w in open_waves for b in (*w.source_broker_ids, *w.destination_broker_ids))
 
+    @property
+    def way_back(self) -> frozenset[int]:
+        """Sources that waves of this migration have drained, as long as it goes forward: a rollback needs them."""
+        if self.direction is Direction.BACK:
+            return frozenset()
+        released = {s.broker_id for s in self.sources if s.may_be_shut_down or s.left}  # they left on our word
+        return frozenset(b for w in self.waves if w.state is WaveState.DONE for b in w.source_broker_ids) - released
+
     def scope(self) -> WaveScope:
         """The current wave as effects name it; only where there is one."""
         wave = self.wave

@@ -10,7 +10,7 @@ from agent.core.progress import eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
 
 # What pauses a running move only when it lasts: producers and consumers are still served.
-_WITH_GRACE = frozenset({Code.UNDER_REPLICATED})
+_WITH_GRACE = frozenset({Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE})
 # What is told and waited for, but is no reason to stop what moves.
 _ONLY_TOLD = frozenset({Code.CRUISE_CONTROL_UNREACHABLE, Code.KAFKA_UNREACHABLE, Code.THROTTLE_NOT_IN_FORCE})
 _OVER = frozenset({msg.TaskStatus.NONE, msg.TaskStatus.COMPLETED, msg.TaskStatus.COMPLETED_WITH_ERROR})
@@ -113,7 +113,16 @@ def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcom
     )
     if isinstance(effect, MakePlan):
         d.emit(accepted)
-        d.emit(ev.PlanMade(at=d.at, command_id=effect.command_id, plan=plan, reasons=reasons, verdicts=told))
+        d.emit(
+            ev.PlanMade(
+                at=d.at,
+                command_id=effect.command_id,
+                plan=plan,
+                reasons=reasons,
+                verdicts=told,
+                blocked_waves=outcome.blocked_waves,
+            )
+        )
         return
     if d.m.phase not in RESTING:  # a rollback, a retry or a sweep began while the cluster was surveyed
         reasons = (*reasons, Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"))

@@ -138,6 +138,9 @@ def start(d: Draft, o: msg.StartMigration) -> None:
             reasons.append(Reason(Code.UNKNOWN_PLAN, f"plan '{o.plan_id}' is not known", f"one of: {known}"))
         else:
             options = planned.options
+            if o.options not in (Options(), options):
+                seen = f"the command gives options of its own beside plan '{o.plan_id}'"
+                reasons.append(Reason(Code.PLAN_OUTDATED, seen, "the plan alone, or a plan made with these options"))
     if reasons:
         _refuse(d, o, *reasons)
         return

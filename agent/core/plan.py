@@ -3,72 +3,32 @@
 A wave is one Cruise Control user task and never crosses an AZ (design: "Waves").
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
-from agent.core.cluster import BrokerLogs, ClusterFacts
-from agent.core.estimate import Estimate, estimate, in_all, moved_by
+from agent.core.cluster import BrokerLogs, ClusterFacts, TopicPartition
+from agent.core.estimate import in_all
+from agent.core.figures import pace, with_figures
 from agent.core.options import Mode, Options, Pairing, Policy
+from agent.core.outdated import fingerprint
 from agent.core.reasons import Code, Reason
+from agent.core.wave import Direction, Plan, Wave, WaveState
 
-
-class Direction(StrEnum):
-    """Forward: source to destination. Back: a rollback's way."""
-
-    FORWARD = "forward"
-    BACK = "back"
-
-
-class WaveState(StrEnum):
-    """Where a wave stands."""
-
-    PENDING = "pending"
-    ACTIVE = "active"
-    DONE = "done"
-    SKIPPED = "skipped"
-    ABANDONED = "abandoned"  # a rollback began before its turn, or undoes it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wave:
-    """One request to Cruise Control, and what it was planned to move."""
-
-    number: int  # from 1, never reused within a migration
-    az: str
-    source_broker_ids: tuple[int, ...]
-    destination_broker_ids: tuple[int, ...]
-    replicas: int = 0
-    leaders: int = 0
-    size_bytes: int = 0
-    direction: Direction = Direction.FORWARD
-    state: WaveState = WaveState.PENDING
-    attempt: int = 0
-    estimate: Estimate | None = None  # None: a way back, or a plan of an older version
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What would move. `eta_seconds`: from the throttle alone; `estimate`: an interval, with the reasoning."""
-
-    plan_id: str
-    waves: tuple[Wave, ...]
-    partitions: int
-    replicas: int
-    size_bytes: int
-    eta_seconds: float | None = None
-    options: Options = field(default_factory=Options)
-    estimate: Estimate | None = None
+__all__ = ["Direction", "Plan", "Wave", "WaveState", "choose_brokers", "make_plan", "pace", "way_back"]
 
 
 def make_plan(
-    options: Options, policy: Policy, facts: ClusterFacts, logs: Mapping[int, BrokerLogs], plan_id: str
+    options: Options,
+    policy: Policy,
+    facts: ClusterFacts,
+    logs: Mapping[int, BrokerLogs],
+    plan_id: str,
+    growth: Mapping[TopicPartition, float] | None = None,
 ) -> tuple[Plan | None, tuple[Reason, ...]]:
     """Plan a migration.
 
-    In: what is asked, the cluster's standing orders, the cluster, and the log dirs of the brokers involved.
+    In: what is asked, the cluster's standing orders, the cluster, the log dirs of the brokers involved, and what
+    producers add to each partition in bytes per second (None: not measured).
     Out: the plan, or every reason why there is none.
     """
     sources, destinations, reasons = choose_brokers(options, policy, facts)
@@ -77,7 +37,7 @@ def make_plan(
     waves, reasons = _waves(options, facts, sources, destinations)
     if reasons:
         return None, reasons
-    waves = tuple(_with_figures(waves, options, facts, logs))
+    waves = with_figures(waves, options, facts, logs, growth or {})
     total = sum(w.size_bytes for w in waves)
     rate = options.throttle_bytes_per_second
     plan = Plan(
@@ -85,10 +45,12 @@ def make_plan(
         waves=waves,
         partitions=len(facts.partitions),
         replicas=sum(w.replicas for w in waves),
+        leaders=sum(w.leaders for w in waves),
         size_bytes=total,
         options=options,
         eta_seconds=sum(w.size_bytes / (rate * len(w.source_broker_ids)) for w in waves) if rate else None,
         estimate=in_all([w.estimate for w in waves if w.estimate], options.soak_seconds),
+        fingerprint=fingerprint(facts, sources),
     )
     return plan, ()
 
@@ -178,56 +140,6 @@ def _waves(
 
 def _az_order(asked: Sequence[str], by_az: Mapping[str, object]) -> list[str]:
     return [az for az in asked if az in by_az] + sorted(az for az in by_az if az not in asked)
-
-
-def _with_figures(
-    waves: Sequence[Wave], options: Options, facts: ClusterFacts, logs: Mapping[int, BrokerLogs]
-) -> list[Wave]:
-    replicas: dict[int, int] = defaultdict(int)
-    leaders: dict[int, int] = defaultdict(int)
-    for p in facts.partitions:
-        for r in p.target:
-            replicas[r] += 1
-        leaders[p.leader] += 1
-    return [
-        replace(
-            w,
-            replicas=(held := sum(replicas[b] for b in w.source_broker_ids)),
-            leaders=sum(leaders[b] for b in w.source_broker_ids),
-            size_bytes=(size := sum(logs[b].figures.size_bytes for b in w.source_broker_ids if b in logs)),
-            estimate=_estimate(w, held, size, options, facts, logs),
-        )
-        for w in waves
-    ]
-
-
-def _estimate(
-    wave: Wave, replicas: int, size_bytes: int, options: Options, facts: ClusterFacts, logs: Mapping[int, BrokerLogs]
-) -> Estimate:
-    """With the pace that the wave will be given (course.py), as far as it can be known now."""
-    concurrency, interval_ms = pace(replicas, size_bytes, options.throttle_bytes_per_second)
-    return estimate(
-        moved_by(facts, wave.source_broker_ids, logs),
-        wave.source_broker_ids,
-        facts,
-        wave.az,
-        options.throttle_bytes_per_second,
-        options.partition_movements_per_broker or concurrency,
-        options.progress_check_interval_ms or interval_ms,
-    )
-
-
-def pace(replicas: int, size_bytes: int, rate_bytes_per_second: int | None) -> tuple[int, int]:
-    """Concurrency and poll interval for a wave: (partition movements per broker, interval in ms).
-
-    Cruise Control's pace is its polling: a slot freed between two polls stays empty. So each poll should find as many
-    slots as moves end within it, four times over; 5,000 ms is the least interval it executes with, 100 moves is what
-    one broker was seen to take at once without harm.
-    """
-    interval_ms = 5_000
-    rate = rate_bytes_per_second or 100_000_000
-    seconds_per_replica = max(size_bytes / max(replicas, 1) / rate, 0.001)
-    return max(10, min(100, math.ceil(4 * interval_ms / 1_000 / seconds_per_replica))), interval_ms
 
 
 def way_back(waves: Sequence[Wave]) -> tuple[Wave, ...]:

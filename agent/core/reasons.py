@@ -47,6 +47,10 @@ class Code(StrEnum):
     STATIC_THROTTLE = "STATIC_THROTTLE"
     BROKER_SETTINGS_DIFFER = "BROKER_SETTINGS_DIFFER"
     LISTENER_UNREACHABLE = "LISTENER_UNREACHABLE"
+    REPLICAS_PER_AZ = "REPLICAS_PER_AZ"
+    ROLLBACK_IMPOSSIBLE = "ROLLBACK_IMPOSSIBLE"
+    THROTTLE_TOO_LOW = "THROTTLE_TOO_LOW"
+    BROKER_ID_GENERATED = "BROKER_ID_GENERATED"
 
     # Cruise Control is not ready
     CRUISE_CONTROL_UNREACHABLE = "CRUISE_CONTROL_UNREACHABLE"
@@ -54,6 +58,7 @@ class Code(StrEnum):
     CRUISE_CONTROL_NOT_READY = "CRUISE_CONTROL_NOT_READY"
     CRUISE_CONTROL_REJECTED = "CRUISE_CONTROL_REJECTED"
     SELF_HEALING_ON = "SELF_HEALING_ON"
+    REPORTER_MISSING = "REPORTER_MISSING"
 
     # the wave does not end well
     NOT_DRAINED = "NOT_DRAINED"
@@ -82,6 +87,14 @@ class Reason:
         """The whole sentence, with the code first so that it can be searched in the runbook."""
         needed = f" (needed: {self.needed})" if self.needed else ""
         return f"{self.code}: {self.seen}{needed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockedWave:
+    """What stands in the way of one wave of a plan, and not of the others."""
+
+    wave: int
+    reasons: tuple[Reason, ...]
 
 
 TEXT_CHARACTERS_MAX = 400
@@ -143,6 +156,11 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.STATIC_THROTTLE: "Take the throttled.rate lines out of the named brokers' server.properties.",
     Code.BROKER_SETTINGS_DIFFER: "Give both sides the same value of the named settings, then restart those brokers.",
     Code.LISTENER_UNREACHABLE: "Open the named address to the agent's network, or correct advertised.listeners.",
+    Code.REPLICAS_PER_AZ: "Spread the named partitions over the AZs, or add a destination that holds none of them.",
+    Code.ROLLBACK_IMPOSSIBLE: "Bring the named brokers back, or give them room; or `cancel`, and start without them.",
+    Code.THROTTLE_TOO_LOW: "Raise the throttle, or move fewer partitions at once.",
+    Code.BROKER_ID_GENERATED: "Set broker.id on the named destinations before anything moves to them.",
+    Code.REPORTER_MISSING: "Add Cruise Control's metrics reporter to the named brokers and restart them.",
     Code.CRUISE_CONTROL_UNREACHABLE: "Start Cruise Control, or correct its URL or credentials.",
     Code.CRUISE_CONTROL_BUSY: "Nothing: we ask again. Stop the other execution if it is not wanted.",
     Code.CRUISE_CONTROL_NOT_READY: "Nothing: it needs metric windows; check its reporter on the brokers if it lasts.",

@@ -1,7 +1,7 @@
 """What must hold before anything moves, and while it moves. Pure checks: facts in, verdicts out, all of them.
 
-Called by survey.py and watch.py with what they have seen; `doctor` shows every verdict, green and red. What holds only
-before a start is in fitness.py.
+Called by survey.py and watch.py with what they have seen; `doctor` shows every verdict, green and red. What has to be
+asked of the brokers one by one is in fitness.py.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from agent.core.cluster import ClusterFacts, Partition, Reassignment
 from agent.core.messages import Executor
-from agent.core.plan import Wave
 from agent.core.reasons import Code, Reason, Verdict, shortened
+from agent.core.wave import Wave
 
 EXAMPLES_MAX = 5
 
@@ -38,6 +38,7 @@ class World:
     cruise_control: CruiseControlFacts
     reassignments: Sequence[Reassignment] = field(default_factory=tuple)
     needed_later: frozenset[int] = frozenset()  # brokers of the waves still to come
+    way_back: frozenset[int] = frozenset()  # sources that were drained: a rollback would go back to them
 
     @property
     def sources(self) -> frozenset[int]:
@@ -124,6 +125,60 @@ def none_under_min_isr(world: World) -> Verdict:
     return Verdict(code=Code.UNDER_MIN_ISR, ok=not under, seen=seen, needed="ISR of at least min.insync.replicas")
 
 
+def replicas_above_min_isr(world: World) -> Verdict:
+    """RF must be above min ISR, or one slow broker stops producers. A single replica is its owner's choice."""
+    min_isr = world.cluster.min_isr
+    spread = [p for p in world.cluster.partitions if len(p.replicas) > 1]
+    tight = sorted({p.topic for p in spread if len(p.origin) <= min_isr.get(p.topic, 1) and len(p.origin) > 1})
+    single = len(world.cluster.partitions) - len(spread)
+    seen = "every topic can spare a replica"
+    if tight:
+        more = f" and {len(tight) - EXAMPLES_MAX} more" if len(tight) > EXAMPLES_MAX else ""
+        seen = f"{len(tight)} topics cannot spare a replica: {', '.join(tight[:EXAMPLES_MAX])}{more}"
+    elif single:
+        seen += f", but for {single} partitions with only one"
+    return Verdict(code=Code.RF_EQUALS_MIN_ISR, ok=not tight, seen=seen, needed="RF above min.insync.replicas")
+
+
+def replicas_per_az_possible(world: World) -> Verdict:
+    """After the move each AZ has as many replicas as before, each on a broker of its own; one an AZ, as goals want it.
+
+    Cruise Control's RackAwareGoal refuses the whole request where a partition has two replicas in one AZ (recorded).
+    """
+    racks = world.cluster.racks
+    crowded: list[Partition] = []
+    for p in world.cluster.partitions:
+        azs = [racks[r] for r in p.target if racks.get(r)]
+        if len(azs) != len(set(azs)):
+            crowded.append(p)
+    ways = {(w.source_broker_ids, frozenset(w.destination_broker_ids)) for w in world.waves}
+    to = {s: (frozenset(sources), destinations) for sources, destinations in ways for s in sources}
+    stuck = [p for p in world.cluster.partitions if any(_has_no_room(p, *to[r]) for r in p.target if r in to)]
+    parts = []
+    if crowded:
+        parts.append(f"{len(crowded)} have two replicas in one AZ: {_names(crowded)}")
+    if stuck:
+        parts.append(f"{len(stuck)} have a replica on each destination already: {_names(stuck)}")
+    seen = "; ".join(parts) or "every replica has a place in its AZ"
+    needed = "one replica an AZ, and a destination there that holds none of the partition"
+    # Passing: a broker whose metadata lags behind the end of a move shows old and new replicas at once.
+    return Verdict(code=Code.REPLICAS_PER_AZ, ok=not parts, seen=seen, needed=needed, passing=True)
+
+
+def _has_no_room(p: Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
+    leaving = sum(r in sources for r in p.target)
+    return len(destinations) - sum(r in destinations for r in p.target) < leaving
+
+
+def way_back_open(world: World) -> Verdict:
+    """What was drained stays alive until the end: a rollback would need it."""
+    known = world.sources | world.destinations | world.needed_later  # of these brokers_alive speaks
+    gone = world.way_back - known - world.cluster.racks.keys()
+    seen = f"drained brokers {_ids(gone)} have left" if gone else "the brokers that a rollback would need are alive"
+    needed = "every drained source alive as long as the migration runs"
+    return Verdict(code=Code.ROLLBACK_IMPOSSIBLE, ok=not gone, seen=seen, needed=needed)
+
+
 def is_ours(r: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
     """A reassignment that does what a wave of ours asks: adds only destinations, removes only sources.
 
@@ -194,12 +249,15 @@ CHECKS: tuple[tuple[str, Callable[[World], Verdict]], ...] = (
     ("offline partitions", no_offline_partition),
     ("partitions under min ISR", none_under_min_isr),
     ("under-replicated partitions", none_under_replicated),
+    ("replication factor above min ISR", replicas_above_min_isr),
+    ("replicas of each AZ", replicas_per_az_possible),
     ("reassignments of others", no_foreign_reassignment),
     ("moves in flight", no_orphaned_move),
     ("Cruise Control answers", cruise_control_reachable),
     ("Cruise Control idle", cruise_control_idle),
     ("Cruise Control ready", cruise_control_ready),
     ("Cruise Control self-healing", no_self_healing),
+    ("brokers for a way back", way_back_open),
 )
 
 # Those that can change while a wave moves; what Cruise Control does then is judged apart (observations.py).
@@ -208,7 +266,10 @@ WHILE_MOVING: tuple[Callable[[World], Verdict], ...] = (
     no_offline_partition,
     none_under_min_isr,
     none_under_replicated,
+    replicas_above_min_isr,
     no_foreign_reassignment,
+    no_self_healing,
+    way_back_open,
 )
 
 

@@ -106,6 +106,14 @@ def test_start_of_a_plan_uses_the_plan_s_options() -> None:
     play.expect(asks(fx.PrepareMigration, plan_id="the-plan", options=options))
 
 
+def test_a_plan_brings_its_options_and_takes_no_others() -> None:
+    """Other options beside a plan's id would start something that nobody planned."""
+    options = Options(throttle_bytes_per_second=77)
+    play = Play().command(msg.PlanMigration, options=options).ends(fx.MakePlan, with_=surveyed(options))
+    play.command(msg.StartMigration, options=Options(soak_seconds=9.0), plan_id="the-plan").refused(Code.PLAN_OUTDATED)
+    play.command(msg.StartMigration, options=options, plan_id="the-plan").expect(asks(fx.PrepareMigration))
+
+
 def test_soak_time_is_waited_for_between_waves() -> None:
     """After a wave nothing begins before its soak time has passed."""
     play = Play().started(soak_seconds=30.0).wave().stands(Phase.BETWEEN_WAVES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.ports import RemoveBroker
 from agent.core import messages as msg
 from agent.core.cluster import TopicPartition
-from agent.core.options import Mode
+from agent.core.options import Mode, Options
 from tests.simulation.sim_ports import CALL_SECONDS
 
 if TYPE_CHECKING:
@@ -41,6 +41,13 @@ def start_one_az(s: Simulation) -> None:
 @_action
 def plan(s: Simulation) -> None:
     s.order(msg.PlanMigration, options=s.schedule.options)
+
+
+@_action
+def start_plan(s: Simulation) -> None:
+    """Just the last stored plan, or one that nobody made."""
+    plans = s.migration.plans
+    s.order(msg.StartMigration, options=Options(), plan_id=plans[-1].plan_id if plans else "none")
 
 
 @_action
@@ -317,6 +324,9 @@ def mend(s: Simulation) -> None:
     for name in ("cc_accepts", "let_go", "lease_back"):
         ACTIONS[name](s)
     s.trouble.accept_then_time_out = s.trouble.lose_request = s.cc.lies_left = 0
+    for topic, entry in s.watched.foreign_throttle:  # the other tool ends, and takes its own away
+        s.world.followers.get(topic, set()).discard(entry)
+    s.watched.foreign_throttle.clear()
     s.acts = [(at, kind) for at, kind in s.acts if kind.endswith("_clears")]
 
 

@@ -11,7 +11,7 @@ from agent.core.options import Approval, Options, Pairing, ThrottleBy
 FAULT_SECONDS = 45.0  # commands and faults fall within this time after the start
 COMMANDS = (
     "pause", "resume", "resume", "pause_slow", "rollback", "rollback", "cancel", "tune", "tune_concurrency", "approve",
-    "approve", "retry", "skip", "start_again", "start_one_az", "plan", "alert", "slow_alert",
+    "approve", "retry", "skip", "start_again", "start_one_az", "plan", "plan", "start_plan", "alert", "slow_alert",
 )  # fmt: skip
 FAULTS = (
     "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded", "kafka_down",

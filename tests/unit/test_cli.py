@@ -183,6 +183,21 @@ def test_a_plan_shows_its_estimate_with_the_reasoning() -> None:
         assert words in text
 
 
+def test_a_plan_shows_each_wave_with_its_way_back_and_what_blocks_it() -> None:
+    """Per wave: how long, what crosses AZs, what a rollback after it would cost, and what stands in its way alone."""
+    wave = {
+        "number": 2, "az": "a", "source_broker_ids": [11], "destination_broker_ids": [31], "replicas": 1, "leaders": 0,
+        "size_bytes": 9, "state": "pending",
+        "estimate": {"low_seconds": 60.0, "high_seconds": 120.0, "cross_az_bytes": 5_000_000},
+        "undo": {"low_seconds": 180.0, "high_seconds": 240.0, "size_bytes": 7_000_000, "cross_az_bytes": 0},
+    }  # fmt: skip
+    plan = {"plan_id": "p", "waves": [wave], "replicas": 1, "size_bytes": 9, "options": {}}
+    blocked = [{"wave": 2, "reasons": [{"code": "DISK_HEADROOM", "seen": "full"}]}]
+    text = text_of(render.plan(_plan_made(plan=plan, blocked_waves=blocked)))
+    for words in ("wave 2: 0:01:00 to 0:02:00; 5.0 MB between AZs; a rollback after it: 7.0 MB, 0:03:00", "in its way"):
+        assert words in text
+
+
 def test_options_become_the_fields_of_the_command() -> None:
     """Only what was typed is sent, under the schema's names, and the sender is named."""
     options = orders._options(None, None, [11, 12], [31, 32], None, None, 100_000_000, None, 20, 300.0, None)

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
-from agent.core.estimate import OVERHEAD_SECONDS, SLACK, Estimate, estimate, in_all, moved_by
+from agent.core.estimate import OVERHEAD_SECONDS, SLACK, Estimate, estimate, growth_between, in_all, undo_after
 from agent.core.options import Options, Policy
 from agent.core.plan import make_plan
 
@@ -17,7 +17,7 @@ LOGS = {b: BrokerLogs(b, {P0.name: 600_000_000, P1.name: 400_000_000}) for b in 
 def _wave(
     rate: int | None = 10_000_000, concurrency: int = 10, moved: list[tuple[Partition, int]] | None = None
 ) -> Estimate:
-    sizes = moved if moved is not None else moved_by(FACTS, (11,), LOGS)
+    sizes = moved if moved is not None else [(p, LOGS[11].size_bytes[p.name]) for p in (P0, P1)]
     return estimate(sizes, (11,), FACTS, "az-a", rate, concurrency, 5_000)
 
 
@@ -84,3 +84,44 @@ def test_a_plan_carries_the_estimate_of_each_wave_and_of_all() -> None:
     assert plan.estimate is not None
     assert plan.estimate.low_seconds == pytest.approx(sum(e.low_seconds for e in each if e))
     assert plan.estimate.cross_az_bytes == 1_000_000_000
+
+
+def test_what_producers_add_makes_it_longer() -> None:
+    """A copy gains on its leader only by what the throttle lets through more than is written meanwhile."""
+    sizes = [(p, LOGS[11].size_bytes[p.name]) for p in (P0, P1)]
+    found = estimate(sizes, (11,), FACTS, "az-a", 10_000_000, 1, 0, {P0.name: 2_000_000.0, P1.name: 2_000_000.0})
+    assert (found.growth_bytes_per_second, found.in_flight_growth_bytes_per_second) == (4_000_000, 2_000_000)
+    assert found.low_seconds == pytest.approx(OVERHEAD_SECONDS + 1_000 / 8)
+    assert found.high_seconds == pytest.approx((OVERHEAD_SECONDS + 1_000 / 6) * SLACK)
+    assert "producers add 4000000 bytes/s" in found.reasoning
+
+
+def test_producers_above_the_throttle_give_no_endless_estimate() -> None:
+    """However much is written, the figures stay finite; a check of its own says that it would never end."""
+    sizes = [(P0, 600_000_000)]
+    found = estimate(sizes, (11,), FACTS, "az-a", 10_000_000, 10, 0, {P0.name: 20_000_000.0})
+    assert found.high_seconds < 10_000
+
+
+def test_a_broker_that_leads_most_of_it_binds() -> None:
+    """KIP-73 limits what a leader sends as well: two receivers of one leader share its rate."""
+    led = [(Partition("l", n, leader=12, replicas=(11, 12), isr=(11, 12)), 500_000_000) for n in range(2)]
+    found = estimate(led, (11, 13), FACTS, "az-a", 10_000_000, 10, 0)
+    assert found.low_seconds == pytest.approx(OVERHEAD_SECONDS + 100.0)
+    assert "broker 12" in found.reasoning
+
+
+def test_growth_is_the_difference_of_two_looks() -> None:
+    """Only what grew counts: retention's deletions are no negative, and a new partition has no rate yet."""
+    before = {11: BrokerLogs(11, {P0.name: 100, P1.name: 900})}
+    after = {11: BrokerLogs(11, {P0.name: 300, P1.name: 100, ("new", 0): 50})}  # type: ignore[dict-item]
+    assert growth_between(before, after, 2.0) == {P0.name: 100.0}
+    assert growth_between(before, after, 0.0) == {}
+
+
+def test_a_rollback_costs_what_all_waves_before_it_moved() -> None:
+    """It adds up wave by wave, with what producers added meanwhile."""
+    one = _wave()
+    first, second = undo_after([(1_000_000_000, one), (1_000_000_000, one)])
+    assert (first.size_bytes, first.cross_az_bytes) == (1_000_000_000, 400_000_000)
+    assert (second.size_bytes, second.low_seconds) == (2_000_000_000, 2 * one.low_seconds)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from agent.core import fitness, safety
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
+from agent.core.estimate import Estimate
 from agent.core.fitness import Findings
 from agent.core.messages import Executor
 from agent.core.plan import Wave
@@ -18,7 +19,14 @@ OWN_RATE = 5_000
 P0 = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
 P1 = Partition("u", 0, leader=12, replicas=(12,), isr=(12,))
 RACKS: dict[int, str | None] = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b"}
-ALIKE = {"inter.broker.protocol.version": "3.9-IV0", "message.max.bytes": "1048588"}
+ALIKE = {
+    "inter.broker.protocol.version": "3.9-IV0",
+    "message.max.bytes": "1048588",
+    "log.retention.hours": "168",
+    "broker.id.generation.enable": "true",
+    "reserved.broker.max.id": "1000",
+    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter",
+}
 
 
 def _cluster(racks: Mapping[int, str | None] = RACKS, *partitions: Partition) -> ClusterFacts:
@@ -73,6 +81,11 @@ def _flying(*, adding: int, removing: int) -> World:
     return replace(WORLD, reassignments=(Reassignment("t", 0, (31, 11, 12, 13), (adding,), (removing,)),))
 
 
+def _tight(min_isr: int, replicas: tuple[int, ...]) -> World:
+    p = Partition("t", 0, leader=11, replicas=replicas, isr=replicas)
+    return replace(WORLD, cluster=replace(_cluster(RACKS, p), min_isr={"t": min_isr}))
+
+
 SPOILED: dict[str, tuple[World, Code, str]] = {
     "a source is down": (replace(WORLD, cluster=_cluster(_without(11))), Code.BROKER_DOWN, "11"),
     "a holder of a replica is down": (replace(WORLD, cluster=_cluster(_without(13))), Code.BROKER_DOWN, "13"),
@@ -81,6 +94,12 @@ SPOILED: dict[str, tuple[World, Code, str]] = {
     "offline": (_sick(P0, leader=-1), Code.OFFLINE_PARTITION, "t-0"),
     "under min ISR": (_sick(P0, isr=(11,)), Code.UNDER_MIN_ISR, "t-0"),
     "under-replicated": (_sick(P0, isr=(11, 12)), Code.UNDER_REPLICATED, "t-0"),
+    "two replicas in one AZ": (
+        _sick(P0, replicas=(11, 31, 12), isr=(11, 31, 12)),
+        Code.REPLICAS_PER_AZ,
+        "1 have two replicas in one AZ: t-0",
+    ),
+    "a drained source has left": (replace(WORLD, way_back=frozenset({10})), Code.ROLLBACK_IMPOSSIBLE, "10 have left"),
     "someone moves to elsewhere": (_flying(adding=12, removing=11), Code.FOREIGN_REASSIGNMENT, "t-0"),
     "an earlier move goes on": (_flying(adding=31, removing=11), Code.ORPHANED_MOVES, "t-0"),
     "no Cruise Control": (
@@ -99,28 +118,80 @@ SPOILED: dict[str, tuple[World, Code, str]] = {
         Code.CRUISE_CONTROL_REJECTED,
         "no goal",
     ),
+    "RF 2, min ISR 2": (_tight(2, (11, 12)), Code.RF_EQUALS_MIN_ISR, "t"),
+    "RF 2, min ISR 3": (_tight(3, (11, 12)), Code.RF_EQUALS_MIN_ISR, "t"),
     "it heals": (_cruise_control(self_healing=("BROKER_FAILURE",)), Code.SELF_HEALING_ON, "BROKER_FAILURE"),
 }
-
-
-def _tight(min_isr: int, replicas: tuple[int, ...]) -> World:
-    p = Partition("t", 0, leader=11, replicas=replicas, isr=replicas)
-    return replace(WORLD, cluster=replace(_cluster(RACKS, p), min_isr={"t": min_isr}))
 
 
 def _throttled(**changes: object) -> Findings:
     return replace(FINDINGS, throttle=replace(OWN_THROTTLE, **changes))  # type: ignore[arg-type]
 
 
+def _planned(**changes: object) -> World:
+    """Wave 1 with an estimate."""
+    about = Estimate(
+        low_seconds=1.0,
+        high_seconds=100.0,
+        cross_az_bytes=0,
+        largest_partition="",
+        largest_partition_bytes=0,
+        reasoning="",
+    )
+    first = replace(WORLD.waves[0], estimate=replace(about, **changes))  # type: ignore[arg-type]
+    return replace(WORLD, waves=(first, WORLD.waves[1]))
+
+
+def _set(broker: int, **changes: str) -> Findings:
+    of = {**ALIKE, **{name.replace("_", "."): value for name, value in changes.items()}}
+    return replace(FINDINGS, settings={11: ALIKE, broker: of})
+
+
 UNFIT: dict[str, tuple[World, Findings, Code, str]] = {
-    "RF 2, min ISR 2": (_tight(2, (11, 12)), FINDINGS, Code.RF_EQUALS_MIN_ISR, "t"),
-    "RF 2, min ISR 3": (_tight(3, (11, 12)), FINDINGS, Code.RF_EQUALS_MIN_ISR, "t"),
     "a byte short of what comes and a tenth": (
         WORLD,
         replace(FINDINGS, logs={**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=1_099)}),
         Code.DISK_HEADROOM,
-        "broker 31 has 1,099 bytes free, 1,000 would come",
+        "broker 31 has 1,099 bytes free",
     ),
+    "no room for what producers add meanwhile": (
+        _planned(growth_bytes_per_second=1.0),
+        replace(FINDINGS, logs={**FINDINGS.logs, 11: BrokerLogs(11, {P0.name: 1_000}, free_bytes=100)}),
+        Code.DISK_HEADROOM,
+        "broker 31 has 1,100 bytes free in its log dirs, 1,200 may be needed",
+    ),
+    "room in the other log dir only": (
+        WORLD,
+        replace(
+            FINDINGS,
+            logs={
+                **FINDINGS.logs,
+                31: BrokerLogs(31, {}, 9_500, (LogDir("/full", 0, 500, 9_000), LogDir("/wide", 7, 9_000, 9_000))),
+            },
+        ),
+        Code.DISK_HEADROOM,
+        "in /full",
+    ),
+    "no room on a source for what grew": (
+        _planned(growth_bytes_per_second=1.0),
+        replace(FINDINGS, logs={**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=5_000)}),
+        Code.ROLLBACK_IMPOSSIBLE,
+        "broker 11 has 0 bytes free, what it gives away will have grown by 100",
+    ),
+    "more is produced than the throttle lets through": (
+        _planned(in_flight_growth_bytes_per_second=81.0),
+        replace(FINDINGS, rate_bytes_per_second=100),
+        Code.THROTTLE_TOO_LOW,
+        "81 bytes/s",
+    ),
+    "another retention": (WORLD, _set(31, log_retention_hours="24"), Code.BROKER_SETTINGS_DIFFER, "86400000 on 31"),
+    "an id that ZooKeeper gave out": (
+        WORLD,
+        _set(31, reserved_broker_max_id="30"),
+        Code.BROKER_ID_GENERATED,
+        "31 (reserved.broker.max.id 30)",
+    ),
+    "a destination without the reporter": (WORLD, _set(31, metric_reporters=""), Code.REPORTER_MISSING, "31"),
     "a rate that we never set": (
         WORLD,
         _throttled(rates={12: BrokerRate(leader=7, follower=7)}),
@@ -220,13 +291,46 @@ def test_a_throttle_of_our_last_migration_is_ours() -> None:
 def test_a_wave_to_several_brokers_shares_its_bytes_among_them() -> None:
     """Pairing by zone: each destination needs room for its share, not for all."""
     wave = Wave(number=1, az="az-a", source_broker_ids=(11,), destination_broker_ids=(31, 33))
-    logs = {11: FINDINGS.logs[11], 31: BrokerLogs(31, {}, free_bytes=600), 33: BrokerLogs(33, {}, free_bytes=600)}
+    two = BrokerLogs(11, {P0.name: 500, P1.name: 500})
+    logs = {11: two, 31: BrokerLogs(31, {}, free_bytes=600), 33: BrokerLogs(33, {}, free_bytes=600)}
     assert fitness.disk_headroom(replace(WORLD, waves=(wave,)), replace(FINDINGS, logs=logs)).ok
+
+
+def test_the_same_retention_in_another_unit_is_the_same() -> None:
+    """168 hours are 604,800,000 ms."""
+    ms = {**{k: v for k, v in ALIKE.items() if k != "log.retention.hours"}, "log.retention.ms": "604800000"}
+    assert fitness.settings_alike(WORLD, replace(FINDINGS, settings={11: ALIKE, 31: ms})).ok
+
+
+def test_without_a_reporter_anywhere_none_is_asked_for() -> None:
+    """Cruise Control may sample Prometheus."""
+    bare = {**ALIKE, "metric.reporters": ""}
+    verdict = fitness.reporters(WORLD, replace(FINDINGS, settings={11: bare, 31: bare}))
+    assert verdict.ok
+    assert "another source" in verdict.seen
+
+
+def test_lists_of_others_are_told_with_their_state_and_their_way_of_writing() -> None:
+    """Stale or in use, and which tool writes so."""
+    world = replace(WORLD, reassignments=(Reassignment("used", 0, (13, 11), (13,), (11,)),))
+    lists = {"used": frozenset({(0, 13)}), "old": frozenset({(0, 12)})}
+    seen = fitness.no_foreign_throttle(world, _throttled(leaders=lists, followers=lists)).seen
+    assert "1 of them stale" in seen
+    assert "as Cruise Control sets them" in seen
+    by_tool = _throttled(leaders={"old": frozenset({(0, 12), (0, 13)})}, followers={"old": frozenset({(0, 12)})})
+    assert "as kafka-reassign-partitions sets them" in fitness.no_foreign_throttle(world, by_tool).seen
+
+
+def test_a_blocked_wave_is_named_apart_from_the_others() -> None:
+    """What stands in the way of one wave is told with its number; what is wrong with the cluster is not repeated."""
+    logs = {**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=5)}
+    blocked = fitness.by_wave(_sick(P0, isr=(11,)), replace(FINDINGS, logs=logs))
+    assert [(b.wave, [r.code for r in b.reasons]) for b in blocked] == [(1, [Code.DISK_HEADROOM])]
 
 
 def test_one_replica_is_its_owners_choice() -> None:
     """A topic of one replica is counted, not refused."""
-    verdict = fitness.replicas_above_min_isr(WORLD, FINDINGS)
+    verdict = safety.replicas_above_min_isr(WORLD)
     assert verdict.ok
     assert "1 partitions with only one" in verdict.seen
 
@@ -235,5 +339,5 @@ def test_a_moving_partition_is_counted_by_its_replicas_before_the_move() -> None
     """The union of old and new replicas makes no topic safer."""
     moving = Partition("t", 0, leader=11, replicas=(31, 11, 12), isr=(11, 12), adding=(31,), removing=(11,))
     world = replace(WORLD, cluster=replace(_cluster(RACKS, moving), min_isr={"t": 2}))
-    assert not fitness.replicas_above_min_isr(world, FINDINGS).ok
+    assert not safety.replicas_above_min_isr(world).ok
     assert TopicPartition("t", 0) == moving.name

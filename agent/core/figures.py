@@ -1,0 +1,87 @@
+"""What each wave of a plan moves, how long it takes, what undoing it costs. Pure; called by plan.py.
+
+One pass over the partitions for the whole plan: 200,000 of them and a hundred waves must take less than a second.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.estimate import estimate, undo_after
+from agent.core.options import Options
+from agent.core.wave import Wave
+
+
+def holdings(facts: ClusterFacts, brokers: Iterable[int]) -> dict[int, list[Partition]]:
+    """The partitions that each of these brokers will still hold when what is in flight has ended."""
+    held: dict[int, list[Partition]] = {b: [] for b in brokers}
+    for p in facts.partitions:
+        for r in p.target:
+            if r in held:
+                held[r].append(p)
+    return held
+
+
+def with_figures(
+    waves: Sequence[Wave],
+    options: Options,
+    facts: ClusterFacts,
+    logs: Mapping[int, BrokerLogs],
+    growth: Mapping[TopicPartition, float],
+) -> tuple[Wave, ...]:
+    """The waves, each with its replicas, leaders, bytes, estimate and what a rollback after it would cost."""
+    held = holdings(facts, {b for w in waves for b in w.source_broker_ids})
+    told = [_figured(w, held, options, facts, logs, growth) for w in waves]
+    undone = undo_after([(w.size_bytes, w.estimate) for w in told if w.estimate])
+    return tuple(replace(w, undo=u) for w, u in zip(told, undone, strict=True))
+
+
+def _figured(
+    wave: Wave,
+    held: Mapping[int, Sequence[Partition]],
+    options: Options,
+    facts: ClusterFacts,
+    logs: Mapping[int, BrokerLogs],
+    growth: Mapping[TopicPartition, float],
+) -> Wave:
+    moved: list[tuple[Partition, int]] = []
+    leaders = 0
+    for b in wave.source_broker_ids:
+        sizes = logs[b].size_bytes if b in logs else {}
+        for p in held[b]:
+            moved.append((p, sizes.get(p.name, 0)))
+            leaders += p.leader == b
+    size = sum(one for _, one in moved)
+    rate = options.throttle_bytes_per_second
+    # With the pace that the wave will be given (course.py), as far as it can be known now.
+    concurrency, interval_ms = pace(len(moved), size, rate)
+    return replace(
+        wave,
+        replicas=len(moved),
+        leaders=leaders,
+        size_bytes=size,
+        estimate=estimate(
+            moved,
+            wave.source_broker_ids,
+            facts,
+            wave.az,
+            rate,
+            options.partition_movements_per_broker or concurrency,
+            options.progress_check_interval_ms or interval_ms,
+            growth,
+        ),
+    )
+
+
+def pace(replicas: int, size_bytes: int, rate_bytes_per_second: int | None) -> tuple[int, int]:
+    """Concurrency and poll interval for a wave: (partition movements per broker, interval in ms).
+
+    Cruise Control's pace is its polling: a slot freed between two polls stays empty. So each poll should find as many
+    slots as moves end within it, four times over; 5,000 ms is the least interval it executes with, 100 moves is what
+    one broker was seen to take at once without harm.
+    """
+    interval_ms = 5_000
+    rate = rate_bytes_per_second or 100_000_000
+    seconds_per_replica = max(size_bytes / max(replicas, 1) / rate, 0.001)
+    return max(10, min(100, math.ceil(4 * interval_ms / 1_000 / seconds_per_replica))), interval_ms
