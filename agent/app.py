@@ -208,9 +208,8 @@ class Agent:
         self._settled.add(name)
         record = self._records.load(name)
         await self._out.events(name, turn.undelivered(record, self._out.delivered_through(name)))
-        latest = self._records.load(name).migration
-        if latest.sequence:
-            await self._out.status(latest, self._policies[name])
+        # Also of a cluster that has no story yet: whoever looks sees which clusters can be driven.
+        await self._out.status(self._records.load(name).migration, self._policies[name])
 
     async def _let_go(self, name: str) -> None:
         log.info("%s is not ours any more", name)

@@ -15,6 +15,7 @@ let chosen = null;
 let statuses = {};
 let events = {};
 let rates = {};
+let plans = {}; // the last plan of each cluster, shown while nothing has begun
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -113,7 +114,7 @@ function show() {
     button.firstChild.style.background = `var(--${{ good: "goal", warn: "warn", bad: "bad" }[TONES[statuses[name].phase]] ?? "calm"})`;
     return button;
   }));
-  const status = statuses[chosen];
+  const status = withPlan(statuses[chosen]);
   $("main").hidden = !status;
   $("empty").hidden = Boolean(status);
   if (!status) return;
@@ -138,13 +139,19 @@ function show() {
   timeline();
 }
 
-function words(phase) { return phase.replaceAll("_", " "); }
+function withPlan(status) {
+  const plan = status?.phase === "none" && plans[status.cluster];
+  const left = (wave) => ({ replicas_left: wave.replicas, bytes_left: wave.size_bytes });
+  return plan ? { ...status, waves: plan.waves.map((w) => ({ ...w, ...left(w) })) } : status;
+}
+
+function words(phase) { return phase === "none" ? "not started" : phase.replaceAll("_", " "); }
 
 function sentence(status) {
   const active = status.waves.find((w) => w.state === "active");
   const way = active && `${active.source_broker_ids.join(", ")} → ${active.destination_broker_ids.join(", ")}`;
   switch (status.phase) {
-    case "none": return "Nothing was ever moved.";
+    case "none": return plans[status.cluster] ? "This would move." : "Nothing was ever moved.";
     case "moving": return `${active?.az ?? ""}: ${way}, ${size(status.bytes_left)} left in all`;
     case "drained": return "The source brokers hold no replica.";
     case "completed": return "Every replica has moved, and the source brokers are gone.";
@@ -160,7 +167,7 @@ function detail(status) {
   const parts = [status.migration_id, status.waves.length ? `${ended} of ${status.waves.length} waves verified` : ""];
   if (status.phase === "moving") parts.push(`ETA ${duration(status.eta_seconds)}`);
   parts.push(status.throttle_bytes_per_second ? `throttle ${size(status.throttle_bytes_per_second)}/s` : "");
-  parts.push(`since ${new Date(status.phase_since * 1000).toLocaleTimeString()}`);
+  if (status.phase_since) parts.push(`since ${new Date(status.phase_since * 1000).toLocaleTimeString()}`);
   const free = status.sources.filter((s) => s.may_be_shut_down && !s.left).map((s) => s.broker_id);
   if (free.length) parts.push(`may be shut down: ${free.join(", ")}`);
   return parts.filter(Boolean).join(" · ");
@@ -265,7 +272,11 @@ async function give(command, label) {
     const { type, data } = await call("/api/commands", command);
     const reasons = (data.reasons ?? []).map((r) => `${r.code}: ${r.seen}`).join("\n");
     if (type === "CommandRefused") say(`Refused.\n${reasons}`, "bad");
-    else if (type === "PlanMade") say(planned(data, reasons), reasons ? "bad" : "");
+    else if (type === "PlanMade") {
+      say(planned(data, reasons), reasons ? "bad" : "");
+      plans[command.cluster] = data.plan;
+      show();
+    }
     else say(`${label}: accepted`, "");
   } catch (error) {
     say(error.message, "bad");

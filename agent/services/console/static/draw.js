@@ -56,7 +56,7 @@ export function ring(root, part) {
 }
 
 // One lane a wave: the left tank drains, the right one fills, drops run while it moves.
-const LANE = 44, LEFT = 60, TANK = 190;
+const LANE = 48, LEFT = 60, TANK = 190; // a tank is TANK - LEFT wide
 
 export function move(root, status) {
   const width = Math.max(root.clientWidth, 560);
@@ -72,7 +72,7 @@ export function move(root, status) {
 
 function lane(wave, n, width, isFirstOfAz) {
   const y = 8 + n * LANE;
-  const right = width - TANK;
+  const right = width - (TANK - LEFT);
   return svg("g", { transform: `translate(0 ${y})` },
     svg("text", { class: "az", x: 0, y: 18 }, isFirstOfAz ? wave.az : ""),
     svg("rect", { class: "tank", x: LEFT, y: 0, width: TANK - LEFT, height: 28, rx: 5 }),
@@ -81,10 +81,9 @@ function lane(wave, n, width, isFirstOfAz) {
     svg("rect", { class: "level right", x: right, y: 0, width: 0, height: 28, rx: 5 }),
     svg("text", { class: "ids", x: LEFT + 8, y: 19 }),
     svg("text", { class: "ids", x: right + 8, y: 19 }),
-    svg("path", { class: "pipe", id: `pipe${n}`, d: `M${TANK + 8} 14H${right - 8}` }),
-    svg("text", { class: "small words", x: width / 2, y: 8, "text-anchor": "middle" }),
+    svg("path", { class: "pipe", id: `pipe${n}`, d: `M${TANK + 8} 21H${right - 8}` }),
+    svg("text", { class: "small words", x: (TANK + right) / 2, y: 12, "text-anchor": "middle" }),
     svg("g", { class: "drops" }),
-    svg("text", { class: "small", x: width, y: 19, "text-anchor": "end" }),
   );
 }
 
@@ -122,9 +121,10 @@ function drops(root, wanted, back, width) {
   if (Boolean(root.firstChild) === wanted) return;
   root.replaceChildren();
   if (!wanted) return;
-  const [from, to] = back ? [width - TANK - 8, TANK + 8] : [TANK + 8, width - TANK - 8];
+  const ends = [TANK + 8, width - (TANK - LEFT) - 8];
+  const [from, to] = back ? ends.reverse() : ends;
   for (let n = 0; n < 6; n++) {
-    const drop = svg("circle", { class: "drop", cy: 14, r: 3.5, cx: from });
+    const drop = svg("circle", { class: "drop", cy: 21, r: 3.5, cx: from });
     drop.append(svg("animate", {
       attributeName: "cx", from, to, dur: "2.4s", begin: `${(n * 0.4).toFixed(1)}s`, repeatCount: "indefinite",
     }));
