@@ -16,11 +16,14 @@ from pydantic import ValidationError
 from agent import telemetry, translate, turn, web
 from agent.clusters import DrivenCluster
 from agent.core import messages as msg
+from agent.core.judge import Sample
 from agent.core.migration import wake_at
 from agent.core.reasons import Code, Reason
+from agent.judging import Judging
 from agent.outbound import Outbound, raw_topic
 from agent.settings import ClusterSettings, Settings
 from agent.topics import COMPACTED, Topics
+from schemas.metrics import Alert, Samples
 
 log = logging.getLogger("kafka_migration.app")
 
@@ -54,6 +57,7 @@ class Agent:
         self._ticked: dict[str, tuple[float, float]] = {}  # cluster -> the due time last posted for, and when
         self._settled: set[str] = set()  # clusters whose outbox was sent again since their partition came
         self._out = Outbound(app, topics, settings.app_id)
+        self._judging = Judging(self._read_samples)
         table = app.Table(
             "migrations",
             key_type=bytes,
@@ -70,6 +74,7 @@ class Agent:
         ):
             app.agent(raw_topic(app, name), name=name)(self._handler(handle))
         app.timer(TICK_SECONDS)(self._tick)
+        app.task(self._judging.run)
         app.on_partitions_revoked.connect(self._on_revoked)
         app.page("/ready")(web.ready_view(self._is_ready, lambda: sorted(self._driven)))
         app.page("/metrics")(web.metrics_view())
@@ -104,16 +109,39 @@ class Agent:
             await self._refuse_unreadable(message, (self._unknown_cluster(command.cluster),))
 
     async def _on_metric(self, message: Any) -> None:
-        """Alerts go to the inbox at once; samples are judged by the collector's side for now."""
+        """Alerts go to the inbox at once; samples are queued as they are, and acknowledged: newer ones will come."""
+        if not translate.may_be_alert(message.value):
+            self._judging.put(message)
+            return
+        metric = await self._read_metric(message)
+        if metric is None:
+            return
+        if metric.type == "samples":
+            self._judging.put(message)
+        elif metric.action != "notify":
+            await self._out.to_inbox(metric.cluster, translate.alert_observed(metric, time.time()))
+
+    async def _read_metric(self, message: Any) -> Samples | Alert | None:
+        """What a monitor says of a cluster of ours; what cannot be read is rejected."""
         try:
             metric = translate.read_metric(message.value)
         except ValidationError as error:
             await self._out.reject(message, translate.what_is_wrong(error))
-            return
+            return None
         if metric.cluster not in self._clusters:
             await self._out.reject(message, (self._unknown_cluster(metric.cluster),))
-        elif metric.type == "alert" and metric.action != "notify":
-            await self._out.to_inbox(metric.cluster, translate.alert_observed(metric, time.time()))
+            return None
+        return metric
+
+    async def _read_samples(self, message: Any) -> tuple[str, list[Sample]] | None:
+        """Queued samples, when their turn comes. A cluster's judge is with its owner."""
+        metric = await self._read_metric(message)
+        if metric is None or metric.type == "alert":
+            return None
+        if self._partition(metric.cluster) != message.partition:  # its sender hashes keys in another way
+            await self._out.forward_samples(metric.cluster, message.value)
+            return None
+        return metric.cluster, translate.samples_to_judge(metric)
 
     async def _on_inbox(self, message: Any) -> None:
         """The only writer of the table."""
@@ -176,6 +204,7 @@ class Agent:
                 continue
             driven.reconcile(self._records.load(name).migration)
             telemetry.LEASE.labels(name).set(driven.lease.held())
+            await self._judging.look(name)
             await self._wake(name)
 
     async def _wake(self, name: str) -> None:
@@ -197,6 +226,7 @@ class Agent:
         except OSError as error:  # a password's file; the other clusters are driven all the same
             log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
             return False
+        self._judging.open(name, self._policies[name], post, lambda: self._records.load(name).migration)
         log.info("%s is ours to drive, in phase %s", name, self._records.load(name).migration.phase)
         self._ticked.pop(name, None)
         return True
@@ -213,6 +243,7 @@ class Agent:
 
     async def _let_go(self, name: str) -> None:
         log.info("%s is not ours any more", name)
+        self._judging.close(name)
         await self._driven.pop(name).close()
 
     async def _on_revoked(self, _app: faust.App, revoked: Any, **_: Any) -> None:

@@ -1,6 +1,7 @@
 """One driven cluster: its ports, performer, tasks and lease, for as long as its inbox partition is ours."""
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass
 
@@ -8,11 +9,17 @@ from agent.adapters.cruise_control import CruiseControl
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.perform import Performer, Ports
 from agent.adapters.store import SnapshotTopic
-from agent.adapters.zookeeper import NoLease, ZooKeeperLease
+from agent.adapters.zookeeper import BrokerWatch, NoLease, ZooKeeperLease
+from agent.core.messages import BrokersObserved
 from agent.core.migration import Migration
 from agent.settings import ClusterSettings, Settings
 from agent.tasks import ClusterTasks, Post
 from agent.topics import Topics
+
+
+log = logging.getLogger("kafka_migration.clusters")
+
+AGAIN_SECONDS = 1.0
 
 
 class WallClock:
@@ -25,6 +32,32 @@ class WallClock:
         await asyncio.sleep(seconds)
 
 
+class Registrations:
+    """Posts, at each change, which brokers are registered in ZooKeeper, and which are lost since the last look."""
+
+    def __init__(self, name: str, post: Post) -> None:
+        self._name = name
+        self._post = post
+        self._known: frozenset[int] = frozenset()
+
+    async def changed(self, brokers: frozenset[int] | None) -> None:
+        """None: ZooKeeper does not answer; what has changed meanwhile is told when it does."""
+        while brokers is not None:
+            lost = self._known - brokers
+            try:
+                await self._post(
+                    BrokersObserved(at=time.time(), registered=tuple(sorted(brokers)), lost=tuple(sorted(lost)))
+                )
+            except Exception:  # the control Kafka does not answer
+                log.exception("%s: registered brokers could not be posted; they are posted again", self._name)
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            self._known = brokers
+            if lost:
+                log.warning("%s: brokers %s are not registered any more", self._name, sorted(lost))
+            return
+
+
 @dataclass(slots=True)
 class DrivenCluster:
     """What the owner of a cluster's partition holds open."""
@@ -33,6 +66,7 @@ class DrivenCluster:
     lease: ZooKeeperLease | NoLease
     kafka: KafkaCluster
     cruise_control: CruiseControl
+    brokers: BrokerWatch | None
 
     @classmethod
     def open(
@@ -50,7 +84,12 @@ class DrivenCluster:
             clock=WallClock(),
         )
         lease.start()
-        return cls(ClusterTasks(Performer(ports), lease, cluster.core_policy(), post), lease, kafka, cruise_control)
+        brokers = None
+        if cluster.zookeeper:
+            brokers = BrokerWatch(cluster.zookeeper, Registrations(name, post).changed)
+            brokers.start()
+        tasks = ClusterTasks(Performer(ports), lease, cluster.core_policy(), post)
+        return cls(tasks, lease, kafka, cruise_control, brokers)
 
     def reconcile(self, migration: Migration) -> None:
         """Let run what the state wants."""
@@ -59,6 +98,8 @@ class DrivenCluster:
     async def close(self) -> None:
         """The cluster is not ours any more: end what runs, then let the lease go."""
         await self.tasks.stop()
+        if self.brokers is not None:
+            await self.brokers.stop()
         await asyncio.to_thread(self.lease.close)
         await self.cruise_control.close()
         await self.kafka.close()

@@ -33,8 +33,9 @@ class Outbound:
 
     def __init__(self, app: faust.App, topics: Topics, app_id: str) -> None:
         self._source = f"/kafka-migration/{app_id}"
-        self._inbox, self._events, self._status, self._rejected = (
-            raw_topic(app, name) for name in (topics.inbox, topics.events, topics.status, topics.rejected)
+        self._inbox, self._metrics, self._events, self._status, self._rejected = (
+            raw_topic(app, name)
+            for name in (topics.inbox, topics.metrics, topics.events, topics.status, topics.rejected)
         )
         self._delivered: dict[str, int] = {}  # cluster -> last sequence known to be on the events topic
         self._torn: dict[str, float] = {}  # clusters of which an event could not be delivered, and since when
@@ -44,6 +45,10 @@ class Outbound:
         """Returns when Kafka has it, so that what led to it may be acknowledged."""
         sent = await self._inbox.send(key=cluster.encode(), value=translate.to_json(message, msg.Message))
         await asyncio.shield(sent)  # whoever is cancelled here must not take it back half-way
+
+    async def forward_samples(self, cluster: str, value: bytes) -> None:
+        """To the partition where the cluster's owner reads; not waited for: newer ones will come."""
+        await self._metrics.send(key=cluster.encode(), value=value)
 
     # ── events and status ───────────────────────────────────────────────────────────────────────────────────────
     def delivered_through(self, cluster: str) -> int:

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.cruise_control import CruiseControlConnection
 from agent.core.options import Policy
+from agent.rule_settings import RULES_MAX, RuleSettings
 
 
 class SettingsError(Exception):
@@ -107,6 +108,23 @@ class PolicySettings(BaseModel):
     verify_patience_seconds: Annotated[float, Field(gt=0)] | None = None
     quiet_seconds: Annotated[float, Field(ge=0)] | None = None
     progress_seconds: Annotated[float, Field(gt=0)] | None = None
+    rules: Annotated[tuple[RuleSettings, ...], Field(max_length=RULES_MAX)] | None = None
+    hold_off_seconds: Annotated[float, Field(ge=0)] | None = None
+    flaps_max: Annotated[int, Field(ge=1, le=20)] | None = None
+    flap_window_seconds: Annotated[float, Field(gt=0)] | None = None
+    adapt_seconds: Annotated[float, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _each_rule_once(self) -> Self:
+        names = [r.name for r in self.rules or ()]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"rules: {twice} named twice")
+        return self
+
+    def overrides(self) -> dict[str, Any]:
+        """What is given, as fields of the core's Policy."""
+        given = self.model_dump(exclude_none=True, exclude={"rules"})
+        return given | {"rules": tuple(r.core() for r in self.rules or ())}
 
 
 BrokerIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=500)]
@@ -139,7 +157,7 @@ class ClusterSettings(BaseModel):
         return Policy(
             source_broker_ids=self.source_broker_ids,
             destination_broker_ids=self.destination_broker_ids,
-            **self.policy.model_dump(exclude_none=True),
+            **self.policy.overrides(),
         )
 
 

@@ -26,6 +26,12 @@ REPLICAS_LEFT = Gauge("kafka_migration_left_replicas", "Replicas still on source
 LEASE = Gauge("kafka_migration_lease_held", "1 while this agent is the one driver of the cluster", ["cluster"])
 RATE = Gauge("kafka_migration_rate_bytes_per_second", "Smoothed rate of the current wave", ["cluster"])
 
+SAMPLES = Counter("kafka_migration_samples", "Metric samples judged", ["cluster"])
+SAMPLES_LATE = Counter(
+    "kafka_migration_samples_late", "Samples out of order, doubled, or of a wrong clock", ["cluster"]
+)
+SAMPLES_DROPPED = Counter("kafka_migration_samples_dropped", "Messages of samples that newer ones superseded unread")
+
 
 class _PlainFormatter(logging.Formatter):
     """One line a record, UTC, with the logger's last name."""

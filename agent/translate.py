@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
+from agent.core.judge import Sample
 from agent.core.migration import Answer, Cause, Migration, Source
 from agent.core.options import Approval, Mode, Options, Pairing, Policy, ThrottleBy
 from agent.core.orders import WORDS
@@ -104,6 +105,23 @@ def _options(o: wire.MigrationOptions) -> Options:
 def read_metric(data: bytes | None) -> wire_metrics.Samples | wire_metrics.Alert:
     """A message of the metrics topic. Raises ValidationError."""
     return wire_metrics.METRICS.validate_json(data or b"")
+
+
+def may_be_alert(data: bytes | None) -> bool:
+    """A cheap look before parsing: no alert is without this word, and hardly a batch of samples has it."""
+    return not data or b'"alert"' in data
+
+
+def samples_to_judge(samples: wire_metrics.Samples) -> list[Sample]:
+    """A batch as the judge takes it. Most samples of a scrape bear one time."""
+    judged: list[Sample] = []
+    of, at = None, 0.0
+    for s in samples.samples:
+        if s.time is not of and s.time != of:
+            of = s.time
+            at = of.timestamp()
+        judged.append((s.metric, s.broker, s.platform, s.value, at))
+    return judged
 
 
 def alert_observed(alert: wire_metrics.Alert, at: float) -> msg.AlertChanged:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.core import messages as msg
-from agent.core import observations, orders, sources
+from agent.core import observations, orders, sources, verdicts
 from agent.core.draft import Draft, Step
 from agent.core.migration import Migration
 from agent.core.options import Policy
@@ -30,7 +30,10 @@ _HANDLERS: dict[type[msg.Message], Callable[[Draft, Any], None]] = {
     msg.WaveObserved: observations.wave_observed,
     msg.SourcesObserved: sources.sources_observed,
     msg.ThrottleSwept: sources.throttle_swept,
-    msg.AlertChanged: observations.alert_changed,
+    msg.AlertChanged: verdicts.alert_changed,
+    msg.JudgementChanged: verdicts.judgement_changed,
+    msg.HeadroomObserved: verdicts.headroom_observed,
+    msg.BrokersObserved: verdicts.brokers_observed,
 }
 
 

@@ -9,6 +9,11 @@ from typing import TypeAlias
 from agent.core.effects import Effect
 from agent.core.event import Event as Event
 from agent.core.event import because
+from agent.core.judged import CauseHeldOff as CauseHeldOff
+from agent.core.judged import FlapLimitReached as FlapLimitReached
+from agent.core.judged import HeldOffCausePassed as HeldOffCausePassed
+from agent.core.judged import MetricJudged as MetricJudged
+from agent.core.judged import ThrottleAdapted as ThrottleAdapted
 from agent.core.messages import Executor, Inspected, Outcome, TaskStatus
 from agent.core.options import Options
 from agent.core.plan import Plan
@@ -353,4 +358,5 @@ AnyEvent: TypeAlias = (
     | RollbackStarted | RollbackMoved | RollbackCompleted | MigrationCancelled
     | MigrationDrained | SourceMayBeShutDown | SourceRefilled | SourceEmptyAgain | SourceLeft | SourceReturned
     | LeftoverThrottleCleared | MigrationCompleted
+    | MetricJudged | CauseHeldOff | HeldOffCausePassed | FlapLimitReached | ThrottleAdapted
 )  # fmt: skip

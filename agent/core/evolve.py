@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from agent.core import events as ev
+from agent.core import judged_folds
 from agent.core.effects import MakePlan, Pending, PrepareMigration, StartWave, TuneWave
 from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
 from agent.core.migration import TRANSITIONS, Answer, Cause, Migration, Phase, Source, StopFor
@@ -18,7 +19,7 @@ OWN_RATES_MAX = 64  # the ledger of rates set; an adaptive throttle sets many
 
 E = TypeVar("E", bound=ev.Event)
 Fold = Callable[[Migration, Any], Migration]
-_FOLDS: dict[type[ev.Event], Fold] = {}
+_FOLDS: dict[type[ev.Event], Fold] = dict(judged_folds.FOLDS)
 
 
 class InvalidTransitionError(Exception):
@@ -137,8 +138,10 @@ def _(m: Migration, e: ev.MigrationStarted) -> Migration:
         waves=e.plan.waves,
         snapshot_partitions=e.snapshot_partitions,
         # Alerts outlive a migration, and so does the watch over brokers that an earlier one drained.
-        pause_causes=tuple(c for c in m.pause_causes if c.name.startswith("alert:")),
-        slow_causes=tuple(c for c in m.slow_causes if c.name.startswith("alert:")),
+        pause_causes=_told(m.pause_causes),
+        slow_causes=_told(m.slow_causes),
+        judged=m.judged,
+        held_off=m.held_off,
         # But they are no wave's of this one, and what it moves to is not drained any more.
         sources=tuple(replace(s, wave=0) for s in m.sources if not s.left and s.broker_id not in filled),
         own_rates=m.own_rates,
@@ -267,26 +270,6 @@ def _(m: Migration, e: ev.MigrationBlocked) -> Migration:
 
 
 # ── pause, resume, slow, tune ───────────────────────────────────────────────────────────────────────────────────
-@_on(ev.PauseCauseAdded)
-def _(m: Migration, e: ev.PauseCauseAdded) -> Migration:
-    return replace(m, pause_causes=(*m.pause_causes, Cause(name=e.cause, seen=e.seen, since=e.at)))
-
-
-@_on(ev.PauseCauseLifted)
-def _(m: Migration, e: ev.PauseCauseLifted) -> Migration:
-    return replace(m, pause_causes=tuple(c for c in m.pause_causes if c.name != e.cause))
-
-
-@_on(ev.SlowCauseAdded)
-def _(m: Migration, e: ev.SlowCauseAdded) -> Migration:
-    return replace(m, slow_causes=(*m.slow_causes, Cause(name=e.cause, seen=e.seen, since=e.at)))
-
-
-@_on(ev.SlowCauseLifted)
-def _(m: Migration, e: ev.SlowCauseLifted) -> Migration:
-    return replace(m, slow_causes=tuple(c for c in m.slow_causes if c.name != e.cause))
-
-
 @_on(ev.StopRequested)
 def _(m: Migration, e: ev.StopRequested) -> Migration:
     return replace(m, stop_for=StopFor(e.purpose), waiting=(), blocked=e.reasons)
@@ -338,24 +321,26 @@ def _(m: Migration, _e: ev.MigrationCancelled) -> Migration:
         stop_for=None,
         blocked=(),
         waiting=(),
-        pause_causes=_alerts(m),
-        slow_causes=(),
+        pause_causes=_told(m.pause_causes),
+        slow_causes=_told(m.slow_causes),
+        adapted=None,
         sources=sources,
     )
 
 
 @_on(ev.RollbackCompleted)
 def _(m: Migration, _e: ev.RollbackCompleted) -> Migration:
-    return replace(m, pause_causes=_alerts(m), slow_causes=())
+    return replace(m, pause_causes=_told(m.pause_causes), slow_causes=_told(m.slow_causes), adapted=None)
 
 
-def _alerts(m: Migration) -> tuple[Cause, ...]:
-    return tuple(c for c in m.pause_causes if c.name.startswith("alert:"))
+def _told(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
+    """What goes on by itself. What only waits for an operator has been answered."""
+    return tuple(c for c in causes if c.is_told and not c.latched)
 
 
 @_on(ev.MigrationDrained)
 def _(m: Migration, _e: ev.MigrationDrained) -> Migration:
-    return replace(m, waiting=(), slow_causes=())
+    return replace(m, waiting=(), slow_causes=_told(m.slow_causes), adapted=None)
 
 
 def _with_source(m: Migration, broker_id: int, **changes: Any) -> Migration:

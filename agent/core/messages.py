@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from agent.core.measured import BrokersObserved as BrokersObserved
+from agent.core.measured import HeadroomObserved as HeadroomObserved
+from agent.core.measured import JudgementChanged as JudgementChanged
 from agent.core.options import Options
 from agent.core.plan import Plan
 from agent.core.reasons import BlockedWave, Reason, Verdict
@@ -267,7 +270,7 @@ class ThrottleSwept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChanged:
-    """A metric rule or an outside alert fired or cleared; `slow`: yield bandwidth instead of stopping."""
+    """An outside alert fired or was resolved; `slow`: yield bandwidth instead of stopping."""
 
     at: float
     name: str
@@ -276,5 +279,15 @@ class AlertChanged:
     seen: str = ""
 
 
-Observation: TypeAlias = Tick | EffectEnded | WaveObserved | SourcesObserved | ThrottleSwept | AlertChanged
+Observation: TypeAlias = (
+    Tick
+    | EffectEnded
+    | WaveObserved
+    | SourcesObserved
+    | ThrottleSwept
+    | AlertChanged
+    | JudgementChanged
+    | HeadroomObserved
+    | BrokersObserved
+)
 Message: TypeAlias = Command | Observation

@@ -13,6 +13,7 @@ from agent.core.options import Options, Policy, ThrottleBy
 from agent.core.plan import Direction, Plan, Wave, WaveState
 from agent.core.progress import Progress
 from agent.core.reasons import Reason
+from agent.core.rules import Judged
 
 
 @unique
@@ -111,10 +112,46 @@ class Cause:
     seen: str
     since: float
     clear_since: float | None = None
+    latched: bool = False  # it has flapped too often: calm now, and only an operator lifts it
 
     @property
     def is_safety(self) -> bool:
         return self.name.startswith("safety:")
+
+    @property
+    def is_told(self) -> bool:
+        """Set and lifted by monitors or by metric rules, whatever the migration does; it outlives one."""
+        return self.name.startswith(("alert:", METRIC))
+
+
+METRIC = "metric:"  # before a rule's name: a cause that it sets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOff:
+    """A cause that may not pause before `until`: a human has just said `resume`."""
+
+    name: str
+    seen: str
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaps:
+    """When a cause has paused, lately."""
+
+    name: str
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapted:
+    """The rate that the headroom allows, below the ceiling to which it climbs back."""
+
+    bytes_per_second: int
+    ceiling_bytes_per_second: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +213,13 @@ class Migration:
     blocked: tuple[Reason, ...] = ()
     stop_for: StopFor | None = None
 
+    # what metrics and alerts say
+    judged: tuple[Judged, ...] = ()  # rules that are not clear
+    held_off: tuple[HeldOff, ...] = ()
+    resumed_at: float = 0.0  # by a human
+    flaps: tuple[Flaps, ...] = ()
+    adapted: Adapted | None = None
+
     # the outside
     own_rates: tuple[int, ...] = ()  # every throttle this migration has set: what it may clear
     pending: tuple[Pending, ...] = ()
@@ -230,11 +274,17 @@ class Migration:
         )
 
     def rate(self, policy: Policy) -> int | None:
-        """The throttle that should be in force, bytes per second: the asked one, or the floor while slowed."""
+        """The throttle that should be in force, bytes per second.
+
+        The floor while someone says `slow` without a measure; else what the headroom allows; else the asked one.
+        """
         asked = self.options.throttle_bytes_per_second
-        if not self.slow_causes:
+        if any(not c.name.startswith(METRIC) for c in self.slow_causes):
+            return min(policy.slow_bytes_per_second, asked) if asked else policy.slow_bytes_per_second
+        if self.adapted is None:
             return asked
-        return min(policy.slow_bytes_per_second, asked) if asked else policy.slow_bytes_per_second
+        allowed = self.adapted.bytes_per_second
+        return min(allowed, asked) if asked else allowed
 
     def pending_effect(self, *kinds: type[Effect]) -> Pending | None:
         """The pending effect of one of these kinds, if any."""
@@ -269,4 +319,5 @@ def wake_at(migration: Migration) -> float | None:
         due.append(m.retry_at)
     if m.phase is Phase.BETWEEN_WAVES:
         due.append(m.soak_until)
+    due += [h.until for h in m.held_off]
     return min(due, default=None)

@@ -1,6 +1,6 @@
-"""How facts are met: the end of an effect, a look at the wave, an alert, the passing of time. Called by decide.py."""
+"""How facts are met: the end of an effect, a look at the wave, the passing of time. Called by decide.py."""
 
-from agent.core import course
+from agent.core import course, verdicts
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
@@ -20,27 +20,10 @@ _RETRY_SECONDS_MAX = 15.0
 
 def tick(d: Draft, o: msg.Tick) -> None:
     """Something has become due."""
+    verdicts.end_hold_offs(d)
     if d.m.retry_at is not None and o.at >= d.m.retry_at:
         course.again(d)
     course.advance(d)
-
-
-def alert_changed(d: Draft, o: msg.AlertChanged) -> None:
-    """A metric rule speaks: a cause is set, or lifted by what set it."""
-    name = f"alert:{o.name}"
-    if o.slow:
-        if o.firing and not d.slow_cause(name):
-            d.emit(ev.SlowCauseAdded(at=d.at, cause=name, seen=o.seen))
-            course.retune(d)
-        elif not o.firing and d.slow_cause(name):
-            d.emit(ev.SlowCauseLifted(at=d.at, cause=name))
-            course.retune(d)
-    elif o.firing and not d.cause(name):
-        d.emit(ev.PauseCauseAdded(at=d.at, cause=name, seen=o.seen))
-        course.hold(d)
-    elif not o.firing and d.cause(name):
-        d.emit(ev.PauseCauseLifted(at=d.at, cause=name))
-        course.release(d)
 
 
 # ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,13 +154,13 @@ def _not_had(d: Draft, outcome: msg.Outcome) -> None:
 
 def _checked(d: Draft, outcome: msg.Checked) -> None:
     if d.in_phase(Phase.PAUSED):
-        _set_safety_causes(d, outcome.reasons)
+        verdicts.set_safety_causes(d, outcome.reasons)
         _lift_what_is_clear(d)
         return
     if not d.in_phase(Phase.CHECKING):
         return
     if outcome.reasons:
-        _set_safety_causes(d, outcome.reasons)
+        verdicts.set_safety_causes(d, outcome.reasons)
         course.hold(d)
         return
     d.wait(*outcome.passing)
@@ -201,13 +184,6 @@ def _checked(d: Draft, outcome: msg.Checked) -> None:
         )
     )
     course.start_wave(d)
-
-
-def _set_safety_causes(d: Draft, reasons: tuple[Reason, ...]) -> None:
-    for r in reasons:
-        name = f"safety:{r.code}"
-        if not d.cause(name):
-            d.emit(ev.PauseCauseAdded(at=d.at, cause=name, seen=r.seen))
 
 
 def _lift_what_is_clear(d: Draft) -> None:
@@ -336,7 +312,7 @@ def _unsafe(d: Draft, o: msg.WaveObserved) -> bool:
         d.emit(ev.HealthChanged(at=d.at, reasons=judged))
     since = dict(d.m.unwell)
     grave = tuple(r for r in judged if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds)
-    _set_safety_causes(d, grave)
+    verdicts.set_safety_causes(d, grave)
     if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.m.pending_effect(*course.MAIN_LINE):
         course.retune(d)
     return bool(grave)

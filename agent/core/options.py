@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.core.rules import Rule
+
 
 class Mode(StrEnum):
     """Which brokers move (contract, from the article)."""
@@ -75,3 +77,8 @@ class Policy:
     verify_patience_seconds: float = 120.0  # full ISR and preferred leaders may take this long after a wave
     quiet_seconds: float = 30.0  # a drained source must stay empty this long before it may be shut down
     progress_seconds: float = 5.0  # how often progress is told while nothing else happens
+    rules: tuple[Rule, ...] = ()  # what samples are judged by
+    hold_off_seconds: float = 30.0  # after a human's `resume` no metric and no alert pauses again for so long
+    flaps_max: int = 5  # an outside alert that has paused so often within the window waits for an operator
+    flap_window_seconds: float = 3_600.0
+    adapt_seconds: float = 10.0  # how often a throttle that follows the headroom may change

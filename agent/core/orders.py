@@ -187,10 +187,11 @@ def _not_ours() -> Reason:
 
 
 def resume(d: Draft, o: msg.ResumeMigration) -> None:
-    """Lift what an operator set: the pause, the slowness, or both."""
+    """Lift what an operator set (the pause, the slowness, or both), and what waits for one after it has flapped."""
     if _refused_by_phase(d, o):
         return
-    paused, slowed = d.cause(course.OPERATOR), d.slow_cause(course.OPERATOR)
+    slowed = d.slow_cause(course.OPERATOR)
+    paused = [c for c in d.m.pause_causes if c.name == course.OPERATOR or c.latched]
     if not paused and not slowed:
         held = ", ".join(f"{c.name} ({c.seen})" for c in d.m.pause_causes) or "nothing"
         _refuse(d, o, Reason(Code.NOT_PAUSED_BY_OPERATOR, f"it is held by {held}", "a pause by an operator"))
@@ -199,9 +200,9 @@ def resume(d: Draft, o: msg.ResumeMigration) -> None:
     if slowed:
         d.emit(ev.SlowCauseLifted(at=d.at, cause=course.OPERATOR))
         course.retune(d)
-    if paused:
-        d.emit(ev.PauseCauseLifted(at=d.at, cause=course.OPERATOR))
-        course.release(d)
+    for c in paused:
+        d.emit(ev.PauseCauseLifted(at=d.at, cause=c.name))
+    course.release(d)
 
 
 def roll_back(d: Draft, o: msg.RollBackMigration) -> None:

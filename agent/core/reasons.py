@@ -69,6 +69,12 @@ class Code(StrEnum):
     STALLED = "STALLED"
     THROTTLE_NOT_IN_FORCE = "THROTTLE_NOT_IN_FORCE"
 
+    # metrics
+    METRIC_BEYOND_THRESHOLD = "METRIC_BEYOND_THRESHOLD"
+    METRIC_INCONCLUSIVE = "METRIC_INCONCLUSIVE"
+    METRIC_CLEAR = "METRIC_CLEAR"
+    FLAPPING = "FLAPPING"
+
     # who drives
     OTHER_DRIVER = "OTHER_DRIVER"
     SNAPSHOT_MISSING = "SNAPSHOT_MISSING"
@@ -173,6 +179,10 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.AZ_SPREAD_CHANGED: "Move the named replicas to brokers of the AZ they came from, then `retry`.",
     Code.STALLED: "Check the named brokers' disks, network and throttle.",
     Code.THROTTLE_NOT_IN_FORCE: "Another tool removed the throttle: it is set again.",
+    Code.METRIC_BEYOND_THRESHOLD: "Relieve the named broker; the rule lets go by itself when it is calm.",
+    Code.METRIC_INCONCLUSIVE: "Mend the collector or the exporter of the named brokers: nobody can tell how they are.",
+    Code.METRIC_CLEAR: "Nothing: the rule has let go.",
+    Code.FLAPPING: "Find out what comes and goes, then `resume`; or give the rule a wider clear level.",
     Code.OTHER_DRIVER: "Stop the other agent, or let it drive: one driver a cluster.",
     Code.SNAPSHOT_MISSING: "The assignment at the start cannot be read: restore the snapshots topic.",
     Code.EFFECT_FAILED: "A bug or an unforeseen answer: see the agent's log; it is tried again.",

@@ -21,6 +21,7 @@ from agent.core.migration import Migration, Phase, wake_at
 from agent.core.options import Options, Policy
 from agent.core.plan import make_plan
 from agent.core.reasons import Code, Reason
+from agent.core.rules import Action, Level
 
 RACKS = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b", 33: "az-c"}
 POLICY = Policy(source_broker_ids=(11, 12, 13), destination_broker_ids=(31, 32, 33), slow_bytes_per_second=1_000)
@@ -196,6 +197,44 @@ class Play:
 
     def alert(self, name: str = "p99", *, firing: bool = True, slow: bool = False) -> Self:
         return self.meet(msg.AlertChanged(at=self.now, name=name, firing=firing, slow=slow, seen="900 ms"))
+
+    def judged(
+        self,
+        rule: str = "p99",
+        level: Level = Level.FIRING,
+        action: Action = Action.PAUSE,
+        value: float = 900.0,
+    ) -> Self:
+        """A rule of the policy says another thing than before."""
+        return self.meet(
+            msg.JudgementChanged(
+                at=self.now,
+                rule=rule,
+                level=level,
+                action=action if level is not Level.CLEAR else Action.NOTIFY,
+                fired=level is Level.FIRING,
+                metric="p99_ms",
+                broker=12,
+                value=value,
+                threshold=500.0,
+                since=self.now,
+                seen=f"p99_ms is {value:g} on broker 12",
+            )
+        )
+
+    def clears(self, rule: str = "p99") -> Self:
+        """A rule lets go."""
+        return self.judged(rule, Level.CLEAR, value=10.0)
+
+    def headroom(self, headroom: float) -> Self:
+        """The slowest broker's, by the rule that slows."""
+        return self.meet(
+            msg.HeadroomObserved(at=self.now, rule="p99", broker=12, value=500 - 400 * headroom, headroom=headroom)
+        )
+
+    def brokers(self, *registered: int, lost: tuple[int, ...] = ()) -> Self:
+        """ZooKeeper's registrations have changed."""
+        return self.meet(msg.BrokersObserved(at=self.now, registered=registered, lost=lost))
 
     def wait(self, seconds: float) -> Self:
         """Time passes; a tick comes whenever one is due, as the worker's timer would send it."""

@@ -12,6 +12,7 @@ from agent.core.evolve import InvalidTransitionError, evolve
 from agent.core.migration import ACTIVE, RESTING, TRANSITIONS, Phase, StopFor
 from agent.core.options import Options
 from agent.core.plan import Plan
+from agent.core.reasons import Code, Reason
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import compared, inspected
 
@@ -30,6 +31,7 @@ EXAMPLES: dict[str, Any] = {
     "seconds": 1.0,
     "migration_id": "lab-2",
     "at": 5_000.0,
+    "reason": Reason(Code.STALLED, "x"),
 }
 BY_TYPE: dict[Any, Any] = {int: 1, str: "x", float: 1.0, bool: False}
 

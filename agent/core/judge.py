@@ -1,0 +1,296 @@
+"""Samples judged by rules: pure, in memory, one Judge a cluster, kept by the cluster's owner (agent/judging.py).
+
+Late, doubled and out-of-order samples change nothing; NaN is no value; what is missing is never taken for calm.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from agent.core.measured import HeadroomObserved, JudgementChanged
+from agent.core.rules import SEVERITY, Action, Aggregation, Brokers, Judged, Level, Rule, Side
+
+# (metric, broker or None for the cluster, platform, value, seconds since the epoch)
+Sample = tuple[str, int | None, str | None, float, float]
+FUTURE_SECONDS_MAX = 5.0  # a sample from further ahead comes from a wrong clock, and would silence the right ones
+SERIES_MAX = 20_000  # brokers times metrics of one cluster: 500 brokers with 40 judged metrics
+NAMED_MAX = 5
+
+
+@dataclass(slots=True)
+class _Series:
+    """The newest value of one metric on one broker, and since when it has been beyond each rule's threshold."""
+
+    value: float = 0.0
+    time: float = float("-inf")
+    platform: str | None = None
+    beyond_since: list[float | None] = field(default_factory=list)  # by rule of this metric
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A metric that some rule judges."""
+
+    rules: list[Rule] = field(default_factory=list)
+    series: dict[int | None, _Series] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Where one rule stands."""
+
+    level: Level = Level.CLEAR
+    fired: bool = False
+    since: float = 0.0
+    calm_since: float | None = None
+    worst_since: float | None = None
+    told: JudgementChanged | None = None  # of this level
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What the fresh samples say of one rule now."""
+
+    fires: bool
+    blind: bool  # somebody is missing, and it matters
+    quiet: bool  # below the level that lets go
+    missing: tuple[int | None, ...]
+    broker: int | None
+    value: float | None
+    since: float | None
+
+
+class Judge:
+    """All rules of one cluster on the samples seen so far."""
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        source_broker_ids: Iterable[int],
+        destination_broker_ids: Iterable[int],
+        now: float,
+        saved: Iterable[Judged] = (),
+    ) -> None:
+        """`now`: missing samples count only from a rule's stale time on, which is the grace after a take-over.
+
+        `saved`: what an earlier owner had found; it holds until fresh samples speak.
+        """
+        self._rules = {r.name: r for r in rules}
+        self._sides = {
+            Brokers.SOURCE: frozenset(source_broker_ids),
+            Brokers.DESTINATION: frozenset(destination_broker_ids),
+        }
+        self._began = now
+        self._metrics: defaultdict[str, _Watched] = defaultdict(_Watched)
+        self._places: dict[str, tuple[_Watched, int]] = {}
+        for rule in self._rules.values():
+            watched = self._metrics[rule.metric]
+            self._places[rule.name] = (watched, len(watched.rules))
+            watched.rules.append(rule)
+        self._metrics.default_factory = None
+        self._standing = {name: _Standing() for name in self._rules}
+        for s in saved:
+            if s.rule in self._standing:
+                self._standing[s.rule] = _Standing(level=s.level, fired=s.fired, since=s.since)
+        self._series = 0
+        self.late = 0  # doubled, out of order, from a wrong clock, or of too many series: not judged
+
+    # ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
+    def take(self, samples: Iterable[Sample], now: float) -> None:
+        """Remember them, each series in the order of its own times."""
+        metrics, future = self._metrics, now + FUTURE_SECONDS_MAX
+        for metric, broker, platform, value, time in samples:
+            watched = metrics.get(metric)
+            if watched is None or value != value:  # noqa: PLR0124 - NaN: the source had no value
+                continue
+            series = watched.series.get(broker)
+            if series is None:
+                series = self._new_series(watched, broker)
+            if series is None or time <= series.time or time > future:
+                self.late += 1
+                continue
+            gap = time - series.time
+            series.time, series.value, series.platform = time, value, platform
+            since = series.beyond_since
+            for n, rule in enumerate(watched.rules):
+                if not rule.is_beyond(value, rule.threshold):
+                    since[n] = None
+                elif since[n] is None or gap > rule.stale_seconds:
+                    since[n] = time
+
+    def _new_series(self, watched: _Watched, broker: int | None) -> _Series | None:
+        if self._series >= SERIES_MAX:
+            return None
+        self._series += 1
+        series = watched.series[broker] = _Series(beyond_since=[None] * len(watched.rules))
+        return series
+
+    # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────
+    def judge(self, now: float, expected: frozenset[int] | None) -> tuple[JudgementChanged, ...]:
+        """What has changed since the last call.
+
+        In: the time, and the brokers of the waves still to come: those of which samples must not be missing. None: no
+        migration is under way, nothing must be there. Out: one judgement for each rule whose level is another now.
+        """
+        changed = []
+        for rule in self._rules.values():
+            standing = self._standing[rule.name]
+            before = standing.level
+            evidence = self._evidence(rule, standing, now, expected)
+            self._move(rule, standing, evidence, now)
+            if standing.level is not before:
+                standing.since = now
+                standing.told = self._judgement(rule, standing, evidence, now)
+                changed.append(standing.told)
+        return tuple(changed)
+
+    def differing(self, saved: Iterable[Judged], now: float) -> tuple[JudgementChanged, ...]:
+        """Where the saved state says another thing: a judgement that was lost on the way, or a rule that is no more."""
+        known = {j.rule: (j.level, j.action) for j in saved}
+        again = []
+        for rule in self._rules.values():
+            standing = self._standing[rule.name]
+            nothing = (Level.CLEAR, Action.NOTIFY)
+            if known.get(rule.name, nothing) != (standing.level, _action(rule, standing.level)):
+                told = standing.told or self._judgement(rule, standing, self._evidence(rule, standing, now, None), now)
+                again.append(replace(told, at=now))
+        gone = sorted(known.keys() - self._rules.keys())
+        seen = "the policy has this rule no more"
+        return (
+            *again,
+            *(JudgementChanged(at=now, rule=n, level=Level.CLEAR, action=Action.NOTIFY, seen=seen) for n in gone),
+        )
+
+    def headroom(self, now: float) -> HeadroomObserved | None:
+        """Of the slowest broker, by the `slow` rule that is closest to its threshold; None: no fresh sample."""
+        worst: HeadroomObserved | None = None
+        for rule in self._rules.values():
+            if rule.action is not Action.SLOW:
+                continue
+            for broker, series in self._fresh(rule, now):
+                left = rule.headroom(series.value)
+                if worst is None or left < worst.headroom:
+                    worst = HeadroomObserved(at=now, rule=rule.name, broker=broker, value=series.value, headroom=left)
+        return worst
+
+    def _fresh(self, rule: Rule, now: float) -> list[tuple[int | None, _Series]]:
+        watched, _ = self._places[rule.name]
+        oldest = now - rule.stale_seconds
+        side = self._sides.get(rule.brokers)
+        of_cluster = rule.brokers is Brokers.CLUSTER
+        return [
+            (broker, s)
+            for broker, s in watched.series.items()
+            if s.time >= oldest
+            and (broker is None) is of_cluster
+            and (side is None or broker in side)
+            and (rule.platform is None or s.platform == rule.platform)
+        ]
+
+    def _expected(self, rule: Rule, brokers: frozenset[int] | None) -> frozenset[int | None]:
+        if brokers is None:
+            return frozenset()
+        if rule.brokers is Brokers.CLUSTER:
+            return frozenset({None})
+        wanted = brokers & self._sides.get(rule.brokers, brokers)
+        if rule.platform is not None:  # sources are virtual machines, destinations are pods
+            wanted &= self._sides[Brokers.SOURCE if rule.platform == "ec2" else Brokers.DESTINATION]
+        return frozenset(wanted)
+
+    def _evidence(self, rule: Rule, standing: _Standing, now: float, expected: frozenset[int] | None) -> _Evidence:
+        fresh = self._fresh(rule, now)
+        wanted = self._expected(rule, expected)
+        missing = tuple(sorted(wanted - {b for b, _ in fresh}, key=lambda b: -1 if b is None else b))
+        place = self._places[rule.name][1]
+        beyond = [(b, s) for b, s in fresh if s.beyond_since[place] is not None]
+        newest = max((s.time for _, s in fresh), default=now)
+        if not beyond:
+            standing.worst_since = None
+        elif standing.worst_since is None:
+            standing.worst_since = min(s.beyond_since[place] or 0.0 for _, s in beyond)
+        lasting = [(b, s) for b, s in beyond if s.time - (s.beyond_since[place] or 0.0) >= rule.duration_seconds]
+        if rule.aggregation is Aggregation.ANY:
+            fires = bool(lasting)
+        elif rule.aggregation is Aggregation.ALL:
+            fires = bool(fresh) and len(lasting) == len(fresh) and not (missing and rule.on_missing is not None)
+        else:
+            fires = standing.worst_since is not None and newest - standing.worst_since >= rule.duration_seconds
+        level = rule.clear_level if standing.fired else rule.threshold
+        bad = [rule.is_beyond(s.value, level) for _, s in fresh]
+        calm = not all(bad) if rule.aggregation is Aggregation.ALL and bad else not any(bad)
+        known = bool(fresh) or not wanted
+        broker, value, since = _worst(rule, lasting or beyond or fresh, place)
+        return _Evidence(
+            fires=fires,
+            blind=bool(missing) and rule.on_missing is not None and now >= self._began + rule.stale_seconds,
+            quiet=calm and known and not (missing and rule.on_missing is not None),
+            missing=missing,
+            broker=broker,
+            value=value,
+            since=since if rule.aggregation is not Aggregation.WORST else standing.worst_since,
+        )
+
+    def _move(self, rule: Rule, standing: _Standing, seen: _Evidence, now: float) -> None:
+        """The rule's own small machine: what is beyond fires, what is missing is inconclusive, what is calm lets go."""
+        if seen.fires:
+            standing.level, standing.fired, standing.calm_since = Level.FIRING, True, None
+        elif seen.blind:
+            standing.calm_since = None
+            stronger = rule.on_missing is not None and SEVERITY[rule.on_missing] > SEVERITY[rule.action]
+            if standing.level is Level.CLEAR or (standing.level is Level.FIRING and stronger):
+                standing.level = Level.INCONCLUSIVE
+        elif standing.level is Level.CLEAR:
+            return
+        elif not seen.quiet:
+            standing.calm_since = None
+        else:
+            standing.calm_since = now if standing.calm_since is None else standing.calm_since
+            if now >= standing.calm_since + rule.resume_delay_seconds:
+                standing.level, standing.fired, standing.calm_since = Level.CLEAR, False, None
+
+    def _judgement(self, rule: Rule, standing: _Standing, seen: _Evidence, now: float) -> JudgementChanged:
+        return JudgementChanged(
+            at=now,
+            rule=rule.name,
+            level=standing.level,
+            action=_action(rule, standing.level),
+            fired=standing.fired,
+            metric=rule.metric,
+            broker=seen.broker,
+            value=seen.value,
+            threshold=rule.threshold,
+            since=seen.since,
+            seen=_words(rule, standing.level, seen, now),
+        )
+
+
+def _action(rule: Rule, level: Level) -> Action:
+    if level is Level.CLEAR:
+        return Action.NOTIFY
+    return rule.action if level is Level.FIRING else rule.on_missing or Action.NOTIFY
+
+
+def _worst(
+    rule: Rule, those: list[tuple[int | None, _Series]], place: int
+) -> tuple[int | None, float | None, float | None]:
+    if not those:
+        return None, None, None
+    extreme = max if rule.side is Side.ABOVE else min
+    broker, series = extreme(those, key=lambda one: one[1].value)
+    return broker, series.value, series.beyond_since[place]
+
+
+def _words(rule: Rule, level: Level, seen: _Evidence, now: float) -> str:
+    where = "" if seen.broker is None else f" on broker {seen.broker}"
+    if level is Level.INCONCLUSIVE:
+        if seen.missing == (None,):
+            return f"no sample of {rule.metric} for {rule.stale_seconds:g} s"
+        named = ", ".join(map(str, seen.missing[:NAMED_MAX]))
+        more = f" and {len(seen.missing) - NAMED_MAX} more" if len(seen.missing) > NAMED_MAX else ""
+        return f"no sample of {rule.metric} for {rule.stale_seconds:g} s from broker {named}{more}"
+    if seen.value is None:
+        return f"{rule.metric} is not asked for any more"
+    if level is Level.CLEAR:
+        return f"{rule.metric} is {seen.value:g}{where}, calm for {rule.resume_delay_seconds:g} s"
+    lasts = f" for {now - seen.since:.0f} s" if seen.since is not None else ""
+    return f"{rule.metric} is {seen.value:g}{where}, {rule.side} {rule.threshold:g}{lasts}"

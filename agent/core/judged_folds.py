@@ -1,0 +1,94 @@
+"""How causes and the events of metrics are folded into the state; taken up by evolve.py. Nothing is decided here."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from agent.core import judged as ev
+from agent.core import steering
+from agent.core.event import Event
+from agent.core.migration import Adapted, Cause, Flaps, HeldOff, Migration
+from agent.core.rules import Judged, Level
+
+FLAP_TIMES_MAX = 20
+FLAPPING_CAUSES_MAX = 50
+
+
+def _judged(m: Migration, e: ev.MetricJudged) -> Migration:
+    others = tuple(j for j in m.judged if j.rule != e.rule)
+    if e.level is Level.CLEAR:
+        return replace(m, judged=others)
+    judged = Judged(rule=e.rule, level=e.level, action=e.action, fired=e.fired, since=e.at)
+    return replace(m, judged=(*others, judged))
+
+
+def _held_off(m: Migration, e: ev.CauseHeldOff) -> Migration:
+    others = tuple(h for h in m.held_off if h.name != e.cause)
+    return replace(m, held_off=(*others, HeldOff(name=e.cause, seen=e.seen, since=e.at, until=e.until)))
+
+
+def _passed(m: Migration, e: ev.HeldOffCausePassed) -> Migration:
+    return replace(m, held_off=tuple(h for h in m.held_off if h.name != e.cause))
+
+
+def _latched(m: Migration, e: ev.FlapLimitReached) -> Migration:
+    causes = tuple(replace(c, latched=True, seen=str(e.reason)) if c.name == e.cause else c for c in m.pause_causes)
+    return replace(m, pause_causes=causes)
+
+
+def _adapted(m: Migration, e: ev.ThrottleAdapted) -> Migration:
+    if e.bytes_per_second is None:
+        return replace(m, adapted=None)
+    adapted = Adapted(
+        bytes_per_second=e.bytes_per_second, ceiling_bytes_per_second=e.ceiling_bytes_per_second, since=e.at
+    )
+    return replace(m, adapted=adapted)
+
+
+# ── causes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def _cause_added(m: Migration, e: steering.PauseCauseAdded) -> Migration:
+    cause = Cause(name=e.cause, seen=e.seen, since=e.at)
+    return replace(
+        m,
+        # One that waited for an operator, or was held off, is a plain cause from now on.
+        pause_causes=(*(c for c in m.pause_causes if c.name != e.cause), cause),
+        held_off=tuple(h for h in m.held_off if h.name != e.cause),
+        flaps=_paused_once_more(m, e.cause, e.at) if cause.is_told else m.flaps,
+    )
+
+
+def _paused_once_more(m: Migration, cause: str, at: float) -> tuple[Flaps, ...]:
+    before = next((f.times for f in m.flaps if f.name == cause), ())
+    others = tuple(f for f in m.flaps if f.name != cause)
+    return (*others, Flaps(name=cause, times=(*before, at)[-FLAP_TIMES_MAX:]))[-FLAPPING_CAUSES_MAX:]
+
+
+def _cause_lifted(m: Migration, e: steering.PauseCauseLifted) -> Migration:
+    latched = any(c.name == e.cause and c.latched for c in m.pause_causes)
+    return replace(
+        m,
+        pause_causes=tuple(c for c in m.pause_causes if c.name != e.cause),
+        resumed_at=e.at if latched or e.cause == "operator" else m.resumed_at,
+        flaps=tuple(f for f in m.flaps if f.name != e.cause) if latched else m.flaps,
+    )
+
+
+def _slow_cause_added(m: Migration, e: steering.SlowCauseAdded) -> Migration:
+    return replace(m, slow_causes=(*m.slow_causes, Cause(name=e.cause, seen=e.seen, since=e.at)))
+
+
+def _slow_cause_lifted(m: Migration, e: steering.SlowCauseLifted) -> Migration:
+    return replace(m, slow_causes=tuple(c for c in m.slow_causes if c.name != e.cause))
+
+
+FOLDS: dict[type[Event], Callable[[Migration, Any], Migration]] = {
+    steering.PauseCauseAdded: _cause_added,
+    steering.PauseCauseLifted: _cause_lifted,
+    steering.SlowCauseAdded: _slow_cause_added,
+    steering.SlowCauseLifted: _slow_cause_lifted,
+    ev.MetricJudged: _judged,
+    ev.CauseHeldOff: _held_off,
+    ev.HeldOffCausePassed: _passed,
+    ev.FlapLimitReached: _latched,
+    ev.ThrottleAdapted: _adapted,
+}

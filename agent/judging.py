@@ -1,0 +1,139 @@
+"""Samples of the clusters that are ours: queued as they come, judged in slices, so that nothing else waits for them.
+
+Called by app.py. Keeps a Judge (core/judge.py) a driven cluster; what it says enters the inbox only when it is new.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent import telemetry
+from agent.core import messages as msg
+from agent.core.judge import Judge, Sample
+from agent.core.migration import ACTIVE, METRIC, Migration
+from agent.core.options import Policy
+from agent.tasks import Post
+
+log = logging.getLogger("kafka_migration.judging")
+
+# A minute of 200,000 samples each second would not fit, and need not: what is older than a scrape is superseded.
+QUEUE_BYTES_MAX = 64_000_000
+SLICE_SECONDS = 0.005  # of parsing, until others have their turn
+JUDGE_SECONDS = 0.1  # while samples keep coming it is judged so often; when the queue is empty, at once
+LOOK_SECONDS = 1.0  # and so often without any sample, for what is missing and what has been calm for long enough
+AGAIN_SECONDS = 5.0  # a judgement that the state does not know by then is posted again
+
+
+@dataclass(slots=True)
+class _Court:
+    """One cluster's judge and what it has said lately."""
+
+    judge: Judge
+    policy: Policy
+    post: Post
+    migration: Callable[[], Migration]
+    dirty: bool = False
+    look_due: float = 0.0
+    adapt_due: float = 0.0
+    late: int = 0
+    told: dict[str, tuple[msg.JudgementChanged, float]] = field(default_factory=dict)  # by rule, and when
+
+
+class Judging:
+    """The worker's samples, from the topic to changed judgements."""
+
+    def __init__(self, read: Callable[[Any], Awaitable[tuple[str, list[Sample]] | None]]) -> None:
+        """`read`: a message of the metrics topic as (cluster, its samples); None when it is not for us to judge."""
+        self._read = read
+        self._courts: dict[str, _Court] = {}
+        self._queue: deque[Any] = deque()
+        self._bytes = 0
+        self._came = asyncio.Event()
+
+    def open(self, cluster: str, policy: Policy, post: Post, migration: Callable[[], Migration]) -> None:
+        """The cluster is ours: its judge begins where the saved state left it, and waits for fresh samples."""
+        brokers = (policy.source_broker_ids, policy.destination_broker_ids)
+        judge = Judge(policy.rules, *brokers, time.time(), migration().judged)
+        self._courts[cluster] = _Court(judge, policy, post, migration)
+
+    def close(self, cluster: str) -> None:
+        """It is not ours any more."""
+        self._courts.pop(cluster, None)
+
+    def put(self, message: Any) -> None:
+        """Queue a message of samples. When they come faster than they can be judged the oldest are dropped, counted."""
+        self._queue.append(message)
+        self._bytes += len(message.value or b"")
+        while self._bytes > QUEUE_BYTES_MAX:
+            self._bytes -= len(self._queue.popleft().value or b"")
+            telemetry.SAMPLES_DROPPED.inc()
+        self._came.set()
+
+    async def run(self) -> None:
+        """For as long as the worker lives."""
+        judged_at = 0.0
+        while True:
+            if not self._queue:
+                self._came.clear()
+                await self._came.wait()
+            until = time.monotonic() + SLICE_SECONDS
+            while self._queue and time.monotonic() < until:
+                await self._take(self._queue.popleft())
+            if not self._queue or time.monotonic() >= judged_at + JUDGE_SECONDS:
+                judged_at = time.monotonic()
+                for cluster, court in list(self._courts.items()):
+                    if court.dirty:
+                        await self._judge(cluster, court)
+            await asyncio.sleep(0)  # the alerts, the inbox, the effects
+
+    async def _take(self, message: Any) -> None:
+        self._bytes -= len(message.value or b"")
+        if (read := await self._read(message)) is None:
+            return
+        cluster, samples = read
+        if (court := self._courts.get(cluster)) is None:
+            return
+        court.judge.take(samples, time.time())
+        court.dirty = True
+        telemetry.SAMPLES.labels(cluster).inc(len(samples))
+
+    async def look(self, cluster: str) -> None:
+        """The tick's turn: silence and calm are judged as well, and what was lost on its way is told again."""
+        court = self._courts.get(cluster)
+        if court is None or time.monotonic() < court.look_due:
+            return
+        court.look_due = time.monotonic() + LOOK_SECONDS
+        await self._judge(cluster, court)
+        now, m = time.time(), court.migration()
+        for judgement in court.judge.differing(m.judged, now):
+            before, at = court.told.get(judgement.rule, (None, 0.0))
+            said = before is not None and (before.level, before.action) == (judgement.level, judgement.action)
+            if not said or now >= at + AGAIN_SECONDS:
+                await self._tell(cluster, court, judgement)
+        slowed = m.adapted is not None or any(c.name.startswith(METRIC) for c in m.slow_causes)
+        if slowed and now >= court.adapt_due and (headroom := court.judge.headroom(now)) is not None:
+            court.adapt_due = now + court.policy.adapt_seconds
+            await self._post(cluster, court, headroom)
+
+    async def _judge(self, cluster: str, court: _Court) -> None:
+        court.dirty = False
+        now, m = time.time(), court.migration()
+        expected = m.brokers_to_come if m.phase in ACTIVE else None
+        for judgement in court.judge.judge(now, expected):
+            await self._tell(cluster, court, judgement)
+        telemetry.SAMPLES_LATE.labels(cluster).inc(court.judge.late - court.late)
+        court.late = court.judge.late
+
+    async def _tell(self, cluster: str, court: _Court, judgement: msg.JudgementChanged) -> None:
+        court.told[judgement.rule] = (judgement, judgement.at)
+        await self._post(cluster, court, judgement)
+
+    async def _post(self, cluster: str, court: _Court, observation: msg.Observation) -> None:
+        try:
+            await court.post(observation)
+        except Exception:  # the control Kafka does not answer; what the state does not know is posted again
+            log.exception("%s: %s could not be posted", cluster, type(observation).__name__)

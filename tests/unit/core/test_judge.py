@@ -1,0 +1,362 @@
+"""Samples judged by rules: every form of a rule, and what disorder, gaps and NaN must not do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.judge import FUTURE_SECONDS_MAX, SERIES_MAX, Judge
+from agent.core.measured import JudgementChanged
+from agent.core.rules import Action, Aggregation, Brokers, Judged, Level, Rule, Side
+
+SOURCES, DESTINATIONS = (11, 12), (31, 32)
+EVERYONE = frozenset((*SOURCES, *DESTINATIONS))
+RULE = Rule(name="p99", metric="p99_ms", threshold=500, clear=200, resume_delay_seconds=30, stale_seconds=20)
+LATENCY = "p99_ms"
+
+
+class Bench:
+    """One rule, a clock, and samples that come when the test says so."""
+
+    def __init__(self, rule: Rule = RULE, saved: tuple[Judged, ...] = (), **changes: Any) -> None:
+        self.rule = replace(rule, **changes)
+        self.now = 1_000.0
+        self.judge = Judge([self.rule], SOURCES, DESTINATIONS, self.now, saved)
+        self.level = saved[0].level if saved else Level.CLEAR
+        self.last: JudgementChanged | None = None
+
+    def say(self, *values: float | None, platform: str | None = None, metric: str = LATENCY) -> Level:
+        """A sample of each broker, in the order 11, 12, 31, 32; None: none of it."""
+        brokers = (*SOURCES, *DESTINATIONS)
+        samples = [(metric, b, platform, v, self.now) for b, v in zip(brokers, values, strict=False) if v is not None]
+        self.judge.take(samples, self.now)
+        return self.look()
+
+    def all(self, value: float) -> Level:
+        return self.say(value, value, value, value)
+
+    def look(self, expected: frozenset[int] | None = EVERYONE) -> Level:
+        for changed in self.judge.judge(self.now, expected):
+            self.level, self.last = changed.level, changed
+        return self.level
+
+    def wait(self, seconds: float) -> Bench:
+        self.now += seconds
+        return self
+
+
+def test_above_the_threshold_fires_and_the_clear_level_lets_go_after_the_resume_delay() -> None:
+    """Between the two levels a rule that has fired keeps firing; calm counts from the first calm sample."""
+    bench = Bench()
+    assert bench.say(501, 10, 10, 10) is Level.FIRING
+    assert bench.last is not None
+    assert (bench.last.broker, bench.last.value, bench.last.threshold, bench.last.since) == (11, 501, 500, 1_000.0)
+    assert bench.last.seen == "p99_ms is 501 on broker 11, above 500 for 0 s"
+    assert bench.wait(10).all(300) is Level.FIRING
+    assert bench.wait(10).all(200) is Level.FIRING
+    assert bench.wait(15).all(200) is Level.FIRING
+    assert bench.wait(15).all(200) is Level.CLEAR
+    assert bench.last.action is Action.NOTIFY
+
+
+def test_at_the_threshold_is_not_beyond_it() -> None:
+    """`above: 500` means more than 500."""
+    assert Bench().all(500) is Level.CLEAR
+
+
+def test_below_is_the_mirror_of_above() -> None:
+    """Idle ratios are bad when they are low; the worst is the lowest."""
+    bench = Bench(threshold=0.1, clear=0.3, side=Side.BELOW, metric=LATENCY)
+    assert bench.say(0.5, 0.05, 0.02, 0.9) is Level.FIRING
+    assert bench.last is not None
+    assert (bench.last.broker, bench.last.value) == (31, 0.02)
+    assert bench.wait(10).all(0.2) is Level.FIRING
+    bench.wait(10).all(0.3)
+    bench.wait(15).all(0.3)
+    assert bench.wait(15).all(0.3) is Level.CLEAR
+
+
+def test_a_duration_is_measured_by_the_samples_own_times() -> None:
+    """It fires when the first and the last bad sample are so far apart, and a dip in between starts it anew."""
+    bench = Bench(duration_seconds=30)
+    for value in (600, 600, 400, 600, 600, 600):
+        assert bench.all(value) is Level.CLEAR
+        bench.wait(10)
+    assert bench.all(600) is Level.FIRING
+
+
+def test_a_gap_starts_the_duration_anew() -> None:
+    """Two bad samples with silence between them prove nothing of the time between."""
+    bench = Bench(duration_seconds=15, on_missing=None)
+    bench.all(600)
+    assert bench.wait(25).all(600) is Level.CLEAR
+    assert bench.wait(15).all(600) is Level.FIRING
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "one_bad", "takes_turns", "all_bad"),
+    [
+        (Aggregation.ANY, Level.FIRING, Level.CLEAR, Level.FIRING),
+        (Aggregation.WORST, Level.FIRING, Level.FIRING, Level.FIRING),
+        (Aggregation.ALL, Level.CLEAR, Level.CLEAR, Level.FIRING),
+    ],
+)
+def test_aggregation(aggregation: Aggregation, one_bad: Level, takes_turns: Level, all_bad: Level) -> None:
+    """any: the same broker for the whole duration; worst: whichever broker; all: every one."""
+    found = []
+    for rounds in (
+        [(600, 1, 1, 1)] * 3,
+        [(600, 1, 1, 1), (1, 600, 1, 1), (600, 1, 1, 1)],
+        [(600, 700, 800, 900)] * 3,
+    ):
+        bench = Bench(aggregation=aggregation, duration_seconds=20)
+        for values in rounds:
+            bench.say(*values)
+            bench.wait(10)
+        found.append(bench.level)
+    assert found == [one_bad, takes_turns, all_bad]
+
+
+@pytest.mark.parametrize(
+    ("brokers", "fires"),
+    [(Brokers.ALL, True), (Brokers.DESTINATION, True), (Brokers.SOURCE, False), (Brokers.CLUSTER, False)],
+)
+def test_a_rule_looks_at_its_own_brokers_only(brokers: Brokers, fires: bool) -> None:
+    """A bad destination says nothing of the sources, nor of the cluster as a whole."""
+    bench = Bench(brokers=brokers, on_missing=None)
+    assert (bench.say(1, 1, 600, 1) is Level.FIRING) is fires
+
+
+def test_a_rule_of_the_cluster_takes_samples_that_name_no_broker() -> None:
+    """And is inconclusive when there is none."""
+    bench = Bench(brokers=Brokers.CLUSTER)
+    bench.judge.take([(LATENCY, None, None, 600.0, bench.now)], bench.now)
+    assert bench.look() is Level.FIRING
+    quiet = Bench(brokers=Brokers.CLUSTER).wait(20)
+    assert quiet.look() is Level.INCONCLUSIVE
+    assert quiet.last is not None
+    assert quiet.last.seen == "no sample of p99_ms for 20 s"
+
+
+def test_a_rule_of_one_platform_takes_its_samples_and_expects_its_brokers() -> None:
+    """Virtual machines are the sources, pods the destinations."""
+    bench = Bench(platform="k8s")
+    assert bench.say(None, None, 600, 1, platform="ec2") is Level.CLEAR
+    assert bench.wait(1).say(None, None, 600, 1, platform="k8s") is Level.FIRING
+    silent = Bench(platform="k8s").wait(20)
+    silent.look()
+    assert silent.last is not None
+    assert silent.last.seen.endswith("from broker 31, 32")
+
+
+def test_missing_samples_are_inconclusive_after_the_grace() -> None:
+    """A judge that has just begun waits for a rule's stale time; then silence pauses, and names who is silent."""
+    bench = Bench()
+    assert bench.wait(19).look() is Level.CLEAR
+    assert bench.wait(1).say(1, 1, 1, None) is Level.INCONCLUSIVE
+    assert bench.last is not None
+    assert bench.last.action is Action.PAUSE
+    assert bench.last.seen == "no sample of p99_ms for 20 s from broker 32"
+
+
+def test_stale_samples_are_missing_samples() -> None:
+    """A value that nobody has renewed for the stale time says nothing of now."""
+    bench = Bench()
+    assert bench.all(1) is Level.CLEAR
+    assert bench.wait(20).look() is Level.CLEAR
+    assert bench.wait(1).look() is Level.INCONCLUSIVE
+
+
+def test_nan_is_no_sample() -> None:
+    """The source had no value: the last one ages on."""
+    bench = Bench()
+    bench.all(1)
+    bench.wait(15).all(math.nan)
+    assert bench.wait(6).all(math.nan) is Level.INCONCLUSIVE
+
+
+def test_what_comes_back_lets_go_after_the_resume_delay() -> None:
+    """A rule that never fired needs no clear level to end its silence, one that has fired does."""
+    bench = Bench().wait(21)
+    assert bench.look() is Level.INCONCLUSIVE
+    for _ in range(3):
+        assert bench.wait(10).all(400) is Level.INCONCLUSIVE
+    assert bench.wait(10).all(400) is Level.CLEAR
+    fired = Bench(action=Action.SLOW)
+    fired.all(600)
+    assert fired.wait(21).look() is Level.INCONCLUSIVE
+    for _ in range(10):
+        assert fired.wait(10).all(400) is Level.INCONCLUSIVE
+
+
+def test_silence_of_a_rule_that_pauses_anyway_changes_nothing() -> None:
+    """It keeps firing: what is missing never lifts a pause."""
+    bench = Bench()
+    bench.all(600)
+    assert bench.wait(1_000).look() is Level.FIRING
+
+
+def test_on_missing_ignore_leaves_the_silent_brokers_out() -> None:
+    """But a rule that fires lets go only on samples."""
+    bench = Bench(on_missing=None)
+    assert bench.wait(100).say(1, None, None, None) is Level.CLEAR
+    assert bench.wait(1).say(600, None, None, None) is Level.FIRING
+    assert bench.wait(100).look() is Level.FIRING
+    for _ in range(4):
+        bench.wait(10).say(1, None, None, None)
+    assert bench.level is Level.CLEAR
+
+
+def test_nobody_is_missed_while_no_migration_is_under_way() -> None:
+    """Then a rule that was inconclusive lets go, too."""
+    bench = Bench().wait(100)
+    assert bench.look(None) is Level.CLEAR
+    assert bench.look() is Level.INCONCLUSIVE
+    bench.look(None)
+    assert bench.wait(30).look(None) is Level.CLEAR
+
+
+def test_a_broker_that_has_left_is_not_missed() -> None:
+    """Only the brokers of the waves to come must be heard; a last bad value of another one ages away."""
+    bench = Bench()
+    assert bench.say(600, 1, 1, 1) is Level.FIRING
+    rest = frozenset({12, 31, 32})
+    for _ in range(6):
+        bench.wait(10)
+        samples = [(LATENCY, b, None, 1.0, bench.now) for b in rest]
+        bench.judge.take(samples, bench.now)
+        bench.look(rest)
+    assert bench.level is Level.CLEAR
+
+
+def test_a_take_over_keeps_what_was_found_until_fresh_samples_speak() -> None:
+    """The next owner begins with the saved level: neither silence nor one calm sample lifts it at once."""
+    saved = (Judged(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=900.0),)
+    bench = Bench(saved=saved)
+    assert bench.wait(10).look() is Level.FIRING
+    for _ in range(4):
+        bench.wait(10).all(100)
+    assert bench.level is Level.CLEAR
+
+
+def test_what_the_saved_state_does_not_know_is_told_again() -> None:
+    """A judgement that was lost on its way, a changed action, and a rule that the policy has no more."""
+    bench = Bench()
+    bench.all(600)
+    lost = bench.judge.differing((), bench.now)
+    assert [(j.rule, j.level) for j in lost] == [("p99", Level.FIRING)]
+    known = Judged(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=0.0)
+    assert bench.judge.differing((known,), bench.now) == ()
+    assert bench.judge.differing((replace(known, action=Action.SLOW),), bench.now)
+    gone = bench.judge.differing((known, replace(known, rule="old")), bench.now)
+    assert [(j.rule, j.level) for j in gone] == [("old", Level.CLEAR)]
+
+
+def test_headroom_is_that_of_the_slowest_broker_by_the_nearest_slow_rule() -> None:
+    """1 at the clear level, 0 at the threshold, -1 far beyond; only rules that slow count."""
+    bench = Bench(action=Action.SLOW)
+    assert bench.judge.headroom(bench.now) is None
+    for value, expected in ((100, 1.0), (200, 1.0), (350, 0.5), (500, 0.0), (650, -0.5), (9_000, -1.0)):
+        bench.wait(1).say(1, value, 1, 1)
+        seen = bench.judge.headroom(bench.now)
+        assert seen is not None
+        assert (seen.broker, seen.headroom) == (12 if value > 200 else seen.broker, expected)
+    assert Bench().judge.headroom(1_000.0) is None
+
+
+def test_what_is_late_doubled_or_from_the_future_is_counted_and_changes_nothing() -> None:
+    """Each series keeps the order of its own times; a wrong clock does not silence the right ones."""
+    bench = Bench()
+    bench.all(1)
+    for at in (bench.now, bench.now - 5, bench.now + FUTURE_SECONDS_MAX + 1):
+        bench.judge.take([(LATENCY, 11, None, 9_999.0, at)], bench.now)
+    assert bench.look() is Level.CLEAR
+    assert bench.judge.late == 3
+
+
+def test_there_is_a_limit_on_series() -> None:
+    """A sender that invents brokers does not fill the memory."""
+    bench = Bench()
+    bench.judge.take(((LATENCY, b, None, 1.0, 1_000.0) for b in range(SERIES_MAX + 10)), bench.now)
+    assert bench.judge.late == 10
+
+
+def test_other_metrics_are_nobody_s_business() -> None:
+    """A metric without a rule is neither kept nor counted."""
+    bench = Bench(on_missing=None)
+    assert bench.say(600, 600, 600, 600, metric="other") is Level.CLEAR
+    assert bench.judge.late == 0
+
+
+# ── whatever the samples do ─────────────────────────────────────────────────────────────────────────────────────
+values = st.one_of(st.floats(0, 1_000), st.just(math.nan), st.just(math.inf))
+streams = st.lists(st.tuples(st.sampled_from((11, 12)), st.floats(0, 120), values), max_size=60)
+
+
+def _levels(stream: list[tuple[int, float, float]], twice: bool = False) -> list[tuple[float, Level]]:
+    """Samples in the order given, each judged as it comes; their times are their own."""
+    judge = Judge([RULE], SOURCES, (), 0.0)
+    told = []
+    for now, (broker, at, value) in enumerate(stream, 1):
+        for _ in range(2 if twice else 1):
+            judge.take([(LATENCY, broker, None, value, at)], 120.0)
+            told += [(float(now), j.level) for j in judge.judge(120.0, frozenset(SOURCES))]
+    return told
+
+
+@given(streams)
+def test_doubled_samples_change_no_judgement(stream: list[tuple[int, float, float]]) -> None:
+    """A message that is delivered twice is judged once."""
+    assert _levels(stream) == _levels(stream, twice=True)
+
+
+@given(streams, st.randoms(use_true_random=False))
+def test_out_of_order_samples_end_where_ordered_ones_do(stream: list[tuple[int, float, float]], r: Any) -> None:
+    """Without a duration, what a rule says in the end depends on the newest samples, whatever order they came in."""
+    by_key = {(b, at): (b, at, v) for b, at, v in stream if not math.isnan(v)}
+    once = list(by_key.values())
+    shuffled = list(once)
+    r.shuffle(shuffled)
+
+    def ends(samples: list[tuple[int, float, float]]) -> list[Level]:
+        judge = Judge([RULE], SOURCES, (), 0.0)
+        judge.take([(LATENCY, b, None, v, at) for b, at, v in samples], 120.0)
+        return [j.level for j in judge.judge(120.0, frozenset(SOURCES))]
+
+    assert ends(shuffled) == ends(sorted(once, key=lambda s: s[1]))
+
+
+@given(streams)
+def test_whatever_came_before_a_calm_cluster_lets_go_in_time(stream: list[tuple[int, float, float]]) -> None:
+    """From the first calm look on, a rule is clear after its resume delay and one tick, and never while it is bad."""
+    judge = Judge([RULE], SOURCES, (), 0.0)
+    for broker, at, value in sorted(stream, key=lambda s: s[1]):
+        judge.take([(LATENCY, broker, None, value, at)], at)
+        judge.judge(at, frozenset(SOURCES))
+    judge.take([(LATENCY, 11, None, 501.0, 129.0)], 129.0)
+    judge.judge(129.0, frozenset(SOURCES))
+    level = Level.FIRING
+    tick, calm_since = 1.0, 130.0
+    now = calm_since
+    while now <= calm_since + RULE.resume_delay_seconds + tick:
+        judge.take([(LATENCY, b, None, 100.0, now) for b in SOURCES], now)
+        for j in judge.judge(now, frozenset(SOURCES)):
+            assert now >= calm_since + RULE.resume_delay_seconds
+            level = j.level
+        now += tick
+    assert level is Level.CLEAR
+
+
+@given(streams)
+def test_silence_is_never_taken_for_calm(stream: list[tuple[int, float, float]]) -> None:
+    """After any samples at all, silence for the stale time leaves no rule clear."""
+    judge = Judge([RULE], SOURCES, (), 0.0)
+    judge.take([(LATENCY, b, None, v, at) for b, at, v in stream], 120.0)
+    judge.judge(120.0, frozenset(SOURCES))
+    judge.judge(120.0 + RULE.stale_seconds + 1, frozenset(SOURCES))
+    assert judge._standing["p99"].level is not Level.CLEAR
