@@ -16,7 +16,6 @@ from agent.settings import ClusterSettings, Settings
 from agent.tasks import ClusterTasks, Post
 from agent.topics import Topics
 
-
 log = logging.getLogger("kafka_migration.clusters")
 
 AGAIN_SECONDS = 1.0

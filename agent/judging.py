@@ -109,7 +109,7 @@ class Judging:
         court.look_due = time.monotonic() + LOOK_SECONDS
         await self._judge(cluster, court)
         now, m = time.time(), court.migration()
-        for judgement in court.judge.differing(m.judged, now):
+        for judgement in court.judge.reconcile(m.judged, now):
             before, at = court.told.get(judgement.rule, (None, 0.0))
             said = before is not None and (before.level, before.action) == (judgement.level, judgement.action)
             if not said or now >= at + AGAIN_SECONDS:

@@ -144,18 +144,24 @@ class Judge:
                 changed.append(standing.told)
         return tuple(changed)
 
-    def differing(self, saved: Iterable[Judged], now: float) -> tuple[JudgementChanged, ...]:
-        """Where the saved state says another thing: a judgement that was lost on the way, or a rule that is no more."""
-        known = {j.rule: (j.level, j.action) for j in saved}
+    def reconcile(self, saved: Iterable[Judged], now: float) -> tuple[JudgementChanged, ...]:
+        """Where the saved state says another thing: what this judge has found is told again, as it was lost on its way.
+
+        A rule of which it has found nothing by itself follows the state: an earlier owner's word may still arrive. A
+        rule that the policy has no more is cleared.
+        """
+        known = {j.rule: j for j in saved}
         again = []
         for rule in self._rules.values():
-            standing = self._standing[rule.name]
-            nothing = (Level.CLEAR, Action.NOTIFY)
-            if known.get(rule.name, nothing) != (standing.level, _action(rule, standing.level)):
-                told = standing.told or self._judgement(rule, standing, self._evidence(rule, standing, now, None), now)
+            standing, judged = self._standing[rule.name], known.pop(rule.name, None)
+            level = judged.level if judged else Level.CLEAR
+            if standing.told is None and standing.level is not level:
+                standing.level, standing.fired, standing.calm_since = level, bool(judged and judged.fired), None
+            if standing.level is not level or (judged and judged.action is not _action(rule, level)):
+                evidence = self._evidence(rule, standing, now, None)
+                told = standing.told or self._judgement(rule, standing, evidence, now)
                 again.append(replace(told, at=now))
-        gone = sorted(known.keys() - self._rules.keys())
-        seen = "the policy has this rule no more"
+        gone, seen = sorted(known), "the policy has this rule no more"
         return (
             *again,
             *(JudgementChanged(at=now, rule=n, level=Level.CLEAR, action=Action.NOTIFY, seen=seen) for n in gone),

@@ -93,20 +93,49 @@ _alert("alert", slow=False)
 _alert("slow_alert", slow=True)
 
 
+def _mood(mood: str) -> None:
+    def comes(s: Simulation) -> None:
+        """Some brokers' metrics are so for a while."""
+        brokers = s.rng.sample(sorted(s.world.racks), k=s.rng.choice((1, 1, 2)))
+        s.monitors.moods |= dict.fromkeys(brokers, mood)
+        s.later("metrics_calm", s.rng.uniform(1.0, 20.0))
+
+    ACTIONS[f"metrics_{mood}"] = comes
+
+
+for _mood_name in ("bad", "between", "silent", "nan"):
+    _mood(_mood_name)
+
+
+@_action
+def metrics_disorder(s: Simulation) -> None:
+    """Samples come late, twice and shuffled."""
+    s.monitors.disorder = True
+
+
+@_action
+def metrics_calm(s: Simulation) -> None:
+    s.monitors.moods.clear()
+
+
 # ── brokers and topics ──────────────────────────────────────────────────────────────────────────────────────────
 @_action
 def kill_broker(s: Simulation) -> None:
     """One at a time: with two of an AZ spread dead, min ISR is lost, which no migration can help."""
     down = set(s.world.racks) - s.world.alive
     if not down:
+        before = s.world.alive.copy()
         s.world.kill(s.rng.choice(sorted(s.world.alive)))
+        s.registrations(before)
         s.later("restart_brokers", s.rng.uniform(1.0, 20.0))
 
 
 @_action
 def restart_brokers(s: Simulation) -> None:
     for b in sorted(set(s.world.racks) - s.world.alive - s.watched.shut_down):
+        before = s.world.alive.copy()
         s.world.restart(b)
+        s.registrations(before)
 
 
 @_action
@@ -315,6 +344,7 @@ def let_go(s: Simulation) -> None:
 @_action
 def mend(s: Simulation) -> None:
     """All is well from here on."""
+    s.monitors.mend()
     s.crash_chance = 0.0
     s.world.growth_bytes_per_second = 0.0  # with a low throttle, a move may never catch up with its producers
     if not s.cc.up:

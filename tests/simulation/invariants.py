@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from agent.core import events as ev
 from agent.core.messages import TaskStatus
-from agent.core.migration import ACTIVE, Phase
+from agent.core.migration import ACTIVE, METRIC, Phase
 from agent.core.options import Pairing
 from agent.core.plan import Direction, WaveState
+from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 
 if TYPE_CHECKING:
     from agent.adapters.ports import RemoveBroker
@@ -39,6 +40,7 @@ class Watched:
     """What the invariants remember of the past."""
 
     stray_since: float | None = None
+    disobeyed_since: float | None = None
     accepted: int = 0  # requests that were judged already
     foreign_at: float = float("-inf")  # when somebody else last moved something
     foreign_moves: dict[TopicPartition, float] = field(default_factory=dict)
@@ -92,6 +94,36 @@ def nothing_moves_at_rest(s: Simulation) -> str | None:
         s.watched.stray_since = s.world.now
     elif s.world.now - s.watched.stray_since > STRAY_SECONDS_MAX:
         return f"an execution goes on {s.world.now - s.watched.stray_since:.0f} s after it was {m.phase}"
+    return None
+
+
+def nothing_moves_while_a_metric_pauses(s: Simulation) -> str | None:
+    """Whatever the samples do: while a rule or an alert holds a pause, what moves is stopped, in any phase."""
+    m, e = s.migration, s.cc.execution
+    ours = e is not None and bool(m.migration_id) and e.task.reason.startswith(f"{m.migration_id}/")
+    causes = [c for c in m.pause_causes if c.is_told]
+    hindered = s.trouble.cruise_control_down or s.trouble.kafka_down or s.trouble.crowded or not s.cc.up or s.cc.hung
+    if not (ours and causes) or hindered or not s.lease.mine:
+        s.watched.disobeyed_since = None
+    elif s.watched.disobeyed_since is None:
+        s.watched.disobeyed_since = s.world.now
+    elif s.world.now - s.watched.disobeyed_since > STRAY_SECONDS_MAX:
+        return f"it moves on in phase {m.phase} while {[c.name for c in causes]} hold"
+    return None
+
+
+def calm_metrics_let_go(s: Simulation) -> str | None:
+    """A calm cluster is not kept paused by metrics for longer than the resume delay and one scrape.
+
+    What has flapped too often waits for an operator; a worker that has just taken over has to see for itself.
+    """
+    calm_since = s.monitors.calm_since
+    held = [c.name for c in s.migration.pause_causes if c.name.startswith(METRIC) and not c.latched]
+    if calm_since is None or not held or s.agent.has_mail:
+        return None
+    calm_for = s.world.now - max(calm_since, s.agent.born + SCRAPE_SECONDS)
+    if calm_for > RESUME_DELAY_SECONDS + SCRAPE_SECONDS:
+        return f"{held} hold though all has been calm for {calm_for:.0f} s"
     return None
 
 
@@ -161,7 +193,13 @@ EVERY_EVENT = (
     each_command_is_answered_once,
     tells_the_truth_of_a_rollback,
 )
-EVERY_MOMENT = (never_two_executions, nothing_moves_at_rest, foreign_throttle_stays)
+EVERY_MOMENT = (
+    never_two_executions,
+    nothing_moves_at_rest,
+    nothing_moves_while_a_metric_pauses,
+    calm_metrics_let_go,
+    foreign_throttle_stays,
+)
 
 
 # ── at each change of an assignment ─────────────────────────────────────────────────────────────────────────────
@@ -192,7 +230,7 @@ def finished_paused_or_blocked(s: Simulation) -> str | None:
     if m.phase not in ACTIVE or m.phase is Phase.AWAITING_APPROVAL:
         return None
     if m.phase is Phase.PAUSED and m.pause_causes:
-        held = [c.name for c in m.pause_causes if c.is_safety]
+        held = [c.name for c in m.pause_causes if c.is_safety or (c.name.startswith(METRIC) and not c.latched)]
         return f"paused for {held}, and the cluster is well" if held else None
     if m.phase is Phase.BLOCKED and m.blocked:
         return None

@@ -19,6 +19,7 @@ FAULTS = (
     "foreign_throttle", "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over",
     "crash", "crash", "other_execution", "cc_rejects",
 )  # fmt: skip
+METRIC_FAULTS = ("metrics_bad", "metrics_bad", "metrics_between", "metrics_silent", "metrics_nan", "metrics_disorder")
 SIZES = (50.0, 100.0, 300.0)
 CRASH_CHANCES = (0.0, 0.0, 0.001, 0.005, 0.03)
 
@@ -36,6 +37,7 @@ class Schedule:
     growth_bytes_per_second: float = 0.0
     crash_chance: float = 0.0  # at each step, until everything is mended
     through_turn: bool = False  # each message through JSON and the real turn.py as well
+    metrics: bool = False  # samples come, and are judged by rules
     leave: bool = True  # at the end the operator shuts down what may be shut down
 
 
@@ -44,6 +46,9 @@ def drawn_from(seed: int) -> Schedule:
     r = random.Random(seed)
     busy = r.choice((2, 4, 4, 8))
     chosen = r.choices(COMMANDS, k=r.randint(0, busy)) + r.choices(FAULTS, k=r.randint(0, busy + 1))
+    metrics = r.random() < 0.3
+    if metrics:
+        chosen += r.choices(METRIC_FAULTS, k=r.randint(1, busy + 2))
     acts = sorted((round(r.uniform(0.5, FAULT_SECONDS), 2), kind) for kind in chosen)
     options = Options(
         throttle_bytes_per_second=r.choice((None, 60, 200)),
@@ -63,6 +68,7 @@ def drawn_from(seed: int) -> Schedule:
         size_bytes=r.choice(SIZES),
         growth_bytes_per_second=r.choice((0.0, 0.0, 1.0)),
         crash_chance=r.choice(CRASH_CHANCES),
+        metrics=metrics,
         through_turn=seed % 25 == 0,
         leave=r.random() < 0.5,
     )

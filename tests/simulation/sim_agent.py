@@ -17,12 +17,14 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.decide import step
-from agent.core.migration import Migration, wake_at, watches
+from agent.core.judge import Judge, Sample
+from agent.core.migration import ACTIVE, METRIC, Migration, wake_at, watches
 from agent.core.options import Policy
 from agent.translate import from_json, to_json
 
 CLUSTER = "lab"
 WATCH_AGAIN_SECONDS = 1.0
+TOLD_AGAIN_SECONDS = 5.0
 
 
 @dataclass
@@ -68,6 +70,12 @@ class Life:
         self._performer = performer
         self._finished: set[str] = set()
         self._ticked: float | None = None
+        self.born = ports.clock.now()
+        self.judge = Judge(
+            policy.rules, policy.source_broker_ids, policy.destination_broker_ids, self.born, self.migration.judged
+        )
+        self._told: dict[str, tuple[msg.JudgementChanged, float]] = {}
+        self._adapt_due = 0.0
         self.reconcile()
 
     @property
@@ -156,6 +164,26 @@ class Life:
 
     async def _post(self, observation: msg.Observation) -> None:
         self.post(observation)
+
+    # ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
+    def judge_samples(self, samples: list[Sample], now: float) -> None:
+        """What agent/judging.py does with a batch, and on each look."""
+        m = self.migration
+        self.judge.take(samples, now)
+        for judgement in self.judge.judge(now, m.brokers_to_come if m.phase in ACTIVE else None):
+            self._tell(judgement, now)
+        for judgement in self.judge.reconcile(m.judged, now):
+            before, at = self._told.get(judgement.rule, (None, 0.0))
+            if before is None or before.level is not judgement.level or now >= at + TOLD_AGAIN_SECONDS:
+                self._tell(judgement, now)
+        slowed = m.adapted is not None or any(c.name.startswith(METRIC) for c in m.slow_causes)
+        if slowed and now >= self._adapt_due and (headroom := self.judge.headroom(now)) is not None:
+            self._adapt_due = now + self.policy.adapt_seconds
+            self.post(headroom)
+
+    def _tell(self, judgement: msg.JudgementChanged, now: float) -> None:
+        self._told[judgement.rule] = (judgement, now)
+        self.post(judgement)
 
     def ready(self, now: float) -> list[Running]:
         return [r for r in self.running if r.wake <= now]

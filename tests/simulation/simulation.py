@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent import turn
 from agent.adapters.perform import Performer, Ports
@@ -15,13 +15,14 @@ from agent.adapters.ports import RemoveBroker
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.cluster import TopicPartition
-from agent.core.migration import ACTIVE, Migration, Phase
+from agent.core.migration import ACTIVE, METRIC, Migration, Phase
 from agent.core.options import Policy
 from tests.simulation import invariants
 from tests.simulation.actions import ACTIONS
 from tests.simulation.schedule import FAULT_SECONDS, Schedule
 from tests.simulation.sim_agent import CLUSTER, Durable, Life, TurnLife, born_again
 from tests.simulation.sim_cruise_control import SimCruiseControl
+from tests.simulation.sim_metrics import RULES, Monitors
 from tests.simulation.sim_ports import (
     SimClock,
     SimCruiseControlPort,
@@ -84,6 +85,9 @@ class Simulation:
         self.snapshots = SimSnapshots(self.world, self.trouble)
         self.durable = Durable()
         self.policy = self.cast.policy or _policy(self.world)
+        if schedule.metrics:
+            self.policy = replace(self.policy, rules=RULES)
+        self.monitors = Monitors(self.rng)
         self.story: list[tuple[float, object]] = []
         self.commands_sent: list[str] = []
         self.new_events: tuple[ev.AnyEvent, ...] = ()
@@ -179,7 +183,7 @@ class Simulation:
         if self.world.now < self.mended_at + SWEEP_SECONDS_MAX or self.agent.has_mail or self.cc.execution or m.pending:
             return False
         if m.phase is Phase.PAUSED:
-            return not any(c.is_safety for c in m.pause_causes)
+            return not any(c.is_safety or (c.name.startswith(METRIC) and not c.latched) for c in m.pause_causes)
         if m.phase is Phase.DRAINED:
             left = self.watched.shut_down
             return all(s.may_be_shut_down or s.empty_since is None for s in m.sources) and all(
@@ -218,8 +222,26 @@ class Simulation:
             wakes.append(due)
         if self.acts:
             wakes.append(self.acts[0][0])
+        if self.schedule.metrics:
+            wakes.append(self.monitors.due)
         advance_to(self.world, self.cc, self.wire, min(wakes, default=self.world.now + 5.0))
         self.agent.tick_if_due(self.world.now)
+        if self.schedule.metrics and self.world.now >= self.monitors.due:
+            came = self.monitors.scrape(self.world.alive, self._expected(), self.world.now)
+            self.agent.judge_samples(came, self.world.now)
+
+    def _expected(self) -> frozenset[int]:
+        return self.migration.brokers_to_come if self.migration.phase in ACTIVE else frozenset()
+
+    def registrations(self, before: set[int]) -> None:
+        """ZooKeeper's word to whoever drives; sometimes it is lost with a connection."""
+        alive = self.world.alive
+        if self.rng.random() < 0.7:
+            self.agent.post(
+                msg.BrokersObserved(
+                    at=self.world.now, registered=tuple(sorted(alive)), lost=tuple(sorted(before - alive))
+                )
+            )
 
     def act(self, kind: str) -> None:
         """A command or a fault, now."""
@@ -318,4 +340,7 @@ def _policy(world: World) -> Policy:
         stall_seconds=60.0,
         verify_patience_seconds=60.0,
         quiet_seconds=6.0,
+        hold_off_seconds=4.0,
+        adapt_seconds=3.0,
+        flap_window_seconds=300.0,
     )

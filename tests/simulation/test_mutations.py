@@ -13,6 +13,8 @@ from agent.core import messages as msg
 from agent.core.cluster import TopicPartition
 from agent.core.migration import Migration
 from agent.core.options import Options, Policy
+from agent.core.reasons import Code, Reason
+from agent.core.rules import Level
 from agent.core.throttle import ThrottleOrder
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_agent import Durable, Life, Running
@@ -299,3 +301,27 @@ def test_a_bug_is_told_with_its_story() -> None:
 
     with pytest.raises(InvariantBrokenError, match=r"(?s)seed 7, .*no_bug: KeyError.*Schedule\(.*WaveBegun"):
         Simulation(replace(PLAIN, seed=7), Cast(performer=Breaks)).play()
+
+
+# ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────
+class NeverLetsGo(Life):
+    def _tell(self, judgement: msg.JudgementChanged, now: float) -> None:
+        if judgement.level is not Level.CLEAR:
+            super()._tell(judgement, now)
+
+
+class NeverStops(Performer):
+    async def _stop(self, effect: fx.StopWave, m: Migration) -> msg.Outcome:
+        return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, "later"))
+
+
+def test_a_rule_that_never_lets_go_is_caught() -> None:
+    """A calm cluster that stays paused by metrics."""
+    acts = _acts((5.0, "metrics_bad"), (20.0, "metrics_silent"), metrics=True)
+    _caught("calm_metrics_let_go", Cast(life=NeverLetsGo), acts)
+
+
+def test_a_move_that_goes_on_while_a_rule_pauses_is_caught() -> None:
+    """A stop that is only promised."""
+    acts = _acts((5.0, "metrics_bad"), (15.0, "metrics_bad"), metrics=True, size_bytes=2_000.0)
+    _caught("nothing_moves_while_a_metric_pauses", Cast(performer=NeverStops), acts)

@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from agent.core.options import Policy
+from agent.core.rules import Action, Brokers, Rule, Side
 from agent.settings import ClusterSettings, KafkaSecurity, PolicySettings, Settings, SettingsError, read_clusters
 
+ROOT = Path(__file__).parents[2]
 CLUSTER: dict[str, Any] = {
     "bootstrap_servers": "kafka-1:9092,kafka-2:9092",
     "zookeeper": "zk-1:2181",
@@ -148,3 +150,59 @@ def test_a_wrong_variable_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch
 def test_defaults_stay_on_this_machine() -> None:
     """Unless told otherwise the worker's pages are served to nobody else."""
     assert Settings.model_fields["web_host"].default == "127.0.0.1"
+
+
+# ── metric rules ────────────────────────────────────────────────────────────────────────────────────────────────
+RULE: dict[str, Any] = {"name": "p99", "metric": "p99_ms", "above": 500}
+
+
+def test_a_rule_reaches_the_core_with_its_defaults(file: Path) -> None:
+    """Silence pauses by default, but not for a rule that only notifies; `ignore` says so."""
+    rules = [
+        RULE,
+        {"name": "idle", "metric": "idle", "below": 0.1, "clear": 0.3, "brokers": "source", "action": "slow"},
+        {**RULE, "name": "told", "action": "notify"},
+        {**RULE, "name": "deaf", "on_missing": "ignore"},
+    ]
+    policy = read_clusters(write(file, policy={"rules": rules}))["lab"].core_policy()
+    assert policy.rules == (
+        Rule(name="p99", metric="p99_ms", threshold=500),
+        Rule(
+            name="idle",
+            metric="idle",
+            threshold=0.1,
+            side=Side.BELOW,
+            clear=0.3,
+            brokers=Brokers.SOURCE,
+            action=Action.SLOW,
+        ),
+        Rule(name="told", metric="p99_ms", threshold=500, action=Action.NOTIFY, on_missing=Action.NOTIFY),
+        Rule(name="deaf", metric="p99_ms", threshold=500, on_missing=None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ([{"name": "x", "metric": "m"}], "a rule needs one of `above` and `below`"),
+        ([{**RULE, "below": 1}], "a rule needs one of `above` and `below`"),
+        ([{**RULE, "clear": 600}], "clear 600 is on the bad side of the threshold"),
+        ([RULE, RULE], "['p99'] named twice"),
+        ([{**RULE, "action": "stop"}], "policy.rules.0.action: Input should be 'notify', 'slow' or 'pause'"),
+        ([{**RULE, "flaps_max": 0}], "policy.rules.0.flaps_max"),
+        ([{**RULE, "above": float("nan")}], "policy.rules.0.above: Input should be a finite number"),
+    ],
+)
+def test_a_wrong_rule_names_itself(file: Path, rules: list[dict[str, Any]], says: str) -> None:
+    """Which rule, which field, and what it should be."""
+    with pytest.raises(SettingsError) as error:
+        read_clusters(write(file, policy={"rules": rules}))
+    assert says in str(error.value)
+
+
+def test_the_example_can_be_read_and_its_metrics_are_what_the_collector_sends() -> None:
+    """Each rule of deploy/clusters.example.yaml is over a metric of the shipped mapping."""
+    policy = read_clusters(ROOT / "deploy/clusters.example.yaml")["orders-eu"].core_policy()
+    mapping = yaml.safe_load((ROOT / "agent/services/collector/mapping.yaml").read_text())
+    assert {r.metric for r in policy.rules} <= {m["name"] for m in mapping["metrics"]}
+    assert {r.action for r in policy.rules} == set(Action)

@@ -248,12 +248,12 @@ def test_what_the_saved_state_does_not_know_is_told_again() -> None:
     """A judgement that was lost on its way, a changed action, and a rule that the policy has no more."""
     bench = Bench()
     bench.all(600)
-    lost = bench.judge.differing((), bench.now)
+    lost = bench.judge.reconcile((), bench.now)
     assert [(j.rule, j.level) for j in lost] == [("p99", Level.FIRING)]
     known = Judged(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=0.0)
-    assert bench.judge.differing((known,), bench.now) == ()
-    assert bench.judge.differing((replace(known, action=Action.SLOW),), bench.now)
-    gone = bench.judge.differing((known, replace(known, rule="old")), bench.now)
+    assert bench.judge.reconcile((known,), bench.now) == ()
+    assert bench.judge.reconcile((replace(known, action=Action.SLOW),), bench.now)
+    gone = bench.judge.reconcile((known, replace(known, rule="old")), bench.now)
     assert [(j.rule, j.level) for j in gone] == [("old", Level.CLEAR)]
 
 
@@ -291,6 +291,18 @@ def test_other_metrics_are_nobody_s_business() -> None:
     bench = Bench(on_missing=None)
     assert bench.say(600, 600, 600, 600, metric="other") is Level.CLEAR
     assert bench.judge.late == 0
+
+
+def test_an_earlier_owner_s_late_word_is_followed_not_contradicted() -> None:
+    """A judge that has found nothing by itself takes over what still arrives, and lifts it only on fresh samples."""
+    late = (Judged(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=0.0),)
+    bench = Bench()
+    assert bench.judge.reconcile(late, bench.now) == ()
+    bench.level = Level.FIRING
+    assert bench.wait(10).look() is Level.FIRING
+    for _ in range(4):
+        bench.wait(10).all(100)
+    assert bench.level is Level.CLEAR
 
 
 # ── whatever the samples do ─────────────────────────────────────────────────────────────────────────────────────
