@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SCHEDULES ?= 2000
 SEED ?= 1
 
-.PHONY: help setup demo test check fix simulate chaos schemas docs clean bench-move
+.PHONY: help setup demo test check fix simulate chaos schemas docs clean bench-move bench-plan
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,6 +49,9 @@ chaos: setup ## kill real processes in the lab; writes build/chaos/report.json
 
 bench-move: setup ## this agent against Kafka's tool and Cruise Control by hand; writes build/bench/move.json
 	$(RUN) -m tests.benchmarks.move
+
+bench-plan: setup ## plan, check, prove and watch 100 brokers with 200,000 partitions; writes build/bench/plan.json
+	$(RUN) -m tests.benchmarks.plan
 
 docs: setup ## generate the picture of phases in ARCHITECTURE.md
 	$(RUN) -m agent.docs

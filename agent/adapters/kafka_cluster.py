@@ -38,10 +38,11 @@ _ELECTION_TIMEOUT_MS = 10_000
 class KafkaCluster:
     """One cluster's facts and settings."""
 
-    def __init__(self, connection: KafkaConnection) -> None:
+    def __init__(self, connection: KafkaConnection, admin: KafkaAdminClient | None = None) -> None:
+        """`admin`: a client that is connected already; without one, the first call connects."""
         self._connection = connection
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
-        self._admin: KafkaAdminClient | None = None
+        self._admin = admin
         self._min_isr: dict[str, tuple[int, float]] = {}  # topic -> (value, read at)
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -32,17 +32,17 @@ class SnapshotTopic:
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
         """Write the pieces, then the manifest: what has no manifest does not count."""
-        starts = range(0, len(partitions), PARTITIONS_PER_PIECE)
         producer = AIOKafkaProducer(**self._arguments, acks="all", enable_idempotence=True)
         try:
             await producer.start()
             partition = 0  # one partition keeps pieces and manifest in order
-            for n, start in enumerate(starts):
-                piece = await asyncio.to_thread(pack, partitions[start : start + PARTITIONS_PER_PIECE])
+            pieces = 0
+            async for piece in packed(partitions):
                 await producer.send_and_wait(
-                    self._topic, key=self._key(migration_id, n), value=piece, partition=partition
+                    self._topic, key=self._key(migration_id, pieces), value=piece, partition=partition
                 )
-            manifest = json.dumps({"pieces": len(starts), "partitions": len(partitions)}).encode()
+                pieces += 1
+            manifest = json.dumps({"pieces": pieces, "partitions": len(partitions)}).encode()
             await producer.send_and_wait(
                 self._topic, key=self._key(migration_id, "manifest"), value=manifest, partition=partition
             )
@@ -80,6 +80,12 @@ class SnapshotTopic:
 
     def _key(self, migration_id: str, piece: int | str) -> bytes:
         return f"{self._cluster}/{migration_id}/{piece}".encode()
+
+
+async def packed(partitions: Sequence[Partition]) -> AsyncIterator[bytes]:
+    """One piece after the other, each made beside the event loop."""
+    for start in range(0, len(partitions), PARTITIONS_PER_PIECE):
+        yield await asyncio.to_thread(pack, partitions[start : start + PARTITIONS_PER_PIECE])
 
 
 def pack(partitions: Sequence[Partition]) -> bytes:
