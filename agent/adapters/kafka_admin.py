@@ -135,9 +135,15 @@ def topics(admin: KafkaAdminClient, names: Sequence[str] | None) -> list[Any]:
     return found
 
 
-def log_dirs(admin: KafkaAdminClient, brokers: Iterable[int]) -> Answers:
-    """The log dirs of each broker, null meaning every partition (KIP-113). Raises when this agent may not see them."""
-    answers = ask_each(admin, {b: DescribeLogDirsRequest(topics=None) for b in brokers})
+def log_dirs(
+    admin: KafkaAdminClient, brokers: Iterable[int], only: Mapping[str, Sequence[int]] | None = None
+) -> Answers:
+    """The log dirs of each broker; `only`: topic -> partitions, None means every one (KIP-113).
+
+    Raises when this agent may not see them.
+    """
+    topics = None if only is None else list(only.items())
+    answers = ask_each(admin, {b: DescribeLogDirsRequest(topics=topics) for b in brokers})
     for b, response in list(answers.given.items()):
         # A dir that cannot be read holds replicas that are not told: such an answer is none.
         codes = [getattr(response, "error_code", 0), *(log_dir.error_code for log_dir in response.results)]

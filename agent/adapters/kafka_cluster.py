@@ -63,15 +63,18 @@ class KafkaCluster:
         """What is in flight."""
         return await self._call("reassignments", _reassignments)
 
-    async def logs(self, broker_ids: Iterable[int]) -> Mapping[int, BrokerLogs]:
+    async def logs(
+        self, broker_ids: Iterable[int], names: Iterable[TopicPartition] | None = None
+    ) -> Mapping[int, BrokerLogs]:
         """Log dirs, asked of each broker itself; those that do not answer, or cannot read a dir, are left out."""
         wanted = sorted(set(broker_ids))
+        only = None if names is None else by_topic(names)
         if not wanted:
             return {}
 
         def ask(admin: KafkaAdminClient) -> dict[int, BrokerLogs]:
             shared: dict[TopicPartition, TopicPartition] = {}
-            answers = kafka_admin.log_dirs(admin, wanted)
+            answers = kafka_admin.log_dirs(admin, wanted, only)
             return {b: _logs(b, response, shared) for b, response in answers.given.items()}
 
         return await self._call("log dirs", ask)
@@ -262,9 +265,14 @@ def _told(size_bytes: int | None) -> int:
 
 
 def _elect(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> None:
-    by_topic: dict[str, list[int]] = defaultdict(list)
-    for name in names:
-        by_topic[name.topic].append(name.partition)
-    response = admin.elect_leaders(_PREFERRED, dict(by_topic), _ELECTION_TIMEOUT_MS, raise_errors=False)
+    response = admin.elect_leaders(_PREFERRED, by_topic(names), _ELECTION_TIMEOUT_MS, raise_errors=False)
     if code := getattr(response, "error_code", 0):
         raise kafka_admin.error(code, None, "the election")
+
+
+def by_topic(names: Iterable[TopicPartition]) -> dict[str, list[int]]:
+    """Topic -> partitions: as most requests want it."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for name in names:
+        found[name.topic].append(name.partition)
+    return dict(found)

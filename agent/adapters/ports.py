@@ -48,8 +48,10 @@ class KafkaPort(Protocol):
         """What is in flight: costs by what is in flight."""
         ...
 
-    async def logs(self, broker_ids: Iterable[int]) -> Mapping[int, BrokerLogs]:
-        """Log dirs of these brokers; brokers that do not answer are left out."""
+    async def logs(
+        self, broker_ids: Iterable[int], names: Iterable[TopicPartition] | None = None
+    ) -> Mapping[int, BrokerLogs]:
+        """Log dirs of these brokers (only these partitions in them); brokers that do not answer are left out."""
         ...
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:

@@ -1,44 +1,43 @@
 """The standing watches: look at a moving wave, or at drained brokers, and post what is seen. Called by perform.py.
 
-A look costs by what is in flight; full metadata is fetched only as often as its cost allows.
+A look costs by what is in flight. Full metadata is fetched only where a decision needs it: when a broker of the wave
+has gone or come, and now and then for what is sick elsewhere, as often as its cost allows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from agent.adapters.aside import aside
+from agent.adapters.aside import aside, uncollected
 from agent.adapters.ports import KafkaPort, PortError
+from agent.adapters.wave_logs import WaveLogs
 from agent.core import effects as fx
 from agent.core import fitness, safety, throttle
 from agent.core import messages as msg
+from agent.core.cluster import Broker, ClusterFacts, TopicPartition
 from agent.core.plan import Direction
 from agent.core.reasons import Code, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from agent.adapters.perform import Ports, Post
-    from agent.core.cluster import BrokerLogs, ClusterFacts, Reassignment, TopicPartition
+    from agent.core.cluster import Reassignment
     from agent.core.migration import Migration
     from agent.core.proof import Snapshot
 
 WAVE_SECONDS = 1.0
 SOURCES_SECONDS = 3.0
 SWEEP_SECONDS = 10.0
+HEALTH_SECONDS = 2.0  # of what is in flight, and of what was sick
 # Full metadata at most this often, and never for more than a twentieth of the time.
-HEALTH_SECONDS = 2.0
-HEALTH_SHARE = 20.0
+WHOLE_SECONDS = 2.0
+WHOLE_SHARE = 20.0
+SICK_MAX = 1_000  # partitions looked at again, at most: one is enough to stand still
 THROTTLE_SECONDS = 5.0
 BROKERS_SECONDS = 15.0  # settings and listeners: asked of each broker of the wave
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Figures:
-    replicas_left: int
-    bytes_left: int
-    bytes_moved: int
 
 
 def moved_by(scope: fx.WaveScope, migration: Migration, snapshot: Snapshot) -> frozenset[TopicPartition]:
@@ -61,7 +60,7 @@ class WaveWatch:
         self._m = migration
         self._sources = frozenset(watch.scope.source_broker_ids)
         self._destinations = frozenset(watch.scope.destination_broker_ids)
-        self._moved_names = moved_names
+        self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names)
         self._unsafe: tuple[Reason, ...] = ()
         self._health_due = 0.0
         self._throttle_due = 0.0
@@ -70,7 +69,13 @@ class WaveWatch:
         self._brokers_due = 0.0
         self._settings: Mapping[int, Mapping[str, str]] = {}
         self._unreachable: Mapping[int, str] = {}
-        self._settled: dict[TopicPartition, int] = {}  # what has arrived, at its size then: producers make it grow
+        self._whole_due = 0.0
+        self._gone: frozenset[int] = frozenset()
+        self._sick: frozenset[TopicPartition] = frozenset()  # at the last look at the whole cluster
+        self._min_isr: Mapping[str, int] = {}
+        self._assigned = 0  # to the sources, at that look
+        self._stray: frozenset[tuple[int, TopicPartition]] = frozenset()  # on a source's disks, named by no assignment
+        self._stray_due = 0.0
 
     async def run(self, post: Post) -> None:
         """Until cancelled."""
@@ -86,17 +91,14 @@ class WaveWatch:
         try:
             alive = await kafka.alive()
             flying = await kafka.reassignments()
-            logs = await kafka.logs(b for b in self._sources | self._destinations if b in alive)
+            ours = [r for r in flying if safety.is_ours(r, self._sources, self._destinations)]
+            moving = {TopicPartition(r.topic, r.partition) for r in ours}
+            await self._logs.look(alive, moving)
             await self._ask_brokers(alive)
-            facts = await self._health(alive, flying, logs)
-            if facts is None and self._sources - logs.keys():
-                facts = await kafka.cluster()  # a source that does not answer is counted by its assignments
+            await self._health(alive, flying, moving)
             await self._check_throttle(flying)
-            figures = self._figures(logs, flying, facts)
-            ours = sum(safety.is_ours(r, self._sources, self._destinations) for r in flying)
-            if not ours and figures.replicas_left and self._sources <= logs.keys():
-                here = await assigned_here(kafka, logs, self._sources)
-                figures = replace(figures, replicas_left=sum(here.values()))
+            figures = self._logs.figures(moving)
+            left = await self._replicas_left(figures.replicas_left, moving)
         except PortError:
             return None  # nothing is known, so nothing is said; the lease and the broker watch speak up by themselves
         executor, task = await self._cruise_control()
@@ -104,14 +106,27 @@ class WaveWatch:
             at=self._ports.clock.now(),
             wave=self._scope.wave,
             attempt=self._scope.attempt,
-            replicas_left=figures.replicas_left,
+            replicas_left=left,
             bytes_left=figures.bytes_left,
             bytes_moved=figures.bytes_moved,
-            moving=ours,
+            moving=len(ours),
             executor=executor,
             task=task,
             reasons=(*self._unsafe, *self._throttle_reason),
         )
+
+    async def _replicas_left(self, on_disk: int, moving: Collection[TopicPartition]) -> int:
+        """By the log dirs; a source that does not answer is counted by its assignments, and strays are not counted."""
+        if self._logs.silent:
+            return self._assigned
+        clock = self._ports.clock
+        if on_disk and not moving and clock.now() >= self._stray_due:
+            began = clock.now()
+            self._stray = await strays(self._ports.kafka, self._logs.held)
+            self._stray_due = clock.now() + max(HEALTH_SECONDS, (clock.now() - began) * WHOLE_SHARE)
+        held = self._logs.held
+        self._stray = frozenset((b, name) for b, name in self._stray if name in held[b] and name not in moving)
+        return on_disk - len(self._stray)
 
     async def _ask_brokers(self, alive: Mapping[int, str | None]) -> None:
         """What can change on the brokers themselves: settings, and whether they can be reached."""
@@ -123,16 +138,39 @@ class WaveWatch:
         self._unreachable = await self._ports.kafka.unreachable(self._destinations & alive.keys())
 
     async def _health(
-        self, alive: Mapping[int, str | None], flying: Sequence[Reassignment], logs: Mapping[int, BrokerLogs]
-    ) -> ClusterFacts | None:
-        """Full metadata when it is due, or at once when a broker of the wave is gone."""
+        self, alive: Mapping[int, str | None], flying: Sequence[Reassignment], moving: Collection[TopicPartition]
+    ) -> None:
+        """What speaks against going on: of the whole cluster when that is due, else of what moves and what was sick."""
         clock = self._ports.clock
         gone = (self._sources | self._destinations | self._m.brokers_to_come) - alive.keys()
-        if not gone and clock.now() < self._health_due:
-            return None
         began = clock.now()
-        facts = await self._ports.kafka.cluster()
-        self._health_due = clock.now() + max(HEALTH_SECONDS, (clock.now() - began) * HEALTH_SHARE)
+        if gone != self._gone or began >= self._whole_due or (self._logs.silent and not self._assigned):
+            with uncollected():
+                facts = await self._ports.kafka.cluster()
+                await aside(len(facts.partitions), self._judge_whole, facts, flying, moving)
+            self._gone = gone
+            self._whole_due = clock.now() + max(WHOLE_SECONDS, (clock.now() - began) * WHOLE_SHARE)
+        elif began >= self._health_due:
+            some = await self._ports.kafka.describe({*moving, *self._sick})
+            brokers = tuple(Broker(b, rack) for b, rack in sorted(alive.items()))
+            facts = ClusterFacts(brokers, tuple(some), self._min_isr)
+            self._unsafe = await aside(self._logs.sizes, self._judged, facts, flying, moving)
+        else:
+            return
+        self._health_due = clock.now() + HEALTH_SECONDS
+
+    def _judge_whole(
+        self, facts: ClusterFacts, flying: Sequence[Reassignment], moving: Collection[TopicPartition]
+    ) -> None:
+        self._unsafe = self._judged(facts, flying, moving)
+        self._min_isr = facts.min_isr
+        self._assigned = sum(1 for _ in facts.held_by(self._sources))
+        sick = (p.name for p in facts.partitions if p.is_under_replicated or p.is_offline)
+        self._sick = frozenset(islice(sick, SICK_MAX))
+
+    def _judged(
+        self, facts: ClusterFacts, flying: Sequence[Reassignment], moving: Collection[TopicPartition]
+    ) -> tuple[Reason, ...]:
         wave = next(w for w in self._m.waves if w.number == self._scope.wave)
         world = safety.World(
             cluster=facts,
@@ -143,23 +181,9 @@ class WaveWatch:
             way_back=self._m.way_back,
         )
         findings = fitness.Findings(
-            logs=self._still_to_come(logs, flying), settings=self._settings, unreachable=self._unreachable
+            logs=self._logs.still_to_come(moving), settings=self._settings, unreachable=self._unreachable
         )
-        unsafe = await aside(len(facts.partitions), safety.unsafe, world)
-        self._unsafe = (*unsafe, *fitness.unfit(world, findings))
-        return facts
-
-    def _still_to_come(self, logs: Mapping[int, BrokerLogs], flying: Sequence[Reassignment]) -> dict[int, BrokerLogs]:
-        """The sources' logs without what of them has been copied already: only the rest needs room."""
-        moving = {(r.topic, r.partition) for r in flying}
-        arrived: dict[TopicPartition, int] = {}
-        for b in self._destinations & logs.keys():
-            arrived.update((n, size) for n, size in logs[b].size_bytes.items() if n in moving)
-        rest = dict(logs)
-        for b in self._sources & logs.keys():
-            left = {n: max(size - arrived.get(n, 0), 0) for n, size in logs[b].size_bytes.items()}
-            rest[b] = replace(logs[b], size_bytes=left)
-        return rest
+        return (*safety.unsafe(world), *fitness.unfit(world, findings))
 
     async def _check_throttle(self, flying: Sequence[Reassignment]) -> None:
         """What we set must still be set, on the brokers and for what is in flight."""
@@ -191,40 +215,19 @@ class WaveWatch:
             return msg.Executor.UNREACHABLE, msg.TaskStatus.NONE
         return state.executor, tasks[-1].status if tasks else msg.TaskStatus.NONE
 
-    def _figures(
-        self, logs: Mapping[int, BrokerLogs], flying: Sequence[Reassignment], facts: ClusterFacts | None
-    ) -> _Figures:
-        moving = {(r.topic, r.partition) for r in flying}
-        arrived: dict[TopicPartition, int] = {}
-        for b in self._destinations & logs.keys():
-            for name, size in logs[b].size_bytes.items():
-                if name in self._moved_names:
-                    arrived[name] = max(size, arrived.get(name, 0))
-        for name in arrived.keys() - moving:
-            arrived[name] = self._settled.setdefault(name, arrived[name])
-        here = [log for b, log in logs.items() if b in self._sources]
-        held = sum(len(log.size_bytes) for log in here)
-        if self._sources - logs.keys() and facts is not None:
-            held = sum(1 for _ in facts.held_by(self._sources))
-        left = sum(
-            max(size - (arrived.get(name, 0) if name in moving else 0), 0)
-            for log in here
-            for name, size in log.size_bytes.items()
-        )
-        return _Figures(replicas_left=held, bytes_left=left, bytes_moved=sum(arrived.values()))
 
-
-async def assigned_here(kafka: KafkaPort, logs: Mapping[int, BrokerLogs], brokers: frozenset[int]) -> dict[int, int]:
-    """Replicas on these brokers that an assignment names; logs that none names are strays, and nothing depends on them.
+async def strays(
+    kafka: KafkaPort, held: Mapping[int, Mapping[TopicPartition, int]]
+) -> frozenset[tuple[int, TopicPartition]]:
+    """What lies on these brokers' disks though no assignment names it there: nothing depends on it.
 
     Only the partitions found on disk are asked for: next to none on a broker that is drained.
     """
-    names = {name for b in brokers & logs.keys() for name in logs[b].size_bytes}
-    held = dict.fromkeys(brokers & logs.keys(), 0)
-    for p in await kafka.describe(names) if names else ():
-        for b in held.keys() & set(p.target):
-            held[b] += 1
-    return held
+    names = {name for sizes in held.values() for name in sizes}
+    if not names:
+        return frozenset()
+    assigned = {(b, p.name) for p in await kafka.describe(names) for b in p.target}
+    return frozenset((b, name) for b, sizes in held.items() for name in sizes if (b, name) not in assigned)
 
 
 class SourceWatch:
@@ -233,6 +236,8 @@ class SourceWatch:
     def __init__(self, ports: Ports, watch: fx.WatchSources) -> None:
         self._ports = ports
         self._brokers = watch.source_broker_ids
+        self._missing: dict[int, int] = {}  # those that do not tell: replicas that assignments name on them
+        self._whole_due = 0.0
 
     async def run(self, post: Post) -> None:
         """Until cancelled."""
@@ -246,12 +251,10 @@ class SourceWatch:
         try:
             alive = await kafka.alive()
             logs = await kafka.logs(b for b in self._brokers if b in alive)
-            held = await assigned_here(kafka, logs, frozenset(self._brokers))
-            if set(self._brokers) - held.keys():
-                # A broker that has left may still be named in assignments: then it has not left for good.
-                facts = await kafka.cluster()
-                for b in set(self._brokers) - held.keys():
-                    held[b] = sum(1 for _ in facts.held_by(frozenset({b})))
+            sizes = {b: log.size_bytes for b, log in logs.items()}
+            stray = [b for b, _ in await strays(kafka, sizes)]
+            held = {b: len(found) - stray.count(b) for b, found in sizes.items()}
+            held |= await self._assigned_to(frozenset(self._brokers) - held.keys())
         except PortError:
             return None
         return msg.SourcesObserved(
@@ -259,6 +262,28 @@ class SourceWatch:
             replicas=tuple(sorted(held.items())),
             alive=tuple(sorted(b for b in self._brokers if b in alive)),
         )
+
+    async def _assigned_to(self, missing: frozenset[int]) -> dict[int, int]:
+        """A broker that has left may still be named in assignments: then it has not left for good.
+
+        Full metadata when another one is missing, then as often as its cost allows: nobody assigns to what is gone.
+        """
+        clock = self._ports.clock
+        began = clock.now()
+        if missing - self._missing.keys() or (missing and began >= self._whole_due):
+            with uncollected():
+                facts = await self._ports.kafka.cluster()
+                self._missing = await aside(len(facts.partitions), _named_on, missing, facts)
+            self._whole_due = clock.now() + max(WHOLE_SECONDS, (clock.now() - began) * WHOLE_SHARE)
+        return {b: self._missing[b] for b in missing}
+
+
+def _named_on(brokers: frozenset[int], facts: ClusterFacts) -> dict[int, int]:
+    held = dict.fromkeys(brokers, 0)
+    for p in facts.held_by(brokers):
+        for b in brokers.intersection(p.target):
+            held[b] += 1
+    return held
 
 
 class ThrottleWatch:

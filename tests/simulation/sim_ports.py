@@ -6,7 +6,7 @@ What changes the world travels on a wire: once sent, it arrives, also when its s
 import heapq
 import types
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
@@ -113,9 +113,18 @@ class SimKafka:
     async def reassignments(self) -> Sequence[Reassignment]:
         return await self._read(self._w.reassignments)
 
-    async def logs(self, broker_ids: Iterable[int]) -> Mapping[int, BrokerLogs]:
-        wanted = sorted(broker_ids)
-        return await self._read(lambda: {b: self._w.logs(b) for b in wanted if b in self._w.alive})
+    async def logs(
+        self, broker_ids: Iterable[int], names: Iterable[TopicPartition] | None = None
+    ) -> Mapping[int, BrokerLogs]:
+        wanted, only = sorted(broker_ids), None if names is None else frozenset(names)
+
+        def seen(broker: int) -> BrokerLogs:
+            log = self._w.logs(broker)
+            if only is None:
+                return log
+            return replace(log, size_bytes={n: size for n, size in log.size_bytes.items() if n in only})
+
+        return await self._read(lambda: {b: seen(b) for b in wanted if b in self._w.alive})
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
         wanted = set(names)
