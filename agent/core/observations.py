@@ -225,13 +225,15 @@ def _inspected(d: Draft, f: msg.Inspected) -> None:
     if f.faults:
         course.block(d, *f.faults)
         return
-    if f.replicas_left:
+    # It was seen empty already: a broker's metadata may be older than that look, by seconds under load.
+    waited = d.at >= d.m.phase_since + d.policy.settle_seconds
+    if f.replicas_left and waited:
         _fell_short(d, f.replicas_left, "after the move")
         return
     # A broker that was down when its replicas left keeps their logs, and in ZooKeeper mode nobody deletes them (seen on
     # 3.9): no assignment names them, so nothing depends on them. They get a while, as deletion is not at once.
-    waited = d.at >= d.m.phase_since + d.policy.settle_seconds
     unsettled = {
+        "replicas on the source": f.replicas_left,
         "bytes on the source": f.bytes_left - (f.stray_bytes if waited else 0),
         "leaders on the source": f.leaders_left,
         "reassignments in flight": f.reassignments,

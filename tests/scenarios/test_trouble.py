@@ -204,6 +204,14 @@ def test_a_migration_of_skipped_waves_ends_with_nothing_drained() -> None:
     assert watches(play.m, POLICY) == ()
 
 
+def test_old_metadata_while_closing_is_no_new_attempt() -> None:
+    """A source that was seen empty and shows replicas at once after is looked at again; what stays is moved."""
+    play = in_phase(Phase.CLOSING).ends(fx.CloseWave, with_=inspected(replicas_left=2))
+    play.never(ev.WaveFellShort).waits_for(Code.WAVE_NOT_VERIFIED).stands(Phase.CLOSING)
+    play.wait(POLICY.settle_seconds).ends(fx.CloseWave, with_=inspected(replicas_left=2))
+    play.expect(ev.WaveFellShort, like(ev.WaveBegun, attempt=2))
+
+
 def test_a_skipped_wave_leaves_no_throttle() -> None:
     """A wave is blocked only after its throttle was swept: while requesting by the stop, while closing by the close."""
     play = in_phase(Phase.CLOSING).ends(fx.CloseWave, with_=inspected(throttles_left=2))
