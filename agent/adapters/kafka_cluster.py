@@ -1,14 +1,12 @@
 """The migrated cluster through kafka-python's admin client: implements KafkaPort.
 
-The library is synchronous and not made for several threads at once: one thread a cluster, off the event loop. Every
-failure becomes PortError, and the next call connects anew.
+The library is synchronous: it is asked in a thread of its own, off the event loop (kafka_line.py). Every failure
+becomes PortError, and the next call connects anew.
 """
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,6 +16,7 @@ from kafka.structs import TopicPartition as KafkaTopicPartition
 
 from agent.adapters import kafka_admin, kafka_brokers, kafka_throttle
 from agent.adapters.connection import KafkaConnection
+from agent.adapters.kafka_line import Line
 from agent.adapters.ports import PortError
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
 from agent.core.reasons import Code
@@ -41,14 +40,12 @@ class KafkaCluster:
     def __init__(self, connection: KafkaConnection, admin: KafkaAdminClient | None = None) -> None:
         """`admin`: a client that is connected already; without one, the first call connects."""
         self._connection = connection
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
-        self._admin = admin
+        self._line = Line(connection, admin)
         self._min_isr: dict[str, tuple[int, float]] = {}  # topic -> (value, read at)
 
     async def close(self) -> None:
         """Disconnect; nothing may be asked after."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown(wait=False)
+        await self._line.close()
 
     # ── facts ───────────────────────────────────────────────────────────────────────────────────────────────────
     async def cluster(self) -> ClusterFacts:
@@ -129,32 +126,23 @@ class KafkaCluster:
             some = names[start : start + PARTITIONS_PER_REQUEST]
             await self._call("leader election", partial(_elect, names=some))
 
-    # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the line ────────────────────────────────────────────────────────────────────────────────────────────────
     async def _call(self, what: str, ask: Callable[[KafkaAdminClient], T], more_seconds: float = 0.0) -> T:
         # Several requests may stand behind one question: the bound is on the whole of it, whatever the library does.
         limit = self._connection.request_timeout_seconds * 6 + more_seconds
-        work = asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, what, ask)
+        line = self._line
         try:
-            return await asyncio.wait_for(work, limit)
+            return await line.ask(ask, limit)
         except TimeoutError:
+            if line is self._line:  # else another question has given it up
+                self._line = Line(self._connection)
+                line.give_up()
             raise PortError(self._says(what, f"no answer within {limit:.0f} s"), Code.KAFKA_UNREACHABLE) from None
-
-    def _in_thread(self, what: str, ask: Callable[[KafkaAdminClient], T]) -> T:
-        try:
-            if self._admin is None:
-                self._admin = kafka_admin.connect(self._connection)
-            return ask(self._admin)
         except (KafkaError, OSError, RuntimeError) as error:  # RuntimeError: the library's "no active controller"
-            self._disconnect()
             raise PortError(self._says(what, kafka_admin.words(error)), Code.KAFKA_UNREACHABLE) from error
 
     def _says(self, what: str, trouble: str) -> str:
         return f"Kafka at {self._connection.bootstrap_servers} did not tell its {what}: {trouble}"
-
-    def _disconnect(self) -> None:
-        admin, self._admin = self._admin, None
-        if admin is not None:
-            admin.close()
 
     def _cluster(self, admin: KafkaAdminClient) -> ClusterFacts:
         described = admin.describe_cluster()

@@ -292,6 +292,20 @@ async def test_hanging_broker_costs_its_own_timeout_only(lab: Lab, topics: Topic
         await kafka.close()
 
 
+async def test_a_call_that_never_comes_back_costs_itself_only(lab: Lab) -> None:
+    """The library has been seen to wait for ever: that question fails in time, and the next one is answered."""
+    kafka = KafkaCluster(KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers, request_timeout_seconds=2))
+    for_ever = threading.Event()
+    try:
+        assert set(await kafka.alive()) == set(ALL)
+        with pytest.raises(PortError, match="did not tell its fortune: no answer within"):
+            await kafka._call("fortune", lambda _admin: for_ever.wait(), -11.0)
+        assert set(await kafka.alive()) == set(ALL)
+    finally:
+        for_ever.set()
+        await kafka.close()
+
+
 async def _answering(kafka: KafkaCluster) -> set[int]:
     try:
         return set(await kafka.logs(await kafka.alive()))
