@@ -74,7 +74,8 @@ class DrivenCluster:
         """Connects lazily; only the lease is sought at once."""
         kafka = KafkaCluster(cluster.security.connection(cluster.bootstrap_servers))
         cruise_control = CruiseControl(cluster.cruise_control.connection())
-        lease = ZooKeeperLease(cluster.zookeeper) if cluster.zookeeper else NoLease()
+        access = cluster.zookeeper_security.access()
+        lease = ZooKeeperLease(cluster.zookeeper, access=access) if cluster.zookeeper else NoLease()
         ports = Ports(
             kafka=kafka,
             cruise_control=cruise_control,

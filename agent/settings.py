@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.cruise_control import CruiseControlConnection
+from agent.adapters.zookeeper_access import ZooKeeperAccess
 from agent.core.options import Policy
 from agent.rule_settings import RULES_MAX, RuleSettings
 
@@ -60,6 +61,37 @@ class KafkaSecurity(BaseModel):
         )
 
 
+class ZooKeeperSecurity(BaseModel):
+    """How to connect to a cluster's ZooKeeper: SASL DIGEST-MD5, TLS, a client certificate, or none of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    username: str | None = Field(default=None, description="As in the section `Client` of a broker's JAAS file")
+    password: SecretStr | None = Field(default=None, description="Prefer password_file")
+    password_file: Path | None = Field(default=None, description="A file that holds nothing but the password")
+    tls: bool = Field(default=False, description="Where brokers have zookeeper.ssl.client.enable=true")
+    ca_file: str | None = None
+    certificate_file: str | None = Field(default=None, description="PEM; may hold the key too")
+    key_file: str | None = None
+    check_hostname: bool = True
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.username and not (self.password or self.password_file):
+            raise ValueError("username needs password_file")
+        if (self.ca_file or self.certificate_file) and not self.tls:
+            raise ValueError("ca_file and certificate_file need tls: true")
+        return self
+
+    def access(self) -> ZooKeeperAccess:
+        """As the adapter wants it. Raises OSError when the password's file cannot be read."""
+        return ZooKeeperAccess(
+            username=self.username,
+            password=_secret(self.password, self.password_file),
+            **self.model_dump(include={"tls", "ca_file", "certificate_file", "key_file", "check_hostname"}),
+        )
+
+
 class CruiseControlSettings(BaseModel):
     """Where a cluster's Cruise Control is."""
 
@@ -77,6 +109,8 @@ class CruiseControlSettings(BaseModel):
         default=10.0, gt=0, le=120, description="Recorded answers took 0.2 s; a proxy may add"
     )
     ca_file: str | None = None
+    certificate_file: str | None = Field(default=None, description="A client certificate, PEM; may hold the key too")
+    key_file: str | None = None
 
     def connection(self) -> CruiseControlConnection:
         """As the adapter wants it. Raises OSError when a secret's file cannot be read."""
@@ -87,6 +121,8 @@ class CruiseControlSettings(BaseModel):
             token=_secret(None, self.token_file),
             timeout_seconds=self.timeout_seconds,
             ca_file=self.ca_file,
+            certificate_file=self.certificate_file,
+            key_file=self.key_file,
         )
 
 
@@ -140,6 +176,7 @@ class ClusterSettings(BaseModel):
     zookeeper: str | None = Field(
         default=None, description="host:port,...; empty on KRaft: then no lock beside Kafka's"
     )
+    zookeeper_security: ZooKeeperSecurity = ZooKeeperSecurity()
     cruise_control: CruiseControlSettings
     source_broker_ids: BrokerIds = Field(default=(), description="What modes `full` and `az` move from")
     destination_broker_ids: BrokerIds = Field(default=(), description="And to")

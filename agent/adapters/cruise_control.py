@@ -59,6 +59,17 @@ class CruiseControlConnection:
     token: str | None = field(default=None, repr=False)
     timeout_seconds: float = 10.0
     ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+    def verify(self) -> ssl.SSLContext | bool:
+        """How httpx shall check the other side. Raises OSError or ssl.SSLError when a file cannot be read."""
+        if not (self.ca_file or self.certificate_file):
+            return True
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.certificate_file:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
 
 
 class _AskError(PortError):
@@ -86,7 +97,7 @@ class CruiseControl:
             headers=headers,
             timeout=connection.timeout_seconds,
             transport=transport,
-            verify=ssl.create_default_context(cafile=connection.ca_file) if connection.ca_file else True,
+            verify=connection.verify(),
         )
         # a session that asks the same URL again gets its first answer, for ever: no cookie is kept
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))

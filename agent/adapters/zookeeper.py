@@ -17,6 +17,7 @@ from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.recipe.lock import Lock
 
 from agent.adapters import identity
+from agent.adapters.zookeeper_access import ZooKeeperAccess
 
 log = logging.getLogger("kafka_migration.zookeeper")
 
@@ -51,8 +52,9 @@ class NoLease:
 class _Sessions:
     """One ZooKeeper session after another, in a thread of its own, for as long as it is wanted."""
 
-    def __init__(self, hosts: str, session_seconds: float, purpose: str) -> None:
+    def __init__(self, hosts: str, session_seconds: float, purpose: str, access: ZooKeeperAccess | None) -> None:
         self.hosts = hosts
+        self._access = access or ZooKeeperAccess()
         self.session_seconds = session_seconds
         self.closing = threading.Event()
         self.in_doubt = threading.Event()  # no connection now
@@ -82,7 +84,7 @@ class _Sessions:
 
     def _run(self) -> None:
         while not self.closing.is_set():
-            client = KazooClient(hosts=self.hosts, timeout=self.session_seconds)
+            client = KazooClient(hosts=self.hosts, timeout=self.session_seconds, **self._access.for_kazoo())
             client.add_listener(self._listen)
             self.is_lost.clear()
             try:
@@ -115,9 +117,11 @@ class _Sessions:
 class ZooKeeperLease(_Sessions):
     """The lock, sought in the background for as long as the cluster is ours to drive."""
 
-    def __init__(self, hosts: str, session_seconds: float = SESSION_SECONDS) -> None:
+    def __init__(
+        self, hosts: str, session_seconds: float = SESSION_SECONDS, access: ZooKeeperAccess | None = None
+    ) -> None:
         """`hosts`: as in zookeeper.connect, with the chroot if there is one."""
-        super().__init__(hosts, session_seconds, "lease")
+        super().__init__(hosts, session_seconds, "lease", access)
         self._identity = identity.mine()
         self._sure_until = 0.0  # monotonic
         self._other = "nobody yet"
@@ -198,9 +202,10 @@ class BrokerWatch(_Sessions):
         hosts: str,
         on_change: Callable[[frozenset[int] | None], Awaitable[None]],
         session_seconds: float = SESSION_SECONDS,
+        access: ZooKeeperAccess | None = None,
     ) -> None:
         """Made in a running event loop, in which `on_change` is awaited, one change after the other."""
-        super().__init__(hosts, session_seconds, "brokers")
+        super().__init__(hosts, session_seconds, "brokers", access)
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._changes: asyncio.Queue[frozenset[int] | None] = asyncio.Queue()

@@ -40,7 +40,7 @@ class Connection:
 
 def connect(servers: str | None, prefix: str | None, *, as_json: bool) -> Connection:
     """The control Kafka to speak to. Ends with exit code 2 when none is named and no lab runs here."""
-    servers = servers or os.environ.get("KAFKA_MIGRATION_BOOTSTRAP_SERVERS") or lab_servers()
+    servers = servers or os.environ.get("KAFKA_MIGRATION_BOOTSTRAP_SERVERS") or _lab_servers()
     if not servers:
         fail(
             Exit.USAGE,
@@ -61,10 +61,21 @@ def lab_directory() -> Path:
     return Path(os.environ.get("KAFKA_MIGRATION_LAB_DIR") or ".lab")
 
 
-def lab_servers() -> str | None:
-    """The control Kafka of the lab that runs in this folder, if one does."""
+def _lab_servers() -> str | None:
+    """The control Kafka of the lab that runs in this folder, if one does.
+
+    Whoever gives orders to a secure lab does so as its operator, unless the environment says otherwise.
+    """
     lab = running_lab()
-    return str(lab["control_bootstrap_servers"]) if lab else None
+    if lab is None:
+        return None
+    if lab.get("secure"):
+        from deploy.lab import security
+        from deploy.lab.agent_process import security_environment
+
+        for name, value in security_environment(lab_directory(), security.OPERATOR).items():
+            os.environ.setdefault(name, value)
+    return str(lab["control_bootstrap_servers"])
 
 
 def lab_settings() -> dict[str, str]:

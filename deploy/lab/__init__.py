@@ -1,6 +1,6 @@
 """The lab: a real ZooKeeper, real brokers and a Cruise Control on one machine, with nothing installed but Python.
 
-Used by the tests, the demo and `kafka-migration lab`. It is for trying and testing: without security.
+Used by the tests, the demo and `kafka-migration lab`. For trying and testing: it has no security unless asked for.
 """
 
 from deploy.lab.config import BrokerSpec, CruiseControlKind, LabConfig, Role

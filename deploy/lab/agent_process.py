@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.lab import security
 from deploy.lab.lab import Lab
 from deploy.lab.launch import Folders
 from deploy.lab.ports import free_ports
@@ -25,9 +26,16 @@ def lab_environment(description: Mapping[str, Any], directory: Path, web_port: i
         "KAFKA_MIGRATION_TOPIC_REPLICATION_FACTOR": "1",
         "KAFKA_MIGRATION_DATA_FOLDER": str(Folders(directory).root / "agent"),
     }
+    environment |= security_environment(directory, security.AGENT)
     if web_port is not None:
         environment["KAFKA_MIGRATION_WEB_PORT"] = str(web_port)
     return environment
+
+
+def security_environment(directory: Path, user: str) -> dict[str, str]:
+    """How that user of the lab logs in at the control Kafka, as settings; passwords by reference. Empty: plain lab."""
+    given = security.kafka_settings(Lab.at(directory).config, user, on_control=True)
+    return {f"KAFKA_MIGRATION_SECURITY__{name.upper()}": value for name, value in given.items()}
 
 
 class AgentProcess:

@@ -50,6 +50,9 @@ def up(
         CruiseControlKind,
         typer.Option(help="auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in."),
     ] = CruiseControlKind.AUTO,
+    secure: Annotated[
+        bool, typer.Option(help="TLS, passwords and ACLs everywhere; the secrets are in the lab's folder.")
+    ] = False,
     keep_data: Annotated[bool, typer.Option(help="Go on with the data of the last lab in this folder.")] = False,
     foreground: Annotated[bool, typer.Option(help="Stay; end the lab on Ctrl-C, or when this command dies.")] = False,
     start_timeout_seconds: Annotated[float, typer.Option(help="Give up after this long.")] = 180.0,
@@ -61,6 +64,7 @@ def up(
         base_port=base_port,
         kafka_version=kafka_version,
         cruise_control=cruise_control,
+        secure=secure,
         keep_data=keep_data,
         start_timeout_seconds=start_timeout_seconds,
     )

@@ -85,6 +85,7 @@ class LabConfig(BaseModel):
     brokers: tuple[BrokerSpec, ...] = DEFAULT_BROKERS
     cruise_control: CruiseControlKind = CruiseControlKind.AUTO
     cruise_control_class_path: str = Field(default_factory=lambda: os.environ.get(CLASS_PATH_VARIABLE, ""))
+    secure: bool = False  # TLS, SASL and ACLs everywhere; secrets in the lab's folder
     keep_data: bool = False  # False: every `up` begins with an empty cluster
     start_timeout_seconds: float = 180.0  # a cold, loaded machine; normal is below 30 s
     stop_timeout_seconds: float = 15.0  # then SIGKILL; only data to be kept gets this farewell at all
@@ -103,6 +104,11 @@ class LabConfig(BaseModel):
     @property
     def control_quorum_port(self) -> int:
         return self.base_port + 2
+
+    @property
+    def control_certificate_port(self) -> int:
+        """Of a secure lab's control Kafka: for clients with a certificate."""
+        return self.base_port + 4
 
     @property
     def cruise_control_node(self) -> Node:
@@ -137,7 +143,11 @@ class LabConfig(BaseModel):
     @property
     def ports(self) -> dict[int, str]:
         """Every port the lab listens on, and what needs it."""
-        return {node.port: node.name for node in self.nodes} | {self.control_quorum_port: "control-kafka (quorum)"}
+        return (
+            {node.port: node.name for node in self.nodes}
+            | {self.control_quorum_port: "control-kafka (quorum)"}
+            | ({self.control_certificate_port: "control-kafka (certificates)"} if self.secure else {})
+        )
 
     @property
     def bootstrap_servers(self) -> str:
@@ -151,7 +161,7 @@ class LabConfig(BaseModel):
     def cruise_control_url(self) -> str | None:
         if self.cruise_control_kind is CruiseControlKind.NONE:
             return None
-        return f"http://{self.cruise_control_node.address}/kafkacruisecontrol"
+        return f"http{'s' if self.secure else ''}://{self.cruise_control_node.address}/kafkacruisecontrol"
 
     def node(self, name: str) -> Node:
         """The node of that name. KeyError, naming those there are, when there is none."""

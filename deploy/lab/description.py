@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from deploy.lab import security
 from deploy.lab.config import LabConfig, Role
 from deploy.lab.files import write_atomically
 from deploy.lab.jars import Installation
@@ -47,6 +48,7 @@ def describe(
         "control_bootstrap_servers": config.control_kafka.address,
         "zookeeper": config.zookeeper.address,
         "cruise_control_url": url,
+        "secure": config.secure,
         "cruise_control": str(config.cruise_control_kind),
         "kafka_version": config.kafka_version,
         "class_path": installation.class_path if installation else None,
@@ -101,7 +103,12 @@ def write_clusters(config: LabConfig) -> None:
     cluster: dict[str, Any] = {
         "bootstrap_servers": config.bootstrap_servers,
         "zookeeper": config.zookeeper.address,
-        "cruise_control": {"url": f"http://{config.cruise_control_node.address}/kafkacruisecontrol"},
+        **({"security": security.kafka_settings(config, security.AGENT)} if config.secure else {}),
+        **({"zookeeper_security": security.zookeeper_settings(config)} if config.secure else {}),
+        "cruise_control": {
+            "url": config.cruise_control_url or f"http://{config.cruise_control_node.address}",
+            **security.cruise_control_settings(config),
+        },
         "source_broker_ids": list(config.source_ids),
         "destination_broker_ids": destinations,
         "policy": dict(POLICY),

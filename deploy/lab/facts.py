@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from agent.adapters.connection import KafkaConnection
 from deploy.lab.readiness import admin_client
 
 TIMEOUT_SECONDS = 30.0
@@ -69,9 +70,9 @@ class Facts:
         return {name: tuple(sorted(self.racks.get(r, "?") for r in p.replicas)) for name, p in self.partitions.items()}
 
 
-def look(bootstrap_servers: str) -> Facts:
+def look(to: str | KafkaConnection) -> Facts:
     """Ask Kafka for everything. Blocking, seconds; raises KafkaError when the cluster does not answer."""
-    with admin_client(bootstrap_servers, TIMEOUT_SECONDS) as admin:
+    with admin_client(to, TIMEOUT_SECONDS) as admin:
         racks = {int(b["broker_id"]): str(b["rack"]) for b in admin.describe_cluster()["brokers"]}
         topics = admin.describe_topics()
         partitions = {

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from deploy.lab import real_cruise_control
 from deploy.lab.config import CruiseControlKind, LabConfig
 from deploy.lab.properties import OFFSETS_PARTITIONS, TRANSACTION_PARTITIONS
-from deploy.lab.readiness import admin_client
+from deploy.lab.readiness import lab_admin
 
 CREATE_TIMEOUT_SECONDS = 30.0
 SEGMENT_BYTES = str(100 * 1024 * 1024)
@@ -58,7 +58,7 @@ def assignments(brokers: Sequence[int], partitions: int, replicas: int) -> dict[
 
 def create(config: LabConfig) -> None:
     """Create those that are missing. Raises KafkaError when the cluster refuses."""
-    with admin_client(config.bootstrap_servers, CREATE_TIMEOUT_SECONDS) as admin:
+    with lab_admin(config, CREATE_TIMEOUT_SECONDS) as admin:
         existing = set(admin.list_topics())
         wanted = {
             name: {"assignments": assignments(config.source_ids, partitions, replicas), "configs": settings}

@@ -165,7 +165,7 @@ class Lab:
         if node.broker:
             broker_id = node.broker.id
             self._await(
-                lambda: not readiness.broker_is_registered(self.config.zookeeper.address, broker_id),
+                lambda: not readiness.broker_is_registered(self.config, broker_id),
                 f"ZooKeeper still holds the session of {name} (is it running?)",
                 SESSION_EXPIRY_SECONDS_MAX,
             )

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.lab import properties, real_cruise_control
+from deploy.lab import properties, real_cruise_control, security
 from deploy.lab.config import CruiseControlKind, Kind, LabConfig, Node
 from deploy.lab.files import write_atomically
 from deploy.lab.jars import Installation
@@ -78,7 +78,8 @@ def settings_of(config: LabConfig, node: Node) -> properties.Properties:
         base = real_cruise_control.cruise_control_properties(config, data)
     overrides = folders.overrides(node.name)
     latest = json.loads(overrides.read_text(encoding="utf-8")) if overrides.exists() else {}
-    return properties.overlaid(base, config.properties.get(node.name, {}), latest)
+    safe = {**security.overlay(config, node), **security.removed(config, node)}
+    return properties.overlaid(base, safe, config.properties.get(node.name, {}), latest)
 
 
 def _java(config: LabConfig, node: Node, installation: Installation) -> list[str]:
@@ -108,6 +109,7 @@ def _java(config: LabConfig, node: Node, installation: Installation) -> list[str
         f"-Dlog4j.configuration={log4j.as_uri()}",
         f"-Dlog4j2.configurationFile={log4j2.as_uri()}",
         f"-Dkafka.logs.dir={folders.logs}",
+        *security.java_options(config, node),
         *config.java_options.get(node.name, ()),
         "-cp",
         class_path,
@@ -125,4 +127,5 @@ def _stand_in(config: LabConfig, node: Node) -> list[str]:
         config.zookeeper.address,
         "--port",
         str(node.port),
+        *security.stand_in_options(config),
     ]

@@ -5,10 +5,14 @@ Blocking, short calls; each has a timeout. False means "not yet", never an excep
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from deploy.lab.config import Kind, LabConfig, Node
+from agent.adapters.connection import KafkaConnection
+from deploy.lab import security
+from deploy.lab.config import HOST, Kind, LabConfig, Node
 
 CALL_TIMEOUT_SECONDS = 3.0
 
@@ -18,47 +22,62 @@ def is_ready(config: LabConfig, node: Node) -> bool:
     if not _listens(node):
         return False
     if node.kind is Kind.ZOOKEEPER:
-        return _zookeeper_serves(node)
+        return _zookeeper_serves(config, node)
     if node.kind is Kind.CRUISE_CONTROL:
         return _cruise_control_serves(config)
     own_id = node.broker.id if node.broker else 1
-    return own_id in live_brokers(node.address)
+    return own_id in live_brokers(config, node)
 
 
-def live_brokers(bootstrap_servers: str) -> frozenset[int]:
+def live_brokers(config: LabConfig, asked: Node | None = None) -> frozenset[int]:
     """The ids of the brokers that are alive in the eyes of the one that answers; empty when none answers."""
     from kafka.errors import KafkaError
 
-    with contextlib.suppress(KafkaError, OSError), admin_client(bootstrap_servers) as admin:
+    servers = asked.address if asked else None
+    on_control = asked is not None and asked.kind is Kind.CONTROL_KAFKA
+    with (
+        contextlib.suppress(KafkaError, OSError),
+        lab_admin(config, on_control=on_control, servers=servers) as admin,
+    ):
         return frozenset(int(broker["broker_id"]) for broker in admin.describe_cluster()["brokers"])
     return frozenset()
 
 
+def lab_admin(
+    config: LabConfig,
+    timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+    *,
+    on_control: bool = False,
+    servers: str | None = None,
+) -> contextlib.AbstractContextManager[Any]:
+    """The lab's own admin client, who may do everything, of a plain or a secure lab. `servers`: only these."""
+    return admin_client(
+        security.kafka_connection(config, security.ADMIN, on_control=on_control, servers=servers), timeout_seconds
+    )
+
+
 @contextlib.contextmanager
-def admin_client(bootstrap_servers: str, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> Iterator[Any]:
-    """A kafka-python admin client, closed at the end."""
+def admin_client(to: str | KafkaConnection, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> Iterator[Any]:
+    """A kafka-python admin client, closed at the end. `to`: bootstrap servers of a plain lab, or a connection."""
     from kafka.admin import KafkaAdminClient
 
-    timeout_ms = int(timeout_seconds * 1000)
-    admin = KafkaAdminClient(
-        bootstrap_servers=bootstrap_servers.split(","),
-        client_id="kafka-migration-lab",
-        request_timeout_ms=timeout_ms,
-        bootstrap_timeout_ms=timeout_ms,
-    )
+    connection = KafkaConnection(bootstrap_servers=to) if isinstance(to, str) else to
+    timed = replace(connection, request_timeout_seconds=timeout_seconds)
+    admin = KafkaAdminClient(**timed.for_kafka_python(), client_id="kafka-migration-lab")
     try:
         yield admin
     finally:
         admin.close()
 
 
-def broker_is_registered(zookeeper_address: str, broker_id: int) -> bool:
+def broker_is_registered(config: LabConfig, broker_id: int) -> bool:
     """Whether ZooKeeper still holds the broker's ephemeral node: a broker that restarts before it is gone fails."""
     from kazoo.client import KazooClient
     from kazoo.exceptions import KazooException
     from kazoo.handlers.threading import KazooTimeoutError
 
-    client = KazooClient(hosts=zookeeper_address, timeout=CALL_TIMEOUT_SECONDS)
+    access = security.zookeeper_access(config).for_kazoo()
+    client = KazooClient(hosts=config.zookeeper.address, timeout=CALL_TIMEOUT_SECONDS, **access)
     try:
         client.start(timeout=CALL_TIMEOUT_SECONDS)
         return client.exists(f"/brokers/ids/{broker_id}") is not None
@@ -77,12 +96,20 @@ def _listens(node: Node) -> bool:
         return False
 
 
-def _zookeeper_serves(node: Node) -> bool:
+def _zookeeper_serves(config: LabConfig, node: Node) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", node.port), CALL_TIMEOUT_SECONDS) as link:
         link.settimeout(CALL_TIMEOUT_SECONDS)
-        link.sendall(b"srvr")
-        return b"Mode: standalone" in link.recv(4096)
+        if config.secure:
+            trusted = ssl.create_default_context(cafile=str(security.Vault(config).authority))
+            with trusted.wrap_socket(link, server_hostname=HOST) as wrapped:
+                return _says_standalone(wrapped)
+        return _says_standalone(link)
     return False
+
+
+def _says_standalone(link: socket.socket) -> bool:
+    link.sendall(b"srvr")
+    return b"Mode: standalone" in link.recv(4096)
 
 
 def _cruise_control_serves(config: LabConfig) -> bool:
@@ -90,7 +117,10 @@ def _cruise_control_serves(config: LabConfig) -> bool:
 
     try:
         answer = httpx.get(
-            f"{config.cruise_control_url}/state?json=true", timeout=CALL_TIMEOUT_SECONDS, trust_env=False
+            f"{config.cruise_control_url}/state?json=true",
+            timeout=CALL_TIMEOUT_SECONDS,
+            trust_env=False,
+            **security.http_client(config),
         )
     except httpx.HTTPError:
         return False

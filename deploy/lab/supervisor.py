@@ -20,13 +20,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from deploy.lab import control, description, internal_topics, jars, launch, ports, readiness
+from deploy.lab import control, description, internal_topics, jars, launch, ports, readiness, security
 from deploy.lab.config import Kind, LabConfig, Node
 from deploy.lab.description import LabState
 from deploy.lab.files import write_atomically
 from deploy.lab.processes import ManagedProcess, first_error, stop_all
 
 TICK_SECONDS = 0.25
+ADMIT_TIMEOUT_SECONDS = 30.0
 
 
 class StopRequested(Exception):  # noqa: N818 - not an error
@@ -86,6 +87,7 @@ class Supervisor:
         ports.require_free(self.config.ports)
         self.installation = jars.install(self.config.kafka_version, self._step)
         self._deadline = time.monotonic() + self.config.start_timeout_seconds  # the first start's download not counted
+        security.prepare(self.config)
         description.write_clusters(self.config)
         self._step("starting ZooKeeper")
         self._launch(self.config.zookeeper, self.config.control_kafka)
@@ -96,6 +98,9 @@ class Supervisor:
         self._launch(*self.config.broker_nodes)
         self._await_ready(self.config.control_kafka, *self.config.broker_nodes)
         self._await_all_brokers()
+        if self.config.secure:
+            self._step("making users and giving rights")
+            self._admit()
         self._step("creating Kafka's internal topics on the source brokers")
         internal_topics.create(self.config)
         if self.config.cruise_control_url:
@@ -121,18 +126,22 @@ class Supervisor:
     def _await_old_sessions(self) -> None:
         """Data kept from a lab that was killed: ZooKeeper holds its brokers' sessions until they expire."""
         self._step("waiting for ZooKeeper to forget the brokers of the last lab")
-        address = self.config.zookeeper.address
         while held := [
             node
             for node in self.config.broker_nodes
-            if node.broker and readiness.broker_is_registered(address, node.broker.id)
+            if node.broker and readiness.broker_is_registered(self.config, node.broker.id)
         ]:
             self._pause_between_checks(held)
 
     def _await_all_brokers(self) -> None:
         wanted = {broker.id for broker in self.config.brokers}
-        while missing := wanted - readiness.live_brokers(self.config.bootstrap_servers):
+        while missing := wanted - readiness.live_brokers(self.config):
             self._pause_between_checks([self.config.node(f"broker-{broker_id}") for broker_id in sorted(missing)])
+
+    def _admit(self) -> None:
+        for on_control in (False, True):
+            with readiness.lab_admin(self.config, ADMIT_TIMEOUT_SECONDS, on_control=on_control) as admin:
+                security.admit(self.config, admin, on_control=on_control)
 
     def _pause_between_checks(self, waiting: list[Node]) -> None:
         """Give up when a process ended or time is out; else wait a tick."""

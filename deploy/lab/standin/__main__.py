@@ -5,10 +5,13 @@ import asyncio
 import contextlib
 import logging
 import signal
-from dataclasses import fields
+import ssl
+from dataclasses import fields, replace
+from pathlib import Path
 
 from aiohttp import web
 
+from agent.adapters.connection import KafkaConnection
 from deploy.lab.standin import SERVER_NAME, SPOKEN_VERSION
 from deploy.lab.standin.api import PREFIX, build_app
 from deploy.lab.standin.clock import SystemClock
@@ -31,6 +34,16 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--port", type=int, required=True, help="port of the REST API; 0: any free one")
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
     options.add_argument("--zookeeper", help="accepted and not used: the stand-in needs brokers only")
+    options.add_argument(
+        "--accounts-file",
+        type=Path,
+        help="the same as --account from a file, as Jetty has it: a line `NAME: PASSWORD,ROLE` each",
+    )
+    options.add_argument("--tls-certificate", type=Path, help="PEM with key and certificate: the REST API by HTTPS")
+    options.add_argument("--kafka-username", help="SASL_SSL towards Kafka: who it is")
+    options.add_argument("--kafka-password-file", type=Path, help="a file that holds nothing but the password")
+    options.add_argument("--kafka-sasl-mechanism", default="PLAIN")
+    options.add_argument("--kafka-ca-file", help="PEM of the authority that signed the brokers' certificates")
     options.add_argument(
         "--account",
         action="append",
@@ -56,15 +69,19 @@ def settings_from(options: argparse.Namespace) -> Settings:
     for account in options.account:
         name, password, role = account.split(":")
         accounts[name] = Account(password, Role(role.upper()))
+    for line in options.accounts_file.read_text(encoding="utf-8").splitlines() if options.accounts_file else ():
+        name, _, rest = line.partition(":")
+        password, _, role = rest.strip().rpartition(",")
+        accounts[name.strip()] = Account(password, Role(role.strip().upper()))
     named = {f.name: getattr(options, f.name) for f in fields(Settings) if f.name not in _NOT_ON_COMMAND_LINE}
     return Settings(accounts=accounts, **named)
 
 
 async def serve(options: argparse.Namespace) -> None:
-    service = CruiseControl(KafkaCluster(options.bootstrap_servers), settings_from(options), SystemClock())
+    service = CruiseControl(KafkaCluster(_connection(options)), settings_from(options), SystemClock())
     runner = web.AppRunner(build_app(service), shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, options.host, options.port)
+    site = web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options.tls_certificate))
     await site.start()
     log.info("%s, speaking %s, at %s%s", SERVER_NAME, SPOKEN_VERSION, runner.addresses[0], PREFIX)
     stopped = asyncio.Event()
@@ -73,6 +90,28 @@ async def serve(options: argparse.Namespace) -> None:
     await stopped.wait()
     log.info("Stopping; what Kafka was told to move goes on.")
     await runner.cleanup()
+
+
+def _connection(options: argparse.Namespace) -> KafkaConnection:
+    plain = KafkaConnection(bootstrap_servers=options.bootstrap_servers)
+    if options.kafka_username is None:
+        return plain
+    return replace(
+        plain,
+        security_protocol="SASL_SSL",
+        sasl_mechanism=options.kafka_sasl_mechanism,
+        username=options.kafka_username,
+        password=options.kafka_password_file.read_text(encoding="utf-8").strip(),
+        ssl_cafile=options.kafka_ca_file,
+    )
+
+
+def _tls(certificate: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient
@@ -15,6 +16,7 @@ from kafka.admin import AlterConfigOp, ConfigFilterType, ConfigResource, ConfigR
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition as KafkaTopicPartition
 
+from agent.adapters.connection import KafkaConnection
 from deploy.lab.standin.cluster import (
     NO_LEADER,
     Broker,
@@ -36,8 +38,10 @@ _DYNAMIC_TOPIC_CONFIG = "DYNAMIC_TOPIC_CONFIG"
 
 
 class KafkaCluster:
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers.split(",")
+    def __init__(self, connection: KafkaConnection | str) -> None:
+        """`connection`: or the bootstrap servers of a cluster without security."""
+        plain = KafkaConnection(bootstrap_servers=connection) if isinstance(connection, str) else connection
+        self._connection = replace(plain, request_timeout_seconds=_REQUEST_TIMEOUT_MS / 1_000)
         self._client: KafkaAdminClient | None = None
         self._lock = threading.Lock()
 
@@ -145,10 +149,8 @@ class KafkaCluster:
         with self._lock:
             if self._client is None:
                 self._client = KafkaAdminClient(
-                    bootstrap_servers=self._bootstrap_servers,
+                    **self._connection.for_kafka_python(),
                     client_id="cruise-control-stand-in",
-                    request_timeout_ms=_REQUEST_TIMEOUT_MS,
-                    bootstrap_timeout_ms=_REQUEST_TIMEOUT_MS,
                     reconnect_backoff_max_ms=1_000,
                     metadata_max_age_ms=5_000,
                 )

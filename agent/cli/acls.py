@@ -1,0 +1,95 @@
+"""`acls`: the Kafka ACLs that this system's users need, printed for review or applied. Registered by app.py."""
+
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from agent import rights
+from agent.cli.connection import Json, Servers, TopicPrefix, lab_settings
+from agent.cli.console import Exit, fail, out, print_json
+from agent.settings import Settings, SettingsError
+
+APPLY_SECONDS = 30.0
+
+MaybeCluster = Annotated[
+    str | None, typer.Argument(help="A cluster of clusters.yaml: rights on its Kafka. Left out: on the control Kafka.")
+]
+Grants = Annotated[
+    list[str] | None,
+    typer.Option("--grant", metavar="ROLE=PRINCIPAL", help="Such as operator=User:alice; may be repeated."),
+]
+Apply = Annotated[bool, typer.Option(help="Create them, with the credentials of the settings (an admin's).")]
+CommandConfig = Annotated[str, typer.Option(help="The admin's client settings, as kafka-acls wants them.")]
+
+
+def acls(
+    cluster: MaybeCluster = None,
+    grant: Grants = None,
+    apply: Apply = False,
+    command_config: CommandConfig = "admin.properties",
+    as_json: Json = False,
+    servers: Servers = None,
+    prefix: TopicPrefix = None,
+) -> None:
+    """Print the Kafka ACLs that agent, operators, observers and metrics senders need, as `kafka-acls` commands.
+
+    `kafka-migration acls --grant operator=User:alice --grant agent=User:migration`
+
+    `kafka-migration acls orders --grant agent=User:migration --apply`
+
+    Without --grant: every role, its name standing for the user.
+    """
+    try:
+        given: dict[str, Any] = {"bootstrap_servers": servers} if servers else _bootstrap()
+        settings = Settings(**given)
+        connection = settings.clusters()[cluster] if cluster else None
+        kafka = connection.security.connection(connection.bootstrap_servers) if connection else settings.connection()
+    except KeyError:
+        fail(Exit.USAGE, f"no cluster {cluster!r} in {settings.clusters_file}", as_json=as_json)
+    except (SettingsError, ValueError, OSError) as error:
+        fail(Exit.USAGE, f"the settings cannot be used: {error}", as_json=as_json)
+    roles = rights.cluster() if cluster else rights.control(prefix or settings.topic_prefix, settings.app_id)
+    principals = _principals(grant, roles, as_json=as_json)
+    if not apply:
+        lines = rights.commands(roles, principals, kafka.bootstrap_servers, command_config)
+        print_json(lines) if as_json else print("\n".join(lines))
+        return
+    from kafka.errors import KafkaError
+
+    from agent.adapters import kafka_acls
+    from agent.adapters.kafka_admin import connect
+
+    try:
+        admin = connect(kafka)
+        try:
+            count = kafka_acls.create(admin, roles, principals)
+        finally:
+            admin.close()
+    except (KafkaError, OSError) as error:
+        fail(Exit.UNREACHABLE, f"{kafka.bootstrap_servers}: {error}", as_json=as_json)
+    print_json({"created": count}) if as_json else out.print(f"{count} rights are in force")
+
+
+def _bootstrap() -> dict[str, Any]:
+    """A lab that runs here, where no settings name a Kafka."""
+    names = {f"KAFKA_MIGRATION_{name.upper()}": name for name in ("bootstrap_servers", "clusters_file")}
+    return {names[n]: value for n, value in lab_settings().items() if n in names}
+
+
+def _principals(
+    grant: list[str] | None, roles: dict[str, tuple[rights.Grant, ...]], *, as_json: bool
+) -> dict[str, list[str]]:
+    """Role -> who has it. Ends with exit code 2 for a role that there is not."""
+    if not grant:
+        return {role: [f"User:{role}"] for role in roles}
+    found: dict[str, list[str]] = {}
+    for text in grant:
+        role, _, principal = text.partition("=")
+        if role not in roles or not principal.startswith("User:"):
+            _wrong(text, sorted(roles), as_json=as_json)
+        found.setdefault(role, []).append(principal)
+    return found
+
+
+def _wrong(text: str, roles: list[str], *, as_json: bool) -> NoReturn:
+    fail(Exit.USAGE, f"--grant {text}: give ROLE=User:NAME with one of the roles {', '.join(roles)}", as_json=as_json)
