@@ -78,14 +78,17 @@ def _lab_servers() -> str | None:
     return str(lab["control_bootstrap_servers"])
 
 
-def lab_settings() -> dict[str, str]:
-    """Settings of an agent for the lab that runs in this folder; empty when none runs or the agent has its own."""
+def lab_settings(user: str = "agent") -> dict[str, str]:
+    """Settings for the lab that runs in this folder; empty when none runs or there are others.
+
+    `user`: as whom to log in, where the lab is a secure one (deploy/lab/security.py).
+    """
     lab = None if "KAFKA_MIGRATION_BOOTSTRAP_SERVERS" in os.environ else running_lab()
     if lab is None:
         return {}
     from deploy.lab.agent_process import lab_environment
 
-    return {n: v for n, v in lab_environment(lab, lab_directory()).items() if n not in os.environ}
+    return {n: v for n, v in lab_environment(lab, lab_directory(), user=user).items() if n not in os.environ}
 
 
 def running_lab() -> dict[str, Any] | None:

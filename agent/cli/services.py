@@ -40,7 +40,7 @@ def collector(
     Rules on these metrics stand in clusters.yaml. Where there is one, no other clusters than its own are told of. Run
     one collector; /ready and /metrics are on KAFKA_MIGRATION_COLLECTOR_WEB_PORT (6067). Ctrl-C ends it in order.
     """
-    os.environ.update(lab_settings())
+    os.environ.update(lab_settings("metrics"))
     if mapping is not None:
         os.environ["KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE"] = str(mapping)
     _run(_collect_once() if once else _collect())
@@ -60,7 +60,7 @@ def webhook() -> None:
     `curl -H "Authorization: Bearer $(cat token)" -d '{"cluster": "lab", "name": "by-hand", "status": "firing"}'
     http://127.0.0.1:6068/alert`
     """
-    os.environ.update(lab_settings())
+    os.environ.update(lab_settings("metrics"))
     _run(_listen())
 
 

@@ -18,15 +18,20 @@ from deploy.lab.processes import ManagedProcess
 STOP_SECONDS = 15.0
 
 
-def lab_environment(description: Mapping[str, Any], directory: Path, web_port: int | None = None) -> dict[str, str]:
-    """The settings of an agent that drives this lab. `description`: lab.json; `directory`: the lab's folder."""
+def lab_environment(
+    description: Mapping[str, Any], directory: Path, web_port: int | None = None, user: str = security.AGENT
+) -> dict[str, str]:
+    """The settings of an agent that drives this lab, or of another part of ours, as that user of a secure lab.
+
+    `description`: lab.json; `directory`: the lab's folder.
+    """
     environment = {
         "KAFKA_MIGRATION_BOOTSTRAP_SERVERS": str(description["control_bootstrap_servers"]),
         "KAFKA_MIGRATION_CLUSTERS_FILE": str(Folders(directory).clusters_file),
         "KAFKA_MIGRATION_TOPIC_REPLICATION_FACTOR": "1",
         "KAFKA_MIGRATION_DATA_FOLDER": str(Folders(directory).root / "agent"),
     }
-    environment |= security_environment(directory, security.AGENT)
+    environment |= security_environment(directory, user)
     if web_port is not None:
         environment["KAFKA_MIGRATION_WEB_PORT"] = str(web_port)
     return environment
@@ -34,8 +39,14 @@ def lab_environment(description: Mapping[str, Any], directory: Path, web_port: i
 
 def security_environment(directory: Path, user: str) -> dict[str, str]:
     """How that user of the lab logs in at the control Kafka, as settings; passwords by reference. Empty: plain lab."""
-    given = security.kafka_settings(Lab.at(directory).config, user, on_control=True)
-    return {f"KAFKA_MIGRATION_SECURITY__{name.upper()}": value for name, value in given.items()}
+    config = Lab.at(directory).config
+    if not config.secure:
+        return {}
+    given = security.kafka_settings(config, user, on_control=True)
+    servers = security.kafka_connection(config, user, on_control=True).bootstrap_servers
+    return {"KAFKA_MIGRATION_BOOTSTRAP_SERVERS": servers} | {
+        f"KAFKA_MIGRATION_SECURITY__{name.upper()}": value for name, value in given.items()
+    }
 
 
 class AgentProcess:

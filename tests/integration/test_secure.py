@@ -193,7 +193,7 @@ async def test_cruise_control_asks_who_it_is(lab: Lab) -> None:
     async with httpx.AsyncClient(verify=given["verify"], base_url=lab.config.cruise_control_url) as client:
         assert (await client.get("/state")).status_code == 401
         assert (await client.get("/state", auth=("agent", "guessed"))).status_code == 401
-        assert (await client.get("/state", auth=given["auth"])).status_code == 200
+        assert (await client.get("/kafka_cluster_state", auth=given["auth"])).status_code == 200
         assert (await client.post("/stop_proposal_execution", auth=given["auth"])).status_code == 403
     async with httpx.AsyncClient(base_url=lab.config.cruise_control_url) as distrustful:
         with pytest.raises(httpx.ConnectError):
