@@ -5,6 +5,8 @@ import logging
 import time
 from dataclasses import dataclass
 
+from agent.adapters.census import PrometheusCensus
+from agent.adapters.consul import Consul
 from agent.adapters.cruise_control import CruiseControl
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.perform import Performer, Ports
@@ -66,6 +68,7 @@ class DrivenCluster:
     kafka: KafkaCluster
     cruise_control: CruiseControl
     brokers: BrokerWatch | None
+    others: tuple[Consul | PrometheusCensus, ...] = ()
 
     @classmethod
     def open(
@@ -75,6 +78,7 @@ class DrivenCluster:
         kafka = KafkaCluster(cluster.security.connection(cluster.bootstrap_servers))
         cruise_control = CruiseControl(cluster.cruise_control.connection())
         access = cluster.zookeeper_security.access()
+        consul, census = _discovery(name, cluster)
         lease = ZooKeeperLease(cluster.zookeeper, access=access) if cluster.zookeeper else NoLease()
         ports = Ports(
             kafka=kafka,
@@ -82,14 +86,17 @@ class DrivenCluster:
             snapshots=SnapshotTopic(settings.connection(), topics.snapshots, name),
             lease=lease,
             clock=WallClock(),
+            discovery=consul,
+            census=census,
         )
         lease.start()
         brokers = None
         if cluster.zookeeper:
-            brokers = BrokerWatch(cluster.zookeeper, Registrations(name, post).changed)
+            brokers = BrokerWatch(cluster.zookeeper, Registrations(name, post).changed, access=access)
             brokers.start()
         tasks = ClusterTasks(Performer(ports), lease, cluster.core_policy(), post)
-        return cls(tasks, lease, kafka, cruise_control, brokers)
+        others = tuple(port for port in (consul, census) if port is not None)
+        return cls(tasks, lease, kafka, cruise_control, brokers, others)
 
     def reconcile(self, migration: Migration) -> None:
         """Let run what the state wants."""
@@ -103,3 +110,16 @@ class DrivenCluster:
         await asyncio.to_thread(self.lease.close)
         await self.cruise_control.close()
         await self.kafka.close()
+        for other in self.others:
+            await other.close()
+
+
+def _discovery(name: str, cluster: ClusterSettings) -> tuple[Consul | None, PrometheusCensus | None]:
+    """The registry in which clients find this cluster, and who counts their connections; None where there is none."""
+    given = cluster.consul
+    if given is None:
+        return None, None
+    kafka = cluster.security.connection(cluster.bootstrap_servers)
+    tls = kafka.ssl_context() if "SSL" in kafka.security_protocol else None
+    census = PrometheusCensus(given.census.connection(name)) if given.census else None
+    return Consul(given.connection(tls)), census

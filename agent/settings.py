@@ -3,7 +3,6 @@
 Every field says what it is, its unit, and why its default. Errors name the file, the cluster and the field.
 """
 
-import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +16,8 @@ from agent.adapters.cruise_control import CruiseControlConnection
 from agent.adapters.zookeeper_access import ZooKeeperAccess
 from agent.core.options import Policy
 from agent.rule_settings import RULES_MAX, RuleSettings
+from agent.discovery_settings import ConsulSettings
+from agent.secrets import secret
 
 
 class SettingsError(Exception):
@@ -53,7 +54,7 @@ class KafkaSecurity(BaseModel):
             security_protocol=self.security_protocol,
             sasl_mechanism=self.sasl_mechanism,
             username=self.username,
-            password=_secret(self.password, self.password_file),
+            password=secret(self.password, self.password_file),
             ssl_cafile=self.ssl_cafile,
             ssl_certfile=self.ssl_certfile,
             ssl_keyfile=self.ssl_keyfile,
@@ -87,7 +88,7 @@ class ZooKeeperSecurity(BaseModel):
         """As the adapter wants it. Raises OSError when the password's file cannot be read."""
         return ZooKeeperAccess(
             username=self.username,
-            password=_secret(self.password, self.password_file),
+            password=secret(self.password, self.password_file),
             **self.model_dump(include={"tls", "ca_file", "certificate_file", "key_file", "check_hostname"}),
         )
 
@@ -117,8 +118,8 @@ class CruiseControlSettings(BaseModel):
         return CruiseControlConnection(
             url=self.url,
             username=self.username,
-            password=_secret(self.password, self.password_file),
-            token=_secret(None, self.token_file),
+            password=secret(self.password, self.password_file),
+            token=secret(None, self.token_file),
             timeout_seconds=self.timeout_seconds,
             ca_file=self.ca_file,
             certificate_file=self.certificate_file,
@@ -178,6 +179,7 @@ class ClusterSettings(BaseModel):
     )
     zookeeper_security: ZooKeeperSecurity = ZooKeeperSecurity()
     cruise_control: CruiseControlSettings
+    consul: ConsulSettings | None = Field(default=None, description="Where clients find brokers in a Consul service")
     source_broker_ids: BrokerIds = Field(default=(), description="What modes `full` and `az` move from")
     destination_broker_ids: BrokerIds = Field(default=(), description="And to")
     policy: PolicySettings = PolicySettings()
@@ -189,12 +191,21 @@ class ClusterSettings(BaseModel):
             raise ValueError(f"source_broker_ids, destination_broker_ids: {twice} named twice; a broker has one side")
         return self
 
+    @model_validator(mode="after")
+    def _clients_find_each_broker(self) -> Self:
+        named = (*self.source_broker_ids, *self.destination_broker_ids)
+        if self.consul and (lacking := self.consul.without(named)):
+            raise ValueError(f"consul.endpoints: none for brokers {', '.join(map(str, lacking))}")
+        return self
+
     def core_policy(self) -> Policy:
         """The standing orders as the core reads them."""
         return Policy(
             source_broker_ids=self.source_broker_ids,
             destination_broker_ids=self.destination_broker_ids,
             **self.policy.overrides(),
+            discovery=self.consul is not None,
+            discovery_grace_seconds=self.consul.grace_seconds if self.consul else Policy().discovery_grace_seconds,
         )
 
 
@@ -286,9 +297,3 @@ def read_clusters(path: Path) -> dict[str, ClusterSettings]:
             )
             raise SettingsError(f"{path}, cluster {name}: {wrong}") from None
     return clusters
-
-
-def _secret(value: SecretStr | None, file: Path | None) -> str | None:
-    if file is not None:
-        return Path(os.fspath(file)).read_text(encoding="utf-8").strip()
-    return value.get_secret_value() if value else None

@@ -6,11 +6,14 @@ Looks before it acts: every effect may be performed again after a crash. Decides
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from agent.adapters import discovery
 from agent.adapters.aside import aside, uncollected
 from agent.adapters.ports import (
+    ClientCensus,
     Clock,
     CruiseControlPort,
     CruiseControlState,
+    DiscoveryPort,
     KafkaPort,
     LeasePort,
     PortError,
@@ -48,6 +51,8 @@ class Ports:
     snapshots: SnapshotPort
     lease: LeasePort
     clock: Clock
+    discovery: DiscoveryPort | None = None  # None: clients know the brokers by themselves
+    census: ClientCensus | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +93,10 @@ class Performer:
             return await self._close(effect, m)
         if isinstance(effect, fx.CompareSnapshot):
             return await self._compare(effect, m)
+        if isinstance(effect, fx.RegisterEndpoints):
+            return await discovery.register(self.ports, effect)
+        if isinstance(effect, fx.DeregisterEndpoints):
+            return await discovery.deregister(self.ports, effect)
         raise RuntimeError(f"no way to perform {effect!r}")
 
     async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.endpoints import Endpoint
 from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
-from agent.core.reasons import Code
+from agent.core.reasons import Code, Reason
 from agent.core.throttle import ThrottleFacts, ThrottleOrder
 
 
@@ -153,6 +154,33 @@ class SnapshotPort(Protocol):
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
         """The replicas of each partition, in order; None if it is not whole."""
+        ...
+
+
+class DiscoveryPort(Protocol):
+    """The service registry in which clients find the brokers. Raises PortError when it does not answer or refuses."""
+
+    async def look(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
+        """The entries of these brokers, as they stand now; those that have none are left out."""
+        ...
+
+    async def register(self, broker_ids: Iterable[int], restore: Iterable[Endpoint]) -> Sequence[Reason]:
+        """Have these brokers in the service, each as in `restore` if it is there, once its endpoint answers.
+
+        Out: why some are not there, or not passing; empty: clients find them all. What is there already stays.
+        """
+        ...
+
+    async def deregister(self, broker_ids: Iterable[int]) -> Sequence[Reason]:
+        """Take them out; out: why some are still there. Those that are not there are no error."""
+        ...
+
+
+class ClientCensus(Protocol):
+    """How many connections clients hold to brokers. What it can see and what not is said by each implementation."""
+
+    async def connections(self, broker_ids: Iterable[int]) -> Mapping[int, int]:
+        """By broker; one that it cannot tell is left out. Raises PortError."""
         ...
 
 

@@ -91,7 +91,8 @@ class _Sessions:
                 client.start(timeout=self.session_seconds)
                 self.serve(client)
             except (KazooException, KazooTimeoutError, OSError) as trouble:
-                self.disconnected(f"ZooKeeper does not answer ({trouble!r})")
+                also = " or refuses our login" if self._access.username else ""
+                self.disconnected(f"ZooKeeper does not answer{also} ({trouble!r})")
             finally:
                 self._end(client)
             self.closing.wait(PAUSE_SECONDS)

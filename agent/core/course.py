@@ -3,12 +3,14 @@
 Called by orders.py and observations.py after they have said what happened.
 """
 
+from agent.core import discovery
 from agent.core import events as ev
 from agent.core.draft import Draft
 from agent.core.effects import (
     CheckCluster,
     CloseWave,
     CompareSnapshot,
+    DeregisterEndpoints,
     Effect,
     StartWave,
     StopWave,
@@ -28,6 +30,7 @@ def advance(d: Draft) -> None:
     """From BETWEEN_WAVES: pause if a cause holds, wait for soak or approval, begin the next wave, or end."""
     if not d.in_phase(Phase.BETWEEN_WAVES):
         return
+    d.abandon(DeregisterEndpoints)  # it moves again: nobody is sent away
     if d.m.pause_causes:
         _pause_here(d)
         return
@@ -36,6 +39,8 @@ def advance(d: Draft) -> None:
         _end(d)
         return
     if d.at < d.m.soak_until:
+        return
+    if discovery.must_register_first(d):
         return
     if _gate_is_shut(d, wave):
         d.emit(ev.ApprovalAwaited(at=d.at, wave=wave.number, az=wave.az))

@@ -6,6 +6,7 @@ A performer looks before it acts: each effect may be performed again after a cra
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from agent.core.endpoints import Endpoint
 from agent.core.options import Options, ThrottleBy
 
 
@@ -92,6 +93,22 @@ class CompareSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterEndpoints:
+    """Have these brokers' endpoints in the service: reachable, answering, passing; ends with Registered."""
+
+    broker_ids: tuple[int, ...]
+    other_broker_ids: tuple[int, ...] = ()  # whose entries are only looked at, so that they can be put back
+    restore: tuple[Endpoint, ...] = ()  # entries to be put back as they were
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeregisterEndpoints:
+    """Take out those that no client is connected to any more; ends with Deregistered."""
+
+    broker_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchWave:
     """Standing: look at the wave again and again, and post WaveObserved."""
 
@@ -115,7 +132,16 @@ class WatchThrottle:
 
 
 Effect: TypeAlias = (
-    MakePlan | PrepareMigration | CheckCluster | StartWave | TuneWave | StopWave | CloseWave | CompareSnapshot
+    MakePlan
+    | PrepareMigration
+    | CheckCluster
+    | StartWave
+    | TuneWave
+    | StopWave
+    | CloseWave
+    | CompareSnapshot
+    | RegisterEndpoints
+    | DeregisterEndpoints
 )
 Watch: TypeAlias = WatchWave | WatchSources | WatchThrottle
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agent.core.effects import Effect
+from agent.core.endpoint_events import EndpointsDeregistered as EndpointsDeregistered
+from agent.core.endpoint_events import EndpointsRegistered as EndpointsRegistered
 from agent.core.event import Event as Event
 from agent.core.event import because
 from agent.core.judged import CauseHeldOff as CauseHeldOff
@@ -357,6 +359,6 @@ AnyEvent: TypeAlias = (
     | MigrationPaused | MigrationResumed | MigrationTuned
     | RollbackStarted | RollbackMoved | RollbackCompleted | MigrationCancelled
     | MigrationDrained | SourceMayBeShutDown | SourceRefilled | SourceEmptyAgain | SourceLeft | SourceReturned
-    | LeftoverThrottleCleared | MigrationCompleted
     | MetricJudged | CauseHeldOff | HeldOffCausePassed | FlapLimitReached | ThrottleAdapted
+    | LeftoverThrottleCleared | MigrationCompleted | EndpointsRegistered | EndpointsDeregistered
 )  # fmt: skip

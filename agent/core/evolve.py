@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from agent.core import endpoint_folds, judged_folds
 from agent.core import events as ev
-from agent.core import judged_folds
-from agent.core.effects import MakePlan, Pending, PrepareMigration, StartWave, TuneWave
+from agent.core.effects import DeregisterEndpoints, MakePlan, Pending, PrepareMigration, StartWave, TuneWave
 from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
 from agent.core.migration import TRANSITIONS, Answer, Cause, Migration, Phase, Source, StopFor
 from agent.core.plan import Direction, Wave, WaveState
@@ -92,7 +92,10 @@ def _(m: Migration, e: ev.EffectRequested) -> Migration:
     own_rates = (*m.own_rates, rate)[-OWN_RATES_MAX:] if rate and rate not in m.own_rates else m.own_rates
     # Surveys run beside the main line and do not touch its clock.
     retry_at = m.retry_at if isinstance(e.effect, (MakePlan, PrepareMigration)) else None
-    return replace(m, pending=(*m.pending, pending), retry_at=retry_at, own_rates=own_rates)
+    known = m.endpoints
+    if isinstance(e.effect, DeregisterEndpoints):
+        known = endpoint_folds.asked_out(known, e.effect)
+    return replace(m, pending=(*m.pending, pending), retry_at=retry_at, own_rates=own_rates, endpoints=known)
 
 
 @_on(ev.EffectFinished)
@@ -116,6 +119,16 @@ def _(m: Migration, e: ev.EffectFinished) -> Migration:
             ),
         )
     return m
+
+
+@_on(ev.EndpointsRegistered)
+def _(m: Migration, e: ev.EndpointsRegistered) -> Migration:
+    return replace(m, endpoints=endpoint_folds.registered(m.endpoints, e))
+
+
+@_on(ev.EndpointsDeregistered)
+def _(m: Migration, e: ev.EndpointsDeregistered) -> Migration:
+    return replace(m, endpoints=endpoint_folds.deregistered(m.endpoints, e))
 
 
 @_on(ev.EffectAbandoned)
@@ -144,6 +157,7 @@ def _(m: Migration, e: ev.MigrationStarted) -> Migration:
         held_off=m.held_off,
         # But they are no wave's of this one, and what it moves to is not drained any more.
         sources=tuple(replace(s, wave=0) for s in m.sources if not s.left and s.broker_id not in filled),
+        endpoints=endpoint_folds.carried_over(m.endpoints, {s.broker_id for s in m.sources if not s.left}),
         own_rates=m.own_rates,
         pending=m.pending,
         considered=m.considered,

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from agent.core.measured import BrokersObserved as BrokersObserved
 from agent.core.measured import HeadroomObserved as HeadroomObserved
 from agent.core.measured import JudgementChanged as JudgementChanged
+from agent.core.endpoints import Deregistered as Deregistered
+from agent.core.endpoints import Registered as Registered
 from agent.core.options import Options
 from agent.core.plan import Plan
 from agent.core.reasons import BlockedWave, Reason, Verdict
@@ -194,7 +196,17 @@ class Rejected:
 
 
 Outcome: TypeAlias = (
-    Surveyed | Checked | ExecutionAsked | Inspected | Compared | Performed | Busy | Unreachable | Rejected
+    Surveyed
+    | Checked
+    | ExecutionAsked
+    | Inspected
+    | Compared
+    | Performed
+    | Registered
+    | Deregistered
+    | Busy
+    | Unreachable
+    | Rejected
 )
 
 

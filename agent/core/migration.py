@@ -8,6 +8,7 @@ from enum import StrEnum, unique
 
 from agent.core import events as ev
 from agent.core.effects import Effect, Pending, Watch, WatchSources, WatchThrottle, WatchWave, WaveScope
+from agent.core.endpoints import Endpoints
 from agent.core.messages import Executor, TaskStatus
 from agent.core.options import Options, Policy, ThrottleBy
 from agent.core.plan import Direction, Plan, Wave, WaveState
@@ -227,6 +228,7 @@ class Migration:
     answers: tuple[Answer, ...] = ()
     plans: tuple[Plan, ...] = ()
     sources: tuple[Source, ...] = ()
+    endpoints: Endpoints = field(default_factory=Endpoints)  # where clients find the brokers
 
     @property
     def wave(self) -> Wave | None:

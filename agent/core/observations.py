@@ -1,10 +1,10 @@
 """How facts are met: the end of an effect, a look at the wave, the passing of time. Called by decide.py."""
 
-from agent.core import course, verdicts
+from agent.core import course, discovery, verdicts
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
-from agent.core.effects import MakePlan, Pending, PrepareMigration, StartWave
+from agent.core.effects import DeregisterEndpoints, MakePlan, Pending, PrepareMigration, RegisterEndpoints, StartWave
 from agent.core.migration import RESTING, Phase, StopFor
 from agent.core.progress import eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
@@ -24,6 +24,7 @@ def tick(d: Draft, o: msg.Tick) -> None:
     if d.m.retry_at is not None and o.at >= d.m.retry_at:
         course.again(d)
     course.advance(d)
+    discovery.at_rest(d)
 
 
 # ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -44,6 +45,9 @@ def effect_ended(d: Draft, o: msg.EffectEnded) -> None:
     )
     if isinstance(pending.effect, (MakePlan, PrepareMigration)):
         _surveyed(d, pending.effect, o.outcome)
+    elif isinstance(pending.effect, (RegisterEndpoints, DeregisterEndpoints)):
+        discovery.ended(d, o.outcome)
+        course.advance(d)
     elif failed:
         _not_had(d, o.outcome)
     elif isinstance(o.outcome, msg.Checked):
@@ -54,13 +58,14 @@ def effect_ended(d: Draft, o: msg.EffectEnded) -> None:
         _inspected(d, o.outcome)
     elif isinstance(o.outcome, msg.Compared):
         d.emit(ev.RollbackCompleted(at=d.at, comparison=o.outcome))
+        discovery.at_rest(d)
     elif d.in_phase(Phase.STOPPING):
         course.stopped(d)
 
 
 def _retry_at(d: Draft, pending: Pending, outcome: msg.Outcome) -> float | None:
-    if isinstance(pending.effect, (MakePlan, PrepareMigration)):
-        return d.m.retry_at  # surveys run beside the main line and do not touch its clock
+    if isinstance(pending.effect, (MakePlan, PrepareMigration)) or not discovery.may_wait(d, pending.effect):
+        return d.m.retry_at  # what runs beside the main line does not touch its clock
     backoff = _RETRY_FACTOR ** min(d.m.retries, 10)
     if isinstance(outcome, msg.Busy):
         return d.at + min(d.policy.busy_retry_seconds * backoff, _RETRY_SECONDS_MAX)
@@ -76,6 +81,8 @@ def _retry_at(d: Draft, pending: Pending, outcome: msg.Outcome) -> float | None:
         return d.at + d.policy.busy_retry_seconds if outcome.passing else None
     if isinstance(outcome, msg.Inspected):
         return d.at + d.policy.busy_retry_seconds
+    if isinstance(outcome, msg.Deregistered) and outcome.held:
+        return d.at + _RETRY_SECONDS_MAX
     return None
 
 

@@ -76,6 +76,8 @@ class Policy:
     stall_seconds: float = 120.0  # moving without a byte or a replica for this long is told
     verify_patience_seconds: float = 120.0  # full ISR and preferred leaders may take this long after a wave
     quiet_seconds: float = 30.0  # a drained source must stay empty this long before it may be shut down
+    discovery: bool = False  # clients find brokers in a service registry, which we keep true
+    discovery_grace_seconds: float = 300.0  # the clients' metadata.max.age.ms (stock): after it they know where to go
     progress_seconds: float = 5.0  # how often progress is told while nothing else happens
     rules: tuple[Rule, ...] = ()  # what samples are judged by
     hold_off_seconds: float = 30.0  # after a human's `resume` no metric and no alert pauses again for so long

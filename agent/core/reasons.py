@@ -60,6 +60,13 @@ class Code(StrEnum):
     SELF_HEALING_ON = "SELF_HEALING_ON"
     REPORTER_MISSING = "REPORTER_MISSING"
 
+    # how clients find the brokers
+    CONSUL_UNREACHABLE = "CONSUL_UNREACHABLE"
+    CONSUL_REJECTED = "CONSUL_REJECTED"
+    ENDPOINT_NOT_READY = "ENDPOINT_NOT_READY"
+    CLIENTS_CONNECTED = "CLIENTS_CONNECTED"
+    CENSUS_UNREACHABLE = "CENSUS_UNREACHABLE"
+
     # the wave does not end well
     NOT_DRAINED = "NOT_DRAINED"
     NO_PROGRESS = "NO_PROGRESS"
@@ -172,6 +179,11 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.CRUISE_CONTROL_NOT_READY: "Nothing: it needs metric windows; check its reporter on the brokers if it lasts.",
     Code.CRUISE_CONTROL_REJECTED: "Read Cruise Control's own words, mend the cause, then `retry`.",
     Code.SELF_HEALING_ON: "Switch it off: POST admin?disable_self_healing_for=... with the types named.",
+    Code.CONSUL_UNREACHABLE: "Start Consul, or correct its address, certificate authority or token file.",
+    Code.CONSUL_REJECTED: "Give the agent's token the right named (service:write), or correct the service's name.",
+    Code.ENDPOINT_NOT_READY: "Mend the named proxy: it must take connections and lead to its broker; we look again.",
+    Code.CLIENTS_CONNECTED: "Nothing: they are counted again. If they stay, find who still names that broker.",
+    Code.CENSUS_UNREACHABLE: "Start the Prometheus named, or correct the census' query: we ask again.",
     Code.NOT_DRAINED: "Nothing: the rest is asked for again.",
     Code.NO_PROGRESS: "See Cruise Control's log and the partitions named, then `retry` or `skip`.",
     Code.WAVE_NOT_VERIFIED: "See what differs, mend it, then `retry`, or `skip` to accept it.",

@@ -3,7 +3,7 @@
 Called by decide.py; what comes next is in course.py.
 """
 
-from agent.core import course
+from agent.core import course, discovery
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
@@ -27,7 +27,7 @@ def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
             d.emit(ev.SourceLeft(at=d.at, broker_id=s.broker_id))
         elif s.empty_since is None:
             d.emit(ev.SourceEmptyAgain(at=d.at, broker_id=s.broker_id))
-        elif _may_be_shut_down(d, s):
+        elif _may_be_shut_down(d, s) and discovery.is_out(d, s):
             d.emit(ev.SourceMayBeShutDown(at=d.at, broker_id=s.broker_id))
     course.advance(d)
     ended = d.in_phase(Phase.BETWEEN_WAVES) and d.m.wave is None and not d.m.pause_causes
@@ -35,6 +35,7 @@ def sources_observed(d: Draft, o: msg.SourcesObserved) -> None:
         course.drained(d)
     if d.in_phase(Phase.DRAINED) and d.m.sources and all(s.left for s in d.m.sources):
         d.emit(ev.MigrationCompleted(at=d.at))
+    discovery.at_rest(d)
 
 
 def _may_be_shut_down(d: Draft, s: Source) -> bool:

@@ -213,6 +213,7 @@ def _look_at_brokers(client: KazooClient) -> list[str]:
         client.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # kazoo's, of a refused login
 def test_zookeeper_asks_who_it_is(lab: Lab) -> None:
     """Plaintext, no login and a wrong password get no session; another user cannot take or make away the lease."""
     access = read_clusters(lab.folders.clusters_file)["lab"].zookeeper_security.access()

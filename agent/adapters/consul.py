@@ -1,0 +1,277 @@
+"""Consul's HTTP API through httpx: implements DiscoveryPort. Registers broker endpoints in the existing Kafka service.
+
+After developer.hashicorp.com/consul/api-docs (agent/service, catalog, health). Looks before and after each act.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from agent.adapters import kafka_probe
+from agent.adapters.ports import PortError
+from agent.core.endpoints import Endpoint
+from agent.core.reasons import Code, Reason
+
+BROKER_META = "kafka_broker_id"  # on entries that we make
+WORDS_CHARACTERS_MAX = 200
+CHECK_INTERVAL, CHECK_TIMEOUT = "10s", "3s"
+PROBES_AT_ONCE_MAX = 20
+SERF = "serfHealth"  # a node that has this check runs a Consul agent of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsulConnection:
+    """Where Consul is, who we are there, and which endpoints are whose."""
+
+    url: str
+    service: str
+    endpoints: Mapping[int, tuple[str, ...]]  # broker id -> host:port of its proxies
+    by_agent: bool = True  # False: by the catalog, whose entries nobody checks but us (or consul-esm)
+    agent_urls: Mapping[int, str] = field(default_factory=dict)  # broker id -> the agent that has its entries
+    token: str | None = field(default=None, repr=False)
+    datacenter: str | None = None
+    namespace: str | None = None
+    partition: str | None = None
+    node: str = "kafka-migration-external"  # catalog entries need a node's name
+    tags: tuple[str, ...] = ()
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    timeout_seconds: float = 5.0
+    probe_tls: ssl.SSLContext | None = None  # the brokers' client listener speaks TLS
+
+    def verify(self) -> ssl.SSLContext | bool:
+        """How httpx shall check the other side. Raises OSError or ssl.SSLError when a file cannot be read."""
+        if not (self.ca_file or self.certificate_file):
+            return True
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.certificate_file:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An instance of the service, as /health/service tells it."""
+
+    endpoint: Endpoint
+    passing: bool
+    has_agent: bool  # its node runs a Consul agent, which would put it back
+
+    @property
+    def place(self) -> str:
+        return f"{self.endpoint.address}:{self.endpoint.port}"
+
+
+class Consul:
+    """One service of one Consul. Raises OSError for files that cannot be read."""
+
+    def __init__(self, connection: ConsulConnection, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._c = connection
+        headers = {"X-Consul-Token": connection.token} if connection.token else {}
+        self._client = httpx.AsyncClient(
+            headers=headers, timeout=connection.timeout_seconds, transport=transport, verify=connection.verify()
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    # ── the port ────────────────────────────────────────────────────────────────────────────────────────────────
+    async def look(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
+        """The entries of these brokers, as they stand now."""
+        return [e.endpoint for e in await self._entries(broker_ids)]
+
+    async def register(self, broker_ids: Iterable[int], restore: Iterable[Endpoint]) -> Sequence[Reason]:
+        """Have these brokers in the service; out: why some are not there, or not passing."""
+        ids = tuple(broker_ids)
+        reasons = [_not_ready(b, "has no entry in `endpoints`") for b in ids if not self._c.endpoints.get(b)]
+        there = {e.place for e in await self._entries(ids)}
+        wanted = [e for e in self._wanted(ids, tuple(restore)) if f"{e.address}:{e.port}" not in there]
+        for endpoint, why in zip(wanted, await self._probed(wanted), strict=True):
+            if why:
+                reasons.append(_not_ready(endpoint.broker_id, f"at {endpoint.address}:{endpoint.port}: {why}"))
+            else:
+                await self._put_in(endpoint)
+        if reasons:
+            return reasons
+        return [
+            _not_ready(b, f"is in the service at {place} and not passing" if known else f"at {place} is not seen yet")
+            for b, place, known in await self._not_passing(ids)
+        ]
+
+    async def deregister(self, broker_ids: Iterable[int]) -> Sequence[Reason]:
+        """Take them out; out: why some are still there."""
+        ids = tuple(broker_ids)
+        reasons = []
+        for entry in await self._entries(ids):
+            e = entry.endpoint
+            if e.service_id in await self._local(e.broker_id):
+                path = f"/v1/agent/service/deregister/{quote(e.service_id, safe='')}"
+                await self._ask("PUT", path, base=self._agent(e.broker_id))
+            elif entry.has_agent:
+                seen = f"(entry {e.service_id}) belongs to the Consul agent on node {e.node}; name it in agent_urls"
+                reasons.append(_not_ready(e.broker_id, seen))
+            else:
+                body = self._scoped({"Node": e.node, "ServiceID": e.service_id}, "Datacenter", self._c.datacenter)
+                await self._ask("PUT", "/v1/catalog/deregister", json=body)
+        if reasons:
+            return reasons
+        left = await self._entries(ids)
+        return [_not_ready(e.endpoint.broker_id, f"is still in the service at {e.place}") for e in left]
+
+    # ── what is there ───────────────────────────────────────────────────────────────────────────────────────────
+    async def _entries(self, broker_ids: Iterable[int]) -> list[_Entry]:
+        wanted = frozenset(broker_ids)
+        if not wanted:
+            return []
+        found = await self._ask("GET", f"/v1/health/service/{quote(self._c.service, safe='')}")
+        broker_at = {place: b for b, places in self._c.endpoints.items() for place in places}
+        entries = []
+        try:
+            for one in found:
+                service, node, checks = one["Service"], one["Node"], one["Checks"]
+                address = service["Address"] or node["Address"]
+                meta = service.get("Meta") or {}
+                named = meta.get(BROKER_META, "")
+                broker = broker_at.get(f"{address}:{service['Port']}", int(named) if named.isdecimal() else None)
+                if broker not in wanted:
+                    continue
+                endpoint = Endpoint(
+                    broker_id=broker,
+                    service_id=service["ID"],
+                    node=node["Node"],
+                    address=address,
+                    port=service["Port"],
+                    tags=tuple(service.get("Tags") or ()),
+                    meta=tuple(sorted(meta.items())),
+                )
+                passing = all(c["Status"] == "passing" for c in checks)
+                entries.append(_Entry(endpoint, passing, any(c["CheckID"] == SERF for c in checks)))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            says = f"Consul at {self._c.url} answers in a form that is not known: {error!r}"
+            raise PortError(says, Code.CONSUL_UNREACHABLE) from error
+        return entries
+
+    async def _not_passing(self, broker_ids: Sequence[int]) -> list[tuple[int, str, bool]]:
+        """Of every place of these brokers: those that Consul does not (yet) give to clients."""
+        known = {e.place: e for e in await self._entries(broker_ids)}
+        return [
+            (b, place, place in known)
+            for b in broker_ids
+            for place in self._c.endpoints.get(b, ())
+            if place not in known or not known[place].passing
+        ]
+
+    async def _local(self, broker_id: int) -> frozenset[str]:
+        """The ids of all services that this broker's agent has of its own; none where we go by the catalog."""
+        if not self._c.by_agent:
+            return frozenset()
+        return frozenset(await self._ask("GET", "/v1/agent/services", base=self._agent(broker_id)))
+
+    # ── acts ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _wanted(self, broker_ids: Sequence[int], restore: Sequence[Endpoint]) -> list[Endpoint]:
+        """Entries as they were, and for places that had none new ones."""
+        old = {f"{e.address}:{e.port}": e for e in restore}
+        wanted = []
+        for b in broker_ids:
+            for n, place in enumerate(self._c.endpoints.get(b, ())):
+                host, _, port = place.rpartition(":")
+                new = Endpoint(
+                    broker_id=b,
+                    service_id=f"{self._c.service}-{b}" + (f"-{n}" if n else ""),
+                    node=self._c.node,
+                    address=host,
+                    port=int(port),
+                    tags=self._c.tags,
+                    meta=((BROKER_META, str(b)),),
+                )
+                wanted.append(old.get(place, new))
+        return wanted
+
+    async def _probed(self, endpoints: Sequence[Endpoint]) -> list[str]:
+        """Why each cannot be used; empty: a broker answers there."""
+        turns = asyncio.Semaphore(PROBES_AT_ONCE_MAX)
+
+        async def one(e: Endpoint) -> str:
+            async with turns:
+                return await kafka_probe.trouble(e.address, e.port, self._c.probe_tls, self._c.timeout_seconds)
+
+        return await asyncio.gather(*map(one, endpoints))
+
+    async def _put_in(self, e: Endpoint) -> None:
+        """A broker answers there: let clients find it."""
+        tcp = f"{e.address}:{e.port}"
+        if self._c.by_agent:
+            body: dict[str, Any] = {
+                "ID": e.service_id,
+                "Name": self._c.service,
+                "Address": e.address,
+                "Port": e.port,
+                "Tags": list(e.tags),
+                "Meta": dict(e.meta),
+                "Check": {"Name": f"TCP {tcp}", "TCP": tcp, "Interval": CHECK_INTERVAL, "Timeout": CHECK_TIMEOUT},
+            }
+            await self._ask("PUT", "/v1/agent/service/register", base=self._agent(e.broker_id), json=self._scoped(body))
+            return
+        service = {
+            "ID": e.service_id,
+            "Service": self._c.service,
+            "Address": e.address,
+            "Port": e.port,
+            "Tags": list(e.tags),
+            "Meta": dict(e.meta),
+        }
+        check = {
+            "CheckID": f"{e.service_id}:answers",
+            "Name": f"TCP {tcp}",
+            "Status": "passing",  # seen by us just now; consul-esm goes on with it
+            "ServiceID": e.service_id,
+            "Definition": {"TCP": tcp, "Interval": CHECK_INTERVAL, "Timeout": CHECK_TIMEOUT},
+        }
+        body = {
+            "Node": e.node,
+            "Address": e.address,
+            "NodeMeta": {"external-node": "true", "external-probe": "true"},
+            "SkipNodeUpdate": e.node != self._c.node,
+            "Service": self._scoped(service),
+            "Check": self._scoped(check),
+        }
+        await self._ask("PUT", "/v1/catalog/register", json=self._scoped(body, "Datacenter", self._c.datacenter))
+
+    # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
+    def _agent(self, broker_id: int) -> str:
+        return self._c.agent_urls.get(broker_id, self._c.url)
+
+    def _scoped(self, body: dict[str, Any], key: str = "", value: str | None = None) -> dict[str, Any]:
+        """With namespace and partition (Enterprise) where they are set; Consul's free edition knows neither."""
+        given = {"Namespace": self._c.namespace, "Partition": self._c.partition, key: value}
+        return body | {name: v for name, v in given.items() if name and v}
+
+    async def _ask(self, method: str, path: str, *, base: str | None = None, json: Any = None) -> Any:
+        """The answer's JSON. Raises PortError: CONSUL_REJECTED when asking again would not help."""
+        base = (base or self._c.url).rstrip("/")
+        scope = {"dc": self._c.datacenter, "ns": self._c.namespace, "partition": self._c.partition}
+        if path.startswith("/v1/agent/"):  # an agent is of one datacenter
+            del scope["dc"]
+        try:
+            async with asyncio.timeout(self._c.timeout_seconds * 2):  # httpx limits each read, not their sum
+                response = await self._client.request(
+                    method, base + path, params={k: v for k, v in scope.items() if v}, json=json
+                )
+            body = response.json() if response.is_success and response.content.strip() else None
+        except (httpx.HTTPError, TimeoutError, ValueError) as error:
+            says = f"Consul at {base} did not answer {path}: {type(error).__name__} {error}".rstrip()
+            raise PortError(says, Code.CONSUL_UNREACHABLE) from error
+        if response.is_success:
+            return body
+        says = f"Consul at {base} answered {path} with {response.status_code}: {response.text[:WORDS_CHARACTERS_MAX]}"
+        raise PortError(says, Code.CONSUL_REJECTED if response.is_client_error else Code.CONSUL_UNREACHABLE)
+
+
+def _not_ready(broker_id: int, seen: str) -> Reason:
+    return Reason(Code.ENDPOINT_NOT_READY, f"the endpoint of broker {broker_id} {seen}", "in the service and passing")

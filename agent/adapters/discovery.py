@@ -1,0 +1,66 @@
+"""Performs RegisterEndpoints and DeregisterEndpoints over the ports. Called by perform.py; decides nothing.
+
+Looks before it acts, and after: what is there already stays, what is gone already is no error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.core import messages as msg
+from agent.core.endpoints import Deregistered, Registered
+from agent.core.reasons import Code, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agent.adapters.perform import Ports
+    from agent.core import effects as fx
+
+
+async def register(ports: Ports, effect: fx.RegisterEndpoints) -> msg.Outcome:
+    """Remember how the others stand, then have these in the service, each checked first."""
+    if ports.discovery is None:  # its settings were taken away meanwhile
+        return Registered(broker_ids=effect.broker_ids)
+    others = tuple(await ports.discovery.look(effect.other_broker_ids))
+    if missing := await ports.discovery.register(effect.broker_ids, effect.restore):
+        return msg.Busy(reason=_first(missing))
+    return Registered(broker_ids=effect.broker_ids, others=others)
+
+
+async def deregister(ports: Ports, effect: fx.DeregisterEndpoints) -> msg.Outcome:
+    """Take out those that hold nothing and that no client is connected to; tell why the others stay."""
+    if ports.discovery is None:
+        return Deregistered(broker_ids=effect.broker_ids, counted=False)
+    alive = await ports.kafka.alive()
+    asked = [b for b in effect.broker_ids if b in alive]  # a broker that is down has no clients
+    held = {b: Reason(Code.NOT_DRAINED, f"broker {b} does not tell its replicas", "none") for b in asked}
+    for b, logs in (await ports.kafka.logs(asked)).items():
+        if logs.size_bytes:
+            held[b] = Reason(Code.NOT_DRAINED, f"broker {b} holds {len(logs.size_bytes)} replicas", "none")
+        else:
+            held.pop(b, None)
+    if ports.census is not None:
+        held |= _connected(await ports.census.connections(asked), [b for b in asked if b not in held])
+    free = [b for b in effect.broker_ids if b not in held]
+    still = tuple(await ports.discovery.deregister(free)) if free else ()
+    out = () if still else tuple(free)
+    return Deregistered(broker_ids=out, counted=ports.census is not None, held=(*held.values(), *still))
+
+
+def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int, Reason]:
+    """Why these must stay."""
+    found = {}
+    for b in broker_ids:
+        if b not in counts:
+            found[b] = Reason(Code.CENSUS_UNREACHABLE, f"nobody counts the connections of broker {b}", "their number")
+        elif counts[b]:
+            found[b] = Reason(Code.CLIENTS_CONNECTED, f"{counts[b]} connections to broker {b}", "none")
+    return found
+
+
+def _first(reasons: Sequence[Reason]) -> Reason:
+    """One reason for several of a kind: a wait has one."""
+    first, *more = reasons
+    also = f", and {len(more)} more" if more else ""
+    return Reason(first.code, f"{first.seen}{also}", first.needed)
