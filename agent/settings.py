@@ -15,8 +15,8 @@ from agent.adapters.connection import KafkaConnection
 from agent.adapters.cruise_control import CruiseControlConnection
 from agent.adapters.zookeeper_access import ZooKeeperAccess
 from agent.core.options import Policy
-from agent.rule_settings import RULES_MAX, RuleSettings
 from agent.discovery_settings import ConsulSettings
+from agent.rule_settings import RULES_MAX, RuleSettings
 from agent.secrets import secret
 
 

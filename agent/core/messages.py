@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from agent.core.endpoints import Deregistered as Deregistered
+from agent.core.endpoints import Registered as Registered
 from agent.core.measured import BrokersObserved as BrokersObserved
 from agent.core.measured import HeadroomObserved as HeadroomObserved
 from agent.core.measured import JudgementChanged as JudgementChanged
-from agent.core.endpoints import Deregistered as Deregistered
-from agent.core.endpoints import Registered as Registered
 from agent.core.options import Options
 from agent.core.plan import Plan
 from agent.core.reasons import BlockedWave, Reason, Verdict
