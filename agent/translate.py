@@ -15,7 +15,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.judge import Sample
 from agent.core.migration import Answer, Cause, Migration, Source
-from agent.core.options import Approval, Mode, Options, Pairing, Policy, ThrottleBy
+from agent.core.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
 from agent.core.orders import WORDS
 from agent.core.plan import Plan, Wave, WaveState
 from agent.core.reasons import WHAT_TO_DO, Code, Reason
@@ -99,6 +99,12 @@ def _options(o: wire.MigrationOptions) -> Options:
         progress_check_interval_ms=o.progress_check_interval_ms,
         soak_seconds=o.soak_seconds,
         approval=Approval(o.approval),
+        canary_partitions=o.canary_partitions,
+        large_partition_bytes=o.large_partition_bytes,
+        internal_topics=InternalTopics(o.internal_topics),
+        internal_throttle_bytes_per_second=o.internal_throttle_bytes_per_second,
+        wave_brokers_max=o.wave_brokers_max,
+        wave_bytes_max=o.wave_bytes_max,
     )
 
 
@@ -241,6 +247,7 @@ def _wave_status(w: Wave, m: Migration) -> wire_state.WaveStatus:
         number=w.number,
         az=w.az,
         direction=w.direction,
+        lane=w.lane,
         state=w.state,
         attempt=w.attempt,
         source_broker_ids=w.source_broker_ids,

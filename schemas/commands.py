@@ -56,6 +56,25 @@ class MigrationOptions(BaseModel):
     )
     soak_seconds: float = Field(default=0.0, ge=0, le=604_800, description="Rest after each wave")
     approval: Literal["none", "az", "wave"] = Field(default="none", description="Where an `approve` is awaited")
+    canary_partitions: int = Field(
+        default=0, ge=0, le=100, description="So many of the smallest partitions of the first pair go first; 0: none"
+    )
+    large_partition_bytes: int | None = Field(
+        default=None, ge=1_000_000, description="Partitions of at least this size get a wave of their own; null: none"
+    )
+    internal_topics: Literal["with_others", "first", "last"] = Field(
+        default="with_others",
+        description="__consumer_offsets and __transaction_state: any time; first of each pair, slowly; last, slowly",
+    )
+    internal_throttle_bytes_per_second: Rate | None = Field(
+        default=None, description="With internal_topics first or last; null: a tenth of the throttle"
+    )
+    wave_brokers_max: int | None = Field(
+        default=None, ge=1, le=500, description="With pairing zone: so many brokers in a wave; null: the whole AZ"
+    )
+    wave_bytes_max: int | None = Field(
+        default=None, ge=1_000_000, description="With pairing zone: so many bytes in a wave, one broker at least"
+    )
 
 
 class Plan(Command):

@@ -41,6 +41,9 @@ class WaveStatus(BaseModel):
     number: int
     az: str
     direction: str
+    lane: str = Field(
+        default="rest", description="rest: Cruise Control moves it; any other: the agent, by reassignment"
+    )
     state: str
     attempt: int
     source_broker_ids: tuple[int, ...]

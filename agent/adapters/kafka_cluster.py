@@ -120,6 +120,14 @@ class KafkaCluster:
             wanted = {KafkaTopicPartition(*name): list(replicas) for name, replicas in orders.items()}
             await self._call("replica order", lambda admin: admin.alter_partition_reassignments(wanted))
 
+    async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
+        """Begin or cancel reassignments; what is refused shows in the next look."""
+        named = sorted(targets)
+        for start in range(0, len(named), PARTITIONS_PER_REQUEST):
+            some = {n: targets[n] for n in named[start : start + PARTITIONS_PER_REQUEST]}
+            wanted = {KafkaTopicPartition(*n): None if t is None else list(t) for n, t in some.items()}
+            await self._call("reassignment", partial(_reassign, wanted=wanted))
+
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
         """Preferred leader election; what cannot be elected shows in the next look."""
         for start in range(0, len(names), PARTITIONS_PER_REQUEST):
@@ -250,6 +258,10 @@ def _logs(broker_id: int, response: Any, shared: dict[TopicPartition, TopicParti
 def _told(size_bytes: int | None) -> int:
     """Absent before Kafka 3.3 (KIP-827)."""
     return -1 if size_bytes is None else size_bytes
+
+
+def _reassign(admin: KafkaAdminClient, wanted: Mapping[KafkaTopicPartition, list[int] | None]) -> None:
+    admin.alter_partition_reassignments(wanted)
 
 
 def _elect(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> None:

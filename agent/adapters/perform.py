@@ -6,7 +6,7 @@ Looks before it acts: every effect may be performed again after a crash. Decides
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from agent.adapters import discovery
+from agent.adapters import discovery, reassign
 from agent.adapters.aside import aside, uncollected
 from agent.adapters.ports import (
     ClientCensus,
@@ -85,6 +85,10 @@ class Performer:
             return await self._check(effect, m, policy)
         if isinstance(effect, fx.StartWave):
             return await self._start(effect, m)
+        if isinstance(effect, fx.MovePartitions):
+            if effect.begins:
+                await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
+            return await reassign.move(self.ports, effect, m)
         if isinstance(effect, fx.TuneWave):
             return await self._tune(effect, m)
         if isinstance(effect, fx.StopWave):
@@ -166,9 +170,10 @@ class Performer:
         )
 
     async def _tune(self, effect: fx.TuneWave, m: Migration) -> msg.Outcome:
-        if m.options.throttle_by is ThrottleBy.AGENT:
+        selected = effect.scope.only is not None  # then the agent is the mover, and counts by itself
+        if m.options.throttle_by is ThrottleBy.AGENT or selected:
             await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
-        if effect.partition_movements_per_broker is not None:
+        if effect.partition_movements_per_broker is not None and not selected:
             await self.ports.cruise_control.set_concurrency(effect.partition_movements_per_broker)
         return msg.Performed()
 
@@ -178,13 +183,9 @@ class Performer:
         if rate is None:
             await self._clear_throttle(scope, m)
             return
-        logs = await kafka.logs(scope.source_broker_ids)
-        names = set().union(*(log.size_bytes for log in logs.values()))
-        if silent := frozenset(scope.source_broker_ids) - logs.keys():  # what it holds moves all the same
-            names |= {p.name for p in (await kafka.cluster()).held_by(silent)}
+        moving, _ = await reassign.selected(self.ports, scope)
         alive = await kafka.alive()
         replaced = dict.fromkeys(scope.source_broker_ids, scope.destination_broker_ids)
-        moving = await kafka.describe(names)
         await kafka.set_throttle(await aside(len(moving), throttle.order_for, moving, replaced, alive, rate))
 
     async def _clear_throttle(self, scope: fx.WaveScope, m: Migration) -> int:
@@ -203,18 +204,19 @@ class Performer:
     # ── stop, close, compare ────────────────────────────────────────────────────────────────────────────────────
     async def _stop(self, effect: fx.StopWave, m: Migration) -> msg.Outcome:
         """Stop what runs under our name, and return only when two looks in a row show nothing of it."""
-        cc, clock = self.ports.cruise_control, self.ports.clock
+        clock = self.ports.clock
         began = clock.now()
         stopped_at = float("-inf")
         quiet = 0
         if effect.at_once:
-            await cc.stop()
+            await self._halt(effect.scope)
             stopped_at = clock.now()
         while clock.now() < began + STOP_SECONDS_MAX:
             running = await self._running(effect.scope, m)
             flying = await self._flying(effect.scope)
-            if running and clock.now() >= stopped_at + STOP_AGAIN_SECONDS:
-                await cc.stop()
+            ours = running or (flying and effect.scope.only is not None)
+            if ours and clock.now() >= stopped_at + STOP_AGAIN_SECONDS:
+                await self._halt(effect.scope)
                 stopped_at = clock.now()
             quiet = 0 if running or flying else quiet + 1
             if quiet == 2:
@@ -231,8 +233,17 @@ class Performer:
         seen = f"it has not stopped after {STOP_SECONDS_MAX:.0f} s"
         return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
 
+    async def _halt(self, scope: fx.WaveScope) -> None:
+        """Tell the wave's mover to stop."""
+        if scope.only is None:
+            await self.ports.cruise_control.stop()
+        else:
+            await reassign.cancel(self.ports, scope)
+
     async def _running(self, scope: fx.WaveScope, m: Migration) -> bool:
-        """Whether Cruise Control works for this migration, or is about to."""
+        """Whether Cruise Control works for this migration, or is about to; it has no part in a selection."""
+        if scope.only is not None:
+            return False
         state = await self.ports.cruise_control.state(m.migration_id)
         if state.executor is msg.Executor.OURS:
             return True
@@ -241,8 +252,7 @@ class Performer:
 
     async def _flying(self, scope: fx.WaveScope) -> int:
         """Our moves in flight, by Kafka's word."""
-        sources, destinations = _sets(scope)
-        return sum(safety.is_ours(r, sources, destinations) for r in await self.ports.kafka.reassignments())
+        return len(reassign.ours(await self.ports.kafka.reassignments(), scope))
 
     async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
         """Clear, elect, and look: the figures are Kafka's, and the core judges them."""

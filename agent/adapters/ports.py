@@ -83,6 +83,10 @@ class KafkaPort(Protocol):
         """Give partitions their replicas in this order; the brokers stay the same, so that nothing is copied."""
         ...
 
+    async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
+        """Begin reassignments (KIP-455); None cancels the one in flight. What is refused shows in the next look."""
+        ...
+
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
         """Run preferred leader elections; partitions that need none are no error."""
         ...

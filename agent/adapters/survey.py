@@ -12,6 +12,7 @@ from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
 from agent.core import estimate, fitness, outdated, safety
 from agent.core import messages as msg
+from agent.core.lane import picker
 from agent.core.plan import Plan, Wave, choose_brokers, make_plan, pace
 from agent.core.reasons import Code, Reason
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from agent.adapters.perform import Ports
     from agent.core.cluster import BrokerLogs, ClusterFacts, TopicPartition
+    from agent.core.lane import Selection
     from agent.core.migration import Migration
     from agent.core.options import Policy
 
@@ -75,7 +77,7 @@ class Survey:
         wave = next(w for w in m.waves if w.number == effect.scope.wave)
         size = len(facts.partitions)
         sources = frozenset(wave.source_broker_ids)
-        held, led = await aside(size, _on, sources, facts)
+        held, led = await aside(size, _on, sources, facts, wave.only)
         involved = await self._ports.kafka.logs(
             b for b in sources.union(wave.destination_broker_ids) & facts.racks.keys()
         )
@@ -85,12 +87,13 @@ class Survey:
         verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
         reasons, passing = safety.reasons_of(verdicts)
         logs = {b: log for b, log in involved.items() if b in sources}
+        picked = picker(wave.only)
         return msg.Checked(
             reasons=reasons,
             passing=passing,
             replicas=held,
             leaders=led,
-            size_bytes=sum(log.figures.size_bytes for log in logs.values()),
+            size_bytes=sum(size for log in logs.values() for n, size in log.size_bytes.items() if picked(n)),
         )
 
     async def _world(
@@ -172,9 +175,11 @@ def _plan_id(effect: fx.MakePlan | fx.PrepareMigration) -> str:
     return effect.command_id
 
 
-def _on(brokers: frozenset[int], facts: ClusterFacts) -> tuple[int, int]:
-    """Replicas and leaders on these brokers."""
-    return sum(1 for _ in facts.held_by(brokers)), sum(1 for p in facts.partitions if p.leader in brokers)
+def _on(brokers: frozenset[int], facts: ClusterFacts, only: Selection | None) -> tuple[int, int]:
+    """Of what a wave takes, the replicas and the leaders on these brokers."""
+    picked = picker(only)
+    held = [p for p in facts.held_by(brokers) if picked(p.name)]
+    return len(held), sum(1 for p in held if p.leader in brokers)
 
 
 def _unknown(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:

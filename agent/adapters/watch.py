@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from agent.adapters import reassign
 from agent.adapters.aside import aside, uncollected
 from agent.adapters.ports import KafkaPort, PortError
 from agent.adapters.wave_logs import WaveLogs
@@ -17,6 +18,7 @@ from agent.core import effects as fx
 from agent.core import fitness, safety, throttle
 from agent.core import messages as msg
 from agent.core.cluster import Broker, ClusterFacts, TopicPartition
+from agent.core.lane import picker
 from agent.core.plan import Direction
 from agent.core.reasons import Code, Reason
 
@@ -41,11 +43,20 @@ BROKERS_SECONDS = 15.0  # settings and listeners: asked of each broker of the wa
 
 
 def moved_by(scope: fx.WaveScope, migration: Migration, snapshot: Snapshot) -> frozenset[TopicPartition]:
-    """What the wave moves: the partitions that its forward source held before the start."""
+    """What the wave moves: what it takes of the partitions that its forward source held before the start."""
     wave = next((w for w in migration.waves if w.number == scope.wave), None)
     back = wave is not None and wave.direction is Direction.BACK
     held = frozenset(scope.destination_broker_ids if back else scope.source_broker_ids)
-    return frozenset(name for name, replicas in snapshot.items() if not held.isdisjoint(replicas))
+    takes = picker(scope.only)
+    # What its pair's lanes took before it is no progress of a whole wave.
+    way = (scope.source_broker_ids, scope.destination_broker_ids)
+    lanes = [w for w in migration.waves if w.only and (w.source_broker_ids, w.destination_broker_ids) == way]
+    others = [picker(w.only) for w in lanes if scope.only is None and not back]
+    return frozenset(
+        name
+        for name, replicas in snapshot.items()
+        if not held.isdisjoint(replicas) and takes(name) and not any(other(name) for other in others)
+    )
 
 
 class WaveWatch:
@@ -60,7 +71,9 @@ class WaveWatch:
         self._m = migration
         self._sources = frozenset(watch.scope.source_broker_ids)
         self._destinations = frozenset(watch.scope.destination_broker_ids)
-        self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names)
+        self._picked = picker(watch.scope.only)
+        takes = self._picked if watch.scope.only else None
+        self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names, takes)
         self._unsafe: tuple[Reason, ...] = ()
         self._health_due = 0.0
         self._throttle_due = 0.0
@@ -91,7 +104,7 @@ class WaveWatch:
         try:
             alive = await kafka.alive()
             flying = await kafka.reassignments()
-            ours = [r for r in flying if safety.is_ours(r, self._sources, self._destinations)]
+            ours = reassign.ours(flying, self._scope)
             moving = {TopicPartition(r.topic, r.partition) for r in ours}
             await self._logs.look(alive, moving)
             await self._ask_brokers(alive)
@@ -101,7 +114,7 @@ class WaveWatch:
             left = await self._replicas_left(figures.replicas_left, moving)
         except PortError:
             return None  # nothing is known, so nothing is said; the lease and the broker watch speak up by themselves
-        executor, task = await self._cruise_control()
+        executor, task = await self._mover(len(ours))
         return msg.WaveObserved(
             at=self._ports.clock.now(),
             wave=self._scope.wave,
@@ -164,7 +177,7 @@ class WaveWatch:
     ) -> None:
         self._unsafe = self._judged(facts, flying, moving)
         self._min_isr = facts.min_isr
-        self._assigned = sum(1 for _ in facts.held_by(self._sources))
+        self._assigned = sum(1 for p in facts.held_by(self._sources) if self._picked(p.name))
         sick = (p.name for p in facts.partitions if p.is_under_replicated or p.is_offline)
         self._sick = frozenset(islice(sick, SICK_MAX))
 
@@ -204,6 +217,13 @@ class WaveWatch:
         if bare or unlisted:
             seen = f"no rate on brokers {bare}" if bare else f"{len(unlisted)} moving partitions are not listed"
             self._throttle_reason = (Reason(Code.THROTTLE_NOT_IN_FORCE, seen, "the throttle that was set"),)
+
+    async def _mover(self, ours: int) -> tuple[msg.Executor, msg.TaskStatus]:
+        """Whom the executor works for; of a selection Kafka's reassignments tell whether it moves."""
+        executor, task = await self._cruise_control()
+        if self._scope.only is None:
+            return executor, task
+        return msg.Executor.OURS if ours else msg.Executor.IDLE, msg.TaskStatus.NONE
 
     async def _cruise_control(self) -> tuple[msg.Executor, msg.TaskStatus]:
         cc = self._ports.cruise_control

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent.adapters.aside import aside
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from agent.adapters.ports import Clock, KafkaPort
     from agent.core.cluster import BrokerLogs, LogDir, TopicPartition
@@ -42,7 +42,10 @@ class WaveLogs:
         sources: frozenset[int],
         destinations: frozenset[int],
         moved_names: frozenset[TopicPartition],
+        takes: Callable[[TopicPartition], bool] | None = None,
     ) -> None:
+        """`takes`: what the wave takes of its sources; None: all. What it leaves there is not looked at."""
+        self._takes = takes
         self._kafka, self._clock = kafka, clock
         self._sources, self._destinations = sources, destinations
         self._moved_names = moved_names
@@ -68,7 +71,7 @@ class WaveLogs:
         moving = frozenset(flying)
         asked = moving | self._asked
         if self._answered <= brokers and not self._whole_is_due(moving):
-            found = await self._kafka.logs(brokers, asked) if asked else {}
+            found = self._taken(await self._kafka.logs(brokers, asked)) if asked else {}
             if not asked or found.keys() == self._answered:
                 self._update(found, asked, moving)
                 # All that it knew of is gone: only a whole look can tell that nothing has come meanwhile.
@@ -76,9 +79,21 @@ class WaveLogs:
                     return
         found = await self._kafka.logs(brokers)
         self.sizes = sum(len(log.size_bytes) for log in found.values())
+        found = self._taken(found)
         self._whole_at = self._clock.now()
         self._answered = frozenset(found)
         await aside(self.sizes, self._renew, found, moving)
+
+    def _taken(self, found: Mapping[int, BrokerLogs]) -> Mapping[int, BrokerLogs]:
+        takes = self._takes
+        if takes is None:
+            return found
+        return {
+            b: replace(log, size_bytes={n: size for n, size in log.size_bytes.items() if takes(n)})
+            if b in self._sources
+            else log
+            for b, log in found.items()
+        }
 
     def _whole_is_due(self, moving: Collection[TopicPartition]) -> bool:
         seconds = self.sizes / SIZES_PER_SECOND

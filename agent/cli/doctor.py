@@ -7,7 +7,8 @@ import typer
 from agent.cli import render
 from agent.cli.connection import Cluster, Json, Servers, TopicPrefix, connect
 from agent.cli.console import Exit, out, print_json, run
-from agent.cli.orders import ANSWER_SECONDS, Destination, Source, command_for
+from agent.cli.flags import Destination, Source
+from agent.cli.orders import ANSWER_SECONDS, command_for
 
 
 def doctor(

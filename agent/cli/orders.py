@@ -16,97 +16,34 @@ from pydantic import ValidationError
 from agent.cli import render
 from agent.cli.connection import Cluster, Connection, Json, Servers, TopicPrefix, connect
 from agent.cli.console import Exit, fail, out, print_json, run
-from agent.cli.quantities import bytes_of, ids_of, names_of, seconds_of
+from agent.cli.flags import (
+    MOVE,
+    ApprovalOption,
+    Az,
+    AzOrder,
+    Canary,
+    CommandId,
+    Concurrency,
+    Destination,
+    InternalThrottle,
+    InternalTopicsOption,
+    IssuedBy,
+    LargePartitions,
+    ModeOption,
+    PairingOption,
+    Reason,
+    Soak,
+    Source,
+    Throttle,
+    ThrottleByOption,
+    WaveBrokers,
+    WaveBytes,
+)
 from agent.cli.views import watch_until_rest
-from agent.core.options import Approval, Mode, Pairing, ThrottleBy
+from agent.core.options import Approval, InternalTopics, Mode, Pairing, ThrottleBy
 from schemas.commands import COMMANDS
 
 ANSWER_SECONDS = 120.0  # a start surveys the cluster and asks Cruise Control for a dry run before it is answered
-
-_MOVE, _HOW, _SAY = "What moves", "How it moves", "For the record"
-
-
-def _parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A ValueError with the right words becomes typer's usage error, exit code 2."""
-
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-
-    return parsed
-
-
-ModeOption = Annotated[
-    Mode | None,
-    typer.Option(
-        "--mode", help="full: everything, AZ by AZ; az: one AZ; brokers: the named ones.", rich_help_panel=_MOVE
-    ),
-]
-Az = Annotated[str | None, typer.Option("--az", help="The AZ (broker.rack) of mode az.", rich_help_panel=_MOVE)]
-Source = Annotated[
-    Any,
-    typer.Option("--source", parser=_parser(ids_of), metavar="11,12", help="Source broker ids.", rich_help_panel=_MOVE),
-]
-Destination = Annotated[
-    Any,
-    typer.Option(
-        "--destination", parser=_parser(ids_of), metavar="31,32", help="Destination broker ids.", rich_help_panel=_MOVE
-    ),
-]
-AzOrder = Annotated[
-    Any,
-    typer.Option(
-        "--az-order", parser=_parser(names_of), metavar="az-b,az-a", help="AZs to move first.", rich_help_panel=_MOVE
-    ),
-]
-PairingOption = Annotated[
-    Pairing | None,
-    typer.Option(
-        "--pairing",
-        help="one_to_one: a broker to a broker, exactly reversible; zone: an AZ's brokers in one request.",
-        rich_help_panel=_MOVE,
-    ),
-]
-Throttle = Annotated[
-    Any,
-    typer.Option(
-        "--throttle",
-        parser=_parser(bytes_of),
-        metavar="100MB",
-        help="Replication limit of each broker, in bytes per second.",
-        rich_help_panel=_HOW,
-    ),
-]
-ThrottleByOption = Annotated[
-    ThrottleBy | None,
-    typer.Option("--throttle-by", help="agent: can be changed while moving.", rich_help_panel=_HOW),
-]
-Concurrency = Annotated[
-    int | None,
-    typer.Option(
-        "--concurrency", min=1, help="Replicas moving at once on each broker; else chosen.", rich_help_panel=_HOW
-    ),
-]
-Soak = Annotated[
-    Any,
-    typer.Option(
-        "--soak", parser=_parser(seconds_of), metavar="5m", help="Rest after each wave.", rich_help_panel=_HOW
-    ),
-]
-ApprovalOption = Annotated[
-    Approval | None,
-    typer.Option("--approval", help="Wait for `approve` before each az or wave after the first.", rich_help_panel=_HOW),
-]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the events.", rich_help_panel=_SAY)]
-IssuedBy = Annotated[
-    str, typer.Option("--issued-by", help="Who; default user@host.", show_default=False, rich_help_panel=_SAY)
-]
-CommandId = Annotated[
-    str | None,
-    typer.Option("--command-id", help="Give the same id again to repeat safely.", rich_help_panel=_SAY),
-]
 
 
 def plan(
@@ -122,6 +59,12 @@ def plan(
     concurrency: Concurrency = None,
     soak: Soak = None,
     approval: ApprovalOption = None,
+    canary: Canary = None,
+    large_partitions: LargePartitions = None,
+    internal_topics: InternalTopicsOption = None,
+    internal_throttle: InternalThrottle = None,
+    wave_brokers: WaveBrokers = None,
+    wave_bytes: WaveBytes = None,
     reason: Reason = "",
     issued_by: IssuedBy = "",
     command_id: CommandId = None,
@@ -135,11 +78,13 @@ def plan(
 
     `kafka-migration plan lab --mode az --az az-a --throttle 100MB`
 
+    `kafka-migration plan lab --canary 3 --large-partition-bytes 50GB --internal-topics last`
+
     Exit code 1 when something stands in the way. `start --plan ID` starts exactly this plan.
     """
     options = _options(
         mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
-    )
+    ) | _order_options(canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes)
     command = command_for("plan", cluster, reason, issued_by, command_id, {"options": options}, as_json=as_json)
     connection = connect(servers, prefix, as_json=as_json)
 
@@ -156,7 +101,7 @@ def start(
     cluster: Cluster,
     plan_id: Annotated[
         str | None,
-        typer.Option("--plan", metavar="ID", help="Exactly this plan; it brings its options.", rich_help_panel=_MOVE),
+        typer.Option("--plan", metavar="ID", help="Exactly this plan; it brings its options.", rich_help_panel=MOVE),
     ] = None,
     mode: ModeOption = None,
     az: Az = None,
@@ -169,6 +114,12 @@ def start(
     concurrency: Concurrency = None,
     soak: Soak = None,
     approval: ApprovalOption = None,
+    canary: Canary = None,
+    large_partitions: LargePartitions = None,
+    internal_topics: InternalTopicsOption = None,
+    internal_throttle: InternalThrottle = None,
+    wave_brokers: WaveBrokers = None,
+    wave_bytes: WaveBytes = None,
     reason: Reason = "",
     issued_by: IssuedBy = "",
     command_id: CommandId = None,
@@ -187,7 +138,7 @@ def start(
     """
     options = _options(
         mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
-    )
+    ) | _order_options(canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes)
     if plan_id is not None and options:
         raise typer.BadParameter(
             "a plan brings its own options: give --plan alone, or make another plan", param_hint="--plan"
@@ -303,6 +254,24 @@ def _options(
         partition_movements_per_broker=concurrency,
         soak_seconds=soak,
         approval=approval,
+    )
+
+
+def _order_options(
+    canary: int | None,
+    large_partitions: int | None,
+    internal_topics: InternalTopics | None,
+    internal_throttle: int | None,
+    wave_brokers: int | None,
+    wave_bytes: int | None,
+) -> dict[str, Any]:
+    return _given(
+        canary_partitions=canary,
+        large_partition_bytes=large_partitions,
+        internal_topics=internal_topics,
+        internal_throttle_bytes_per_second=internal_throttle,
+        wave_brokers_max=wave_brokers,
+        wave_bytes_max=wave_bytes,
     )
 
 

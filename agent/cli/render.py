@@ -26,6 +26,7 @@ _COLOURS = {
 _OPTION_OF = {
     "source_broker_ids": "--source", "destination_broker_ids": "--destination", "plan_id": "--plan",
     "throttle_bytes_per_second": "--throttle", "partition_movements_per_broker": "--concurrency",
+    "canary_partitions": "--canary", "internal_throttle_bytes_per_second": "--internal-throttle",
     "soak_seconds": "--soak", "throttle_by": "--throttle-by", "cluster": "CLUSTER",
 }  # fmt: skip
 
@@ -263,7 +264,8 @@ def _wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
     for column in ("replicas", "size", *(("replicas left", "bytes left") if with_state else ("leaders",))):
         table.add_column(column, justify="right")
     for wave in waves:
-        back = " (back)" if wave.get("direction") == "back" else ""
+        lane = f" {wave['lane']}" if wave.get("lane", "rest") != "rest" else ""
+        back = f"{lane} (back)" if wave.get("direction") == "back" else lane
         state = f"{wave['state']}" + (f", attempt {wave['attempt']}" if wave.get("attempt", 0) > 1 else "")
         table.add_row(
             f"{wave['number']}{back}",

@@ -77,6 +77,10 @@ class Reassignment:
     adding: tuple[int, ...]
     removing: tuple[int, ...]
 
+    @property
+    def name(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:

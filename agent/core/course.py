@@ -12,18 +12,27 @@ from agent.core.effects import (
     CompareSnapshot,
     DeregisterEndpoints,
     Effect,
+    MovePartitions,
     StartWave,
     StopWave,
     TuneWave,
 )
 from agent.core.migration import Phase, StopFor
-from agent.core.options import Approval, ThrottleBy
+from agent.core.options import Approval
 from agent.core.plan import Direction, Wave, WaveState, pace, way_back
 from agent.core.reasons import Reason
 
 OPERATOR = "operator"
 # Effects that drive the wave; plans and surveys run beside them.
-MAIN_LINE: tuple[type[Effect], ...] = (CheckCluster, StartWave, TuneWave, StopWave, CloseWave, CompareSnapshot)
+MAIN_LINE: tuple[type[Effect], ...] = (
+    CheckCluster,
+    StartWave,
+    MovePartitions,
+    TuneWave,
+    StopWave,
+    CloseWave,
+    CompareSnapshot,
+)
 
 
 def advance(d: Draft) -> None:
@@ -75,7 +84,8 @@ def _end(d: Draft) -> None:
 
 def drained(d: Draft) -> None:
     """Every wave has ended, and every source was just seen empty."""
-    emptied = tuple(b for w in d.m.waves if w.state is WaveState.DONE for b in w.source_broker_ids)
+    whole = (w for w in d.m.waves if w.state is WaveState.DONE and w.only is None)
+    emptied = tuple(b for w in whole for b in w.source_broker_ids)
     d.emit(ev.MigrationDrained(at=d.at, broker_ids=emptied))
 
 
@@ -128,7 +138,7 @@ def stop(d: Draft, purpose: StopFor, *reasons: Reason) -> None:
         return
     running = d.in_phase(Phase.MOVING)
     d.emit(ev.StopRequested(at=d.at, purpose=purpose, reasons=reasons))
-    d.abandon(CheckCluster, StartWave, TuneWave, CloseWave)
+    d.abandon(CheckCluster, StartWave, MovePartitions, TuneWave, CloseWave)
     d.ask(StopWave(scope=d.m.scope(), at_once=running))
 
 
@@ -154,13 +164,16 @@ def _after_stop(d: Draft, purpose: StopFor) -> None:
 def block(d: Draft, *reasons: Reason) -> None:
     """It cannot go on without a human."""
     wave = d.m.wave
-    d.abandon(CheckCluster, StartWave, TuneWave, CloseWave)
+    d.abandon(CheckCluster, StartWave, MovePartitions, TuneWave, CloseWave)
     d.emit(ev.MigrationBlocked(at=d.at, wave=wave.number if wave else 0, reasons=reasons))
 
 
 def start_wave(d: Draft) -> None:
-    """Ask Cruise Control for the wave, with what its size and the operator want."""
+    """Ask Cruise Control for the wave, or move its selection, with what its size and the operator want."""
     m = d.m
+    if m.wave is not None and m.wave.only is not None:
+        top_up(d, begins=True)
+        return
     rate = m.rate(d.policy)
     concurrency, interval_ms = pace(m.attempt_replicas, m.attempt_bytes, rate)
     d.ask(
@@ -168,8 +181,25 @@ def start_wave(d: Draft) -> None:
             scope=m.scope(),
             throttle_by=m.options.throttle_by,
             throttle_bytes_per_second=rate,
-            partition_movements_per_broker=m.options.partition_movements_per_broker or concurrency,
+            partition_movements_per_broker=m.movements_at_once(concurrency),
             progress_check_interval_ms=m.options.progress_check_interval_ms or interval_ms,
+        )
+    )
+
+
+def lane_concurrency(d: Draft) -> int:
+    """How many partitions of the current selection may move at once."""
+    return d.m.movements_at_once(pace(d.m.attempt_replicas, d.m.attempt_bytes, d.m.rate(d.policy))[0])
+
+
+def top_up(d: Draft, *, begins: bool) -> None:
+    """Let more of the wave's selection move; what moves already is found and left alone."""
+    d.ask(
+        MovePartitions(
+            scope=d.m.scope(),
+            throttle_bytes_per_second=d.m.rate(d.policy),
+            partition_movements_per_broker=lane_concurrency(d),
+            begins=begins,
         )
     )
 
@@ -177,9 +207,9 @@ def start_wave(d: Draft) -> None:
 def retune(d: Draft) -> None:
     """The rate or the concurrency has changed: let what moves feel it. What has not begun will begin with it."""
     options = d.m.options
-    by_agent = options.throttle_by is ThrottleBy.AGENT
+    by_agent = d.m.throttles
     if d.in_phase(Phase.MOVING) and (by_agent or options.partition_movements_per_broker is not None):
-        d.abandon(TuneWave)
+        d.abandon(TuneWave, MovePartitions)
         d.ask(
             TuneWave(
                 scope=d.m.scope(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agent.core.endpoints import Endpoint
+from agent.core.lane import Lane, Selection
 from agent.core.options import Options, ThrottleBy
 
 
@@ -37,6 +38,8 @@ class WaveScope:
     attempt: int
     source_broker_ids: tuple[int, ...]
     destination_broker_ids: tuple[int, ...]
+    lane: Lane = Lane.REST
+    only: Selection | None = None  # a part of the sources, which the agent moves itself; None: all, by Cruise Control
 
     @property
     def key(self) -> str:
@@ -59,6 +62,16 @@ class StartWave:
     throttle_bytes_per_second: int | None
     partition_movements_per_broker: int
     progress_check_interval_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovePartitions:
+    """Move a wave's selection by Kafka's own reassignment, so many at once; asked again as they end: ExecutionAsked."""
+
+    scope: WaveScope
+    throttle_bytes_per_second: int | None
+    partition_movements_per_broker: int
+    begins: bool  # the throttle is set first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +149,7 @@ Effect: TypeAlias = (
     | PrepareMigration
     | CheckCluster
     | StartWave
+    | MovePartitions
     | TuneWave
     | StopWave
     | CloseWave

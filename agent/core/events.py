@@ -221,8 +221,11 @@ class ExecutionStarted(Event):
     attempt: int
     user_task_id: str
     adopted: bool
+    by_agent: bool = False  # a selection, by Kafka's own reassignment
 
     def __str__(self) -> str:
+        if self.by_agent:
+            return f"wave {self.wave}: its partitions move by Kafka's own reassignment"
         how = "is found running" if self.adopted else "runs"
         return f"wave {self.wave}: Cruise Control {how} as user task {self.user_task_id}"
 
@@ -262,7 +265,7 @@ class SourceEmptied(Event):
     wave: int
 
     def __str__(self) -> str:
-        return f"wave {self.wave}: source empty, verifying"
+        return f"wave {self.wave}: nothing of it is left on the source, verifying"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

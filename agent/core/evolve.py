@@ -6,15 +6,23 @@ from typing import Any, TypeVar
 
 from agent.core import endpoint_folds, judged_folds
 from agent.core import events as ev
-from agent.core.effects import DeregisterEndpoints, MakePlan, Pending, PrepareMigration, StartWave, TuneWave
+from agent.core.effects import (
+    DeregisterEndpoints,
+    MakePlan,
+    MovePartitions,
+    Pending,
+    PrepareMigration,
+    StartWave,
+    TuneWave,
+)
 from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
 from agent.core.migration import TRANSITIONS, Answer, Cause, Migration, Phase, Source, StopFor
 from agent.core.plan import Direction, Wave, WaveState
 from agent.core.progress import Progress
 from agent.core.reasons import Code
+from agent.core.wave import kept_plans
 
 ANSWERS_MAX = 64  # a repeat is recognised among the last so many commands
-PLANS_MAX = 3
 OWN_RATES_MAX = 64  # the ledger of rates set; an adaptive throttle sets many
 
 E = TypeVar("E", bound=ev.Event)
@@ -81,14 +89,14 @@ def _(m: Migration, e: ev.CommandRefused) -> Migration:
 
 @_on(ev.PlanMade)
 def _(m: Migration, e: ev.PlanMade) -> Migration:
-    return replace(m, plans=(*m.plans, e.plan)[-PLANS_MAX:]) if e.plan else m
+    return replace(m, plans=kept_plans(m.plans, e.plan)) if e.plan else m
 
 
 # ── effects ─────────────────────────────────────────────────────────────────────────────────────────────────────
 @_on(ev.EffectRequested)
 def _(m: Migration, e: ev.EffectRequested) -> Migration:
     pending = Pending(effect_id=e.effect_id, effect=e.effect, since=e.at)
-    rate = e.effect.throttle_bytes_per_second if isinstance(e.effect, (StartWave, TuneWave)) else None
+    rate = e.effect.throttle_bytes_per_second if isinstance(e.effect, (StartWave, MovePartitions, TuneWave)) else None
     own_rates = (*m.own_rates, rate)[-OWN_RATES_MAX:] if rate and rate not in m.own_rates else m.own_rates
     # Surveys run beside the main line and do not touch its clock.
     retry_at = m.retry_at if isinstance(e.effect, (MakePlan, PrepareMigration)) else None
@@ -240,7 +248,9 @@ def _(m: Migration, e: ev.WaveFellShort) -> Migration:
 @_on(ev.WaveVerified)
 def _(m: Migration, e: ev.WaveVerified) -> Migration:
     wave = next((w for w in m.waves if w.number == e.wave), None)
-    emptied = wave.source_broker_ids if wave and wave.direction is Direction.FORWARD else ()
+    # A selection leaves the rest where it is: only a whole wave empties its sources.
+    whole = wave is not None and wave.direction is Direction.FORWARD and wave.only is None
+    emptied = wave.source_broker_ids if wave and whole else ()
     return replace(
         m,
         # Watched from here on: while other waves move, new topics can land on it.

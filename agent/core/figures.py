@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.estimate import estimate, undo_after
+from agent.core.lane import picker
 from agent.core.options import Options
 from agent.core.wave import Wave
 
@@ -30,19 +31,23 @@ def with_figures(
     waves: Sequence[Wave],
     options: Options,
     facts: ClusterFacts,
+    held: Mapping[int, Sequence[Partition]],
     logs: Mapping[int, BrokerLogs],
     growth: Mapping[TopicPartition, float],
 ) -> tuple[Wave, ...]:
-    """The waves, each with its replicas, leaders, bytes, estimate and what a rollback after it would cost."""
-    held = holdings(facts, {b for w in waves for b in w.source_broker_ids})
-    told = [_figured(w, held, options, facts, logs, growth) for w in waves]
+    """The waves, each with its replicas, leaders, bytes, estimate and what a rollback after it would cost.
+
+    `held`: what each source holds (`holdings`). A wave has not what an earlier one takes from the same broker.
+    """
+    left = {b: list(partitions) for b, partitions in held.items()}
+    told = [_figured(w, left, options, facts, logs, growth) for w in waves]
     undone = undo_after([(w.size_bytes, w.estimate) for w in told if w.estimate])
     return tuple(replace(w, undo=u) for w, u in zip(told, undone, strict=True))
 
 
 def _figured(
     wave: Wave,
-    held: Mapping[int, Sequence[Partition]],
+    left: dict[int, list[Partition]],
     options: Options,
     facts: ClusterFacts,
     logs: Mapping[int, BrokerLogs],
@@ -52,13 +57,14 @@ def _figured(
     leaders = 0
     for b in wave.source_broker_ids:
         sizes = logs[b].size_bytes if b in logs else {}
-        for p in held[b]:
-            moved.append((p, sizes.get(p.name, 0)))
-            leaders += p.leader == b
+        taken, left[b] = _split(wave, left[b])
+        moved += [(p, sizes.get(p.name, 0)) for p in taken]
+        leaders += sum(p.leader == b for p in taken)
     size = sum(one for _, one in moved)
-    rate = options.throttle_bytes_per_second
     # With the pace that the wave will be given (course.py), as far as it can be known now.
+    rate = at_most(options.throttle_bytes_per_second, wave.throttle_bytes_per_second_max)
     concurrency, interval_ms = pace(len(moved), size, rate)
+    concurrency = at_most(options.partition_movements_per_broker or concurrency, wave.partition_movements_max) or 1
     return replace(
         wave,
         replicas=len(moved),
@@ -70,11 +76,24 @@ def _figured(
             facts,
             wave.az,
             rate,
-            options.partition_movements_per_broker or concurrency,
-            options.progress_check_interval_ms or interval_ms,
+            concurrency,
+            0 if wave.only else options.progress_check_interval_ms or interval_ms,
             growth,
         ),
     )
+
+
+def _split(wave: Wave, partitions: list[Partition]) -> tuple[list[Partition], list[Partition]]:
+    """What of these the wave takes, and what it leaves."""
+    if wave.only is None:
+        return partitions, []
+    picked = picker(wave.only)
+    return [p for p in partitions if picked(p.name)], [p for p in partitions if not picked(p.name)]
+
+
+def at_most(wanted: int | None, bound: int | None) -> int | None:
+    """The lower of two limits; None is no limit."""
+    return min((n for n in (wanted, bound) if n is not None), default=None)
 
 
 def pace(replicas: int, size_bytes: int, rate_bytes_per_second: int | None) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.core import broker_settings, disks, safety
 from agent.core.cluster import BrokerLogs
+from agent.core.figures import at_most
 from agent.core.reasons import BlockedWave, Code, Reason, Verdict
 from agent.core.safety import EXAMPLES_MAX, World, titled
 from agent.core.throttle import Replicas, ThrottleFacts, ours
@@ -72,23 +73,29 @@ def way_back_fits(world: World, found: Findings) -> Verdict:
     """What goes away frees its room; what producers add to it meanwhile must fit beside it when it comes back."""
     short: list[str] = []
     seconds = sum(w.estimate.high_seconds for w in world.waves if w.estimate)
+    grows: dict[int, float] = {}
     for w in world.waves:
-        if w.direction is Direction.BACK or w.estimate is None:
-            continue
-        grown = int(w.estimate.growth_bytes_per_second * seconds / max(len(w.source_broker_ids), 1))
-        for b in w.source_broker_ids:
-            free = found.logs[b].figures.free_bytes if b in found.logs else -1
-            if 0 <= free < grown:
-                short.append(f"broker {b} has {free:,} bytes free, what it gives away will have grown by {grown:,}")
+        if w.direction is Direction.FORWARD and w.estimate is not None:
+            for b in w.source_broker_ids:
+                share = w.estimate.growth_bytes_per_second / max(len(w.source_broker_ids), 1)
+                grows[b] = grows.get(b, 0.0) + share
+    for b, rate in sorted(grows.items()):
+        free, grown = found.logs[b].figures.free_bytes if b in found.logs else -1, int(rate * seconds)
+        if 0 <= free < grown:
+            short.append(f"broker {b} has {free:,} bytes free, what it gives away will have grown by {grown:,}")
     seen = "; ".join(short[:EXAMPLES_MAX]) if short else "the sources could take back what they give away"
     return Verdict(code=Code.ROLLBACK_IMPOSSIBLE, ok=not short, seen=seen, needed="room on the sources for a rollback")
 
 
 def throttle_above_produce(world: World, found: Findings) -> Verdict:
     """KIP-73: no progress when what is produced to the moving partitions is more than the throttle."""
-    rate = found.rate_bytes_per_second
-    written = max((w.estimate.in_flight_growth_bytes_per_second for w in world.waves if w.estimate), default=0.0)
-    ok = rate is None or written <= rate * PRODUCE_SHARE_MAX
+    rate, written, ok = found.rate_bytes_per_second, 0.0, True
+    for w in world.waves:
+        if w.estimate is None or not ok:
+            continue
+        written = w.estimate.in_flight_growth_bytes_per_second
+        rate = at_most(found.rate_bytes_per_second, w.throttle_bytes_per_second_max)
+        ok = rate is None or written <= rate * PRODUCE_SHARE_MAX
     seen = f"producers write {written:,.0f} bytes/s to what would move at once on a broker"
     seen += ", and no throttle is set" if rate is None else f", the throttle is {rate:,} bytes/s"
     needed = f"at most {PRODUCE_SHARE_MAX:.0%} of the throttle"

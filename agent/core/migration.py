@@ -9,6 +9,7 @@ from enum import StrEnum, unique
 from agent.core import events as ev
 from agent.core.effects import Effect, Pending, Watch, WatchSources, WatchThrottle, WatchWave, WaveScope
 from agent.core.endpoints import Endpoints
+from agent.core.figures import at_most
 from agent.core.messages import Executor, TaskStatus
 from agent.core.options import Options, Policy, ThrottleBy
 from agent.core.plan import Direction, Plan, Wave, WaveState
@@ -273,14 +274,27 @@ class Migration:
             attempt=wave.attempt,
             source_broker_ids=wave.source_broker_ids,
             destination_broker_ids=wave.destination_broker_ids,
+            lane=wave.lane,
+            only=wave.only,
         )
+
+    @property
+    def throttles(self) -> bool:
+        """Whether the agent sets the throttle of the current wave: always where it moves it by itself."""
+        return self.options.throttle_by is ThrottleBy.AGENT or (self.wave is not None and self.wave.only is not None)
+
+    def movements_at_once(self, chosen: int) -> int:
+        """Partition movements per broker for the current wave: as asked or as chosen, within its bound."""
+        bound = self.wave.partition_movements_max if self.wave else None
+        return at_most(self.options.partition_movements_per_broker or chosen, bound) or 1
 
     def rate(self, policy: Policy) -> int | None:
         """The throttle that should be in force, bytes per second.
 
         The floor while someone says `slow` without a measure; else what the headroom allows; else the asked one.
         """
-        asked = self.options.throttle_bytes_per_second
+        bound = self.wave.throttle_bytes_per_second_max if self.wave else None
+        asked = at_most(self.options.throttle_bytes_per_second, bound)
         if any(not c.name.startswith(METRIC) for c in self.slow_causes):
             return min(policy.slow_bytes_per_second, asked) if asked else policy.slow_bytes_per_second
         if self.adapted is None:
@@ -302,7 +316,7 @@ def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
     wanted: list[Watch] = []
     if m.phase is Phase.MOVING or (m.phase is Phase.PAUSED and m.wave is not None and m.wave.attempt > 0):
         # While paused as well: what another hand starts under our key must not move while a cause holds.
-        throttled = m.options.throttle_by is ThrottleBy.AGENT and m.rate(policy) is not None
+        throttled = m.throttles and m.rate(policy) is not None
         wanted.append(WatchWave(scope=m.scope(), throttled=throttled and m.phase is Phase.MOVING))
     if m.own_rates and m.phase in RESTING | {Phase.PAUSED, Phase.BLOCKED, Phase.AWAITING_APPROVAL}:
         destinations = {b for w in m.waves for b in w.destination_broker_ids}

@@ -4,7 +4,15 @@ from agent.core import course, discovery, verdicts
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
-from agent.core.effects import DeregisterEndpoints, MakePlan, Pending, PrepareMigration, RegisterEndpoints, StartWave
+from agent.core.effects import (
+    DeregisterEndpoints,
+    MakePlan,
+    MovePartitions,
+    Pending,
+    PrepareMigration,
+    RegisterEndpoints,
+    StartWave,
+)
 from agent.core.migration import RESTING, Phase, StopFor
 from agent.core.progress import eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
@@ -213,13 +221,13 @@ def _execution_asked(d: Draft, pending: Pending, outcome: msg.ExecutionAsked) ->
             attempt=wave.attempt,
             user_task_id=outcome.user_task_id,
             adopted=outcome.adopted,
+            by_agent=wave.only is not None,
         )
     )
     asked = pending.effect
-    concurrency = d.m.options.partition_movements_per_broker
-    if isinstance(asked, StartWave) and (
+    if isinstance(asked, (StartWave, MovePartitions)) and (
         asked.throttle_bytes_per_second != d.m.rate(d.policy)
-        or concurrency not in (None, asked.partition_movements_per_broker)
+        or asked.partition_movements_per_broker != d.m.movements_at_once(asked.partition_movements_per_broker)
     ):
         course.retune(d)  # tuned while it was being asked
 
@@ -272,7 +280,7 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
         return
     if not d.in_phase(Phase.MOVING):
         return
-    if (o.executor, o.task) != (d.m.executor, d.m.task):
+    if wave.only is None and (o.executor, o.task) != (d.m.executor, d.m.task):
         d.emit(ev.ExecutorSeen(at=d.at, executor=o.executor, task=o.task))
     _told_progress(d, o)
     if _unsafe(d, o):
@@ -284,7 +292,23 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
         d.abandon(*course.MAIN_LINE)
         course.again(d)
         return
-    _judge_execution(d, o)
+    if wave.only is None:
+        _judge_execution(d, o)
+    else:
+        _feed(d, o)
+
+
+def _feed(d: Draft, o: msg.WaveObserved) -> None:
+    """A selection: more of it moves as soon as half of the places are free; when nothing moves for long, look anew."""
+    if o.moving:
+        d.wait()
+    if d.m.pending_effect(*course.MAIN_LINE):
+        return
+    still_since = max(d.m.progress.changed_at if d.m.progress else d.at, d.m.executor_since)
+    if not o.moving and d.at >= still_since + d.policy.settle_seconds:
+        _fell_short(d, o.replicas_left, "and nothing moves")
+    elif o.replicas_left > o.moving and o.moving <= course.lane_concurrency(d) // 2:
+        course.top_up(d, begins=False)
 
 
 def _judge_execution(d: Draft, o: msg.WaveObserved) -> None:

@@ -31,6 +31,14 @@ class ThrottleBy(StrEnum):
     CRUISE_CONTROL = "cruise_control"  # the article's call to the letter
 
 
+class InternalTopics(StrEnum):
+    """When Kafka's internal topics move, where the group and transaction coordinators are."""
+
+    WITH_OTHERS = "with_others"  # no matter when
+    FIRST = "first"  # of each pair, slowly, by the agent; the rest goes to Cruise Control
+    LAST = "last"  # after all others, which the agent moves; slowly, by Cruise Control
+
+
 class Approval(StrEnum):
     """Where an operator's `approve` is awaited."""
 
@@ -55,6 +63,12 @@ class Options:
     progress_check_interval_ms: int | None = None  # None: chosen for the wave's size
     soak_seconds: float = 0.0  # rest after each wave
     approval: Approval = Approval.NONE
+    canary_partitions: int = 0  # so many of the smallest partitions go first, in a wave of their own
+    large_partition_bytes: int | None = None  # partitions of at least this size get a wave of their own
+    internal_topics: InternalTopics = InternalTopics.WITH_OTHERS
+    internal_throttle_bytes_per_second: int | None = None  # None: a tenth of the throttle
+    wave_brokers_max: int | None = None  # pairing `zone`: so many brokers in a wave
+    wave_bytes_max: int | None = None  # pairing `zone`: so many bytes in a wave, but one broker at least
 
 
 @dataclass(frozen=True, slots=True)

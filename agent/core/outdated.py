@@ -58,11 +58,15 @@ def _has_grown(then: Wave, now: Wave) -> bool:
     return more > GROWN_BYTES_MIN and more > then.size_bytes * GROWN_SHARE_MAX
 
 
-def _routes(plan: Plan) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
-    return [(w.az, w.source_broker_ids, w.destination_broker_ids) for w in plan.waves]
+def _routes(plan: Plan) -> list[tuple[str, str, tuple[int, ...], tuple[int, ...]]]:
+    return [(w.az, w.lane, w.source_broker_ids, w.destination_broker_ids) for w in plan.waves]
 
 
 def _told(plan: Plan) -> str:
-    told = [f"{list(w.source_broker_ids)} to {list(w.destination_broker_ids)} in {w.az}" for w in plan.waves]
+    lanes = {w.number: "" if w.only is None else f" ({w.lane})" for w in plan.waves}
+    told = [
+        f"{list(w.source_broker_ids)} to {list(w.destination_broker_ids)} in {w.az}{lanes[w.number]}"
+        for w in plan.waves
+    ]
     more = f" and {len(told) - WAVES_TOLD_MAX} more" if len(told) > WAVES_TOLD_MAX else ""
     return ", ".join(told[:WAVES_TOLD_MAX]) + more

@@ -6,9 +6,10 @@ A wave is one Cruise Control user task and never crosses an AZ (design: "Waves")
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from agent.core import lanes
 from agent.core.cluster import BrokerLogs, ClusterFacts, TopicPartition
 from agent.core.estimate import in_all
-from agent.core.figures import pace, with_figures
+from agent.core.figures import holdings, pace, with_figures
 from agent.core.options import Mode, Options, Pairing, Policy
 from agent.core.outdated import fingerprint
 from agent.core.reasons import Code, Reason
@@ -32,12 +33,17 @@ def make_plan(
     Out: the plan, or every reason why there is none.
     """
     sources, destinations, reasons = choose_brokers(options, policy, facts)
+    if reasons := (*reasons, *lanes.against(options)):
+        return None, reasons
+    waves, reasons = _waves(options, facts, logs, sources, destinations)
     if reasons:
         return None, reasons
-    waves, reasons = _waves(options, facts, sources, destinations)
-    if reasons:
-        return None, reasons
-    waves = with_figures(waves, options, facts, logs, growth or {})
+    held = holdings(facts, sources)
+    if lanes.has_lanes(options):
+        waves, reasons = lanes.laned(waves, options, policy, held, logs)
+        if reasons:
+            return None, reasons
+    waves = with_figures(waves, options, facts, held, logs, growth or {})
     total = sum(w.size_bytes for w in waves)
     rate = options.throttle_bytes_per_second
     plan = Plan(
@@ -93,7 +99,11 @@ def choose_brokers(
 
 
 def _waves(
-    options: Options, facts: ClusterFacts, sources: Sequence[int], destinations: Sequence[int]
+    options: Options,
+    facts: ClusterFacts,
+    logs: Mapping[int, BrokerLogs],
+    sources: Sequence[int],
+    destinations: Sequence[int],
 ) -> tuple[tuple[Wave, ...], tuple[Reason, ...]]:
     racks = facts.racks
     # Mode `brokers` with one_to_one pairs by position, as the operator wrote them; AZ equality is a check of its own.
@@ -121,18 +131,17 @@ def _waves(
         src, dst = by_az[az]
         if not src:
             continue
-        if not dst or (options.pairing is Pairing.ONE_TO_ONE and len(src) != len(dst)):
+        one_to_one = options.pairing is Pairing.ONE_TO_ONE
+        groups = lanes.bounded(src, dst, options, logs) if dst and not one_to_one else None
+        if one_to_one and len(src) == len(dst):
+            groups = [((s,), (d,)) for s, d in zip(src, dst, strict=True)]
+        if groups is None:
             reasons.append(
                 Reason(
                     Code.PAIRS_UNEVEN, f"{az}: source brokers {_ids(src)}, destination brokers {_ids(dst) or 'none'}"
                 )
             )
             continue
-        groups = (
-            [((s,), (d,)) for s, d in zip(src, dst, strict=True)]
-            if options.pairing is Pairing.ONE_TO_ONE
-            else [(tuple(src), tuple(dst))]
-        )
         for s, d in groups:
             waves.append(Wave(number=len(waves) + 1, az=az, source_broker_ids=s, destination_broker_ids=d))
     return tuple(waves), tuple(reasons)
@@ -156,6 +165,11 @@ def way_back(waves: Sequence[Wave]) -> tuple[Wave, ...]:
             leaders=w.leaders,
             size_bytes=w.size_bytes,
             direction=Direction.BACK,
+            lane=w.lane,
+            only=w.only,
+            # The rest goes back at full speed: what was slow of it may be all that there is.
+            throttle_bytes_per_second_max=w.throttle_bytes_per_second_max if w.only else None,
+            partition_movements_max=w.partition_movements_max if w.only else None,
         )
         for n, w in enumerate(touched)
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.lane import picker
 from agent.core.messages import Compared, Inspected
 from agent.core.plan import Direction, Wave
 from agent.core.reasons import Code, Reason
@@ -22,9 +23,9 @@ def heirs(waves: Iterable[Wave]) -> dict[int, frozenset[int]]:
 
 
 def touched(facts: ClusterFacts, wave: Wave) -> list[Partition]:
-    """Partitions with a replica on one of the wave's destinations: what it has moved, and what was there before."""
-    destinations = frozenset(wave.destination_broker_ids)
-    return [p for p in facts.partitions if not destinations.isdisjoint(p.target)]
+    """Of what the wave takes, what has a replica on one of its destinations: moved by it, or there before."""
+    destinations, picked = frozenset(wave.destination_broker_ids), picker(wave.only)
+    return [p for p in facts.partitions if not destinations.isdisjoint(p.target) and picked(p.name)]
 
 
 def disordered(
@@ -86,15 +87,15 @@ def inspect(
             az_changed.append(f"{p.name} was on {list(before)} and is on {list(p.target)}")
         elif not _in_order(before, p.target, replaced):
             order_changed += 1
-    assigned = {p.name for p in facts.held_by(sources)}
-    strays = [
-        size for b, log in logs.items() if b in sources for n, size in log.size_bytes.items() if n not in assigned
-    ]
+    picked = picker(wave.only)
+    assigned = {p.name for p in facts.held_by(sources) if picked(p.name)}
+    here = [(n, size) for b, log in logs.items() if b in sources for n, size in log.size_bytes.items() if picked(n)]
+    strays = [size for n, size in here if n not in assigned]
     return Inspected(
         stray_bytes=sum(strays),
-        replicas_left=sum(1 for _ in facts.held_by(sources)),
-        bytes_left=sum(log.figures.size_bytes for b, log in logs.items() if b in sources),
-        leaders_left=sum(1 for p in facts.partitions if p.leader in sources),
+        replicas_left=len(assigned),
+        bytes_left=sum(size for _, size in here),
+        leaders_left=sum(1 for p in facts.partitions if p.leader in sources and picked(p.name)),
         reassignments=sum(1 for p in looked_at if p.is_moving) + between,
         not_in_sync=sum(1 for p in looked_at if not set(p.target) <= set(p.isr)),
         not_preferred=len(badly_led(looked_at)),

@@ -21,6 +21,8 @@ class Code(StrEnum):
     NOTHING_TO_MOVE = "NOTHING_TO_MOVE"
     BROKER_SETS_OVERLAP = "BROKER_SETS_OVERLAP"
     PAIRS_UNEVEN = "PAIRS_UNEVEN"
+    LANES_NEED_PAIRS = "LANES_NEED_PAIRS"
+    WAVE_BOUNDS_NEED_ZONE = "WAVE_BOUNDS_NEED_ZONE"
     ALREADY_RUNNING = "ALREADY_RUNNING"
     ALREADY_CONSIDERING = "ALREADY_CONSIDERING"
     NO_MIGRATION = "NO_MIGRATION"
@@ -145,6 +147,8 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.NOTHING_TO_MOVE: "Nothing to do: the source brokers hold no replica.",
     Code.BROKER_SETS_OVERLAP: "Name each broker once, as source or as destination.",
     Code.PAIRS_UNEVEN: "Give each AZ as many destination brokers as source brokers, or use pairing `zone`.",
+    Code.LANES_NEED_PAIRS: "Use pairing `one_to_one`, or leave canary, large partitions and internal topics out.",
+    Code.WAVE_BOUNDS_NEED_ZONE: "Use pairing `zone`, or leave the bounds out.",
     Code.ALREADY_RUNNING: "One migration a cluster: let it end, cancel it, or roll it back first.",
     Code.ALREADY_CONSIDERING: "Another start or plan is being examined: wait for its answer.",
     Code.NO_MIGRATION: "Start a migration first.",

@@ -1,10 +1,14 @@
 """A wave and a plan as values. Made by plan.py, kept in the migration's state, told in events."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from agent.core.estimate import Estimate, Undo
+from agent.core.lane import Lane, Selection
 from agent.core.options import Options
+
+PLANS_MAX = 3
+PLAN_WAVES_MAX = 400  # of all kept plans together: about 250 kB of the saved state
 
 
 class Direction(StrEnum):
@@ -26,7 +30,7 @@ class WaveState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """One request to Cruise Control, and what it was planned to move."""
+    """What moves in one go between the same brokers: by Cruise Control, or, a selection, by the agent itself."""
 
     number: int  # from 1, never reused within a migration
     az: str
@@ -40,6 +44,10 @@ class Wave:
     attempt: int = 0
     estimate: Estimate | None = None  # None: a way back, or a plan of an older version
     undo: Undo | None = None  # what a rollback after this wave would cost; None as above
+    lane: Lane = Lane.REST
+    only: Selection | None = None  # None: all that is on the sources, by Cruise Control
+    throttle_bytes_per_second_max: int | None = None  # below the migration's own, for what shall go slowly
+    partition_movements_max: int | None = None  # so many at once on a broker, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +64,15 @@ class Plan:
     options: Options = field(default_factory=Options)
     estimate: Estimate | None = None
     fingerprint: int = 0  # of which partitions lie on which source; 0: a plan of an older version
+
+
+def kept_plans(plans: tuple[Plan, ...], new: Plan) -> tuple[Plan, ...]:
+    """The last plans with a new one, as many as the saved state has room for; the newest in any case.
+
+    Figures are kept without their reasoning, which has been told.
+    """
+    about = (replace(w, estimate=replace(w.estimate, reasoning="")) if w.estimate else w for w in new.waves)
+    kept = (*plans, replace(new, waves=tuple(about)))[-PLANS_MAX:]
+    while len(kept) > 1 and sum(len(p.waves) for p in kept) > PLAN_WAVES_MAX:
+        kept = kept[1:]
+    return kept

@@ -1,5 +1,7 @@
 """From a start to the day the source brokers have left."""
 
+from dataclasses import replace
+
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
@@ -7,6 +9,7 @@ from agent.core.migration import Phase, wake_at, watches
 from agent.core.options import Approval, Mode, Options, Pairing
 from agent.core.plan import WaveState
 from agent.core.reasons import Code, Reason
+from agent.core.wave import PLAN_WAVES_MAX, PLANS_MAX
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import ASKED, PARTITIONS, POLICY, Play, asks, busy, checked, inspected, like, surveyed
 
@@ -104,6 +107,20 @@ def test_start_of_a_plan_uses_the_plan_s_options() -> None:
     play.command(msg.StartMigration, options=Options(), plan_id="another").refused(Code.UNKNOWN_PLAN)
     play.command(msg.StartMigration, options=Options(), plan_id="the-plan")
     play.expect(asks(fx.PrepareMigration, plan_id="the-plan", options=options))
+
+
+def test_kept_plans_are_bounded() -> None:
+    """The last three, fewer where they are large: the saved state has a limit. The newest is always there."""
+    play = Play()
+    for n in range(PLANS_MAX + 2):
+        play.command(msg.PlanMigration, options=Options()).ends(fx.MakePlan, with_=surveyed())
+        assert len(play.m.plans) == min(n + 1, PLANS_MAX)
+    assert all(w.estimate and not w.estimate.reasoning for p in play.m.plans for w in p.waves)
+    large = surveyed()
+    assert large.plan is not None
+    large = replace(large, plan=replace(large.plan, waves=large.plan.waves * PLAN_WAVES_MAX))
+    play.command(msg.PlanMigration, options=Options()).ends(fx.MakePlan, with_=large)
+    assert len(play.m.plans) == 1
 
 
 def test_a_plan_brings_its_options_and_takes_no_others() -> None:

@@ -153,7 +153,7 @@ def new_topic(s: Simulation) -> None:
 
 @_action
 def delete_topic(s: Simulation) -> None:
-    topics = sorted({n.topic for n in s.world.partitions if n.topic != "t"})
+    topics = sorted({n.topic for n in s.world.partitions if n.topic.startswith("new")})
     if topics:
         s.world.delete(s.rng.choice(topics))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.core import events as ev
+from agent.core.lane import picker
 from agent.core.messages import TaskStatus
 from agent.core.migration import ACTIVE, METRIC, Phase
 from agent.core.options import Pairing
@@ -18,9 +19,12 @@ from agent.core.plan import Direction, WaveState
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from agent.adapters.ports import RemoveBroker
     from agent.core.cluster import TopicPartition
     from agent.core.migration import Migration
+    from agent.core.plan import Wave
     from tests.simulation.simulation import Simulation
 
 # A late request may start something after the pause: it must be stopped within this, once it can be.
@@ -41,6 +45,7 @@ class Watched:
 
     stray_since: float | None = None
     disobeyed_since: float | None = None
+    stray_moves_since: float | None = None
     accepted: int = 0  # requests that were judged already
     foreign_at: float = float("-inf")  # when somebody else last moved something
     foreign_moves: dict[TopicPartition, float] = field(default_factory=dict)
@@ -61,6 +66,18 @@ def asked_only_when_wanted(m: Migration, request: RemoveBroker) -> str | None:
     if m.pause_causes:
         return f"asked for {request.reason} while {[c.name for c in m.pause_causes]} hold"
     return None
+
+
+def moved_only_when_wanted(m: Migration, targets: Mapping[TopicPartition, Sequence[int]]) -> str | None:
+    """Kafka is asked to move only partitions of the present selection, and only while no cause holds."""
+    wave = m.wave
+    if m.phase not in (Phase.REQUESTING, Phase.MOVING) or wave is None or wave.only is None:
+        return f"{[str(n) for n in targets]} are moved in phase {m.phase}"
+    if m.pause_causes:
+        return f"{[str(n) for n in targets]} are moved while {[c.name for c in m.pause_causes]} hold"
+    picked = picker(wave.only)
+    wrong = [str(n) for n, t in targets.items() if not picked(n) or not set(wave.destination_broker_ids) & set(t)]
+    return f"{wrong} are not of wave {wave.number}" if wrong else None
 
 
 def _judge_accepted(s: Simulation) -> str | None:
@@ -127,6 +144,26 @@ def calm_metrics_let_go(s: Simulation) -> str | None:
     return None
 
 
+def no_selection_moves_at_rest(s: Simulation) -> str | None:
+    """Paused, blocked or ended: nothing that a lane of ours asked for moves; what arrives late is cancelled soon."""
+    m, w = s.migration, s.world
+    stray = []
+    for wave in m.waves if m.phase in STILL and s.cc.execution is None and w.moving else ():
+        if wave.only is not None and wave.attempt:
+            to, of, picked = set(wave.destination_broker_ids), set(wave.source_broker_ids), picker(wave.only)
+            stray += [n for n, p in w.moving.items() if picked(n) and set(p.adding) <= to and set(p.removing) <= of]
+    stray = [n for n in stray if n not in s.watched.foreign_moves]
+    if not stray or s.trouble.kafka_down or s.trouble.cruise_control_down or not s.lease.mine or s.agent.has_mail:
+        s.watched.stray_moves_since = None
+    elif s.watched.stray_moves_since is None:
+        s.watched.stray_moves_since = w.now
+    elif w.now - s.watched.stray_moves_since > STRAY_SECONDS_MAX:
+        return (
+            f"{[str(n) for n in stray]} still move {w.now - s.watched.stray_moves_since:.0f} s after it was {m.phase}"
+        )
+    return None
+
+
 # ── at each event ───────────────────────────────────────────────────────────────────────────────────────────────
 def drained_only_if_drained(s: Simulation) -> str | None:
     """A broker that is called verified, drained, or free to be shut down, held nothing when it was looked at."""
@@ -136,7 +173,12 @@ def drained_only_if_drained(s: Simulation) -> str | None:
         elif isinstance(e, ev.MigrationDrained):
             brokers = e.broker_ids
         elif isinstance(e, ev.WaveVerified):
-            brokers = next((w.source_broker_ids for w in s.migration.waves if w.number == e.wave), ())
+            waves = [w for w in s.migration.waves if w.number == e.wave]
+            if waves and waves[0].only is not None:
+                if wrong := _left_of(s, waves[0]):
+                    return f"WaveVerified {e.wave}: {wrong} are still on {waves[0].source_broker_ids}"
+                continue
+            brokers = waves[0].source_broker_ids if waves else ()
         else:
             continue
         for broker in brokers:
@@ -144,6 +186,12 @@ def drained_only_if_drained(s: Simulation) -> str | None:
             if held:
                 return f"{type(e).__name__}: broker {broker} holds {sorted(map(str, held))}"
     return None
+
+
+def _left_of(s: Simulation, wave: Wave) -> list[str]:
+    picked = picker(wave.only)
+    held = {n for b in wave.source_broker_ids for n in s.held_before(b, LOOK_SECONDS) if picked(n)}
+    return sorted(str(n) for n in held - s.watched.foreign_moves.keys())
 
 
 def each_command_is_answered_once(s: Simulation) -> str | None:
@@ -196,6 +244,7 @@ EVERY_EVENT = (
 EVERY_MOMENT = (
     never_two_executions,
     nothing_moves_at_rest,
+    no_selection_moves_at_rest,
     nothing_moves_while_a_metric_pauses,
     calm_metrics_let_go,
     foreign_throttle_stays,

@@ -6,7 +6,7 @@ Drawn from a seed (run.py) or by Hypothesis (test_hypothesis.py), played by simu
 import random
 from dataclasses import dataclass, field
 
-from agent.core.options import Approval, Options, Pairing, ThrottleBy
+from agent.core.options import Approval, InternalTopics, Options, Pairing, ThrottleBy
 
 FAULT_SECONDS = 45.0  # commands and faults fall within this time after the start
 COMMANDS = (
@@ -50,13 +50,21 @@ def drawn_from(seed: int) -> Schedule:
     if metrics:
         chosen += r.choices(METRIC_FAULTS, k=r.randint(1, busy + 2))
     acts = sorted((round(r.uniform(0.5, FAULT_SECONDS), 2), kind) for kind in chosen)
+    pairing = r.choice((Pairing.ONE_TO_ONE, Pairing.ONE_TO_ONE, Pairing.ZONE))
+    size_bytes = r.choice(SIZES)
+    laned = pairing is Pairing.ONE_TO_ONE and r.random() < 0.6
     options = Options(
+        canary_partitions=r.choice((0, 1, 2)) if laned else 0,
+        large_partition_bytes=r.choice((None, int(size_bytes * 1.2))) if laned else None,
+        internal_topics=r.choice(tuple(InternalTopics)) if laned else InternalTopics.WITH_OTHERS,
+        internal_throttle_bytes_per_second=r.choice((None, 40)) if laned else None,
+        wave_brokers_max=1 if pairing is Pairing.ZONE and r.random() < 0.5 else None,
         throttle_bytes_per_second=r.choice((None, 60, 200)),
         partition_movements_per_broker=r.choice((1, 2, 10)),
         progress_check_interval_ms=r.choice((1_000, 5_000)),
         soak_seconds=r.choice((0.0, 0.0, 3.0)),
         approval=r.choice((Approval.NONE, Approval.NONE, Approval.NONE, Approval.WAVE, Approval.AZ)),
-        pairing=r.choice((Pairing.ONE_TO_ONE, Pairing.ONE_TO_ONE, Pairing.ZONE)),
+        pairing=pairing,
         throttle_by=r.choice((ThrottleBy.AGENT, ThrottleBy.AGENT, ThrottleBy.AGENT, ThrottleBy.CRUISE_CONTROL)),
     )
     return Schedule(
@@ -65,7 +73,7 @@ def drawn_from(seed: int) -> Schedule:
         options=options,
         pairs_per_az=r.choice((1, 1, 1, 1, 2)),
         partitions=r.randint(2, 6),
-        size_bytes=r.choice(SIZES),
+        size_bytes=size_bytes,
         growth_bytes_per_second=r.choice((0.0, 0.0, 1.0)),
         crash_chance=r.choice(CRASH_CHANCES),
         metrics=metrics,

@@ -23,6 +23,7 @@ CALL_SECONDS = 0.02
 SETTINGS = {"inter.broker.protocol.version": "3.9-IV0", "message.max.bytes": "1048588"}
 TIMEOUT_SECONDS = 5.0
 Asked = Callable[[RemoveBroker], None]
+Moving = Callable[[Mapping[TopicPartition, Sequence[int]]], None]
 Answer = tuple[ExecutionAsked | Busy | Unreachable | Rejected, str]  # with the user task's id
 
 
@@ -84,8 +85,8 @@ class SimKafka:
     One thread a cluster, as in kafka_cluster.py: whatever is asked waits until what was asked before has been done.
     """
 
-    def __init__(self, world: World, trouble: Trouble, wire: Wire) -> None:
-        self._w, self._trouble, self._wire = world, trouble, wire
+    def __init__(self, world: World, trouble: Trouble, wire: Wire, moving: Moving = lambda _: None) -> None:
+        self._w, self._trouble, self._wire, self._moving = world, trouble, wire, moving
         self._free_at = 0.0
 
     async def _read(self, answer: Callable[[], T]) -> T:
@@ -151,6 +152,18 @@ class SimKafka:
         def act() -> None:
             for name, replicas in orders.items():
                 self._w.reassign(name, replicas)
+
+        await self._change(act)
+
+    async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
+        self._moving({n: t for n, t in targets.items() if t is not None})
+
+        def act() -> None:
+            for name, target in targets.items():
+                if target is None:
+                    self._w.cancel(name)
+                elif (p := self._w.partitions.get(name)) is not None and not p.is_moving:
+                    self._w.reassign(name, target)
 
         await self._change(act)
 

@@ -6,7 +6,7 @@ Deterministic: all chance comes from the schedule's seed, all time is the world'
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent import turn
@@ -15,6 +15,7 @@ from agent.adapters.ports import RemoveBroker
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.cluster import TopicPartition
+from agent.core.lane import INTERNAL_TOPICS
 from agent.core.migration import ACTIVE, METRIC, Migration, Phase
 from agent.core.options import Policy
 from tests.simulation import invariants
@@ -116,8 +117,11 @@ class Simulation:
         def asked(request: RemoveBroker) -> None:
             self._asked(request, lease)
 
+        def moving(targets: Mapping[TopicPartition, Sequence[int]]) -> None:
+            self._moving(targets, lease)
+
         return Ports(
-            kafka=self.cast.kafka(self.world, self.trouble, self.wire),
+            kafka=self.cast.kafka(self.world, self.trouble, self.wire, moving),
             cruise_control=SimCruiseControlPort(self.world, self.cc, self.trouble, self.wire, asked),
             snapshots=self.snapshots,
             lease=lease,
@@ -295,6 +299,14 @@ class Simulation:
         if not self.old_lives and (wrong := invariants.asked_only_when_wanted(self.migration, request)):
             raise self._broken("asked_only_when_wanted", wrong)
 
+    def _moving(self, targets: Mapping[TopicPartition, Sequence[int]], lease: SimLease) -> None:
+        """Reassignments of a selection are being asked of Kafka."""
+        self.story.append((self.world.now, f"  -> reassign {', '.join(map(str, targets)) or 'nothing, cancels'}"))
+        if targets and not lease.held():
+            raise self._broken("asked_only_by_the_driver", f"{list(targets)} are moved without the lease")
+        if targets and not self.old_lives and (wrong := invariants.moved_only_when_wanted(self.migration, targets)):
+            raise self._broken("moved_only_when_wanted", wrong)
+
     # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────
     def check(self, checks: Sequence[Callable[[Simulation], str | None]]) -> None:
         for check in checks:
@@ -322,7 +334,8 @@ def _world(schedule: Schedule, rng: random.Random) -> World:
     for n in range(schedule.partitions):
         placed = [11 + az + 10 * rng.randrange(pairs) for az in range(len(AZS))]
         rng.shuffle(placed)
-        world.create("t", n, placed, schedule.size_bytes * rng.choice((0.5, 1.0, 1.5)))
+        topic = INTERNAL_TOPICS[0] if n % 3 == 2 else "t"
+        world.create(topic, n, placed, schedule.size_bytes * rng.choice((0.5, 1.0, 1.5)))
     return world
 
 

@@ -12,7 +12,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.cluster import TopicPartition
 from agent.core.migration import Migration
-from agent.core.options import Options, Policy
+from agent.core.options import InternalTopics, Options, Policy
 from agent.core.reasons import Code, Reason
 from agent.core.rules import Level
 from agent.core.throttle import ThrottleOrder
@@ -24,6 +24,7 @@ from tests.simulation.simulation import Cast, InvariantBrokenError, Simulation
 from tests.simulation.world import EPOCH
 
 PLAIN = Schedule(seed=0, options=Options(throttle_bytes_per_second=60, progress_check_interval_ms=1_000))
+LANED = replace(PLAIN, options=replace(PLAIN.options, canary_partitions=1, internal_topics=InternalTopics.LAST))
 SEEDS = 40
 
 
@@ -106,6 +107,25 @@ class KeepsNoOrder(Performer):
 class ProvesNothing(KeepsNoOrder):
     async def _compare(self, effect: fx.CompareSnapshot, m: Migration) -> msg.Outcome:
         return msg.Compared(partitions=1, different=0, not_preferred=0)
+
+
+class MovesEverything(Performer):
+    """Its lane knows no bounds."""
+
+    async def _perform(self, effect: fx.Effect, m: Migration, policy: Policy) -> msg.Outcome:
+        if isinstance(effect, fx.MovePartitions):
+            effect = replace(effect, scope=replace(effect.scope, only=None))
+        return await Performer._perform(self, effect, m, policy)
+
+
+class NeverCancels(Performer):
+    """Kafka goes on moving a selection, and the stop says that it does not."""
+
+    async def _halt(self, scope: fx.WaveScope) -> None:
+        return None
+
+    async def _flying(self, scope: fx.WaveScope) -> int:
+        return 0
 
 
 def _request(effect: fx.StartWave) -> RemoveBroker:
@@ -252,6 +272,12 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
         _acts((3.0, "crash"), (4.0, "pause"), (5.0, "crash"), crash_chance=0.01),
     ),
     "answers are forgotten": ("each_command_is_answered_once", Cast(life=ForgetsAnswers), PAUSED),
+    "a lane takes what it was not given": ("moved_only_when_wanted", Cast(performer=MovesEverything), LANED),
+    "a lane is not stopped": (
+        "no_selection_moves_at_rest",
+        Cast(performer=NeverCancels),
+        replace(LANED, size_bytes=5_000.0, acts=((6.0, "cancel"),)),
+    ),
     "a command is lost": ("every_command_has_its_answer", Cast(life=LosesPlans), _acts((6.0, "plan"))),
 }
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from agent import translate
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
-from agent.core.options import Approval, Mode, Options, Pairing, Policy, ThrottleBy
+from agent.core.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
 from agent.core.plan import Wave, WaveState
 from agent.core.progress import Progress
 from agent.core.reasons import Code, Reason
@@ -74,6 +74,12 @@ def test_every_option_arrives() -> None:
         "progress_check_interval_ms": 6_000,
         "soak_seconds": 30,
         "approval": "wave",
+        "canary_partitions": 3,
+        "large_partition_bytes": 50_000_000_000,
+        "internal_topics": "last",
+        "internal_throttle_bytes_per_second": 5_000_000,
+        "wave_brokers_max": 4,
+        "wave_bytes_max": 5_000_000_000_000,
     }
     read = translate.read_command(command("start", options=given_options), AT)
     assert isinstance(read, msg.StartMigration)
@@ -90,6 +96,12 @@ def test_every_option_arrives() -> None:
         progress_check_interval_ms=6_000,
         soak_seconds=30.0,
         approval=Approval.WAVE,
+        canary_partitions=3,
+        large_partition_bytes=50_000_000_000,
+        internal_topics=InternalTopics.LAST,
+        internal_throttle_bytes_per_second=5_000_000,
+        wave_brokers_max=4,
+        wave_bytes_max=5_000_000_000_000,
     )
     assert set(given_options) == set(Options.__dataclass_fields__)
 
