@@ -53,6 +53,10 @@ bench-move: setup ## this agent against Kafka's tool and Cruise Control by hand;
 bench-plan: setup ## plan, check, prove and watch 100 brokers with 200,000 partitions; writes build/bench/plan.json
 	$(RUN) -m tests.benchmarks.plan
 
+.PHONY: bench-monitor
+bench-monitor: setup ## what it costs to watch 200,000 partitions; writes build/bench/monitor.json
+	$(RUN) -m tests.benchmarks.monitor
+
 docs: setup ## generate the picture of phases in ARCHITECTURE.md
 	$(RUN) -m agent.docs
 

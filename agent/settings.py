@@ -47,10 +47,11 @@ class KafkaSecurity(BaseModel):
             raise ValueError("SASL needs username and password_file")
         return self
 
-    def connection(self, bootstrap_servers: str) -> KafkaConnection:
+    def connection(self, bootstrap_servers: str, request_timeout_seconds: float = 10.0) -> KafkaConnection:
         """As the adapters want it. Raises OSError when the password's file cannot be read."""
         return KafkaConnection(
             bootstrap_servers=bootstrap_servers,
+            request_timeout_seconds=request_timeout_seconds,
             security_protocol=self.security_protocol,
             sasl_mechanism=self.sasl_mechanism,
             username=self.username,

@@ -14,11 +14,12 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition as KafkaTopicPartition
 
-from agent.adapters import kafka_admin, kafka_brokers, kafka_throttle
+from agent.adapters import kafka_admin, kafka_brokers, kafka_health, kafka_throttle
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_line import Line
 from agent.adapters.ports import PortError
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
+from agent.core.readiness import Look
 from agent.core.reasons import Code
 from agent.core.throttle import ThrottleFacts, ThrottleOrder
 
@@ -51,6 +52,10 @@ class KafkaCluster:
     async def cluster(self) -> ClusterFacts:
         """Everything: metadata, what is in flight, min ISR."""
         return await self._call("metadata", self._cluster)
+
+    async def look(self) -> Look:
+        """Who is sick, of all partitions: for the monitor, many times cheaper than cluster()."""
+        return await self._call("health", lambda admin: kafka_health.look(admin, _reassignments, self._min_isr_of))
 
     async def alive(self) -> Mapping[int, str | None]:
         """Live brokers and their racks."""

@@ -5,7 +5,7 @@ import os
 
 import typer
 
-from agent.cli import acls, doctor, orders, services, views
+from agent.cli import acls, doctor, monitor_command, orders, services, views
 from agent.cli.connection import lab_settings
 from agent.cli.console_command import console
 from deploy.lab.cli import lab_app
@@ -59,6 +59,7 @@ app.command("console", rich_help_panel=_LOOK)(console)
 app.command("collector", rich_help_panel=_RUN)(services.collector)
 app.command("webhook", rich_help_panel=_RUN)(services.webhook)
 app.command("acls", rich_help_panel=_RUN)(acls.acls)
+monitor_command.register(app, _RUN)
 lab_app.command("fill")(fill)
 lab_app.command("demo")(demo)
 app.add_typer(lab_app, name="lab", rich_help_panel=_RUN)

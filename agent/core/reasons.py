@@ -84,6 +84,12 @@ class Code(StrEnum):
     METRIC_CLEAR = "METRIC_CLEAR"
     FLAPPING = "FLAPPING"
 
+    # the monitor is not ready, for reasons of its own
+    NOTHING_VISIBLE = "NOTHING_VISIBLE"
+    NOT_HEALTHY_FOR_LONG = "NOT_HEALTHY_FOR_LONG"
+    LOOK_OVERDUE = "LOOK_OVERDUE"
+    NO_MIN_ISR_SLACK = "NO_MIN_ISR_SLACK"
+
     # who drives
     OTHER_DRIVER = "OTHER_DRIVER"
     SNAPSHOT_MISSING = "SNAPSHOT_MISSING"
@@ -199,6 +205,10 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.METRIC_INCONCLUSIVE: "Mend the collector or the exporter of the named brokers: nobody can tell how they are.",
     Code.METRIC_CLEAR: "Nothing: the rule has let go.",
     Code.FLAPPING: "Find out what comes and goes, then `resume`; or give the rule a wider clear level.",
+    Code.NOTHING_VISIBLE: "Give the monitor's user Describe on the cluster and on every topic.",
+    Code.NOT_HEALTHY_FOR_LONG: "Nothing: it waits, so that a flap does not open the disruption budget.",
+    Code.LOOK_OVERDUE: "See the monitor's log: the cluster is slow to answer, or the monitor is starved of CPU.",
+    Code.NO_MIN_ISR_SLACK: "Wait for the named partitions to catch up, or repair their brokers.",
     Code.OTHER_DRIVER: "Stop the other agent, or let it drive: one driver a cluster.",
     Code.SNAPSHOT_MISSING: "The assignment at the start cannot be read: restore the snapshots topic.",
     Code.EFFECT_FAILED: "A bug or an unforeseen answer: see the agent's log; it is tried again.",

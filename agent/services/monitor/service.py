@@ -1,0 +1,165 @@
+"""The monitor at work: looks at the cluster in turns, and answers /ready, /live and /metrics. Run by the command line.
+
+What the answer is, core/readiness.py decides; here is only the clock, the cluster and HTTP.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from agent.adapters.ports import PortError
+from agent.core.readiness import Finding, Findings, Look, Readiness, as_of, findings, judge, reasons
+from agent.core.reasons import WHAT_TO_DO, Reason
+from agent.services.monitor.figures import Figures
+from agent.services.monitor.settings import MonitorSettings
+
+log = logging.getLogger("kafka_migration.monitor")
+
+# The cluster adapter bounds every look; one that is late by more than this has lost its thread.
+HUNG_SECONDS = 120.0
+
+
+class LookPort(Protocol):
+    """The cluster, as far as the monitor needs it."""
+
+    async def look(self) -> Look:
+        """All that may be sick. Raises PortError."""
+        ...
+
+    async def close(self) -> None:
+        """Nothing may be asked after."""
+        ...
+
+
+class Monitor:
+    """Looks, judges, remembers; and tells what it knows."""
+
+    def __init__(self, settings: MonitorSettings, cluster: LookPort, now: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._policy = settings.policy()
+        self._cluster = cluster
+        self._now = now
+        self._state = Readiness(since=now())
+        self._look: Look | None = None
+        self._found = Findings()
+        self._tried_at = now()
+        self.figures = Figures(settings.cluster)
+
+    async def run(self) -> None:
+        """Look for ever, one look at a time; a look that takes longer than the interval delays the next one."""
+        while True:
+            started = self._now()
+            await self.look_once()
+            await asyncio.sleep(max(0.0, started + self._settings.interval_seconds - self._now()))
+
+    async def look_once(self) -> None:
+        """One look, judged."""
+        started = self._now()
+        before = self.readiness().ready
+        try:
+            self._look = await self._cluster.look()
+        except PortError as error:
+            self._look, self._found = None, Findings()
+            against: tuple[Reason, ...] = (Reason(error.code, str(error), "an answer"),)
+        else:
+            self._found = findings(self._look, self._policy)
+            against = reasons(self._look, self._found)
+        ended = self._tried_at = self._now()
+        told, self._state = self._state.reasons, judge(self._state, against, ended, self._policy)
+        self.figures.looked(self._look, self._found, ended - started)
+        if before != self._state.ready or {r.code for r in told} != {r.code for r in self._state.reasons}:
+            why = "; ".join(map(str, self._state.reasons)) or "every look was healthy"
+            log.info("%s: %s: %s", self._settings.cluster, "ready" if self._state.ready else "not ready", why)
+
+    def readiness(self) -> Readiness:
+        """The answer as of now."""
+        return as_of(self._state, self._now(), self._policy)
+
+    def is_alive(self) -> bool:
+        """Whether looks still end, well or not: a cluster that cannot be seen is no reason to restart the monitor."""
+        return self._now() - self._tried_at < HUNG_SECONDS + self._settings.interval_seconds
+
+    def report(self) -> dict[str, Any]:
+        """The body of /ready."""
+        state, now, listed = self.readiness(), self._now(), self._settings.partitions_listed
+        return {
+            "ready": state.ready,
+            "cluster": self._settings.cluster,
+            "criterion": self._policy.criterion,
+            "for_seconds": round(now - state.since, 1),
+            "looked_seconds_ago": None if state.looked_at is None else round(now - state.looked_at, 1),
+            "reasons": [
+                {"code": r.code, "seen": r.seen, "needed": r.needed, "do": WHAT_TO_DO[r.code]} for r in state.reasons
+            ],
+            "partitions": [_told(f) for f in self._found.named[:listed]],
+            "partitions_left_off": max(self._found.total - listed, 0),
+            "seen": None
+            if self._look is None
+            else {
+                "broker_ids": self._look.broker_ids,
+                "topics": self._look.topics,
+                "partitions": self._look.partitions,
+                "reassigning": self._look.reassigning,
+            },
+        }
+
+    # ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def app(self) -> web.Application:
+        """The three pages; the looks begin and end with them."""
+        app = web.Application(client_max_size=1_024)
+        app.add_routes(
+            [web.get("/ready", self._ready), web.get("/live", self._live), web.get("/metrics", self._metrics)]
+        )
+        app.cleanup_ctx.append(self._looking)
+        return app
+
+    async def _looking(self, _app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.run(), name="looks")
+        task.add_done_callback(_say_why_it_ended)
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await self._cluster.close()
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        report = self.report()
+        return _json(report, 200 if report["ready"] else 503)
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        alive = self.is_alive()
+        return _json({"alive": alive}, 200 if alive else 503)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        body, content_type = self.figures.page(self.readiness(), self._now())
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _say_why_it_ended(task: asyncio.Task[None]) -> None:
+    """A bug ends the looks: /ready turns stale and /live fails, and the log says why."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("the looks have ended by a bug", exc_info=error)
+
+
+def _told(found: Finding) -> dict[str, Any]:
+    p = found.partition
+    return {
+        "topic": p.topic,
+        "partition": p.partition,
+        "codes": found.codes,
+        "leader": p.leader,
+        "replicas": p.replicas,
+        "isr": p.isr,
+        "adding": p.adding,
+        "min_isr": found.min_isr,
+    }
+
+
+def _json(value: dict[str, Any], status: int) -> web.Response:
+    return web.Response(body=orjson.dumps(value) + b"\n", status=status, content_type="application/json")
