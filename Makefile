@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SCHEDULES ?= 2000
 SEED ?= 1
 
-.PHONY: help setup demo test check fix simulate chaos schemas docs clean bench-move bench-plan
+.PHONY: help setup demo test check fix simulate chaos schemas docs clean bench-events bench-monitor bench-move bench-plan bench-reaction
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -53,9 +53,14 @@ bench-move: setup ## this agent against Kafka's tool and Cruise Control by hand;
 bench-plan: setup ## plan, check, prove and watch 100 brokers with 200,000 partitions; writes build/bench/plan.json
 	$(RUN) -m tests.benchmarks.plan
 
-.PHONY: bench-monitor
 bench-monitor: setup ## what it costs to watch 200,000 partitions; writes build/bench/monitor.json
 	$(RUN) -m tests.benchmarks.monitor
+
+bench-reaction: setup ## from an alert to the stop, 1,000 times, also behind bursts; writes build/bench/reaction.json
+	$(RUN) -m tests.benchmarks.reaction
+
+bench-events: setup ## samples a second of one worker against a plain consumer; writes build/bench/events.json
+	$(RUN) -m tests.benchmarks.events
 
 docs: setup ## generate the picture of phases in ARCHITECTURE.md
 	$(RUN) -m agent.docs

@@ -14,7 +14,7 @@ from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
 
 from agent import telemetry, translate, turn, web
-from agent.clusters import DrivenCluster
+from agent.clusters import Drive, DrivenCluster
 from agent.core import messages as msg
 from agent.core.judge import Sample
 from agent.core.migration import wake_at
@@ -46,8 +46,10 @@ class Agent:
         clusters: Mapping[str, ClusterSettings],
         topics: Topics,
         inbox_id: str = "",
+        drive: Drive = DrivenCluster.open,
     ) -> None:
-        """`inbox_id`: Kafka's id of the inbox topic."""
+        """`inbox_id`: Kafka's id of the inbox topic. `drive`: opens what a cluster needs of the outside."""
+        self._drive = drive
         self.app = app
         self._settings = settings
         self._clusters = clusters
@@ -222,7 +224,7 @@ class Agent:
             await self._out.to_inbox(name, observation)
 
         try:
-            self._driven[name] = DrivenCluster.open(name, self._clusters[name], self._settings, self._names, post)
+            self._driven[name] = self._drive(name, self._clusters[name], self._settings, self._names, post)
         except OSError as error:  # a password's file; the other clusters are driven all the same
             log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
             return False

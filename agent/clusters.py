@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from agent.adapters.census import PrometheusCensus
 from agent.adapters.consul import Consul
@@ -21,6 +23,12 @@ from agent.topics import Topics
 log = logging.getLogger("kafka_migration.clusters")
 
 AGAIN_SECONDS = 1.0
+
+
+class Closes(Protocol):
+    """A connection that is held open."""
+
+    async def close(self) -> None: ...
 
 
 class WallClock:
@@ -65,7 +73,7 @@ class DrivenCluster:
 
     tasks: ClusterTasks
     lease: ZooKeeperLease | NoLease
-    kafka: KafkaCluster
+    kafka: Closes
     cruise_control: CruiseControl
     brokers: BrokerWatch | None
     others: tuple[Consul | PrometheusCensus, ...] = ()
@@ -123,3 +131,6 @@ def _discovery(name: str, cluster: ClusterSettings) -> tuple[Consul | None, Prom
     tls = kafka.ssl_context() if "SSL" in kafka.security_protocol else None
     census = PrometheusCensus(given.census.connection(name)) if given.census else None
     return Consul(given.connection(tls)), census
+
+
+Drive = Callable[[str, ClusterSettings, Settings, Topics, Post], DrivenCluster]

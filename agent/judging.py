@@ -23,6 +23,9 @@ log = logging.getLogger("kafka_migration.judging")
 # A minute of 200,000 samples each second would not fit, and need not: what is older than a scrape is superseded.
 QUEUE_BYTES_MAX = 64_000_000
 SLICE_SECONDS = 0.005  # of parsing, until others have their turn
+# Reading comes first: an alert may stand behind the samples that are being read. But not for ever.
+READ_FIRST_SECONDS_MAX = 0.25
+READ_PAUSE_SECONDS = 0.005
 JUDGE_SECONDS = 0.1  # while samples keep coming it is judged so often; when the queue is empty, at once
 LOOK_SECONDS = 1.0  # and so often without any sample, for what is missing and what has been calm for long enough
 AGAIN_SECONDS = 5.0  # a judgement that the state does not know by then is posted again
@@ -53,6 +56,7 @@ class Judging:
         self._queue: deque[Any] = deque()
         self._bytes = 0
         self._came = asyncio.Event()
+        self._put = 0  # messages since the worker began
 
     def open(self, cluster: str, policy: Policy, post: Post, migration: Callable[[], Migration]) -> None:
         """The cluster is ours: its judge begins where the saved state left it, and waits for fresh samples."""
@@ -71,6 +75,7 @@ class Judging:
         while self._bytes > QUEUE_BYTES_MAX:
             self._bytes -= len(self._queue.popleft().value or b"")
             telemetry.SAMPLES_DROPPED.inc()
+        self._put += 1
         self._came.set()
 
     async def run(self) -> None:
@@ -80,6 +85,7 @@ class Judging:
             if not self._queue:
                 self._came.clear()
                 await self._came.wait()
+            await self._let_read()
             until = time.monotonic() + SLICE_SECONDS
             while self._queue and time.monotonic() < until:
                 await self._take(self._queue.popleft())
@@ -89,6 +95,13 @@ class Judging:
                     if court.dirty:
                         await self._judge(cluster, court)
             await asyncio.sleep(0)  # the alerts, the inbox, the effects
+
+    async def _let_read(self) -> None:
+        """Wait while messages keep coming, within bounds: what is read costs little, what is judged can wait."""
+        until, seen = time.monotonic() + READ_FIRST_SECONDS_MAX, -1
+        while seen != self._put and self._bytes < QUEUE_BYTES_MAX // 2 and time.monotonic() < until:
+            seen = self._put
+            await asyncio.sleep(READ_PAUSE_SECONDS)
 
     async def _take(self, message: Any) -> None:
         self._bytes -= len(message.value or b"")

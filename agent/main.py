@@ -14,14 +14,18 @@ from agent.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from agent.app import Agent
+    from agent.clusters import Drive
 
 # Faust's own state: commit often, so that a replay after a crash is short; never `exactly_once`, which loses updates.
 COMMIT_SECONDS = 0.5
 MESSAGE_BYTES_MAX = 1_000_000
 
 
-def build(settings: Settings) -> tuple[Any, "Agent"]:
-    """The Faust app with everything wired, and our part of it. Raises SettingsError."""
+def build(settings: Settings, drive: "Drive | None" = None) -> tuple[Any, "Agent"]:
+    """The Faust app with everything wired, and our part of it. Raises SettingsError.
+
+    `drive`: another outside than the real one, for benchmarks.
+    """
     clusters = settings.clusters()
     # Faust reads this before anything else can tell it.
     os.environ.setdefault("FAUST_DATADIR", str(settings.data_folder))
@@ -31,6 +35,7 @@ def build(settings: Settings) -> tuple[Any, "Agent"]:
 
     from agent import topics
     from agent.app import Agent
+    from agent.clusters import DrivenCluster
 
     names, inbox_id = topics.ensure(settings)
     app = faust.App(
@@ -63,7 +68,7 @@ def build(settings: Settings) -> tuple[Any, "Agent"]:
         web_router_enabled=False,
         autodiscover=False,
     )
-    agent = Agent(app, settings, clusters, names, inbox_id)
+    agent = Agent(app, settings, clusters, names, inbox_id, drive or DrivenCluster.open)
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def _close(_app: Any, **_: Any) -> None:
@@ -88,7 +93,7 @@ def _credentials(settings: Settings) -> Any:
     return SSLCredentials(context=context) if context else None
 
 
-def run() -> None:
+def run(drive: "Drive | None" = None) -> None:
     """Run until SIGTERM; exits 2 when the settings cannot be used."""
     try:
         settings = Settings.read()
@@ -97,7 +102,7 @@ def run() -> None:
 
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
-        app, agent = build(settings)
+        app, agent = build(settings, drive)
     except (SettingsError, OSError) as error:
         print(f"kafka-migration agent: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -101,8 +101,9 @@ class Supervisor:
         if self.config.secure:
             self._step("making users and giving rights")
             self._admit()
-        self._step("creating Kafka's internal topics on the source brokers")
-        internal_topics.create(self.config)
+        if self.config.brokers:  # a lab of nothing but a control Kafka serves benchmarks
+            self._step("creating Kafka's internal topics on the source brokers")
+            internal_topics.create(self.config)
         if self.config.cruise_control_url:
             self._step(f"starting Cruise Control ({self.config.cruise_control_kind})")
             self._launch(self.config.cruise_control_node)

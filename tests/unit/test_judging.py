@@ -1,0 +1,153 @@
+"""Samples from the queue to changed judgements: bounded, in slices, told again where a judgement was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from agent import judging, telemetry
+from agent.core import messages as msg
+from agent.core.judge import Sample
+from agent.core.migration import Cause, Migration
+from agent.core.options import Policy
+from agent.core.rules import Action, Judged, Level, Rule
+from agent.judging import Judging
+
+RULE = Rule(name="p99", metric="p99_ms", threshold=500, on_missing=None, resume_delay_seconds=0)
+POLICY = Policy(source_broker_ids=(11,), destination_broker_ids=(31,), rules=(RULE,))
+
+
+@dataclass
+class Message:
+    """As Kafka gives it; here the value is the latency of broker 11, or nothing readable."""
+
+    value: bytes
+
+
+class Desk:
+    """A cluster that is ours, and what was posted of it."""
+
+    def __init__(self, policy: Policy = POLICY) -> None:
+        self.migration = Migration(cluster="lab")
+        self.posted: list[msg.Observation] = []
+        self.failing = False
+        self.judging = Judging(self._read)
+        self.judging.open("lab", policy, self._post, lambda: self.migration)
+
+    async def _read(self, message: Any) -> tuple[str, list[Sample]] | None:
+        cluster, _, value = message.value.decode().strip().partition(" ")
+        return (cluster, [("p99_ms", 11, None, float(value), time.time())]) if value else None
+
+    async def _post(self, observation: msg.Observation) -> None:
+        if self.failing:
+            raise ConnectionError("Kafka is away")
+        self.posted.append(observation)
+
+    async def said(self, *texts: str) -> list[Any]:
+        """Put these, and let them be judged."""
+        task = asyncio.create_task(self.judging.run())
+        for text in texts:
+            self.judging.put(Message(text.encode()))
+        async with asyncio.timeout(10):
+            while self.judging._queue or self.judging._courts.get("lab", self).dirty:  # noqa: ASYNC110 - no event for it
+                await asyncio.sleep(0.01)
+        task.cancel()
+        return self.posted
+
+    dirty = False
+
+
+async def test_only_a_changed_judgement_is_posted() -> None:
+    """Many samples, one word."""
+    desk = Desk()
+    posted = await desk.said("lab 1", "lab 2", "lab 900", "lab 901", "lab 902")
+    assert [(p.rule, p.level, p.value) for p in posted] == [("p99", Level.FIRING, 902.0)]
+
+
+async def test_what_is_not_ours_or_cannot_be_read_is_passed_over() -> None:
+    """Another owner's cluster, and what the reader has rejected."""
+    desk = Desk()
+    assert await desk.said("other 900", "nothing") == []
+    desk.judging.close("lab")
+    assert await desk.said("lab 900") == []
+
+
+async def test_a_full_queue_drops_the_oldest_and_counts_them() -> None:
+    """Newer samples supersede older ones; the memory is bounded."""
+    desk, before = Desk(), telemetry.SAMPLES_DROPPED._value.get()
+    big = " " * (judging.QUEUE_BYTES_MAX // 4)
+    posted = await desk.said(*(f"lab {value}{big}" for value in (900, 900, 900, 10, 10)))
+    assert telemetry.SAMPLES_DROPPED._value.get() - before == 2
+    assert [p.level for p in posted] in ([], [Level.FIRING], [Level.FIRING, Level.CLEAR])
+
+
+async def test_others_have_their_turn_while_samples_are_judged() -> None:
+    """However long the queue, the event loop is let go between slices: an alert never waits for all of it."""
+    desk = Desk()
+
+    async def slow_read(message: Any) -> tuple[str, list[Sample]] | None:
+        until = time.monotonic() + 0.002
+        while time.monotonic() < until:
+            pass
+        return None
+
+    desk.judging = Judging(slow_read)
+    for _ in range(500):
+        desk.judging.put(Message(b"x"))
+    task = asyncio.create_task(desk.judging.run())
+    turns = 0
+    while desk.judging._queue:
+        await asyncio.sleep(0)
+        turns += 1
+    task.cancel()
+    assert turns > 100
+
+
+async def test_a_judgement_that_could_not_be_posted_is_posted_again() -> None:
+    """The control Kafka was away: the next look finds that the state does not know."""
+    desk = Desk()
+    desk.failing = True
+    await desk.said("lab 900")
+    desk.failing = False
+    court = desk.judging._courts["lab"]
+    court.told.clear()  # as if AGAIN_SECONDS had passed
+    await desk.judging.look("lab")
+    assert [type(p) for p in desk.posted] == [msg.JudgementChanged]
+    court.look_due = 0.0
+    await desk.judging.look("lab")
+    assert len(desk.posted) == 1
+
+
+async def test_a_look_finds_silence() -> None:
+    """Nobody sends anything: that is judged too."""
+    desk = Desk(replace(POLICY, rules=(replace(RULE, on_missing=Action.NOTIFY),)))
+    desk.judging._courts["lab"].judge._began -= 1_000
+    await desk.judging.look("lab")
+    assert desk.posted == []  # no migration is under way: nobody is missed
+
+
+async def test_headroom_is_posted_while_something_is_slowed_and_not_more_often_than_it_may_change() -> None:
+    """One observation each `adapt_seconds`."""
+    desk = Desk(replace(POLICY, rules=(replace(RULE, action=Action.SLOW),), adapt_seconds=1_000))
+    await desk.said("lab 900")
+    desk.migration = replace(
+        desk.migration,
+        judged=(Judged(rule="p99", level=Level.FIRING, action=Action.SLOW, fired=True, since=0.0),),
+        slow_causes=(Cause(name="metric:p99", seen="", since=0.0),),
+    )
+    for _ in range(3):
+        desk.judging._courts["lab"].look_due = 0.0
+        await desk.judging.look("lab")
+    assert [type(p) for p in desk.posted] == [msg.JudgementChanged, msg.HeadroomObserved]
+
+
+@pytest.mark.parametrize("cluster", ["lab", "other"])
+async def test_a_look_at_a_cluster_without_samples_says_nothing(cluster: str) -> None:
+    """Also where it is not ours any more."""
+    desk = Desk()
+    await desk.judging.look(cluster)
+    assert desk.posted == []
