@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from agent.core import events as ev
-from agent.core.effects import Effect, Pending, Watch, WatchSources, WatchThrottle, WatchWave, WaveScope
+from agent.core.effects import (
+    Effect,
+    Pending,
+    RegisterEndpoints,
+    Watch,
+    WatchSources,
+    WatchThrottle,
+    WatchWave,
+    WaveScope,
+)
 from agent.core.endpoints import Endpoints
 from agent.core.figures import at_most
 from agent.core.messages import Executor, TaskStatus
@@ -333,7 +342,8 @@ def wake_at(migration: Migration) -> float | None:
     due: list[float] = []
     if m.retry_at is not None:
         due.append(m.retry_at)
-    if m.phase is Phase.BETWEEN_WAVES:
+    # Where clients are to find the brokers first, the clock for asking again is what counts.
+    if m.phase is Phase.BETWEEN_WAVES and m.retry_at is None and m.pending_effect(RegisterEndpoints) is None:
         due.append(m.soak_until)
     due += [h.until for h in m.held_off]
     return min(due, default=None)

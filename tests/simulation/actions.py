@@ -170,6 +170,36 @@ def kafka_up(s: Simulation) -> None:
 
 
 @_action
+def consul_down(s: Simulation) -> None:
+    s.registry.down = True
+    s.later("consul_up", s.rng.uniform(1.0, 90.0))
+
+
+@_action
+def consul_up(s: Simulation) -> None:
+    s.registry.down = s.registry.proxies_down = s.registry.census_blind = False
+
+
+@_action
+def proxies_down(s: Simulation) -> None:
+    s.registry.proxies_down = True
+    s.later("consul_up", s.rng.uniform(1.0, 30.0))
+
+
+@_action
+def census_blind(s: Simulation) -> None:
+    s.registry.census_blind = True
+    s.later("consul_up", s.rng.uniform(1.0, 60.0))
+
+
+@_action
+def clients_stay(s: Simulation) -> None:
+    """On one source, longer than the grace."""
+    broker = s.rng.choice(s.policy.source_broker_ids)
+    s.registry.clients_until[broker] = s.world.now + s.rng.uniform(10.0, 120.0)
+
+
+@_action
 def slow_wire(s: Simulation) -> None:
     """Every call takes a second or two."""
     s.trouble.call_seconds = s.rng.uniform(0.5, 2.0)
@@ -349,7 +379,7 @@ def mend(s: Simulation) -> None:
     s.world.growth_bytes_per_second = 0.0  # with a low throttle, a move may never catch up with its producers
     if not s.cc.up:
         s.cc.restart()
-    for name in ("restart_brokers", "kafka_up", "fast_wire", "cc_up", "cc_awake", "cc_free"):
+    for name in ("restart_brokers", "kafka_up", "fast_wire", "cc_up", "cc_awake", "cc_free", "consul_up"):
         ACTIONS[name](s)
     for name in ("cc_accepts", "let_go", "lease_back"):
         ACTIONS[name](s)

@@ -16,6 +16,12 @@ from agent.core.messages import TaskStatus
 from agent.core.migration import ACTIVE, METRIC, Phase
 from agent.core.options import Pairing
 from agent.core.plan import Direction, WaveState
+from tests.simulation.discovery_invariants import (
+    a_way_back_is_shown,
+    found_before_filled,
+    not_shut_down_while_shown,
+    sent_away_only_when_free,
+)
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 
 if TYPE_CHECKING:
@@ -240,8 +246,11 @@ EVERY_EVENT = (
     drained_only_if_drained,
     each_command_is_answered_once,
     tells_the_truth_of_a_rollback,
+    found_before_filled,
+    not_shut_down_while_shown,
 )
 EVERY_MOMENT = (
+    sent_away_only_when_free,
     never_two_executions,
     nothing_moves_at_rest,
     no_selection_moves_at_rest,
@@ -363,4 +372,5 @@ AFTER_QUIET = (
     every_source_may_leave,
     shut_down_means_completed,
     no_throttle_is_left,
+    a_way_back_is_shown,
 )

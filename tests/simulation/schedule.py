@@ -20,6 +20,7 @@ FAULTS = (
     "crash", "crash", "other_execution", "cc_rejects",
 )  # fmt: skip
 METRIC_FAULTS = ("metrics_bad", "metrics_bad", "metrics_between", "metrics_silent", "metrics_nan", "metrics_disorder")
+DISCOVERY_FAULTS = ("consul_down", "consul_down", "proxies_down", "census_blind", "clients_stay")
 SIZES = (50.0, 100.0, 300.0)
 CRASH_CHANCES = (0.0, 0.0, 0.001, 0.005, 0.03)
 
@@ -38,6 +39,7 @@ class Schedule:
     crash_chance: float = 0.0  # at each step, until everything is mended
     through_turn: bool = False  # each message through JSON and the real turn.py as well
     metrics: bool = False  # samples come, and are judged by rules
+    discovery: bool = False  # clients find brokers in a service registry
     leave: bool = True  # at the end the operator shuts down what may be shut down
 
 
@@ -49,6 +51,9 @@ def drawn_from(seed: int) -> Schedule:
     metrics = r.random() < 0.3
     if metrics:
         chosen += r.choices(METRIC_FAULTS, k=r.randint(1, busy + 2))
+    discovery = seed % 3 == 0
+    if discovery:
+        chosen += r.choices(DISCOVERY_FAULTS, k=r.randint(0, busy))
     acts = sorted((round(r.uniform(0.5, FAULT_SECONDS), 2), kind) for kind in chosen)
     pairing = r.choice((Pairing.ONE_TO_ONE, Pairing.ONE_TO_ONE, Pairing.ZONE))
     size_bytes = r.choice(SIZES)
@@ -77,6 +82,7 @@ def drawn_from(seed: int) -> Schedule:
         growth_bytes_per_second=r.choice((0.0, 0.0, 1.0)),
         crash_chance=r.choice(CRASH_CHANCES),
         metrics=metrics,
+        discovery=discovery,
         through_turn=seed % 25 == 0,
         leave=r.random() < 0.5,
     )

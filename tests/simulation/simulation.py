@@ -34,12 +34,14 @@ from tests.simulation.sim_ports import (
     Wire,
     advance_to,
 )
+from tests.simulation.sim_registry import TAGS, Registry, SimRegistryPort
 from tests.simulation.world import EPOCH, World
 
 AZS = ("a", "b", "c")
 CALM_SECONDS = 1_200.0  # after everything is mended, this long is enough to come to rest
 SWEEP_SECONDS_MAX = 15.0  # a broker that comes back with an old throttle is found within this
 ORDERS_MAX = 20
+GRACE_SECONDS = 10.0  # clients ask for news that often
 STEPS_MAX = 100_000
 STORY_LINES = 200
 
@@ -85,7 +87,10 @@ class Simulation:
         self.cc = self.cast.cruise_control(self.world)
         self.snapshots = SimSnapshots(self.world, self.trouble)
         self.durable = Durable()
+        self.registry = Registry(self.world, {b: TAGS for b in self.world.racks if b < 51})
         self.policy = self.cast.policy or _policy(self.world)
+        if schedule.discovery:
+            self.policy = replace(self.policy, discovery=True, discovery_grace_seconds=GRACE_SECONDS)
         if schedule.metrics:
             self.policy = replace(self.policy, rules=RULES)
         self.monitors = Monitors(self.rng)
@@ -120,12 +125,15 @@ class Simulation:
         def moving(targets: Mapping[TopicPartition, Sequence[int]]) -> None:
             self._moving(targets, lease)
 
+        registry = SimRegistryPort(self.registry, self.trouble) if self.policy.discovery else None
         return Ports(
             kafka=self.cast.kafka(self.world, self.trouble, self.wire, moving),
             cruise_control=SimCruiseControlPort(self.world, self.cc, self.trouble, self.wire, asked),
             snapshots=self.snapshots,
             lease=lease,
             clock=SimClock(self.world),
+            discovery=registry,
+            census=registry,
         )
 
     @property
@@ -193,6 +201,8 @@ class Simulation:
             return all(s.may_be_shut_down or s.empty_since is None for s in m.sources) and all(
                 s.left for s in m.sources if s.broker_id in left
             )
+        if m.phase is Phase.ROLLED_BACK and self.policy.discovery and m.retry_at is not None:
+            return False  # it is putting back what clients shall find
         return m.phase not in ACTIVE or m.phase in (Phase.BLOCKED, Phase.AWAITING_APPROVAL)
 
     def _step(self) -> None:
