@@ -9,8 +9,8 @@ from agent.core.lane import Lane
 from agent.core.migration import Phase, watches
 from agent.core.options import Approval, Options, Pairing, ThrottleBy
 from agent.core.plan import WaveState
-from agent.core.reasons import Code, Reason
-from tests.scenarios.play import ASKED, DONE, POLICY, Play, asks, busy, checked, inspected, like, surveyed
+from agent.core.reasons import Code
+from tests.scenarios.play import ASKED, DONE, POLICY, Play, asks, busy, checked, like, surveyed
 
 
 def _started(**options: Any) -> Play:
@@ -117,12 +117,3 @@ def test_a_plan_that_cannot_keep_its_options_is_refused() -> None:
     play = Play().command(msg.StartMigration, options=options)
     play.ends(fx.PrepareMigration, with_=surveyed(options)).expect(ev.CommandRefused)
     assert play.last[-1].reasons[0].code is Code.LANES_NEED_PAIRS  # type: ignore[union-attr]
-
-
-def test_verified_figures_are_those_of_the_selection() -> None:
-    """Replicas that the selection does not take are no fault of it."""
-    play = _moving()
-    _sees(play, left=0, moving=0)
-    play.ends(fx.CloseWave, with_=inspected(replicas_left=1)).expect(
-        like(ev.WaveFellShort, reason=Reason(Code.NOT_DRAINED, "1 replicas are left, after the move"))
-    )

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.lane import Selection
 from agent.core.plan import Direction, Wave, way_back
 from agent.core.proof import badly_led, compare, disordered, inspect
 from agent.core.reasons import Code
@@ -115,3 +116,16 @@ def test_the_way_back_is_proven_against_the_same_start() -> None:
     )
     f = inspect(_facts(*home), back, (WAVE, OTHER, back), BEFORE, {31: BrokerLogs(31, {})}, 0)
     assert (f.replicas_left, f.order_changed, f.faults) == (0, 0, ())
+
+
+def test_a_selection_is_judged_by_what_it_takes() -> None:
+    """Replicas, bytes and leaders that the wave leaves on its source are no fault of it."""
+    other = TopicPartition("left", 0)
+    staying = Partition("left", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
+    moved = Partition("t", 0, leader=31, replicas=(31, 12, 13), isr=(31, 12, 13))
+    wave = replace(WAVE, only=Selection(partitions=(("t", 0),)))
+    logs = {11: BrokerLogs(11, {other: 50})}
+    f = inspect(_facts(moved, staying), wave, (wave,), {**BEFORE, other: (11, 12, 13)}, logs, 0)
+    assert (f.replicas_left, f.bytes_left, f.leaders_left, f.stray_bytes, f.partitions) == (0, 0, 0, 0, 1)
+    whole = inspect(_facts(moved, staying), WAVE, (WAVE,), {**BEFORE, other: (11, 12, 13)}, logs, 0)
+    assert (whole.replicas_left, whole.bytes_left, whole.leaders_left) == (1, 50, 1)
