@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SCHEDULES ?= 2000
 SEED ?= 1
 
-.PHONY: help setup demo test check fix simulate chaos schemas docs clean bench-events bench-monitor bench-move bench-plan bench-reaction
+.PHONY: help setup demo test check fix simulate chaos schemas docs clean bench-eta bench-events bench-monitor bench-move bench-plan bench-reaction
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -61,6 +61,9 @@ bench-reaction: setup ## from an alert to the stop, 1,000 times, also behind bur
 
 bench-events: setup ## samples a second of one worker against a plain consumer; writes build/bench/events.json
 	$(RUN) -m tests.benchmarks.events
+
+bench-eta: setup ## twelve real moves in the lab against what was told before; writes build/bench/eta.json
+	$(RUN) -m tests.benchmarks.eta
 
 docs: setup ## generate the picture of phases in ARCHITECTURE.md
 	$(RUN) -m agent.docs

@@ -14,7 +14,7 @@ from agent.core.effects import (
     StartWave,
 )
 from agent.core.migration import RESTING, Phase, StopFor
-from agent.core.progress import eta_seconds, smoothed_rate
+from agent.core.progress import Beginning, eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
 
 # What pauses a running move only when it lasts: producers and consumers are still served.
@@ -351,6 +351,19 @@ def _unsafe(d: Draft, o: msg.WaveObserved) -> bool:
     return bool(grave)
 
 
+def _eta(d: Draft, o: msg.WaveObserved, rate: float) -> float | None:
+    wave, throttle = d.m.wave, d.m.rate(d.policy)
+    assert wave is not None
+    told = wave.estimate.low_seconds if wave.estimate else 0.0
+    beginning = Beginning(
+        elapsed_seconds=d.at - d.m.phase_since,
+        size_bytes=d.m.attempt_bytes,
+        told_seconds=told * min(d.m.attempt_bytes / wave.size_bytes, 1.0) if wave.size_bytes else told,
+    )
+    limit = throttle * len(wave.destination_broker_ids) if throttle else None
+    return eta_seconds(o.bytes_left, rate, limit, beginning)
+
+
 def _told_progress(d: Draft, o: msg.WaveObserved) -> None:
     p = d.m.progress
     moved = p is None or (p.bytes_moved, p.replicas_left) != (o.bytes_moved, o.replicas_left)
@@ -365,7 +378,7 @@ def _told_progress(d: Draft, o: msg.WaveObserved) -> None:
                 bytes_moved=o.bytes_moved,
                 moving=o.moving,
                 rate_bytes_per_second=rate,
-                eta_seconds=eta_seconds(o.bytes_left, rate),
+                eta_seconds=_eta(d, o, rate),
             )
         )
     p = d.m.progress

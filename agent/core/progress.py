@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 # One observation a second: a time constant of ten rides over Kafka's own 11 s quota window (KIP-73) without lagging.
 SMOOTHING_SECONDS = 10.0
+WINDOW_SECONDS = 11.0  # replication.quota.window.num x .size.seconds
+CLOSING_SECONDS = 4.0  # the last poll, the election, the proof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,15 @@ class Progress:
     eta_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What is known while an attempt has only begun. `told_seconds`: by the plan, all of it; 0: no plan told."""
+
+    elapsed_seconds: float
+    size_bytes: int
+    told_seconds: float = 0.0
+
+
 def smoothed_rate(before: Progress | None, at: float, bytes_moved: int) -> float:
     """Bytes per second, exponentially smoothed: rate += (new - rate) * dt / (dt + SMOOTHING_SECONDS)."""
     if before is None or at <= before.at:
@@ -31,6 +42,23 @@ def smoothed_rate(before: Progress | None, at: float, bytes_moved: int) -> float
     return before.rate_bytes_per_second + (now - before.rate_bytes_per_second) * elapsed / (elapsed + SMOOTHING_SECONDS)
 
 
-def eta_seconds(bytes_left: int, rate_bytes_per_second: float) -> float | None:
-    """Seconds still to go at this rate; None while nothing is known."""
-    return bytes_left / rate_bytes_per_second if rate_bytes_per_second > 0 else None
+def eta_seconds(
+    bytes_left: int,
+    rate_bytes_per_second: float,
+    limit_bytes_per_second: int | None = None,
+    beginning: Beginning | None = None,
+) -> float | None:
+    """Seconds until the wave is verified; None while nothing is known.
+
+    At first a throttle lets a burst through that it takes back later (KIP-73 meters over eleven seconds), and without
+    one nothing has settled yet: until then, all that was to move at the throttle's rate, or else what was told before
+    the wave. After it the measured rate, but never more than the throttle.
+    """
+    if beginning is not None and beginning.elapsed_seconds < WINDOW_SECONDS:
+        whole = beginning.told_seconds
+        if limit_bytes_per_second:
+            whole = beginning.size_bytes / limit_bytes_per_second + CLOSING_SECONDS
+        if whole:
+            return max(whole - beginning.elapsed_seconds, CLOSING_SECONDS)
+    rate = min(rate_bytes_per_second, limit_bytes_per_second or rate_bytes_per_second)
+    return bytes_left / rate + CLOSING_SECONDS if rate > 0 else None

@@ -97,6 +97,9 @@ def figures(took: Sequence[Took], cruise_control: str) -> list[dict[str, Any]]:
         written = ", producers write" if t.move.written else ""
         name = f"move {number}: {t.size_bytes / MEGABYTE:.0f} MB, {rate}{written}: real time / first ETA"
         rows.append(_row(name, round(t.ratio, 2), "ratio", f"{LOW:g} to {HIGH:g}", held=LOW <= t.ratio <= HIGH))
+        if (ratio := t.while_moving) is not None:
+            name = f"move {number}: real time left / first ETA told while moving"
+            rows.append(_row(name, round(ratio, 2), "ratio", f"{LOW:g} to {HIGH:g}", held=LOW <= ratio <= HIGH))
     if took:
         ratios = [t.ratio for t in took]
         rows += [

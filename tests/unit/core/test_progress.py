@@ -2,7 +2,15 @@
 
 import pytest
 
-from agent.core.progress import SMOOTHING_SECONDS, Progress, eta_seconds, smoothed_rate
+from agent.core.progress import (
+    CLOSING_SECONDS,
+    SMOOTHING_SECONDS,
+    WINDOW_SECONDS,
+    Beginning,
+    Progress,
+    eta_seconds,
+    smoothed_rate,
+)
 
 
 def _at(at: float, moved: int, rate: float = 0.0) -> Progress:
@@ -32,4 +40,22 @@ def test_a_clock_that_stands_still_or_bytes_that_shrink_give_no_negative_rate() 
 def test_eta_is_unknown_without_a_rate() -> None:
     """Nothing moves: nobody can tell how long."""
     assert eta_seconds(100, 0.0) is None
-    assert eta_seconds(100, 50.0) == 2.0
+    assert eta_seconds(100, 50.0) == 2.0 + CLOSING_SECONDS
+
+
+def test_eta_goes_by_the_throttle_when_a_burst_is_faster() -> None:
+    """What a throttle lets through at first it takes back: never is more than its rate counted on."""
+    assert eta_seconds(1_000, 500.0, 100) == 10.0 + CLOSING_SECONDS
+    assert eta_seconds(1_000, 50.0, 100) == 20.0 + CLOSING_SECONDS
+
+
+def test_at_the_beginning_all_that_was_to_move_counts() -> None:
+    """In the first quota window the rate says nothing: size over throttle does, or what the plan has told."""
+    begun = Beginning(elapsed_seconds=3.0, size_bytes=3_000, told_seconds=50.0)
+    assert eta_seconds(2_000, 999.0, 100, begun) == 30.0 + CLOSING_SECONDS - 3.0
+    assert eta_seconds(2_000, 999.0, None, begun) == 47.0
+    assert eta_seconds(2_000, 0.0, None, begun) == 47.0
+    later = Beginning(elapsed_seconds=WINDOW_SECONDS, size_bytes=3_000, told_seconds=50.0)
+    assert eta_seconds(2_000, 80.0, 100, later) == 25.0 + CLOSING_SECONDS
+    unknown = Beginning(elapsed_seconds=3.0, size_bytes=3_000)
+    assert eta_seconds(2_000, 0.0, None, unknown) is None
