@@ -14,10 +14,11 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition as KafkaTopicPartition
 
-from agent.adapters import kafka_admin, kafka_brokers, kafka_health, kafka_throttle
+from agent.adapters import kafka_admin, kafka_brokers, kafka_clients, kafka_health, kafka_throttle
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_line import Line
 from agent.adapters.ports import PortError
+from agent.core.clients import Positions
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
 from agent.core.readiness import Look
 from agent.core.reasons import Code
@@ -93,6 +94,10 @@ class KafkaCluster:
             return [p for p in found if p.name in wanted]
 
         return await self._call("topics", ask)
+
+    async def positions(self, names: Iterable[TopicPartition]) -> Positions:
+        """End offsets and group lags of a bounded sample."""
+        return await self._call("offsets", lambda admin: kafka_clients.positions(admin, names))
 
     async def broker_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
         """Asked of each broker itself; those that do not answer are left out."""

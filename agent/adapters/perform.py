@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from agent.adapters import discovery, reassign
 from agent.adapters.aside import aside, uncollected
+from agent.adapters.client_side import ClientSide
 from agent.adapters.ports import (
     ClientCensus,
     Clock,
@@ -61,6 +62,10 @@ class Performer:
 
     ports: Ports
     _snapshots: dict[str, proof.Snapshot] = field(default_factory=dict)
+    _clients: ClientSide = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._clients = ClientSide(self.ports.kafka, self.ports.snapshots)
 
     async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
         """Do it, or find it done.
@@ -155,6 +160,7 @@ class Performer:
             code = Code.ORPHANED_MOVES if ours else Code.FOREIGN_REASSIGNMENT
             return msg.Busy(reason=Reason(code, f"{len(flying)} reassignments are in flight", "none"))
         by_agent = effect.throttle_by is ThrottleBy.AGENT
+        await self._clients.before(effect.scope)
         await self._set_throttle(effect.scope, effect.throttle_bytes_per_second if by_agent else None, m)
         if not self.ports.lease.held():  # it may have been lost while the throttle was set
             return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
@@ -267,7 +273,8 @@ class Performer:
         left = await self._clear_throttle(scope, m)
         facts = await self._in_order(await kafka.cluster(), m, snapshot)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
-        return await aside(len(facts.partitions), proof.inspect, facts, wave, m.waves, snapshot, logs, left)
+        found = await aside(len(facts.partitions), proof.inspect, facts, wave, m.waves, snapshot, logs, left)
+        return await self._clients.after(scope, found)
 
     async def _compare(self, effect: fx.CompareSnapshot, m: Migration) -> msg.Outcome:
         snapshot = await self._snapshot(effect.migration_id)

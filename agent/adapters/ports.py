@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.core.clients import Positions
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
 from agent.core.endpoints import Endpoint
 from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
@@ -57,6 +58,10 @@ class KafkaPort(Protocol):
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
         """These partitions only; those that exist no more are left out."""
+        ...
+
+    async def positions(self, names: Iterable[TopicPartition]) -> Positions:
+        """End offsets of a bounded sample of these partitions, and how far groups are behind on them."""
         ...
 
     async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
@@ -158,6 +163,14 @@ class SnapshotPort(Protocol):
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
         """The replicas of each partition, in order; None if it is not whole."""
+        ...
+
+    async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
+        """Keep where a wave's partitions stood before it; saving again replaces it."""
+        ...
+
+    async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
+        """None if they were never kept."""
         ...
 
 

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.ports import PortError
+from agent.core.clients import Positions
 from agent.core.cluster import Partition, TopicPartition
 from agent.core.reasons import Code
 
@@ -53,7 +54,36 @@ class SnapshotTopic:
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
         """Read it back; None if the manifest or a piece is missing."""
-        prefix = self._key(migration_id, "")
+        found = await self._read(self._key(migration_id, ""))
+        manifest = found.pop(self._key(migration_id, "manifest"), None)
+        if manifest is None:
+            return None
+        told = json.loads(manifest)
+        wanted = [self._key(migration_id, n) for n in range(told["pieces"])]
+        if not all(key in found for key in wanted):
+            return None
+        return await asyncio.to_thread(unpack, [found[key] for key in wanted])
+
+    async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
+        """One message: what is sampled is bounded (kafka_clients.py)."""
+        producer = AIOKafkaProducer(**self._arguments, acks="all", enable_idempotence=True)
+        key = self._key(migration_id, f"positions-{wave}")
+        try:
+            await producer.start()
+            await producer.send_and_wait(self._topic, key=key, value=pack_positions(positions), partition=0)
+        except KafkaError as error:
+            raise PortError(f"the end offsets could not be saved: {error!r}", Code.SNAPSHOT_MISSING) from error
+        finally:
+            await producer.stop()
+
+    async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
+        """None if they were never saved."""
+        key = self._key(migration_id, f"positions-{wave}")
+        found = await self._read(key)
+        return unpack_positions(found[key]) if key in found else None
+
+    async def _read(self, prefix: bytes) -> dict[bytes, bytes]:
+        """The newest value of every key that begins so."""
         found: dict[bytes, bytes] = {}
         consumer = AIOKafkaConsumer(**self._arguments, enable_auto_commit=False)
         try:
@@ -69,14 +99,7 @@ class SnapshotTopic:
             raise PortError(f"the snapshot could not be read: {error!r}", Code.SNAPSHOT_MISSING) from error
         finally:
             await consumer.stop()
-        manifest = found.pop(self._key(migration_id, "manifest"), None)
-        if manifest is None:
-            return None
-        told = json.loads(manifest)
-        wanted = [self._key(migration_id, n) for n in range(told["pieces"])]
-        if not all(key in found for key in wanted):
-            return None
-        return await asyncio.to_thread(unpack, [found[key] for key in wanted])
+        return found
 
     def _key(self, migration_id: str, piece: int | str) -> bytes:
         return f"{self._cluster}/{migration_id}/{piece}".encode()
@@ -106,3 +129,24 @@ def unpack(pieces: Sequence[bytes]) -> dict[TopicPartition, tuple[int, ...]]:
                 replicas = tuple(held)
                 found[TopicPartition(topic, partition)] = shared.setdefault(replicas, replicas)
     return found
+
+
+def pack_positions(positions: Positions) -> bytes:
+    """By topic, as the pieces."""
+    ends: dict[str, list[list[int]]] = defaultdict(list)
+    for (topic, partition), end in positions.ends.items():
+        ends[topic].append([partition, end])
+    told = {
+        "partitions": positions.partitions,
+        "ends": ends,
+        "lags": dict(positions.lags),
+        "groups_untold": positions.groups_untold,
+    }
+    return zlib.compress(json.dumps(told, separators=(",", ":")).encode())
+
+
+def unpack_positions(value: bytes) -> Positions:
+    """As they were packed."""
+    told = json.loads(zlib.decompress(value))
+    ends = {TopicPartition(topic, p): end for topic, rows in told["ends"].items() for p, end in rows}
+    return Positions(partitions=told["partitions"], ends=ends, lags=told["lags"], groups_untold=told["groups_untold"])

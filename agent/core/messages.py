@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from agent.core.clients import ClientFigures
 from agent.core.endpoints import Deregistered as Deregistered
 from agent.core.endpoints import Registered as Registered
 from agent.core.measured import BrokersObserved as BrokersObserved
@@ -156,7 +157,8 @@ class Inspected:
     order_changed: int  # moved partitions whose replica order is not the one before, substituted
     partitions: int  # partitions that were looked at
     stray_bytes: int = 0  # of bytes_left: logs that no assignment names, left by a broker that was down meanwhile
-    faults: tuple[Reason, ...] = ()  # replication factor or AZ spread changed
+    faults: tuple[Reason, ...] = ()  # replication factor or AZ spread changed, or an end offset lost
+    clients: ClientFigures | None = None  # None: not looked at before the wave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,7 @@ class Code(StrEnum):
     WAVE_NOT_VERIFIED = "WAVE_NOT_VERIFIED"
     REPLICATION_FACTOR_CHANGED = "REPLICATION_FACTOR_CHANGED"
     AZ_SPREAD_CHANGED = "AZ_SPREAD_CHANGED"
+    END_OFFSET_LOST = "END_OFFSET_LOST"
     STALLED = "STALLED"
     THROTTLE_NOT_IN_FORCE = "THROTTLE_NOT_IN_FORCE"
 
@@ -199,6 +200,7 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.WAVE_NOT_VERIFIED: "See what differs, mend it, then `retry`, or `skip` to accept it.",
     Code.REPLICATION_FACTOR_CHANGED: "Find who changed the replication factor; mend it, then `retry`.",
     Code.AZ_SPREAD_CHANGED: "Move the named replicas to brokers of the AZ they came from, then `retry`.",
+    Code.END_OFFSET_LOST: "Find out what was cut off (see the runbook); `skip` accepts it, `rollback` undoes the move.",
     Code.STALLED: "Check the named brokers' disks, network and throttle.",
     Code.THROTTLE_NOT_IN_FORCE: "Another tool removed the throttle: it is set again.",
     Code.METRIC_BEYOND_THRESHOLD: "Relieve the named broker; the rule lets go by itself when it is calm.",

@@ -23,6 +23,7 @@ from agent.adapters.ports import CruiseControlState, RemoveBroker, UserTask
 from agent.core import effects as fx
 from agent.core import fitness, safety
 from agent.core import messages as msg
+from agent.core.clients import Positions
 from agent.core.cluster import Partition, TopicPartition
 from agent.core.migration import Migration
 from agent.core.options import Options
@@ -161,12 +162,19 @@ class PackedSnapshots:
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
+        self._positions: Positions | None = None
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
         self._pieces = [piece async for piece in store.packed(partitions)]
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
         return await asyncio.to_thread(store.unpack, self._pieces)
+
+    async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
+        self._positions = positions
+
+    async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
+        return self._positions
 
 
 class Lag:

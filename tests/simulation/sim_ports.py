@@ -11,6 +11,7 @@ from itertools import count
 from typing import TypeVar
 
 from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
+from agent.core.clients import Positions
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
 from agent.core.messages import Busy, ExecutionAsked, Rejected, Unreachable
 from agent.core.reasons import Code, Reason
@@ -131,6 +132,10 @@ class SimKafka:
         wanted = set(names)
         return await self._read(lambda: [p.facts() for p in self._w.partitions.values() if p.name in wanted])
 
+    async def positions(self, names: Iterable[TopicPartition]) -> Positions:
+        wanted = list(names)
+        return await self._read(lambda: Positions(partitions=len(wanted), ends=dict.fromkeys(wanted, 0)))
+
     async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
         brokers, named = list(broker_ids), None if topics is None else list(topics)
         return await self._read(lambda: self._w.throttle(brokers, named))
@@ -244,10 +249,19 @@ class SimSnapshots:
     def __init__(self, world: World, trouble: Trouble) -> None:
         self._w, self._trouble = world, trouble
         self.kept: dict[str, dict[TopicPartition, tuple[int, ...]]] = {}
+        self.positions: dict[tuple[str, int], Positions] = {}
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
         await until(self._w.now + self._trouble.call_seconds)
         self.kept[migration_id] = {p.name: p.origin for p in partitions}
+
+    async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
+        await until(self._w.now + self._trouble.call_seconds)
+        self.positions[migration_id, wave] = positions
+
+    async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
+        await until(self._w.now + self._trouble.call_seconds)
+        return self.positions.get((migration_id, wave))
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
         await until(self._w.now + self._trouble.call_seconds)

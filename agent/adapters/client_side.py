@@ -1,0 +1,72 @@
+"""The client side of a wave: reads where its partitions end before it, and compares after it. Called by perform.py.
+
+Told, and a fault where an end offset was lost; that it could not be looked at never stops a wave.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.adapters.ports import PortError
+from agent.core.clients import compare_clients
+from agent.core.reasons import Code, Reason
+
+if TYPE_CHECKING:
+    from agent.adapters.ports import KafkaPort, SnapshotPort
+    from agent.core.clients import Positions
+    from agent.core.effects import WaveScope
+    from agent.core.messages import Inspected
+
+log = logging.getLogger("kafka_migration.client_side")
+
+
+class ClientSide:
+    """Of one cluster; `before` is kept beside the snapshot, so that it outlives the agent."""
+
+    def __init__(self, kafka: KafkaPort, snapshots: SnapshotPort) -> None:
+        self._kafka, self._snapshots = kafka, snapshots
+        self._before: dict[tuple[str, int], Positions] = {}
+
+    async def before(self, scope: WaveScope) -> None:
+        """Before the first attempt of a wave; later ones are compared with that as well."""
+        try:
+            if scope.attempt > 1 and await self._kept(scope) is not None:
+                return
+            logs = await self._kafka.logs(scope.source_broker_ids)
+            names = frozenset(name for log in logs.values() for name in log.size_bytes)
+            seen = await self._kafka.positions(names)
+            await self._snapshots.save_positions(scope.migration_id, scope.wave, seen)
+        except PortError as trouble:
+            log.warning("%s: where its partitions end is not known before it: %s", scope.key, trouble)
+            return
+        self._before = {(scope.migration_id, scope.wave): seen}  # one at a time
+
+    async def after(self, scope: WaveScope, seen: Inspected) -> Inspected:
+        """With the figures of the client side, once all else is as it should be: before that nobody needs them."""
+        if seen.replicas_left or seen.reassignments or seen.not_in_sync or seen.not_preferred or seen.faults:
+            return seen
+        try:
+            before = await self._kept(scope)
+            if before is None:
+                return seen
+            figures = compare_clients(before, await self._kafka.positions(before.ends))
+        except PortError as trouble:
+            log.warning("%s: where its partitions end is not known after it: %s", scope.key, trouble)
+            return seen
+        if not figures.end_offsets_lost:
+            return replace(seen, clients=figures)
+        what = f"{figures.end_offsets_lost} partitions: {'; '.join(figures.examples)}"
+        return replace(
+            seen, clients=figures, faults=(Reason(Code.END_OFFSET_LOST, what, "no end before where it was"),)
+        )
+
+    async def _kept(self, scope: WaveScope) -> Positions | None:
+        key = (scope.migration_id, scope.wave)
+        if key not in self._before:
+            found = await self._snapshots.load_positions(*key)
+            if found is None:
+                return None
+            self._before = {key: found}
+        return self._before[key]
