@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.adapters.ports import PortError
 from agent.core.clients import compare_clients
+from agent.core.lane import picker
 from agent.core.reasons import Code, Reason
 
 if TYPE_CHECKING:
@@ -32,10 +33,13 @@ class ClientSide:
     async def before(self, scope: WaveScope) -> None:
         """Before the first attempt of a wave; later ones are compared with that as well."""
         try:
+            if (scope.migration_id, scope.wave) in self._before:
+                return
             if scope.attempt > 1 and await self._kept(scope) is not None:
                 return
             logs = await self._kafka.logs(scope.source_broker_ids)
-            names = frozenset(name for log in logs.values() for name in log.size_bytes)
+            picked = picker(scope.only)
+            names = frozenset(name for log in logs.values() for name in log.size_bytes if picked(name))
             seen = await self._kafka.positions(names)
             await self._snapshots.save_positions(scope.migration_id, scope.wave, seen)
         except PortError as trouble:

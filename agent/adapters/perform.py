@@ -92,6 +92,7 @@ class Performer:
             return await self._start(effect, m)
         if isinstance(effect, fx.MovePartitions):
             if effect.begins:
+                await self._clients.before(effect.scope)
                 await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
             return await reassign.move(self.ports, effect, m)
         if isinstance(effect, fx.TuneWave):
