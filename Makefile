@@ -65,6 +65,10 @@ bench-events: setup ## samples a second of one worker against a plain consumer; 
 bench-eta: setup ## twelve real moves in the lab against what was told before; writes build/bench/eta.json
 	$(RUN) -m tests.benchmarks.eta
 
+.PHONY: test-kubernetes
+test-kubernetes: setup ## the disruption budget on a real Kubernetes API (needs Go, etcd): writes build/kubernetes/report.json
+	$(RUN) -m tests.kubernetes.run
+
 docs: setup ## generate the picture of phases in ARCHITECTURE.md
 	$(RUN) -m agent.docs
 

@@ -124,7 +124,7 @@ class _Shape(NamedTuple):
 
 @cache
 def _run_of(shape: _Shape) -> re.Pattern[bytes]:
-    """Partitions of this shape, one after another, none of whose offline replicas is in the ISR.
+    """Partitions of this shape, one after another, none of whose offline replicas is leader or in the ISR.
 
     Every field has its place: error, index, leader, epoch, then three arrays (length + 1 in a byte) and no tagged
     field. Anchored where it is matched, and possessive, so that the engine keeps no way back.
@@ -134,9 +134,9 @@ def _run_of(shape: _Shape) -> re.Pattern[bytes]:
     leader = (b"[\\x00-\\x7f]" if shape.led else b"[\\x80-\\xff]") + b".{3}"
     isr, offline = b".{%d}" % (4 * shape.isr), b""
     if shape.offline:
-        isr = b"(.{4})" * shape.isr
-        among = b"|".join(b"\\%d" % (n + 1) for n in range(shape.isr))
-        offline = (b"(?!" + among + b").{4}" if among else b".{4}") * shape.offline
+        leader, isr = b"(" + leader + b")", b"(.{4})" * shape.isr
+        in_use = b"|".join(b"\\%d" % (group + 1) for group in range(1 + shape.isr))
+        offline = (b"(?!" + in_use + b").{4}") * shape.offline
     fields = [error, b".{4}", leader, b".{4}", lengths[0], b".{%d}" % (4 * shape.replicas), lengths[1], isr]
     return re.compile(b"(?:" + b"".join([*fields, lengths[2], offline]) + b"\\x00)++", re.DOTALL)
 

@@ -8,6 +8,7 @@ import typer
 from agent.cli import acls, doctor, monitor_command, orders, services, views
 from agent.cli.connection import lab_settings
 from agent.cli.console_command import console
+from agent.cli.topics_command import topics
 from deploy.lab.cli import lab_app
 from deploy.lab.demo_command import demo, fill
 
@@ -56,6 +57,7 @@ app.command("status", rich_help_panel=_LOOK)(views.status)
 app.command("watch", rich_help_panel=_LOOK)(views.watch)
 app.command("events", rich_help_panel=_LOOK)(views.events)
 app.command("console", rich_help_panel=_LOOK)(console)
+app.command("topics", rich_help_panel=_RUN)(topics)
 app.command("collector", rich_help_panel=_RUN)(services.collector)
 app.command("webhook", rich_help_panel=_RUN)(services.webhook)
 app.command("acls", rich_help_panel=_RUN)(acls.acls)

@@ -14,6 +14,7 @@ from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.ports import PortError
 from agent.core.cluster import Partition, TopicPartition
+from agent.core.readiness import ReadinessPolicy, findings
 from agent.core.throttle import FOLLOWER_RATE, LEADER_RATE, LEADER_REPLICAS, BrokerRate, ThrottleOrder, order_for
 from deploy.lab import Lab
 from deploy.lab.filling import FillSettings, fill_topics
@@ -109,6 +110,8 @@ async def test_tells_the_whole_cluster(lab: Lab, kafka: KafkaCluster, topics: To
         Partition("kc.facts", 1, 12, (12, 13, 11), (12, 13, 11)),
     ]
     assert (facts.min_isr["kc.facts"], facts.min_isr["kc.plain"]) == (2, 1)
+    look = await kafka.look()
+    assert (look.broker_ids, look.partitions, look.doubtful) == (ALL, len(facts.partitions), ())
 
 
 async def test_describes_only_what_is_asked(kafka: KafkaCluster, topics: Topics) -> None:
@@ -142,6 +145,8 @@ async def test_throttle_holds_a_real_move(lab: Lab, kafka: KafkaCluster, topics:
     assert moving.target == (31, 12, 13)
     assert set(moving.origin) == {11, 12, 13}  # their order is Kafka's: the target, then what is removed
     assert not moving.is_under_replicated
+    look = await kafka.look()
+    assert (look.reassigning, findings(look, ReadinessPolicy()).total) == (1, 0)
 
     async def copied() -> int:
         return (await kafka.logs([31]))[31].size_bytes.get(name, 0)

@@ -21,8 +21,8 @@ from agent.services.monitor.settings import MonitorSettings
 
 log = logging.getLogger("kafka_migration.monitor")
 
-# The cluster adapter bounds every look; one that is late by more than this has lost its thread.
-HUNG_SECONDS = 120.0
+# The cluster adapter gives a look up after six of its request time-outs: one that lasts longer has lost its thread.
+HUNG_TIMEOUTS = 10
 
 
 class LookPort(Protocol):
@@ -83,7 +83,8 @@ class Monitor:
 
     def is_alive(self) -> bool:
         """Whether looks still end, well or not: a cluster that cannot be seen is no reason to restart the monitor."""
-        return self._now() - self._tried_at < HUNG_SECONDS + self._settings.interval_seconds
+        hung_seconds = HUNG_TIMEOUTS * self._settings.request_timeout_seconds + self._settings.interval_seconds
+        return self._now() - self._tried_at < hung_seconds
 
     def report(self) -> dict[str, Any]:
         """The body of /ready."""

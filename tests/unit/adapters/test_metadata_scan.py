@@ -76,7 +76,7 @@ def partitions(draw: st.DrawFn) -> TopicPartition:
     return partition(draw(st.integers(0, 2**31 - 1)), replicas, isr, leader, tuple(offline), 0 if leader >= 0 else 5)
 
 
-@given(st.lists(st.tuples(st.text(min_size=1, max_size=300), st.lists(partitions(), max_size=40)), max_size=5))
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=300), st.lists(partitions(), max_size=15)), max_size=3))
 def test_the_scan_leaves_out_healthy_partitions_and_nothing_else(made: list[tuple[str, list[TopicPartition]]]) -> None:
     """Whatever the bytes hold, the scan has what the library reads from them, but for partitions in full sync."""
     data = encoded([topic(name, *some) for name, some in made])
@@ -108,7 +108,7 @@ def _is_sick(p: Partition) -> bool:
     return p.is_offline or len(p.isr) < len(p.replicas)
 
 
-@given(st.lists(st.lists(partitions(), max_size=40), max_size=5), st.integers(0, 30), st.data())
+@given(st.lists(st.lists(partitions(), max_size=15), max_size=3), st.integers(0, 10), st.data())
 def test_what_is_not_named_is_counted(topics: list[list[TopicPartition]], named: int, data: st.DataObject) -> None:
     """With fewer objects allowed nothing is lost: what is wanted is named, the rest is counted by what it lacks."""
     numbered = [[numbered_as(p, n) for n, p in enumerate(some)] for some in topics]

@@ -10,7 +10,7 @@ from agent.adapters.ports import PortError
 from agent.cli import app as cli
 from agent.core.cluster import Partition
 from agent.core.readiness import Criterion, Look
-from agent.services.monitor.service import HUNG_SECONDS, Monitor
+from agent.services.monitor.service import HUNG_TIMEOUTS, Monitor
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
 from agent.settings import SettingsError
 
@@ -127,7 +127,7 @@ async def test_looks_that_stop_end_readiness_and_then_life(monitor: Monitor, tim
     response = await client.get("/ready")
     assert (response.status, (await response.json())["reasons"][0]["code"]) == (503, "LOOK_OVERDUE")
     assert (await client.get("/live")).status == 200
-    time.now += HUNG_SECONDS + 300
+    time.now += HUNG_TIMEOUTS * 10 + 300
     assert (await client.get("/live")).status == 503
 
 
