@@ -16,6 +16,8 @@ from deploy.lab.ports import free_ports
 from deploy.lab.processes import ManagedProcess
 
 STOP_SECONDS = 15.0
+COLLECT_SECONDS = 2.0
+WINDOW_SECONDS = 6  # three scrapes of the lab's Prometheus
 
 
 def lab_environment(
@@ -32,6 +34,13 @@ def lab_environment(
         "KAFKA_MIGRATION_DATA_FOLDER": str(Folders(directory).root / "agent"),
     }
     environment |= security_environment(directory, user)
+    # Read directly where no Prometheus was found. A second: a lab's patience.
+    if description.get("prometheus_url"):
+        environment["KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL"] = str(description["prometheus_url"])
+    elif description.get("targets_file"):
+        environment["KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE"] = str(description["targets_file"])
+    environment["KAFKA_MIGRATION_COLLECTOR_INTERVAL_SECONDS"] = f"{COLLECT_SECONDS:g}"
+    environment["KAFKA_MIGRATION_COLLECTOR_WINDOW_SECONDS"] = f"{WINDOW_SECONDS}"
     if web_port is not None:
         environment["KAFKA_MIGRATION_WEB_PORT"] = str(web_port)
     return environment

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.lab.config import CruiseControlKind, LabConfig
+from deploy.lab.config import CruiseControlKind, LabConfig, Metrics
 from deploy.lab.lab import Lab, LabError
 
 lab_app = typer.Typer(
@@ -28,7 +28,7 @@ output = Console()
 Directory = Annotated[
     Path, typer.Option("--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder: data, logs, lab.json.")
 ]
-Name = Annotated[str, typer.Argument(help="zookeeper, control-kafka, broker-11 ... broker-33, or cruise-control.")]
+Name = Annotated[str, typer.Argument(help="zookeeper, control-kafka, broker-11 ... broker-33, cruise-control, ...")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print lab.json's content instead of tables.")]
 DEFAULT_DIRECTORY = Path(".lab")
 
@@ -53,6 +53,10 @@ def up(
     secure: Annotated[
         bool, typer.Option(help="TLS, passwords and ACLs everywhere; the secrets are in the lab's folder.")
     ] = False,
+    metrics: Annotated[
+        Metrics,
+        typer.Option(help="auto: JMX exporters, and Debian's Prometheus and node exporter if they are installed."),
+    ] = Metrics.AUTO,
     keep_data: Annotated[bool, typer.Option(help="Go on with the data of the last lab in this folder.")] = False,
     foreground: Annotated[bool, typer.Option(help="Stay; end the lab on Ctrl-C, or when this command dies.")] = False,
     start_timeout_seconds: Annotated[float, typer.Option(help="Give up after this long.")] = 180.0,
@@ -65,6 +69,7 @@ def up(
         kafka_version=kafka_version,
         cruise_control=cruise_control,
         secure=secure,
+        metrics=metrics,
         keep_data=keep_data,
         start_timeout_seconds=start_timeout_seconds,
     )

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     CONTROL_KAFKA = "control-kafka"
     BROKER = "broker"
     CRUISE_CONTROL = "cruise-control"
+    NODE_EXPORTER = "node-exporter"
+    PROMETHEUS = "prometheus"
 
 
 class Role(StrEnum):
@@ -37,6 +39,17 @@ class CruiseControlKind(StrEnum):
     STAND_IN = "stand-in"
     REAL = "real"
     NONE = "none"
+
+
+class Metrics(StrEnum):
+    """What shows metrics. AUTO: exporters, and those of Debian's Prometheus and node exporter that are installed."""
+
+    NONE = "none"  # a broker starts a second earlier without the exporter
+    EXPORTERS = "exporters"  # a JMX exporter in every broker, and no more
+    AUTO = "auto"
+
+
+METRICS_PORT_OFFSET = 10  # broker 11 listens on base port + 11, and shows its metrics on base port + 21
 
 
 class BrokerSpec(BaseModel):
@@ -70,6 +83,11 @@ class Node(BaseModel):
     broker: BrokerSpec | None = None
 
     @property
+    def metrics_port(self) -> int:
+        """Where a broker shows its metrics, as a page for Prometheus."""
+        return self.port + METRICS_PORT_OFFSET
+
+    @property
     def address(self) -> str:
         return f"{HOST}:{self.port}"
 
@@ -86,6 +104,8 @@ class LabConfig(BaseModel):
     cruise_control: CruiseControlKind = CruiseControlKind.AUTO
     cruise_control_class_path: str = Field(default_factory=lambda: os.environ.get(CLASS_PATH_VARIABLE, ""))
     secure: bool = False  # TLS, SASL and ACLs everywhere; secrets in the lab's folder
+    metrics: Metrics = Metrics.NONE
+    monitors: tuple[str, ...] = ()  # names of the nodes beside the exporters; settled by `up`, from what is installed
     keep_data: bool = False  # False: every `up` begins with an empty cluster
     start_timeout_seconds: float = 180.0  # a cold, loaded machine; normal is below 30 s
     stop_timeout_seconds: float = 15.0  # then SIGKILL; only data to be kept gets this farewell at all
@@ -123,6 +143,15 @@ class LabConfig(BaseModel):
         )
 
     @property
+    def monitor_nodes(self) -> tuple[Node, ...]:
+        """Debian's Prometheus and its node exporter, those that were found."""
+        known = (
+            Node(name="node-exporter", kind=Kind.NODE_EXPORTER, port=self.base_port + 5),
+            Node(name="prometheus", kind=Kind.PROMETHEUS, port=self.base_port + 4),
+        )
+        return tuple(node for node in known if node.name in self.monitors)
+
+    @property
     def nodes(self) -> tuple[Node, ...]:
         """Every process, in the order of starting."""
         with_cruise_control = self.cruise_control_kind is not CruiseControlKind.NONE
@@ -131,6 +160,7 @@ class LabConfig(BaseModel):
             self.control_kafka,
             *self.broker_nodes,
             *((self.cruise_control_node,) if with_cruise_control else ()),
+            *self.monitor_nodes,
         )
 
     @property
@@ -143,11 +173,12 @@ class LabConfig(BaseModel):
     @property
     def ports(self) -> dict[int, str]:
         """Every port the lab listens on, and what needs it."""
-        return (
-            {node.port: node.name for node in self.nodes}
-            | {self.control_quorum_port: "control-kafka (quorum)"}
-            | ({self.control_certificate_port: "control-kafka (certificates)"} if self.secure else {})
-        )
+        ports = {node.port: node.name for node in self.nodes} | {self.control_quorum_port: "control-kafka (quorum)"}
+        if self.secure:
+            ports |= {self.control_certificate_port: "control-kafka (certificates)"}
+        if self.metrics is not Metrics.NONE:
+            ports |= {node.metrics_port: f"{node.name} (metrics)" for node in self.broker_nodes}
+        return ports
 
     @property
     def bootstrap_servers(self) -> str:
@@ -162,6 +193,10 @@ class LabConfig(BaseModel):
         if self.cruise_control_kind is CruiseControlKind.NONE:
             return None
         return f"http{'s' if self.secure else ''}://{self.cruise_control_node.address}/kafkacruisecontrol"
+
+    @property
+    def prometheus_url(self) -> str | None:
+        return next((f"http://{n.address}" for n in self.monitor_nodes if n.kind is Kind.PROMETHEUS), None)
 
     def node(self, name: str) -> Node:
         """The node of that name. KeyError, naming those there are, when there is none."""

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from deploy.lab import security
-from deploy.lab.config import LabConfig, Role
+from deploy.lab.config import LabConfig, Metrics, Role
 from deploy.lab.files import write_atomically
 from deploy.lab.jars import Installation
 from deploy.lab.launch import Folders
@@ -49,6 +49,8 @@ def describe(
         "zookeeper": config.zookeeper.address,
         "cruise_control_url": url,
         "secure": config.secure,
+        "prometheus_url": config.prometheus_url,
+        "targets_file": str(folders.targets_file) if config.metrics is not Metrics.NONE else None,
         "cruise_control": str(config.cruise_control_kind),
         "kafka_version": config.kafka_version,
         "class_path": installation.class_path if installation else None,
@@ -58,6 +60,7 @@ def describe(
             str(node.broker.id): {
                 "name": node.name,
                 "port": node.port,
+                "metrics_port": node.metrics_port if config.metrics is not Metrics.NONE else None,
                 "rack": node.broker.rack,
                 "role": str(node.broker.role),
                 "log_dir": str(folders.data(node.name)),

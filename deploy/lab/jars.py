@@ -14,8 +14,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from deploy.lab import properties
+from deploy.lab import exporter, properties
 from deploy.lab.files import write_atomically
 
 TRAINING_SECONDS_MAX = 60.0
@@ -34,13 +35,14 @@ class Installation:
     jars: tuple[Path, ...]
     archive: Path | None
     kafka_version: str
+    exporter: Path | None = None  # the JMX exporter's jar, where a node shows metrics
 
     @property
     def class_path(self) -> str:
         return os.pathsep.join(str(jar) for jar in self.jars)
 
 
-def install(kafka_version: str, progress: Callable[[str], None]) -> Installation:
+def install(kafka_version: str, progress: Callable[[str], None], *, with_exporter: bool = False) -> Installation:
     """Resolve, download (once) and prepare Kafka. JarsUnavailableError. Slow steps are told through `progress`.
 
     Labs that start together wait for one another; what an interrupted start left half done is done anew.
@@ -58,7 +60,8 @@ def install(kafka_version: str, progress: Callable[[str], None]) -> Installation
         if not archive.exists():
             progress("preparing a class archive for faster starts (10 s, once)")
             _build_archive(java, jars, archive)
-    return Installation(java, jars, archive if archive.exists() else None, kafka_version)
+        exporter_jar = _exporter() if with_exporter else None
+    return Installation(java, jars, archive if archive.exists() else None, kafka_version, exporter_jar)
 
 
 def _java() -> Path:
@@ -97,15 +100,39 @@ def _fetch(kafka_version: str) -> tuple[Path, ...]:
     return tuple(target / jar for jar in jars)
 
 
-def _resolve(kafka_version: str, repository: Path) -> list[Path]:
-    """The jars of one Kafka, downloaded with their SHA-1 verified, in the order of the class path."""
+def _exporter() -> Path:
+    """The JMX exporter's jar, which holds all it needs; fetched once (600 kB), renamed when complete."""
+    import requests
+
+    _, name, version = exporter.COORDINATE.split(":")
+    target = _cache_directory() / f"{name}-{version}.jar"
+    if target.exists():
+        return target
+    try:
+        with tempfile.TemporaryDirectory(dir=_cache_directory()) as scratch:
+            found = Path(_context(Path(scratch)).create_dependency(exporter.COORDINATE).artifact.resolve())
+            found.replace(target)
+    except (requests.RequestException, OSError, RuntimeError, ValueError) as error:
+        raise JarsUnavailableError(
+            f"cannot fetch {exporter.COORDINATE}: {error}. Metrics need it once, from Maven Central"
+        ) from error
+    return target
+
+
+def _context(repository: Path) -> Any:
     from jgo.config import GlobalSettings
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext
-    from jgo.parse import Coordinate
 
     remotes = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
-    context = MavenContext(repo_cache=repository, remote_repos=remotes)
+    return MavenContext(repo_cache=repository, remote_repos=remotes)
+
+
+def _resolve(kafka_version: str, repository: Path) -> list[Path]:
+    """The jars of one Kafka, downloaded with their SHA-1 verified, in the order of the class path."""
+    from jgo.parse import Coordinate
+
+    context = _context(repository)
     with_all_they_need, alone = _coordinates(kafka_version)
     wanted = [
         context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in with_all_they_need

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.lab import control, description, readiness
-from deploy.lab.config import CruiseControlKind, Kind, LabConfig
+from deploy.lab import control, description, monitors, readiness
+from deploy.lab.config import CruiseControlKind, Kind, LabConfig, Metrics
 from deploy.lab.description import LabState
 from deploy.lab.files import write_atomically
 from deploy.lab.launch import Folders
@@ -56,7 +56,11 @@ class Lab:
         if self.is_running:
             raise LabError(f"a lab runs in {self.folders.root} already: `kafka-migration lab down` ends it")
         settled = self.config.model_copy(
-            update={"cruise_control": self.config.cruise_control_kind, "directory": self.folders.root}
+            update={
+                "cruise_control": self.config.cruise_control_kind,
+                "directory": self.folders.root,
+                "monitors": monitors.found() if self.config.metrics is Metrics.AUTO else (),
+            }
         )
         if settled.cruise_control is CruiseControlKind.REAL and not settled.cruise_control_class_path:
             raise LabError(

@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.lab import properties, real_cruise_control, security
-from deploy.lab.config import CruiseControlKind, Kind, LabConfig, Node
+from deploy.lab import exporter, monitors, properties, real_cruise_control, security
+from deploy.lab.config import CruiseControlKind, Kind, LabConfig, Metrics, Node
 from deploy.lab.files import write_atomically
 from deploy.lab.jars import Installation
 
@@ -29,6 +29,7 @@ class Folders:
         self.all_data = self.root / "data"
         self.lab_file = self.root / "lab.json"
         self.clusters_file = self.root / "clusters.yaml"
+        self.targets_file = self.root / "targets.json"
         self.settings_file = self.root / "lab-settings.json"
         self.lock_file = self.root / "lab.lock"
         self.socket = self.root / "control.sock"
@@ -55,6 +56,8 @@ def prepare(config: LabConfig, node: Node, installation: Installation) -> list[s
         folder.mkdir(parents=True, exist_ok=True)
     if node.kind is Kind.CRUISE_CONTROL and config.cruise_control_kind is CruiseControlKind.STAND_IN:
         return _stand_in(config, node)
+    if node.kind in {Kind.PROMETHEUS, Kind.NODE_EXPORTER}:
+        return monitors.command(config, node, folders.config, folders.data(node.name))
     settings = folders.config / f"{node.name}.properties"
     write_atomically(settings, properties.render(settings_of(config, node)))
     return [*_java(config, node, installation), MAIN_CLASSES[node.kind], str(settings)]
@@ -110,10 +113,17 @@ def _java(config: LabConfig, node: Node, installation: Installation) -> list[str
         f"-Dlog4j2.configurationFile={log4j2.as_uri()}",
         f"-Dkafka.logs.dir={folders.logs}",
         *security.java_options(config, node),
+        *_exporter(config, node, installation),
         *config.java_options.get(node.name, ()),
         "-cp",
         class_path,
     ]
+
+
+def _exporter(config: LabConfig, node: Node, installation: Installation) -> tuple[str, ...]:
+    if node.broker is None or config.metrics is Metrics.NONE or installation.exporter is None:
+        return ()
+    return (exporter.java_option(installation.exporter, exporter.BROKER_RULES, node.metrics_port),)
 
 
 def _stand_in(config: LabConfig, node: Node) -> list[str]:

@@ -25,6 +25,10 @@ def is_ready(config: LabConfig, node: Node) -> bool:
         return _zookeeper_serves(config, node)
     if node.kind is Kind.CRUISE_CONTROL:
         return _cruise_control_serves(config)
+    if node.kind is Kind.NODE_EXPORTER:
+        return True
+    if node.kind is Kind.PROMETHEUS:
+        return _answers(f"http://{node.address}/-/ready")
     own_id = node.broker.id if node.broker else 1
     return own_id in live_brokers(config, node)
 
@@ -113,15 +117,14 @@ def _says_standalone(link: socket.socket) -> bool:
 
 
 def _cruise_control_serves(config: LabConfig) -> bool:
+    return _answers(f"{config.cruise_control_url}/state?json=true", **security.http_client(config))
+
+
+def _answers(url: str, **given: Any) -> bool:
     import httpx
 
     try:
-        answer = httpx.get(
-            f"{config.cruise_control_url}/state?json=true",
-            timeout=CALL_TIMEOUT_SECONDS,
-            trust_env=False,
-            **security.http_client(config),
-        )
+        answer = httpx.get(url, timeout=CALL_TIMEOUT_SECONDS, trust_env=False, **given)
     except httpx.HTTPError:
         return False
     return answer.status_code == httpx.codes.OK

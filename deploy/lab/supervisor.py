@@ -20,8 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from deploy.lab import control, description, internal_topics, jars, launch, ports, readiness, security
-from deploy.lab.config import Kind, LabConfig, Node
+from deploy.lab import control, description, internal_topics, jars, launch, monitors, ports, readiness, security
+from deploy.lab.config import Kind, LabConfig, Metrics, Node
 from deploy.lab.description import LabState
 from deploy.lab.files import write_atomically
 from deploy.lab.processes import ManagedProcess, first_error, stop_all
@@ -85,7 +85,9 @@ class Supervisor:
     def _start(self) -> None:
         self._step("looking for taken ports")
         ports.require_free(self.config.ports)
-        self.installation = jars.install(self.config.kafka_version, self._step)
+        self.installation = jars.install(
+            self.config.kafka_version, self._step, with_exporter=self.config.metrics is not Metrics.NONE
+        )
         self._deadline = time.monotonic() + self.config.start_timeout_seconds  # the first start's download not counted
         security.prepare(self.config)
         description.write_clusters(self.config)
@@ -108,6 +110,12 @@ class Supervisor:
             self._step(f"starting Cruise Control ({self.config.cruise_control_kind})")
             self._launch(self.config.cruise_control_node)
             self._await_ready(self.config.cruise_control_node)
+        if self.config.metrics is not Metrics.NONE:
+            monitors.write_targets(self.config)
+        if self.config.monitor_nodes:
+            self._step(f"starting {', '.join(node.name for node in self.config.monitor_nodes)}")
+            self._launch(*self.config.monitor_nodes)
+            self._await_ready(*self.config.monitor_nodes)
         self._progress["ready_after_seconds"] = round(time.monotonic() - self._started, 1)
         self._step("ready")
         self._note(state=LabState.READY)
@@ -169,7 +177,7 @@ class Supervisor:
         if not self.config.keep_data:
             stop_all(list(self.processes.values()), 0.0)
             return
-        for kind in (Kind.CRUISE_CONTROL, Kind.BROKER, Kind.CONTROL_KAFKA, Kind.ZOOKEEPER):
+        for kind in reversed(Kind):  # in the order of starting, backwards
             group = [self.processes[node.name] for node in self.config.nodes if node.kind is kind]
             stop_all(group, self.config.stop_timeout_seconds)
 
