@@ -146,8 +146,8 @@ class LabConfig(BaseModel):
     def monitor_nodes(self) -> tuple[Node, ...]:
         """Debian's Prometheus and its node exporter, those that were found."""
         known = (
-            Node(name="node-exporter", kind=Kind.NODE_EXPORTER, port=self.base_port + 5),
-            Node(name="prometheus", kind=Kind.PROMETHEUS, port=self.base_port + 4),
+            Node(name="node-exporter", kind=Kind.NODE_EXPORTER, port=self.base_port + 6),
+            Node(name="prometheus", kind=Kind.PROMETHEUS, port=self.base_port + 5),
         )
         return tuple(node for node in known if node.name in self.monitors)
 

@@ -49,7 +49,7 @@ def test_targets_are_what_the_collector_reads(tmp_path: Path) -> None:
     kafka = {t.labels["broker"]: (t.address, t.labels["platform"]) for t in targets if t.labels["job"] == "kafka"}
     assert kafka["11"] == ("127.0.0.1:29021", "ec2")
     assert kafka["33"] == ("127.0.0.1:29043", "k8s")
-    assert {t.address for t in targets if t.labels["job"] == "node"} == {"127.0.0.1:29005"}
+    assert {t.address for t in targets if t.labels["job"] == "node"} == {"127.0.0.1:29006"}
     assert {t.labels["cluster"] for t in targets} == {"lab"}
     groups = json.loads(Folders(tmp_path).targets_file.read_text())
     assert all(set(group) == {"targets", "labels"} for group in groups)  # Prometheus' own form
@@ -78,7 +78,7 @@ def test_prometheus_listens_on_loopback_and_scrapes_the_targets(tmp_path: Path) 
     finally:
         os.environ["PATH"] = before
     assert argv[0] == str(program)
-    assert "--web.listen-address=127.0.0.1:29004" in argv
+    assert "--web.listen-address=127.0.0.1:29005" in argv
     settings = yaml.safe_load((tmp_path / "config" / "prometheus.yml").read_text())
     (job,) = settings["scrape_configs"]
     assert job["file_sd_configs"] == [{"files": [str(Folders(tmp_path).targets_file)]}]

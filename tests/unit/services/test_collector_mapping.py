@@ -15,7 +15,7 @@ WANTED = {
     "produce_latency_p99_ms",
     "network_processor_idle_ratio",
     "request_handler_idle_ratio",
-    "replication_lag_max_messages",
+    "replication_lag_messages",
     "under_replicated_partitions",
     "under_min_isr_partitions",
     "offline_partitions",
