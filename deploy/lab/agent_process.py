@@ -34,15 +34,22 @@ def lab_environment(
         "KAFKA_MIGRATION_DATA_FOLDER": str(Folders(directory).root / "agent"),
     }
     environment |= security_environment(directory, user)
-    # Read directly where no Prometheus was found. A second: a lab's patience.
+    environment |= metrics_environment(description)
+    if web_port is not None:
+        environment["KAFKA_MIGRATION_WEB_PORT"] = str(web_port)
+    return environment
+
+
+def metrics_environment(description: Mapping[str, Any]) -> dict[str, str]:
+    """Where this lab's collector finds metrics: at its Prometheus, where one was found, else at the exporters."""
+    environment = {
+        "KAFKA_MIGRATION_COLLECTOR_INTERVAL_SECONDS": f"{COLLECT_SECONDS:g}",
+        "KAFKA_MIGRATION_COLLECTOR_WINDOW_SECONDS": f"{WINDOW_SECONDS}",
+    }
     if description.get("prometheus_url"):
         environment["KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL"] = str(description["prometheus_url"])
     elif description.get("targets_file"):
         environment["KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE"] = str(description["targets_file"])
-    environment["KAFKA_MIGRATION_COLLECTOR_INTERVAL_SECONDS"] = f"{COLLECT_SECONDS:g}"
-    environment["KAFKA_MIGRATION_COLLECTOR_WINDOW_SECONDS"] = f"{WINDOW_SECONDS}"
-    if web_port is not None:
-        environment["KAFKA_MIGRATION_WEB_PORT"] = str(web_port)
     return environment
 
 

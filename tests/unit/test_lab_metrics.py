@@ -8,7 +8,7 @@ import yaml
 
 from agent.services.collector.settings import CollectorSettings
 from deploy.lab import LabConfig, Metrics
-from deploy.lab.agent_process import lab_environment
+from deploy.lab.agent_process import metrics_environment
 from deploy.lab.description import describe
 from deploy.lab.exporter import BROKER_RULES
 from deploy.lab.jars import Installation
@@ -59,7 +59,7 @@ def test_the_collector_asks_prometheus_where_it_runs_and_the_exporters_elsewhere
     """lab.json tells both, and one of them becomes the collector's setting."""
     for monitors, wanted in {("prometheus",): "PROMETHEUS_URL", (): "TARGETS_FILE"}.items():
         config = LabConfig(directory=tmp_path, metrics=Metrics.AUTO, monitors=monitors)
-        told = lab_environment(describe(config, None, {}), tmp_path)
+        told = metrics_environment(describe(config, None, {}))
         sources = {name for name in told if name.endswith(("_PROMETHEUS_URL", "_TARGETS_FILE"))}
         assert sources == {f"KAFKA_MIGRATION_COLLECTOR_{wanted}"}
 
