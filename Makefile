@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SCHEDULES ?= 2000
 SEED ?= 1
 
-.PHONY: help setup demo test check fix simulate chaos schemas docs clean bench-eta bench-events bench-monitor bench-move bench-plan bench-reaction
+.PHONY: help setup demo demo-kraft test test-kraft check fix simulate chaos schemas docs clean bench-eta bench-events bench-monitor bench-move bench-plan bench-reaction
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -22,12 +22,22 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 demo: setup ## a real migration in the lab, with clients running; writes build/demo/report.json
 	$(RUN) -m agent.cli lab demo
 
+demo-kraft: setup ## the whole journey: replicas moved, then ZooKeeper to KRaft, clients running; BACK="phases" FAULTS=1 as options
+	$(RUN) -m agent.cli lab demo-kraft $(foreach phase,$(BACK),--back $(phase)) $(if $(FAULTS),--faults)
+
 test: setup check ## everything: lint, unit, scenarios, simulation, contract, integration, a few faults of chaos
 	$(RUN) -m pytest -q -m "not lab"
 	# Real processes on a machine that others use too: what fails is run once more, and the first failure stays in view.
-	$(RUN) -m pytest -q -m "lab and not chaos" || $(RUN) -m pytest -q -m "lab and not chaos" --last-failed --last-failed-no-failures none
+	$(RUN) -m pytest -q -m "lab and not chaos and not kraft" || $(RUN) -m pytest -q -m "lab and not chaos and not kraft" --last-failed --last-failed-no-failures none
 	# Never twice: what goes wrong there once is a find.
 	$(RUN) -m pytest -q -m chaos
+
+KRAFT_TESTS := tests/integration/test_agent.py tests/integration/test_kafka_cluster.py tests/integration/test_demo.py
+
+test-kraft: setup ## the way to KRaft and back on real processes; the main tests on Kafka 3.9 and 4 without ZooKeeper
+	KAFKA_MIGRATION_LAB_KRAFT=1 KAFKA_MIGRATION_LAB_KAFKA_VERSION=3.9.1 $(RUN) -m pytest -q -m "lab and not chaos" $(KRAFT_TESTS)
+	KAFKA_MIGRATION_LAB_KRAFT=1 KAFKA_MIGRATION_LAB_KAFKA_VERSION=4.1.0 $(RUN) -m pytest -q -m "lab and not chaos" $(KRAFT_TESTS)
+	$(RUN) -m pytest -q -m kraft
 
 check: setup ## ruff, mypy strict, import contracts, generated files up to date
 	$(VENV)/bin/ruff check .

@@ -17,6 +17,7 @@ from agent import telemetry, translate, turn, web
 from agent.clusters import Drive, DrivenCluster
 from agent.core import messages as msg
 from agent.core.judge import Sample
+from agent.core.kraft import KraftPhase
 from agent.core.migration import wake_at
 from agent.core.reasons import Code, Reason
 from agent.judging import Judging
@@ -56,6 +57,7 @@ class Agent:
         self._policies = {name: c.core_policy() for name, c in clusters.items()}
         self._names = topics
         self._driven: dict[str, DrivenCluster] = {}
+        self._without_zookeeper: set[str] = set()  # driven as clusters that live in KRaft for good
         self._ticked: dict[str, tuple[float, float]] = {}  # cluster -> the due time last posted for, and when
         self._settled: set[str] = set()  # clusters whose outbox was sent again since their partition came
         self._out = Outbound(app, topics, settings.app_id)
@@ -195,7 +197,8 @@ class Agent:
         if not self._is_ready():
             return
         ours = self._owned()
-        for name in [n for n in self._driven if n not in ours]:
+        outdated = {n for n in self._driven if self._left_zookeeper(n)} - self._without_zookeeper
+        for name in [n for n in self._driven if n not in ours or n in outdated]:
             await self._let_go(name)
         for name in ours:
             if name not in self._driven and not self._take_over(name):
@@ -219,12 +222,20 @@ class Agent:
             await self._out.to_inbox(name, msg.Tick(at=now))
             self._ticked[name] = (due, now)
 
+    def _left_zookeeper(self, name: str) -> bool:
+        """Once in KRaft for good, nothing is asked of ZooKeeper any more: neither the lease nor who is registered."""
+        return self._records.load(name).migration.kraft.phase is KraftPhase.DONE
+
     def _take_over(self, name: str) -> bool:
         async def post(observation: msg.Observation) -> None:
             await self._out.to_inbox(name, observation)
 
         try:
-            self._driven[name] = self._drive(name, self._clusters[name], self._settings, self._names, post)
+            cluster = self._clusters[name]
+            if self._left_zookeeper(name):
+                cluster = cluster.model_copy(update={"zookeeper": None})
+                self._without_zookeeper.add(name)
+            self._driven[name] = self._drive(name, cluster, self._settings, self._names, post)
         except OSError as error:  # a password's file; the other clusters are driven all the same
             log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
             return False

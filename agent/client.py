@@ -53,14 +53,14 @@ class ControlClient:
         )
 
     async def plan(self, command: Json, timeout_seconds: float = 120.0) -> Json:
-        """Like `order`, for a plan: returns the PlanMade event, or the refusal."""
+        """Like `order`, for a plan: returns PlanMade (or KraftPlanned), or the refusal."""
         command = {"command_id": uuid.uuid4().hex, **command}
         async with self._tail("events", from_start=False) as events, self._producer() as producer:
             value = json.dumps(command).encode()
             await producer.send_and_wait(self._prefix + "commands", value=value, key=command["cluster"].encode())
             async for event in _until(events, time.monotonic() + timeout_seconds):
                 mine = event["data"].get("command_id") == command["command_id"]
-                if mine and event["type"] in {"PlanMade", "CommandRefused"}:
+                if mine and event["type"] in {"PlanMade", "KraftPlanned", "CommandRefused"}:
                     return event
         raise ClientError(f"no plan within {timeout_seconds:.0f} s: is an agent running?")
 

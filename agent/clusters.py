@@ -11,7 +11,12 @@ from agent.adapters.census import PrometheusCensus
 from agent.adapters.consul import Consul
 from agent.adapters.cruise_control import CruiseControl
 from agent.adapters.kafka_cluster import KafkaCluster
+from agent.adapters.kafka_lease import KafkaLease
+from agent.adapters.kraft import KraftHands
+from agent.adapters.kraft_metrics import ControllerMetrics
+from agent.adapters.kraft_zookeeper import KraftZooKeeper
 from agent.adapters.perform import Performer, Ports
+from agent.adapters.restarts import ManualRestarts
 from agent.adapters.store import SnapshotTopic
 from agent.adapters.zookeeper import BrokerWatch, NoLease, ZooKeeperLease
 from agent.core.messages import BrokersObserved
@@ -72,7 +77,7 @@ class DrivenCluster:
     """What the owner of a cluster's partition holds open."""
 
     tasks: ClusterTasks
-    lease: ZooKeeperLease | NoLease
+    lease: ZooKeeperLease | KafkaLease | NoLease
     kafka: Closes
     cruise_control: CruiseControl
     brokers: BrokerWatch | None
@@ -80,14 +85,21 @@ class DrivenCluster:
 
     @classmethod
     def open(
-        cls, name: str, cluster: ClusterSettings, settings: Settings, topics: Topics, post: Post
+        cls,
+        name: str,
+        cluster: ClusterSettings,
+        settings: Settings,
+        topics: Topics,
+        post: Post,
     ) -> "DrivenCluster":
         """Connects lazily; only the lease is sought at once."""
-        kafka = KafkaCluster(cluster.security.connection(cluster.bootstrap_servers))
+        zookeeper = cluster.zookeeper
+        connection = cluster.security.connection(cluster.bootstrap_servers)
+        kafka = KafkaCluster(connection)
         cruise_control = CruiseControl(cluster.cruise_control.connection())
         access = cluster.zookeeper_security.access()
         consul, census = _discovery(name, cluster)
-        lease = ZooKeeperLease(cluster.zookeeper, access=access) if cluster.zookeeper else NoLease()
+        lease = ZooKeeperLease(zookeeper, access=access) if zookeeper else KafkaLease(connection)
         ports = Ports(
             kafka=kafka,
             cruise_control=cruise_control,
@@ -99,10 +111,18 @@ class DrivenCluster:
         )
         lease.start()
         brokers = None
-        if cluster.zookeeper:
-            brokers = BrokerWatch(cluster.zookeeper, Registrations(name, post).changed, access=access)
+        if zookeeper:
+            brokers = BrokerWatch(zookeeper, Registrations(name, post).changed, access=access)
             brokers.start()
-        tasks = ClusterTasks(Performer(ports), lease, cluster.core_policy(), post)
+        hands = KraftHands(
+            kafka=kafka,
+            files=kafka,
+            zookeeper=KraftZooKeeper(zookeeper, access) if zookeeper else None,
+            metrics=ControllerMetrics(),
+            restarts=cluster.kraft.restarts() if cluster.kraft else ManualRestarts(),
+            clock=ports.clock,
+        )
+        tasks = ClusterTasks(Performer(ports, hands), lease, cluster.core_policy(), post)
         others = tuple(port for port in (consul, census) if port is not None)
         return cls(tasks, lease, kafka, cruise_control, brokers, others)
 

@@ -13,7 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.cruise_control import CruiseControlConnection
+from agent.adapters.restarts import LabRestarts, ManualRestarts, Restarts, WebhookRestarts
 from agent.adapters.zookeeper_access import ZooKeeperAccess
+from agent.core.kraft_options import Gates, KraftController, KraftOptions, RestartBy
 from agent.core.options import Policy
 from agent.discovery_settings import ConsulSettings
 from agent.rule_settings import RULES_MAX, RuleSettings
@@ -168,6 +170,79 @@ class PolicySettings(BaseModel):
 BrokerIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=500)]
 
 
+class KraftControllerSettings(BaseModel):
+    """A KRaft controller to come."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: int = Field(ge=0, description="Its node.id; no broker may have it")
+    address: str = Field(pattern=r"^[^\s:/]+:\d+$", description="host:port of its controller listener")
+    metrics_url: str = Field(
+        pattern=r"^https?://\S+$", description="Its metrics as a page for Prometheus (JMX exporter)"
+    )
+
+
+class KraftSettings(BaseModel):
+    """How this cluster goes from ZooKeeper to KRaft."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    controllers: Annotated[tuple[KraftControllerSettings, ...], Field(min_length=1, max_length=9)]
+    controller_listener_name: str = "CONTROLLER"
+    controller_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    inter_broker_listener_name: str = Field(default="PLAINTEXT", description="As the brokers have it")
+    restart_by: Literal["manual", "lab", "webhook"] = Field(
+        default="manual", description="Who restarts nodes: people told by events, the lab, or a tool told by a POST"
+    )
+    lab_directory: Path | None = Field(default=None, description="With `lab`: its folder")
+    webhook_url: str | None = Field(default=None, pattern=r"^https?://\S+$", description="With `webhook`")
+    webhook_token_file: Path | None = Field(default=None, description="A file that holds nothing but a bearer token")
+    gates: Literal["manual", "auto"] = Field(
+        default="manual", description="auto: goes on by itself when the signals hold; never past `finalize`"
+    )
+    soak_seconds: float = Field(default=604_800.0, ge=0, description="Kafka's own advice: a week or two")
+    write_behind_records_max: int = Field(default=0, ge=0, description="ZkWriteBehindLag that counts as none")
+    restart_patience_seconds: float = Field(default=300.0, gt=0, description="Then a restart is asked for again")
+    stuck_seconds: float = Field(
+        default=60.0, ge=1, description="On the way back: a broker whose partitions do not heal for so long is next"
+    )
+    look_seconds: float = Field(default=2.0, ge=0.2, le=60)
+
+    @model_validator(mode="after")
+    def _performer_is_whole(self) -> Self:
+        if self.restart_by == "lab" and self.lab_directory is None:
+            raise ValueError("restart_by: lab needs lab_directory")
+        if self.restart_by == "webhook" and self.webhook_url is None:
+            raise ValueError("restart_by: webhook needs webhook_url")
+        return self
+
+    def restarts(self) -> Restarts:
+        """Who restarts nodes. Raises OSError when the token's file cannot be read."""
+        if self.restart_by == "lab" and self.lab_directory:
+            return LabRestarts(self.lab_directory)
+        if self.restart_by == "webhook" and self.webhook_url:
+            return WebhookRestarts(self.webhook_url, secret(None, self.webhook_token_file))
+        return ManualRestarts()
+
+    def options(self, zookeeper: str) -> KraftOptions:
+        """As the core reads it."""
+        return KraftOptions(
+            controllers=tuple(
+                KraftController(node_id=c.id, address=c.address, metrics_url=c.metrics_url) for c in self.controllers
+            ),
+            zookeeper=zookeeper,
+            restart_by=RestartBy(self.restart_by),
+            gates=Gates(self.gates),
+            **self.model_dump(include=_KRAFT_AS_THEY_ARE),
+        )
+
+
+_KRAFT_AS_THEY_ARE = {
+    "controller_listener_name", "controller_security_protocol", "inter_broker_listener_name", "soak_seconds",
+    "write_behind_records_max", "restart_patience_seconds", "stuck_seconds", "look_seconds",
+}  # fmt: skip
+
+
 class ClusterSettings(BaseModel):
     """One cluster of clusters.yaml."""
 
@@ -176,7 +251,7 @@ class ClusterSettings(BaseModel):
     bootstrap_servers: str
     security: KafkaSecurity = KafkaSecurity()
     zookeeper: str | None = Field(
-        default=None, description="host:port,...; empty on KRaft: then no lock beside Kafka's"
+        default=None, description="host:port,...; empty on KRaft: then the lock is a group of its Kafka"
     )
     zookeeper_security: ZooKeeperSecurity = ZooKeeperSecurity()
     cruise_control: CruiseControlSettings
@@ -184,6 +259,9 @@ class ClusterSettings(BaseModel):
     source_broker_ids: BrokerIds = Field(default=(), description="What modes `full` and `az` move from")
     destination_broker_ids: BrokerIds = Field(default=(), description="And to")
     policy: PolicySettings = PolicySettings()
+    kraft: KraftSettings | None = Field(
+        default=None, description="The way from ZooKeeper to KRaft, where it is to come"
+    )
 
     @model_validator(mode="after")
     def _each_broker_once(self) -> Self:
@@ -207,6 +285,7 @@ class ClusterSettings(BaseModel):
             **self.policy.overrides(),
             discovery=self.consul is not None,
             discovery_grace_seconds=self.consul.grace_seconds if self.consul else Policy().discovery_grace_seconds,
+            kraft=self.kraft.options(self.zookeeper or "") if self.kraft else KraftOptions(),
         )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from agent.adapters.ports import LeasePort, PortError
 from agent.core import effects as fx
+from agent.core.kraft_effects import SurveyKraft
 from agent.core.messages import Busy, EffectEnded, Observation, Outcome, Unreachable
 from agent.core.migration import Migration, watches
 from agent.core.options import Policy
@@ -20,7 +21,7 @@ log = logging.getLogger("kafka_migration.tasks")
 
 Post = Callable[[Observation], Awaitable[None]]
 # Plans and surveys run beside the main line of a wave; everything else of a cluster runs one at a time.
-_BESIDE = (fx.MakePlan, fx.PrepareMigration)
+_BESIDE = (fx.MakePlan, fx.PrepareMigration, SurveyKraft)
 CANCEL_SECONDS_MAX = 15.0
 # An agent that has just come back waits for its lease that long before it says that another one drives.
 LEASE_SECONDS = 3.0

@@ -14,6 +14,7 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.judge import Sample
+from agent.core.kraft import Kraft
 from agent.core.migration import Answer, Cause, Migration, Source
 from agent.core.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
 from agent.core.orders import WORDS
@@ -78,6 +79,8 @@ def read_command(data: bytes | None, at: float) -> msg.Command:
     if isinstance(parsed, wire.Tune):
         common["throttle_bytes_per_second"] = parsed.throttle_bytes_per_second
         common["partition_movements_per_broker"] = parsed.partition_movements_per_broker
+    if isinstance(parsed, wire.Kraft):
+        common |= {"action": parsed.action, "i_know": parsed.i_know}
     command: msg.Command = kind(**common)
     return command
 
@@ -227,12 +230,33 @@ def status(m: Migration, policy: Policy, at: float) -> wire_state.MigrationStatu
         slow_causes=tuple(wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in m.slow_causes),
         executor=m.executor,
         pending=tuple(type(p.effect).__name__ for p in m.pending),
+        kraft=_kraft_status(m.kraft),
         sources=tuple(
             wire_state.SourceStatus(
                 broker_id=s.broker_id, may_be_shut_down=s.may_be_shut_down, left=s.left, empty_since=s.empty_since
             )
             for s in m.sources
         ),
+    )
+
+
+def _kraft_status(k: Kraft) -> wire_state.KraftStatus | None:
+    if not k.kraft_id:
+        return None
+    return wire_state.KraftStatus(
+        kraft_id=k.kraft_id,
+        phase=k.phase,
+        phase_since=k.phase_since,
+        ready=k.ready,
+        waiting=tuple(_why_not(r) for r in k.waiting),
+        restart_by=k.options.restart_by,
+        node_asked=k.asked.node_id if k.asked else None,
+        broker_ids=k.broker_ids,
+        controller_ids=k.options.controller_ids,
+        nodes_changed=tuple(node for node, _ in k.modes),
+        drills_passed=k.drills,
+        green_since=k.green_since,
+        soak_seconds=k.options.soak_seconds,
     )
 
 

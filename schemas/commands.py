@@ -145,7 +145,19 @@ class Skip(Command):
     type: Literal["skip"] = "skip"
 
 
+class Kraft(Command):
+    """From ZooKeeper to KRaft, after the replicas were moved."""
+
+    type: Literal["kraft"] = "kraft"
+    action: Literal["plan", "start", "advance", "rollback", "finalize"] = Field(
+        description="plan: what would be done; start; advance: the next phase, where its signals hold; rollback: to "
+        "ZooKeeper again; finalize: the point of no return"
+    )
+    i_know: bool = Field(default=False, description="With `finalize`: that there is no way back after it")
+
+
 AnyCommand = Annotated[
-    Plan | Start | Pause | Resume | Rollback | Cancel | Tune | Approve | Retry | Skip, Field(discriminator="type")
+    Plan | Start | Pause | Resume | Rollback | Cancel | Tune | Approve | Retry | Skip | Kraft,
+    Field(discriminator="type"),
 ]
 COMMANDS: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand)

@@ -65,6 +65,26 @@ class SourceStatus(BaseModel):
     empty_since: float | None
 
 
+class KraftStatus(BaseModel):
+    """Where the way from ZooKeeper to KRaft stands."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kraft_id: str
+    phase: str
+    phase_since: float
+    ready: bool = Field(description="every signal of the phase holds: `advance` or `finalize` may come")
+    waiting: tuple[WhyNot, ...]
+    restart_by: str
+    node_asked: int | None = Field(description="the node whose restart is awaited")
+    broker_ids: tuple[int, ...]
+    controller_ids: tuple[int, ...]
+    nodes_changed: tuple[int, ...] = Field(description="in this phase")
+    drills_passed: tuple[str, ...]
+    green_since: float | None = Field(description="soaking: since when every signal holds")
+    soak_seconds: float
+
+
 class MigrationStatus(BaseModel):
     """Everything an operator asks for first."""
 
@@ -93,3 +113,4 @@ class MigrationStatus(BaseModel):
     executor: str
     pending: tuple[str, ...]
     sources: tuple[SourceStatus, ...]
+    kraft: KraftStatus | None = None

@@ -21,6 +21,20 @@ def settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, dict[
     }
 
 
+# Sources of a setting, as Kafka numbers them.
+_STATIC = 4
+HIDDEN = "<hidden>"  # Kafka does not tell what it holds to be a secret
+
+
+def file_settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, dict[str, str]]:
+    """What each of these brokers has in its own file, asked itself; those that do not answer are left out."""
+    answers = kafka_admin.broker_configs(admin, brokers, None)
+    return {
+        b: {name: HIDDEN if e.value is None else e.value for name, e in entries.items() if e.config_source == _STATIC}
+        for b, entries in answers.given.items()
+    }
+
+
 def addresses(admin: KafkaAdminClient) -> dict[int, tuple[str, int]]:
     """Where each registered broker says that it is, on the listener that we use."""
     return {b["broker_id"]: (b["host"], b["port"]) for b in admin.describe_cluster()["brokers"]}

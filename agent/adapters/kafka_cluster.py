@@ -104,6 +104,11 @@ class KafkaCluster:
         wanted = sorted(set(broker_ids))
         return await self._call("broker settings", lambda admin: kafka_brokers.settings(admin, wanted))
 
+    async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
+        """What each broker has in its own file, asked itself; those that do not answer are left out."""
+        wanted = sorted(set(broker_ids))
+        return await self._call("broker settings", lambda admin: kafka_brokers.file_settings(admin, wanted))
+
     async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
         """Registered brokers that take no connection from here."""
         wanted = set(broker_ids)

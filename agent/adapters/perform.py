@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from agent.adapters import discovery, reassign
 from agent.adapters.aside import aside, uncollected
 from agent.adapters.client_side import ClientSide
+from agent.adapters.kraft import KRAFT_EFFECTS, KraftHands
 from agent.adapters.ports import (
     ClientCensus,
     Clock,
@@ -61,6 +62,7 @@ class Performer:
     """The hands of one cluster's migration."""
 
     ports: Ports
+    kraft: KraftHands | None = None
     _snapshots: dict[str, proof.Snapshot] = field(default_factory=dict)
     _clients: ClientSide = field(init=False)
 
@@ -84,6 +86,8 @@ class Performer:
             return msg.Unreachable(reason=Reason(trouble.code, str(trouble)))
 
     async def _perform(self, effect: fx.Effect, m: Migration, policy: Policy) -> msg.Outcome:
+        if self.kraft is not None and isinstance(effect, KRAFT_EFFECTS):
+            return await self.kraft.perform(effect)
         if isinstance(effect, (fx.MakePlan, fx.PrepareMigration)):
             return await Survey(self.ports).survey(effect, m, policy)
         if isinstance(effect, fx.CheckCluster):
@@ -117,8 +121,10 @@ class Performer:
             await WaveWatch(self.ports, watch, migration, names).run(post)
         elif isinstance(watch, fx.WatchSources):
             await SourceWatch(self.ports, watch).run(post)
-        else:
+        elif isinstance(watch, fx.WatchThrottle):
             await ThrottleWatch(self.ports, watch).run(post)
+        elif self.kraft is not None:
+            await self.kraft.watch(watch, post)
 
     async def _check(self, effect: fx.CheckCluster, m: Migration, policy: Policy) -> msg.Outcome:
         """Before a move, replica order and leaders are what they should be: Cruise Control would carry on both."""

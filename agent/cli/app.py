@@ -5,12 +5,12 @@ import os
 
 import typer
 
-from agent.cli import acls, doctor, monitor_command, orders, services, views
+from agent.cli import acls, doctor, kraft, monitor_command, orders, services, views
 from agent.cli.connection import lab_settings
 from agent.cli.console_command import console
 from agent.cli.topics_command import topics
 from deploy.lab.cli import lab_app
-from deploy.lab.demo_command import demo, fill
+from deploy.lab.demo_command import demo, demo_kraft, fill
 
 _HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by AZ.
 
@@ -52,6 +52,7 @@ app.command("pause", rich_help_panel=_GIVE)(orders.pause)
 app.command("tune", rich_help_panel=_GIVE)(orders.tune)
 for _word, _doc in orders.PLAIN.items():
     app.command(_word, rich_help_panel=_GIVE)(orders.plain(_word, _doc))
+app.command("kraft", rich_help_panel=_GIVE)(kraft.kraft)
 app.command("doctor", rich_help_panel=_LOOK)(doctor.doctor)
 app.command("status", rich_help_panel=_LOOK)(views.status)
 app.command("watch", rich_help_panel=_LOOK)(views.watch)
@@ -64,6 +65,7 @@ app.command("acls", rich_help_panel=_RUN)(acls.acls)
 monitor_command.register(app, _RUN)
 lab_app.command("fill")(fill)
 lab_app.command("demo")(demo)
+lab_app.command("demo-kraft")(demo_kraft)
 app.add_typer(lab_app, name="lab", rich_help_panel=_RUN)
 
 

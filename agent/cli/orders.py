@@ -175,7 +175,7 @@ def pause(
     """
     options = {"slow": True} if slow else {}
     command = command_for("pause", cluster, reason, issued_by, command_id, options, as_json=as_json)
-    _give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
+    give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
 
 def tune(
@@ -197,7 +197,7 @@ def tune(
         raise typer.BadParameter("say what to change: --throttle 50MB, --concurrency 20, or both")
     options = _given(throttle_bytes_per_second=throttle, partition_movements_per_broker=concurrency)
     command = command_for("tune", cluster, reason, issued_by, command_id, options, as_json=as_json)
-    _give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
+    give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
 
 def plain(word: str, doc: str) -> Callable[..., None]:
@@ -213,7 +213,7 @@ def plain(word: str, doc: str) -> Callable[..., None]:
         prefix: TopicPrefix = None,
     ) -> None:
         command = command_for(word, cluster, reason, issued_by, command_id, {}, as_json=as_json)
-        _give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
+        give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
     given.__doc__ = f"{doc}\n\n`kafka-migration {word} lab`\n"
     return given
@@ -315,11 +315,13 @@ async def _order(connection: Connection, command: dict[str, Any], *, as_json: bo
     return answer
 
 
-def _give(command: dict[str, Any], connection: Connection, *, as_json: bool) -> None:
+def give(command: dict[str, Any], connection: Connection, *, as_json: bool) -> None:
+    """Publish, show the answer; ends with exit code 1 when refused."""
+
     async def work() -> None:
         await _order(connection, command, as_json=as_json)
 
     run(work(), as_json=as_json)
 
 
-__all__ = ["PLAIN", "command_for", "pause", "plain", "plan", "start", "tune"]
+__all__ = ["PLAIN", "command_for", "give", "pause", "plain", "plan", "start", "tune"]

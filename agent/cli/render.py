@@ -162,11 +162,23 @@ def status(state: Json, now: float) -> RenderableType:
         grid.add_row("left", left_words(state))
     if sources := state.get("sources"):
         grid.add_row("sources", "; ".join(_source_words(s) for s in sources))
+    if kraft := state.get("kraft"):
+        grid.add_row("to KRaft", kraft_words(kraft))
     parts: list[RenderableType] = [grid]
     if state.get("waves"):
         parts.append(_wave_table(state["waves"], with_state=True))
     parts.extend(why_not_moving(state))
     return Group(*parts)
+
+
+def kraft_words(kraft: Json) -> str:
+    """The way to KRaft in a line: its phase, the node it waits for, and what it waits for."""
+    words = [str(kraft["phase"]).replace("_", " ")]
+    if kraft["ready"]:
+        words.append("every signal holds")
+    if kraft["node_asked"] is not None:
+        words.append(f"node {kraft['node_asked']} is awaited")
+    return ", ".join([*words, *(str(r["code"]) for r in kraft["waiting"])])
 
 
 def statuses(states: Sequence[Json], now: float) -> RenderableType:

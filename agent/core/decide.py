@@ -7,8 +7,8 @@ observations.py; what comes next is in course.py.
 from collections.abc import Callable
 from typing import Any
 
+from agent.core import kraft_course, kraft_orders, observations, orders, sources, verdicts
 from agent.core import messages as msg
-from agent.core import observations, orders, sources, verdicts
 from agent.core.draft import Draft, Step
 from agent.core.migration import Migration
 from agent.core.options import Policy
@@ -24,6 +24,8 @@ _HANDLERS: dict[type[msg.Message], Callable[[Draft, Any], None]] = {
     msg.ApproveMigration: orders.approve,
     msg.RetryWave: orders.retry,
     msg.SkipWave: orders.skip,
+    msg.KraftOrder: kraft_orders.order,
+    msg.KraftObserved: kraft_course.observed,
     msg.RefuseCommand: orders.refuse,
     msg.Tick: observations.tick,
     msg.EffectEnded: observations.effect_ended,

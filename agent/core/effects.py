@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agent.core.endpoints import Endpoint
+from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode, SurveyKraft, WatchKraft
 from agent.core.lane import Lane, Selection
 from agent.core.options import Options, ThrottleBy
 
@@ -156,8 +157,13 @@ Effect: TypeAlias = (
     | CompareSnapshot
     | RegisterEndpoints
     | DeregisterEndpoints
+    | SurveyKraft
+    | RestartNode
+    | ReleaseZooKeeper
 )
-Watch: TypeAlias = WatchWave | WatchSources | WatchThrottle
+# Those that drive no wave: they do not touch the clock of the waves' line.
+BESIDE_THE_WAVES = (MakePlan, PrepareMigration, SurveyKraft, RestartNode, ReleaseZooKeeper)
+Watch: TypeAlias = WatchWave | WatchSources | WatchThrottle | WatchKraft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ Declared once, here; schemas/events.py derives the wire form from these classes.
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from agent.core import kraft_events as kev
 from agent.core.effects import Effect
 from agent.core.endpoint_events import EndpointsDeregistered as EndpointsDeregistered
 from agent.core.endpoint_events import EndpointsRegistered as EndpointsRegistered
@@ -365,4 +366,11 @@ AnyEvent: TypeAlias = (
     | MigrationDrained | SourceMayBeShutDown | SourceRefilled | SourceEmptyAgain | SourceLeft | SourceReturned
     | MetricJudged | CauseHeldOff | HeldOffCausePassed | FlapLimitReached | ThrottleAdapted
     | LeftoverThrottleCleared | MigrationCompleted | EndpointsRegistered | EndpointsDeregistered
+    | kev.KraftPlanned | kev.KraftStarted | kev.KraftWaiting | kev.KraftReady | kev.KraftNotReady
+    | kev.KraftNodeAsked | kev.KraftNodeSeenDown | kev.KraftNodeChanged
+    | kev.KraftControllersBegun | kev.KraftMigrationBegun | kev.KraftTurnBegun
+    | kev.KraftSoakBegun | kev.KraftGreen | kev.KraftDrillBegun | kev.KraftDrillPassed
+    | kev.KraftFinalizeBegun | kev.KraftCompleted
+    | kev.KraftRollbackStarted | kev.KraftControllersLeaving | kev.KraftReleaseBegun | kev.KraftReleased
+    | kev.KraftRolledBack
 )  # fmt: skip

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from agent.core import endpoint_folds, judged_folds
+from agent.core import endpoint_folds, judged_folds, kraft_evolve
 from agent.core import events as ev
 from agent.core.effects import (
+    BESIDE_THE_WAVES,
     DeregisterEndpoints,
-    MakePlan,
     MovePartitions,
     Pending,
-    PrepareMigration,
     StartWave,
     TuneWave,
 )
@@ -44,6 +43,8 @@ def evolve(m: Migration, event: ev.Event) -> Migration:
         )
     if fold := _FOLDS.get(kind):
         m = fold(m, event)
+    elif kind.__module__ == kraft_evolve.EVENTS:
+        m = replace(m, kraft=kraft_evolve.fold(m.kraft, event))
     m = replace(m, sequence=m.sequence + 1)
     if rows is not None and rows[m.phase] is not m.phase:
         m = replace(m, phase=rows[m.phase], phase_since=event.at, retry_at=None, retries=0)
@@ -99,7 +100,7 @@ def _(m: Migration, e: ev.EffectRequested) -> Migration:
     rate = e.effect.throttle_bytes_per_second if isinstance(e.effect, (StartWave, MovePartitions, TuneWave)) else None
     own_rates = (*m.own_rates, rate)[-OWN_RATES_MAX:] if rate and rate not in m.own_rates else m.own_rates
     # Surveys run beside the main line and do not touch its clock.
-    retry_at = m.retry_at if isinstance(e.effect, (MakePlan, PrepareMigration)) else None
+    retry_at = m.retry_at if isinstance(e.effect, BESIDE_THE_WAVES) else None
     known = m.endpoints
     if isinstance(e.effect, DeregisterEndpoints):
         known = endpoint_folds.asked_out(known, e.effect)

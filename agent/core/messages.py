@@ -10,6 +10,10 @@ from typing import TypeAlias
 from agent.core.clients import ClientFigures
 from agent.core.endpoints import Deregistered as Deregistered
 from agent.core.endpoints import Registered as Registered
+from agent.core.kraft_messages import KraftObserved as KraftObserved
+from agent.core.kraft_messages import KraftSurveyed as KraftSurveyed
+from agent.core.kraft_messages import NodeAsked as NodeAsked
+from agent.core.kraft_messages import ZooKeeperReleased as ZooKeeperReleased
 from agent.core.measured import BrokersObserved as BrokersObserved
 from agent.core.measured import HeadroomObserved as HeadroomObserved
 from agent.core.measured import JudgementChanged as JudgementChanged
@@ -91,6 +95,18 @@ class SkipWave(Order):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KraftOrder(Order):
+    """From ZooKeeper to KRaft: plan, start, advance, rollback or finalize; the last only with `i_know`."""
+
+    action: str
+    i_know: bool = False
+
+    @property
+    def word(self) -> str:
+        return f"kraft {self.action}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefuseCommand(Order):
     """A command that could be read but not obeyed for a reason found at the edge, such as an unknown field."""
 
@@ -108,6 +124,7 @@ Command: TypeAlias = (
     | ApproveMigration
     | RetryWave
     | SkipWave
+    | KraftOrder
     | RefuseCommand
 )
 
@@ -209,6 +226,9 @@ Outcome: TypeAlias = (
     | Busy
     | Unreachable
     | Rejected
+    | KraftSurveyed
+    | NodeAsked
+    | ZooKeeperReleased
 )
 
 
@@ -303,5 +323,6 @@ Observation: TypeAlias = (
     | JudgementChanged
     | HeadroomObserved
     | BrokersObserved
+    | KraftObserved
 )
 Message: TypeAlias = Command | Observation

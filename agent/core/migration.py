@@ -19,6 +19,7 @@ from agent.core.effects import (
 )
 from agent.core.endpoints import Endpoints
 from agent.core.figures import at_most
+from agent.core.kraft import Kraft, kraft_watch
 from agent.core.messages import Executor, TaskStatus
 from agent.core.options import Options, Policy, ThrottleBy
 from agent.core.plan import Direction, Plan, Wave, WaveState
@@ -240,6 +241,8 @@ class Migration:
     sources: tuple[Source, ...] = ()
     endpoints: Endpoints = field(default_factory=Endpoints)  # where clients find the brokers
 
+    kraft: Kraft = field(default_factory=Kraft)  # ZooKeeper to KRaft, after the replicas
+
     @property
     def wave(self) -> Wave | None:
         """The wave whose turn it is, or None when all have ended."""
@@ -333,6 +336,8 @@ def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
     # Those that have left too, until the migration is completed: a broker that comes back may receive new topics.
     if under_watch := tuple(s.broker_id for s in m.sources if m.phase is not Phase.COMPLETED):
         wanted.append(WatchSources(source_broker_ids=under_watch))
+    if (look := kraft_watch(m.kraft)) is not None:
+        wanted.append(look)
     return tuple(wanted)
 
 

@@ -1,10 +1,11 @@
 """How facts are met: the end of an effect, a look at the wave, the passing of time. Called by decide.py."""
 
-from agent.core import course, discovery, verdicts
+from agent.core import course, discovery, kraft_course, kraft_orders, verdicts
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
 from agent.core.effects import (
+    BESIDE_THE_WAVES,
     DeregisterEndpoints,
     MakePlan,
     MovePartitions,
@@ -13,6 +14,7 @@ from agent.core.effects import (
     RegisterEndpoints,
     StartWave,
 )
+from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode, SurveyKraft
 from agent.core.migration import RESTING, Phase, StopFor
 from agent.core.progress import Beginning, eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
@@ -56,6 +58,10 @@ def effect_ended(d: Draft, o: msg.EffectEnded) -> None:
     elif isinstance(pending.effect, (RegisterEndpoints, DeregisterEndpoints)):
         discovery.ended(d, o.outcome)
         course.advance(d)
+    elif isinstance(pending.effect, SurveyKraft):
+        kraft_orders.surveyed(d, pending.effect, o.outcome)
+    elif isinstance(pending.effect, (RestartNode, ReleaseZooKeeper)):
+        kraft_course.effect_ended(d, pending.effect, o.outcome)
     elif failed:
         _not_had(d, o.outcome)
     elif isinstance(o.outcome, msg.Checked):
@@ -72,7 +78,7 @@ def effect_ended(d: Draft, o: msg.EffectEnded) -> None:
 
 
 def _retry_at(d: Draft, pending: Pending, outcome: msg.Outcome) -> float | None:
-    if isinstance(pending.effect, (MakePlan, PrepareMigration)) or not discovery.may_wait(d, pending.effect):
+    if isinstance(pending.effect, BESIDE_THE_WAVES) or not discovery.may_wait(d, pending.effect):
         return d.m.retry_at  # what runs beside the main line does not touch its clock
     backoff = _RETRY_FACTOR ** min(d.m.retries, 10)
     if isinstance(outcome, msg.Busy):
@@ -124,6 +130,7 @@ def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcom
         return
     if d.m.phase not in RESTING:  # a rollback, a retry or a sweep began while the cluster was surveyed
         reasons = (*reasons, Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"))
+    reasons = (*reasons, *kraft_orders.excludes_moves(d))
     if plan is None or reasons:
         d.emit(
             ev.CommandRefused(

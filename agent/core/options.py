@@ -3,9 +3,10 @@
 `Options` travel in a start or plan command and are kept in the migration's state; `Policy` comes from clusters.yaml.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from agent.core.kraft_options import KraftOptions
 from agent.core.rules import Rule
 
 
@@ -92,6 +93,7 @@ class Policy:
     quiet_seconds: float = 30.0  # a drained source must stay empty this long before it may be shut down
     discovery: bool = False  # clients find brokers in a service registry, which we keep true
     discovery_grace_seconds: float = 300.0  # the clients' metadata.max.age.ms (stock): after it they know where to go
+    kraft: KraftOptions = field(default_factory=KraftOptions)  # ZooKeeper to KRaft; without controllers: not configured
     progress_seconds: float = 5.0  # how often progress is told while nothing else happens
     rules: tuple[Rule, ...] = ()  # what samples are judged by
     hold_off_seconds: float = 30.0  # after a human's `resume` no metric and no alert pauses again for so long

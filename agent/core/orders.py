@@ -2,7 +2,7 @@
 
 import hashlib
 
-from agent.core import course
+from agent.core import course, kraft_orders
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
@@ -38,6 +38,7 @@ WORDS: dict[type[msg.Order], str] = {
     msg.ApproveMigration: "approve",
     msg.RetryWave: "retry",
     msg.SkipWave: "skip",
+    msg.KraftOrder: "kraft",
     msg.RefuseCommand: "command",
 }
 CONSIDERED_MAX = 4
@@ -128,6 +129,7 @@ def start(d: Draft, o: msg.StartMigration) -> None:
     reasons: list[Reason] = []
     if d.m.phase not in RESTING:
         reasons.append(Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"))
+    reasons += kraft_orders.excludes_moves(d)
     if any(c.command == "start" for c in d.m.considered) or len(d.m.considered) >= CONSIDERED_MAX:
         reasons.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
     options = o.options
@@ -212,6 +214,9 @@ def roll_back(d: Draft, o: msg.RollBackMigration) -> None:
     if d.m.direction is Direction.BACK:
         _refuse(d, o, Reason(Code.NOT_IN_THIS_PHASE, "it is rolling back already"))
         return
+    if excluded := kraft_orders.excludes_moves(d):
+        _refuse(d, o, *excluded)
+        return
     if not way_back(d.m.waves):
         _refuse(d, o, Reason(Code.NOTHING_TO_ROLL_BACK, "no wave has begun"))
         return
@@ -266,6 +271,9 @@ def retry(d: Draft, o: msg.RetryWave) -> None:
     if _refused_by_phase(d, o):
         return
     if d.in_phase(Phase.DRAINED):
+        if excluded := kraft_orders.excludes_moves(d):
+            _refuse(d, o, *excluded)
+            return
         refilled = sorted({s.wave for s in d.m.sources if s.empty_since is None and not s.left and s.wave})
         if not refilled:
             _refuse(d, o, Reason(Code.NOTHING_TO_MOVE, "no drained broker has refilled"))

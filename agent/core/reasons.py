@@ -96,6 +96,31 @@ class Code(StrEnum):
     SNAPSHOT_MISSING = "SNAPSHOT_MISSING"
     EFFECT_FAILED = "EFFECT_FAILED"
 
+    # ZooKeeper to KRaft
+    KRAFT_RUNNING = "KRAFT_RUNNING"
+    KRAFT_NOT_CONFIGURED = "KRAFT_NOT_CONFIGURED"
+    KRAFT_NOT_CONFIRMED = "KRAFT_NOT_CONFIRMED"
+    KRAFT_NO_WAY_BACK = "KRAFT_NO_WAY_BACK"
+    KRAFT_VERSION = "KRAFT_VERSION"
+    KRAFT_BROKER_MODE = "KRAFT_BROKER_MODE"
+    KRAFT_NODE_IDS = "KRAFT_NODE_IDS"
+    KRAFT_ABSENT_BROKER = "KRAFT_ABSENT_BROKER"
+    KRAFT_REASSIGNMENT = "KRAFT_REASSIGNMENT"
+    KRAFT_LEFTOVER = "KRAFT_LEFTOVER"
+    KRAFT_ZOOKEEPER_UNREACHABLE = "KRAFT_ZOOKEEPER_UNREACHABLE"
+    KRAFT_CONTROLLER_ABSENT = "KRAFT_CONTROLLER_ABSENT"
+    KRAFT_CONTROLLER_DOWN = "KRAFT_CONTROLLER_DOWN"
+    KRAFT_NO_QUORUM = "KRAFT_NO_QUORUM"
+    KRAFT_STATE = "KRAFT_STATE"
+    KRAFT_WRITE_BEHIND = "KRAFT_WRITE_BEHIND"
+    KRAFT_CONTROLLER_EPOCH = "KRAFT_CONTROLLER_EPOCH"
+    KRAFT_REGISTRATION = "KRAFT_REGISTRATION"
+    KRAFT_METADATA_ERRORS = "KRAFT_METADATA_ERRORS"
+    KRAFT_SOAK = "KRAFT_SOAK"
+    KRAFT_DRILL = "KRAFT_DRILL"
+    KRAFT_NODES_LEFT = "KRAFT_NODES_LEFT"
+    KRAFT_NODE_AWAITED = "KRAFT_NODE_AWAITED"
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -214,4 +239,27 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.OTHER_DRIVER: "Stop the other agent, or let it drive: one driver a cluster.",
     Code.SNAPSHOT_MISSING: "The assignment at the start cannot be read: restore the snapshots topic.",
     Code.EFFECT_FAILED: "A bug or an unforeseen answer: see the agent's log; it is tried again.",
+    Code.KRAFT_RUNNING: "Let the way to KRaft end, or roll it back, before replicas are moved.",
+    Code.KRAFT_NOT_CONFIGURED: "Name the controllers under `kraft` in the cluster's entry of clusters.yaml.",
+    Code.KRAFT_NOT_CONFIRMED: "Say `kraft finalize --i-know` when you are sure.",
+    Code.KRAFT_NO_WAY_BACK: "Nothing: go on; the cluster lives in KRaft.",
+    Code.KRAFT_VERSION: "Bring every broker to Kafka 3.9 with inter.broker.protocol.version=3.9.",
+    Code.KRAFT_BROKER_MODE: "Give the named brokers the mode that is needed, one restart at a time.",
+    Code.KRAFT_NODE_IDS: "Choose ids that are free, explicit and within reserved.broker.max.id.",
+    Code.KRAFT_ABSENT_BROKER: "Bring the named brokers back, or move what is assigned to them.",
+    Code.KRAFT_REASSIGNMENT: "Let the reassignments end, or cancel them.",
+    Code.KRAFT_LEFTOVER: "Save, then delete, ZooKeeper's /migration.",
+    Code.KRAFT_ZOOKEEPER_UNREACHABLE: "Bring ZooKeeper back: until the end it is the way back.",
+    Code.KRAFT_CONTROLLER_ABSENT: "Look at /controller in ZooKeeper and at the controllers' logs.",
+    Code.KRAFT_CONTROLLER_DOWN: "Start the named controllers; see their logs.",
+    Code.KRAFT_NO_QUORUM: "Look at the controllers' logs: a majority must elect one.",
+    Code.KRAFT_STATE: "Wait; if it lasts, read the active controller's log.",
+    Code.KRAFT_WRITE_BEHIND: "Wait until ZooKeeper has caught up.",
+    Code.KRAFT_CONTROLLER_EPOCH: "Raise /controller_epoch in ZooKeeper by hand to the number named.",
+    Code.KRAFT_REGISTRATION: "Wait for the named brokers to be registered and unfenced.",
+    Code.KRAFT_METADATA_ERRORS: "Read the controllers' logs for metadata errors before going on.",
+    Code.KRAFT_SOAK: "Wait; `kraft status` tells how long the signals have held.",
+    Code.KRAFT_DRILL: "Wait for the drills; by hand, restart the node named in KraftNodeAsked.",
+    Code.KRAFT_NODES_LEFT: "Wait until each node of this phase has been restarted.",
+    Code.KRAFT_NODE_AWAITED: "Restart the named node with the keys in KraftNodeAsked.",
 }

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.lab.config import CruiseControlKind, LabConfig, Metrics
+from deploy.lab.config import DEFAULT_CONTROLLER_IDS, CruiseControlKind, LabConfig, Metrics
 from deploy.lab.lab import Lab, LabError
 
 lab_app = typer.Typer(
@@ -45,7 +45,7 @@ def up(
             help="First of the lab's 100 ports; broker 11 has +11.",
         ),
     ] = LabConfig().base_port,
-    kafka_version: Annotated[str, typer.Option(help="A Kafka that still knows ZooKeeper.")] = LabConfig().kafka_version,
+    kafka_version: Annotated[str, typer.Option(help="3.x; with --kraft also 4.x.")] = LabConfig().kafka_version,
     cruise_control: Annotated[
         CruiseControlKind,
         typer.Option(help="auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in."),
@@ -57,6 +57,10 @@ def up(
         Metrics,
         typer.Option(help="auto: JMX exporters, and Debian's Prometheus and node exporter if they are installed."),
     ] = Metrics.AUTO,
+    kraft: Annotated[bool, typer.Option(help="Without ZooKeeper: three KRaft controllers.")] = LabConfig().kraft,
+    controllers: Annotated[
+        bool, typer.Option(help="With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`.")
+    ] = False,
     keep_data: Annotated[bool, typer.Option(help="Go on with the data of the last lab in this folder.")] = False,
     foreground: Annotated[bool, typer.Option(help="Stay; end the lab on Ctrl-C, or when this command dies.")] = False,
     start_timeout_seconds: Annotated[float, typer.Option(help="Give up after this long.")] = 180.0,
@@ -70,6 +74,8 @@ def up(
         cruise_control=cruise_control,
         secure=secure,
         metrics=metrics,
+        kraft=kraft,
+        controller_ids=DEFAULT_CONTROLLER_IDS if controllers else (),
         keep_data=keep_data,
         start_timeout_seconds=start_timeout_seconds,
     )
@@ -103,7 +109,7 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False) ->
         print(json.dumps(content, indent=2))
     else:
         _show(content)
-    nodes_run = all(node["state"] == "running" for node in content["processes"].values())
+    nodes_run = all(node["state"] in {"running", "not started"} for node in content["processes"].values())
     raise typer.Exit(0 if content["running"] and content["state"] == "ready" and nodes_run else 1)
 
 
@@ -191,7 +197,7 @@ def _show(content: dict[str, Any]) -> None:
     output.print(table)
     output.print(f"brokers        {content['bootstrap_servers']}", soft_wrap=True)
     output.print(f"control Kafka  {content['control_bootstrap_servers']}")
-    output.print(f"ZooKeeper      {content['zookeeper']}")
+    output.print(f"ZooKeeper      {content['zookeeper'] or 'none: KRaft'}")
     output.print(f"Cruise Control {content['cruise_control_url'] or 'none'}")
 
 

@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 HOST = "127.0.0.1"
 CLASS_PATH_VARIABLE = "CRUISE_CONTROL_CLASSPATH"
+# So that the same demo and the same tests run on another Kafka, with or without ZooKeeper.
+VERSION_VARIABLE = "KAFKA_MIGRATION_LAB_KAFKA_VERSION"
+KRAFT_VARIABLE = "KAFKA_MIGRATION_LAB_KRAFT"
+DEFAULT_VERSION = "3.9.1"  # the last line with ZooKeeper
 PORTS_PER_LAB = 100
 
 
@@ -19,6 +23,7 @@ class Kind(StrEnum):
 
     ZOOKEEPER = "zookeeper"
     CONTROL_KAFKA = "control-kafka"
+    CONTROLLER = "controller"  # a KRaft controller of the migrated cluster
     BROKER = "broker"
     CRUISE_CONTROL = "cruise-control"
     NODE_EXPORTER = "node-exporter"
@@ -62,6 +67,8 @@ class BrokerSpec(BaseModel):
     role: Role
 
 
+DEFAULT_CONTROLLER_IDS = (71, 72, 73)
+
 DEFAULT_BROKERS = (
     BrokerSpec(id=11, rack="az-a", role=Role.SOURCE),
     BrokerSpec(id=12, rack="az-b", role=Role.SOURCE),
@@ -81,10 +88,11 @@ class Node(BaseModel):
     kind: Kind
     port: int
     broker: BrokerSpec | None = None
+    controller_id: int | None = None
 
     @property
     def metrics_port(self) -> int:
-        """Where a broker shows its metrics, as a page for Prometheus."""
+        """Where a broker or a controller shows its metrics, as a page for Prometheus."""
         return self.port + METRICS_PORT_OFFSET
 
     @property
@@ -99,8 +107,11 @@ class LabConfig(BaseModel):
 
     directory: Path = Path(".lab")
     base_port: int = Field(default=29000, ge=1024, le=65535 - PORTS_PER_LAB)  # below Linux's ephemeral ports (32768)
-    kafka_version: str = "3.9.1"  # the last line with ZooKeeper
+    kafka_version: str = Field(default_factory=lambda: os.environ.get(VERSION_VARIABLE, DEFAULT_VERSION))
     brokers: tuple[BrokerSpec, ...] = DEFAULT_BROKERS
+    # No ZooKeeper: the controllers below hold the metadata from the beginning.
+    kraft: bool = Field(default_factory=lambda: os.environ.get(KRAFT_VARIABLE, "") not in {"", "0"})
+    controller_ids: tuple[int, ...] = ()  # with ZooKeeper: started by whoever migrates to KRaft, not by `up`
     cruise_control: CruiseControlKind = CruiseControlKind.AUTO
     cruise_control_class_path: str = Field(default_factory=lambda: os.environ.get(CLASS_PATH_VARIABLE, ""))
     secure: bool = False  # TLS, SASL and ACLs everywhere; secrets in the lab's folder
@@ -152,12 +163,26 @@ class LabConfig(BaseModel):
         return tuple(node for node in known if node.name in self.monitors)
 
     @property
+    def controller_nodes(self) -> tuple[Node, ...]:
+        """The KRaft controllers of the migrated cluster, running or to come."""
+        ids = self.controller_ids or (DEFAULT_CONTROLLER_IDS if self.kraft else ())
+        return tuple(
+            Node(name=f"controller-{n}", kind=Kind.CONTROLLER, port=self.base_port + n, controller_id=n) for n in ids
+        )
+
+    @property
+    def quorum_voters(self) -> str:
+        """`controller.quorum.voters` of the migrated cluster."""
+        return ",".join(f"{node.controller_id}@{node.address}" for node in self.controller_nodes)
+
+    @property
     def nodes(self) -> tuple[Node, ...]:
         """Every process, in the order of starting."""
         with_cruise_control = self.cruise_control_kind is not CruiseControlKind.NONE
         return (
-            self.zookeeper,
+            *(() if self.kraft else (self.zookeeper,)),
             self.control_kafka,
+            *self.controller_nodes,
             *self.broker_nodes,
             *((self.cruise_control_node,) if with_cruise_control else ()),
             *self.monitor_nodes,
@@ -176,6 +201,7 @@ class LabConfig(BaseModel):
         ports = {node.port: node.name for node in self.nodes} | {self.control_quorum_port: "control-kafka (quorum)"}
         if self.secure:
             ports |= {self.control_certificate_port: "control-kafka (certificates)"}
+        ports |= {node.metrics_port: f"{node.name} (metrics)" for node in self.controller_nodes}
         if self.metrics is not Metrics.NONE:
             ports |= {node.metrics_port: f"{node.name} (metrics)" for node in self.broker_nodes}
         return ports

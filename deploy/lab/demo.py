@@ -85,8 +85,7 @@ class Demo:
         o = self.options
         o.directory.mkdir(parents=True, exist_ok=True)
         self.report_file.unlink(missing_ok=True)
-        config = LabConfig(directory=o.directory / "lab", base_port=o.base_port or free_base_port())
-        lab = Lab(config)
+        lab = Lab(self.lab_config(o.base_port or free_base_port()))
         agent = AgentProcess(lab, o.directory / "agent.log")
         agent.log.unlink(missing_ok=True)
         try:
@@ -107,6 +106,10 @@ class Demo:
         self.report |= {"seconds": round(time.monotonic() - self._began, 1), "wrong": wrong}
         write_atomically(self.report_file, json.dumps(self.report, indent=2) + "\n")
         return wrong
+
+    def lab_config(self, base_port: int) -> LabConfig:
+        """The lab of this run (other demos have their own)."""
+        return LabConfig(directory=self.options.directory / "lab", base_port=base_port)
 
     # ---- the acts
 

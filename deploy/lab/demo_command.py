@@ -1,7 +1,7 @@
 """`kafka-migration lab demo`: the demo on the command line. A thin layer over demo.py; mounted by agent/cli/app.py."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,6 +9,9 @@ from rich.console import Console
 from agent.cli.quantities import bytes_of, size
 from deploy.lab.topics import default_topics, some_topics
 from deploy.lab.workload import MEBIBYTE
+
+if TYPE_CHECKING:
+    from deploy.lab.demo import Demo
 
 
 def _size(text: str) -> int:
@@ -76,13 +79,7 @@ def demo(
 
     `kafka-migration lab demo --bytes 40MB --topics 6`
     """
-    from kafka.errors import KafkaError
-
-    from agent.client import ClientError
-    from deploy.lab.demo import Demo, DemoError, DemoOptions, StoryError, ended_by_sigterm
-    from deploy.lab.lab import LabError
-    from deploy.lab.ports import PortTakenError
-    from deploy.lab.tools import WorkloadError
+    from deploy.lab.demo import Demo, DemoOptions
 
     console = Console()
     run = Demo(
@@ -95,6 +92,62 @@ def demo(
         ),
         console,
     )
+    _carry_through(run, console)
+    console.print("[bold green]nothing was lost, nothing is left on the source brokers[/]")
+
+
+def demo_kraft(
+    directory: Annotated[Path, typer.Option("--dir", help="For its lab, logs and report.json.")] = Path("build/kraft"),
+    base_port: Annotated[int | None, typer.Option(help="First of the lab's 100 ports; default: a free block.")] = None,
+    fill_bytes: Annotated[
+        Any, typer.Option("--bytes", parser=_size, metavar="40MB", help="Data before replication; default 40 MiB.")
+    ] = None,
+    topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = 6,
+    back: Annotated[
+        list[str] | None,
+        typer.Option("--back", metavar="PHASE", help="First go to this phase and back to ZooKeeper. May be repeated."),
+    ] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Kill controllers and brokers, restart ZooKeeper on the way.")
+    ] = False,
+) -> None:
+    """The whole journey on this machine while clients run: replicas moved, then ZooKeeper to KRaft, ZooKeeper stopped.
+
+    Exit code 0: nothing was lost, and the cluster serves on without ZooKeeper. build/kraft/report.json has the figures.
+
+    `kafka-migration lab demo-kraft`
+
+    `kafka-migration lab demo-kraft --back controllers --back soaking --faults`
+    """
+    from deploy.lab.demo_kraft import KraftDemo, KraftDemoOptions
+    from deploy.lab.kraft_play import ORDER
+
+    if wrong := sorted(set(back or ()) - set(ORDER)):
+        raise typer.BadParameter(f"{', '.join(wrong)}: one of {', '.join(ORDER)}", param_hint="--back")
+    console = Console()
+    options = KraftDemoOptions(
+        directory=directory,
+        base_port=base_port,
+        fill_bytes=fill_bytes or 40 * MEBIBYTE,
+        topics=topics,
+        back_from=tuple(back or ()),
+        faults=faults,
+    )
+    _carry_through(KraftDemo(options, console), console)
+    console.print("[bold green]nothing was lost; the cluster serves on without ZooKeeper[/]")
+
+
+def _carry_through(run: "Demo", console: Console) -> None:
+    """Run it and print its report; exit code 1 when it stops or shows something wrong."""
+    from kafka.errors import KafkaError
+
+    from agent.client import ClientError
+    from deploy.lab.demo import DemoError, StoryError, ended_by_sigterm
+    from deploy.lab.lab import LabError
+    from deploy.lab.ports import PortTakenError
+    from deploy.lab.tools import WorkloadError
+
+    directory = run.options.directory
     try:
         with ended_by_sigterm():
             wrong = run.run()
@@ -110,4 +163,3 @@ def demo(
         console.print(f"[bold red]wrong:[/] {complaint}")
     if wrong:
         raise typer.Exit(1)
-    console.print("[bold green]nothing was lost, nothing is left on the source brokers[/]")

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from deploy.lab import security
-from deploy.lab.config import LabConfig, Metrics, Role
+from deploy.lab.config import HOST, LabConfig, Metrics, Role
 from deploy.lab.files import write_atomically
 from deploy.lab.jars import Installation
 from deploy.lab.launch import Folders
@@ -46,7 +46,7 @@ def describe(
         **progress,
         "bootstrap_servers": config.bootstrap_servers,
         "control_bootstrap_servers": config.control_kafka.address,
-        "zookeeper": config.zookeeper.address,
+        "zookeeper": None if config.kraft else config.zookeeper.address,
         "cruise_control_url": url,
         "secure": config.secure,
         "prometheus_url": config.prometheus_url,
@@ -100,12 +100,32 @@ def read(directory: Path) -> dict[str, Any] | None:
     return dict(content)
 
 
+def _kraft(config: LabConfig) -> dict[str, Any]:
+    """The way to KRaft, restarts by this lab's supervisor; soak time and patience are a lab's."""
+    return {
+        "controllers": [
+            {
+                "id": node.controller_id,
+                "address": node.address,
+                "metrics_url": f"http://{HOST}:{node.metrics_port}/metrics",
+            }
+            for node in config.controller_nodes
+        ],
+        "restart_by": "lab",
+        "lab_directory": str(Folders(config.directory).root),
+        "soak_seconds": 20.0,
+        "restart_patience_seconds": 60.0,
+        "stuck_seconds": 15.0,
+        "look_seconds": 1.0,
+    }
+
+
 def write_clusters(config: LabConfig) -> None:
     """Write clusters.yaml, the agent's list of clusters, with this lab as its only one."""
     destinations = [broker.id for broker in config.brokers if broker.role is Role.DESTINATION]
     cluster: dict[str, Any] = {
         "bootstrap_servers": config.bootstrap_servers,
-        "zookeeper": config.zookeeper.address,
+        **({} if config.kraft else {"zookeeper": config.zookeeper.address}),
         **({"security": security.kafka_settings(config, security.AGENT)} if config.secure else {}),
         **({"zookeeper_security": security.zookeeper_settings(config)} if config.secure else {}),
         "cruise_control": {
@@ -116,5 +136,7 @@ def write_clusters(config: LabConfig) -> None:
         "destination_broker_ids": destinations,
         "policy": dict(POLICY),
     }
+    if config.controller_nodes and not config.kraft:
+        cluster["kraft"] = _kraft(config)
     text = yaml.safe_dump({"clusters": {CLUSTER_NAME: cluster}}, sort_keys=False)
     write_atomically(Folders(config.directory).clusters_file, text)

@@ -66,8 +66,10 @@ class Lab:
             raise LabError(
                 "cruise_control=real needs CRUISE_CONTROL_CLASSPATH: a Java class path with Cruise Control 2.5.x"
             )
-        if not settled.kafka_version.startswith("3."):
-            raise LabError(f"Kafka {settled.kafka_version} knows no ZooKeeper: choose a 3.x version, such as 3.9.1")
+        if not settled.kraft and not settled.kafka_version.startswith("3."):
+            raise LabError(
+                f"Kafka {settled.kafka_version} knows no ZooKeeper: choose a 3.x version, such as 3.9.1, or --kraft"
+            )
         self.config = settled
         self.folders.lab_file.unlink(missing_ok=True)
         write_atomically(self.folders.settings_file, settled.model_dump_json(indent=2))
@@ -166,7 +168,7 @@ class Lab:
         They hold for later starts too; {} goes back to the lab's own. With `wait`, returns when the node serves.
         """
         node = self.config.node(name)
-        if node.broker:
+        if node.broker and not self.config.kraft:
             broker_id = node.broker.id
             self._await(
                 lambda: not readiness.broker_is_registered(self.config, broker_id),

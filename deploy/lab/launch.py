@@ -5,15 +5,16 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.lab import exporter, monitors, properties, real_cruise_control, security
+from deploy.lab import exporter, monitors, properties, readiness, real_cruise_control, security
 from deploy.lab.config import CruiseControlKind, Kind, LabConfig, Metrics, Node
 from deploy.lab.files import write_atomically
 from deploy.lab.jars import Installation
 
-HEAP_MEGABYTES = {Kind.ZOOKEEPER: 96, Kind.CONTROL_KAFKA: 192, Kind.CRUISE_CONTROL: 512}
+HEAP_MEGABYTES = {Kind.ZOOKEEPER: 96, Kind.CONTROL_KAFKA: 192, Kind.CONTROLLER: 192, Kind.CRUISE_CONTROL: 512}
 MAIN_CLASSES = {
     Kind.ZOOKEEPER: "org.apache.zookeeper.server.quorum.QuorumPeerMain",
     Kind.CONTROL_KAFKA: "kafka.Kafka",
+    Kind.CONTROLLER: "kafka.Kafka",
     Kind.BROKER: "kafka.Kafka",
     Kind.CRUISE_CONTROL: real_cruise_control.MAIN_CLASS,
 }
@@ -32,6 +33,7 @@ class Folders:
         self.targets_file = self.root / "targets.json"
         self.settings_file = self.root / "lab-settings.json"
         self.lock_file = self.root / "lab.lock"
+        self.cluster_id_file = self.root / "config" / "cluster-id"  # of a cluster that began without ZooKeeper
         self.socket = self.root / "control.sock"
         self.supervisor_log = self.logs / "supervisor.log"
 
@@ -60,7 +62,25 @@ def prepare(config: LabConfig, node: Node, installation: Installation) -> list[s
         return monitors.command(config, node, folders.config, folders.data(node.name))
     settings = folders.config / f"{node.name}.properties"
     write_atomically(settings, properties.render(settings_of(config, node)))
+    if node.kind is Kind.CONTROLLER or (config.kraft and node.broker):
+        _format(config, node)
     return [*_java(config, node, installation), MAIN_CLASSES[node.kind], str(settings)]
+
+
+def _format(config: LabConfig, node: Node) -> None:
+    """What KRaft wants of a folder before its first start: the id of the cluster, the existing one if there is one."""
+    folders = Folders(config.directory)
+    node_id = node.broker.id if node.broker else node.controller_id
+    data = folders.data(node.name)
+    if (data / "meta.properties").exists():
+        return
+    if config.kraft:
+        if not folders.cluster_id_file.exists():
+            write_atomically(folders.cluster_id_file, properties.new_cluster_id())
+        cluster_id = folders.cluster_id_file.read_text(encoding="utf-8").strip()
+    else:
+        cluster_id = readiness.cluster_id(config.zookeeper.address)
+    properties.format_kraft_directory(data, node_id or 0, cluster_id)
 
 
 def settings_of(config: LabConfig, node: Node) -> properties.Properties:
@@ -72,6 +92,8 @@ def settings_of(config: LabConfig, node: Node) -> properties.Properties:
     elif node.kind is Kind.CONTROL_KAFKA:
         properties.format_kraft_directory(data, node_id=1)
         base = properties.control_kafka_properties(node.port, config.control_quorum_port, data)
+    elif node.kind is Kind.CONTROLLER:
+        base = properties.controller_properties(config, node, data)
     elif node.kind is Kind.BROKER:
         base = properties.broker_properties(config, node, data)
         if config.cruise_control_kind is CruiseControlKind.REAL:
@@ -121,7 +143,13 @@ def _java(config: LabConfig, node: Node, installation: Installation) -> list[str
 
 
 def _exporter(config: LabConfig, node: Node, installation: Installation) -> tuple[str, ...]:
-    if node.broker is None or config.metrics is Metrics.NONE or installation.exporter is None:
+    if installation.exporter is None:
+        return ()
+    if node.kind is Kind.CONTROLLER:
+        rules = Folders(config.directory).config / "controllers.exporter.yaml"
+        write_atomically(rules, exporter.CONTROLLER_RULES)
+        return (exporter.java_option(installation.exporter, rules, node.metrics_port),)
+    if node.broker is None or config.metrics is Metrics.NONE:
         return ()
     return (exporter.java_option(installation.exporter, exporter.BROKER_RULES, node.metrics_port),)
 
@@ -133,8 +161,6 @@ def _stand_in(config: LabConfig, node: Node) -> list[str]:
         "deploy.lab.standin",
         "--bootstrap-servers",
         config.bootstrap_servers,
-        "--zookeeper",
-        config.zookeeper.address,
         "--port",
         str(node.port),
         *security.stand_in_options(config),

@@ -17,17 +17,13 @@ TRANSACTION_PARTITIONS = 3
 
 
 def broker_properties(config: LabConfig, node: Node, data: Path) -> Properties:
-    """One broker of the migrated cluster, in ZooKeeper mode. Sizes are a lab's; safety is a real cluster's."""
+    """One broker of the migrated cluster. Sizes are a lab's; safety is a real cluster's."""
     broker = node.broker
     if broker is None:
         raise ValueError(f"{node.name} is not a broker")
     return {
-        "broker.id": str(broker.id),
+        **(_kraft_broker(config, broker.id) if config.kraft else _zookeeper_broker(config, broker.id)),
         "broker.rack": broker.rack,
-        "zookeeper.connect": config.zookeeper.address,
-        "zookeeper.session.timeout.ms": "6000",  # a killed broker is noticed in 6 s (stock: 18)
-        "zookeeper.connection.timeout.ms": "30000",
-        "inter.broker.protocol.version": ".".join(config.kafka_version.split(".")[:2]),
         "listeners": f"PLAINTEXT://{node.address}",
         "advertised.listeners": f"PLAINTEXT://{node.address}",
         "controlled.shutdown.enable": "true",
@@ -37,6 +33,45 @@ def broker_properties(config: LabConfig, node: Node, data: Path) -> Properties:
         "num.replica.fetchers": "2",
         **_shared(data),
         **_internal_topics(replication_factor=3, min_insync_replicas=2),
+    }
+
+
+def _zookeeper_broker(config: LabConfig, broker_id: int) -> Properties:
+    return {
+        "broker.id": str(broker_id),
+        "zookeeper.connect": config.zookeeper.address,
+        "zookeeper.session.timeout.ms": "6000",  # a killed broker is noticed in 6 s (stock: 18)
+        "zookeeper.connection.timeout.ms": "30000",
+        "inter.broker.protocol.version": ".".join(config.kafka_version.split(".")[:2]),
+    }
+
+
+def _kraft_broker(config: LabConfig, broker_id: int) -> Properties:
+    return {
+        "process.roles": "broker",
+        "node.id": str(broker_id),
+        "controller.quorum.voters": config.quorum_voters,
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    }
+
+
+def controller_properties(config: LabConfig, node: Node, data: Path) -> Properties:
+    """A dedicated KRaft controller of the migrated cluster; whoever migrates to KRaft adds the keys for that."""
+    return {
+        "process.roles": "controller",
+        "node.id": str(node.controller_id),
+        "controller.quorum.voters": config.quorum_voters,
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"CONTROLLER://{node.address}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(data),
+        "num.network.threads": "2",
+        "num.io.threads": "2",
+        # A lab's patience: a controller or broker that is killed is noticed in seconds.
+        "controller.quorum.election.timeout.ms": "1000",
+        "controller.quorum.fetch.timeout.ms": "2000",
+        "broker.session.timeout.ms": "6000",
     }
 
 

@@ -4,6 +4,7 @@ Blocking, short calls; each has a timeout. False means "not yet", never an excep
 """
 
 import contextlib
+import json
 import socket
 import ssl
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ def is_ready(config: LabConfig, node: Node) -> bool:
         return True
     if node.kind is Kind.PROMETHEUS:
         return _answers(f"http://{node.address}/-/ready")
+    if node.kind is Kind.CONTROLLER:
+        return _shows_metrics(node)
     own_id = node.broker.id if node.broker else 1
     return own_id in live_brokers(config, node)
 
@@ -90,6 +93,33 @@ def broker_is_registered(config: LabConfig, broker_id: int) -> bool:
     finally:
         client.stop()
         client.close()
+
+
+def cluster_id(zookeeper_address: str) -> str:
+    """The id that a cluster with ZooKeeper has. ValueError when it has none yet, or ZooKeeper does not answer."""
+    from kazoo.client import KazooClient
+    from kazoo.exceptions import KazooException
+    from kazoo.handlers.threading import KazooTimeoutError
+
+    client = KazooClient(hosts=zookeeper_address, timeout=CALL_TIMEOUT_SECONDS)
+    try:
+        client.start(timeout=CALL_TIMEOUT_SECONDS)
+        return str(json.loads(client.get("/cluster/id")[0])["id"])
+    except (KazooException, KazooTimeoutError, KeyError) as error:
+        raise ValueError(f"ZooKeeper at {zookeeper_address} does not tell the cluster's id: {error!r}") from error
+    finally:
+        client.stop()
+        client.close()
+
+
+def _shows_metrics(node: Node) -> bool:
+    import httpx
+
+    try:
+        page = httpx.get(f"http://127.0.0.1:{node.metrics_port}/metrics", timeout=CALL_TIMEOUT_SECONDS, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return page.status_code == httpx.codes.OK and "kafkacontroller_" in page.text.lower()
 
 
 def _listens(node: Node) -> bool:

@@ -86,15 +86,18 @@ class Supervisor:
         self._step("looking for taken ports")
         ports.require_free(self.config.ports)
         self.installation = jars.install(
-            self.config.kafka_version, self._step, with_exporter=self.config.metrics is not Metrics.NONE
+            self.config.kafka_version,
+            self._step,
+            with_exporter=self.config.metrics is not Metrics.NONE or bool(self.config.controller_nodes),
         )
         self._deadline = time.monotonic() + self.config.start_timeout_seconds  # the first start's download not counted
         security.prepare(self.config)
         description.write_clusters(self.config)
-        self._step("starting ZooKeeper")
-        self._launch(self.config.zookeeper, self.config.control_kafka)
-        self._await_ready(self.config.zookeeper)
-        if self.config.keep_data:
+        first = self.config.controller_nodes if self.config.kraft else (self.config.zookeeper,)
+        self._step("starting KRaft controllers" if self.config.kraft else "starting ZooKeeper")
+        self._launch(*first, self.config.control_kafka)
+        self._await_ready(*first)
+        if self.config.keep_data and not self.config.kraft:
             self._await_old_sessions()
         self._step(f"starting {len(self.config.brokers)} brokers and the control Kafka")
         self._launch(*self.config.broker_nodes)

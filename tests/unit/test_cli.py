@@ -86,7 +86,8 @@ def test_every_order_of_the_control_topic_can_be_given() -> None:
 def test_unreachable_is_exit_code_3(word: str, closed_port: str) -> None:
     """A control Kafka that is away ends a command with code 3 and one line that names it."""
     extra = ["--throttle", "50MB"] if word == "tune" else []
-    result = invoke(word, "lab", "--bootstrap-servers", closed_port, *extra)
+    where = ["plan", "lab"] if word == "kraft" else ["lab"]
+    result = invoke(word, *where, "--bootstrap-servers", closed_port, *extra)
     assert result.exit_code == 3, result.output
     assert closed_port in result.stderr
     assert "Traceback" not in result.output

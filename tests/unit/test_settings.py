@@ -47,6 +47,7 @@ def test_every_standing_order_can_be_overridden() -> None:
         "destination_broker_ids",
         "discovery",  # has a section of its own
         "discovery_grace_seconds",
+        "kraft",  # so has this
     }
     assert set(PolicySettings.model_fields) == of_core
 
@@ -211,3 +212,42 @@ def test_the_example_can_be_read_and_its_metrics_are_what_the_collector_sends() 
     mapping = yaml.safe_load((ROOT / "agent/services/collector/mapping.yaml").read_text())
     assert {r.metric for r in policy.rules} <= {m["name"] for m in mapping["metrics"]}
     assert {r.action for r in policy.rules} == set(Action)
+
+
+KRAFT = {
+    "controllers": [{"id": 71, "address": "c1:9093", "metrics_url": "http://c1:9404/metrics"}],
+    "soak_seconds": 60,
+    "gates": "auto",
+}
+
+
+def test_kraft_settings_become_the_cores_options(tmp_path: Path) -> None:
+    """What clusters.yaml says of the way to KRaft arrives in the core, with the cluster's ZooKeeper."""
+    file = tmp_path / "clusters.yaml"
+    entry = {
+        "bootstrap_servers": "k:9092", "zookeeper": "zk:2181",
+        "cruise_control": {"url": "http://cc:9090"}, "kraft": KRAFT,
+    }  # fmt: skip
+    file.write_text(yaml.safe_dump({"clusters": {"prod": entry}}))
+    options = read_clusters(file)["prod"].core_policy().kraft
+    assert (options.zookeeper, options.controller_ids, options.soak_seconds) == ("zk:2181", (71,), 60.0)
+    assert (str(options.gates), str(options.restart_by)) == ("auto", "manual")
+    assert options.quorum.property_value == "71@c1:9093"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"restart_by": "lab"}, "lab_directory"),
+        ({"restart_by": "webhook"}, "webhook_url"),
+        ({"controllers": []}, "controllers"),
+        ({"restart_by": "magic"}, "restart_by"),
+    ],
+)
+def test_wrong_kraft_settings_are_named(tmp_path: Path, wrong: dict[str, object], named: str) -> None:
+    """An incomplete or unknown way of restarting is refused when the file is read, not in the middle of a roll."""
+    file = tmp_path / "clusters.yaml"
+    entry = {"bootstrap_servers": "k:9092", "cruise_control": {"url": "http://cc:9090"}, "kraft": {**KRAFT, **wrong}}
+    file.write_text(yaml.safe_dump({"clusters": {"prod": entry}}))
+    with pytest.raises(SettingsError, match=named):
+        read_clusters(file)

@@ -168,6 +168,10 @@ function detail(status) {
   if (status.phase === "moving") parts.push(`ETA ${duration(status.eta_seconds)}`);
   parts.push(status.throttle_bytes_per_second ? `throttle ${size(status.throttle_bytes_per_second)}/s` : "");
   if (status.phase_since) parts.push(`since ${new Date(status.phase_since * 1000).toLocaleTimeString()}`);
+  if (status.kraft) {
+    const asked = status.kraft.node_asked === null ? "" : `, node ${status.kraft.node_asked} is awaited`;
+    parts.push(`to KRaft: ${words(status.kraft.phase)}${status.kraft.ready ? ", every signal holds" : ""}${asked}`);
+  }
   const free = status.sources.filter((s) => s.may_be_shut_down && !s.left).map((s) => s.broker_id);
   if (free.length) parts.push(`may be shut down: ${free.join(", ")}`);
   return parts.filter(Boolean).join(" · ");
@@ -177,6 +181,7 @@ function why(status) {
   const found = [
     ...status.blocked.map((r) => [r.code, r.seen, r.needed, r.do]),
     ...status.waiting.map((r) => [r.code, r.seen, r.needed, r.do]),
+    ...(status.kraft?.waiting ?? []).map((r) => [r.code, r.seen, r.needed, r.do]),
     ...status.pause_causes.map((c) => [c.name, c.seen || "paused", "", ""]),
     ...status.slow_causes.map((c) => [c.name, `slowed: ${c.seen}`, "", ""]),
   ];

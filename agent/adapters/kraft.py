@@ -1,0 +1,128 @@
+"""The eyes and hands of a way to KRaft: looks, tells who restarts nodes, frees ZooKeeper. Called by perform.py.
+
+Looks before it acts, and decides nothing: which node, and whether now, the core has said.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from agent.adapters.kraft_metrics import ControllerMetrics
+from agent.adapters.kraft_zookeeper import KraftZooKeeper
+from agent.adapters.ports import Clock, KafkaPort, PortError
+from agent.adapters.restarts import Restarts
+from agent.core import kraft_changes as changes
+from agent.core import messages as msg
+from agent.core.effects import Effect
+from agent.core.kraft_changes import NodeChange
+from agent.core.kraft_effects import KraftScope, ReleaseZooKeeper, RestartNode, SurveyKraft, WatchKraft
+from agent.core.kraft_facts import BrokerFacts, KraftFacts, ZooKeeperFacts
+
+KRAFT_EFFECTS = (SurveyKraft, RestartNode, ReleaseZooKeeper)
+HEARTBEAT_SECONDS = 5.0  # a look is posted when it shows something new, and at least so often
+Post = Callable[[msg.Observation], Awaitable[None]]
+
+
+class FileSettings(Protocol):
+    """What brokers were started with."""
+
+    async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
+        """Keys set in each broker's own file; brokers that do not answer are left out. Raises PortError."""
+        ...
+
+
+@dataclass(slots=True)
+class KraftHands:
+    """One cluster's; `zookeeper` is None where none is configured."""
+
+    kafka: KafkaPort
+    files: FileSettings
+    zookeeper: KraftZooKeeper | None
+    metrics: ControllerMetrics
+    restarts: Restarts
+    clock: Clock
+
+    async def perform(self, effect: Effect) -> msg.Outcome:
+        """Raises PortError when the outside cannot be had."""
+        if isinstance(effect, SurveyKraft):
+            return await self._survey(effect.scope)
+        if isinstance(effect, ReleaseZooKeeper):
+            return await self._zookeeper().release()
+        assert isinstance(effect, RestartNode), effect
+        return await self._restart(effect)
+
+    async def _survey(self, scope: KraftScope) -> msg.Outcome:
+        facts = await self.look(scope)
+        files = await self.files.file_settings(facts.alive)
+        kept = {b: changes.touched(settings) for b, settings in sorted(files.items())}
+        return msg.KraftSurveyed(facts=facts, files=tuple((b, tuple(sorted(k.items()))) for b, k in kept.items()))
+
+    async def watch(self, watch: WatchKraft, post: Post) -> None:
+        """Runs until it is cancelled."""
+        last: KraftFacts | None = None
+        posted_at = float("-inf")
+        while True:
+            facts = await self.look(watch.scope)
+            now = self.clock.now()
+            if facts != last or now >= posted_at + HEARTBEAT_SECONDS:
+                await post(msg.KraftObserved(at=now, kraft_id=watch.scope.kraft_id, facts=facts))
+                last, posted_at = facts, now
+            await self.clock.sleep(watch.scope.options.look_seconds)
+
+    async def look(self, scope: KraftScope) -> KraftFacts:
+        """Everything once; what does not answer is a fact, too."""
+        zookeeper = await self.zookeeper.facts() if self.zookeeper else ZooKeeperFacts(reachable=False)
+        facts = KraftFacts(
+            reachable=False,
+            controllers=await self.metrics.facts(scope.options.controllers),
+            zookeeper=zookeeper,
+            quorum_epoch=zookeeper.kraft_epoch,
+        )
+        try:
+            cluster = await self.kafka.cluster()
+            settings = await self.files.file_settings(cluster.racks)
+        except PortError:
+            return facts
+        sick = [p for p in cluster.partitions if p.is_under_replicated]
+        return replace(
+            facts,
+            reachable=True,
+            brokers=tuple(_broker(b, settings.get(b, {})) for b in sorted(cluster.racks)),
+            assigned=tuple(sorted({r for p in cluster.partitions for r in p.replicas})),
+            reassignments=sum(1 for p in cluster.partitions if p.adding or p.removing),
+            under_replicated=len(sick),
+            leaders_of_under_replicated=tuple(sorted({p.leader for p in sick if p.leader >= 0})),
+            alone_in_sync=tuple(sorted({p.isr[0] for p in sick if len(p.isr) == 1})),
+            offline=sum(1 for p in cluster.partitions if p.leader < 0),
+        )
+
+    async def _restart(self, effect: RestartNode) -> msg.Outcome:
+        change = replace(await self._change(effect), wipe_metadata_log=effect.wipe_metadata_log)
+        await self.restarts.restart(effect.scope.kraft_id, change)
+        return msg.NodeAsked(change=change, instructions=change.instructions())
+
+    async def _change(self, effect: RestartNode) -> NodeChange:
+        options, node = effect.scope.options, effect.node_id
+        if effect.drill:
+            return NodeChange(node_id=node, is_controller=effect.is_controller, target=effect.target)
+        if effect.is_controller:
+            return changes.controller_change(node, effect.target, options.zookeeper, options.quorum)
+        now = (await self.files.file_settings([node])).get(node)
+        if now is None:
+            # It is down, most likely in the middle of its restart: whoever restarts it has its keys already.
+            return NodeChange(node_id=node, is_controller=False, target=effect.target)
+        return changes.broker_change(node, effect.target, now, dict(effect.original), options.quorum)
+
+    def _zookeeper(self) -> KraftZooKeeper:
+        if self.zookeeper is None:
+            raise PortError("no ZooKeeper is configured: `zookeeper` in clusters.yaml")
+        return self.zookeeper
+
+
+def _broker(broker_id: int, settings: Mapping[str, str]) -> BrokerFacts:
+    return BrokerFacts(
+        broker_id=broker_id,
+        mode=changes.broker_mode(settings),
+        protocol_version=settings.get("inter.broker.protocol.version", ""),
+        reserved_id_max=int(settings.get("reserved.broker.max.id", "1000")),
+    )

@@ -1,0 +1,273 @@
+"""How the way to KRaft goes on: meets its looks at the cluster. Called by decide.py, observations.py, kraft_orders.py.
+
+Invariants: no phase is left without its signals; nothing is finalized without `kraft finalize --i-know`; one node at a
+time, and only while the cluster is whole.
+"""
+
+from agent.core import events as ev
+from agent.core import kraft_events as kev
+from agent.core import kraft_gates as gates
+from agent.core import messages as msg
+from agent.core.draft import Draft
+from agent.core.kraft import BROKER_TARGET, CONTROLLER_TARGET, KRAFT_ACTIVE, Asked, Drill, KraftPhase
+from agent.core.kraft_changes import NodeMode
+from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode
+from agent.core.kraft_facts import KraftFacts
+from agent.core.kraft_options import Gates, RestartBy
+from agent.core.reasons import Code, Reason
+
+_P = KraftPhase
+NEXT: dict[KraftPhase, type[ev.Event]] = {
+    _P.PREPARING: kev.KraftControllersBegun,
+    _P.CONTROLLERS: kev.KraftMigrationBegun,
+    _P.BROKERS_TO_MIGRATION: kev.KraftTurnBegun,
+}
+
+
+def go_on(d: Draft, facts: KraftFacts) -> None:
+    """The next phase; called where every signal of this one was just seen to hold."""
+    k = d.m.kraft
+    if (event := NEXT.get(k.phase)) is not None:
+        d.emit(event(at=d.at))  # type: ignore[arg-type]
+    elif k.phase is _P.BROKERS_TO_KRAFT:
+        errors = facts.active.metadata_errors if facts.active else 0
+        d.emit(kev.KraftSoakBegun(at=d.at, metadata_errors=errors, until=d.at + k.options.soak_seconds))
+
+
+# ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
+def effect_ended(d: Draft, effect: RestartNode | ReleaseZooKeeper, outcome: msg.Outcome) -> None:
+    """Told, or deleted; trouble is said, and the next look asks again."""
+    if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
+        _wait(d, outcome.reason)
+    elif isinstance(outcome, msg.ZooKeeperReleased):
+        d.emit(
+            kev.KraftReleased(
+                at=d.at,
+                controller=outcome.controller,
+                migration=outcome.migration,
+                epoch_before=outcome.epoch_before,
+                epoch_after=outcome.epoch_after,
+            )
+        )
+    elif isinstance(outcome, msg.NodeAsked) and isinstance(effect, RestartNode):
+        change, asked = outcome.change, d.m.kraft.asked
+        again = asked is not None and asked.node_id == effect.node_id and asked.target is effect.target
+        d.emit(
+            kev.KraftNodeAsked(
+                at=d.at,
+                node_id=effect.node_id,
+                is_controller=effect.is_controller,
+                target=effect.target,
+                restart_by=effect.scope.options.restart_by,
+                attempt=asked.attempts + 1 if asked and again else 1,
+                set=change.set,
+                remove=change.remove,
+                before=change.before,
+                properties_diff=change.properties_diff(),
+                kubernetes_patch=change.kubernetes_patch(),
+                instructions=outcome.instructions,
+            )
+        )
+
+
+# ── looks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def observed(d: Draft, o: msg.KraftObserved) -> None:
+    """A look at the cluster: a node has changed, a gate is open, the next node is due."""
+    k = d.m.kraft
+    if k.phase not in KRAFT_ACTIVE or o.kraft_id != k.kraft_id:
+        return
+    if d.m.pending_effect(ReleaseZooKeeper):
+        return
+    _meet_asked(d, o.facts)
+    if d.m.kraft.phase is _P.RELEASING_ZOOKEEPER:
+        _wait(d)
+        d.ask(ReleaseZooKeeper(scope=d.m.kraft.scope()))
+        return
+    if d.m.kraft.phase is _P.SOAKING:
+        _soak(d, o.facts)
+        return
+    if _roll(d, o.facts):
+        return
+    _at_the_gate(d, o.facts)
+
+
+def _meet_asked(d: Draft, facts: KraftFacts) -> None:
+    """Whether the node whose restart was asked for shows it."""
+    asked = d.m.kraft.asked
+    if asked is None:
+        return
+    if not asked.seen_down and _is_down(asked, facts):
+        d.emit(kev.KraftNodeSeenDown(at=d.at, node_id=asked.node_id))
+        asked = d.m.kraft.asked
+    if asked is not None and _shows(d, asked, facts):
+        d.emit(
+            kev.KraftNodeChanged(
+                at=d.at,
+                node_id=asked.node_id,
+                is_controller=asked.is_controller,
+                target=asked.target,
+                seconds=d.at - asked.at,
+            )
+        )
+
+
+def _is_down(asked: Asked, facts: KraftFacts) -> bool:
+    if asked.is_controller:
+        return not facts.controller(asked.node_id).reachable
+    return facts.reachable and asked.node_id not in facts.alive
+
+
+def _shows(d: Draft, asked: Asked, facts: KraftFacts) -> bool:
+    if asked.is_controller:
+        seen = facts.controller(asked.node_id)
+        if asked.target is NodeMode.STOPPED:
+            return not seen.reachable
+        return seen.reachable and (seen.started_at > asked.at or asked.seen_down)
+    if d.m.kraft.drill is not None and not asked.seen_down:
+        return False
+    return facts.mode(asked.node_id) is asked.target
+
+
+def _roll(d: Draft, facts: KraftFacts) -> bool:
+    """Ask for the next restart; True while there is still a node to come, or a reason to wait with it."""
+    k = d.m.kraft
+    nodes = gates.open_nodes(k, facts)
+    if k.asked is not None and k.asked.node_id not in {n for n, _ in nodes}:
+        nodes = ((k.asked.node_id, k.asked.is_controller), *nodes)
+    if not nodes:
+        return False
+    if d.m.pending_effect(RestartNode):
+        return True
+    if k.asked is not None and not _patience_is_over(d, k.asked):
+        kind = "controller" if k.asked.is_controller else "broker"
+        who = {RestartBy.MANUAL: "a human", RestartBy.LAB: "the lab", RestartBy.WEBHOOK: "the webhook's tool"}
+        seen = f"{kind} {k.asked.node_id} does not show mode {k.asked.target} yet, asked of {who[k.options.restart_by]}"
+        _wait(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart with the new keys"))
+        return True
+    if not facts.reachable:
+        _wait(d, *gates.unwell(k.broker_ids, facts))
+        return True
+    node, is_controller = gates.first_of(k, nodes, facts)
+    if k.asked is not None:  # its patience is over: the same node, whatever else is unwell
+        node, is_controller = k.asked.node_id, k.asked.is_controller
+    elif hindrances := gates.may_not_restart(k, facts, node, d.at, is_controller=is_controller):
+        _wait(d, *hindrances)
+        return True
+    _ask(d, node, is_controller=is_controller)
+    return True
+
+
+def _patience_is_over(d: Draft, asked: Asked) -> bool:
+    by_hand = d.m.kraft.options.restart_by is RestartBy.MANUAL
+    return not by_hand and d.at > asked.at + d.m.kraft.options.restart_patience_seconds
+
+
+def _ask(d: Draft, node: int, *, is_controller: bool, drill: bool = False) -> None:
+    k = d.m.kraft
+    targets = CONTROLLER_TARGET if is_controller else BROKER_TARGET
+    target = (NodeMode.MIGRATION if is_controller else NodeMode.KRAFT) if drill else targets[k.phase]
+    d.ask(
+        RestartNode(
+            scope=k.scope(),
+            node_id=node,
+            is_controller=is_controller,
+            target=target,
+            original=() if is_controller else k.original(node),
+            drill=drill,
+            # What an undone migration left of KRaft's log would be taken for the truth by the next one.
+            wipe_metadata_log=target is NodeMode.ZOOKEEPER or (is_controller and k.phase is _P.CONTROLLERS),
+        )
+    )
+
+
+def _at_the_gate(d: Draft, facts: KraftFacts) -> None:
+    """All nodes of the phase are through: wait for its signals, then for an `advance`, or go on."""
+    k = d.m.kraft
+    reasons = gates.closed(k, facts, d.at)
+    _wait(d, *reasons)
+    if reasons:
+        if k.ready:
+            d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
+        return
+    match k.phase:
+        case _P.FINALIZING:
+            d.emit(kev.KraftCompleted(at=d.at))
+        case _P.BACK_TO_MIGRATION:
+            if hindrances := gates.no_way_back(k, facts):
+                _wait(d, *hindrances)
+            else:
+                d.emit(kev.KraftControllersLeaving(at=d.at))
+        case _P.REMOVING_CONTROLLERS:
+            d.emit(kev.KraftReleaseBegun(at=d.at, kraft_epoch=facts.zookeeper.kraft_epoch))
+            d.ask(ReleaseZooKeeper(scope=k.scope()))
+        case _P.BACK_TO_ZOOKEEPER:
+            d.emit(kev.KraftRolledBack(at=d.at, controller_id=facts.zookeeper.controller_id))
+        case _:
+            by_itself = k.options.gates is Gates.AUTO
+            if not k.ready:
+                word = "" if by_itself else "`kraft advance` brings the next phase"
+                d.emit(kev.KraftReady(at=d.at, phase=k.phase, next_command=word))
+            if by_itself:
+                go_on(d, facts)
+
+
+def _soak(d: Draft, facts: KraftFacts) -> None:
+    """Time counts while every signal holds; the drills come first, one after the other."""
+    k = d.m.kraft
+    if k.drill is not None:
+        _drill(d, facts)
+        return
+    unwell = gates.signals_of_soak(k, facts)
+    if unwell:
+        if k.green_since is not None:
+            d.emit(kev.KraftGreen(at=d.at, since=None))
+        if k.ready:
+            d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
+        _wait(d, *unwell)
+        return
+    if k.green_since is None:
+        d.emit(kev.KraftGreen(at=d.at, since=d.at))
+    if due := [drill for drill in Drill if drill not in k.drills]:
+        d.emit(kev.KraftDrillBegun(at=d.at, drill=due[0]))
+        _drill(d, facts)
+        return
+    reasons = gates.soaking(d.m.kraft, facts, d.at)
+    _wait(d, *reasons)
+    if not reasons and not k.ready:
+        d.emit(kev.KraftReady(at=d.at, phase=k.phase, next_command="`kraft finalize --i-know`: the point of no return"))
+
+
+def _drill(d: Draft, facts: KraftFacts) -> None:
+    """Restart the active controller, or a broker; passed when the cluster is whole again with another controller."""
+    k = d.m.kraft
+    assert k.drill is not None
+    if d.m.pending_effect(RestartNode):
+        return
+    if k.asked is None and k.drilled is None:
+        if wrong := gates.signals_of_soak(k, facts):
+            _wait(d, *wrong)
+            return
+        if k.drill is Drill.CONTROLLER_FAIL_OVER:
+            assert facts.active is not None
+            _ask(d, facts.active.node_id, is_controller=True, drill=True)
+        else:
+            _ask(d, k.broker_ids[0], is_controller=False, drill=True)
+        return
+    if k.asked is not None:
+        if _patience_is_over(d, k.asked):
+            _ask(d, k.asked.node_id, is_controller=k.asked.is_controller, drill=True)
+        else:
+            seen = f"node {k.asked.node_id} has not come back from its restart"
+            _wait(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart, with the keys it has"))
+        return
+    if wrong := gates.signals_of_soak(k, facts):
+        _wait(d, *wrong)
+        return
+    d.emit(kev.KraftDrillPassed(at=d.at, drill=k.drill, seconds=d.at - k.drill_since))
+
+
+def _wait(d: Draft, *reasons: Reason) -> None:
+    """Say what is awaited; once, as long as the codes and the nodes stay the same."""
+    known = tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in d.m.kraft.waiting)
+    if tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in reasons) != known:
+        d.emit(kev.KraftWaiting(at=d.at, reasons=reasons))
