@@ -33,6 +33,7 @@ class _Watched:
 
     rules: list[Rule] = field(default_factory=list)
     series: dict[int | None, _Series] = field(default_factory=dict)
+    samples: int = 0  # taken so far
 
 
 @dataclass(slots=True)
@@ -45,6 +46,9 @@ class _Standing:
     calm_since: float | None = None
     worst_since: float | None = None
     told: JudgementChanged | None = None  # of this level
+    # A look that found it clear need not be repeated before there are new samples, or the oldest one is stale.
+    seen: tuple[int, frozenset[int] | None] | None = None
+    good_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,22 @@ class _Evidence:
     broker: int | None
     value: float | None
     since: float | None
+    good_until: float  # nothing of this changes by time alone before
+
+
+class _Worst:
+    """The worst of some series."""
+
+    __slots__ = ("broker", "since", "value")
+
+    def __init__(self) -> None:
+        self.broker: int | None = None
+        self.value: float | None = None
+        self.since: float | None = None
+
+    def meet(self, broker: int | None, value: float, since: float | None, above: bool) -> None:
+        if self.value is None or (value > self.value if above else value < self.value):
+            self.broker, self.value, self.since = broker, value, since
 
 
 class Judge:
@@ -111,6 +131,7 @@ class Judge:
                 continue
             gap = time - series.time
             series.time, series.value, series.platform = time, value, platform
+            watched.samples += 1
             since = series.beyond_since
             for n, rule in enumerate(watched.rules):
                 if not rule.is_beyond(value, rule.threshold):
@@ -135,9 +156,12 @@ class Judge:
         changed = []
         for rule in self._rules.values():
             standing = self._standing[rule.name]
-            before = standing.level
+            before, now_seen = standing.level, (self._places[rule.name][0].samples, expected)
+            if before is Level.CLEAR and standing.seen == now_seen and now <= standing.good_until:
+                continue
             evidence = self._evidence(rule, standing, now, expected)
             self._move(rule, standing, evidence, now)
+            standing.seen, standing.good_until = now_seen, evidence.good_until
             if standing.level is not before:
                 standing.since = now
                 standing.told = self._judgement(rule, standing, evidence, now)
@@ -204,36 +228,49 @@ class Judge:
         return frozenset(wanted)
 
     def _evidence(self, rule: Rule, standing: _Standing, now: float, expected: frozenset[int] | None) -> _Evidence:
+        """One pass over the rule's fresh samples."""
+        place, above = self._places[rule.name][1], rule.side is Side.ABOVE
         fresh = self._fresh(rule, now)
         wanted = self._expected(rule, expected)
-        missing = tuple(sorted(wanted - {b for b, _ in fresh}, key=lambda b: -1 if b is None else b))
-        place = self._places[rule.name][1]
-        beyond = [(b, s) for b, s in fresh if s.beyond_since[place] is not None]
-        newest = max((s.time for _, s in fresh), default=now)
+        missing: tuple[int | None, ...] = ()
+        if wanted:
+            missing = tuple(sorted(wanted - {b for b, _ in fresh}, key=lambda b: -1 if b is None else b))
+        level = rule.clear_level if standing.fired else rule.threshold
+        bad = beyond = lasting = 0
+        oldest, newest, earliest = float("inf"), float("-inf"), float("inf")
+        worst, worst_beyond, worst_lasting = _Worst(), _Worst(), _Worst()
+        for b, s in fresh:
+            value, time, since = s.value, s.time, s.beyond_since[place]
+            oldest, newest = min(oldest, time), max(newest, time)
+            bad += value > level if above else value < level
+            worst.meet(b, value, since, above)
+            if since is not None:
+                beyond += 1
+                earliest = min(earliest, since)
+                worst_beyond.meet(b, value, since, above)
+                if time - since >= rule.duration_seconds:
+                    lasting += 1
+                    worst_lasting.meet(b, value, since, above)
         if not beyond:
             standing.worst_since = None
         elif standing.worst_since is None:
-            standing.worst_since = min(s.beyond_since[place] or 0.0 for _, s in beyond)
-        lasting = [(b, s) for b, s in beyond if s.time - (s.beyond_since[place] or 0.0) >= rule.duration_seconds]
-        if rule.aggregation is Aggregation.ANY:
-            fires = bool(lasting)
-        elif rule.aggregation is Aggregation.ALL:
-            fires = bool(fresh) and len(lasting) == len(fresh) and not (missing and rule.on_missing is not None)
-        else:
+            standing.worst_since = earliest
+        matters = bool(missing) and rule.on_missing is not None
+        fires, calm = lasting > 0, bad == 0
+        if rule.aggregation is Aggregation.ALL:
+            fires, calm = fires and lasting == len(fresh) and not matters, bad < len(fresh) or not fresh
+        elif rule.aggregation is Aggregation.WORST:
             fires = standing.worst_since is not None and newest - standing.worst_since >= rule.duration_seconds
-        level = rule.clear_level if standing.fired else rule.threshold
-        bad = [rule.is_beyond(s.value, level) for _, s in fresh]
-        calm = not all(bad) if rule.aggregation is Aggregation.ALL and bad else not any(bad)
-        known = bool(fresh) or not wanted
-        broker, value, since = _worst(rule, lasting or beyond or fresh, place)
+        told = worst_lasting if lasting else worst_beyond if beyond else worst
         return _Evidence(
             fires=fires,
-            blind=bool(missing) and rule.on_missing is not None and now >= self._began + rule.stale_seconds,
-            quiet=calm and known and not (missing and rule.on_missing is not None),
+            blind=matters and now >= self._began + rule.stale_seconds,
+            quiet=calm and (bool(fresh) or not wanted) and not matters,
             missing=missing,
-            broker=broker,
-            value=value,
-            since=since if rule.aggregation is not Aggregation.WORST else standing.worst_since,
+            broker=told.broker,
+            value=told.value,
+            since=told.since if rule.aggregation is not Aggregation.WORST else standing.worst_since,
+            good_until=now if matters else oldest + rule.stale_seconds,
         )
 
     def _move(self, rule: Rule, standing: _Standing, seen: _Evidence, now: float) -> None:
@@ -274,16 +311,6 @@ def _action(rule: Rule, level: Level) -> Action:
     if level is Level.CLEAR:
         return Action.NOTIFY
     return rule.action if level is Level.FIRING else rule.on_missing or Action.NOTIFY
-
-
-def _worst(
-    rule: Rule, those: list[tuple[int | None, _Series]], place: int
-) -> tuple[int | None, float | None, float | None]:
-    if not those:
-        return None, None, None
-    extreme = max if rule.side is Side.ABOVE else min
-    broker, series = extreme(those, key=lambda one: one[1].value)
-    return broker, series.value, series.beyond_since[place]
 
 
 def _words(rule: Rule, level: Level, seen: _Evidence, now: float) -> str:

@@ -34,7 +34,7 @@ P50_MS, P99_MS, BURST_P99_MS = 20.0, 100.0, 1_000.0
 # How often others look at all, in seconds: their documented defaults.
 PEERS = {
     "Cruise Control, concurrency adjuster (concurrency.adjuster.interval.ms)": 360.0,
-    "Cruise Control, min-ISR check (concurrency.adjuster.min.isr.check)": 72.0,
+    "Cruise Control, (At/Under)MinISR check of its adjuster": 72.0,
     "kafka-kit autothrottle (-interval)": 180.0,
 }
 
