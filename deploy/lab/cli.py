@@ -61,6 +61,7 @@ def up(
     controllers: Annotated[
         bool, typer.Option(help="With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`.")
     ] = False,
+    proxies: Annotated[bool, typer.Option(help="HAProxy between clients and brokers; it must be installed.")] = False,
     keep_data: Annotated[bool, typer.Option(help="Go on with the data of the last lab in this folder.")] = False,
     foreground: Annotated[bool, typer.Option(help="Stay; end the lab on Ctrl-C, or when this command dies.")] = False,
     start_timeout_seconds: Annotated[float, typer.Option(help="Give up after this long.")] = 180.0,
@@ -76,6 +77,7 @@ def up(
         metrics=metrics,
         kraft=kraft,
         controller_ids=DEFAULT_CONTROLLER_IDS if controllers else (),
+        proxies=proxies,
         keep_data=keep_data,
         start_timeout_seconds=start_timeout_seconds,
     )

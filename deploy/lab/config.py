@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CRUISE_CONTROL = "cruise-control"
     NODE_EXPORTER = "node-exporter"
     PROMETHEUS = "prometheus"
+    PROXY = "haproxy"
 
 
 class Role(StrEnum):
@@ -117,6 +118,7 @@ class LabConfig(BaseModel):
     secure: bool = False  # TLS, SASL and ACLs everywhere; secrets in the lab's folder
     metrics: Metrics = Metrics.NONE
     monitors: tuple[str, ...] = ()  # names of the nodes beside the exporters; settled by `up`, from what is installed
+    proxies: bool = False  # HAProxy between clients and brokers
     keep_data: bool = False  # False: every `up` begins with an empty cluster
     start_timeout_seconds: float = 180.0  # a cold, loaded machine; normal is below 30 s
     stop_timeout_seconds: float = 15.0  # then SIGKILL; only data to be kept gets this farewell at all
@@ -140,6 +142,11 @@ class LabConfig(BaseModel):
     def control_certificate_port(self) -> int:
         """Of a secure lab's control Kafka: for clients with a certificate."""
         return self.base_port + 4
+
+    @property
+    def proxy_node(self) -> Node:
+        """HAProxy; its own port shows its metrics."""
+        return Node(name="haproxy", kind=Kind.PROXY, port=self.base_port + 7)
 
     @property
     def cruise_control_node(self) -> Node:
@@ -184,6 +191,7 @@ class LabConfig(BaseModel):
             self.control_kafka,
             *self.controller_nodes,
             *self.broker_nodes,
+            *((self.proxy_node,) if self.proxies else ()),
             *((self.cruise_control_node,) if with_cruise_control else ()),
             *self.monitor_nodes,
         )

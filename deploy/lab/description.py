@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from deploy.lab import security
+from deploy.lab import proxies, security
 from deploy.lab.config import HOST, LabConfig, Metrics, Role
 from deploy.lab.files import write_atomically
 from deploy.lab.jars import Installation
@@ -51,6 +51,7 @@ def describe(
         "secure": config.secure,
         "prometheus_url": config.prometheus_url,
         "targets_file": str(folders.targets_file) if config.metrics is not Metrics.NONE else None,
+        "proxies": {str(b): place for b, place in proxies.endpoints(config).items()} if config.proxies else {},
         "cruise_control": str(config.cruise_control_kind),
         "kafka_version": config.kafka_version,
         "class_path": installation.class_path if installation else None,

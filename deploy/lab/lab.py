@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.lab import control, description, monitors, readiness
+from deploy.lab import control, description, monitors, proxies, readiness
 from deploy.lab.config import CruiseControlKind, Kind, LabConfig, Metrics
 from deploy.lab.description import LabState
 from deploy.lab.files import write_atomically
@@ -70,6 +70,10 @@ class Lab:
             raise LabError(
                 f"Kafka {settled.kafka_version} knows no ZooKeeper: choose a 3.x version, such as 3.9.1, or --kraft"
             )
+        if settled.proxies and proxies.program() is None:
+            raise LabError(proxies.MISSING)
+        if settled.secure and (settled.proxies or settled.kraft or settled.controller_ids):
+            raise LabError("a secure lab has ZooKeeper, and neither proxies nor KRaft controllers: choose one of them")
         self.config = settled
         self.folders.lab_file.unlink(missing_ok=True)
         write_atomically(self.folders.settings_file, settled.model_dump_json(indent=2))

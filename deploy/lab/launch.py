@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.lab import exporter, monitors, properties, readiness, real_cruise_control, security
+from deploy.lab import exporter, monitors, properties, proxies, readiness, real_cruise_control, security
 from deploy.lab.config import CruiseControlKind, Kind, LabConfig, Metrics, Node
 from deploy.lab.files import write_atomically
 from deploy.lab.jars import Installation
@@ -60,6 +60,10 @@ def prepare(config: LabConfig, node: Node, installation: Installation) -> list[s
         return _stand_in(config, node)
     if node.kind in {Kind.PROMETHEUS, Kind.NODE_EXPORTER}:
         return monitors.command(config, node, folders.config, folders.data(node.name))
+    if node.kind is Kind.PROXY:
+        file = folders.config / "haproxy.cfg"
+        write_atomically(file, proxies.configuration(config))
+        return [proxies.program() or "haproxy", "-db", "-f", str(file)]
     settings = folders.config / f"{node.name}.properties"
     write_atomically(settings, properties.render(settings_of(config, node)))
     if node.kind is Kind.CONTROLLER or (config.kraft and node.broker):
@@ -103,7 +107,7 @@ def settings_of(config: LabConfig, node: Node) -> properties.Properties:
         base = real_cruise_control.cruise_control_properties(config, data)
     overrides = folders.overrides(node.name)
     latest = json.loads(overrides.read_text(encoding="utf-8")) if overrides.exists() else {}
-    safe = {**security.overlay(config, node), **security.removed(config, node)}
+    safe = {**proxies.overlay(config, node), **security.overlay(config, node), **security.removed(config, node)}
     return properties.overlaid(base, safe, config.properties.get(node.name, {}), latest)
 
 

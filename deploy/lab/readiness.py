@@ -24,6 +24,8 @@ def is_ready(config: LabConfig, node: Node) -> bool:
         return False
     if node.kind is Kind.ZOOKEEPER:
         return _zookeeper_serves(config, node)
+    if node.kind is Kind.PROXY:
+        return True
     if node.kind is Kind.CRUISE_CONTROL:
         return _cruise_control_serves(config)
     if node.kind is Kind.NODE_EXPORTER:

@@ -20,7 +20,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from deploy.lab import control, description, internal_topics, jars, launch, monitors, ports, readiness, security
+from deploy.lab import (
+    control,
+    description,
+    internal_topics,
+    jars,
+    launch,
+    monitors,
+    ports,
+    proxies,
+    readiness,
+    security,
+)
 from deploy.lab.config import Kind, LabConfig, Metrics, Node
 from deploy.lab.description import LabState
 from deploy.lab.files import write_atomically
@@ -84,7 +95,7 @@ class Supervisor:
 
     def _start(self) -> None:
         self._step("looking for taken ports")
-        ports.require_free(self.config.ports)
+        ports.require_free(self.config.ports | proxies.ports(self.config))
         self.installation = jars.install(
             self.config.kafka_version,
             self._step,
@@ -100,8 +111,9 @@ class Supervisor:
         if self.config.keep_data and not self.config.kraft:
             self._await_old_sessions()
         self._step(f"starting {len(self.config.brokers)} brokers and the control Kafka")
-        self._launch(*self.config.broker_nodes)
-        self._await_ready(self.config.control_kafka, *self.config.broker_nodes)
+        fronts = (self.config.proxy_node,) if self.config.proxies else ()
+        self._launch(*self.config.broker_nodes, *fronts)
+        self._await_ready(self.config.control_kafka, *self.config.broker_nodes, *fronts)
         self._await_all_brokers()
         if self.config.secure:
             self._step("making users and giving rights")

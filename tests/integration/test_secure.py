@@ -41,7 +41,9 @@ RECORD = b"x" * 10_000
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A secure lab with some data on its source brokers."""
-    config = LabConfig(directory=tmp_path_factory.mktemp("secure"), base_port=free_base_port(), secure=True)
+    config = LabConfig(
+        directory=tmp_path_factory.mktemp("secure"), base_port=free_base_port(), secure=True, kraft=False
+    )
     with Lab(config).running(progress=lambda step: print(f"lab: {step}")) as running:
         orders = [[11, 12, 13], [12, 13, 11], [13, 11, 12]]
         with lab_admin(config, 20) as admin:
