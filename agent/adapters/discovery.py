@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.adapters.ports import PortError
 from agent.core import messages as msg
 from agent.core.endpoints import Deregistered, Registered
-from agent.core.reasons import Code, Reason
+from agent.core.reasons import Code, Reason, Verdict, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,20 @@ async def deregister(ports: Ports, effect: fx.DeregisterEndpoints) -> msg.Outcom
     still = tuple(await ports.discovery.deregister(free)) if free else ()
     out = () if still else tuple(free)
     return Deregistered(broker_ids=out, counted=ports.census is not None, held=(*held.values(), *still))
+
+
+async def verdicts(ports: Ports, destinations: Sequence[int]) -> tuple[Verdict, ...]:
+    """For a plan: whether the registry answers and lets us look; none where there is no registry."""
+    if ports.discovery is None:
+        return ()
+    needed, title = "an answer", "where clients find brokers"
+    try:
+        known = {e.broker_id for e in await ports.discovery.look(destinations)}
+    except PortError as trouble:
+        return (Verdict(code=trouble.code, ok=False, seen=shortened(str(trouble)), needed=needed, title=title),)
+    counted = "connections are counted" if ports.census else "nobody counts connections: the grace alone decides"
+    seen = f"{len(known)} of {len(destinations)} destinations are in the service, the others will be; {counted}"
+    return (Verdict(code=Code.CONSUL_UNREACHABLE, ok=True, seen=seen, needed=needed, title=title),)
 
 
 def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int, Reason]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.adapters import discovery
 from agent.adapters.aside import aside
 from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
@@ -53,6 +54,7 @@ class Survey:
         world = await self._world(facts, plan.waves if plan else (), m)
         findings = await self._findings(facts, world, logs, m, effect.options.throttle_bytes_per_second)
         verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
+        verdicts = (*verdicts, *await discovery.verdicts(self._ports, destinations))
         reasons = (*against, *(v.reason for v in verdicts if not v.ok))
         if plan is None:
             return msg.Surveyed(reasons=reasons, plan=None, verdicts=verdicts)

@@ -51,6 +51,7 @@ def describe(
         "secure": config.secure,
         "prometheus_url": config.prometheus_url,
         "targets_file": str(folders.targets_file) if config.metrics is not Metrics.NONE else None,
+        "admin_security": security.kafka_settings(config, security.ADMIN),
         "proxies": {str(b): place for b, place in proxies.endpoints(config).items()} if config.proxies else {},
         "cruise_control": str(config.cruise_control_kind),
         "kafka_version": config.kafka_version,

@@ -7,9 +7,10 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from agent.adapters.connection import KafkaConnection
 from deploy.lab.topics import Fill, TopicKind
 
 POOL_BYTES = 1024 * 1024
@@ -48,16 +49,16 @@ def batches(fills: Sequence[Fill], records_max: int) -> Iterator[Batch]:
 
 
 async def fill_topics(
-    bootstrap_servers: str, fills: Sequence[Fill], settings: FillSettings, progress: Callable[[int, int], None]
+    access: KafkaConnection, fills: Sequence[Fill], settings: FillSettings, progress: Callable[[int, int], None]
 ) -> None:
     """Write all of it. Raises a group of KafkaErrors when the brokers refuse, TimeoutError when it takes too long."""
     writer = _Writer(settings, sum(fill.records for fill in fills) * settings.record_bytes, progress)
     transactional = [fill for fill in fills if fill.topic.kind is TopicKind.TRANSACTIONAL]
     others = [fill for fill in fills if fill.topic.kind is not TopicKind.TRANSACTIONAL]
     async with asyncio.timeout(settings.timeout_seconds), asyncio.TaskGroup() as group:
-        group.create_task(writer.plain(bootstrap_servers, others))
+        group.create_task(writer.plain(access, others))
         if transactional:
-            group.create_task(writer.in_transactions(bootstrap_servers, transactional))
+            group.create_task(writer.in_transactions(access, transactional))
 
 
 class _Writer:
@@ -69,19 +70,19 @@ class _Writer:
         self._pool = random.Random(0).randbytes(POOL_BYTES + settings.record_bytes)  # no codec can shrink it
         self._records_max = max(1, settings.batch_bytes // (settings.record_bytes + 64))
 
-    async def plain(self, bootstrap_servers: str, fills: Sequence[Fill]) -> None:
+    async def plain(self, access: KafkaConnection, fills: Sequence[Fill]) -> None:
         slots = asyncio.Semaphore(self._settings.batches_in_flight)
-        async with _producer(bootstrap_servers) as producer, asyncio.TaskGroup() as group:
+        async with _producer(access) as producer, asyncio.TaskGroup() as group:
             for batch in batches(fills, self._records_max):
                 await slots.acquire()
                 sent = await self._send(producer, batch)
                 group.create_task(self._confirmed(sent, batch, slots))
 
-    async def in_transactions(self, bootstrap_servers: str, fills: Sequence[Fill]) -> None:
+    async def in_transactions(self, access: KafkaConnection, fills: Sequence[Fill]) -> None:
         """Commits all batches; now and then a transaction of other records is aborted, as in real life."""
         size = self._settings.batches_per_transaction
         todo = list(batches(fills, self._records_max))
-        async with _producer(bootstrap_servers, transactional_id=TRANSACTIONAL_ID) as producer:
+        async with _producer(access, transactional_id=TRANSACTIONAL_ID) as producer:
             for number, start in enumerate(range(0, len(todo), size)):
                 if number % ABORT_EVERY == 0:
                     await producer.begin_transaction()
@@ -120,14 +121,13 @@ class _Writer:
         self._progress(self._done_bytes, self._total_bytes)
 
 
-def _producer(bootstrap_servers: str, **more: Any) -> Any:
+def _producer(access: KafkaConnection, **more: Any) -> Any:
     from aiokafka import AIOKafkaProducer
 
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers,
+        **replace(access, request_timeout_seconds=60.0).for_aiokafka(),
         acks="all",
         enable_idempotence=True,
         max_batch_size=1024 * 1024,
-        request_timeout_ms=60_000,
         **more,
     )

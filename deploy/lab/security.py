@@ -6,6 +6,7 @@ Every user has a password of its own, random, in a file only this user of the ma
 import secrets
 import shutil
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -284,10 +285,15 @@ def kafka_connection(
     by_certificate = config.secure and on_control and ON_CONTROL[user] == CERTIFICATE
     control = f"{HOST}:{config.control_certificate_port}" if by_certificate else config.control_kafka.address
     where = servers or (control if on_control else config.bootstrap_servers)
-    given = kafka_settings(config, user, on_control=on_control)
-    file = given.pop("password_file", None)
+    return connection_of(where, kafka_settings(config, user, on_control=on_control))
+
+
+def connection_of(servers: str, settings: Mapping[str, Any]) -> KafkaConnection:
+    """A client's connection from its settings, as kafka_settings gives them."""
+    given = {name: value for name, value in settings.items() if name != "password_file"}
+    file = settings.get("password_file")
     password = Path(file).read_text(encoding="utf-8").strip() if file else None
-    return KafkaConnection(bootstrap_servers=where, password=password, **given)
+    return KafkaConnection(bootstrap_servers=servers, password=password, **given)
 
 
 def zookeeper_settings(config: LabConfig) -> dict[str, Any]:

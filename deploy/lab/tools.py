@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.lab import properties
+from agent.adapters.connection import KafkaConnection
+from deploy.lab import properties, security
 from deploy.lab.accounting import Position
 from deploy.lab.config import Role
 from deploy.lab.files import write_atomically
@@ -36,6 +37,7 @@ class LabInfo:
     source_racks: Mapping[int, str]  # source broker -> AZ
     java: str
     class_path: str
+    access: KafkaConnection  # of the lab's own clients
     class_archive: str | None = None
 
     @classmethod
@@ -55,6 +57,9 @@ class LabInfo:
             java=str(description["java"]),
             class_path=str(description["class_path"]),
             class_archive=description.get("class_archive"),
+            access=security.connection_of(
+                str(description["bootstrap_servers"]), description.get("admin_security") or {}
+            ),
         )
 
 

@@ -72,7 +72,7 @@ class Workload:
         """
         placed = topics.assign(self.config.topics, self.lab.source_racks, self.config.replication_factor)
         timeout_ms = int(CREATE_TIMEOUT_SECONDS * 1000)
-        with admin_client(self.lab.bootstrap_servers, CREATE_TIMEOUT_SECONDS) as admin:
+        with admin_client(self.lab.access, CREATE_TIMEOUT_SECONDS) as admin:
             existing = set(admin.list_topics())
             wanted = {
                 topic.name: {
@@ -101,7 +101,7 @@ class Workload:
         )
         report = progress or (lambda _done, _total: None)
         try:
-            asyncio.run(fill_topics(self.lab.bootstrap_servers, fills, self.config.fill, report))
+            asyncio.run(fill_topics(self.lab.access, fills, self.config.fill, report))
         except* (KafkaError, TimeoutError) as group:
             raise WorkloadError(f"the topics could not be filled: {group.exceptions[0]!r}") from group
         return time.monotonic() - started
@@ -120,7 +120,7 @@ class Workload:
 
     def facts(self) -> dict[str, Any]:
         """What Kafka shows of this workload's topics now; JSON-able."""
-        seen = facts.look(self.lab.bootstrap_servers)
+        seen = facts.look(self.lab.access)
         names = {topic.name for topic in self.config.topics}
         partitions = {name: p for name, p in seen.partitions.items() if name[0] in names}
         sizes = {broker: {n: s for n, s in held.items() if n[0] in names} for broker, held in seen.log_dirs.items()}

@@ -127,7 +127,12 @@ async def test_throttle_holds_a_real_move(lab: Lab, kafka: KafkaCluster, topics:
     (name,) = topics.make("kc.moved", {0: [11, 12, 13]})
     size = 40_000_000
     fills = plan_fill([TopicSpec("kc.moved", 1)], size, 4096)
-    await fill_topics(lab.config.bootstrap_servers, fills, FillSettings(), lambda _done, _total: None)
+    await fill_topics(
+        KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers),
+        fills,
+        FillSettings(),
+        lambda _done, _total: None,
+    )
     before = await kafka.describe([name])
     order = order_for(before, {11: (31,)}, await kafka.alive(), RATE)
     await kafka.set_throttle(order)

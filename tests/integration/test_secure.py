@@ -30,6 +30,8 @@ from agent.settings import read_clusters
 from deploy.lab import Lab, LabConfig, facts, free_base_port, security
 from deploy.lab.agent_process import AgentProcess, security_environment
 from deploy.lab.readiness import lab_admin
+from deploy.lab.topics import TopicSpec
+from deploy.lab.workload import Workload, WorkloadConfig
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(500)]
 
@@ -172,6 +174,17 @@ async def test_no_role_of_ours_sees_the_messages_of_the_cluster(lab: Lab) -> Non
             await _read(connection, DATA)
         with pytest.raises(TopicAuthorizationFailedError):
             await _write(connection, DATA)
+
+
+def test_the_lab_can_be_filled(lab: Lab, tmp_path: Path) -> None:
+    """What fills the plain lab fills the secure one too."""
+    workload = Workload(lab.status(), tmp_path, WorkloadConfig(topics=(TopicSpec("secure-filled", 3),)))
+    try:
+        assert workload.create_topics() == 1
+        workload.fill(300_000)
+        assert workload.facts()["partitions"] == 3
+    finally:
+        workload.close()
 
 
 def test_a_watcher_moves_nothing(lab: Lab) -> None:
