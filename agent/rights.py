@@ -27,6 +27,7 @@ class Grant:
     prefixed: bool = False
 
 
+DRIVER_GROUP = "kafka-migration-driver"
 _SEE = ("Describe", "DescribeConfigs")
 _CHANGE = (*_SEE, "Alter", "AlterConfigs")
 
@@ -57,7 +58,8 @@ def cluster() -> dict[str, tuple[Grant, ...]]:
     sees = (Grant(Resource.CLUSTER, "kafka-cluster", _SEE), Grant(Resource.TOPIC, "*", _SEE))
     own = ("Create", "Read", "Write")
     return {
-        "agent": changes,
+        # Without ZooKeeper its place in this group is the lease: one driver a cluster.
+        "agent": (*changes, Grant(Resource.GROUP, DRIVER_GROUP, ("Describe", "Read"))),
         "cruise-control": (
             *changes,
             Grant(Resource.TOPIC, "__CruiseControlMetrics", own),

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent import rights
+from agent.adapters import kafka_lease
 from agent.cli.app import app
 from agent.rights import Grant, Resource
 from agent.topics import Topics
@@ -52,6 +53,12 @@ def test_nobody_of_ours_reads_the_messages_of_a_cluster() -> None:
         for grant in grants:
             if grant.resource is Resource.TOPIC and {"Read", "Write"} & set(grant.operations):
                 assert (role, grant.name.startswith("__")) == ("cruise-control", True)
+
+
+def test_the_agent_may_hold_the_lease() -> None:
+    """The group of the lease on a cluster without ZooKeeper is the one in the table."""
+    (group,) = [g for g in rights.cluster()["agent"] if g.resource is Resource.GROUP]
+    assert (group.name, group.operations) == (kafka_lease.GROUP, ("Describe", "Read"))
 
 
 def test_commands_can_be_typed() -> None:
