@@ -277,6 +277,10 @@ class Performer:
         if m.options.throttle_by is ThrottleBy.CRUISE_CONTROL and await self._running(scope, m):
             seen = "Cruise Control is still clearing its throttle"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
+        if flying := await self._flying(scope):  # whatever was seen before: what moves keeps its throttle
+            return msg.Busy(
+                reason=Reason(Code.ORPHANED_MOVES, f"{flying} moves of this wave are in flight", "their end")
+            )
         left = await self._clear_throttle(scope, m)
         facts = await self._in_order(await kafka.cluster(), m, snapshot)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)

@@ -177,7 +177,9 @@ class WaveWatch:
     ) -> None:
         self._unsafe = self._judged(facts, flying, moving)
         self._min_isr = facts.min_isr
-        self._assigned = sum(1 for p in facts.held_by(self._sources) if self._picked(p.name))
+        # What is leaving is there until it has left, as in strays().
+        here = (p for p in facts.partitions if not self._sources.isdisjoint(p.replicas))
+        self._assigned = sum(1 for p in here if self._picked(p.name))
         sick = (p.name for p in facts.partitions if p.is_under_replicated or p.is_offline)
         self._sick = frozenset(islice(sick, SICK_MAX))
 
@@ -241,12 +243,13 @@ async def strays(
 ) -> frozenset[tuple[int, TopicPartition]]:
     """What lies on these brokers' disks though no assignment names it there: nothing depends on it.
 
+    A replica that is leaving is named until it has left: else a wave that begins during a look would look drained.
     Only the partitions found on disk are asked for: next to none on a broker that is drained.
     """
     names = {name for sizes in held.values() for name in sizes}
     if not names:
         return frozenset()
-    assigned = {(b, p.name) for p in await kafka.describe(names) for b in p.target}
+    assigned = {(b, p.name) for p in await kafka.describe(names) for b in p.replicas}
     return frozenset((b, name) for b, sizes in held.items() for name in sizes if (b, name) not in assigned)
 
 
@@ -300,8 +303,8 @@ class SourceWatch:
 
 def _named_on(brokers: frozenset[int], facts: ClusterFacts) -> dict[int, int]:
     held = dict.fromkeys(brokers, 0)
-    for p in facts.held_by(brokers):
-        for b in brokers.intersection(p.target):
+    for p in facts.partitions:
+        for b in brokers.intersection(p.replicas):
             held[b] += 1
     return held
 

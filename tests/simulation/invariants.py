@@ -172,17 +172,17 @@ def no_selection_moves_at_rest(s: Simulation) -> str | None:
 
 # ── at each event ───────────────────────────────────────────────────────────────────────────────────────────────
 def drained_only_if_drained(s: Simulation) -> str | None:
-    """A broker that is called verified, drained, or free to be shut down, held nothing when it was looked at."""
+    """A broker that is called empty, verified, drained, or free to be shut down, held nothing when it was looked at."""
     for e in s.new_events:
         if isinstance(e, ev.SourceMayBeShutDown):
             brokers: tuple[int, ...] = (e.broker_id,)
         elif isinstance(e, ev.MigrationDrained):
             brokers = e.broker_ids
-        elif isinstance(e, ev.WaveVerified):
+        elif isinstance(e, (ev.SourceEmptied, ev.WaveVerified)):
             waves = [w for w in s.migration.waves if w.number == e.wave]
             if waves and waves[0].only is not None:
                 if wrong := _left_of(s, waves[0]):
-                    return f"WaveVerified {e.wave}: {wrong} are still on {waves[0].source_broker_ids}"
+                    return f"{type(e).__name__} {e.wave}: {wrong} are still on {waves[0].source_broker_ids}"
                 continue
             brokers = waves[0].source_broker_ids if waves else ()
         else:
