@@ -95,8 +95,10 @@ class Bench:
             empty = await cluster.until_empty(began, lambda: self._refused(since))
             await self._verified(since)
         else:
-            more = ARTICLE if letter == "d" else {}
-            await (cluster.by_kafka() if letter == "a" else cluster.by_cruise_control(more))
+            if letter == "a":
+                await cluster.by_kafka()
+            else:
+                began = await cluster.by_cruise_control(ARTICLE if letter == "d" else {})
             empty = await cluster.until_empty(began)
         following = await cluster.until_next(began)
         kind = str(self._description["cruise_control"])

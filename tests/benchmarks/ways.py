@@ -24,6 +24,7 @@ DRY_RUN_POLL_SECONDS = 0.5
 TOOL_HEAP_MEGABYTES = 128
 CALL_SECONDS = 30.0
 ATTEMPTS_MAX = 3
+REQUESTS_MAX, WINDOWS_SECONDS = 20, 5.0
 MOVE_SECONDS_MAX = 3600.0
 ARTICLE = {"concurrent_partition_movements_per_broker": "25", "replication_throttle": "100000000"}
 Assignment = Mapping[TopicPartition, list[int]]
@@ -140,12 +141,22 @@ class Cluster:
         if process.returncode:
             raise MoveError(f"ReassignPartitionsCommand: {printed.decode(errors='replace')[-500:]}")
 
-    async def by_cruise_control(self, more: Mapping[str, str]) -> None:
-        """One request by hand. `more`: beyond brokers and dryrun; nothing stands for all its defaults."""
+    async def by_cruise_control(self, more: Mapping[str, str]) -> float:
+        """One request by hand. `more`: beyond brokers and dryrun; nothing stands for all its defaults.
+
+        Returns when it was sent (monotonic): one that was refused for want of metric windows is sent again, and is no
+        part of the move.
+        """
         wanted = {"brokerid": str(SOURCE), "destination_broker_ids": str(DESTINATION), "dryrun": "false", **more}
-        answer = await self._post(wanted)
-        if answer.status_code != httpx.codes.OK:
-            raise MoveError(f"remove_broker: {answer.status_code} {answer.text[-500:]}")
+        for _ in range(REQUESTS_MAX):
+            sent = time.monotonic()
+            answer = await self._post(wanted)
+            if answer.status_code == httpx.codes.OK:
+                return sent
+            if "NotEnoughValidWindows" not in answer.text:
+                break
+            await asyncio.sleep(WINDOWS_SECONDS)
+        raise MoveError(f"remove_broker: {answer.status_code} {answer.text[-500:]}")
 
     # ---- before and after
 
