@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from agent.core import messages as msg
 from agent.core.judge import Judge, Sample
 from agent.core.migration import ACTIVE, METRIC, Migration
 from agent.core.options import Policy
+from agent.core.wave import Direction, Wave
 from agent.tasks import Post
 
 log = logging.getLogger("kafka_migration.judging")
@@ -39,11 +40,20 @@ class _Court:
     policy: Policy
     post: Post
     migration: Callable[[], Migration]
+    waves: tuple[Wave, ...] = ()  # whose brokers the judge knows
     dirty: bool = False
     look_due: float = 0.0
     adapt_due: float = 0.0
     late: int = 0
     told: dict[str, tuple[msg.JudgementChanged, float]] = field(default_factory=dict)  # by rule, and when
+
+
+def sides(policy: Policy, waves: Iterable[Wave]) -> tuple[set[int], set[int]]:
+    """Source and destination brokers: the policy's, and those that a migration's own waves name."""
+    forward = [w for w in waves if w.direction is Direction.FORWARD]
+    sources = {*policy.source_broker_ids, *(b for w in forward for b in w.source_broker_ids)}
+    destinations = {*policy.destination_broker_ids, *(b for w in forward for b in w.destination_broker_ids)}
+    return sources - set(policy.destination_broker_ids), destinations - set(policy.source_broker_ids)
 
 
 class Judging:
@@ -135,6 +145,9 @@ class Judging:
     async def _judge(self, cluster: str, court: _Court) -> None:
         court.dirty = False
         now, m = time.time(), court.migration()
+        if m.waves is not court.waves:
+            court.waves = m.waves
+            court.judge.set_sides(*sides(court.policy, m.waves))
         expected = m.brokers_to_come if m.phase in ACTIVE else None
         for judgement in court.judge.judge(now, expected):
             await self._tell(cluster, court, judgement)

@@ -96,10 +96,6 @@ class Judge:
         `saved`: what an earlier owner had found; it holds until fresh samples speak.
         """
         self._rules = {r.name: r for r in rules}
-        self._sides = {
-            Brokers.SOURCE: frozenset(source_broker_ids),
-            Brokers.DESTINATION: frozenset(destination_broker_ids),
-        }
         self._began = now
         self._metrics: defaultdict[str, _Watched] = defaultdict(_Watched)
         self._places: dict[str, tuple[_Watched, int]] = {}
@@ -109,11 +105,22 @@ class Judge:
             watched.rules.append(rule)
         self._metrics.default_factory = None
         self._standing = {name: _Standing() for name in self._rules}
+        self._sides: dict[Brokers, frozenset[int]] = {}
+        self.set_sides(source_broker_ids, destination_broker_ids)
         for s in saved:
             if s.rule in self._standing:
                 self._standing[s.rule] = _Standing(level=s.level, fired=s.fired, since=s.since)
         self._series = 0
         self.late = 0  # doubled, out of order, from a wrong clock, or of too many series: not judged
+
+    def set_sides(self, source_broker_ids: Iterable[int], destination_broker_ids: Iterable[int]) -> None:
+        """Which brokers rules of one side mean: those of the policy, and those that a migration names."""
+        self._sides = {
+            Brokers.SOURCE: frozenset(source_broker_ids),
+            Brokers.DESTINATION: frozenset(destination_broker_ids),
+        }
+        for standing in self._standing.values():
+            standing.seen = None
 
     # ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
     def take(self, samples: Iterable[Sample], now: float) -> None:

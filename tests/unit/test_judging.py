@@ -14,7 +14,8 @@ from agent.core import messages as msg
 from agent.core.judge import Sample
 from agent.core.migration import Cause, Migration
 from agent.core.options import Policy
-from agent.core.rules import Action, Judged, Level, Rule
+from agent.core.rules import Action, Brokers, Judged, Level, Rule
+from agent.core.wave import Direction, Wave
 from agent.judging import Judging
 
 RULE = Rule(name="p99", metric="p99_ms", threshold=500, on_missing=None, resume_delay_seconds=0)
@@ -151,3 +152,14 @@ async def test_a_look_at_a_cluster_without_samples_says_nothing(cluster: str) ->
     desk = Desk()
     await desk.judging.look(cluster)
     assert desk.posted == []
+
+
+async def test_rules_of_one_side_mean_the_brokers_that_a_migration_names_too() -> None:
+    """A start may name brokers that clusters.yaml does not; the way back does not turn the sides around."""
+    wave = Wave(number=1, az="a", direction=Direction.FORWARD, source_broker_ids=(12,), destination_broker_ids=(32,))
+    back = Wave(number=2, az="a", direction=Direction.BACK, source_broker_ids=(32,), destination_broker_ids=(12,))
+    assert judging.sides(POLICY, (wave, back)) == ({11, 12}, {31, 32})
+    desk = Desk(replace(POLICY, source_broker_ids=(), rules=(replace(RULE, brokers=Brokers.SOURCE),)))
+    assert await desk.said("lab 900") == []
+    desk.migration = replace(desk.migration, waves=(replace(wave, source_broker_ids=(11,)),))
+    assert [p.level for p in await desk.said("lab 901")] == [Level.FIRING]
