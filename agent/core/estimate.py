@@ -47,7 +47,8 @@ class Undo:
 
 
 def estimate(
-    moved: Sequence[tuple[Partition, int]],
+    moved: Sequence[Partition],
+    sizes: Sequence[int],
     source_broker_ids: Sequence[int],
     facts: ClusterFacts,
     az: str,
@@ -58,7 +59,7 @@ def estimate(
 ) -> Estimate:
     """Estimate one wave.
 
-    In: the partitions it moves with the size of each, its sources, the cluster, its AZ, the throttle (None: none), the
+    In: the partitions it moves and the size of each, its sources, the cluster, its AZ, the throttle (None: none), the
     concurrency and poll interval that Cruise Control will be given (0: the agent moves it itself), and what producers
     add to each partition in bytes per second. Out: bytes in bytes, times in seconds.
     """
@@ -66,7 +67,7 @@ def estimate(
     total = cross = 0
     led: dict[int, int] = defaultdict(int)
     largest, largest_size = None, 0
-    for p, size in moved:
+    for p, size in zip(moved, sizes, strict=True):
         total += size
         led[p.leader] += size
         if p.leader >= 0 and racks.get(p.leader) != az:
@@ -74,7 +75,7 @@ def estimate(
         if largest is None or size > largest_size:
             largest, largest_size = p, size
     brokers = max(len(source_broker_ids), 1)
-    grows = sum(growth.get(p.name, 0.0) for p, _ in moved) if growth else 0.0
+    grows = sum(growth.get(p.name, 0.0) for p in moved) if growth else 0.0
     at_once = min(concurrency * brokers / len(moved), 1.0) if moved else 0.0
     in_flight = grows / brokers * at_once
     batches = -(-len(moved) // max(concurrency * brokers, 1)) if moved else 0

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.core.cluster import TopicPartition
-
 # Group coordinators and transaction coordinators live where these are led.
 INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
 
@@ -33,11 +31,11 @@ class Selection:
     partitions: tuple[tuple[str, int], ...] = ()
 
 
-def picker(only: Selection | None) -> Callable[[TopicPartition], bool]:
-    """Whether a partition belongs to the selection; None takes all."""
+def picker(only: Selection | None) -> Callable[[tuple[str, int]], bool]:
+    """Whether a partition (topic, number) belongs to the selection; None takes all."""
     if only is None:
         return lambda _: True
     topics, but, named = frozenset(only.topics), frozenset(only.but_topics), frozenset(only.partitions)
     if but:
-        return lambda name: name.topic not in but
-    return lambda name: name.topic in topics or name in named
+        return lambda name: name[0] not in but
+    return lambda name: name[0] in topics or name in named

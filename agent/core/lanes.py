@@ -104,7 +104,8 @@ def _giants(
     bound = options.large_partition_bytes
     if not bound:
         return ()
-    found = [p.name for p in held if sizes.get(p.name, 0) >= bound and p.topic not in INTERNAL_TOPICS]
+    large = {n for n, size in sizes.items() if size >= bound and n.topic not in INTERNAL_TOPICS}
+    found = [p.name for p in held if (p.topic, p.partition) in large] if large else []
     return tuple((n.topic, n.partition) for n in sorted(found, key=lambda n: (-sizes[n], n)))
 
 

@@ -20,11 +20,17 @@ WAVES_TOLD_MAX = 5
 def fingerprint(facts: ClusterFacts, sources: Iterable[int]) -> int:
     """Which partitions lie on which of these brokers, as one number; the order in which they are told is no matter."""
     wanted = frozenset(sources)
+    topics: dict[str, int] = {}
     total = 0
     for p in facts.partitions:
-        here = [r for r in p.target if r in wanted]
-        if here:
-            total += zlib.crc32(f"{p.topic}-{p.partition}:{sorted(here)}".encode())
+        number = topics.get(p.topic)
+        if number is None:
+            number = topics[p.topic] = zlib.crc32(p.topic.encode()) * 2_654_435_761
+        for r in p.target:
+            if r in wanted:
+                # Squared, so that what two partitions exchange does not cancel out in the sum.
+                one = number + p.partition * 40_503 + r * 1_000_000_007
+                total += one * one
     return total & 0xFFFF_FFFF_FFFF_FFFF or 1  # 0 stands for none
 
 

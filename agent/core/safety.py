@@ -145,15 +145,20 @@ def replicas_per_az_possible(world: World) -> Verdict:
 
     Cruise Control's RackAwareGoal refuses the whole request where a partition has two replicas in one AZ (recorded).
     """
-    racks = world.cluster.racks
-    crowded: list[Partition] = []
-    for p in world.cluster.partitions:
-        azs = [racks[r] for r in p.target if racks.get(r)]
-        if len(azs) != len(set(azs)):
-            crowded.append(p)
+    # A broker that is gone, or names no AZ, counts as an AZ of its own: other checks speak of it.
+    azs: dict[int, str | int] = {b: rack or b for b, rack in world.cluster.racks.items()}
     ways = {(w.source_broker_ids, frozenset(w.destination_broker_ids)) for w in world.waves}
     to = {s: (frozenset(sources), destinations) for sources, destinations in ways for s in sources}
-    stuck = [p for p in world.cluster.partitions if any(_has_no_room(p, *to[r]) for r in p.target if r in to)]
+    crowded: list[Partition] = []
+    stuck: list[Partition] = []
+    for p in world.cluster.partitions:
+        target = p.target
+        if len({azs.get(r, r) for r in target}) != len(target):
+            crowded.append(p)
+        for r in target:
+            if r in to and _has_no_room(target, *to[r]):
+                stuck.append(p)
+                break
     parts = []
     if crowded:
         parts.append(f"{len(crowded)} have two replicas in one AZ: {_names(crowded)}")
@@ -165,9 +170,10 @@ def replicas_per_az_possible(world: World) -> Verdict:
     return Verdict(code=Code.REPLICAS_PER_AZ, ok=not parts, seen=seen, needed=needed, passing=True)
 
 
-def _has_no_room(p: Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
-    leaving = sum(r in sources for r in p.target)
-    return len(destinations) - sum(r in destinations for r in p.target) < leaving
+def _has_no_room(target: tuple[int, ...], sources: frozenset[int], destinations: frozenset[int]) -> bool:
+    if len(sources) == 1 and destinations.isdisjoint(target):  # a pair, as nearly always
+        return not destinations
+    return len(destinations.difference(target)) < len(sources.intersection(target))
 
 
 def way_back_open(world: World) -> Verdict:

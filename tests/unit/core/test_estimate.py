@@ -14,11 +14,15 @@ FACTS = ClusterFacts(brokers=tuple(Broker(b, rack) for b, rack in RACKS.items())
 LOGS = {b: BrokerLogs(b, {P0.name: 600_000_000, P1.name: 400_000_000}) for b in (11, 12)}
 
 
+def _apart(moved: list[tuple[Partition, int]]) -> tuple[list[Partition], list[int]]:
+    return [p for p, _ in moved], [size for _, size in moved]
+
+
 def _wave(
     rate: int | None = 10_000_000, concurrency: int = 10, moved: list[tuple[Partition, int]] | None = None
 ) -> Estimate:
     sizes = moved if moved is not None else [(p, LOGS[11].size_bytes[p.name]) for p in (P0, P1)]
-    return estimate(sizes, (11,), FACTS, "az-a", rate, concurrency, 5_000)
+    return estimate(*_apart(sizes), (11,), FACTS, "az-a", rate, concurrency, 5_000)
 
 
 def test_with_a_throttle_it_takes_size_over_rate_and_some_slack() -> None:
@@ -89,7 +93,9 @@ def test_a_plan_carries_the_estimate_of_each_wave_and_of_all() -> None:
 def test_what_producers_add_makes_it_longer() -> None:
     """A copy gains on its leader only by what the throttle lets through more than is written meanwhile."""
     sizes = [(p, LOGS[11].size_bytes[p.name]) for p in (P0, P1)]
-    found = estimate(sizes, (11,), FACTS, "az-a", 10_000_000, 1, 0, {P0.name: 2_000_000.0, P1.name: 2_000_000.0})
+    found = estimate(
+        *_apart(sizes), (11,), FACTS, "az-a", 10_000_000, 1, 0, {P0.name: 2_000_000.0, P1.name: 2_000_000.0}
+    )
     assert (found.growth_bytes_per_second, found.in_flight_growth_bytes_per_second) == (4_000_000, 2_000_000)
     assert found.low_seconds == pytest.approx(OVERHEAD_SECONDS + 1_000 / 8)
     assert found.high_seconds == pytest.approx((OVERHEAD_SECONDS + 1_000 / 6) * SLACK)
@@ -99,14 +105,14 @@ def test_what_producers_add_makes_it_longer() -> None:
 def test_producers_above_the_throttle_give_no_endless_estimate() -> None:
     """However much is written, the figures stay finite; a check of its own says that it would never end."""
     sizes = [(P0, 600_000_000)]
-    found = estimate(sizes, (11,), FACTS, "az-a", 10_000_000, 10, 0, {P0.name: 20_000_000.0})
+    found = estimate(*_apart(sizes), (11,), FACTS, "az-a", 10_000_000, 10, 0, {P0.name: 20_000_000.0})
     assert found.high_seconds < 10_000
 
 
 def test_a_broker_that_leads_most_of_it_binds() -> None:
     """KIP-73 limits what a leader sends as well: two receivers of one leader share its rate."""
     led = [(Partition("l", n, leader=12, replicas=(11, 12), isr=(11, 12)), 500_000_000) for n in range(2)]
-    found = estimate(led, (11, 13), FACTS, "az-a", 10_000_000, 10, 0)
+    found = estimate(*_apart(led), (11, 13), FACTS, "az-a", 10_000_000, 10, 0)
     assert found.low_seconds == pytest.approx(OVERHEAD_SECONDS + 100.0)
     assert "broker 12" in found.reasoning
 
