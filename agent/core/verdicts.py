@@ -8,6 +8,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.adapting import next_rate
 from agent.core.draft import Draft
+from agent.core.figures import at_most
 from agent.core.migration import ACTIVE, METRIC, Phase
 from agent.core.options import ThrottleBy
 from agent.core.reasons import Code, Reason
@@ -123,7 +124,8 @@ def _adapt(d: Draft, o: msg.HeadroomObserved) -> None:
     moving = d.in_phase(Phase.MOVING)
     if m.options.throttle_by is ThrottleBy.CRUISE_CONTROL or (o.headroom > 0 and not moving) or m.phase not in ACTIVE:
         return
-    asked, before = m.options.throttle_bytes_per_second, m.adapted
+    bound = m.wave.throttle_bytes_per_second_max if m.wave else None
+    asked, before = at_most(m.options.throttle_bytes_per_second, bound), m.adapted
     # Without a throttle there is no ceiling but what was reached: from there it comes down.
     reached = int(m.progress.rate_bytes_per_second) if m.progress else 0
     ceiling = asked or (before.ceiling_bytes_per_second if before else max(reached, policy.slow_bytes_per_second * 2))
