@@ -73,8 +73,10 @@ def _java() -> Path:
 def _coordinates(kafka_version: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is resolved with all it needs, and what is taken alone (kafka-tools would bring Kafka Connect with it)."""
     log4j2 = ("org.apache.logging.log4j:log4j-slf4j-impl:2.24.3", "org.apache.logging.log4j:log4j-core:2.24.3")
-    logging = ("org.slf4j:slf4j-reload4j:1.7.36",) if kafka_version.startswith("3.") else log4j2
-    return (f"org.apache.kafka:kafka_2.13:{kafka_version}", *logging), (
+    # The resolver takes an older kafka-clients from far down in Kafka 4's tree, unless it is asked for.
+    clients = f"org.apache.kafka:kafka-clients:{kafka_version}"
+    further = ("org.slf4j:slf4j-reload4j:1.7.36",) if kafka_version.startswith("3.") else (clients, *log4j2)
+    return (f"org.apache.kafka:kafka_2.13:{kafka_version}", *further), (
         f"org.apache.kafka:kafka-tools:{kafka_version}",
     )
 
