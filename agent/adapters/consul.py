@@ -91,11 +91,11 @@ class Consul:
         ids = tuple(broker_ids)
         reasons = [_not_ready(b, "has no entry in `endpoints`") for b in ids if not self._c.endpoints.get(b)]
         there = {e.place for e in await self._entries(ids)}
-        wanted = [e for e in self._wanted(ids, tuple(restore)) if f"{e.address}:{e.port}" not in there]
+        wanted = self._wanted(ids, tuple(restore))
         for endpoint, why in zip(wanted, await self._probed(wanted), strict=True):
             if why:
                 reasons.append(_not_ready(endpoint.broker_id, f"at {endpoint.address}:{endpoint.port}: {why}"))
-            else:
+            elif f"{endpoint.address}:{endpoint.port}" not in there:
                 await self._put_in(endpoint)
         if reasons:
             return reasons

@@ -57,6 +57,7 @@ def configuration(config: LabConfig) -> str:
         "defaults",
         "  mode tcp",
         "  timeout connect 3s",
+        "  retries 1",
         "  timeout client 1h",
         "  timeout server 1h",
         "frontend metrics",

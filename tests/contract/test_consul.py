@@ -223,6 +223,19 @@ async def test_a_blind_census_is_told() -> None:
     await census.close()
 
 
+async def test_an_entry_of_old_is_checked_too(fake: tuple[FakeConsul, ConsulConnection]) -> None:
+    """Passing by Consul's word is not enough: a proxy that was registered by hand must lead to a broker as well."""
+    consul, connection = fake
+    async with listener(is_kafka=False) as place:
+        host, _, port = place.rpartition(":")
+        service = {"ID": "k31", "Service": "kafka", "Address": host, "Port": int(port), "Tags": [], "Meta": {}}
+        consul.put(Instance("node-1", service, owner="node-1"))
+        client = Consul(replace(connection, endpoints={31: (place,)}))
+        (reason,) = await client.register([31], ())
+        assert reason.code is Code.ENDPOINT_NOT_READY
+        await client.close()
+
+
 async def test_an_unnamed_broker_is_told() -> None:
     """A broker without an entry in `endpoints` cannot be registered, and that is said before Consul is asked."""
     async with FakeConsul().agent("node-1") as url:

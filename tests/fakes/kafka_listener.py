@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 
 @contextlib.asynccontextmanager
-async def listener(*, is_kafka: bool = True) -> AsyncIterator[str]:
+async def listener(*, is_kafka: bool = True, port: int = 0) -> AsyncIterator[str]:
     """Yields host:port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -20,7 +20,7 @@ async def listener(*, is_kafka: bool = True) -> AsyncIterator[str]:
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     try:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
