@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.adapters.broker_poll import BrokerPoll
 from agent.adapters.census import PrometheusCensus
 from agent.adapters.consul import Consul
 from agent.adapters.cruise_control import CruiseControl
@@ -80,7 +81,7 @@ class DrivenCluster:
     lease: ZooKeeperLease | KafkaLease | NoLease
     kafka: Closes
     cruise_control: CruiseControl
-    brokers: BrokerWatch | None
+    brokers: BrokerWatch | BrokerPoll | None
     others: tuple[Consul | PrometheusCensus, ...] = ()
 
     @classmethod
@@ -110,10 +111,10 @@ class DrivenCluster:
             census=census,
         )
         lease.start()
-        brokers = None
-        if zookeeper:
-            brokers = BrokerWatch(zookeeper, Registrations(name, post).changed, access=access)
-            brokers.start()
+        brokers: BrokerWatch | BrokerPoll
+        changed = Registrations(name, post).changed
+        brokers = BrokerWatch(zookeeper, changed, access=access) if zookeeper else BrokerPoll(kafka, changed)
+        brokers.start()
         hands = KraftHands(
             kafka=kafka,
             files=kafka,

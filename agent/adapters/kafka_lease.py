@@ -176,7 +176,10 @@ class KafkaLease:
             return
         self._sure_until = 0.0
         try:
-            request = LeaveGroupRequest(group_id=GROUP, members=[(member.member_id, None)], min_version=3)
+            ours = LeaveGroupRequest.MemberIdentity(
+                member_id=member.member_id, group_instance_id=None, reason="not driving any more"
+            )
+            request = LeaveGroupRequest(group_id=GROUP, member_id=member.member_id, members=[ours])
             self._ask(admin, member, request, 3.0)
         except (KafkaError, OSError, RuntimeError):
             log.info("%s: the lease ends with its session", self._connection.bootstrap_servers)

@@ -1,0 +1,37 @@
+"""The loss of a broker is told at once and once; a Kafka that does not answer has lost nobody."""
+
+import asyncio
+from collections.abc import Mapping
+
+from agent.adapters.broker_poll import BrokerPoll
+from agent.adapters.ports import PortError
+
+
+class Script:
+    """A Kafka that answers with one thing after the other, and then the last again."""
+
+    def __init__(self, *answers: set[int] | None) -> None:
+        self._answers = list(answers)
+
+    async def alive(self) -> Mapping[int, str | None]:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if answer is None:
+            raise PortError("away")
+        return dict.fromkeys(answer)
+
+
+async def test_each_change_is_told_once() -> None:
+    """The brokers as they are, then what has changed; silence is None, and is no loss."""
+    told: list[frozenset[int] | None] = []
+    four = asyncio.Event()
+
+    async def on_change(brokers: frozenset[int] | None) -> None:
+        told.append(brokers)
+        if len(told) == 4:
+            four.set()
+
+    poll = BrokerPoll(Script({11, 12}, {11, 12}, None, {11, 12}, {11}, {11}), on_change, seconds=0.0)
+    poll.start()
+    await four.wait()
+    await poll.stop()
+    assert told == [{11, 12}, None, {11, 12}, {11}]
