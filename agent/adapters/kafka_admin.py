@@ -4,7 +4,7 @@ Called by kafka_cluster.py and kafka_throttle.py, in their thread. What this age
 what is not there: an error code that does not say "deleted" is raised.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient
@@ -133,6 +133,13 @@ def topics(admin: KafkaAdminClient, names: Sequence[str] | None) -> list[Any]:
         if topic.error_code:
             raise error(topic.error_code, None, f"topic {topic.name}")
     return found
+
+
+def taken(answers: list[Any]) -> Iterator[Any]:
+    """One after the other, each freed when it has been read: all at once would hold the event loop."""
+    answers.reverse()
+    while answers:
+        yield answers.pop()
 
 
 def log_dirs(

@@ -78,7 +78,7 @@ class KafkaCluster:
         def ask(admin: KafkaAdminClient) -> dict[int, BrokerLogs]:
             shared: dict[TopicPartition, TopicPartition] = {}
             answers = kafka_admin.log_dirs(admin, wanted, only)
-            return {b: _logs(b, response, shared) for b, response in answers.given.items()}
+            return {b: _logs(b, answers.given.pop(b), shared) for b in list(answers.given)}
 
         return await self._call("log dirs", ask)
 
@@ -217,7 +217,9 @@ def _partitions(admin: KafkaAdminClient, topics: Sequence[str] | None) -> list[P
     """
     flying = {(r.topic, r.partition): r for r in _reassignments(admin)}
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}
-    found = [p for topic in kafka_admin.topics(admin, topics) for p in _of_topic(topic, flying, shared)]
+    found = [
+        p for topic in kafka_admin.taken(kafka_admin.topics(admin, topics)) for p in _of_topic(topic, flying, shared)
+    ]
     doubtful = sorted({p.topic for p in found if p.is_under_replicated})
     if not doubtful:
         return found

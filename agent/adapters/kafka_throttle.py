@@ -45,7 +45,7 @@ def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] 
             is_static = any(_is_static(entries.get(key)) for key in _RATES)
             rates[b] = BrokerRate(leader=leader, follower=follower, is_static=is_static)
     if topics is None:
-        topics = [topic.name for topic in kafka_admin.topics(admin, None)]
+        topics = [topic.name for topic in kafka_admin.taken(kafka_admin.topics(admin, None))]
     leaders: dict[str, Replicas | None] = {}
     followers: dict[str, Replicas | None] = {}
     for names in _batches(topics):

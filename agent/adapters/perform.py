@@ -89,7 +89,11 @@ class Performer:
         if self.kraft is not None and isinstance(effect, KRAFT_EFFECTS):
             return await self.kraft.perform(effect)
         if isinstance(effect, (fx.MakePlan, fx.PrepareMigration)):
-            return await Survey(self.ports).survey(effect, m, policy)
+            survey = Survey(self.ports)
+            try:
+                return await survey.survey(effect, m, policy)
+            finally:
+                await survey.let_go()
         if isinstance(effect, fx.CheckCluster):
             return await self._check(effect, m, policy)
         if isinstance(effect, fx.StartWave):

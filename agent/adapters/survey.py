@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.adapters import discovery
-from agent.adapters.aside import aside
+from agent.adapters.aside import aside, let_go
 from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
 from agent.core import estimate, fitness, outdated, safety
@@ -36,6 +36,11 @@ class Survey:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self._held: dict[int, BrokerLogs] = {}
+
+    async def let_go(self) -> None:
+        """Free what was read; afterwards nothing of this survey may be used but its outcome."""
+        await aside(sum(len(log.size_bytes) for log in self._held.values()), let_go, self._held)
 
     async def survey(self, effect: fx.MakePlan | fx.PrepareMigration, m: Migration, policy: Policy) -> msg.Surveyed:
         """Plan, check everything, and for a start keep the assignment as it is now."""
@@ -117,11 +122,13 @@ class Survey:
     ) -> tuple[Mapping[int, BrokerLogs], Mapping[TopicPartition, float]]:
         """The log dirs, and what producers add to each partition in bytes per second: two looks, a while apart."""
         kafka, clock = self._ports.kafka, self._ports.clock
-        before = await kafka.logs(brokers)
+        before = dict(await kafka.logs(brokers))
         began = clock.now()
         await clock.sleep(GROWTH_SECONDS)
-        after = await kafka.logs(brokers)
-        return after, await aside(size, estimate.growth_between, before, after, clock.now() - began)
+        self._held = dict(await kafka.logs(brokers))
+        growth = await aside(size, estimate.growth_between, before, self._held, clock.now() - began)
+        await aside(size, let_go, before)
+        return self._held, growth
 
     async def _findings(
         self, facts: ClusterFacts, world: safety.World, logs: Mapping[int, BrokerLogs], m: Migration, rate: int | None

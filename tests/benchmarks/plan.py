@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.adapters import store
+from agent.adapters.aside import uncollected
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.perform import Performer, Ports
@@ -52,6 +53,11 @@ def row(figure: str, value: float, unit: str, most: float | None = None) -> Row:
 def pure() -> list[Row]:
     """Plan and checks, as the core sees them; the peak of this process is what they need."""
     large = LargeCluster()
+    with uncollected():  # as the performer does
+        return _pure(large)
+
+
+def _pure(large: LargeCluster) -> list[Row]:
     facts, logs = large.facts(), large.logs()
     plan, planned = _timed(lambda: make_plan(Options(), POLICY, facts, logs, "large")[0])
     assert plan is not None

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agent.client import ControlClient
-from deploy.lab import BrokerSpec, Lab, LabConfig, Role, free_base_port
+from deploy.lab import Lab, LabConfig, free_base_port
 from deploy.lab.agent_process import AgentProcess
 from deploy.lab.readiness import admin_client
 from deploy.lab.story import Event, Story
@@ -22,15 +22,9 @@ STEP_SECONDS = 150.0
 
 
 @pytest.fixture
-def two_pairs(tmp_path: Path) -> Iterator[Lab]:
-    """A lab of its own: its sources are shut down for good."""
-    brokers = tuple(
-        BrokerSpec(id=b, rack=f"az-{'ab'[b % 10 - 1]}", role=role)
-        for role, side in ((Role.SOURCE, SOURCES), (Role.DESTINATION, DESTINATIONS))
-        for b in side
-    )
-    config = LabConfig(directory=tmp_path / "lab", base_port=free_base_port(), brokers=brokers)
-    with Lab(config).running() as lab:
+def own_lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab of its own: two of its brokers are shut down for good."""
+    with Lab(LabConfig(directory=tmp_path / "lab", base_port=free_base_port())).running() as lab:
         yield lab
 
 
@@ -56,13 +50,13 @@ async def _fill_and_read(lab: Lab, topic: str) -> None:
         await consumer.commit()
 
 
-async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(two_pairs: Lab, tmp_path: Path) -> None:
+async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(own_lab: Lab, tmp_path: Path) -> None:
     """Drained, refilled, drained again when asked, left: each is told, and the proof has all its figures."""
-    _create(two_pairs, "orders", [11, 12], [12, 11], [11, 12])
-    await _fill_and_read(two_pairs, "orders")
-    agent = AgentProcess(two_pairs, tmp_path / "agent.log")
+    _create(own_lab, "orders", [11, 12, 13], [12, 13, 11], [13, 11, 12])
+    await _fill_and_read(own_lab, "orders")
+    agent = AgentProcess(own_lab, tmp_path / "agent.log")
     agent.start()
-    client = ControlClient({"bootstrap_servers": two_pairs.status()["control_bootstrap_servers"]})
+    client = ControlClient({"bootstrap_servers": own_lab.status()["control_bootstrap_servers"]})
     story = Story(client, "lab", tmp_path / "events.jsonl")
 
     async def until(kind: str, since: int = 0, **fields: Any) -> Event:
@@ -79,7 +73,7 @@ async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(two_pair
             first = await until("WaveVerified", wave=1)
             await until("SourceMayBeShutDown", broker_id=11)
             await until("SourceMayBeShutDown", broker_id=12)
-            _create(two_pairs, "late", [11, 32])
+            _create(own_lab, "late", [11, 32])
             await until("SourceRefilled", broker_id=11)
             since = len(story.events)
             answer = await client.order({"type": "retry", "cluster": "lab"})
@@ -90,7 +84,7 @@ async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(two_pair
                 e["type"] == "SourceMayBeShutDown" and e["data"]["broker_id"] == 12 for e in story.events[since:]
             )
             for b in SOURCES:
-                await asyncio.to_thread(two_pairs.stop, f"broker-{b}")
+                await asyncio.to_thread(own_lab.stop, f"broker-{b}")
                 await until("SourceLeft", broker_id=b)
             await until("MigrationCompleted")
         _is_proof(first["data"]["facts"])
@@ -134,7 +128,12 @@ async def _start(client: ControlClient) -> None:
     """As soon as Cruise Control has its windows."""
     async with asyncio.timeout(STEP_SECONDS):
         while True:
-            options = {"throttle_bytes_per_second": 20_000_000}
+            options = {
+                "mode": "brokers",
+                "source_broker_ids": SOURCES,
+                "destination_broker_ids": DESTINATIONS,
+                "throttle_bytes_per_second": 20_000_000,
+            }
             answer = await client.order({"type": "start", "cluster": "lab", "options": options})
             if answer["type"] == "CommandAccepted":
                 return
