@@ -1,6 +1,7 @@
 """`acls`: the Kafka ACLs that this system's users need, printed for review or applied. Registered by app.py."""
 
-from typing import Annotated, Any, NoReturn
+import os
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -40,8 +41,9 @@ def acls(
     Without --grant: every role, its name standing for the user.
     """
     try:
-        given: dict[str, Any] = {"bootstrap_servers": servers} if servers else _bootstrap()
-        settings = Settings(**given)
+        if not servers:
+            os.environ.update(lab_settings("admin"))  # of a lab that runs here
+        settings = Settings(bootstrap_servers=servers) if servers else Settings()
         connection = settings.clusters()[cluster] if cluster else None
         kafka = connection.security.connection(connection.bootstrap_servers) if connection else settings.connection()
     except KeyError:
@@ -68,12 +70,6 @@ def acls(
     except (KafkaError, OSError) as error:
         fail(Exit.UNREACHABLE, f"{kafka.bootstrap_servers}: {error}", as_json=as_json)
     print_json({"created": count}) if as_json else out.print(f"{count} rights are in force")
-
-
-def _bootstrap() -> dict[str, Any]:
-    """A lab that runs here, where no settings name a Kafka."""
-    names = {f"KAFKA_MIGRATION_{name.upper()}": name for name in ("bootstrap_servers", "clusters_file")}
-    return {names[n]: value for n, value in lab_settings().items() if n in names}
 
 
 def _principals(
