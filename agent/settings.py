@@ -329,10 +329,10 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(default="text", description="json: one object a line, for collectors")
 
     @classmethod
-    def read(cls) -> Self:
-        """From the environment. Raises SettingsError that names each wrong variable."""
+    def read(cls, **given: Any) -> Self:
+        """From the environment, and what is given before it. Raises SettingsError that names each wrong variable."""
         try:
-            return cls()
+            return cls(**given)
         except ValidationError as error:
             # What was given is not shown: it may be a secret.
             wrong = "; ".join(
@@ -354,6 +354,13 @@ class Settings(BaseSettings):
 _CLUSTER_NAME: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")])
 
 
+def _without_the_text(error: yaml.YAMLError) -> str:
+    """What is wrong and where; its own words quote the line, in which a secret may stand."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or 'it cannot be read'}{where}"
+
+
 def read_clusters(path: Path) -> dict[str, ClusterSettings]:
     """Read clusters.yaml. Raises SettingsError that names file, cluster and field."""
     try:
@@ -362,7 +369,7 @@ def read_clusters(path: Path) -> dict[str, ClusterSettings]:
         hint = "name it in KAFKA_MIGRATION_CLUSTERS_FILE"
         raise SettingsError(f"{path} cannot be read: {error.strerror}; {hint}") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML: {error}") from error
+        raise SettingsError(f"{path} is not YAML: {_without_the_text(error)}") from None
     entries = raw.get("clusters") if isinstance(raw, dict) else None
     if not isinstance(entries, dict) or not entries:
         raise SettingsError(f"{path}: it must have a mapping `clusters`, from each cluster's name to its settings")

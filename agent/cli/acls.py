@@ -43,12 +43,12 @@ def acls(
     try:
         if not servers:
             os.environ.update(lab_settings("admin"))  # of a lab that runs here
-        settings = Settings(bootstrap_servers=servers) if servers else Settings()
+        settings = Settings.read(bootstrap_servers=servers) if servers else Settings.read()
         connection = settings.clusters()[cluster] if cluster else None
         kafka = connection.security.connection(connection.bootstrap_servers) if connection else settings.connection()
     except KeyError:
         fail(Exit.USAGE, f"no cluster {cluster!r} in {settings.clusters_file}", as_json=as_json)
-    except (SettingsError, ValueError, OSError) as error:
+    except (SettingsError, OSError) as error:
         fail(Exit.USAGE, f"the settings cannot be used: {error}", as_json=as_json)
     roles = rights.cluster() if cluster else rights.control(prefix or settings.topic_prefix, settings.app_id)
     principals = _principals(grant, roles, as_json=as_json)

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from agent.cli.console import Exit, fail
 from agent.client import ControlClient
-from agent.settings import Settings
+from agent.settings import Settings, SettingsError
 
 Cluster = Annotated[
     str, typer.Argument(envvar="KAFKA_MIGRATION_CLUSTER", help="The cluster's name in clusters.yaml, such as `lab`.")
@@ -49,9 +48,9 @@ def connect(servers: str | None, prefix: str | None, *, as_json: bool) -> Connec
             as_json=as_json,
         )
     try:
-        settings = Settings(bootstrap_servers=servers)
+        settings = Settings.read(bootstrap_servers=servers)
         arguments = settings.connection().for_aiokafka()
-    except (ValidationError, OSError) as error:
+    except (SettingsError, OSError) as error:
         fail(Exit.USAGE, f"the KAFKA_MIGRATION_... settings cannot be used: {error}", as_json=as_json)
     return Connection(ControlClient(arguments, prefix or settings.topic_prefix), servers)
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from agent.cli.app import app
 from agent.settings import ClusterSettings, SettingsError, read_clusters
 
 SECRET = "s3cret-of-somebody"
@@ -97,6 +99,31 @@ def test_half_a_login_is_refused(tmp_path: Path, security: dict[str, Any], says:
     """Nobody believes that a line is safe that is not."""
     with pytest.raises(SettingsError, match=says):
         _read(tmp_path, zookeeper_security=security)
+
+
+@pytest.mark.parametrize("command", [["status"], ["acls"], ["collector", "--once"], ["plan", "orders"]])
+def test_wrong_settings_are_told_without_what_was_given(command: list[str]) -> None:
+    """A password without its mechanism ends a command with the field's name, and the password is not printed."""
+    environment = {
+        "KAFKA_MIGRATION_BOOTSTRAP_SERVERS": "k:9092",
+        "KAFKA_MIGRATION_SECURITY__SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_MIGRATION_SECURITY__PASSWORD": SECRET,
+        "KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL": f"http://me:{SECRET}@prometheus",
+        "COLUMNS": "300",
+    }
+    told = CliRunner().invoke(app, command, env=environment)
+    assert told.exit_code == 2
+    assert "SECURITY" in told.output
+    assert SECRET not in told.output
+
+
+def test_broken_yaml_is_told_without_its_text(tmp_path: Path) -> None:
+    """The line and the trouble are named; the line itself may hold a secret."""
+    file = tmp_path / "clusters.yaml"
+    file.write_text(f"clusters:\n  orders:\n    security: {{password: {SECRET}: x}}\n")
+    with pytest.raises(SettingsError, match="line 3") as raised:
+        read_clusters(file)
+    assert SECRET not in str(raised.value)
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
