@@ -15,6 +15,7 @@ from deploy.lab.lab import Lab, LabError
 from deploy.lab.story import Event, Story
 
 ORDER = ("preparing", "controllers", "brokers_to_migration", "brokers_to_kraft", "soaking")
+SETTLED_FIRST = ("controllers", "brokers_to_migration")
 PHASE_SECONDS_MAX = 400.0
 ANSWER_SECONDS = 60.0
 AGAIN_SECONDS = 2.0
@@ -59,7 +60,9 @@ class KraftPlay:
         await self._until(lambda e: e["type"] == "KraftReady" and e["data"]["phase"] == "soaking", "the soak")
 
     async def back(self) -> None:
-        """Back to ZooKeeper, from wherever it stands."""
+        """Back to ZooKeeper: out of the middle of the turn to KRaft, from the end of the other phases."""
+        if self.phases[-1]["phase"] in SETTLED_FIRST:
+            await self._until(lambda e: e["type"] == "KraftReady", "the signals before the way back")
         await self._command("rollback", patiently=True)
         self._since = await self._entered("going_back")
         self._since = await self._entered("rolled_back")
