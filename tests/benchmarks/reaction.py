@@ -195,7 +195,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000)
     parser.add_argument("--slow-events", type=int, default=200)
-    parser.add_argument("--bursts", type=int, default=50)
+    parser.add_argument("--bursts", type=int, default=30)
     parser.add_argument("--base-port", type=int, default=29800)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     given = parser.parse_args()

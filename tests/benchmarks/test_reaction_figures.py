@@ -1,0 +1,23 @@
+"""From measured milliseconds and rates to figures with targets."""
+
+from tests.benchmarks import events, reaction
+
+
+def _held(rows: list[dict[str, object]]) -> dict[str, object]:
+    return {str(r["figure"]): r["held"] for r in rows if r["held"] is not None}
+
+
+def test_reaction_holds_or_breaks_each_target_by_itself() -> None:
+    """p50 and p99 of pauses and slows; only p99 behind a burst. Peers and settings have no target."""
+    fast = [10.0] * 98 + [90.0, 90.0]
+    slow = [10.0] * 90 + [500.0] * 10
+    rows = reaction.figures({"pause": fast, "slow": slow, "burst": slow}, "here", 0)
+    assert list(_held(rows).values()) == [True, True, True, False, True]
+    assert {r["figure"] for r in rows} >= {f"beside it: {peer}" for peer in reaction.PEERS}
+
+
+def test_events_compare_medians_with_both_targets() -> None:
+    """Fast enough by itself, and by the share of the plain consumer."""
+    assert list(_held(events.figures([300_000.0], [160_000.0, 90_000.0, 170_000.0], {}, "here")).values()) == [True] * 2
+    assert list(_held(events.figures([300_000.0], [120_000.0], {}, "here")).values()) == [True, False]
+    assert list(_held(events.figures([100_000.0], [90_000.0], {}, "here")).values()) == [False, True]
