@@ -62,14 +62,14 @@ class KraftHands:
         last: KraftFacts | None = None
         posted_at = float("-inf")
         while True:
-            facts = await self.look(watch.scope)
+            facts = await self.look(watch.scope, with_kafka=watch.with_kafka)
             now = self.clock.now()
             if facts != last or now >= posted_at + HEARTBEAT_SECONDS:
                 await post(msg.KraftObserved(at=now, kraft_id=watch.scope.kraft_id, facts=facts))
                 last, posted_at = facts, now
             await self.clock.sleep(watch.scope.options.look_seconds)
 
-    async def look(self, scope: KraftScope) -> KraftFacts:
+    async def look(self, scope: KraftScope, *, with_kafka: bool = True) -> KraftFacts:
         """Everything once; what does not answer is a fact, too."""
         zookeeper = await self.zookeeper.facts() if self.zookeeper else ZooKeeperFacts(reachable=False)
         facts = KraftFacts(
@@ -78,6 +78,8 @@ class KraftHands:
             zookeeper=zookeeper,
             quorum_epoch=zookeeper.kraft_epoch,
         )
+        if not with_kafka:
+            return facts
         try:
             cluster = await self.kafka.cluster()
             settings = await self.files.file_settings(cluster.racks)

@@ -73,6 +73,10 @@ CONTROLLER_TARGET: dict[KraftPhase, NodeMode] = {
 }
 
 
+# From the first controller that is stopped until /controller is free nobody may lead: Kafka then answers late or never.
+WITHOUT_CONTROLLER = frozenset({_P.REMOVING_CONTROLLERS, _P.RELEASING_ZOOKEEPER})
+
+
 @unique
 class Drill(StrEnum):
     """What is tried while there still is a way back."""
@@ -129,4 +133,6 @@ def kraft_watch(kraft: Kraft) -> WatchKraft | None:
     """The standing look while it is under way."""
     if kraft.phase in KRAFT_RESTING:
         return None
-    return WatchKraft(scope=kraft.scope(), broker_ids=kraft.broker_ids)
+    return WatchKraft(
+        scope=kraft.scope(), broker_ids=kraft.broker_ids, with_kafka=kraft.phase not in WITHOUT_CONTROLLER
+    )

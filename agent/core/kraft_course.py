@@ -144,7 +144,7 @@ def _roll(d: Draft, facts: KraftFacts) -> bool:
         seen = f"{kind} {k.asked.node_id} does not show mode {k.asked.target} yet, asked of {who[k.options.restart_by]}"
         _wait(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart with the new keys"))
         return True
-    if not facts.reachable:
+    if not facts.reachable and not gates.may_be_silent(k, facts):
         _wait(d, *gates.unwell(k.broker_ids, facts))
         return True
     node, is_controller = gates.first_of(k, nodes, facts)

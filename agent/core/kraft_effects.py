@@ -51,3 +51,4 @@ class WatchKraft:
 
     scope: KraftScope
     broker_ids: tuple[int, ...]
+    with_kafka: bool = True  # False: there may be no controller, and Kafka would only be waited for

@@ -2,7 +2,7 @@
 kraft_course.py. Every reason says what is seen, and from whom something is awaited.
 """
 
-from agent.core.kraft import BROKER_TARGET, CONTROLLER_TARGET, Drill, Kraft, KraftPhase
+from agent.core.kraft import BROKER_TARGET, CONTROLLER_TARGET, WITHOUT_CONTROLLER, Drill, Kraft, KraftPhase
 from agent.core.kraft_changes import NodeMode
 from agent.core.kraft_facts import ControllerFacts, KraftFacts, ZkMigrationState
 from agent.core.kraft_options import KraftOptions
@@ -119,7 +119,7 @@ def dual_write(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 def closed(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
     """Why this phase's gate is closed: the signals that do not hold yet."""
-    if not facts.reachable:
+    if not facts.reachable and not may_be_silent(kraft, facts):
         return unwell(kraft.broker_ids, facts)
     match kraft.phase:
         case KraftPhase.PREPARING:
@@ -141,6 +141,14 @@ def closed(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
             return unwell(kraft.broker_ids, facts) + dual_write(kraft, facts)
         case _:
             return ()
+
+
+def may_be_silent(kraft: Kraft, facts: KraftFacts) -> bool:
+    """Whether Kafka's silence is to be expected: there is no controller until we go on."""
+    if kraft.phase in WITHOUT_CONTROLLER:
+        return True
+    zk = facts.zookeeper
+    return kraft.phase is KraftPhase.BACK_TO_ZOOKEEPER and zk.reachable and zk.controller_id is None
 
 
 def _controllers_wait(kraft: Kraft, facts: KraftFacts) -> Reasons:

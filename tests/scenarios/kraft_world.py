@@ -68,6 +68,7 @@ class KraftWorld:
     brokers: dict[int, Node] = field(default_factory=lambda: {b: Node({**FILE, "broker.id": str(b)}) for b in BROKERS})
     controllers: dict[int, Node] = field(default_factory=lambda: {c: Node() for c in CONTROLLERS})
     zookeeper_up: bool = True
+    elects_early: bool = True  # a broker in migration mode becomes controller; else only one that is back
     zookeeper_controller: int | None = 11
     zookeeper_epoch: int = 3
     migration_node: bool = False
@@ -90,7 +91,8 @@ class KraftWorld:
             node.back_in = max(0, node.back_in - 1)
         self._controllers_act()
         if self.zookeeper_up and self.zookeeper_controller is None and self.up(self.brokers):
-            able = [b for b in self.up(self.brokers) if broker_mode(self.brokers[b].file) is not NodeMode.KRAFT]
+            eager = {NodeMode.ZOOKEEPER, NodeMode.MIGRATION} if self.elects_early else {NodeMode.ZOOKEEPER}
+            able = [b for b in self.up(self.brokers) if broker_mode(self.brokers[b].file) in eager]
             if able and not self.up(self.controllers):
                 self.zookeeper_controller, self.zookeeper_epoch = able[0], self.zookeeper_epoch + 1
 
@@ -121,8 +123,22 @@ class KraftWorld:
 
     def look(self) -> KraftFacts:
         up = self.up(self.brokers)
+        controllers = tuple(self._controller(c) for c in self.controllers)
+        zookeeper = ZooKeeperFacts(
+            reachable=self.zookeeper_up,
+            controller_id=self.zookeeper_controller,
+            kraft_controller=self.zookeeper_controller in CONTROLLERS,
+            kraft_epoch=self.kraft_epoch if self.zookeeper_controller in CONTROLLERS else 0,
+            controller_epoch=self.zookeeper_epoch,
+            migration_node=self.migration_node,
+        )
+        led = self.active_id is not None or (self.zookeeper_up and self.zookeeper_controller in BROKERS)
+        if not (up and led):  # requests for the controller time out, and with them the look
+            return KraftFacts(
+                reachable=False, controllers=controllers, zookeeper=zookeeper, quorum_epoch=self.kraft_epoch
+            )
         return KraftFacts(
-            reachable=bool(up),
+            reachable=True,
             brokers=tuple(
                 BrokerFacts(
                     broker_id=b,
@@ -134,15 +150,8 @@ class KraftWorld:
             assigned=(*self.brokers, *self.absent),
             reassignments=self.reassignments,
             under_replicated=len(self.brokers) - len(up),
-            controllers=tuple(self._controller(c) for c in self.controllers),
-            zookeeper=ZooKeeperFacts(
-                reachable=self.zookeeper_up,
-                controller_id=self.zookeeper_controller,
-                kraft_controller=self.zookeeper_controller in CONTROLLERS,
-                kraft_epoch=self.kraft_epoch if self.zookeeper_controller in CONTROLLERS else 0,
-                controller_epoch=self.zookeeper_epoch,
-                migration_node=self.migration_node,
-            ),
+            controllers=controllers,
+            zookeeper=zookeeper,
             quorum_epoch=self.kraft_epoch,
         )
 

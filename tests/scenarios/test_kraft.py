@@ -60,9 +60,11 @@ def test_the_whole_way() -> None:
 
 @pytest.mark.parametrize("phase", WITH_A_WAY_BACK)
 @pytest.mark.parametrize("turns", [0, 1, 3, 7])
-def test_back_from_each_phase(phase: KraftPhase, turns: int) -> None:
+@pytest.mark.parametrize("elects_early", [True, False])
+def test_back_from_each_phase(phase: KraftPhase, turns: int, elects_early: bool) -> None:
     """From each phase that has a way back, also out of its middle, every key is as it was and ZooKeeper leads."""
     world = started(gates=Gates.MANUAL if phase is _P.PREPARING else Gates.AUTO)
+    world.elects_early = elects_early
     world.go_until(phase)
     world.go(turns)
     while isinstance(world.order("rollback"), ev.CommandRefused):
