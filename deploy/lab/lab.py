@@ -74,6 +74,8 @@ class Lab:
             raise LabError(proxies.MISSING)
         if settled.secure and (settled.proxies or settled.kraft or settled.controller_ids):
             raise LabError("a secure lab has ZooKeeper, and neither proxies nor KRaft controllers: choose one of them")
+        if settled.secure and settled.controller_nodes:
+            raise LabError("a secure lab has no KRaft controllers: leave out --secure, or --kraft and --controllers")
         self.config = settled
         self.folders.lab_file.unlink(missing_ok=True)
         write_atomically(self.folders.settings_file, settled.model_dump_json(indent=2))
