@@ -14,6 +14,7 @@ from agent.adapters.perform import Performer, Ports
 from agent.adapters.store import SnapshotTopic
 from agent.adapters.zookeeper import NoLease
 from agent.clusters import DrivenCluster, WallClock
+from agent.core.clients import Positions
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
 from agent.core.throttle import BrokerRate, ThrottleFacts, ThrottleOrder
 from agent.main import run
@@ -65,6 +66,9 @@ class StillCluster:
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
         return [self._partitions[n] for n in names]
 
+    async def positions(self, names: Iterable[TopicPartition]) -> Positions:
+        return Positions(partitions=len(list(names)))
+
     async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
         return self._facts
 
@@ -88,6 +92,9 @@ class StillCluster:
         self._facts = ThrottleFacts()
 
     async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+        raise NotImplementedError
+
+    async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
         raise NotImplementedError
 
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
