@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agent import telemetry
+from agent.adapters.aside import share_interpreter
 from agent.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def run(drive: "Drive | None" = None) -> None:
         telemetry.configure_logging(settings.log_level, settings.log_format)
         import uvloop
 
+        share_interpreter()
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
         app, agent = build(settings, drive)

@@ -1,11 +1,12 @@
 """Work on a whole cluster, beside the event loop. Used by survey.py, perform.py and watch.py; decides nothing.
 
-A thread shares the interpreter with the loop and gives it back every 5 ms; one pass of the cyclic collector over
+A thread shares the interpreter with the loop and gives it back every millisecond; one pass of the cyclic collector over
 200,000 partitions does not, and holds the loop for its whole length.
 """
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 # Below that a thread costs more than it saves: each check takes a few milliseconds.
 PARTITIONS_INLINE_MAX = 2_000
+
+SWITCH_SECONDS = 0.001  # CPython's own is 5 ms
 
 _held: list[None] = []  # one for each that wants the collector to wait
 
@@ -26,10 +29,21 @@ async def aside(partitions: int, work: Callable[P, T], *args: P.args, **kwargs: 
     return await asyncio.to_thread(work, *args, **kwargs)
 
 
+def share_interpreter() -> None:
+    """Let threads give the interpreter back sooner: a turn of the event loop waits for it several times."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
 def let_go(whole: dict[int, Any]) -> None:
     """Empty it entry by entry: what is freed in one piece holds the loop for as long as that takes."""
     while whole:
         whole.popitem()
+
+
+def kept(partitions: int) -> None:
+    """What was just read stays for long: the collector need not walk through it ever again. Called while it waits."""
+    if partitions > PARTITIONS_INLINE_MAX:
+        gc.freeze()
 
 
 @contextmanager

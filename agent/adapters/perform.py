@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from agent.adapters import discovery, reassign
-from agent.adapters.aside import aside, uncollected
+from agent.adapters.aside import aside, kept, uncollected
 from agent.adapters.client_side import ClientSide
 from agent.adapters.kraft import KRAFT_EFFECTS, KraftHands
 from agent.adapters.ports import (
@@ -300,9 +300,11 @@ class Performer:
 
     async def _snapshot(self, migration_id: str) -> proof.Snapshot | None:
         if migration_id not in self._snapshots:
-            found = await self.ports.snapshots.load(migration_id)
-            if found is None:
-                return None
+            with uncollected():
+                found = await self.ports.snapshots.load(migration_id)
+                if found is None:
+                    return None
+                kept(len(found))
             self._snapshots = {migration_id: found}  # one a cluster: the last migration's
         return self._snapshots[migration_id]
 

@@ -161,6 +161,7 @@ class WaveWatch:
             with uncollected():
                 facts = await self._ports.kafka.cluster()
                 await aside(len(facts.partitions), self._judge_whole, facts, flying, moving)
+                del facts  # before the collector may walk through it
             self._gone = gone
             self._whole_due = clock.now() + max(WHOLE_SECONDS, (clock.now() - began) * WHOLE_SHARE)
         elif began >= self._health_due:
@@ -297,6 +298,7 @@ class SourceWatch:
             with uncollected():
                 facts = await self._ports.kafka.cluster()
                 self._missing = await aside(len(facts.partitions), _named_on, missing, facts)
+                del facts
             self._whole_due = clock.now() + max(WHOLE_SECONDS, (clock.now() - began) * WHOLE_SHARE)
         return {b: self._missing[b] for b in missing}
 

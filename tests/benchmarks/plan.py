@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.adapters import store
-from agent.adapters.aside import uncollected
+from agent.adapters.aside import share_interpreter, uncollected
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.perform import Performer, Ports
@@ -322,6 +322,7 @@ class Stage:
 
 def performer() -> list[Row]:
     """The event loop while the real performer looks at such a cluster."""
+    share_interpreter()  # as the worker does
     stage = Stage()
     rows = asyncio.run(stage.run())
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
