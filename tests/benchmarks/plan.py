@@ -184,20 +184,27 @@ class PackedSnapshots:
 
 
 class Lag:
-    """How late the event loop is: `worst` since the last look, in seconds."""
+    """How late the event loop is, in seconds: the worst since the last look.
+
+    `own`: not more than this process has worked meanwhile, in all its threads. While it does not work, it does not hold
+    the loop either: another program has the processor.
+    """
 
     def __init__(self) -> None:
-        self.worst = 0.0
+        self.worst = self.own = 0.0
 
     async def run(self) -> None:
         while True:
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             await asyncio.sleep(PROBE_SECONDS)
-            self.worst = max(self.worst, time.perf_counter() - began - PROBE_SECONDS)
+            late = time.perf_counter() - began - PROBE_SECONDS
+            self.worst = max(self.worst, late)
+            self.own = max(self.own, min(late, time.process_time() - worked))
 
-    def take(self) -> float:
-        worst, self.worst = self.worst, 0.0
-        return worst
+    def take(self) -> tuple[float, float]:
+        seen = self.own, self.worst
+        self.worst = self.own = 0.0
+        return seen
 
 
 class Stage:
@@ -261,8 +268,11 @@ class Stage:
         self.wire.forget()
         began = time.perf_counter()
         done = await work
-        seconds, late = time.perf_counter() - began, self.lag.take()
-        self.rows.append(row(f"{name}: event loop held", round(late * 1_000, 1), "ms", most))
+        seconds, (own, late) = time.perf_counter() - began, self.lag.take()
+        self.rows.append(row(f"{name}: event loop held", round(own * 1_000, 1), "ms", most))
+        self.rows.append(
+            row(f"{name}: event loop late, the machine's other work included", round(late * 1_000, 1), "ms")
+        )
         self.rows.append(row(f"{name}: took", round(seconds, 2), "s"))
         if received := sum(self.wire.received_bytes.values()):
             self.rows.append(row(f"{name}: read from Kafka", round(received / MEGABYTE, 2), "MB"))
