@@ -12,6 +12,7 @@ import pytest
 import typer
 import yaml
 from pydantic import BaseModel
+from typer.testing import CliRunner
 
 from agent.cli.app import app
 from agent.services.collector.settings import CollectorSettings
@@ -189,6 +190,14 @@ def test_every_container_runs_a_command_that_there_is() -> None:
         assert told == {str(p["containerPort"]) for p in container.get("ports", [])}
         hosts = {e["value"] for e in container["env"] if e["name"].endswith("_HOST")} if told else set()
         assert hosts == ({"0.0.0.0"} if told else set())  # the kubelet's probe comes from outside of the pod
+
+
+def test_the_topics_job_says_which_setting_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 2 and the variable by name: a Job's log is all there is to read."""
+    monkeypatch.setenv("KAFKA_MIGRATION_TOPIC_PARTITIONS", "0")
+    result = CliRunner().invoke(app, ["topics"])
+    assert result.exit_code == 2
+    assert "KAFKA_MIGRATION_TOPIC_PARTITIONS" in result.output
 
 
 def labels(workload: Object) -> dict[str, str]:
