@@ -82,6 +82,7 @@ class KraftWorld:
     events: list[ev.AnyEvent] = field(default_factory=list)
     commands: int = 0
     confirmed: bool = False
+    stuck: bool = False  # the metadata is never copied, as when a broker of some assignment does not come
 
     # ── the world goes on ───────────────────────────────────────────────────────────────────────────────────────
     def turn(self) -> None:
@@ -111,7 +112,7 @@ class KraftWorld:
         modes = {broker_mode(b.file) for b in self.brokers.values()}
         if self.state is ZkMigrationState.NONE and self.zookeeper_up:
             self.state, self.migration_node = ZkMigrationState.PRE_MIGRATION, True
-        all_there = len(self.up(self.brokers)) == len(self.brokers) and self.zookeeper_up
+        all_there = len(self.up(self.brokers)) == len(self.brokers) and self.zookeeper_up and not self.stuck
         if self.state is ZkMigrationState.PRE_MIGRATION and NodeMode.ZOOKEEPER not in modes and all_there:
             self.state, self.zookeeper_controller = ZkMigrationState.MIGRATION, self.active_id
             self.zookeeper_epoch += 1

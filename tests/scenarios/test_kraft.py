@@ -233,6 +233,19 @@ def test_a_restart_that_nobody_did_is_asked_for_again() -> None:
         assert (len(told) > 1) is again
 
 
+def test_metadata_that_is_not_copied_is_waited_for() -> None:
+    """All brokers are in migration mode, and the controllers stay in PRE_MIGRATION: not a step further, and why."""
+    world = started()
+    world.stuck = True
+    world.go_until(_P.BROKERS_TO_MIGRATION)
+    world.go(60)
+    assert world.m.kraft.phase is _P.BROKERS_TO_MIGRATION
+    assert Code.KRAFT_STATE in {r.code for r in world.m.kraft.waiting}
+    assert Code.KRAFT_STATE in codes(world.order("advance"))
+    world.stuck = False
+    world.go_until(_P.SOAKING)
+
+
 def test_soak_time_begins_anew_after_trouble() -> None:
     """Only time during which every signal holds without a break counts."""
     world = started(soak_seconds=60.0)
