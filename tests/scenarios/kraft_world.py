@@ -82,6 +82,7 @@ class KraftWorld:
     events: list[ev.AnyEvent] = field(default_factory=list)
     commands: int = 0
     confirmed: bool = False
+    epoch_set_back: bool = False  # by another hand, when /controller has just been freed
     stuck: bool = False  # the metadata is never copied, as when a broker of some assignment does not come
 
     # ── the world goes on ───────────────────────────────────────────────────────────────────────────────────────
@@ -116,7 +117,7 @@ class KraftWorld:
         if self.state is ZkMigrationState.PRE_MIGRATION and NodeMode.ZOOKEEPER not in modes and all_there:
             self.state, self.zookeeper_controller = ZkMigrationState.MIGRATION, self.active_id
             self.zookeeper_epoch += 1
-        if self.state is ZkMigrationState.MIGRATION and not migrating:
+        if self.state is ZkMigrationState.MIGRATION and not migrating and not self.stuck:
             self.state = ZkMigrationState.POST_MIGRATION
 
     def up(self, nodes: dict[int, Node]) -> list[int]:
@@ -239,8 +240,11 @@ class KraftWorld:
             self.zookeeper_controller = None
             self.zookeeper_epoch = max(before, self.kraft_epoch)
         self.migration_node = False
+        after = self.zookeeper_epoch
+        if self.epoch_set_back:
+            self.zookeeper_epoch = 1
         return msg.ZooKeeperReleased(
-            controller="c" if held else "", migration="m", epoch_before=before, epoch_after=self.zookeeper_epoch
+            controller="c" if held else "", migration="m", epoch_before=before, epoch_after=after
         )
 
     def _restart(self, effect: RestartNode) -> msg.Outcome:

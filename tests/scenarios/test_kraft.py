@@ -246,6 +246,33 @@ def test_metadata_that_is_not_copied_is_waited_for() -> None:
     world.go_until(_P.SOAKING)
 
 
+def test_complete_is_only_what_the_controllers_call_so() -> None:
+    """Every controller runs without ZooKeeper's keys, yet the state is not POST_MIGRATION: not complete."""
+    world = ready(started())
+    world.order("finalize", i_know=True)
+    world.stuck = True
+    world.go(60)
+    assert world.m.kraft.phase is _P.FINALIZING
+    assert {r.code for r in world.m.kraft.waiting} == {Code.KRAFT_STATE}
+    world.stuck = False
+    world.go_until(_P.DONE)
+
+
+def test_no_broker_goes_back_under_a_stale_epoch() -> None:
+    """Something has set /controller_epoch back below KRaft's: no broker is restarted before it is mended."""
+    world = started()
+    world.elects_early, world.epoch_set_back = False, True
+    world.go_until(_P.SOAKING)
+    while isinstance(world.order("rollback"), ev.CommandRefused):
+        world.go()
+    world.go_until(_P.BACK_TO_ZOOKEEPER)
+    world.go(20)
+    assert {r.code for r in world.m.kraft.waiting} == {Code.KRAFT_CONTROLLER_EPOCH}
+    assert not [e for e in of(world, kev.KraftNodeAsked) if e.target is NodeMode.ZOOKEEPER]
+    world.zookeeper_epoch = world.kraft_epoch
+    world.go_until(_P.ROLLED_BACK)
+
+
 def test_soak_time_begins_anew_after_trouble() -> None:
     """Only time during which every signal holds without a break counts."""
     world = started(soak_seconds=60.0)
