@@ -1,6 +1,6 @@
 """From facts and options to waves. Pure; called by the performer that surveyed the cluster.
 
-A wave is one Cruise Control user task and never crosses an AZ (design: "Waves").
+A wave never crosses an AZ. It is one Cruise Control user task, or, with a selection, the agent's own (lanes.py).
 """
 
 from collections import defaultdict
