@@ -18,6 +18,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from agent import topics
+from agent.adapters.prometheus import parse_page
+from agent.discovery_settings import CONNECTIONS
 from agent.services.collector.mapping import Mapping as MetricMapping
 from agent.settings import Settings
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Metrics, Role, free_base_port
@@ -233,3 +235,27 @@ async def test_an_alert_by_http_reaches_the_metrics_topic(lab: Lab, tmp_path: Pa
         finally:
             lab.unpause("control-kafka")
         assert webhook.stop() == 0
+
+
+async def _connected(lab: Lab, broker: int) -> float:
+    """Connections to a broker, by its exporter: what the census of clients asks for (agent/discovery_settings.py)."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        page = await client.get(f"http://127.0.0.1:{lab.config.node(f'broker-{broker}').metrics_port}/metrics")
+    counts = [s for s in parse_page(page.text, 0.0) if f"({s.labels['__name__']}{{" in CONNECTIONS]
+    assert counts, "the exporter's rules show no connection-count"
+    assert {s.labels["listener"] for s in counts} == {"PLAINTEXT"}
+    return sum(s.value for s in counts)
+
+
+async def test_brokers_show_who_is_connected(lab: Lab) -> None:
+    """Clients that connect and say nothing are connections too, by the shipped rules of the exporter."""
+    port = lab.config.node("broker-11").port
+    links = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(20)]
+    try:
+        deadline = time.monotonic() + SECONDS_MAX
+        while await _connected(lab, 11) < 20:
+            assert time.monotonic() < deadline, await _connected(lab, 11)
+            await asyncio.sleep(0.5)
+    finally:
+        for link in links:
+            link.close()
