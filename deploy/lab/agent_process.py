@@ -71,20 +71,24 @@ class AgentProcess:
     Killed and started again, it owns its clusters at once: its instance id stays the same.
     """
 
+    word = "agent"
+    port_setting = "KAFKA_MIGRATION_WEB_PORT"
+
     def __init__(self, lab: Lab, log: Path, instance_id: str = "agent-1") -> None:
         self.log = log
-        self._process = ManagedProcess("agent", log)
+        self._process = ManagedProcess(self.word, log)
         self._lab = lab
         self._instance_id = instance_id
         self._web_port = free_ports(1)[0]
 
     def start(self) -> None:
         """Start it; returns at once. What it logs is appended to `log`."""
-        environment = lab_environment(self._lab.status(), self._lab.folders.root, self._web_port)
+        environment = lab_environment(self._lab.status(), self._lab.folders.root)
+        environment[self.port_setting] = str(self._web_port)
         environment["KAFKA_MIGRATION_INSTANCE_ID"] = self._instance_id
         pairs = [f"{name}={value}" for name, value in environment.items()]
         env = shutil.which("env") or "/usr/bin/env"
-        self._process.start([env, *pairs, sys.executable, "-m", "agent.cli", "agent"])
+        self._process.start([env, *pairs, sys.executable, "-m", "agent.cli", self.word])
 
     def kill(self) -> None:
         """SIGKILL, as when its machine is lost."""
@@ -105,3 +109,10 @@ class AgentProcess:
     def last_words(self) -> str:
         """The end of its log: the reason, when it could not go on."""
         return self._process.last_words(15)
+
+
+class CollectorProcess(AgentProcess):
+    """`kafka-migration collector` beside the agent, of a lab that shows metrics."""
+
+    word = "collector"
+    port_setting = "KAFKA_MIGRATION_COLLECTOR_WEB_PORT"

@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ from agent.cli.live import Bars, Lines
 from agent.cli.quantities import rate, size
 from agent.client import ClientError, ControlClient
 from deploy.lab import demo_report, facts
-from deploy.lab.agent_process import AgentProcess
+from deploy.lab.agent_process import AgentProcess, CollectorProcess
 from deploy.lab.clients import ClientReport
-from deploy.lab.config import LabConfig, Role
+from deploy.lab.config import LabConfig, Metrics, Role
 from deploy.lab.description import CLUSTER_NAME
 from deploy.lab.files import write_atomically
 from deploy.lab.lab import Lab
+from deploy.lab.load_spike import LoadSpike
 from deploy.lab.ports import free_base_port
 from deploy.lab.story import Event, Story, StoryError
+from deploy.lab.surge import Surge
 from deploy.lab.topics import TopicSpec, default_topics, some_topics
 from deploy.lab.workload import MEBIBYTE, Workload, WorkloadConfig
 
@@ -55,6 +58,7 @@ class DemoOptions(BaseModel):
     topics: int = Field(default=len(default_topics()), ge=4)
     throttle_bytes_per_second: int | None = None  # None: a fifth of fill_bytes
     pause_seconds: float = Field(default=5.0, ge=1)
+    load_spike: bool = True
 
     @property
     def throttle(self) -> int:
@@ -75,6 +79,7 @@ class Demo:
         self._began = time.monotonic()
         self._timings: dict[str, float] = {}
         self._pauses: list[dict[str, Any]] = []
+        self._spike: LoadSpike | None = None
 
     @property
     def report_file(self) -> Path:
@@ -87,7 +92,9 @@ class Demo:
         self.report_file.unlink(missing_ok=True)
         lab = Lab(self.lab_config(o.base_port or free_base_port()))
         agent = AgentProcess(lab, o.directory / "agent.log")
-        agent.log.unlink(missing_ok=True)
+        collector = CollectorProcess(lab, o.directory / "collector.log")
+        for process in (agent, collector):
+            process.log.unlink(missing_ok=True)
         try:
             with self._timed("lab"), contextlib.ExitStack() as until_up:
                 until_up.callback(lab.down)
@@ -95,11 +102,25 @@ class Demo:
                 lab.up(attached=True, progress=lambda step: self._say(f"  {step}"))
                 until_up.pop_all()
             workload_config = WorkloadConfig(topics=o.topic_specs, fill_bytes=o.fill_bytes)
-            with Workload(lab.status(), o.directory / "clients", workload_config) as workload:
-                self._prepare(agent, workload)
-                asyncio.run(self._migrate(lab, agent, workload))
+            with (
+                Workload(lab.status(), o.directory / "clients", workload_config) as workload,
+                Surge(workload.lab, o.directory / "clients") as surge,
+            ):
+                watched = lab.config.metrics is not Metrics.NONE
+                if watched:
+                    surge.create_topic()
+                else:
+                    agent.start()
+                self._prepare(workload)
+                if watched:
+                    self._spike = LoadSpike(surge, self._say)
+                    with self._timed("calm"):
+                        self._spike.measure(lab)
+                    agent.start()  # which reads the rule
+                asyncio.run(self._migrate(lab, agent, workload, collector))
         finally:
             agent.stop()
+            collector.stop()
             lab.down()
             shutil.rmtree(lab.folders.all_data, ignore_errors=True)
         wrong = demo_report.what_is_wrong(self.report)
@@ -109,28 +130,28 @@ class Demo:
 
     def lab_config(self, base_port: int) -> LabConfig:
         """The lab of this run (other demos have their own)."""
-        return LabConfig(directory=self.options.directory / "lab", base_port=base_port)
+        metrics = Metrics.AUTO if self.options.load_spike else Metrics.NONE
+        return LabConfig(directory=self.options.directory / "lab", base_port=base_port, metrics=metrics)
 
     # ---- the acts
 
-    def _prepare(self, agent: AgentProcess, workload: Workload) -> None:
-        agent.start()
+    def _prepare(self, workload: Workload) -> None:
         specs, filled = self.options.topic_specs, size(self.options.fill_bytes)
         self._say(f"filling {len(specs)} topics, {sum(t.partitions for t in specs)} partitions, with {filled}")
         with self._timed("fill"):
             workload.create_topics()
-            if not agent.is_running:  # no use in filling when it could not even start
-                raise DemoError(f"the agent has ended: {agent.last_words()}")
             workload.fill()
         self._say("starting Kafka's own VerifiableProducers and VerifiableConsumers")
         with self._timed("clients"):
             workload.start_clients()
 
-    async def _migrate(self, lab: Lab, agent: AgentProcess, workload: Workload) -> None:
+    async def _migrate(self, lab: Lab, agent: AgentProcess, workload: Workload, collector: CollectorProcess) -> None:
         client = ControlClient({"bootstrap_servers": lab.status()["control_bootstrap_servers"]})
         self._gone = lambda: None if agent.is_running else f"the agent has ended: {agent.last_words()}"
         with self._timed("agent ready"):
             await self._agent_ready(client)
+        if self._spike:
+            collector.start()  # the agent has made the topic by now
         before = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
         events_file = self.options.directory / "events.jsonl"
         async with Story(client, CLUSTER_NAME, events_file).following() as story:
@@ -182,7 +203,9 @@ class Demo:
         await self._order(client, "start", options={"mode": "full", "throttle_bytes_per_second": self.options.throttle})
 
     async def steer(self, client: ControlClient, story: Story, lab: Lab, agent: AgentProcess) -> None:  # noqa: ARG002
-        """What happens on the way (tests have their own): pause in a wave, see that nothing moves, resume."""
+        """What happens on the way (tests have their own): a load spike, and a pause in which nothing moves."""
+        if self._spike:
+            await self._spike.play(story, self.options.throttle, partial(self._order, client), self._gone)
 
         def in_the_middle(e: Event) -> bool:
             d = e["data"]
@@ -250,6 +273,7 @@ class Demo:
             "waves": demo_report.waves(story),
             "phases": demo_report.phases(story),
             "pauses": self._pauses,
+            "load_spikes": [self._spike.told] if self._spike else [],
             "events": story.counts(),
             "timings_seconds": self._timings,
         }

@@ -65,6 +65,27 @@ def phases(story: Story) -> list[dict[str, Any]]:
     ]
 
 
+def why_paused(story: Story, paused: Event, rule: str) -> dict[str, Any]:
+    """The judgement that led to a pause, with its values, and how long it took from there."""
+    judged = [
+        e
+        for e in story.of("MetricJudged")
+        if e["data"]["rule"] == rule and e["data"]["level"] == "firing" and e["sequence"] <= paused["sequence"]
+    ]
+    if not judged:
+        return {"why": paused["summary"], "paused_at": paused["time"]}
+    d = judged[-1]["data"]
+    return {
+        "why": judged[-1]["summary"],
+        "broker": d["broker"],
+        "value": d["value"],
+        "threshold": d["threshold"],
+        "judged_at": judged[-1]["time"],
+        "paused_at": paused["time"],
+        "stopped_after_seconds": round(seconds_between(judged[-1], paused), 2),
+    }
+
+
 def what_is_wrong(report: dict[str, Any]) -> list[str]:
     """Everything that a clean migration does not show, in words; empty: nothing was lost and nothing was left."""
     messages = report["messages"]

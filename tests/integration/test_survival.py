@@ -58,7 +58,9 @@ def _executions(lab: Lab) -> Counter[str]:
 
 def test_agent_survives_kill_9_with_one_execution_a_wave(tmp_path: Path) -> None:
     """Killed as it asks and as it moves: everything arrives, clients notice nothing, each attempt ran just once."""
-    demo = KilledDemo(DemoOptions(directory=tmp_path, fill_bytes=40_000_000, topics=6), Console(width=150))
+    demo = KilledDemo(
+        DemoOptions(directory=tmp_path, fill_bytes=40_000_000, topics=6, load_spike=False), Console(width=150)
+    )
     assert demo.run() == []
     assert demo.report["replicas_on_source_after"] == 0
     started = Counter(f"{w['wave']}" for w in demo.report["waves"])
