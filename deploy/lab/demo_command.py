@@ -70,6 +70,9 @@ def demo(
     throttle: Annotated[
         Any, typer.Option(parser=_size, metavar="40MB", help="Default: such that a wave lasts five seconds or more.")
     ] = None,
+    load_spike: Annotated[
+        bool, typer.Option(help="A load spike in wave 1, at which the agent pauses and resumes by itself.")
+    ] = True,
 ) -> None:
     """Migrate a real cluster on this machine while clients run: start, pause, resume, and the proof.
 
@@ -89,6 +92,7 @@ def demo(
             fill_bytes=fill_bytes or 400 * MEBIBYTE,
             topics=topics,
             throttle_bytes_per_second=throttle,
+            load_spike=load_spike,
         ),
         console,
     )
