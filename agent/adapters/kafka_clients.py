@@ -85,14 +85,15 @@ def _committed(admin: KafkaAdminClient, deadline: float) -> tuple[dict[str, dict
     groups = sorted({g.group_id for r in answers.given.values() if not r.error_code for g in r.groups})
     found: dict[str, dict[TopicPartition, int]] = {}
     asked = groups[:GROUPS_MAX]
-    for start in range(0, len(asked), GROUPS_PER_CALL):
-        if time.monotonic() > deadline:
-            break
-        some = asked[start : start + GROUPS_PER_CALL]
+    waiting = [asked[start : start + GROUPS_PER_CALL] for start in range(0, len(asked), GROUPS_PER_CALL)]
+    while waiting and time.monotonic() < deadline:
+        some = waiting.pop()
         try:
             told = admin.list_group_offsets(dict.fromkeys(some))
         except KafkaError:
-            continue  # one that may not be seen, or whose coordinator is moving
+            # One that may not be seen, or whose coordinator is moving, takes the whole answer with it.
+            waiting += [[group] for group in some] if len(some) > 1 else []
+            continue
         for group, offsets in told.items():
             found[group] = {TopicPartition(tp.topic, tp.partition): o.offset for tp, o in offsets.items()}
     return found, len(groups) - len(found)
