@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 SCHEDULES ?= 2000
 SEED ?= 1
 
-.PHONY: help setup demo demo-kraft test test-kraft check fix simulate chaos schemas docs clean bench-eta bench-events bench-monitor bench-move bench-plan bench-reaction
+.PHONY: help setup demo demo-kraft test test-kraft check fix simulate chaos schemas docs clean bench-eta bench-events bench-monitor bench-move bench-plan bench-reaction bench-recovery
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -68,6 +68,9 @@ bench-monitor: setup ## what it costs to watch 200,000 partitions; writes build/
 
 bench-reaction: setup ## from an alert to the stop, 1,000 times, also behind bursts; writes build/bench/reaction.json
 	$(RUN) -m tests.benchmarks.reaction
+
+bench-recovery: setup ## how soon it acts again after kill -9, itself and a second worker; writes build/bench/recovery.json
+	$(RUN) -m tests.benchmarks.recovery
 
 bench-events: setup ## samples a second of one worker against a plain consumer; writes build/bench/events.json
 	$(RUN) -m tests.benchmarks.events

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tests.benchmarks import recovery
 from tests.benchmarks.figures import Measured, figures, numbered
 
 
@@ -63,3 +64,13 @@ def test_sittings_are_merged() -> None:
     names = [row["figure"] for row in figures(numbered(lab, before))]
     assert "kafka, source empty, 1 GB (real)" in names
     assert "kafka, source empty, 1 GB (stand-in)" in names
+
+
+def test_the_slowest_recovery_counts() -> None:
+    """One kill that took too long, one execution too many, or a wave that was stopped: the figure does not hold."""
+    calm = {"executions": 1, "disturbances": 0, "moving at the end": 9}
+    held = [row["held"] for row in recovery.figures([2.0, 2.1], [11.0], calm) if row["held"] is not None]
+    assert held == [True] * 4
+    bad = {"executions": 2, "disturbances": 1, "moving at the end": 9}
+    missed = [row["held"] for row in recovery.figures([2.0, 5.1], [15.5], bad) if row["held"] is not None]
+    assert missed == [False] * 4

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import logging
 import sys
 import time
 from pathlib import Path
@@ -98,6 +99,7 @@ def main() -> int:
     parser.add_argument("--base-port", type=int, default=29500)
     parser.add_argument("--folder", type=Path, default=Path("build/chaos"))
     given = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of topics the agent is about to make
     catalogue = [f for f in CATALOGUE if (not given.short or f.name in SHORT) and (given.only or "") in f.name]
     faults = catalogue if given.short or given.only else [catalogue[n % len(catalogue)] for n in range(given.faults)]
     fill_bytes = FILL_BYTES_SHORT if given.short else FILL_BYTES
