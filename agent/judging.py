@@ -27,7 +27,7 @@ SLICE_SECONDS = 0.005  # of parsing, until others have their turn
 # Reading comes first: an alert may stand behind the samples that are being read. But not for ever.
 READ_FIRST_SECONDS_MAX = 0.25
 READ_PAUSE_SECONDS = 0.005
-JUDGE_SECONDS = 0.1  # while samples keep coming it is judged so often; when the queue is empty, at once
+JUDGE_SECONDS = 0.2  # while samples keep coming it is judged so often; when the queue is empty, at once
 LOOK_SECONDS = 1.0  # and so often without any sample, for what is missing and what has been calm for long enough
 AGAIN_SECONDS = 5.0  # a judgement that the state does not know by then is posted again
 
@@ -67,6 +67,7 @@ class Judging:
         self._bytes = 0
         self._came = asyncio.Event()
         self._put = 0  # messages since the worker began
+        self._met = 0  # of these, when it was last looked whether more keep coming
 
     def open(self, cluster: str, policy: Policy, post: Post, migration: Callable[[], Migration]) -> None:
         """The cluster is ours: its judge begins where the saved state left it, and waits for fresh samples."""
@@ -108,9 +109,9 @@ class Judging:
 
     async def _let_read(self) -> None:
         """Wait while messages keep coming, within bounds: what is read costs little, what is judged can wait."""
-        until, seen = time.monotonic() + READ_FIRST_SECONDS_MAX, -1
-        while seen != self._put and self._bytes < QUEUE_BYTES_MAX // 2 and time.monotonic() < until:
-            seen = self._put
+        until = time.monotonic() + READ_FIRST_SECONDS_MAX
+        while self._met != self._put and self._bytes < QUEUE_BYTES_MAX // 2 and time.monotonic() < until:
+            self._met = self._put
             await asyncio.sleep(READ_PAUSE_SECONDS)
 
     async def _take(self, message: Any) -> None:
