@@ -137,7 +137,7 @@ class Agent:
             return None
         return metric
 
-    async def _read_samples(self, message: Any) -> tuple[str, list[Sample]] | None:
+    async def _read_samples(self, message: Any) -> tuple[str, int, list[Sample]] | None:
         """Queued samples, when their turn comes. A cluster's judge is with its owner."""
         metric = await self._read_metric(message)
         if metric is None or metric.type == "alert":
@@ -145,7 +145,8 @@ class Agent:
         if self._partition(metric.cluster) != message.partition:  # its sender hashes keys in another way
             await self._out.forward_samples(metric.cluster, message.value)
             return None
-        return metric.cluster, translate.samples_to_judge(metric)
+        judged = translate.samples_to_judge(metric, self._judging.metrics(metric.cluster))
+        return metric.cluster, len(metric.samples), judged
 
     async def _on_inbox(self, message: Any) -> None:
         """The only writer of the table."""

@@ -27,7 +27,10 @@ SLICE_SECONDS = 0.005  # of parsing, until others have their turn
 # Reading comes first: an alert may stand behind the samples that are being read. But not for ever.
 READ_FIRST_SECONDS_MAX = 0.25
 READ_PAUSE_SECONDS = 0.005
-JUDGE_SECONDS = 0.2  # while samples keep coming it is judged so often; when the queue is empty, at once
+# While samples keep coming it is judged so often, and for no more than this share of the time; when the queue is empty,
+# at once.
+JUDGE_SECONDS = 0.1
+JUDGE_SHARE = 0.1
 LOOK_SECONDS = 1.0  # and so often without any sample, for what is missing and what has been calm for long enough
 AGAIN_SECONDS = 5.0  # a judgement that the state does not know by then is posted again
 
@@ -40,6 +43,7 @@ class _Court:
     policy: Policy
     post: Post
     migration: Callable[[], Migration]
+    metrics: frozenset[str]
     waves: tuple[Wave, ...] = ()  # whose brokers the judge knows
     dirty: bool = False
     look_due: float = 0.0
@@ -59,8 +63,11 @@ def sides(policy: Policy, waves: Iterable[Wave]) -> tuple[set[int], set[int]]:
 class Judging:
     """The worker's samples, from the topic to changed judgements."""
 
-    def __init__(self, read: Callable[[Any], Awaitable[tuple[str, list[Sample]] | None]]) -> None:
-        """`read`: a message of the metrics topic as (cluster, its samples); None when it is not for us to judge."""
+    def __init__(self, read: Callable[[Any], Awaitable[tuple[str, int, list[Sample]] | None]]) -> None:
+        """`read`: a message of the metrics topic as (cluster, how many samples, those that rules judge).
+
+        None when it is not for us to judge.
+        """
         self._read = read
         self._courts: dict[str, _Court] = {}
         self._queue: deque[Any] = deque()
@@ -73,11 +80,16 @@ class Judging:
         """The cluster is ours: its judge begins where the saved state left it, and waits for fresh samples."""
         brokers = (policy.source_broker_ids, policy.destination_broker_ids)
         judge = Judge(policy.rules, *brokers, time.time(), migration().judged)
-        self._courts[cluster] = _Court(judge, policy, post, migration)
+        self._courts[cluster] = _Court(judge, policy, post, migration, frozenset(r.metric for r in policy.rules))
 
     def close(self, cluster: str) -> None:
         """It is not ours any more."""
         self._courts.pop(cluster, None)
+
+    def metrics(self, cluster: str) -> frozenset[str]:
+        """What its rules judge: the rest need not be looked at."""
+        court = self._courts.get(cluster)
+        return frozenset() if court is None else court.metrics
 
     def put(self, message: Any) -> None:
         """Queue a message of samples. When they come faster than they can be judged the oldest are dropped, counted."""
@@ -91,7 +103,7 @@ class Judging:
 
     async def run(self) -> None:
         """For as long as the worker lives."""
-        judged_at = 0.0
+        judge_due = 0.0
         while True:
             if not self._queue:
                 self._came.clear()
@@ -100,11 +112,12 @@ class Judging:
             until = time.monotonic() + SLICE_SECONDS
             while self._queue and time.monotonic() < until:
                 await self._take(self._queue.popleft())
-            if not self._queue or time.monotonic() >= judged_at + JUDGE_SECONDS:
-                judged_at = time.monotonic()
+            if not self._queue or time.monotonic() >= judge_due:
+                began = time.monotonic()
                 for cluster, court in list(self._courts.items()):
                     if court.dirty:
                         await self._judge(cluster, court)
+                judge_due = time.monotonic() + max(JUDGE_SECONDS, (time.monotonic() - began) / JUDGE_SHARE)
             await asyncio.sleep(0)  # the alerts, the inbox, the effects
 
     async def _let_read(self) -> None:
@@ -118,12 +131,12 @@ class Judging:
         self._bytes -= len(message.value or b"")
         if (read := await self._read(message)) is None:
             return
-        cluster, samples = read
+        cluster, came, samples = read
         if (court := self._courts.get(cluster)) is None:
             return
         court.judge.take(samples, time.time())
         court.dirty = True
-        telemetry.SAMPLES.labels(cluster).inc(len(samples))
+        telemetry.SAMPLES.labels(cluster).inc(came)
 
     async def look(self, cluster: str) -> None:
         """The tick's turn: silence and calm are judged as well, and what was lost on its way is told again."""

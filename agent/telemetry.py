@@ -26,7 +26,11 @@ REPLICAS_LEFT = Gauge("kafka_migration_left_replicas", "Replicas still on source
 LEASE = Gauge("kafka_migration_lease_held", "1 while this agent is the one driver of the cluster", ["cluster"])
 RATE = Gauge("kafka_migration_rate_bytes_per_second", "Smoothed rate of the current wave", ["cluster"])
 
-SAMPLES = Counter("kafka_migration_samples", "Metric samples judged", ["cluster"])
+SAMPLES = Counter(
+    "kafka_migration_samples",
+    "Metric samples read of clusters that are driven here, and judged where a rule is",
+    ["cluster"],
+)
 SAMPLES_LATE = Counter(
     "kafka_migration_samples_late", "Samples out of order, doubled, or of a wrong clock", ["cluster"]
 )

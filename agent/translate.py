@@ -1,6 +1,6 @@
 """Between the wire and the core: the only file that knows both. Pure; called by app.py, turn.py and tests."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -121,15 +121,18 @@ def may_be_alert(data: bytes | None) -> bool:
     return not data or b'"alert"' in data
 
 
-def samples_to_judge(samples: wire_metrics.Samples) -> list[Sample]:
-    """A batch as the judge takes it. Most samples of a scrape bear one time."""
+def samples_to_judge(samples: wire_metrics.Samples, metrics: Container[str]) -> list[Sample]:
+    """Of a batch, the samples of these metrics, as the judge takes them. Most samples of a scrape bear one time."""
     judged: list[Sample] = []
     of, at = None, 0.0
     for s in samples.samples:
-        if s.time is not of and s.time != of:
-            of = s.time
-            at = of.timestamp()
-        judged.append((s.metric, s.broker, s.platform, s.value, at))
+        metric = s.metric
+        if metric not in metrics:
+            continue
+        time = s.time
+        if time is not of and time != of:
+            of, at = time, time.timestamp()
+        judged.append((metric, s.broker, s.platform, s.value, at))
     return judged
 
 

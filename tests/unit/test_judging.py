@@ -39,9 +39,9 @@ class Desk:
         self.judging = Judging(self._read)
         self.judging.open("lab", policy, self._post, lambda: self.migration)
 
-    async def _read(self, message: Any) -> tuple[str, list[Sample]] | None:
+    async def _read(self, message: Any) -> tuple[str, int, list[Sample]] | None:
         cluster, _, value = message.value.decode().strip().partition(" ")
-        return (cluster, [("p99_ms", 11, None, float(value), time.time())]) if value else None
+        return (cluster, 1, [("p99_ms", 11, None, float(value), time.time())]) if value else None
 
     async def _post(self, observation: msg.Observation) -> None:
         if self.failing:
@@ -90,7 +90,7 @@ async def test_others_have_their_turn_while_samples_are_judged() -> None:
     """However long the queue, the event loop is let go between slices: an alert never waits for all of it."""
     desk = Desk()
 
-    async def slow_read(message: Any) -> tuple[str, list[Sample]] | None:
+    async def slow_read(message: Any) -> tuple[str, int, list[Sample]] | None:
         until = time.monotonic() + 0.002
         while time.monotonic() < until:
             pass
