@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.errors import GroupAuthorizationFailedError, KafkaError, RebalanceInProgressError, for_code
+from kafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+    for_code,
+)
 from kafka.protocol.consumer.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 
 from agent.adapters import identity, kafka_admin
@@ -54,6 +60,7 @@ class KafkaLease:
         self._identity = owner or identity.mine()
         self._sure_until = 0.0  # monotonic
         self._other = "nobody yet"
+        self._member_id = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"lease {connection.bootstrap_servers}", daemon=True)
 
@@ -85,10 +92,15 @@ class KafkaLease:
             try:
                 admin = kafka_admin.connect(self._connection)
                 self._serve(admin)
+            except UnknownMemberIdError as trouble:
+                self._member_id = ""
+                self._lost(f"unknown: {kafka_admin.words(trouble)}")
             except GroupAuthorizationFailedError:
                 self._lost(f"nobody: this agent's user may not Read group {GROUP}")
             except (KafkaError, OSError, RuntimeError) as trouble:
                 self._lost(f"unknown: {kafka_admin.words(trouble)}")
+            except Exception:  # a bug; but a thread that dies would end the driving without a word
+                log.exception("%s: the lease is sought anew", self._connection.bootstrap_servers)
             finally:
                 if admin is not None:
                     admin.close()
@@ -103,13 +115,13 @@ class KafkaLease:
     def _serve(self, admin: KafkaAdminClient) -> None:
         """Join, and stay; returns when we close. Raises KafkaError when the group has to be joined anew."""
         manager = admin._manager  # noqa: SLF001  # the library has no call for a group that reads no topic
-        member = _Member(coordinator=manager.run(lambda: admin._find_coordinator_id(GROUP)))  # noqa: SLF001
-        try:
-            self._join(admin, member)
-            while not self._closing.wait(HEARTBEAT_SECONDS):
-                self._beat(admin, member)
-        finally:
-            self._leave(admin, member)
+        where = manager.run(lambda: admin._find_coordinator_id(GROUP))  # noqa: SLF001
+        # Under its old name when the group has only moved to another broker: then it leads on.
+        member = _Member(coordinator=where, member_id=self._member_id)
+        self._join(admin, member)
+        while not self._closing.wait(HEARTBEAT_SECONDS):
+            self._beat(admin, member)
+        self._leave(admin, member)
 
     def _join(self, admin: KafkaAdminClient, member: _Member) -> None:
         """Returns when every member has joined; whoever led, leads."""
@@ -134,7 +146,8 @@ class KafkaLease:
                 break
             member.member_id = answer.member_id
         _raise_for(answer)
-        member.member_id, member.generation = answer.member_id, answer.generation_id
+        self._member_id = member.member_id = answer.member_id
+        member.generation = answer.generation_id
         member.leads = answer.leader == answer.member_id
         told = [(m.member_id, self._identity.encode()) for m in answer.members] if member.leads else []
         synced = self._ask(
