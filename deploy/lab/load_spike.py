@@ -121,4 +121,7 @@ def _rule_fires(e: Event) -> bool:
 
 
 def _paused_by_rule(e: Event) -> bool:
-    return bool(e["type"] == "MigrationPaused" and CAUSE in e["data"]["causes"])
+    """Paused by it, or paused already (a spike may bring a partition under its min ISR first) when it joins in."""
+    if e["type"] == "MigrationPaused":
+        return CAUSE in e["data"]["causes"]
+    return bool(e["type"] == "PauseCauseAdded" and e["data"]["cause"] == CAUSE and e.get("phase") == "paused")

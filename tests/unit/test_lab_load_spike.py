@@ -39,6 +39,9 @@ def test_a_pause_of_another_cause_is_not_the_spikes() -> None:
     assert not _paused_by_rule(event(1, "MigrationPaused", 0, causes=["operator"]))
     assert not _paused_by_rule(event(1, "MigrationResumed", 0))
     assert _paused_by_rule(event(1, "MigrationPaused", 0, causes=["operator", CAUSE]))
+    joins_in = event(1, "PauseCauseAdded", 0, cause=CAUSE)
+    assert not _paused_by_rule({**joins_in, "phase": "moving"})
+    assert _paused_by_rule({**joins_in, "phase": "paused"})
 
 
 def test_why_it_paused_names_broker_value_and_threshold() -> None:
