@@ -234,7 +234,7 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
     "another's throttle is cleared": (
         "foreign_throttle_stays",
         Cast(performer=ClearsEverything),
-        _acts((0.5, "foreign_throttle")),
+        _acts((2.5, "foreign_throttle")),
     ),
     "it asks without looking": (
         "never_two_executions",
