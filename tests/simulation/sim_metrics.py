@@ -11,6 +11,7 @@ from agent.core.rules import Action, Aggregation, Rule, Side
 
 SCRAPE_SECONDS = 2.0
 RESUME_DELAY_SECONDS = 5.0
+STALE_SECONDS = 6.0  # the last word of a broker that died counts for so long
 RULES = (
     Rule(
         name="latency",
@@ -19,7 +20,7 @@ RULES = (
         clear=200,
         duration_seconds=2.0,
         resume_delay_seconds=RESUME_DELAY_SECONDS,
-        stale_seconds=6.0,
+        stale_seconds=STALE_SECONDS,
         flaps_max=2,
         flap_window_seconds=300.0,
     ),
@@ -30,7 +31,7 @@ RULES = (
         clear=0.5,
         side=Side.BELOW,
         resume_delay_seconds=RESUME_DELAY_SECONDS,
-        stale_seconds=6.0,
+        stale_seconds=STALE_SECONDS,
         aggregation=Aggregation.WORST,
         action=Action.SLOW,
         flaps_max=4,
@@ -52,6 +53,7 @@ class Monitors:
         self.moods: dict[int, str] = {}  # broker -> bad, between, silent, nan; calm if not named
         self.disorder = False
         self.calm_since: float | None = None
+        self._bad_at: dict[int, float] = {}  # broker -> when its newest word was a bad one
         self._old: list[Sample] = []
 
     def scrape(self, brokers: Iterable[int], expected: frozenset[int], now: float) -> list[Sample]:
@@ -63,10 +65,15 @@ class Monitors:
             mood = self.moods.get(b, "calm")
             if mood == "silent":
                 continue
+            if mood in {"bad", "between"}:
+                self._bad_at[b] = now
+            elif mood == "calm":
+                self._bad_at.pop(b, None)
             for metric in CALM:
                 value = math.nan if mood == "nan" else MOODS[mood][metric]
                 fresh.append((metric, b, "ec2" if b < 51 else "k8s", value, now))
-        calm = expected <= set(up) and not self.moods
+        still_bad = any(now - at <= STALE_SECONDS for at in self._bad_at.values())
+        calm = expected <= set(up) and not self.moods and not still_bad
         self.calm_since = (now if self.calm_since is None else self.calm_since) if calm else None
         arrives = list(fresh)
         if self.disorder:
