@@ -255,7 +255,7 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
     "what was abandoned goes on": (
         "asked_only_when_wanted",
         Cast(life=GoesOnWithWhatIsNotWanted),
-        _acts((2.35, "pause")),
+        _acts((2.45, "pause")),
     ),
     "every look and every inspection is fine": (
         "drained_only_if_drained",
