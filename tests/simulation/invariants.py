@@ -138,13 +138,14 @@ def nothing_moves_while_a_metric_pauses(s: Simulation) -> str | None:
 def calm_metrics_let_go(s: Simulation) -> str | None:
     """A calm cluster is not kept paused by metrics for longer than the resume delay and one scrape.
 
-    What has flapped too often waits for an operator; a worker that has just taken over has to see for itself.
+    What has flapped too often waits for an operator; a worker that has just taken over has to see for itself, and may
+    hear its forerunner's last judgement one scrape later.
     """
     calm_since = s.monitors.calm_since
     held = [c.name for c in s.migration.pause_causes if c.name.startswith(METRIC) and not c.latched]
     if calm_since is None or not held or s.agent.has_mail:
         return None
-    calm_for = s.world.now - max(calm_since, s.agent.born + SCRAPE_SECONDS)
+    calm_for = s.world.now - max(calm_since, s.agent.born + 2 * SCRAPE_SECONDS)
     if calm_for > RESUME_DELAY_SECONDS + SCRAPE_SECONDS:
         return f"{held} hold though all has been calm for {calm_for:.0f} s"
     return None

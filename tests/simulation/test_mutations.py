@@ -100,8 +100,14 @@ class CallsEverythingFine(Performer):
 
 
 class KeepsNoOrder(Performer):
+    """It mends nothing, and tells a closing wave that nothing is to be mended."""
+
     async def _in_order(self, facts: object, m: object, snapshot: object) -> object:  # type: ignore[override]
         return facts
+
+    async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
+        found = await super()._close(effect, m)
+        return replace(found, order_changed=0) if isinstance(found, msg.Inspected) else found
 
 
 class ProvesNothing(KeepsNoOrder):
@@ -227,7 +233,7 @@ class SeesEverythingEmpty(Life):
 
 PAUSED = _acts((3.0, "pause"))
 LONG = _acts((3.0, "cancel"), size_bytes=100_000.0)
-ROLLBACK = _acts((3.0, "pause"), (10.0, "rollback"))
+ROLLBACK = _acts((5.0, "pause"), (12.0, "rollback"))
 CASES: dict[str, tuple[str, Cast, Schedule]] = {
     "a throttle is forgotten": ("no_throttle_is_left", Cast(performer=ForgetsToClear, kafka=NeverClears), PAUSED),
     "a throttle cannot be cleared": ("finished_paused_or_blocked", Cast(kafka=NeverClears), PAUSED),

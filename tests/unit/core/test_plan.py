@@ -169,5 +169,6 @@ def test_small_replicas_move_many_at_once_and_large_ones_few() -> None:
     """A poll should find as many free slots as moves end within it; small replicas go all at once."""
     assert pace(1_000, 1_000 * 1_000_000, 100_000_000)[0] == 300
     assert pace(168, 10**9, None)[0] > 168
+    assert pace(168, 4 * 10**9, None)[0] > 168
     assert pace(1_000, 1_000 * 20_000_000, 100_000_000)[0] == 100
     assert pace(1_000, 1_000 * 50_000_000_000, 100_000_000)[0] == 10
