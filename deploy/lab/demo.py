@@ -324,16 +324,17 @@ def _is(kind: str) -> Callable[[Event], bool]:
 
 @contextlib.contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: in order."""
+    """SIGTERM ends the demo as Ctrl-C does: in order. So does SIGINT, though a script's background job ignores it."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt), signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
 
 
 __all__ = ["Demo", "DemoError", "DemoOptions", "StoryError", "ended_by_sigterm"]

@@ -82,7 +82,7 @@ def test_destination_is_empty_at_the_start(lab: Lab) -> None:
 
 def test_control_kafka_is_another_cluster(lab: Lab) -> None:
     """The agent's own topics live in a cluster that the migration does not touch."""
-    assert live_brokers(lab.config.control_kafka.address) == {1}
+    assert live_brokers(lab.config, lab.config.control_kafka) == {1}
 
 
 def test_cruise_control_answers(lab: Lab) -> None:
@@ -102,9 +102,9 @@ def test_killed_broker_is_lost_and_comes_back(lab: Lab) -> None:
     lab.kill("broker-13")
     assert lab.status()["processes"]["broker-13"]["state"] == "killed"
     survivors = "broker-11"
-    assert eventually(lambda: live_brokers(lab.config.node(survivors).address) == BROKER_IDS - {13})
+    assert eventually(lambda: live_brokers(lab.config, lab.config.node(survivors)) == BROKER_IDS - {13})
     lab.start("broker-13")
-    assert live_brokers(lab.config.node(survivors).address) == BROKER_IDS
+    assert live_brokers(lab.config, lab.config.node(survivors)) == BROKER_IDS
     assert replicas_by_broker(lab) == before
 
 
