@@ -339,19 +339,24 @@ def http_client(config: LabConfig, user: str = AGENT) -> dict[str, Any]:
 
 
 # ── once the brokers run ──────────────────────────────────────────────────────────────────────────────────────────────
-def admit(config: LabConfig, admin: Any, *, on_control: bool) -> None:
-    """Make the users that are kept in Kafka, and give each its rights; twice does no harm. Raises KafkaError."""
+def admit(config: LabConfig, admin: Any, *, on_control: bool) -> bool:
+    """Make the users that are kept in Kafka, and give each its rights; twice does no harm. Raises KafkaError.
+
+    Out: whether all is there. A broker that is not the controller refuses users with a code and no words, which the
+    library takes for success, and it asks any broker: then come again with a new client.
+    """
     from kafka.admin import UserScramCredentialUpsertion
     from kafka.errors import KafkaError
 
     vault = Vault(config)
     users = ON_CONTROL if on_control else ON_CLUSTER
-    made = [
-        UserScramCredentialUpsertion(user, mechanism, vault.password(user))
-        for user, mechanism in users.items()
-        if mechanism in {SCRAM_256, SCRAM_512}
-    ]
+    by_scram = {user: mechanism for user, mechanism in users.items() if mechanism in {SCRAM_256, SCRAM_512}}
+    made = [UserScramCredentialUpsertion(user, mechanism, vault.password(user)) for user, mechanism in by_scram.items()]
     if refused := {user: why for user, why in admin.alter_user_scram_credentials(made).items() if why}:
         raise KafkaError(f"users could not be made: {refused}")
+    there = admin.describe_user_scram_credentials(list(by_scram))
+    if not all(there.get(user, {}).get("credential_infos") for user in by_scram):
+        return False
     roles = rights.control(PREFIX, APP_ID) if on_control else rights.cluster()
     kafka_acls.create(admin, roles, {role: (f"User:{role}",) for role in roles if role in users})
+    return True

@@ -163,9 +163,14 @@ class Supervisor:
             self._pause_between_checks([self.config.node(f"broker-{broker_id}") for broker_id in sorted(missing)])
 
     def _admit(self) -> None:
-        for on_control in (False, True):
-            with readiness.lab_admin(self.config, ADMIT_TIMEOUT_SECONDS, on_control=on_control) as admin:
-                security.admit(self.config, admin, on_control=on_control)
+        waiting = [(self.config.control_kafka, True)] + [(node, False) for node in self.config.broker_nodes[:1]]
+        while waiting:
+            waiting = [(node, on_control) for node, on_control in waiting if not self._admitted(on_control=on_control)]
+            self._pause_between_checks([node for node, _ in waiting])
+
+    def _admitted(self, *, on_control: bool) -> bool:
+        with readiness.lab_admin(self.config, ADMIT_TIMEOUT_SECONDS, on_control=on_control) as admin:
+            return security.admit(self.config, admin, on_control=on_control)
 
     def _pause_between_checks(self, waiting: list[Node]) -> None:
         """Give up when a process ended or time is out; else wait a tick."""
