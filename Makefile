@@ -25,13 +25,10 @@ demo: setup ## a real migration in the lab, with clients running; writes build/d
 demo-kraft: setup ## the whole journey: replicas moved, then ZooKeeper to KRaft, clients running; BACK="phases" FAULTS=1 as options
 	$(RUN) -m agent.cli lab demo-kraft $(foreach phase,$(BACK),--back $(phase)) $(if $(FAULTS),--faults)
 
-# Open: with the KRaft lab merged, logins of the secure lab's brokers are refused; Prometheus tells no mean latency yet.
-OPEN := --ignore=tests/integration/test_secure.py --deselect tests/integration/test_metrics.py::test_prometheus_reaches_the_metrics_topic
-
 test: setup check ## everything: lint, unit, scenarios, simulation, contract, integration, a few faults of chaos
 	$(RUN) -m pytest -q -m "not lab"
 	# Real processes on a machine that others use too: what fails is run once more, and the first failure stays in view.
-	$(RUN) -m pytest -q -m "lab and not chaos and not kraft" $(OPEN) || $(RUN) -m pytest -q -m "lab and not chaos and not kraft" $(OPEN) --last-failed --last-failed-no-failures none
+	$(RUN) -m pytest -q -m "lab and not chaos and not kraft" || $(RUN) -m pytest -q -m "lab and not chaos and not kraft" --last-failed --last-failed-no-failures none
 	# Never twice: what goes wrong there once is a find.
 	$(RUN) -m pytest -q -m chaos
 

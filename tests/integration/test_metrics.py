@@ -136,8 +136,9 @@ def by_metric(message: Samples) -> Mapping[str, dict[int | None, Sample]]:
 
 
 def is_whole(message: Samples | Alert) -> bool:
-    """A scrape with rates in it (the second one, at the earliest) of both brokers."""
-    return isinstance(message, Samples) and {11, 31} <= by_metric(message).get("bytes_in_per_second", {}).keys()
+    """A scrape of both brokers with rates in it (the second, at the earliest) and the mean of a window that is over."""
+    found = by_metric(message) if isinstance(message, Samples) else {}
+    return all({11, 31} <= found.get(m, {}).keys() for m in ("bytes_in_per_second", "produce_latency_mean_ms"))
 
 
 def check(message: Samples) -> None:
