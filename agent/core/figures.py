@@ -15,10 +15,10 @@ from agent.core.wave import Wave
 
 # Partition movements per broker. Cruise Control allows 1,250 in the whole cluster unless it is told otherwise.
 MOVEMENTS_MIN, MOVEMENTS_MAX = 10, 300
-# What a broker takes in where nothing holds it: 10 Gbit/s and fast disks give about half a gigabyte a second. Too low a
-# guess leaves slots empty between two polls (4 GB took 17.5 s where Kafka's own tool took 13.7 s), too high a one costs
-# nothing that a throttle would not hold.
-UNTHROTTLED_BYTES_PER_SECOND = 500_000_000
+# To size the concurrency where nothing holds a broker back, not to foretell (estimate.py does, and is careful):
+# 10 Gbit/s and fast disks give half a gigabyte a second. Too low a guess leaves slots empty between two polls (4 GB
+# took 17.5 s where Kafka's own tool took 13.7 s); too high a one opens more slots than are used.
+FASTEST_BYTES_PER_SECOND = 500_000_000
 
 
 def holdings(facts: ClusterFacts, brokers: Iterable[int]) -> dict[int, list[Partition]]:
@@ -116,6 +116,6 @@ def pace(replicas: int, size_bytes: int, rate_bytes_per_second: int | None) -> t
     go at once, as by Kafka's own tool: at 100 of 168 a broker was seen to stand idle for 7 s between two batches.
     """
     interval_ms = 5_000
-    rate = rate_bytes_per_second or UNTHROTTLED_BYTES_PER_SECOND
+    rate = rate_bytes_per_second or FASTEST_BYTES_PER_SECOND
     seconds_per_replica = max(size_bytes / max(replicas, 1) / rate, 0.001)
     return max(MOVEMENTS_MIN, min(MOVEMENTS_MAX, math.ceil(4 * interval_ms / 1_000 / seconds_per_replica))), interval_ms

@@ -3,12 +3,15 @@
 Start it from the main thread: the kernel ties its life to the thread that started it (see processes.py).
 """
 
+import asyncio
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.client import ClientError, ControlClient
 from deploy.lab import security
 from deploy.lab.lab import Lab
 from deploy.lab.launch import Folders
@@ -16,6 +19,7 @@ from deploy.lab.ports import free_ports
 from deploy.lab.processes import ManagedProcess
 
 STOP_SECONDS = 15.0
+READY_SECONDS_MAX = 90.0
 COLLECT_SECONDS = 2.0
 WINDOW_SECONDS = 6  # three scrapes of the lab's Prometheus
 
@@ -89,6 +93,21 @@ class AgentProcess:
         pairs = [f"{name}={value}" for name, value in environment.items()]
         env = shutil.which("env") or "/usr/bin/env"
         self._process.start([env, *pairs, sys.executable, "-m", "agent.cli", self.word])
+
+    async def ready(self, client: ControlClient) -> None:
+        """Until the control topics are made: orders find it then. Raises ClientError if it ends or takes too long."""
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while True:
+            try:
+                await client.statuses()
+            except ClientError as error:
+                if not self.is_running:
+                    raise ClientError(f"the agent has ended: {self.last_words()}") from error
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+            else:
+                return
 
     def kill(self) -> None:
         """SIGKILL, as when its machine is lost."""

@@ -36,7 +36,6 @@ from deploy.lab.surge import Surge
 from deploy.lab.topics import TopicSpec, default_topics, some_topics
 from deploy.lab.workload import MEBIBYTE, Workload, WorkloadConfig
 
-AGENT_SECONDS_MAX = 90.0
 READY_SECONDS_MAX = 180.0  # a real Cruise Control needs metric windows
 WAVE_SECONDS_MAX = 300.0
 PAUSED_WAVE = 2
@@ -149,7 +148,7 @@ class Demo:
         client = ControlClient({"bootstrap_servers": lab.status()["control_bootstrap_servers"]})
         self._gone = lambda: None if agent.is_running else f"the agent has ended: {agent.last_words()}"
         with self._timed("agent ready"):
-            await self._agent_ready(client)
+            await agent.ready(client)
         if self._spike:
             collector.start()  # the agent has made the topic by now
         before = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
@@ -168,18 +167,6 @@ class Demo:
             counted = await asyncio.to_thread(workload.stop_clients)
             after = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
             self._write(lab, story, counted, before, after)
-
-    async def _agent_ready(self, client: ControlClient) -> None:
-        deadline = time.monotonic() + AGENT_SECONDS_MAX
-        while True:
-            try:
-                await client.statuses()
-            except ClientError as error:
-                if (gone := self._gone()) or time.monotonic() > deadline:
-                    raise DemoError(gone or f"the agent is not ready: {error}") from error
-                await asyncio.sleep(0.5)
-            else:
-                return
 
     async def _cruise_control_ready(self, client: ControlClient) -> None:
         self._say("asking for a plan until nothing stands in the way")

@@ -20,7 +20,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from agent.client import ClientError, ControlClient
+from agent.client import ControlClient
 from deploy.lab.agent_process import AgentProcess
 from deploy.lab.config import LabConfig
 from deploy.lab.files import write_atomically
@@ -35,7 +35,6 @@ LOW, HIGH = 0.9, 2.0
 MOVES_MIN = 10
 MEGABYTE = 1_000_000
 PAIR = (11, 31)
-AGENT_SECONDS_MAX = 90.0
 WAVE_SECONDS_MAX = 900.0
 RECORD_BYTES = 10_000
 SEND_SECONDS = 0.1
@@ -134,7 +133,7 @@ class Bench:
     async def run(self, agent: AgentProcess, moves: Sequence[Move]) -> None:
         """Each move starts where the one before has ended."""
         self._gone = lambda: None if agent.is_running else f"the agent has ended: {agent.last_words()}"
-        await self._ready()
+        await agent.ready(self._client)
         filled = 0
         source, destination = PAIR
         async with self._story.following():
@@ -266,18 +265,6 @@ class Bench:
                     await producer.send(self._topics[int(sent) % len(self._topics)].name, record)
                     sent += 1
                 await asyncio.sleep(SEND_SECONDS)
-
-    async def _ready(self) -> None:
-        deadline = time.monotonic() + AGENT_SECONDS_MAX
-        while True:
-            try:
-                await self._client.statuses()
-            except ClientError as error:
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"the agent is not ready: {error}") from error
-                await asyncio.sleep(0.5)
-            else:
-                return
 
     def _write(self) -> None:
         rows = figures(self.took, str(self._lab.config.cruise_control_kind))

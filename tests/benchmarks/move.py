@@ -19,7 +19,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from agent.client import ClientError, ControlClient
+from agent.client import ControlClient
 from deploy.lab.agent_process import AgentProcess
 from deploy.lab.config import LabConfig
 from deploy.lab.files import write_atomically
@@ -28,13 +28,12 @@ from deploy.lab.story import Event, Story
 from deploy.lab.topics import TopicKind, default_topics
 from deploy.lab.workload import Workload, WorkloadConfig
 from tests.benchmarks.figures import Measured, figures, numbered
-from tests.benchmarks.ways import ARTICLE, DESTINATION, SOURCE, Assignment, Cluster, MoveError
+from tests.benchmarks.ways import ARTICLE, DESTINATION, SOURCE, Assignment, Cluster
 
 CLUSTER = "lab"
 COMMANDS = "kafka-migration.commands"
 GIGABYTE = 1_000_000_000
 ARTICLE_RATE = int(ARTICLE["replication_throttle"])
-AGENT_SECONDS_MAX = 90.0
 WAVE_SECONDS_MAX = 3600.0
 ROUNDS = "move-rounds.json"
 WAYS = {
@@ -62,7 +61,7 @@ class Bench:
 
     async def run(self, agent: AgentProcess) -> None:
         """Every size, every round, every way by turns."""
-        await self._agent_ready()
+        await agent.ready(self._client)
         cluster = Cluster(self._description, self._folder)
         self._gone = lambda: None if agent.is_running else f"the agent has ended: {agent.last_words()}"
         filled = 0
@@ -150,18 +149,6 @@ class Bench:
 
     def _last(self, kind: str) -> int:
         return max(n for n, e in enumerate(self._story.events) if e["type"] == kind)
-
-    async def _agent_ready(self) -> None:
-        deadline = time.monotonic() + AGENT_SECONDS_MAX
-        while True:
-            try:
-                await self._client.statuses()
-            except ClientError as error:
-                if time.monotonic() > deadline:
-                    raise MoveError(f"the agent is not ready: {error}") from error
-                await asyncio.sleep(0.5)
-            else:
-                return
 
     def _write(self) -> None:
         every = numbered(self.measured, self._before)

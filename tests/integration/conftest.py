@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.client import ControlClient
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
+from deploy.lab.agent_process import AgentProcess
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,20 @@ def small_lab(tmp_path: Path) -> Iterator[Lab]:
     lab = Lab(config)
     yield lab
     lab.down()
+
+
+@pytest.fixture(scope="module")
+def agent(filled: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
+    """One agent that drives the lab. `filled`: a module's own, the lab with what that module moves."""
+    process = AgentProcess(filled, tmp_path_factory.mktemp("agent") / "agent.log")
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def client(filled: Lab, agent: AgentProcess) -> ControlClient:
+    """A client, once the agent can be ordered."""
+    made = ControlClient({"bootstrap_servers": filled.status()["control_bootstrap_servers"]})
+    await agent.ready(made)
+    return made

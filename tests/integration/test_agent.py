@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from kafka import KafkaAdminClient
 from agent.client import ControlClient
 from deploy.lab import Lab
 from deploy.lab.agent_process import AgentProcess
+from tests.integration.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -50,37 +51,6 @@ async def _fill(servers: str) -> None:
     for n in range(RECORDS):
         await producer.send(f"agent-{n % TOPICS}", record, partition=n // TOPICS % PARTITIONS)
     await producer.stop()
-
-
-@pytest.fixture(scope="module")
-def agent(filled: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
-    """One agent that drives the lab."""
-    process = AgentProcess(filled, tmp_path_factory.mktemp("agent") / "agent.log")
-    process.start()
-    yield process
-    process.stop()
-
-
-@pytest.fixture
-async def client(filled: Lab, agent: AgentProcess) -> ControlClient:
-    """A client, once the agent has made the topics and answers."""
-    made = ControlClient({"bootstrap_servers": filled.status()["control_bootstrap_servers"]})
-    await _eventually(lambda: _answers(made), 60.0)
-    return made
-
-
-async def _answers(client: ControlClient) -> bool:
-    try:
-        await client.order({"type": "resume", "cluster": "no-such-cluster"}, 5.0)
-    except Exception:  # noqa: BLE001 - not yet up, in whatever way
-        return False
-    return True
-
-
-async def _eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 - what is awaited lives in another process
-            await asyncio.sleep(0.3)
 
 
 async def _until(
@@ -181,7 +151,7 @@ async def test_a_migration_survives_kill_9_with_one_execution_a_wave(
     client: ControlClient, filled: Lab, agent: AgentProcess
 ) -> None:
     """kill -9 in the middle of a wave: the same wave goes on, nothing is asked twice, and the sources end empty."""
-    await _eventually(lambda: _plan_is_clear(client), 60.0)
+    await eventually(lambda: _plan_is_clear(client), 60.0)
     command = {
         "type": "start",
         "cluster": "lab",

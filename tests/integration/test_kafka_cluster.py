@@ -20,6 +20,7 @@ from deploy.lab import Lab
 from deploy.lab.filling import FillSettings, fill_topics
 from deploy.lab.readiness import admin_client
 from deploy.lab.topics import TopicSpec, plan_fill
+from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.lab
 
@@ -88,13 +89,6 @@ def reassign(lab: Lab, wanted: Mapping[TopicPartition, Sequence[int] | None]) ->
     with admin_client(lab.config.bootstrap_servers, timeout_seconds=20) as admin:
         told = admin.alter_partition_reassignments({KafkaTopicPartition(*n): r for n, r in wanted.items()})
     assert set(told.values()) == {None}
-
-
-async def eventually(condition: Callable[[], Any], timeout_seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "it has not come about"
-        await asyncio.sleep(0.2)
 
 
 async def test_tells_the_whole_cluster(lab: Lab, kafka: KafkaCluster, topics: Topics) -> None:

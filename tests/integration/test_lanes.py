@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient
 
 from agent.client import ControlClient
 from deploy.lab import Lab
-from deploy.lab.agent_process import AgentProcess
+from tests.integration.waiting import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -59,37 +59,6 @@ async def _fill(servers: str) -> None:
     await producer.stop()
 
 
-@pytest.fixture(scope="module")
-def agent(filled: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
-    """One agent that drives the lab."""
-    process = AgentProcess(filled, tmp_path_factory.mktemp("agent") / "agent.log")
-    process.start()
-    yield process
-    process.stop()
-
-
-@pytest.fixture
-async def client(filled: Lab, agent: AgentProcess) -> ControlClient:
-    """A client, once the agent answers."""
-    made = ControlClient({"bootstrap_servers": filled.status()["control_bootstrap_servers"]})
-    await _eventually(lambda: _answers(made), 90.0)
-    return made
-
-
-async def _answers(client: ControlClient) -> bool:
-    try:
-        await client.order({"type": "resume", "cluster": "no-such-cluster"}, 5.0)
-    except Exception:  # noqa: BLE001 - not yet up, in whatever way
-        return False
-    return True
-
-
-async def _eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 - what is awaited lives in another process
-            await asyncio.sleep(0.3)
-
-
 async def _told(client: ControlClient, kind: str, after: int, seconds: float = 150.0) -> dict[str, Any]:
     async with asyncio.timeout(seconds):
         async for event in client.events("lab", from_start=True):
@@ -132,7 +101,7 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
         made.update(await client.plan({"type": "plan", "cluster": "lab", "options": OPTIONS}))
         return made["type"] == "PlanMade" and not made["data"]["reasons"]
 
-    await _eventually(_is_clear, 90.0)
+    await eventually(_is_clear, 90.0)
     plan = made["data"]["plan"]
     assert [w["lane"] for w in plan["waves"]] == ["canary", "internal", "large", "rest"]
     assert all(v["ok"] for v in made["data"]["verdicts"])
@@ -172,7 +141,7 @@ async def test_a_canary_is_stopped_in_flight_and_taken_back(client: ControlClien
         started.update(await client.order({"type": "start", "cluster": "lab", "options": options}))
         return started["type"] == "CommandAccepted"
 
-    await _eventually(_starts, 90.0)
+    await eventually(_starts, 90.0)
     await _told(client, "ExecutionStarted", started["sequence"])
     rolled = await client.order({"type": "rollback", "cluster": "lab"})
     assert rolled["type"] == "CommandAccepted", rolled["summary"]

@@ -67,7 +67,7 @@ async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(own_lab:
         return await story.until(come, STEP_SECONDS, what=f"{kind} {fields}", since=since, unless=gone)
 
     try:
-        await _answers(client)
+        await agent.ready(client)
         async with story.following():
             await _start(client)
             first = await until("WaveVerified", wave=1)
@@ -111,17 +111,6 @@ def _is_proof(facts: dict[str, Any]) -> None:
     assert {name: facts[name] for name in zero} == dict.fromkeys(zero, 0)
     assert facts["faults"] == []
     assert facts["clients"]["end_offsets_lost"] == 0
-
-
-async def _answers(client: ControlClient) -> None:
-    async with asyncio.timeout(90.0):
-        while True:
-            try:
-                await client.order({"type": "resume", "cluster": "no-such-cluster"}, 5.0)
-            except Exception:  # noqa: BLE001 - not yet up, in whatever way
-                await asyncio.sleep(0.5)
-            else:
-                return
 
 
 async def _start(client: ControlClient) -> None:
