@@ -31,6 +31,9 @@ log = logging.getLogger("kafka_migration.app")
 # Twice as fine as the shortest delay that the core asks for.
 TICK_SECONDS = 0.25
 TICK_AGAIN_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
+TABLE_SECONDS_MAX = (
+    20.0  # a share of the clusters, and nothing more of the table was read for so long: it never will be
+)
 
 
 class StuckError(RuntimeError):
@@ -59,6 +62,7 @@ class Agent:
         self._driven: dict[str, DrivenCluster] = {}
         self._without_zookeeper: set[str] = set()  # driven as clusters that live in KRaft for good
         self._ticked: dict[str, tuple[float, float]] = {}  # cluster -> the due time last posted for, and when
+        self._has_share = False  # of the topics' partitions, by the consumer group
         self._settled: set[str] = set()  # clusters whose outbox was sent again since their partition came
         self._out = Outbound(app, topics, settings.app_id)
         self._judging = Judging(self._read_samples)
@@ -79,6 +83,7 @@ class Agent:
             app.agent(raw_topic(app, name), name=name)(self._handler(handle))
         app.timer(TICK_SECONDS)(self._tick)
         app.task(self._judging.run)
+        app.on_partitions_assigned.connect(self._on_assigned)
         app.on_partitions_revoked.connect(self._on_revoked)
         app.page("/ready")(web.ready_view(self._is_ready, lambda: sorted(self._driven)))
         app.page("/metrics")(web.metrics_view())
@@ -260,7 +265,11 @@ class Agent:
         self._judging.close(name)
         await self._driven.pop(name).close()
 
+    async def _on_assigned(self, _app: faust.App, _assigned: Any, **_: Any) -> None:
+        self._has_share = True
+
     async def _on_revoked(self, _app: faust.App, revoked: Any, **_: Any) -> None:
+        self._has_share = False
         lost = {tp.partition for tp in revoked if tp.topic == self._names.inbox}
         self._settled -= {name for name in self._clusters if self._partition(name) in lost}
         for name in [n for n in self._driven if self._partition(n) in lost]:
@@ -274,16 +283,33 @@ class Agent:
     async def watch_over(self) -> None:
         """For as long as the worker lives: one that waits too long for its share of the clusters stops.
 
-        Faust goes on without a word when its coordinator has failed; who started us can start us anew.
+        Faust goes on without a word when its coordinator has failed, or when it has missed that a share is its own to
+        read the table for (recovery.py, "rebalance again"); who started us can start us anew.
         """
-        alive_at = time.monotonic()
-        while time.monotonic() < alive_at + self._settings.stuck_seconds:
+        alive_at = read_at = time.monotonic()
+        read = -1
+        while True:
             await asyncio.sleep(1.0)
+            now, before, read = time.monotonic(), read, self._table_read()
             if self._is_ready():
-                alive_at = time.monotonic()
-        says = f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: the worker stops"
-        log.critical(says)
-        await self.app.crash(StuckError(says))
+                alive_at = read_at = now
+            elif not self._has_share or read != before:
+                read_at = now
+            if now > alive_at + self._settings.stuck_seconds:
+                says = f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: the worker stops"
+            elif now > read_at + TABLE_SECONDS_MAX:
+                says = (
+                    f"a share of the clusters, but no more of the table for {TABLE_SECONDS_MAX:.0f} s: the worker stops"
+                )
+            else:
+                continue
+            log.critical(says)
+            await self.app.crash(StuckError(says))
+            return
+
+    def _table_read(self) -> int:
+        """How far, in records of all its partitions."""
+        return sum(offset for offset in self.app.tables.recovery.active_offsets.values() if offset is not None)
 
     def _is_ready(self) -> bool:
         return not self.app.rebalancing and bool(self.app.tables.recovery.completed.is_set())

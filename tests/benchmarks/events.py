@@ -1,12 +1,15 @@
 """How many samples a second one worker parses, judges and saves, against a consumer that only parses, in one run.
 
-`make bench-events` writes build/bench/events.json. Both read the same filled topic by turns; what the worker judges
+`make bench-events` writes build/bench/events.json. A round: the worker, which owns its clusters, is stopped (SIGSTOP)
+while a topic is filled and a plain consumer reads it; then it goes on, and has all of it before it. What it judges
 leads to changed verdicts, which are saved. Targets: 100,000 samples a second, and half of the plain consumer.
 """
 
 import argparse
 import asyncio
 import json
+import os
+import signal
 import time
 from pathlib import Path
 from statistics import median
@@ -25,78 +28,73 @@ CLUSTERS = [f"c{n:02d}" for n in range(12)]
 MESSAGES = 1_500
 CHANGES_EVERY = 50  # so many messages of a cluster, and its latency rule says another thing
 BROKER_GROUPS = 5
+SCRAPE_SECONDS = 0.01  # between the times that two scrapes of a cluster tell; a later round's are never older
 SAMPLES_PER_SECOND, SHARE = 100_000, 0.5
-ROUND_SECONDS_MAX = 120.0
-LOOK_SECONDS = 0.2  # each look costs the worker some milliseconds
-JUDGED_SHARE_MIN = 0.95
-STILL_SECONDS = 2.0
-SKIPPED_SHARE = 0.1  # of the samples, while the worker has just begun
+STOPPED_SECONDS_MAX = 8.0  # a longer stop, and the worker loses its session
+ROUND_SECONDS_MAX = 60.0
+REST_SECONDS = 3.0  # for what is judged to be saved, and Faust's commits
+LOOK_SECONDS = 0.1  # each look costs the worker some milliseconds
 
 
 async def fill(stage: Stage) -> int:
-    """The same scrapes for each round: clusters by turns, times in order. Returns the bytes."""
-    began, total = time.time() - MESSAGES, 0
+    """Scrapes of all clusters by turns, times in order. Returns the bytes."""
+    began, total = time.time(), 0
     async with AIOKafkaProducer(bootstrap_servers=stage.bootstrap_servers, max_request_size=900_000) as producer:
         for n in range(MESSAGES):
             cluster, scrape = CLUSTERS[n % len(CLUSTERS)], n // len(CLUSTERS)
             bad = scrape // (CHANGES_EVERY // BROKER_GROUPS) % 2 == 1
             first = 100 + BATCH * (scrape % BROKER_GROUPS)
-            body = batch(cluster, first, began + scrape, 900.0 if bad else 50.0)
+            body = batch(cluster, first, began + scrape * SCRAPE_SECONDS, 900.0 if bad else 50.0)
             total += len(body)
             await producer.send(stage.names.metrics, body, cluster.encode())
     return total
 
 
-async def plain(stage: Stage) -> float:
-    """Samples per second of an aiokafka consumer that does the same parse, and nothing else."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=stage.bootstrap_servers, auto_offset_reset="earliest")
-    async with consumer:
-        places = [TopicPartition(stage.names.metrics, n) for n in range(PARTITIONS)]
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-        seen, began = 0, 0.0
+class Plain:
+    """An aiokafka consumer that does the same parse, and nothing else."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=stage.bootstrap_servers)
+        self._places = [TopicPartition(stage.names.metrics, n) for n in range(PARTITIONS)]
+
+    async def start(self) -> None:
+        """Stand at the end."""
+        await self._consumer.start()
+        self._consumer.assign(self._places)
+        await self._consumer.seek_to_end(*self._places)
+        for place in self._places:
+            await self._consumer.position(place)
+
+    async def read(self) -> float:
+        """Samples per second, from the first look to the last sample of a fill."""
+        seen, began = 0, time.perf_counter()
         while seen < MESSAGES * BATCH:
-            found = await consumer.getmany(timeout_ms=1_000)
-            began = began or time.perf_counter()
-            for messages in found.values():
+            for messages in (await self._consumer.getmany(timeout_ms=1_000)).values():
                 for message in messages:
                     metric = translate.read_metric(message.value)
                     assert metric.type == "samples"
                     seen += len(metric.samples)
         return seen / (time.perf_counter() - began)
 
-
-async def worker(stage: Stage, app_id: str) -> tuple[float, dict[str, float]]:
-    """Samples per second of a fresh worker from the first tenth to the last sample; and what it has counted."""
-    recorder = Recorder(CLUSTERS)
-    await recorder.start(stage.recorder_port)
-    try:
-        with stage.worker(app_id) as process:
-            points = await asyncio.to_thread(_follow, stage)
-            assert process.pid is not None, process.last_words(20)
-            names = ("samples", "samples_late", "samples_dropped", "events")
-            counted = {n: stage.counter(f"kafka_migration_{n}") for n in names}
-    finally:
-        await recorder.close()
-    (began, first), (ended, last) = points[0], points[-1]
-    return (last - first) / (ended - began), counted
+    async def stop(self) -> None:
+        await self._consumer.stop()
 
 
-def _follow(stage: Stage) -> list[tuple[float, float]]:
-    """(when, samples judged) from the first tenth on, until no more are.
+def judged(stage: Stage) -> float:
+    """How many samples the worker has judged since it began."""
+    return stage.counter("kafka_migration_samples")
 
-    What is read before the worker has taken a cluster over is not judged: a message or two of each.
-    """
-    points: list[tuple[float, float]] = []
-    deadline, everything = time.monotonic() + ROUND_SECONDS_MAX, MESSAGES * BATCH
-    while time.monotonic() < deadline:
-        judged = stage.counter("kafka_migration_samples")
-        if judged >= everything * SKIPPED_SHARE and (not points or judged > points[-1][1]):
-            points.append((time.perf_counter(), judged))
-        elif judged >= everything * JUDGED_SHARE_MIN and time.perf_counter() > points[-1][0] + STILL_SECONDS:
-            return points
+
+def go_on(stage: Stage, pid: int, everything: float) -> float:
+    """Wake the worker; samples per second from that moment until all are judged. Blocking."""
+    began = time.perf_counter()
+    os.kill(pid, signal.SIGCONT)
+    while time.perf_counter() < began + ROUND_SECONDS_MAX:
+        if judged(stage) >= everything:
+            return MESSAGES * BATCH / (time.perf_counter() - began)
         time.sleep(LOOK_SECONDS)
-    raise RuntimeError(f"of {everything} samples {points[-1:]} were judged in {ROUND_SECONDS_MAX:.0f} s")
+    says = f"of {everything:,.0f} samples {judged(stage):,.0f} were judged in {ROUND_SECONDS_MAX:.0f} s"
+    raise RuntimeError(says)
 
 
 def figures(plains: list[float], workers: list[float], counted: dict[str, float], where: str) -> list[dict[str, Any]]:
@@ -112,7 +110,7 @@ def figures(plains: list[float], workers: list[float], counted: dict[str, float]
         _row("worker, each round", ", ".join(f"{w:,.0f}" for w in workers), "samples/s"),
         _row("plain consumer, each round", ", ".join(f"{p:,.0f}" for p in plains), "samples/s"),
     ]
-    rows += [_row(f"last round: {name}", int(value), "count") for name, value in counted.items()]
+    rows += [_row(f"all rounds: {name}", int(value), "count") for name, value in counted.items()]
     size = f"{MESSAGES * BATCH:,} samples in batches of {BATCH}"
     words = f"{where}; {size}, {len(CLUSTERS)} clusters, {PARTITIONS} partitions, six rules over ten metrics"
     rows.append(_row("settings", words, "words"))
@@ -124,15 +122,36 @@ def _row(figure: str, value: Any, unit: str, target: str | None = None, held: bo
 
 
 async def measure(stage: Stage, rounds: int, where: str) -> list[dict[str, Any]]:
-    """Plain and worker by turns."""
+    """Plain and worker by turns, over the same samples."""
     plains: list[float] = []
     workers: list[float] = []
-    counted: dict[str, float] = {}
-    for n in range(rounds):
-        plains.append(await plain(stage))
-        rate, counted = await worker(stage, f"bench-events-{n}")
-        workers.append(rate)
-        print(f"round {n + 1}: plain {plains[-1]:,.0f}, worker {rate:,.0f} samples/s", flush=True)
+    plain, recorder = Plain(stage), Recorder(CLUSTERS)
+    await recorder.start(stage.recorder_port)
+    await plain.start()
+    try:
+        with stage.worker("bench-events") as process:
+            await asyncio.to_thread(stage.await_ready, process)
+            await asyncio.sleep(REST_SECONDS)
+            for n in range(rounds):
+                before = await asyncio.to_thread(judged, stage)
+                assert process.pid is not None, process.last_words(20)
+                stopped = time.perf_counter()
+                os.kill(process.pid, signal.SIGSTOP)
+                filled = await fill(stage)
+                plains.append(await plain.read())
+                if (lasted := time.perf_counter() - stopped) > STOPPED_SECONDS_MAX:
+                    os.kill(process.pid, signal.SIGCONT)
+                    raise RuntimeError(
+                        f"filled and read in {lasted:.0f} s: too slow a machine to keep a worker waiting"
+                    )
+                workers.append(await asyncio.to_thread(go_on, stage, process.pid, before + MESSAGES * BATCH))
+                print(f"round {n + 1}: {filled / 1e6:.0f} MB, plain {plains[-1]:,.0f}, worker {workers[-1]:,.0f}/s")
+                await asyncio.sleep(REST_SECONDS)
+            names = ("samples", "samples_late", "samples_dropped", "events")
+            counted = {n: stage.counter(f"kafka_migration_{n}") for n in names}
+    finally:
+        await plain.stop()
+        await recorder.close()
     return figures(plains, workers, counted, where)
 
 
@@ -148,7 +167,6 @@ def main() -> int:
     stage.write_clusters()
     with stage.lab.running(print):
         stage.ensure_topics({"retention.ms": "-1"})
-        print(f"{asyncio.run(fill(stage)) / 1e6:.0f} MB of samples", flush=True)
         rows = asyncio.run(measure(stage, given.rounds, where))
     write_atomically(folder / "events.json", json.dumps(rows, indent=2) + "\n")
     for row in rows:

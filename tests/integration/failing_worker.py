@@ -1,7 +1,8 @@
 """The real agent with one fault in it, named by FAIL_AT, that strikes once at a command of that id. A process of tests.
 
 FAIL_ONCE names a file that remembers that it has struck. `bug`: an exception in a turn. `saved`: the process dies when
-the state is in Kafka and its events are not. `join`: its part in the consumer group fails.
+the state is in Kafka and its events are not. `join`: its part in the consumer group fails. `table`: a share of the
+clusters comes, and Faust does not begin to read the table for it.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from faust.assignor.partition_assignor import PartitionAssignor
+from faust.tables.recovery import Recovery
 
 from agent import main, outbound, turn
 from agent.core.messages import Message
@@ -51,6 +53,13 @@ def install() -> None:
             raise AssertionError("as Faust does when a member's URL has changed")
         really_join(assignor, assignment)
 
+    really_recover = Recovery.on_rebalance
+
+    async def recover(recovery: Recovery, *given: Any) -> None:
+        if not _strikes("table", "table"):  # as where it says "rebalance again", and none comes
+            await really_recover(recovery, *given)
+
+    Recovery.on_rebalance = recover  # type: ignore[method-assign]
     PartitionAssignor.on_assignment = join
     turn.take = take  # type: ignore[assignment]  # the point of this program
     outbound.Outbound.events = publish  # type: ignore[method-assign, assignment]

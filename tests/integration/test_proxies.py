@@ -4,7 +4,6 @@ A client that knows two source proxies only goes through a whole migration; nobo
 """
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -23,12 +22,10 @@ from deploy.lab.agent_process import AgentProcess
 from deploy.lab.readiness import admin_client
 from tests.fakes.consul import FakeConsul, Instance
 
-ASKED_FOR = "KAFKA_MIGRATION_TEST_PROXIES"
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.timeout(500),
     pytest.mark.skipif(proxies.program() is None, reason=proxies.MISSING),
-    pytest.mark.skipif(not os.environ.get(ASKED_FOR), reason=f"takes some minutes: set {ASKED_FOR}=1"),
 ]
 
 TOPIC, SERVICE = "behind-proxies", "kafka"

@@ -196,13 +196,18 @@ async def test_events_of_a_saved_state_are_never_lost(make_worker: Callable[...,
     assert len({e["id"] for e in events if e["data"].get("command_id") == "saved"}) == 1
 
 
-async def test_a_worker_that_gets_no_share_ends(make_worker: Callable[..., Worker], tmp_path: Path) -> None:
-    """When its part in the consumer group has failed, it does not sit there for ever: exit code 1, and a sentence."""
-    once = str(tmp_path / "struck")
-    worker = make_worker(FAIL_AT="join", FAIL_ONCE=once, KAFKA_MIGRATION_STUCK_SECONDS="8")
+@pytest.mark.parametrize(
+    ("fault", "says"), [("join", "no share of the clusters for 8 s"), ("table", "no more of the table for 20 s")]
+)
+async def test_a_worker_that_never_gets_ready_ends(
+    make_worker: Callable[..., Worker], tmp_path: Path, fault: str, says: str
+) -> None:
+    """Its part in the group has failed, or its table is never read: exit code 1, a sentence; its next life works."""
+    seconds = {"KAFKA_MIGRATION_STUCK_SECONDS": "8"} if fault == "join" else {}
+    worker = make_worker(FAIL_AT=fault, FAIL_ONCE=str(tmp_path / "struck"), **seconds)
     worker.start("tests.integration.failing_worker")
     assert await worker.exit_code(60.0) == 1
-    assert "no share of the clusters for 8 s" in worker.log.read_text()
+    assert says in worker.log.read_text()
     worker.start("tests.integration.failing_worker")
     await worker.until_ready()
 
