@@ -117,7 +117,7 @@ class DrivenCluster:
         brokers.start()
         hands = KraftHands(
             kafka=kafka,
-            files=kafka,
+            insight=kafka,
             zookeeper=KraftZooKeeper(zookeeper, access) if zookeeper else None,
             metrics=ControllerMetrics(),
             restarts=cluster.kraft.restarts() if cluster.kraft else ManualRestarts(),

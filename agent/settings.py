@@ -202,6 +202,9 @@ class KraftSettings(BaseModel):
     )
     soak_seconds: float = Field(default=604_800.0, ge=0, description="Kafka's own advice: a week or two")
     write_behind_records_max: int = Field(default=0, ge=0, description="ZkWriteBehindLag that counts as none")
+    voter_seconds_behind_max: float = Field(
+        default=10.0, ge=1, description="A controller that is further behind the quorum's leader counts as away"
+    )
     restart_patience_seconds: float = Field(default=300.0, gt=0, description="Then a restart is asked for again")
     stuck_seconds: float = Field(
         default=60.0, ge=1, description="On the way back: a broker whose partitions do not heal for so long is next"
@@ -239,7 +242,7 @@ class KraftSettings(BaseModel):
 
 _KRAFT_AS_THEY_ARE = {
     "controller_listener_name", "controller_security_protocol", "inter_broker_listener_name", "soak_seconds",
-    "write_behind_records_max", "restart_patience_seconds", "stuck_seconds", "look_seconds",
+    "write_behind_records_max", "voter_seconds_behind_max", "restart_patience_seconds", "stuck_seconds", "look_seconds",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Between the wire and the core: the only file that knows both. Pure; called by app.py, turn.py and tests."""
 
 from collections.abc import Container, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.judge import Sample
 from agent.core.kraft import Kraft
+from agent.core.kraft_facts import ControllersSeen
 from agent.core.migration import Answer, Cause, Migration, Source
 from agent.core.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
 from agent.core.orders import WORDS
@@ -260,7 +262,12 @@ def _kraft_status(k: Kraft) -> wire_state.KraftStatus | None:
         drills_passed=k.drills,
         green_since=k.green_since,
         soak_seconds=k.options.soak_seconds,
+        controllers=_controllers_seen(k.controllers_seen),
     )
+
+
+def _controllers_seen(seen: ControllersSeen | None) -> wire_state.KraftControllersStatus | None:
+    return wire_state.KraftControllersStatus(**asdict(seen)) if seen else None
 
 
 def _why_not(r: Reason) -> wire_state.WhyNot:

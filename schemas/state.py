@@ -65,6 +65,20 @@ class SourceStatus(BaseModel):
     empty_since: float | None
 
 
+class KraftControllersStatus(BaseModel):
+    """KRaft's controllers as last seen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    leader_id: int
+    brokers_active: int = Field(description="registered with them and not fenced")
+    brokers_fenced: int
+    epoch: int = Field(description="0: not yet told; so is metadata_version")
+    voter_ids: tuple[int, ...]
+    metadata_version: int = Field(description="finalized level of Kafka's feature of that name")
+    metadata_version_max: int = Field(description="the highest that the brokers can live with")
+
+
 class KraftStatus(BaseModel):
     """Where the way from ZooKeeper to KRaft stands."""
 
@@ -83,6 +97,7 @@ class KraftStatus(BaseModel):
     drills_passed: tuple[str, ...]
     green_since: float | None = Field(description="soaking: since when every signal holds")
     soak_seconds: float
+    controllers: KraftControllersStatus | None = None
 
 
 class MigrationStatus(BaseModel):

@@ -14,12 +14,13 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition as KafkaTopicPartition
 
-from agent.adapters import kafka_admin, kafka_brokers, kafka_clients, kafka_health, kafka_throttle
+from agent.adapters import kafka_admin, kafka_brokers, kafka_clients, kafka_health, kafka_quorum, kafka_throttle
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_line import Line
 from agent.adapters.ports import PortError
 from agent.core.clients import Positions
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
+from agent.core.kraft_facts import QuorumFacts
 from agent.core.readiness import Look
 from agent.core.reasons import Code
 from agent.core.throttle import ThrottleFacts, ThrottleOrder
@@ -108,6 +109,10 @@ class KafkaCluster:
         """What each broker has in its own file, asked itself; those that do not answer are left out."""
         wanted = sorted(set(broker_ids))
         return await self._call("broker settings", lambda admin: kafka_brokers.file_settings(admin, wanted))
+
+    async def quorum(self, broker_id: int) -> QuorumFacts:
+        """The controllers, as that broker in KRaft mode has it from their leader."""
+        return await self._call("quorum", lambda admin: kafka_quorum.quorum(admin, broker_id))
 
     async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
         """Registered brokers that take no connection from here."""

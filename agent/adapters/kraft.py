@@ -3,6 +3,7 @@
 Looks before it acts, and decides nothing: which node, and whether now, the core has said.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -14,20 +15,25 @@ from agent.adapters.restarts import Restarts
 from agent.core import kraft_changes as changes
 from agent.core import messages as msg
 from agent.core.effects import Effect
-from agent.core.kraft_changes import NodeChange
+from agent.core.kraft_changes import NodeChange, NodeMode
 from agent.core.kraft_effects import KraftScope, ReleaseZooKeeper, RestartNode, SurveyKraft, WatchKraft
-from agent.core.kraft_facts import BrokerFacts, KraftFacts, ZooKeeperFacts
+from agent.core.kraft_facts import BrokerFacts, KraftFacts, QuorumFacts, ZooKeeperFacts
 
 KRAFT_EFFECTS = (SurveyKraft, RestartNode, ReleaseZooKeeper)
 HEARTBEAT_SECONDS = 5.0  # a look is posted when it shows something new, and at least so often
+ASKED_MAX = 2  # brokers that are asked for the quorum, one after the other
 Post = Callable[[msg.Observation], Awaitable[None]]
 
 
-class FileSettings(Protocol):
-    """What brokers were started with."""
+class Insight(Protocol):
+    """What only a way to KRaft asks of a cluster: what brokers were started with, and their controllers."""
 
     async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
         """Keys set in each broker's own file; brokers that do not answer are left out. Raises PortError."""
+        ...
+
+    async def quorum(self, broker_id: int) -> QuorumFacts:
+        """The controllers' quorum, by the word of a broker in KRaft mode. Raises PortError."""
         ...
 
 
@@ -36,7 +42,7 @@ class KraftHands:
     """One cluster's; `zookeeper` is None where none is configured."""
 
     kafka: KafkaPort
-    files: FileSettings
+    insight: Insight
     zookeeper: KraftZooKeeper | None
     metrics: ControllerMetrics
     restarts: Restarts
@@ -53,7 +59,7 @@ class KraftHands:
 
     async def _survey(self, scope: KraftScope) -> msg.Outcome:
         facts = await self.look(scope)
-        files = await self.files.file_settings(facts.alive)
+        files = await self.insight.file_settings(facts.alive)
         kept = {b: changes.touched(settings) for b, settings in sorted(files.items())}
         return msg.KraftSurveyed(facts=facts, files=tuple((b, tuple(sorted(k.items()))) for b, k in kept.items()))
 
@@ -82,7 +88,7 @@ class KraftHands:
             return facts
         try:
             cluster = await self.kafka.cluster()
-            settings = await self.files.file_settings(cluster.racks)
+            settings = await self.insight.file_settings(cluster.racks)
         except PortError:
             return facts
         sick = [p for p in cluster.partitions if p.is_under_replicated]
@@ -96,7 +102,15 @@ class KraftHands:
             leaders_of_under_replicated=tuple(sorted({p.leader for p in sick if p.leader >= 0})),
             alone_in_sync=tuple(sorted({p.isr[0] for p in sick if len(p.isr) == 1})),
             offline=sum(1 for p in cluster.partitions if p.leader < 0),
+            quorum=await self._quorum(settings),
         )
+
+    async def _quorum(self, settings: Mapping[int, Mapping[str, str]]) -> QuorumFacts | None:
+        """Told by the first broker in KRaft mode that knows it."""
+        for broker_id in sorted(b for b, s in settings.items() if changes.broker_mode(s) is NodeMode.KRAFT)[:ASKED_MAX]:
+            with contextlib.suppress(PortError):
+                return await self.insight.quorum(broker_id)
+        return None
 
     async def _restart(self, effect: RestartNode) -> msg.Outcome:
         change = replace(await self._change(effect), wipe_metadata_log=effect.wipe_metadata_log)
@@ -109,7 +123,7 @@ class KraftHands:
             return NodeChange(node_id=node, is_controller=effect.is_controller, target=effect.target)
         if effect.is_controller:
             return changes.controller_change(node, effect.target, options.zookeeper, options.quorum)
-        now = (await self.files.file_settings([node])).get(node)
+        now = (await self.insight.file_settings([node])).get(node)
         if now is None:
             # It is down, most likely in the middle of its restart: whoever restarts it has its keys already.
             return NodeChange(node_id=node, is_controller=False, target=effect.target)

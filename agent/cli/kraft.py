@@ -83,6 +83,11 @@ def lines_of(state: dict[str, Any]) -> str:
     asked = f"; awaited: {state['node_asked']} (by {state['restart_by']})" if state["node_asked"] is not None else ""
     lines.append(f"  nodes changed in this phase: {nodes}{asked}")
     lines += [f"  waits: {line.plain.strip()}" for line in render.reason_lines(state["waiting"])]
+    if seen := state.get("controllers"):
+        lines.append(
+            f"  controllers: {seen['leader_id']} leads; brokers registered: {seen['brokers_active']}, "
+            f"fenced: {seen['brokers_fenced']}; metadata.version: {seen['metadata_version'] or 'not told yet'}"
+        )
     if state["drills_passed"]:
         lines.append(f"  drills passed: {', '.join(state['drills_passed'])}")
     if state["phase"] == "soaking":

@@ -367,7 +367,7 @@ AnyEvent: TypeAlias = (
     | MetricJudged | CauseHeldOff | HeldOffCausePassed | FlapLimitReached | ThrottleAdapted
     | LeftoverThrottleCleared | MigrationCompleted | EndpointsRegistered | EndpointsDeregistered
     | kev.KraftPlanned | kev.KraftStarted | kev.KraftWaiting | kev.KraftReady | kev.KraftNotReady
-    | kev.KraftNodeAsked | kev.KraftNodeSeenDown | kev.KraftNodeChanged
+    | kev.KraftControllersSeen | kev.KraftNodeAsked | kev.KraftNodeSeenDown | kev.KraftNodeChanged
     | kev.KraftControllersBegun | kev.KraftMigrationBegun | kev.KraftTurnBegun
     | kev.KraftSoakBegun | kev.KraftGreen | kev.KraftDrillBegun | kev.KraftDrillPassed
     | kev.KraftFinalizeBegun | kev.KraftCompleted

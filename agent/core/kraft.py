@@ -9,6 +9,7 @@ from enum import StrEnum, unique
 from agent.core import kraft_events as kev
 from agent.core.kraft_changes import NodeMode
 from agent.core.kraft_effects import KraftScope, WatchKraft
+from agent.core.kraft_facts import ControllersSeen
 from agent.core.kraft_options import KraftOptions
 from agent.core.reasons import Reason
 
@@ -120,6 +121,7 @@ class Kraft:
     changed_at: float = 0.0  # when the last node had changed
     kraft_epoch: int = 0  # of the last KRaft controller, on the way back
     metadata_errors: int = 0  # at the beginning of the soak
+    controllers_seen: ControllersSeen | None = None  # for people
 
     def original(self, broker_id: int) -> tuple[tuple[str, str], ...]:
         return dict(self.originals).get(broker_id, ())

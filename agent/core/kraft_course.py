@@ -78,6 +78,9 @@ def observed(d: Draft, o: msg.KraftObserved) -> None:
         return
     if d.m.pending_effect(ReleaseZooKeeper):
         return
+    seen = o.facts.controllers_seen(k.controllers_seen)
+    if seen is not None and seen != k.controllers_seen:
+        d.emit(kev.KraftControllersSeen(at=d.at, seen=seen))
     _meet_asked(d, o.facts)
     if d.m.kraft.phase is _P.RELEASING_ZOOKEEPER:
         _wait(d)
@@ -87,6 +90,8 @@ def observed(d: Draft, o: msg.KraftObserved) -> None:
         _soak(d, o.facts)
         return
     if _roll(d, o.facts):
+        if d.m.kraft.ready:  # a node has fallen back, or is gone
+            d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
         return
     _at_the_gate(d, o.facts)
 
@@ -191,7 +196,7 @@ def _at_the_gate(d: Draft, facts: KraftFacts) -> None:
         return
     match k.phase:
         case _P.FINALIZING:
-            d.emit(kev.KraftCompleted(at=d.at))
+            _completed(d, facts)
         case _P.BACK_TO_MIGRATION:
             if hindrances := gates.no_way_back(k, facts):
                 _wait(d, *hindrances)
@@ -209,6 +214,19 @@ def _at_the_gate(d: Draft, facts: KraftFacts) -> None:
                 d.emit(kev.KraftReady(at=d.at, phase=k.phase, next_command=word))
             if by_itself:
                 go_on(d, facts)
+
+
+def _completed(d: Draft, facts: KraftFacts) -> None:
+    fenced = facts.active.fenced_brokers if facts.active else 0
+    q = facts.quorum
+    d.emit(
+        kev.KraftCompleted(
+            at=d.at,
+            brokers_fenced=fenced,
+            metadata_version=q.metadata_version if q else 0,
+            metadata_version_max=q.metadata_version_max if q else 0,
+        )
+    )
 
 
 def _soak(d: Draft, facts: KraftFacts) -> None:

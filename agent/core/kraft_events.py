@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from agent.core.event import Event as Event
 from agent.core.event import because
 from agent.core.kraft_changes import NodeMode
+from agent.core.kraft_facts import ControllersSeen
 from agent.core.kraft_options import KraftOptions, RestartBy
 from agent.core.reasons import Reason
 
@@ -66,6 +67,22 @@ class KraftNotReady(Event):
 
     def __str__(self) -> str:
         return f"KRaft: a signal of {self.phase} does not hold any more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KraftControllersSeen(Event):
+    """Another controller leads, or they have registered, fenced or finalized something else than before."""
+
+    seen: ControllersSeen
+
+    def __str__(self) -> str:
+        s = self.seen
+        known = f"; voters {', '.join(map(str, s.voter_ids))}, epoch {s.epoch}" if s.voter_ids else ""
+        version = f"; metadata.version {s.metadata_version}" if s.metadata_version else ""
+        return (
+            f"KRaft: controller {s.leader_id} leads{known}{version}; "
+            f"{s.brokers_active} brokers registered, {s.brokers_fenced} fenced"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,10 +207,19 @@ class KraftFinalizeBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftCompleted(Event):
-    """The active controller says POST_MIGRATION: ZooKeeper may be shut down."""
+    """The active controller says POST_MIGRATION: ZooKeeper may be shut down. What is left to do, by hand."""
+
+    brokers_fenced: int = 0  # registered, and gone
+    metadata_version: int = 0
+    metadata_version_max: int = 0
 
     def __str__(self) -> str:
-        return "KRaft: complete; ZooKeeper may be shut down"
+        says = "KRaft: complete; ZooKeeper may be shut down"
+        if self.brokers_fenced:
+            says += f"; {self.brokers_fenced} registered brokers are fenced: unregister those that are gone"
+        if self.metadata_version < self.metadata_version_max:
+            says += f"; metadata.version is {self.metadata_version}, {self.metadata_version_max} is possible"
+        return says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,8 @@ def fold(k: Kraft, event: kev.Event) -> Kraft:
         k = replace(k, kraft_epoch=event.kraft_epoch)
     if isinstance(event, kev.KraftSoakBegun):
         k = replace(k, metadata_errors=event.metadata_errors)
+    if isinstance(event, kev.KraftReleased):
+        k = replace(k, controllers_seen=None)
     return replace(
         k, phase=rows[k.phase], phase_since=event.at, ready=False, waiting=(), asked=None, drill=None, drilled=None,
         green_since=None, modes=(),
@@ -58,6 +60,8 @@ def _told(k: Kraft, event: kev.Event) -> Kraft:
                 seen_down=event.attempt > 1 and k.asked is not None and k.asked.seen_down,
             )
             return replace(k, asked=asked)
+        case kev.KraftControllersSeen():
+            return replace(k, controllers_seen=event.seen)
         case kev.KraftNodeSeenDown():
             return replace(k, asked=replace(k.asked, seen_down=True) if k.asked else None)
         case kev.KraftNodeChanged():

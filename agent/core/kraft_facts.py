@@ -2,7 +2,7 @@
 kraft_gates.py. Only facts: no figure here is an opinion.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from agent.core.kraft_changes import NodeMode
@@ -58,6 +58,43 @@ class BrokerFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VoterFacts:
+    """One controller as the leader of the quorum knows it."""
+
+    node_id: int
+    seconds_behind: int  # since it last had all that the leader had; -1: the leader has not heard of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuorumFacts:
+    """The controllers by Kafka's own word (DescribeQuorum), and what they have finalized; a KRaft broker tells it."""
+
+    leader_id: int
+    epoch: int
+    voters: tuple[VoterFacts, ...]
+    observer_ids: tuple[int, ...] = ()  # brokers that follow the metadata log
+    metadata_version: int = 0  # finalized level of metadata.version; 0: none
+    metadata_version_max: int = 0  # the highest that the asked broker can live with
+
+    @property
+    def voter_ids(self) -> tuple[int, ...]:
+        return tuple(sorted(v.node_id for v in self.voters))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllersSeen:
+    """Who leads KRaft's controllers, and what they have: kept for people, judged nowhere."""
+
+    leader_id: int
+    brokers_active: int  # registered and not fenced
+    brokers_fenced: int
+    epoch: int = 0  # from here on by DescribeQuorum: known from the first broker in KRaft mode on
+    voter_ids: tuple[int, ...] = ()
+    metadata_version: int = 0
+    metadata_version_max: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KraftFacts:
     """One look."""
 
@@ -72,6 +109,7 @@ class KraftFacts:
     controllers: tuple[ControllerFacts, ...] = ()
     zookeeper: ZooKeeperFacts = ZooKeeperFacts(reachable=False)
     quorum_epoch: int = 0  # of KRaft's controller, by what it wrote to ZooKeeper
+    quorum: QuorumFacts | None = None  # None: no broker is in KRaft mode yet, or none told
 
     @property
     def alive(self) -> frozenset[int]:
@@ -83,6 +121,25 @@ class KraftFacts:
     def controller(self, node_id: int) -> ControllerFacts:
         found = next((c for c in self.controllers if c.node_id == node_id), None)
         return found or ControllerFacts(node_id=node_id, reachable=False)
+
+    def controllers_seen(self, last: ControllersSeen | None) -> ControllersSeen | None:
+        """What this look shows; what it could not see is as it was `last`. None: nobody leads."""
+        active, quorum = self.active, self.quorum
+        if active is None:
+            return last
+        now = ControllersSeen(
+            leader_id=active.node_id, brokers_active=active.active_brokers, brokers_fenced=active.fenced_brokers
+        )
+        if quorum is not None:
+            return replace(
+                now, leader_id=quorum.leader_id, epoch=quorum.epoch, voter_ids=quorum.voter_ids,
+                metadata_version=quorum.metadata_version, metadata_version_max=quorum.metadata_version_max,
+            )  # fmt: skip
+        if last is None:
+            return now
+        return replace(
+            last, leader_id=now.leader_id, brokers_active=now.brokers_active, brokers_fenced=now.brokers_fenced
+        )
 
     @property
     def active(self) -> ControllerFacts | None:

@@ -49,9 +49,7 @@ def unprepared(options: KraftOptions, facts: KraftFacts) -> Reasons:
     if zk.migration_node:
         seen = "ZooKeeper has a /migration left from an earlier attempt"
         found.append(Reason(Code.KRAFT_LEFTOVER, seen, "none: topics made since would be deleted"))
-    if absent := frozenset(facts.assigned) - facts.alive:
-        seen = f"partitions are assigned to brokers {_ids(absent)}, which are not alive"
-        found.append(Reason(Code.KRAFT_ABSENT_BROKER, seen, "an assignment to live brokers only"))
+    found += absent_brokers(facts)
     if old := {b.broker_id for b in facts.brokers if not b.protocol_version.startswith(PROTOCOL_VERSION)}:
         found.append(
             Reason(Code.KRAFT_VERSION, f"brokers {_ids(old)} do not speak {PROTOCOL_VERSION}",
@@ -65,6 +63,15 @@ def unprepared(options: KraftOptions, facts: KraftFacts) -> Reasons:
     if same := facts.alive & frozenset(options.controller_ids):
         found.append(Reason(Code.KRAFT_NODE_IDS, f"ids {_ids(same)} are brokers' already", "other ids for controllers"))
     return tuple(found)
+
+
+def absent_brokers(facts: KraftFacts) -> Reasons:
+    """KRaft's migration waits for every broker that some partition names, for ever."""
+    absent = frozenset(facts.assigned) - facts.alive
+    if not (facts.reachable and absent):
+        return ()
+    seen = f"partitions are assigned to brokers {_ids(absent)}, which are not alive"
+    return (Reason(Code.KRAFT_ABSENT_BROKER, seen, "an assignment to live brokers only"),)
 
 
 def open_nodes(kraft: Kraft, facts: KraftFacts) -> tuple[tuple[int, bool], ...]:
@@ -125,7 +132,7 @@ def closed(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
         case KraftPhase.PREPARING:
             return unprepared(kraft.options, facts)
         case KraftPhase.CONTROLLERS:
-            return _controllers_wait(kraft, facts)
+            return unwell(kraft.broker_ids, facts) + absent_brokers(facts) + _controllers_wait(kraft, facts)
         case KraftPhase.BROKERS_TO_MIGRATION:
             return unwell(kraft.broker_ids, facts) + _copied(kraft, facts)
         case KraftPhase.BROKERS_TO_KRAFT:
@@ -134,9 +141,10 @@ def closed(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
             return soaking(kraft, facts, at)
         case KraftPhase.FINALIZING:
             missing = _no_active(kraft, facts)
-            return missing or _state(facts.active, ZkMigrationState.POST_MIGRATION) if facts.active else missing
+            found = _state(facts.active, ZkMigrationState.POST_MIGRATION) if facts.active else ()
+            return missing or found + quorum(kraft, facts)
         case KraftPhase.BACK_TO_ZOOKEEPER:
-            return unwell(kraft.broker_ids, facts) + _by_zookeeper(facts)
+            return unwell(kraft.broker_ids, facts) + _by_zookeeper(kraft, facts)
         case KraftPhase.BACK_TO_MIGRATION:
             return unwell(kraft.broker_ids, facts) + dual_write(kraft, facts)
         case _:
@@ -160,7 +168,7 @@ def _controllers_wait(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 def _copied(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """The metadata is in KRaft, and ZooKeeper knows its controller."""
-    found = list(dual_write(kraft, facts))
+    found = [*absent_brokers(facts), *dual_write(kraft, facts)]
     if facts.active and facts.active.migrating_brokers != len(kraft.broker_ids):
         seen = f"{facts.active.migrating_brokers} brokers are known to the controllers as migrating"
         found.append(Reason(Code.KRAFT_BROKER_MODE, seen, f"{len(kraft.broker_ids)}"))
@@ -170,7 +178,30 @@ def _copied(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def _turned(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    return _registered(kraft, facts) + dual_write(kraft, facts)
+    return _registered(kraft, facts) + dual_write(kraft, facts) + quorum(kraft, facts)
+
+
+def quorum(kraft: Kraft, facts: KraftFacts) -> Reasons:
+    """Why Kafka itself, asked through a broker in KRaft mode, does not call the controllers whole."""
+    seen = facts.quorum
+    if not facts.reachable:
+        return ()  # said already
+    if seen is None:
+        return (Reason(Code.KRAFT_NO_QUORUM, "no broker tells of the controllers' quorum", "DescribeQuorum's answer"),)
+    wanted = tuple(sorted(kraft.options.controller_ids))
+    if seen.voter_ids != wanted:
+        text = f"the quorum's voters are {_ids(seen.voter_ids)}"
+        return (Reason(Code.KRAFT_NO_QUORUM, text, f"{_ids(wanted)}: the controllers of clusters.yaml"),)
+    found: list[Reason] = []
+    if seen.leader_id not in wanted:
+        found.append(Reason(Code.KRAFT_NO_QUORUM, "the quorum has no leader", "one"))
+    limit = kraft.options.voter_seconds_behind_max
+    if behind := [v.node_id for v in seen.voters if not 0 <= v.seconds_behind <= limit]:
+        text = f"controllers {_ids(behind)} do not have what the quorum's leader has"
+        found.append(Reason(Code.KRAFT_VOTER_BEHIND, text, f"at most {limit:.0f} s behind it"))
+    if not seen.metadata_version:
+        found.append(Reason(Code.KRAFT_METADATA_VERSION, "no metadata.version is finalized", "one"))
+    return tuple(found)
 
 
 def _registered(kraft: Kraft, facts: KraftFacts) -> Reasons:
@@ -179,7 +210,10 @@ def _registered(kraft: Kraft, facts: KraftFacts) -> Reasons:
     if others := [b for b in kraft.broker_ids if facts.mode(b) is not NodeMode.KRAFT]:
         found.append(Reason(Code.KRAFT_BROKER_MODE, f"brokers {_ids(others)} are not in KRaft mode", "all"))
     a = facts.active
-    if a is not None and (a.migrating_brokers or a.fenced_brokers or a.active_brokers != len(kraft.broker_ids)):
+    if a is not None and a.fenced_brokers and a.active_brokers == len(kraft.broker_ids) and not a.migrating_brokers:
+        seen = f"{a.fenced_brokers} brokers are registered and fenced beside the {a.active_brokers} that are alive"
+        found.append(Reason(Code.KRAFT_GHOST, seen, "none: `kafka-cluster.sh unregister --id` for each that is gone"))
+    elif a is not None and (a.migrating_brokers or a.fenced_brokers or a.active_brokers != len(kraft.broker_ids)):
         seen = f"{a.active_brokers} brokers active, {a.fenced_brokers} fenced, {a.migrating_brokers} still migrating"
         found.append(Reason(Code.KRAFT_REGISTRATION, seen, f"{len(kraft.broker_ids)}, 0, 0"))
     return tuple(found)
@@ -220,11 +254,18 @@ def no_way_back(kraft: Kraft, facts: KraftFacts) -> Reasons:
     return tuple(dict.fromkeys(found))
 
 
-def _by_zookeeper(facts: KraftFacts) -> Reasons:
+def _by_zookeeper(kraft: Kraft, facts: KraftFacts) -> Reasons:
+    """ZooKeeper has a broker as controller, and every broker is registered there, none beside."""
     zk = facts.zookeeper
-    if zk.reachable and zk.controller_id is not None and not zk.kraft_controller:
-        return ()
-    return (Reason(Code.KRAFT_CONTROLLER_ABSENT, "no broker is controller by ZooKeeper's word", "one"),)
+    if not zk.reachable or zk.controller_id is None or zk.kraft_controller:
+        return (Reason(Code.KRAFT_CONTROLLER_ABSENT, "no broker is controller by ZooKeeper's word", "one"),)
+    if missing := frozenset(kraft.broker_ids) - frozenset(zk.broker_ids):
+        seen = f"brokers {_ids(missing)} are not registered in ZooKeeper"
+        return (Reason(Code.KRAFT_REGISTRATION, seen, "all of the start in /brokers/ids"),)
+    if ghosts := frozenset(zk.broker_ids) - facts.alive:
+        seen = f"ZooKeeper has brokers {_ids(ghosts)} registered, which Kafka does not show"
+        return (Reason(Code.KRAFT_GHOST, seen, "none: their sessions end by themselves"),)
+    return ()
 
 
 def first_of(kraft: Kraft, nodes: tuple[tuple[int, bool], ...], facts: KraftFacts) -> tuple[int, bool]:
@@ -262,7 +303,8 @@ def may_not_restart(kraft: Kraft, facts: KraftFacts, node: int, at: float, *, is
         return _stale_epoch(kraft, facts)
     if is_controller:
         return _quorum_suffers(kraft, facts)
-    return unwell(kraft.broker_ids, facts)
+    absent = absent_brokers(facts) if kraft.phase is KraftPhase.BROKERS_TO_MIGRATION else ()
+    return unwell(kraft.broker_ids, facts) + absent
 
 
 def _stale_epoch(kraft: Kraft, facts: KraftFacts) -> Reasons:
@@ -279,4 +321,4 @@ def _quorum_suffers(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """Restart a controller only while the others are a majority; those to be started are none yet."""
     if kraft.phase is KraftPhase.CONTROLLERS:
         return ()
-    return _no_active(kraft, facts)
+    return _no_active(kraft, facts) or quorum(kraft, facts)

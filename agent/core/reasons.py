@@ -111,10 +111,13 @@ class Code(StrEnum):
     KRAFT_CONTROLLER_ABSENT = "KRAFT_CONTROLLER_ABSENT"
     KRAFT_CONTROLLER_DOWN = "KRAFT_CONTROLLER_DOWN"
     KRAFT_NO_QUORUM = "KRAFT_NO_QUORUM"
+    KRAFT_VOTER_BEHIND = "KRAFT_VOTER_BEHIND"
+    KRAFT_METADATA_VERSION = "KRAFT_METADATA_VERSION"
     KRAFT_STATE = "KRAFT_STATE"
     KRAFT_WRITE_BEHIND = "KRAFT_WRITE_BEHIND"
     KRAFT_CONTROLLER_EPOCH = "KRAFT_CONTROLLER_EPOCH"
     KRAFT_REGISTRATION = "KRAFT_REGISTRATION"
+    KRAFT_GHOST = "KRAFT_GHOST"
     KRAFT_METADATA_ERRORS = "KRAFT_METADATA_ERRORS"
     KRAFT_SOAK = "KRAFT_SOAK"
     KRAFT_DRILL = "KRAFT_DRILL"
@@ -253,10 +256,13 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.KRAFT_CONTROLLER_ABSENT: "Look at /controller in ZooKeeper and at the controllers' logs.",
     Code.KRAFT_CONTROLLER_DOWN: "Start the named controllers; see their logs.",
     Code.KRAFT_NO_QUORUM: "Look at the controllers' logs: a majority must elect one.",
+    Code.KRAFT_VOTER_BEHIND: "Wait; if it lasts, see the named controllers' logs and disks.",
+    Code.KRAFT_METADATA_VERSION: "See `kafka-features.sh describe`; format the controllers with this Kafka's tool.",
     Code.KRAFT_STATE: "Wait; if it lasts, read the active controller's log.",
     Code.KRAFT_WRITE_BEHIND: "Wait until ZooKeeper has caught up.",
     Code.KRAFT_CONTROLLER_EPOCH: "Raise /controller_epoch in ZooKeeper by hand to the number named.",
     Code.KRAFT_REGISTRATION: "Wait for the named brokers to be registered and unfenced.",
+    Code.KRAFT_GHOST: "Unregister what is gone: `kafka-cluster.sh unregister --id N`; on the way back wait.",
     Code.KRAFT_METADATA_ERRORS: "Read the controllers' logs for metadata errors before going on.",
     Code.KRAFT_SOAK: "Wait; `kraft status` tells how long the signals have held.",
     Code.KRAFT_DRILL: "Wait for the drills; by hand, restart the node named in KraftNodeAsked.",

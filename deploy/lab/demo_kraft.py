@@ -11,9 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from agent.client import ControlClient
 from deploy.lab import facts
-from deploy.lab.agent_process import AgentProcess
 from deploy.lab.clients import ClientReport
 from deploy.lab.config import DEFAULT_CONTROLLER_IDS, DEFAULT_VERSION, LabConfig
 from deploy.lab.demo import Demo, DemoError, DemoOptions
@@ -52,9 +50,6 @@ class KraftDemo(Demo):
             kraft=False,
             controller_ids=DEFAULT_CONTROLLER_IDS,
         )
-
-    async def steer(self, client: ControlClient, story: Story, lab: Lab, agent: AgentProcess) -> None:
-        """Straight on: pauses are the other demo's."""
 
     async def _await_release(self, story: Story, lab: Lab) -> None:
         await super()._await_release(story, lab)

@@ -48,13 +48,27 @@ class Facts:
     def bytes_on(self, broker_ids: Collection[int]) -> int:
         return sum(sum(held.values()) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
 
-    def arrived_since(self, before: "Facts") -> list[tuple[int, Name]]:
-        """Replicas on disks that were not there before: (broker, partition). Disks do not lag, as metadata does."""
+    def moved_since(self, before: "Facts") -> list[tuple[int, Name]]:
+        """Replicas that came, or whose copy grew, where they were not at home: (broker, partition).
+
+        By the disks, which do not lag as metadata does. A copy that is there anew and empty, of a partition that is not
+        assigned there, has not moved: a broker that is behind the controller still obeys what was cancelled long ago,
+        and the leader refuses its first fetch.
+        """
         return [
             (broker_id, name)
             for broker_id, held in sorted(self.log_dirs.items())
-            for name in sorted(held.keys() - before.log_dirs.get(broker_id, {}).keys())
+            for name, size in sorted(held.items())
+            if self._moved(broker_id, name, size, before)
         ]
+
+    def _moved(self, broker_id: int, name: Name, size: int, before: "Facts") -> bool:
+        had = before.log_dirs.get(broker_id, {}).get(name)
+        now, then = self.partitions.get(name), before.partitions.get(name)
+        # With more replicas than it had it is between two assignments, or was, by the word of a broker that is behind.
+        settled = now is not None and (then is None or len(now.replicas) <= len(then.replicas))
+        at_home = settled and now is not None and broker_id in now.replicas
+        return had is None if at_home else size > (had or 0)
 
     @property
     def out_of_sync(self) -> int:

@@ -61,6 +61,8 @@ class KraftPlay:
 
     async def back(self) -> None:
         """Back to ZooKeeper: out of the middle of the turn to KRaft, from the end of the other phases."""
+        if self.phases[-1]["phase"] == "brokers_to_kraft":
+            await self._until(lambda e: e["type"] == "KraftNodeChanged", "the first broker in KRaft mode")
         if self.phases[-1]["phase"] in SETTLED_FIRST:
             await self._until(lambda e: e["type"] == "KraftReady", "the signals before the way back")
         await self._command("rollback", patiently=True)

@@ -22,7 +22,15 @@ from agent.core.kraft_changes import (
     touched,
 )
 from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode, SurveyKraft
-from agent.core.kraft_facts import BrokerFacts, ControllerFacts, KraftFacts, ZkMigrationState, ZooKeeperFacts
+from agent.core.kraft_facts import (
+    BrokerFacts,
+    ControllerFacts,
+    KraftFacts,
+    QuorumFacts,
+    VoterFacts,
+    ZkMigrationState,
+    ZooKeeperFacts,
+)
 from agent.core.kraft_options import Gates, KraftController, KraftOptions, RestartBy
 from agent.core.migration import Migration
 from agent.core.options import Policy
@@ -83,6 +91,12 @@ class KraftWorld:
     commands: int = 0
     confirmed: bool = False
     epoch_set_back: bool = False  # by another hand, when /controller has just been freed
+    unregistered: tuple[int, ...] = ()  # brokers that ZooKeeper does not have though they serve
+    strangers_in_zookeeper: tuple[int, ...] = ()  # registered there, and not alive
+    ghosts: int = 0  # registered with the controllers, and gone
+    behind: dict[int, int] = field(default_factory=dict)  # controller -> seconds behind the leader
+    metadata_version: int = 21
+    voters: tuple[int, ...] = CONTROLLERS
     stuck: bool = False  # the metadata is never copied, as when a broker of some assignment does not come
 
     # ── the world goes on ───────────────────────────────────────────────────────────────────────────────────────
@@ -133,6 +147,7 @@ class KraftWorld:
             kraft_epoch=self.kraft_epoch if self.zookeeper_controller in CONTROLLERS else 0,
             controller_epoch=self.zookeeper_epoch,
             migration_node=self.migration_node,
+            broker_ids=(*self._registered_in_zookeeper(), *self.strangers_in_zookeeper),
         )
         led = self.active_id is not None or (self.zookeeper_up and self.zookeeper_controller in BROKERS)
         if not (up and led):  # requests for the controller time out, and with them the look
@@ -155,7 +170,29 @@ class KraftWorld:
             controllers=controllers,
             zookeeper=zookeeper,
             quorum_epoch=self.kraft_epoch,
+            quorum=self._quorum(),
         )
+
+    def _quorum(self) -> QuorumFacts | None:
+        """Told by a broker in KRaft mode."""
+        tell = [b for b in self.up(self.brokers) if broker_mode(self.brokers[b].file) is NodeMode.KRAFT]
+        if not tell or self.active_id is None:
+            return None
+        return QuorumFacts(
+            leader_id=self.active_id,
+            epoch=self.kraft_epoch,
+            voters=tuple(VoterFacts(node_id=c, seconds_behind=self._behind(c)) for c in self.voters),
+            metadata_version=self.metadata_version,
+            metadata_version_max=21,
+        )
+
+    def _registered_in_zookeeper(self) -> list[int]:
+        there = (b for b in self.up(self.brokers) if "zookeeper.connect" in self.brokers[b].file)
+        return [b for b in there if b not in self.unregistered]
+
+    def _behind(self, controller: int) -> int:
+        is_up = controller not in self.controllers or self.controllers[controller].is_up
+        return self.behind.get(controller, 0 if is_up else 60)
 
     def _controller(self, node_id: int) -> ControllerFacts:
         node = self.controllers[node_id]
@@ -167,6 +204,7 @@ class KraftWorld:
             state=self.state,
             migrating_brokers=modes.count(NodeMode.MIGRATION),
             active_brokers=len(modes) - modes.count(NodeMode.ZOOKEEPER),
+            fenced_brokers=self.ghosts,
             write_behind_lag=self.lag if self.zookeeper_up else self.lag + 7,
             metadata_errors=self.errors,
             started_at=node.started_at,
@@ -292,3 +330,26 @@ class KraftWorld:
         assert not self.migration_node
         assert not self.up(self.controllers)
         assert {b: n.file for b, n in self.brokers.items()} == {b: {**FILE, "broker.id": str(b)} for b in BROKERS}
+
+
+def started(**changes: object) -> KraftWorld:
+    world = KraftWorld(policy=Policy(kraft=options(**changes)))
+    assert isinstance(world.order("start"), ev.CommandAccepted)
+    return world
+
+
+def codes(answer: ev.AnyEvent) -> set[Code]:
+    assert isinstance(answer, ev.CommandRefused), answer
+    return {r.code for r in answer.reasons}
+
+
+def ready(world: KraftWorld) -> KraftWorld:
+    """Soaked, both drills passed."""
+    world.go_until(KraftPhase.SOAKING)
+    while not world.m.kraft.ready:
+        world.go()
+    return world
+
+
+def of(world: KraftWorld, kind: type) -> list:
+    return [e for e in world.events if isinstance(e, kind)]

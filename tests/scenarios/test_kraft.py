@@ -15,33 +15,10 @@ from agent.core.options import Options, Policy
 from agent.core.reasons import Code
 from agent.translate import from_json, to_json
 from agent.turn import Record
-from tests.scenarios.kraft_world import BROKERS, CONTROLLERS, KraftWorld, options
+from tests.scenarios.kraft_world import BROKERS, CONTROLLERS, KraftWorld, codes, of, ready, started
 
 _P = KraftPhase
 WITH_A_WAY_BACK = [_P.PREPARING, _P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, _P.BROKERS_TO_KRAFT, _P.SOAKING]
-
-
-def started(**changes: object) -> KraftWorld:
-    world = KraftWorld(policy=Policy(kraft=options(**changes)))
-    assert isinstance(world.order("start"), ev.CommandAccepted)
-    return world
-
-
-def codes(answer: ev.AnyEvent) -> set[Code]:
-    assert isinstance(answer, ev.CommandRefused), answer
-    return {r.code for r in answer.reasons}
-
-
-def ready(world: KraftWorld) -> KraftWorld:
-    """Soaked, both drills passed."""
-    world.go_until(_P.SOAKING)
-    while not world.m.kraft.ready:
-        world.go()
-    return world
-
-
-def of(world: KraftWorld, kind: type) -> list:
-    return [e for e in world.events if isinstance(e, kind)]
 
 
 def test_the_whole_way() -> None:

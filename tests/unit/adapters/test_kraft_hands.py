@@ -13,8 +13,10 @@ from agent.core import messages as msg
 from agent.core.cluster import Broker, ClusterFacts, Partition
 from agent.core.kraft_changes import NodeChange, NodeMode, touched
 from agent.core.kraft_effects import KraftScope, RestartNode, SurveyKraft, WatchKraft
+from agent.core.kraft_facts import QuorumFacts
 from tests.scenarios.kraft_world import FILE, options
 
+QUORUM = QuorumFacts(leader_id=71, epoch=4, voters=())
 SCOPE = KraftScope(kraft_id="kraft-1", options=options())
 
 
@@ -25,12 +27,20 @@ class Cluster:
         self.files = {int(name[1:]): file for name, file in files.items()}
         self.away = False
         self.partitions: tuple[Partition, ...] = ()
+        self.silent: set[int] = set()
+        self.asked_for_quorum: list[int] = []
 
     async def cluster(self) -> ClusterFacts:
         if self.away:
             raise PortError("away")
         brokers = tuple(Broker(b, "az") for b in self.files)
         return ClusterFacts(brokers=brokers, partitions=self.partitions, min_isr={}, controller_id=11)
+
+    async def quorum(self, broker_id: int) -> QuorumFacts:
+        self.asked_for_quorum.append(broker_id)
+        if broker_id in self.silent:
+            raise PortError("nobody leads")
+        return QUORUM
 
     async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
         if self.away:
@@ -72,7 +82,7 @@ def hands(cluster: Any, told: Told, clock: Any = None) -> KraftHands:
         raise httpx.ConnectError("refused")
 
     return KraftHands(
-        kafka=cluster, files=cluster, zookeeper=None, metrics=ControllerMetrics(httpx.MockTransport(refuse)),
+        kafka=cluster, insight=cluster, zookeeper=None, metrics=ControllerMetrics(httpx.MockTransport(refuse)),
         restarts=told, clock=clock or Steps(1),
     )  # fmt: skip
 
@@ -94,6 +104,18 @@ async def test_a_look_counts_what_kafka_shows() -> None:
     assert (facts.leaders_of_under_replicated, facts.alone_in_sync, facts.offline) == ((12,), (12,), 1)
     assert not any(c.reachable for c in facts.controllers)
     assert not facts.zookeeper.reachable
+
+
+async def test_the_quorum_is_asked_of_brokers_in_kraft_mode_alone() -> None:
+    """Brokers with ZooKeeper do not know the request; where one is silent another is asked, but not all in a row."""
+    cluster = Cluster(b11=dict(FILE), **{f"b{n}": {**FILE, "process.roles": "broker"} for n in (12, 13, 31)})
+    cluster.silent = {12}
+    assert (await hands(cluster, Told()).look(SCOPE)).quorum == QUORUM
+    assert cluster.asked_for_quorum == [12, 13]
+    cluster.silent, cluster.asked_for_quorum = {12, 13, 31}, []
+    assert (await hands(cluster, Told()).look(SCOPE)).quorum is None
+    assert cluster.asked_for_quorum == [12, 13]
+    assert (await hands(Cluster(b11=dict(FILE)), Told()).look(SCOPE)).quorum is None
 
 
 async def test_a_kafka_that_is_away_is_a_fact() -> None:

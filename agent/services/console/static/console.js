@@ -171,6 +171,8 @@ function detail(status) {
   if (status.kraft) {
     const asked = status.kraft.node_asked === null ? "" : `, node ${status.kraft.node_asked} is awaited`;
     parts.push(`to KRaft: ${words(status.kraft.phase)}${status.kraft.ready ? ", every signal holds" : ""}${asked}`);
+    const seen = status.kraft.controllers;
+    if (seen) parts.push(`controller ${seen.leader_id} leads, ${seen.brokers_active} brokers registered, ${seen.brokers_fenced} fenced`);
   }
   const free = status.sources.filter((s) => s.may_be_shut_down && !s.left).map((s) => s.broker_id);
   if (free.length) parts.push(`may be shut down: ${free.join(", ")}`);
