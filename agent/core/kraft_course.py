@@ -80,7 +80,7 @@ def observed(d: Draft, o: msg.KraftObserved) -> None:
         return
     seen = o.facts.controllers_seen(k.controllers_seen)
     if seen is not None and seen != k.controllers_seen:
-        d.emit(kev.KraftControllersSeen(at=d.at, seen=seen))
+        d.emit(kev.KraftControllersSeen(at=d.at, controllers_seen=seen))
     _meet_asked(d, o.facts)
     if d.m.kraft.phase is _P.RELEASING_ZOOKEEPER:
         _wait(d)

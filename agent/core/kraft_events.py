@@ -73,10 +73,10 @@ class KraftNotReady(Event):
 class KraftControllersSeen(Event):
     """Another controller leads, or they have registered, fenced or finalized something else than before."""
 
-    seen: ControllersSeen
+    controllers_seen: ControllersSeen
 
     def __str__(self) -> str:
-        s = self.seen
+        s = self.controllers_seen
         known = f"; voters {', '.join(map(str, s.voter_ids))}, epoch {s.epoch}" if s.voter_ids else ""
         version = f"; metadata.version {s.metadata_version}" if s.metadata_version else ""
         return (

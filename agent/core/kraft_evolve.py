@@ -61,7 +61,7 @@ def _told(k: Kraft, event: kev.Event) -> Kraft:
             )
             return replace(k, asked=asked)
         case kev.KraftControllersSeen():
-            return replace(k, controllers_seen=event.seen)
+            return replace(k, controllers_seen=event.controllers_seen)
         case kev.KraftNodeSeenDown():
             return replace(k, asked=replace(k.asked, seen_down=True) if k.asked else None)
         case kev.KraftNodeChanged():

@@ -9,6 +9,7 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.evolve import InvalidTransitionError, evolve
+from agent.core.kraft_facts import ControllersSeen
 from agent.core.migration import ACTIVE, RESTING, TRANSITIONS, Phase, StopFor
 from agent.core.options import Options
 from agent.core.plan import Plan
@@ -28,6 +29,7 @@ EXAMPLES: dict[str, Any] = {
     "purpose": StopFor.PAUSE,
     "progressed": True,
     "adopted": False,
+    "controllers_seen": ControllersSeen(leader_id=71, brokers_active=3, brokers_fenced=0),
     "seconds": 1.0,
     "migration_id": "lab-2",
     "at": 5_000.0,
