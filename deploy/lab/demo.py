@@ -210,7 +210,7 @@ class Demo:
         first = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
         await asyncio.sleep(self.options.pause_seconds)
         second = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
-        arrived = second.moved_since(first)
+        arrived = second.arrived_since(first)
         self._pauses.append(
             {
                 "wave": PAUSED_WAVE,

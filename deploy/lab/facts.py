@@ -48,7 +48,7 @@ class Facts:
     def bytes_on(self, broker_ids: Collection[int]) -> int:
         return sum(sum(held.values()) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
 
-    def moved_since(self, before: "Facts") -> list[tuple[int, Name]]:
+    def arrived_since(self, before: "Facts") -> list[tuple[int, Name]]:
         """Replicas that came, or whose copy grew, where they were not at home: (broker, partition).
 
         By the disks, which do not lag as metadata does. A copy that is there anew and empty, of a partition that is not
