@@ -174,22 +174,24 @@ def start_wave(d: Draft) -> None:
     if m.wave is not None and m.wave.only is not None:
         top_up(d, begins=True)
         return
-    rate = m.rate(d.policy)
-    concurrency, interval_ms = pace(m.attempt_replicas, m.attempt_bytes, rate)
+    _, interval_ms = pace(m.attempt_replicas, m.attempt_bytes, m.asked_rate())
     d.ask(
         StartWave(
             scope=m.scope(),
             throttle_by=m.options.throttle_by,
-            throttle_bytes_per_second=rate,
-            partition_movements_per_broker=m.movements_at_once(concurrency),
+            throttle_bytes_per_second=m.rate(d.policy),
+            partition_movements_per_broker=movements_at_once(d),
             progress_check_interval_ms=m.options.progress_check_interval_ms or interval_ms,
         )
     )
 
 
-def lane_concurrency(d: Draft) -> int:
-    """How many partitions of the current selection may move at once."""
-    return d.m.movements_at_once(pace(d.m.attempt_replicas, d.m.attempt_bytes, d.m.rate(d.policy))[0])
+def movements_at_once(d: Draft) -> int:
+    """How many partitions of the current wave may move at once, per broker.
+
+    By the rate that was asked for: what slows it meanwhile is lifted again, and the wave shall not be held back then.
+    """
+    return d.m.movements_at_once(pace(d.m.attempt_replicas, d.m.attempt_bytes, d.m.asked_rate())[0])
 
 
 def top_up(d: Draft, *, begins: bool) -> None:
@@ -198,14 +200,18 @@ def top_up(d: Draft, *, begins: bool) -> None:
         MovePartitions(
             scope=d.m.scope(),
             throttle_bytes_per_second=d.m.rate(d.policy),
-            partition_movements_per_broker=lane_concurrency(d),
+            partition_movements_per_broker=movements_at_once(d),
             begins=begins,
         )
     )
 
 
-def retune(d: Draft) -> None:
-    """The rate or the concurrency has changed: let what moves feel it. What has not begun will begin with it."""
+def retune(d: Draft, *, slowed: bool = False) -> None:
+    """The rate or the concurrency has changed: let what moves feel it. What has not begun will begin with it.
+
+    `slowed`: only the rate, and for a while. Another rate that was asked for wants another concurrency as well, unless
+    that was asked for too: at ten movements a poll the highest throttle is no use.
+    """
     options = d.m.options
     by_agent = d.m.throttles
     if d.in_phase(Phase.MOVING) and (by_agent or options.partition_movements_per_broker is not None):
@@ -214,7 +220,7 @@ def retune(d: Draft) -> None:
             TuneWave(
                 scope=d.m.scope(),
                 throttle_bytes_per_second=d.m.rate(d.policy) if by_agent else None,
-                partition_movements_per_broker=options.partition_movements_per_broker,
+                partition_movements_per_broker=None if slowed else movements_at_once(d),
             )
         )
 

@@ -305,14 +305,18 @@ class Migration:
 
         The floor while someone says `slow` without a measure; else what the headroom allows; else the asked one.
         """
-        bound = self.wave.throttle_bytes_per_second_max if self.wave else None
-        asked = at_most(self.options.throttle_bytes_per_second, bound)
+        asked = self.asked_rate()
         if any(not c.name.startswith(METRIC) for c in self.slow_causes):
             return min(policy.slow_bytes_per_second, asked) if asked else policy.slow_bytes_per_second
         if self.adapted is None:
             return asked
         allowed = self.adapted.bytes_per_second
         return min(allowed, asked) if asked else allowed
+
+    def asked_rate(self) -> int | None:
+        """The throttle that the current wave has when nobody slows it, bytes per second; None: none."""
+        bound = self.wave.throttle_bytes_per_second_max if self.wave else None
+        return at_most(self.options.throttle_bytes_per_second, bound)
 
     def pending_effect(self, *kinds: type[Effect]) -> Pending | None:
         """The pending effect of one of these kinds, if any."""

@@ -234,7 +234,7 @@ def _execution_asked(d: Draft, pending: Pending, outcome: msg.ExecutionAsked) ->
     asked = pending.effect
     if isinstance(asked, (StartWave, MovePartitions)) and (
         asked.throttle_bytes_per_second != d.m.rate(d.policy)
-        or asked.partition_movements_per_broker != d.m.movements_at_once(asked.partition_movements_per_broker)
+        or asked.partition_movements_per_broker != course.movements_at_once(d)
     ):
         course.retune(d)  # tuned while it was being asked
 
@@ -315,7 +315,7 @@ def _feed(d: Draft, o: msg.WaveObserved) -> None:
     still_since = max(d.m.progress.changed_at if d.m.progress else d.at, d.m.executor_since)
     if not o.moving and d.at >= still_since + d.policy.settle_seconds:
         _fell_short(d, o.replicas_left, "and nothing moves")
-    elif o.replicas_left > o.moving and o.moving <= course.lane_concurrency(d) // 2:
+    elif o.replicas_left > o.moving and o.moving <= course.movements_at_once(d) // 2:
         course.top_up(d, begins=False)
 
 
@@ -355,7 +355,7 @@ def _unsafe(d: Draft, o: msg.WaveObserved) -> bool:
     grave = tuple(r for r in judged if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds)
     verdicts.set_safety_causes(d, grave)
     if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.m.pending_effect(*course.MAIN_LINE):
-        course.retune(d)
+        course.retune(d, slowed=True)
     return bool(grave)
 
 

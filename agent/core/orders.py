@@ -181,7 +181,7 @@ def _pause_slow(d: Draft, o: msg.PauseMigration) -> None:
         return
     _accept(d, o)
     d.emit(ev.SlowCauseAdded(at=d.at, cause=course.OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
-    course.retune(d)
+    course.retune(d, slowed=True)
 
 
 def _not_ours() -> Reason:
@@ -201,7 +201,7 @@ def resume(d: Draft, o: msg.ResumeMigration) -> None:
     _accept(d, o)
     if slowed:
         d.emit(ev.SlowCauseLifted(at=d.at, cause=course.OPERATOR))
-        course.retune(d)
+        course.retune(d, slowed=True)
     for c in paused:
         d.emit(ev.PauseCauseLifted(at=d.at, cause=c.name))
     course.release(d)

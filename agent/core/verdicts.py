@@ -25,10 +25,10 @@ def alert_changed(d: Draft, o: msg.AlertChanged) -> None:
             _clears(d, name, d.policy.flaps_max, d.policy.flap_window_seconds)
     elif o.firing and not d.slow_cause(name):
         d.emit(ev.SlowCauseAdded(at=d.at, cause=name, seen=o.seen))
-        course.retune(d)
+        course.retune(d, slowed=True)
     elif not o.firing and d.slow_cause(name):
         d.emit(ev.SlowCauseLifted(at=d.at, cause=name))
-        course.retune(d)
+        course.retune(d, slowed=True)
 
 
 _CODES = {
@@ -150,7 +150,7 @@ def _adapt(d: Draft, o: msg.HeadroomObserved) -> None:
             headroom=o.headroom,
         )
     )
-    course.retune(d)
+    course.retune(d, slowed=True)
 
 
 # ── brokers ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -57,7 +57,7 @@ class DemoOptions(BaseModel):
     topics: int = Field(default=len(default_topics()), ge=4)
     throttle_bytes_per_second: int | None = None  # None: a fifth of fill_bytes
     pause_seconds: float = Field(default=5.0, ge=1)
-    load_spike: bool = False
+    load_spike: bool = True
 
     @property
     def throttle(self) -> int:

@@ -72,7 +72,7 @@ def demo(
     ] = None,
     load_spike: Annotated[
         bool, typer.Option(help="A load spike in wave 1, at which the agent pauses and resumes by itself.")
-    ] = False,
+    ] = True,
 ) -> None:
     """Migrate a real cluster on this machine while clients run: start, pause, resume, and the proof.
 

@@ -18,9 +18,9 @@ from deploy.lab.surge import CAUSE, RULE, add_rule, calm_latency_ms, rule_for
 Order = Callable[..., Awaitable[Event]]
 Gone = Callable[[], str | None]
 WAVE = 1
-THROTTLE_PART = 4  # the wave of the spike moves at a quarter, so that it is not over before the spike is felt
+THROTTLE_PART = 8  # the wave of the spike moves at an eighth, so that it is not over before the spike is felt
 THROTTLE_MIN = 1_000_000
-PRODUCERS_MAX = 3
+PRODUCERS_MAX = 4
 WARM_SECONDS = 3.0  # the clients' first requests meet cold brokers
 WAVE_SECONDS_MAX = 300.0
 STOP_SECONDS_MAX = 90.0  # an execution ends with the batch that it is at
@@ -43,7 +43,7 @@ class LoadSpike:
 
     surge: Load
     say: Callable[[str], None]
-    producer_seconds: float = 15.0  # then one more joins
+    producer_seconds: float = 6.0  # then one more joins
     told: dict[str, Any] = field(default_factory=lambda: {"wave": WAVE})
 
     def measure(self, lab: Lab) -> None:
@@ -71,12 +71,12 @@ class LoadSpike:
         self.told |= {"paused": paused is not None, "producers": await asyncio.to_thread(self.surge.stop)}
         self.told["spike_seconds"] = round(time.monotonic() - began, 1)
         await asyncio.to_thread(self.surge.forget_records)
+        self.say(f"command: tune, throttle {rate(throttle)}")
+        await order("tune", throttle_bytes_per_second=throttle)
         if paused is None:
             self.say("  no broker came above the threshold: this machine takes the spike in its stride")
         else:
             await self._until_resumed(story, paused, gone)
-        self.say(f"command: tune, throttle {rate(throttle)}")
-        await order("tune", throttle_bytes_per_second=throttle)
 
     async def _load_until_paused(self, story: Story, since: int, gone: Gone) -> Event | None:
         """One producer, and another one when that was not enough; the pause, or None when all were not enough."""

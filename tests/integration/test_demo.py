@@ -56,7 +56,12 @@ def test_demo_moves_everything_and_loses_nothing(tmp_path: Path) -> None:
     assert report["producer_errors"] == 0
     assert [w["wave"] for w in report["waves"]] == [1, 2, 3]
     assert [p["replicas_moved_meanwhile"] for p in report["pauses"]] == [0]
-    assert report["load_spikes"] == []
+    (spike,) = report["load_spikes"]
+    if spike["paused"]:  # a machine may take it in its stride, and then the report says so
+        assert spike["value"] > spike["threshold"] == spike["rule"]["above"]
+        assert spike["paused_at"] < spike["resumed_at"]
+    else:
+        assert len(spike["producers"]) > 0
     assert report["events"]["SourceMayBeShutDown"] == 3
     assert report["cruise_control"] == ("real" if os.environ.get("CRUISE_CONTROL_CLASSPATH") else "stand-in")
     assert _alive(tmp_path) == []

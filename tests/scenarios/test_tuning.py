@@ -5,6 +5,7 @@ from dataclasses import replace
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
+from agent.core.figures import pace
 from agent.core.migration import Phase, watches
 from agent.core.options import ThrottleBy
 from agent.core.reasons import Code, Reason
@@ -41,6 +42,28 @@ def test_tune_twice_leaves_one_pending() -> None:
     play.command(msg.TuneMigration, throttle_bytes_per_second=6_000)
     play.expect(ev.EffectAbandoned, asks(fx.TuneWave, throttle_bytes_per_second=6_000))
     play.stands(Phase.MOVING, fx.TuneWave)
+
+
+def test_another_rate_wants_another_concurrency() -> None:
+    """At the movements of a low rate a high one is no use; what slows for a while leaves the concurrency alone."""
+    wave = Play().started(throttle_bytes_per_second=1).moving()
+    slots = pace(wave.m.attempt_replicas, wave.m.attempt_bytes, 1)[0]
+    more = pace(wave.m.attempt_replicas, wave.m.attempt_bytes, 100_000_000)[0]
+    assert more > slots
+    wave.command(msg.TuneMigration, throttle_bytes_per_second=100_000_000)
+    wave.expect(asks(fx.TuneWave, partition_movements_per_broker=more)).ends(fx.TuneWave, with_=DONE)
+    wave.command(msg.PauseMigration, slow=True)
+    wave.expect(asks(fx.TuneWave, throttle_bytes_per_second=1_000, partition_movements_per_broker=None))
+
+
+def test_a_wave_that_begins_slowed_has_the_slots_of_the_rate_that_was_asked_for() -> None:
+    """What slows it is lifted again, and then the wave is not held back by too few movements at once."""
+    play = Play().started(throttle_bytes_per_second=100_000_000).command(msg.PauseMigration, slow=True)
+    play.ends(fx.CheckCluster, with_=checked())
+    slots = pace(play.m.attempt_replicas, play.m.attempt_bytes, 100_000_000)[0]
+    play.expect(
+        asks(fx.StartWave, throttle_bytes_per_second=POLICY.slow_bytes_per_second, partition_movements_per_broker=slots)
+    )
 
 
 def test_a_rate_tuned_while_requesting_is_set_once_it_moves() -> None:

@@ -11,7 +11,7 @@ from deploy.lab import LabConfig
 from deploy.lab.demo_report import why_paused
 from deploy.lab.description import CLUSTER_NAME, write_clusters
 from deploy.lab.launch import Folders
-from deploy.lab.load_spike import LoadSpike, _paused_by_rule
+from deploy.lab.load_spike import PRODUCERS_MAX, LoadSpike, _paused_by_rule
 from deploy.lab.story import Event, Story
 from deploy.lab.surge import CAUSE, METRIC, RULE, THRESHOLD_MS_MIN, TIMES_CALM, add_rule, parse_windows, rule_for
 
@@ -123,7 +123,7 @@ async def played(enough: int) -> tuple[LoadSpike, LoadFake, list[tuple[str, obje
 async def test_nobody_tells_the_agent_to_stand_still(enough: int) -> None:
     """The act gives no command but the throttle's; it tells when and why the agent paused, and when it went on."""
     spike, load, given = await played(enough)
-    assert given == [("tune", 2_000_000), ("tune", 8_000_000)]
+    assert given == [("tune", 1_000_000), ("tune", 8_000_000)]
     assert load.producers == enough
     assert load.forgotten
     told = spike.told
@@ -131,6 +131,6 @@ async def test_nobody_tells_the_agent_to_stand_still(enough: int) -> None:
 
 
 async def test_a_spike_that_is_not_felt_is_told_as_such() -> None:
-    """Three producers and no pause: the report says so, and the throttle is as it was."""
+    """All producers and no pause: the report says so, and the throttle is as it was."""
     spike, load, given = await played(enough=99)
-    assert (spike.told["paused"], load.producers, given[-1]) == (False, 3, ("tune", 8_000_000))
+    assert (spike.told["paused"], load.producers, given[-1]) == (False, PRODUCERS_MAX, ("tune", 8_000_000))
