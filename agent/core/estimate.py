@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 
 # Without a throttle nobody can know the rate. Seen: 27 MB/s for one partition, 61 MB/s for eleven terabytes on end,
-# 93 to 130 MB/s for one broker with everything at once, 225 MB/s at best: the first ETA goes by what one broker does.
+# 93 to 130 MB/s for one broker with everything at once, 225 MB/s over a network at best, 370 MB/s on one machine.
 UNTHROTTLED_LOW_BYTES_PER_SECOND = 40_000_000
-UNTHROTTLED_HIGH_BYTES_PER_SECOND = 100_000_000
-# A wave's fixed cost: checks, one poll of Cruise Control at each end, election, verification.
-OVERHEAD_SECONDS = 4.0
-# KIP-73 meters over 11 windows of 1 s, so that small moves overshoot, and large ones waste a little of the rate.
+UNTHROTTLED_HIGH_BYTES_PER_SECOND = 350_000_000
+# A wave's fixed cost: checks, request, the executor's begin, verification; at worst a poll of Cruise Control more.
+OVERHEAD_LOW_SECONDS, OVERHEAD_HIGH_SECONDS = 3.0, 8.0
+# KIP-73 meters over 11 windows of 1 s and counts the ten before the first byte: so much of the rate goes at once (7 s
+# of it were seen), and a large move wastes a little of the rate.
+BURST_SECONDS = 7.0
 SLACK = 1.6
 # Of a rate, at least this much is taken to be left for the move: an estimate stays finite, a check says that it is not.
 NET_SHARE_MIN = 0.1
@@ -79,16 +81,20 @@ def estimate(
     at_once = min(concurrency * brokers / len(moved), 1.0) if moved else 0.0
     in_flight = grows / brokers * at_once
     batches = -(-len(moved) // max(concurrency * brokers, 1)) if moved else 0
-    polling = batches * interval_ms / 1_000
+    # What is left after the last poll needs none: that it has moved is seen in Kafka.
+    polling = max(batches - 1, 0) * interval_ms / 1_000
     per_broker = max(total / brokers, max(led.values(), default=0), largest_size)
     fast = rate_bytes_per_second or UNTHROTTLED_HIGH_BYTES_PER_SECOND
     slow = rate_bytes_per_second or UNTHROTTLED_LOW_BYTES_PER_SECOND
-    copying = per_broker / max(fast - in_flight, fast * NET_SHARE_MIN)
+    # One after the other they end, and what has ended grows no more on the move's account: half, on the whole.
+    copying = per_broker / max(fast - in_flight / 2, fast * NET_SHARE_MIN)
+    if rate_bytes_per_second:
+        copying = max(copying - BURST_SECONDS, per_broker / UNTHROTTLED_HIGH_BYTES_PER_SECOND)
     low = max(polling, copying)
     high = max(polling, per_broker / max(slow - grows / brokers, slow * NET_SHARE_MIN))
     return Estimate(
-        low_seconds=OVERHEAD_SECONDS + low,
-        high_seconds=(OVERHEAD_SECONDS + high) * SLACK,
+        low_seconds=OVERHEAD_LOW_SECONDS + low,
+        high_seconds=OVERHEAD_HIGH_SECONDS + high * SLACK,
         cross_az_bytes=cross,
         largest_partition=str(largest.name) if largest else "",
         largest_partition_bytes=largest_size,
