@@ -4,6 +4,7 @@ The library is synchronous: it is asked in a thread of its own, off the event lo
 becomes PortError, and the next call connects anew.
 """
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +15,15 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition as KafkaTopicPartition
 
-from agent.adapters import kafka_admin, kafka_brokers, kafka_clients, kafka_health, kafka_quorum, kafka_throttle
+from agent.adapters import (
+    kafka_admin,
+    kafka_brokers,
+    kafka_clients,
+    kafka_health,
+    kafka_quorum,
+    kafka_reports,
+    kafka_throttle,
+)
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_line import Line
 from agent.adapters.ports import PortError
@@ -119,6 +128,20 @@ class KafkaCluster:
         wanted = set(broker_ids)
         where = await self._call("brokers", kafka_brokers.addresses)
         return await kafka_brokers.without_connection({b: at for b, at in where.items() if b in wanted})
+
+    async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
+        """By Cruise Control's metrics topic, with a client of its own: what cannot be read in time is not known."""
+        try:
+            if not await self._call("metrics topic", lambda admin: kafka_admin.topics(admin, [kafka_reports.TOPIC])):
+                return None
+        except PortError:  # it may not be seen
+            return None
+        work = asyncio.to_thread(kafka_reports.reporting, self._connection, frozenset(broker_ids))
+        try:
+            async with asyncio.timeout(self._connection.request_timeout_seconds * 3):
+                return await work
+        except TimeoutError:
+            return None
 
     # ── throttle, election ──────────────────────────────────────────────────────────────────────────────────────
     async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:

@@ -76,6 +76,10 @@ class KafkaPort(Protocol):
         """Of these, the registered brokers whose advertised address takes no TCP connection, and why."""
         ...
 
+    async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
+        """Of these, those that Cruise Control's reporter has told of lately; None: that cannot be seen."""
+        ...
+
     async def set_throttle(self, order: ThrottleOrder) -> None:
         """Set rates and throttled replicas in a few batched requests; live brokers only."""
         ...

@@ -57,7 +57,8 @@ class Survey:
         plan, against = await aside(size, make_plan, effect.options, policy, facts, logs, _plan_id(effect), growth)
         # Also where there is no plan: what is wrong with the cluster is told all the same.
         world = await self._world(facts, plan.waves if plan else (), m)
-        findings = await self._findings(facts, world, logs, m, effect.options.throttle_bytes_per_second)
+        rate = effect.options.throttle_bytes_per_second
+        findings = await self._findings(facts, world, logs, m, rate, reports=True)
         verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
         verdicts = (*verdicts, *await discovery.verdicts(self._ports, destinations))
         reasons = (*against, *(v.reason for v in verdicts if not v.ok))
@@ -131,7 +132,14 @@ class Survey:
         return self._held, growth
 
     async def _findings(
-        self, facts: ClusterFacts, world: safety.World, logs: Mapping[int, BrokerLogs], m: Migration, rate: int | None
+        self,
+        facts: ClusterFacts,
+        world: safety.World,
+        logs: Mapping[int, BrokerLogs],
+        m: Migration,
+        rate: int | None,
+        *,
+        reports: bool = False,
     ) -> fitness.Findings:
         kafka, live = self._ports.kafka, facts.racks.keys()
         return fitness.Findings(
@@ -142,6 +150,7 @@ class Survey:
             settings=await kafka.broker_settings((world.sources | world.destinations) & live),
             unreachable=await kafka.unreachable(world.destinations & live),
             rate_bytes_per_second=rate,
+            reporting=await kafka.reporting((world.sources | world.destinations) & live) if reports else None,
         )
 
     async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, dryrun: bool) -> safety.CruiseControlFacts:

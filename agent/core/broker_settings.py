@@ -67,10 +67,13 @@ def ids_stay(settings: Settings, destinations: Iterable[int]) -> Verdict:
     return Verdict(code=Code.BROKER_ID_GENERATED, ok=not generated, seen=seen, needed=needed)
 
 
-def reporters(settings: Settings, sources: Iterable[int], destinations: Iterable[int]) -> Verdict:
+def reporters(
+    settings: Settings, sources: Iterable[int], destinations: Iterable[int], seen_of: frozenset[int] | None
+) -> Verdict:
     """Cruise Control plans with what its reporter tells of each broker: one without it has no load, then no window.
 
     Where no source has it either, Cruise Control samples otherwise (from Prometheus, say), and nothing is asked for.
+    `seen_of`: the brokers that its metrics topic tells of; it counts only where sources are among them.
     """
     used = any(_reports(settings[b]) for b in set(sources) & settings.keys())
     silent = sorted(b for b in set(destinations) & settings.keys() if not _reports(settings[b])) if used else []
@@ -79,6 +82,13 @@ def reporters(settings: Settings, sources: Iterable[int], destinations: Iterable
     else:
         seen = f"brokers {ids(silent)} have no {REPORTER}" if silent else "every destination broker has its reporter"
     needed = f"{REPORTER} in metric.reporters of every destination broker"
+    if used and not silent and seen_of is not None and not seen_of.isdisjoint(sources):
+        unheard = set(destinations) - seen_of
+        seen = "every destination broker reports to Cruise Control"
+        if unheard:  # a broker that has just started tells within a minute
+            seen = f"brokers {ids(unheard)} have the reporter, and Cruise Control's metrics topic has nothing of them"
+            needed = "a metric of every destination broker within the last minutes"
+            return Verdict(code=Code.REPORTER_MISSING, ok=False, seen=seen, needed=needed, passing=True)
     return Verdict(code=Code.REPORTER_MISSING, ok=not silent, seen=seen, needed=needed)
 
 

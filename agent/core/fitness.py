@@ -29,6 +29,7 @@ class Findings:
     own_destinations: frozenset[int] = frozenset()  # of the waves of the last migration
     settings: Mapping[int, Mapping[str, str]] = field(default_factory=dict)  # broker id -> name -> value
     unreachable: Mapping[int, str] = field(default_factory=dict)  # broker id -> its address, and why
+    reporting: frozenset[int] | None = None  # whom Cruise Control's metrics topic tells of; None: cannot be seen
     rate_bytes_per_second: int | None = None  # the throttle that moves would get
 
 
@@ -141,7 +142,7 @@ def ids_stay(world: World, found: Findings) -> Verdict:
 
 def reporters(world: World, found: Findings) -> Verdict:
     """Cruise Control hears of the destinations."""
-    return broker_settings.reporters(found.settings, world.sources, world.destinations)
+    return broker_settings.reporters(found.settings, world.sources, world.destinations, found.reporting)
 
 
 def listeners_reachable(world: World, found: Findings) -> Verdict:

@@ -105,6 +105,7 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     plan = made["data"]["plan"]
     assert [w["lane"] for w in plan["waves"]] == ["canary", "internal", "large", "rest"]
     assert all(v["ok"] for v in made["data"]["verdicts"])
+    print(next(v["seen"] for v in made["data"]["verdicts"] if v["title"] == "Cruise Control's reporter"))
     before = _assignment(filled)
     started = await client.order({"type": "start", "cluster": "lab", "plan_id": plan["plan_id"]})
     assert started["type"] == "CommandAccepted", started["summary"]

@@ -147,6 +147,9 @@ class SimKafka:
     async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
         return await self._read(dict)
 
+    async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
+        return None
+
     async def set_throttle(self, order: ThrottleOrder) -> None:
         await self._change(lambda: self._w.set_throttle(order))
 

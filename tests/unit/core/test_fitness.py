@@ -191,6 +191,12 @@ UNFIT: dict[str, tuple[World, Findings, Code, str]] = {
         Code.BROKER_ID_GENERATED,
         "31 (reserved.broker.max.id 30)",
     ),
+    "a reporter that is not heard": (
+        WORLD,
+        replace(FINDINGS, reporting=frozenset({11, 12, 32})),
+        Code.REPORTER_MISSING,
+        "31 have the reporter, and Cruise Control's metrics topic has nothing of them",
+    ),
     "a destination without the reporter": (WORLD, _set(31, metric_reporters=""), Code.REPORTER_MISSING, "31"),
     "a rate that we never set": (
         WORLD,
@@ -308,6 +314,14 @@ def test_without_a_reporter_anywhere_none_is_asked_for() -> None:
     verdict = fitness.reporters(WORLD, replace(FINDINGS, settings={11: bare, 31: bare}))
     assert verdict.ok
     assert "another source" in verdict.seen
+
+
+def test_silence_of_everybody_proves_nothing() -> None:
+    """Where not even the sources are heard the topic is another one, or its records are read wrongly."""
+    assert fitness.reporters(WORLD, replace(FINDINGS, reporting=frozenset())).ok
+    heard = fitness.reporters(WORLD, replace(FINDINGS, reporting=frozenset({11, 12, 31, 32})))
+    assert heard.ok
+    assert "reports to Cruise Control" in heard.seen
 
 
 def test_lists_of_others_are_told_with_their_state_and_their_way_of_writing() -> None:
