@@ -234,7 +234,7 @@ class Agent:
 
     def _take_over(self, name: str) -> bool:
         async def post(observation: msg.Observation) -> None:
-            await self._out.to_inbox(name, observation)
+            await self._out.to_inbox(name, self._judging.witnessed(name, observation))
 
         try:
             cluster = self._clusters[name]

@@ -8,13 +8,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent import telemetry
 from agent.core import messages as msg
 from agent.core.judge import Judge, Sample
-from agent.core.migration import ACTIVE, METRIC, Migration
+from agent.core.latency import METRICS, WaveLatency
+from agent.core.migration import ACTIVE, METRIC, Migration, Phase
 from agent.core.options import Policy
 from agent.core.wave import Direction, Wave
 from agent.tasks import Post
@@ -50,6 +51,7 @@ class _Court:
     adapt_due: float = 0.0
     late: int = 0
     told: dict[str, tuple[msg.JudgementChanged, float]] = field(default_factory=dict)  # by rule, and when
+    latency: WaveLatency = field(default_factory=WaveLatency)
 
 
 def sides(policy: Policy, waves: Iterable[Wave]) -> tuple[set[int], set[int]]:
@@ -80,14 +82,15 @@ class Judging:
         """The cluster is ours: its judge begins where the saved state left it, and waits for fresh samples."""
         brokers = (policy.source_broker_ids, policy.destination_broker_ids)
         judge = Judge(policy.rules, *brokers, time.time(), migration().judged)
-        self._courts[cluster] = _Court(judge, policy, post, migration, frozenset(r.metric for r in policy.rules))
+        metrics = METRICS.union(r.metric for r in policy.rules)
+        self._courts[cluster] = _Court(judge, policy, post, migration, metrics)
 
     def close(self, cluster: str) -> None:
         """It is not ours any more."""
         self._courts.pop(cluster, None)
 
     def metrics(self, cluster: str) -> frozenset[str]:
-        """What its rules judge: the rest need not be looked at."""
+        """What its rules judge and its proof tells: the rest need not be looked at."""
         court = self._courts.get(cluster)
         return frozenset() if court is None else court.metrics
 
@@ -135,8 +138,22 @@ class Judging:
         if (court := self._courts.get(cluster)) is None:
             return
         court.judge.take(samples, time.time())
+        m = court.migration()
+        moving = (m.migration_id, m.wave.number) if m.phase is Phase.MOVING and m.wave else None
+        court.latency.take(samples, moving, m.phase_since)
         court.dirty = True
         telemetry.SAMPLES.labels(cluster).inc(came)
+
+    def witnessed(self, cluster: str, observation: msg.Observation) -> msg.Observation:
+        """A wave's figures with how long producers waited while it moved, as far as this process has seen it."""
+        court = self._courts.get(cluster)
+        if court is None or not isinstance(observation, msg.EffectEnded):
+            return observation
+        found, m = observation.outcome, court.migration()
+        if not isinstance(found, msg.Inspected) or m.wave is None:
+            return observation
+        waited = court.latency.of(m.migration_id, m.wave.number)
+        return replace(observation, outcome=replace(found, produce_latency=waited))
 
     async def look(self, cluster: str) -> None:
         """The tick's turn: silence and calm are judged as well, and what was lost on its way is told again."""

@@ -297,6 +297,7 @@ class WaveVerified(Event):
             f"wave {self.wave} verified: {f.replicas_left} replicas and {f.bytes_left} bytes{stray} on the source, "
             f"full ISR, {f.order_changed} orders changed, {f.throttles_left} throttles left, after {self.seconds:.0f} s"
             + (f"; {f.clients}" if f.clients else "")
+            + "".join(f"; {told}" for told in f.produce_latency or ())
         )
 
 

@@ -14,6 +14,7 @@ from agent.core.kraft_messages import KraftObserved as KraftObserved
 from agent.core.kraft_messages import KraftSurveyed as KraftSurveyed
 from agent.core.kraft_messages import NodeAsked as NodeAsked
 from agent.core.kraft_messages import ZooKeeperReleased as ZooKeeperReleased
+from agent.core.latency import ProduceLatency
 from agent.core.measured import BrokersObserved as BrokersObserved
 from agent.core.measured import HeadroomObserved as HeadroomObserved
 from agent.core.measured import JudgementChanged as JudgementChanged
@@ -176,6 +177,7 @@ class Inspected:
     stray_bytes: int = 0  # of bytes_left: logs that no assignment names, left by a broker that was down meanwhile
     faults: tuple[Reason, ...] = ()  # replication factor or AZ spread changed, or an end offset lost
     clients: ClientFigures | None = None  # None: not looked at before the wave
+    produce_latency: tuple[ProduceLatency, ...] | None = None  # while it moved; None: no metric of it came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

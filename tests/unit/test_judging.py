@@ -12,11 +12,12 @@ import pytest
 from agent import judging, telemetry
 from agent.core import messages as msg
 from agent.core.judge import Sample
-from agent.core.migration import Cause, Migration
+from agent.core.migration import Cause, Migration, Phase
 from agent.core.options import Policy
 from agent.core.rules import Action, Brokers, Judged, Level, Rule
 from agent.core.wave import Direction, Wave
 from agent.judging import Judging
+from tests.scenarios.play import inspected
 
 RULE = Rule(name="p99", metric="p99_ms", threshold=500, on_missing=None, resume_delay_seconds=0)
 POLICY = Policy(source_broker_ids=(11,), destination_broker_ids=(31,), rules=(RULE,))
@@ -36,12 +37,13 @@ class Desk:
         self.migration = Migration(cluster="lab")
         self.posted: list[msg.Observation] = []
         self.failing = False
+        self.metric = "p99_ms"
         self.judging = Judging(self._read)
         self.judging.open("lab", policy, self._post, lambda: self.migration)
 
     async def _read(self, message: Any) -> tuple[str, int, list[Sample]] | None:
         cluster, _, value = message.value.decode().strip().partition(" ")
-        return (cluster, 1, [("p99_ms", 11, None, float(value), time.time())]) if value else None
+        return (cluster, 1, [(self.metric, 11, None, float(value), time.time())]) if value else None
 
     async def _post(self, observation: msg.Observation) -> None:
         if self.failing:
@@ -163,3 +165,26 @@ async def test_rules_of_one_side_mean_the_brokers_that_a_migration_names_too() -
     assert await desk.said("lab 900") == []
     desk.migration = replace(desk.migration, waves=(replace(wave, source_broker_ids=(11,)),))
     assert [p.level for p in await desk.said("lab 901")] == [Level.FIRING]
+
+
+async def test_how_long_producers_waited_goes_with_the_wave_s_figures() -> None:
+    """Also where no rule judges it: counted while the wave moves, told with the end of its verification alone."""
+    desk = Desk(replace(POLICY, rules=()))
+    assert "produce_latency_p99_ms" in desk.judging.metrics("lab")
+    wave = Wave(number=1, az="a", direction=Direction.FORWARD, source_broker_ids=(11,), destination_broker_ids=(31,))
+    desk.migration = replace(
+        desk.migration, migration_id="lab-1", waves=(wave,), phase=Phase.MOVING, phase_since=time.time() - 1.0
+    )
+    desk.metric = "produce_latency_p99_ms"
+    await desk.said("lab 4", "lab 9")
+    desk.migration = replace(desk.migration, phase=Phase.CLOSING)
+    ended = msg.EffectEnded(at=1.0, effect_id="e", outcome=inspected())
+    told = desk.judging.witnessed("lab", ended)
+    assert isinstance(told, msg.EffectEnded)
+    assert isinstance(told.outcome, msg.Inspected)
+    assert [(p.metric, p.samples, p.max_ms) for p in told.outcome.produce_latency or ()] == [
+        ("produce_latency_p99_ms", 2, 9.0)
+    ]
+    performed = replace(ended, outcome=msg.Performed())
+    assert desk.judging.witnessed("lab", performed) is performed
+    assert desk.judging.witnessed("other", ended) is ended
