@@ -23,7 +23,8 @@ from agent.adapters.ports import (
     SnapshotPort,
 )
 from agent.adapters.survey import Survey
-from agent.adapters.watch import SourceWatch, ThrottleWatch, WaveWatch, moved_by
+from agent.adapters.throttle_looks import ThrottleWatch
+from agent.adapters.watch import SourceWatch, WaveWatch, moved_by
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core import proof, safety, throttle

@@ -89,8 +89,7 @@ class Survey:
         involved = await self._ports.kafka.logs(
             b for b in sources.union(wave.destination_broker_ids) & facts.racks.keys()
         )
-        # No dry run here: the request itself, refused, says the same and costs one computation less.
-        world = await self._world(facts, (wave,), m, dryrun=False)
+        world = await self._world(facts, (wave,), m, start=False)
         findings = await self._findings(facts, world, involved, m, m.rate(policy))
         verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
         reasons, passing = safety.reasons_of(verdicts)
@@ -105,10 +104,10 @@ class Survey:
         )
 
     async def _world(
-        self, facts: ClusterFacts, waves: Sequence[Wave], m: Migration, *, dryrun: bool = True
+        self, facts: ClusterFacts, waves: Sequence[Wave], m: Migration, *, start: bool = True
     ) -> safety.World:
         flying = await self._ports.kafka.reassignments()
-        cruise_control = await self._cruise_control(waves, m, dryrun=dryrun)
+        cruise_control = await self._cruise_control(waves, m, start=start)
         return safety.World(
             cluster=facts,
             waves=waves,
@@ -153,14 +152,21 @@ class Survey:
             reporting=await kafka.reporting((world.sources | world.destinations) & live) if reports else None,
         )
 
-    async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, dryrun: bool) -> safety.CruiseControlFacts:
+    async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, start: bool) -> safety.CruiseControlFacts:
+        """As it is, and whether it could do the first of these waves.
+
+        Before a start a dry run always tells. Between waves it costs a computation and the request says the same, so
+        that it is asked for only where no window is valid: they refill, and it can mostly be had before they have.
+        """
         cc = self._ports.cruise_control
         try:
             state = await cc.state(m.migration_id)
         except PortError as trouble:
             return safety.CruiseControlFacts(reachable=False, trouble=str(trouble))
         refusal: Reason | None = None
-        if dryrun and waves and state.executor is msg.Executor.IDLE:
+        its_own = bool(waves) and (start or waves[0].only is None)  # a selection is moved by the agent
+        asked = its_own and state.executor is msg.Executor.IDLE and (start or not state.valid_windows)
+        if asked:
             answer = await cc.remove_broker(_dry_run(waves[0]))
             if isinstance(answer, (msg.Busy, msg.Unreachable, msg.Rejected)):
                 refusal = answer.reason
@@ -170,9 +176,9 @@ class Survey:
             executor_state=state.executor_state,
             executor_reason=state.executor_reason,
             self_healing=state.self_healing,
-            # Between waves the windows refill while the request could be had already: it tells by itself.
-            valid_windows=state.valid_windows if dryrun else None,
+            valid_windows=state.valid_windows if start or its_own else None,
             dryrun=refusal,
+            dryrun_answers=asked and refusal is None and not start,
         )
 
 

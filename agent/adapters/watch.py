@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from agent.adapters import reassign
 from agent.adapters.aside import aside, uncollected
 from agent.adapters.ports import KafkaPort, PortError
+from agent.adapters.throttle_looks import ThrottleLook
 from agent.adapters.wave_logs import WaveLogs
 from agent.core import effects as fx
-from agent.core import fitness, safety, throttle
+from agent.core import fitness, safety
 from agent.core import messages as msg
 from agent.core.cluster import Broker, ClusterFacts, TopicPartition
 from agent.core.lane import picker
 from agent.core.plan import Direction
-from agent.core.reasons import Code, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -29,16 +29,15 @@ if TYPE_CHECKING:
     from agent.core.cluster import Reassignment
     from agent.core.migration import Migration
     from agent.core.proof import Snapshot
+    from agent.core.reasons import Reason
 
 WAVE_SECONDS = 1.0
 SOURCES_SECONDS = 3.0
-SWEEP_SECONDS = 10.0
 HEALTH_SECONDS = 2.0  # of what is in flight, and of what was sick
 # Full metadata at most this often, and never for more than a twentieth of the time.
 WHOLE_SECONDS = 2.0
 WHOLE_SHARE = 20.0
 SICK_MAX = 1_000  # partitions looked at again, at most: one is enough to stand still
-THROTTLE_SECONDS = 5.0
 BROKERS_SECONDS = 15.0  # settings and listeners: asked of each broker of the wave
 
 
@@ -67,7 +66,7 @@ class WaveWatch:
     ) -> None:
         self._ports = ports
         self._scope = watch.scope
-        self._throttled = watch.throttled
+        self._throttle = ThrottleLook(ports, watch.scope, throttled=watch.throttled)
         self._m = migration
         self._sources = frozenset(watch.scope.source_broker_ids)
         self._destinations = frozenset(watch.scope.destination_broker_ids)
@@ -76,8 +75,6 @@ class WaveWatch:
         self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names, takes)
         self._unsafe: tuple[Reason, ...] = ()
         self._health_due = 0.0
-        self._throttle_due = 0.0
-        self._throttle_reason: tuple[Reason, ...] = ()
         self._self_healing: tuple[str, ...] = ()
         self._brokers_due = 0.0
         self._settings: Mapping[int, Mapping[str, str]] = {}
@@ -109,7 +106,7 @@ class WaveWatch:
             await self._logs.look(alive, moving)
             await self._ask_brokers(alive)
             await self._health(alive, flying, moving)
-            await self._check_throttle(flying)
+            throttle = await self._throttle.look(alive, ours)
             figures = self._logs.figures(moving)
             left = await self._replicas_left(figures.replicas_left, moving)
         except PortError:
@@ -125,7 +122,8 @@ class WaveWatch:
             moving=len(ours),
             executor=executor,
             task=task,
-            reasons=(*self._unsafe, *self._throttle_reason),
+            reasons=(*self._unsafe, *throttle.reasons),
+            rates=throttle.rates,
         )
 
     async def _replicas_left(self, on_disk: int, moving: Collection[TopicPartition]) -> int:
@@ -200,26 +198,6 @@ class WaveWatch:
             logs=self._logs.still_to_come(moving), settings=self._settings, unreachable=self._unreachable
         )
         return (*safety.unsafe(world), *fitness.unfit(world, findings))
-
-    async def _check_throttle(self, flying: Sequence[Reassignment]) -> None:
-        """What we set must still be set, on the brokers and for what is in flight."""
-        clock = self._ports.clock
-        if not self._throttled or clock.now() < self._throttle_due:
-            return
-        self._throttle_due = clock.now() + THROTTLE_SECONDS
-        ours = [r for r in flying if safety.is_ours(r, self._sources, self._destinations)]
-        found = await self._ports.kafka.throttle(self._destinations, {r.topic for r in ours})
-        bare = [b for b in self._destinations if b not in found.rates]
-        unlisted = [
-            r
-            for r in ours
-            if (listed := found.followers.get(r.topic, frozenset())) is not None
-            and not {(r.partition, b) for b in r.adding} <= listed
-        ]
-        self._throttle_reason = ()
-        if bare or unlisted:
-            seen = f"no rate on brokers {bare}" if bare else f"{len(unlisted)} moving partitions are not listed"
-            self._throttle_reason = (Reason(Code.THROTTLE_NOT_IN_FORCE, seen, "the throttle that was set"),)
 
     async def _mover(self, ours: int) -> tuple[msg.Executor, msg.TaskStatus]:
         """Whom the executor works for; of a selection Kafka's reassignments tell whether it moves."""
@@ -309,42 +287,3 @@ def _named_on(brokers: frozenset[int], facts: ClusterFacts) -> dict[int, int]:
         for b in brokers.intersection(p.replicas):
             held[b] += 1
     return held
-
-
-class ThrottleWatch:
-    """Clears our throttle where it comes back: a broker that was down kept its setting, and only it can change it."""
-
-    def __init__(self, ports: Ports, watch: fx.WatchThrottle) -> None:
-        self._ports = ports
-        self._destinations = watch.destination_broker_ids
-        self._own_rates = watch.own_rates
-        self._clean: frozenset[int] = frozenset()
-
-    async def run(self, post: Post) -> None:
-        """Until cancelled."""
-        while True:
-            if (swept := await self._look()) is not None:
-                await post(swept)
-            await self._ports.clock.sleep(SWEEP_SECONDS)
-
-    async def _look(self) -> msg.ThrottleSwept | None:
-        """Only brokers that were not seen clean since they came are asked."""
-        kafka = self._ports.kafka
-        try:
-            alive = frozenset(await kafka.alive())
-            doubtful = alive - self._clean
-            if doubtful and self._ports.lease.held():
-                # Lists belong to topics: they can be cleared whoever is down, and are looked at with the first look.
-                found = await kafka.throttle(doubtful, None if not self._clean else ())
-                order = throttle.ours(found, self._destinations, self._own_rates)
-                self._clean = alive
-                if order.entries:
-                    self._clean = frozenset()
-                    await kafka.clear_throttle(order)
-                    return msg.ThrottleSwept(
-                        at=self._ports.clock.now(), entries=order.entries, broker_ids=tuple(sorted(order.rates))
-                    )
-            self._clean &= alive
-        except PortError:
-            return None
-        return None

@@ -11,7 +11,7 @@ from agent.core.cluster import BrokerLogs
 from agent.core.figures import at_most
 from agent.core.reasons import BlockedWave, Code, Reason, Verdict
 from agent.core.safety import EXAMPLES_MAX, World, titled
-from agent.core.throttle import Replicas, ThrottleFacts, ours
+from agent.core.throttle import NEEDED, ThrottleFacts, ours, topics_of_others
 from agent.core.wave import Direction
 
 # A throttle must let through more than producers write to what moves, or no copy ever catches up with its leader.
@@ -108,9 +108,7 @@ def no_foreign_throttle(world: World, found: Findings) -> Verdict:
     facts = found.throttle
     own = ours(facts, world.destinations | found.own_destinations, found.own_rates)
     rates = sorted(b for b, rate in facts.rates.items() if b not in own.rates and not rate.is_static)
-    topics = sorted(
-        _not_in(facts.leaders, own.leaders) | _not_in(facts.followers, own.followers),
-    )
+    topics = sorted(topics_of_others(facts, own))
     parts = []
     if rates:
         parts.append(f"rates on brokers {_ids(rates)}")
@@ -120,7 +118,7 @@ def no_foreign_throttle(world: World, found: Findings) -> Verdict:
         state = f", {len(stale)} of them stale: nothing of them moves" if stale else ""
         parts.append(f"throttled replicas of {len(topics)} topics{state}: {_some(topics)} ({_owner(facts, topics)})")
     seen = f"set by someone else: {'; '.join(parts)}" if parts else "no throttle of someone else is set"
-    return Verdict(code=Code.FOREIGN_THROTTLE, ok=not parts, seen=seen, needed="no throttle that is not ours")
+    return Verdict(code=Code.FOREIGN_THROTTLE, ok=not parts, seen=seen, needed=NEEDED)
 
 
 def no_static_throttle(_: World, found: Findings) -> Verdict:
@@ -205,11 +203,6 @@ def _owner(facts: ThrottleFacts, topics: list[str]) -> str:
         else:
             owners.add("one end only, set by hand")
     return "; ".join(sorted(owners))
-
-
-def _not_in(found: Mapping[str, Replicas | None], own: Mapping[str, Replicas]) -> set[str]:
-    """Topics with an entry that is not ours; None stands for `*`, which never is."""
-    return {t for t, listed in found.items() if listed is None or listed - own.get(t, frozenset())}
 
 
 def _ids(brokers: "set[int] | list[int]") -> str:

@@ -21,6 +21,7 @@ from agent.core.measured import JudgementChanged as JudgementChanged
 from agent.core.options import Options
 from agent.core.plan import Plan
 from agent.core.reasons import BlockedWave, Reason, Verdict
+from agent.core.throttle import RateSeen
 
 
 # ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -284,6 +285,7 @@ class WaveObserved:
     executor: Executor
     task: TaskStatus
     reasons: tuple[Reason, ...] = ()  # why it is not safe to go on, as of now
+    rates: tuple[RateSeen, ...] = ()  # KIP-73 rates in force on any broker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

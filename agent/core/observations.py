@@ -1,6 +1,6 @@
 """How facts are met: the end of an effect, a look at the wave, the passing of time. Called by decide.py."""
 
-from agent.core import course, discovery, kraft_course, kraft_orders, verdicts
+from agent.core import course, discovery, kraft_course, kraft_orders, verdicts, wave_health
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
@@ -19,10 +19,6 @@ from agent.core.migration import RESTING, Phase, StopFor
 from agent.core.progress import Beginning, eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
 
-# What pauses a running move only when it lasts: producers and consumers are still served.
-_WITH_GRACE = frozenset({Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE})
-# What is told and waited for, but is no reason to stop what moves.
-_ONLY_TOLD = frozenset({Code.CRUISE_CONTROL_UNREACHABLE, Code.KAFKA_UNREACHABLE, Code.THROTTLE_NOT_IN_FORCE})
 _OVER = frozenset({msg.TaskStatus.NONE, msg.TaskStatus.COMPLETED, msg.TaskStatus.COMPLETED_WITH_ERROR})
 _RETRY_FACTOR = 1.5
 _RETRY_SECONDS_MAX = 15.0
@@ -291,7 +287,7 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
     if wave.only is None and (o.executor, o.task) != (d.m.executor, d.m.task):
         d.emit(ev.ExecutorSeen(at=d.at, executor=o.executor, task=o.task))
     _told_progress(d, o)
-    if _unsafe(d, o):
+    if wave_health.unsafe(d, o):
         course.hold(d)
         return
     if o.replicas_left == 0 and o.moving == 0:
@@ -344,19 +340,6 @@ def _fell_short(d: Draft, replicas_left: int, why: str) -> None:
     d.emit(ev.WaveFellShort(at=d.at, wave=wave.number, attempt=wave.attempt, reason=reason, progressed=progressed))
     d.abandon(*course.MAIN_LINE)
     course.advance(d)
-
-
-def _unsafe(d: Draft, o: msg.WaveObserved) -> bool:
-    """Set a cause for every reason that is grave, or has lasted; True if any holds now."""
-    judged = tuple(r for r in o.reasons if r.code not in _ONLY_TOLD)
-    if tuple(dict.fromkeys(str(r.code) for r in judged)) != tuple(c for c, _ in d.m.unwell):
-        d.emit(ev.HealthChanged(at=d.at, reasons=judged))
-    since = dict(d.m.unwell)
-    grave = tuple(r for r in judged if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds)
-    verdicts.set_safety_causes(d, grave)
-    if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.m.pending_effect(*course.MAIN_LINE):
-        course.retune(d, slowed=True)
-    return bool(grave)
 
 
 def _eta(d: Draft, o: msg.WaveObserved, rate: float) -> float | None:

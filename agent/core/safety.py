@@ -27,6 +27,7 @@ class CruiseControlFacts:
     valid_windows: int | None = None  # None: not looked at
     self_healing: tuple[str, ...] = ()  # anomaly types that it would heal by itself
     dryrun: Reason | None = None  # what the dry run answered other than 200; None: 200, or not asked
+    dryrun_answers: bool = False  # asked between waves, for want of a window, and 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,9 +233,9 @@ def cruise_control_ready(world: World) -> Verdict:
         passing = cc.dryrun.code is not Code.CRUISE_CONTROL_REJECTED
         return Verdict(code=cc.dryrun.code, ok=False, seen=cc.dryrun.seen, needed=cc.dryrun.needed, passing=passing)
     if cc.valid_windows is None:
-        return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: the request itself will tell")
-    seen = f"{cc.valid_windows} valid windows"
-    ok = cc.valid_windows > 0
+        return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: it has no part in this wave")
+    seen = f"{cc.valid_windows} valid windows" + (", and a dry run answers" if cc.dryrun_answers else "")
+    ok = cc.valid_windows > 0 or cc.dryrun_answers
     return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True)
 
 

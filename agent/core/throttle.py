@@ -9,14 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agent.core.cluster import Partition
+from agent.core.reasons import Code, Reason
 
 LEADER_RATE = "leader.replication.throttled.rate"
 FOLLOWER_RATE = "follower.replication.throttled.rate"
 LEADER_REPLICAS = "leader.replication.throttled.replicas"
 FOLLOWER_REPLICAS = "follower.replication.throttled.replicas"
 
+EXAMPLES_MAX = 5
+RATES_MAX = 10  # of different ones, told at a look
+NEEDED = "no throttle that is not ours"
 # A list is Kafka's own form: `partition:broker`, comma separated; `*` means every replica.
 Replicas = frozenset[tuple[int, int]]  # (partition, broker)
+_NONE: Replicas = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,15 @@ class ThrottleFacts:
     @property
     def is_empty(self) -> bool:
         return not (self.rates or self.leaders or self.followers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSeen:
+    """One rate in force, in either direction, and some of the brokers that have it."""
+
+    bytes_per_second: int
+    brokers: int
+    broker_ids: tuple[int, ...]  # the first few
 
 
 def order_for(
@@ -109,6 +123,49 @@ def ours(facts: ThrottleFacts, destinations: Iterable[int], own_rates: Iterable[
         leaders=own(facts.leaders),
         followers=own(facts.followers),
     )
+
+
+def rates_seen(facts: ThrottleFacts) -> tuple[RateSeen, ...]:
+    """Every rate in force, most brokers first: whose each is, the ledger of the state tells."""
+    having: dict[int, list[int]] = defaultdict(list)
+    for broker, found in sorted(facts.rates.items()):
+        for rate in {found.leader, found.follower} - {None}:
+            having[rate or 0].append(broker)
+    seen = (
+        RateSeen(bytes_per_second=rate, brokers=len(brokers), broker_ids=tuple(brokers[:EXAMPLES_MAX]))
+        for rate, brokers in having.items()
+    )
+    return tuple(sorted(seen, key=lambda r: (-r.brokers, r.bytes_per_second))[:RATES_MAX])
+
+
+def rates_of_others(seen: Iterable[RateSeen], own_rates: Iterable[int]) -> tuple[Reason, ...]:
+    """Rates that this migration has never set: another hand has written over ours, or where we set none."""
+    own = frozenset(own_rates)
+    strange = [r for r in seen if r.bytes_per_second not in own]
+    if not strange:
+        return ()
+    told = "; ".join(
+        f"{r.bytes_per_second:,} bytes/s on brokers {', '.join(map(str, r.broker_ids))}"
+        + (f" and {r.brokers - len(r.broker_ids)} more" if r.brokers > len(r.broker_ids) else "")
+        for r in strange[:EXAMPLES_MAX]
+    )
+    return (Reason(Code.FOREIGN_THROTTLE, f"set by someone else while the wave moves: {told}", NEEDED),)
+
+
+def lists_of_others(facts: ThrottleFacts, destinations: Iterable[int]) -> tuple[Reason, ...]:
+    """Lists with entries that no move of ours has made: `*`, or replicas that go elsewhere."""
+    topics = sorted(topics_of_others(facts, ours(facts, destinations, ())))
+    if not topics:
+        return ()
+    more = f" and {len(topics) - EXAMPLES_MAX} more" if len(topics) > EXAMPLES_MAX else ""
+    seen = f"throttled replicas of topics that move were listed by someone else: {', '.join(topics[:EXAMPLES_MAX])}"
+    return (Reason(Code.FOREIGN_THROTTLE, seen + more, NEEDED),)
+
+
+def topics_of_others(facts: ThrottleFacts, own: ThrottleOrder) -> set[str]:
+    """Topics with an entry that is not ours; None stands for `*`, which never is."""
+    sides = ((facts.leaders, own.leaders), (facts.followers, own.followers))
+    return {t for found, mine in sides for t, listed in found.items() if listed is None or listed - mine.get(t, _NONE)}
 
 
 def parse_replicas(text: str) -> Replicas | None:

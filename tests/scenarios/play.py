@@ -22,6 +22,7 @@ from agent.core.options import Options, Policy
 from agent.core.plan import make_plan
 from agent.core.reasons import Code, Reason
 from agent.core.rules import Action, Level
+from agent.core.throttle import RateSeen
 
 RACKS = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b", 33: "az-c"}
 POLICY = Policy(source_broker_ids=(11, 12, 13), destination_broker_ids=(31, 32, 33), slow_bytes_per_second=1_000)
@@ -170,6 +171,7 @@ class Play:
         executor: msg.Executor = msg.Executor.OURS,
         task: msg.TaskStatus = msg.TaskStatus.IN_EXECUTION,
         reasons: tuple[Reason, ...] = (),
+        rates: tuple[RateSeen, ...] = (),
     ) -> Self:
         """The watch looks at the wave."""
         wave = self.m.wave
@@ -186,6 +188,7 @@ class Play:
                 executor=executor,
                 task=task,
                 reasons=reasons,
+                rates=rates,
             )
         )
 

@@ -9,6 +9,7 @@ from agent.core.figures import pace
 from agent.core.migration import Phase, watches
 from agent.core.options import ThrottleBy
 from agent.core.reasons import Code, Reason
+from agent.core.throttle import RateSeen
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import ASKED, DONE, POLICY, Play, asks, checked, like, unreachable
 
@@ -138,3 +139,49 @@ def test_what_a_dead_broker_kept_of_our_throttle_is_swept_wherever_one_waits_lon
     assert not [w for w in watches(moving, POLICY) if isinstance(w, fx.WatchThrottle)]
     told = in_phase(Phase.PAUSED).meet(msg.ThrottleSwept(at=2_000.0, entries=1, broker_ids=(11,)))
     told.expect(like(ev.LeftoverThrottleCleared, entries=1, broker_ids=(11,)))
+
+
+# ── a throttle of another hand, while the wave moves ────────────────────────────────────────────────────────────
+OURS = RateSeen(bytes_per_second=9_000, brokers=6, broker_ids=(11, 12, 13, 31, 32))
+THEIRS = RateSeen(bytes_per_second=50_000, brokers=2, broker_ids=(12, 31))
+LISTED = Reason(Code.FOREIGN_THROTTLE, "throttled replicas of topics that move were listed by someone else: t")
+
+
+def test_a_rate_of_someone_else_is_told_and_neither_stops_the_wave_nor_is_written_over() -> None:
+    """It harms no data, and whoever set it may have meant it: said once, with brokers and rate, and when it is gone."""
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    play.sees(rates=(OURS,)).never(ev.HealthChanged)
+    play.sees(rates=(OURS, THEIRS)).expect(ev.HealthChanged).never(ev.PauseCauseAdded, ev.EffectRequested)
+    told = next(e for e in play.last if isinstance(e, ev.HealthChanged))
+    assert [r.code for r in told.reasons] == [Code.FOREIGN_THROTTLE]
+    assert "50,000 bytes/s on brokers 12, 31" in told.reasons[0].seen
+    play.wait(POLICY.grace_seconds * 10).sees(rates=(THEIRS,)).never(ev.HealthChanged, ev.PauseCauseAdded)
+    play.stands(Phase.MOVING)
+    play.sees(rates=(OURS,)).expect(like(ev.HealthChanged, reasons=())).stands(Phase.MOVING)
+
+
+def test_a_list_of_someone_else_is_told_beside_what_does_stop_the_wave() -> None:
+    """The one is tolerated, the other pauses: both stand in the event, only the grave one becomes a cause."""
+    offline = Reason(Code.OFFLINE_PARTITION, "1 offline: t-0")
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    play.sees(reasons=(LISTED,)).expect(like(ev.HealthChanged, reasons=(LISTED,))).stands(Phase.MOVING)
+    play.sees(reasons=(LISTED, offline)).expect(like(ev.HealthChanged, reasons=(LISTED, offline)))
+    play.holds("safety:OFFLINE_PARTITION").stands(Phase.STOPPING, fx.StopWave)
+
+
+def test_every_rate_that_was_ever_ours_is_ours_while_it_moves() -> None:
+    """A broker that is late with a new rate shows an old one: no other hand was at work."""
+    play = Play().started(throttle_bytes_per_second=9_000).moving()
+    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000)
+    play.sees(rates=(OURS, RateSeen(bytes_per_second=5_000, brokers=1, broker_ids=(33,)))).never(ev.HealthChanged)
+
+
+def test_no_wave_begins_under_a_throttle_of_someone_else() -> None:
+    """The wave that found it goes to its end; the check before the next one pauses until it is gone."""
+    foreign = Reason(Code.FOREIGN_THROTTLE, "set by someone else: rates on brokers 12, 31")
+    play = Play().started(throttle_bytes_per_second=9_000).moving().sees(rates=(OURS, THEIRS)).empties().verified()
+    play.ends(fx.CheckCluster, with_=checked(foreign)).holds("safety:FOREIGN_THROTTLE").stands(
+        Phase.PAUSED, fx.CheckCluster
+    )
+    play.ends(fx.CheckCluster, with_=checked()).wait(POLICY.resume_delay_seconds + POLICY.recheck_seconds)
+    play.ends(fx.CheckCluster, with_=checked()).stands(Phase.CHECKING, fx.CheckCluster)

@@ -93,6 +93,14 @@ def test_each_trouble_is_seen_by_its_check_alone(what: str) -> None:
     assert _red(world) == codes
 
 
+def test_a_dry_run_that_answers_is_better_than_a_window() -> None:
+    """Between waves windows refill while the request can be had already: the dry run has the last word, both ways."""
+    answers = CruiseControlFacts(reachable=True, valid_windows=0, dryrun_answers=True)
+    assert not _red(_world(cruise_control=answers))
+    refuses = replace(answers, dryrun_answers=False, dryrun=Reason(Code.CRUISE_CONTROL_NOT_READY, "NotEnough"))
+    assert _red(_world(cruise_control=refuses)) == {Code.CRUISE_CONTROL_NOT_READY}
+
+
 def test_a_moving_partition_is_not_sick() -> None:
     """Replicas that are being added count neither for nor against (KIP-352)."""
     moving = replace(P, replicas=(31, 12, 11), isr=(11, 12), adding=(31,), removing=(11,))

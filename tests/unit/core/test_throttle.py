@@ -3,14 +3,18 @@
 import pytest
 
 from agent.core.cluster import Partition
+from agent.core.reasons import Code
 from agent.core.throttle import (
     BrokerRate,
     ThrottleFacts,
     ThrottleOrder,
     in_force,
+    lists_of_others,
     order_for,
     ours,
     parse_replicas,
+    rates_of_others,
+    rates_seen,
     render_replicas,
 )
 
@@ -116,3 +120,29 @@ def test_a_star_is_every_replica_and_nonsense_is_an_error() -> None:
     assert parse_replicas("") == frozenset()
     with pytest.raises(ValueError, match="invalid literal"):
         parse_replicas("0:x")
+
+
+def test_rates_in_force_are_told_once_each_with_some_of_their_brokers() -> None:
+    """A hundred brokers at one rate are one line; a broker with another rate in one direction shows in both."""
+    rates = {b: BrokerRate(leader=9_000, follower=9_000) for b in range(100)}
+    rates[7] = BrokerRate(leader=9_000, follower=1_000)
+    rates[8] = BrokerRate(leader=None, follower=9_000)
+    seen = rates_seen(ThrottleFacts(rates=rates))
+    assert [(r.bytes_per_second, r.brokers, r.broker_ids) for r in seen] == [
+        (9_000, 100, (0, 1, 2, 3, 4)),
+        (1_000, 1, (7,)),
+    ]
+    assert rates_of_others(seen, (9_000, 1_000)) == ()
+    (reason,) = rates_of_others(seen, (1_000,))
+    assert reason.seen.endswith("9,000 bytes/s on brokers 0, 1, 2, 3, 4 and 95 more")
+
+
+def test_a_list_is_someone_else_s_by_what_it_names() -> None:
+    """`*`, or a replica that goes elsewhere; entries of a move to our destination are ours, as Cruise Control's are."""
+    ours_listed = {"t": frozenset({(0, 31)})}
+    both = ThrottleFacts(leaders={"t": frozenset({(0, 11), (0, 12), (0, 31)})}, followers=ours_listed)
+    assert lists_of_others(both, (31,)) == ()
+    (reason,) = lists_of_others(ThrottleFacts(leaders={"u": None}, followers=ours_listed), (31,))
+    assert (reason.code, reason.seen.rsplit(" ", 1)[-1]) == (Code.FOREIGN_THROTTLE, "u")
+    (reason,) = lists_of_others(ThrottleFacts(followers={"t": frozenset({(0, 31), (4, 99)})}), (31,))
+    assert reason.seen.endswith(" t")

@@ -1,0 +1,52 @@
+"""Cruise Control's windows, which refill after each move: a wave waits for them before it is asked for."""
+
+from agent.core import events as ev
+from agent.core import messages as msg
+from agent.core.options import InternalTopics, Options
+from agent.core.reasons import Code
+from tests.simulation.schedule import Schedule
+from tests.simulation.simulation import Simulation
+
+NOT_READY = Code.CRUISE_CONTROL_NOT_READY
+
+
+def _told(options: Options) -> list[ev.AnyEvent]:
+    played = Simulation(Schedule(seed=3, partitions=6, size_bytes=50.0, options=options)).play()
+    assert played.migration.phase == "completed"
+    return [e for _, e in played.story if isinstance(e, ev.Event)]
+
+
+def _refused(events: list[ev.AnyEvent]) -> list[ev.AnyEvent]:
+    return [
+        e
+        for e in events
+        if isinstance(e, ev.EffectFinished)
+        and e.name == "StartWave"
+        and isinstance(e.outcome, msg.Busy)
+        and e.outcome.reason.code is NOT_READY
+    ]
+
+
+def test_a_wave_waits_for_valid_windows_with_their_code_and_is_not_asked_for_before() -> None:
+    """A request that is refused for want of windows has set a throttle, and cancels what moves: it is not made."""
+    events = _told(Options())
+    waiting = [e for e in events if isinstance(e, ev.Waiting) and [r.code for r in e.reasons] == [NOT_READY]]
+    assert len(waiting) == len([e for e in events if isinstance(e, ev.WaveVerified)]) - 1  # all waves but the first
+    assert not _refused(events)
+
+
+def test_what_the_agent_moves_by_itself_waits_for_no_window() -> None:
+    """Cruise Control has no part in a selection."""
+    events = _told(Options(internal_topics=InternalTopics.FIRST))
+    by_agent = {e.wave for e in events if isinstance(e, ev.ExecutionStarted) and e.by_agent}
+    waited: set[int] = set()
+    wave = 0
+    for e in events:
+        if isinstance(e, ev.WaveBegun):
+            wave = e.wave
+        elif isinstance(e, ev.Waiting) and any(r.code is NOT_READY for r in e.reasons):
+            waited.add(wave)
+    assert by_agent
+    assert waited
+    assert not waited & by_agent
+    assert not _refused(events)
