@@ -101,6 +101,7 @@ def _options(o: wire.MigrationOptions) -> Options:
         throttle_bytes_per_second=o.throttle_bytes_per_second,
         throttle_by=ThrottleBy(o.throttle_by),
         partition_movements_per_broker=o.partition_movements_per_broker,
+        partition_movements_in_cluster=o.partition_movements_in_cluster,
         progress_check_interval_ms=o.progress_check_interval_ms,
         soak_seconds=o.soak_seconds,
         approval=Approval(o.approval),

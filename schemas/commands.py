@@ -51,6 +51,9 @@ class MigrationOptions(BaseModel):
         description="agent: can be tuned while moving; cruise_control: the article's call to the letter",
     )
     partition_movements_per_broker: Concurrency | None = Field(default=None, description="null: fit for the wave")
+    partition_movements_in_cluster: Concurrency | None = Field(
+        default=None, description="Bound on all brokers together, but one a destination of a wave; null: none"
+    )
     progress_check_interval_ms: int | None = Field(
         default=None, ge=5_000, le=600_000, description="Cruise Control's poll interval; null: fit for the wave"
     )

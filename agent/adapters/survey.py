@@ -5,13 +5,14 @@ Gathers facts; the checks and the plan themselves are pure (core/safety.py, core
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.adapters import discovery
 from agent.adapters.aside import aside, let_go
 from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
-from agent.core import estimate, fitness, outdated, safety
+from agent.core import estimate, fitness, load, outdated, safety
 from agent.core import messages as msg
 from agent.core.lane import picker
 from agent.core.plan import Plan, Wave, choose_brokers, make_plan, pace
@@ -59,6 +60,8 @@ class Survey:
         world = await self._world(facts, plan.waves if plan else (), m)
         rate = effect.options.throttle_bytes_per_second
         findings = await self._findings(facts, world, logs, m, rate, reports=True)
+        loads = await aside(size, load.predicted, world.waves, facts, logs, growth)
+        findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
         verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
         verdicts = (*verdicts, *await discovery.verdicts(self._ports, destinations))
         reasons = (*against, *(v.reason for v in verdicts if not v.ok))
@@ -68,7 +71,8 @@ class Survey:
             reasons = (*reasons, Reason(Code.NOTHING_TO_MOVE, "the source brokers hold no replica"))
         blocked = await aside(size, fitness.by_wave, world, findings)
         if isinstance(effect, fx.MakePlan):
-            return msg.Surveyed(reasons=reasons, plan=plan, verdicts=verdicts, blocked_waves=blocked)
+            told = loads[: load.BROKERS_MAX]
+            return msg.Surveyed(reasons=reasons, plan=plan, verdicts=verdicts, blocked_waves=blocked, load=told)
         plan, stale = _stored(effect, plan, m)
         reasons = (*reasons, *stale)
         if reasons:
@@ -91,6 +95,8 @@ class Survey:
         )
         world = await self._world(facts, (wave,), m, start=False)
         findings = await self._findings(facts, world, involved, m, m.rate(policy))
+        loads = await aside(size, load.predicted, world.waves, facts, involved, {})
+        findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
         verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
         reasons, passing = safety.reasons_of(verdicts)
         logs = {b: log for b, log in involved.items() if b in sources}

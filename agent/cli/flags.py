@@ -74,6 +74,10 @@ Concurrency = Annotated[
         "--concurrency", min=1, help="Replicas moving at once on each broker; else chosen.", rich_help_panel=HOW
     ),
 ]
+ClusterConcurrency = Annotated[
+    int | None,
+    typer.Option("--cluster-concurrency", min=1, help="And at once in the whole cluster.", rich_help_panel=HOW),
+]
 Soak = Annotated[
     Any,
     typer.Option("--soak", parser=parser(seconds_of), metavar="5m", help="Rest after each wave.", rich_help_panel=HOW),

@@ -22,6 +22,7 @@ from agent.cli.flags import (
     Az,
     AzOrder,
     Canary,
+    ClusterConcurrency,
     CommandId,
     Concurrency,
     Destination,
@@ -57,6 +58,7 @@ def plan(
     throttle: Throttle = None,
     throttle_by: ThrottleByOption = None,
     concurrency: Concurrency = None,
+    cluster_concurrency: ClusterConcurrency = None,
     soak: Soak = None,
     approval: ApprovalOption = None,
     canary: Canary = None,
@@ -84,7 +86,9 @@ def plan(
     """
     options = _options(
         mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
-    ) | _order_options(canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes)
+    ) | _order_options(
+        canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes, cluster_concurrency
+    )
     command = command_for("plan", cluster, reason, issued_by, command_id, {"options": options}, as_json=as_json)
     connection = connect(servers, prefix, as_json=as_json)
 
@@ -112,6 +116,7 @@ def start(
     throttle: Throttle = None,
     throttle_by: ThrottleByOption = None,
     concurrency: Concurrency = None,
+    cluster_concurrency: ClusterConcurrency = None,
     soak: Soak = None,
     approval: ApprovalOption = None,
     canary: Canary = None,
@@ -138,7 +143,9 @@ def start(
     """
     options = _options(
         mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
-    ) | _order_options(canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes)
+    ) | _order_options(
+        canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes, cluster_concurrency
+    )
     if plan_id is not None and options:
         raise typer.BadParameter(
             "a plan brings its own options: give --plan alone, or make another plan", param_hint="--plan"
@@ -264,6 +271,7 @@ def _order_options(
     internal_throttle: int | None,
     wave_brokers: int | None,
     wave_bytes: int | None,
+    cluster_concurrency: int | None,
 ) -> dict[str, Any]:
     return _given(
         canary_partitions=canary,
@@ -272,6 +280,7 @@ def _order_options(
         internal_throttle_bytes_per_second=internal_throttle,
         wave_brokers_max=wave_brokers,
         wave_bytes_max=wave_bytes,
+        partition_movements_in_cluster=cluster_concurrency,
     )
 
 

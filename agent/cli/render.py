@@ -3,7 +3,7 @@
 Used by orders.py, views.py and the demo. Tolerates fields that a newer agent adds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -89,6 +89,8 @@ def plan(event: Json) -> RenderableType:
         parts.append(table)
         parts += _estimate_lines(found.get("estimate"))
         parts += _wave_lines(found["waves"], data.get("blocked_waves") or [])
+    if loads := data.get("load"):
+        parts.append(_load_table(loads))
     if checks := data.get("verdicts"):
         red = sum(not v["ok"] for v in checks)
         parts.append(Text(f"checks: {len(checks) - red} green, {red} red (`kafka-migration doctor` shows them all)"))
@@ -99,6 +101,26 @@ def plan(event: Json) -> RenderableType:
         start = f"kafka-migration start {event.get('cluster', '')} --plan {found['plan_id']}"
         parts.append(Text.assemble(("nothing stands in the way", "green"), f"; start it with: {start}"))
     return Group(*parts)
+
+
+def _load_table(loads: Sequence[Json]) -> Table:
+    """Each broker before and after the plan, by Kafka's own figures."""
+    table = Table(box=None, padding=(0, 2), title="load before and after", title_justify="left")
+    for column in ("broker", "replicas", "leaders", "on disk", "written"):
+        table.add_column(column, justify="right")
+
+    def both(one: Json, name: str, word: Callable[[Any], str]) -> str:
+        return f"{word(one[name])} → {word(one[f'{name}_after'])}"
+
+    for one in loads:
+        table.add_row(
+            str(one["broker_id"]),
+            both(one, "replicas", str),
+            both(one, "leaders", str),
+            both(one, "size_bytes", size),
+            both(one, "written_bytes_per_second", lambda b: f"{size(int(b))}/s"),
+        )
+    return table
 
 
 def _estimate_lines(found: Json | None) -> list[Text]:

@@ -17,6 +17,7 @@ from agent.core.judged import FlapLimitReached as FlapLimitReached
 from agent.core.judged import HeldOffCausePassed as HeldOffCausePassed
 from agent.core.judged import MetricJudged as MetricJudged
 from agent.core.judged import ThrottleAdapted as ThrottleAdapted
+from agent.core.load import BrokerLoad
 from agent.core.messages import Executor, Inspected, Outcome, TaskStatus
 from agent.core.options import Options
 from agent.core.plan import Plan
@@ -95,6 +96,7 @@ class PlanMade(Event):
     reasons: tuple[Reason, ...]
     verdicts: tuple[Verdict, ...] = ()  # every check, green and red
     blocked_waves: tuple[BlockedWave, ...] = ()  # what stands in the way of single waves, beside `reasons`
+    load: tuple[BrokerLoad, ...] = ()  # each broker of the plan before and after it
 
     def __str__(self) -> str:
         if self.plan is None:

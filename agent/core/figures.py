@@ -71,7 +71,7 @@ def _figured(
     # With the pace that the wave will be given (course.py), as far as it can be known now.
     rate = at_most(options.throttle_bytes_per_second, wave.throttle_bytes_per_second_max)
     concurrency, interval_ms = pace(len(moved), size, rate)
-    concurrency = at_most(options.partition_movements_per_broker or concurrency, wave.partition_movements_max) or 1
+    concurrency = movements_at_once(options, wave, concurrency)
     return replace(
         wave,
         replicas=len(moved),
@@ -101,6 +101,16 @@ def _split(wave: Wave, partitions: list[Partition]) -> tuple[list[Partition], li
     for p in partitions:
         (taken if picked((p.topic, p.partition)) else left).append(p)
     return taken, left
+
+
+def movements_at_once(options: Options, wave: Wave, chosen: int) -> int:
+    """Partition movements per broker: as asked or as chosen, within the bounds of the wave and of the whole cluster.
+
+    One wave moves at a time and each of its movements fills a destination: so many of them times so many destinations.
+    """
+    whole = options.partition_movements_in_cluster
+    share = None if whole is None else max(whole // max(len(wave.destination_broker_ids), 1), 1)
+    return at_most(at_most(options.partition_movements_per_broker or chosen, wave.partition_movements_max), share) or 1
 
 
 def at_most(wanted: int | None, bound: int | None) -> int | None:

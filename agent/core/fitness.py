@@ -3,12 +3,15 @@
 Called by survey.py, and by watch.py for what can change, with what they have gathered. Pure: facts in, verdicts out.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from agent.core import broker_settings, disks, safety
 from agent.core.cluster import BrokerLogs
 from agent.core.figures import at_most
+from agent.core.load import BrokerLoad
+from agent.core.options import Limits
 from agent.core.reasons import BlockedWave, Code, Reason, Verdict
 from agent.core.safety import EXAMPLES_MAX, World, titled
 from agent.core.throttle import NEEDED, ThrottleFacts, ours, topics_of_others
@@ -31,6 +34,8 @@ class Findings:
     unreachable: Mapping[int, str] = field(default_factory=dict)  # broker id -> its address, and why
     reporting: frozenset[int] | None = None  # whom Cruise Control's metrics topic tells of; None: cannot be seen
     rate_bytes_per_second: int | None = None  # the throttle that moves would get
+    load: Mapping[int, BrokerLoad] = field(default_factory=dict)  # broker id -> before and after
+    limits: Limits = field(default_factory=Limits)
 
 
 def check(world: World, found: Findings) -> tuple[Verdict, ...]:
@@ -86,6 +91,28 @@ def way_back_fits(world: World, found: Findings) -> Verdict:
             short.append(f"broker {b} has {free:,} bytes free, what it gives away will have grown by {grown:,}")
     seen = "; ".join(short[:EXAMPLES_MAX]) if short else "the sources could take back what they give away"
     return Verdict(code=Code.ROLLBACK_IMPOSSIBLE, ok=not short, seen=seen, needed="room on the sources for a rollback")
+
+
+def capacity(world: World, found: Findings) -> Verdict:
+    """Replicas and network of each destination within the limits that the policy names: Kafka itself tells neither."""
+    limits, rate = found.limits, found.rate_bytes_per_second
+    grows: dict[int, float] = defaultdict(float)
+    for w in world.waves:
+        for b in w.destination_broker_ids if w.estimate else ():
+            grows[b] += w.estimate.growth_bytes_per_second / len(w.destination_broker_ids) if w.estimate else 0.0
+    over: list[str] = []
+    for b in sorted(world.destinations & found.load.keys()):
+        one = found.load[b]
+        if limits.replicas_max is not None and one.replicas_after > limits.replicas_max:
+            over.append(f"broker {b} would have {one.replicas_after:,} replicas, at most {limits.replicas_max:,}")
+        comes = max(one.written_bytes_per_second_after, grows[b]) + (rate or 0)
+        if limits.network_bytes_per_second_max is not None and comes > limits.network_bytes_per_second_max:
+            most = f"at most {limits.network_bytes_per_second_max:,}"
+            over.append(f"broker {b} would receive {comes:,.0f} bytes/s, the throttle included, {most}")
+    seen = "; ".join(over[:EXAMPLES_MAX]) or "every destination stays within the policy's limits"
+    if not over and limits == Limits():
+        seen = "no limits are named (`limits` in clusters.yaml: replicas_max, network_bytes_per_second_max)"
+    return Verdict(code=Code.DESTINATION_CAPACITY, ok=not over, seen=seen, needed="the limits of the policy")
 
 
 def throttle_above_produce(world: World, found: Findings) -> Verdict:
@@ -154,6 +181,7 @@ def listeners_reachable(world: World, found: Findings) -> Verdict:
 
 CHECKS: tuple[tuple[str, Callable[[World, Findings], Verdict]], ...] = (
     ("disk headroom", disk_headroom),
+    ("replicas and network of the destinations", capacity),
     ("throttle above what is produced", throttle_above_produce),
     ("room for a way back", way_back_fits),
     ("throttles of others", no_foreign_throttle),

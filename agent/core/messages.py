@@ -15,6 +15,7 @@ from agent.core.kraft_messages import KraftSurveyed as KraftSurveyed
 from agent.core.kraft_messages import NodeAsked as NodeAsked
 from agent.core.kraft_messages import ZooKeeperReleased as ZooKeeperReleased
 from agent.core.latency import ProduceLatency
+from agent.core.load import BrokerLoad
 from agent.core.measured import BrokersObserved as BrokersObserved
 from agent.core.measured import HeadroomObserved as HeadroomObserved
 from agent.core.measured import JudgementChanged as JudgementChanged
@@ -141,6 +142,7 @@ class Surveyed:
     verdicts: tuple[Verdict, ...] = ()  # every check, green and red; each red one is among the reasons too
     snapshot_partitions: int = 0  # partitions whose assignment was saved; 0 for a plan
     blocked_waves: tuple[BlockedWave, ...] = ()  # what stands in the way of single waves; the rest holds for all
+    load: tuple[BrokerLoad, ...] = ()  # each broker of the plan before and after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

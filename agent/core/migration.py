@@ -18,7 +18,7 @@ from agent.core.effects import (
     WaveScope,
 )
 from agent.core.endpoints import Endpoints
-from agent.core.figures import at_most
+from agent.core.figures import at_most, movements_at_once
 from agent.core.kraft import Kraft, kraft_watch
 from agent.core.messages import Executor, TaskStatus
 from agent.core.options import Options, Policy, ThrottleBy
@@ -297,8 +297,8 @@ class Migration:
 
     def movements_at_once(self, chosen: int) -> int:
         """Partition movements per broker for the current wave: as asked or as chosen, within its bound."""
-        bound = self.wave.partition_movements_max if self.wave else None
-        return at_most(self.options.partition_movements_per_broker or chosen, bound) or 1
+        wave = self.wave
+        return movements_at_once(self.options, wave, chosen) if wave else chosen
 
     def rate(self, policy: Policy) -> int | None:
         """The throttle that should be in force, bytes per second.

@@ -121,6 +121,7 @@ def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcom
                 reasons=reasons,
                 verdicts=told,
                 blocked_waves=outcome.blocked_waves,
+                load=outcome.load,
             )
         )
         return

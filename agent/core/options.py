@@ -61,6 +61,7 @@ class Options:
     throttle_bytes_per_second: int | None = None  # None: no throttle
     throttle_by: ThrottleBy = ThrottleBy.AGENT
     partition_movements_per_broker: int | None = None  # None: chosen for the wave's size
+    partition_movements_in_cluster: int | None = None  # None: as many as the brokers of a wave may have
     progress_check_interval_ms: int | None = None  # None: chosen for the wave's size
     soak_seconds: float = 0.0  # rest after each wave
     approval: Approval = Approval.NONE
@@ -70,6 +71,14 @@ class Options:
     internal_throttle_bytes_per_second: int | None = None  # None: a tenth of the throttle
     wave_brokers_max: int | None = None  # pairing `zone`: so many brokers in a wave
     wave_bytes_max: int | None = None  # pairing `zone`: so many bytes in a wave, but one broker at least
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a destination broker can carry, where someone knows it. None: no limit is checked."""
+
+    replicas_max: int | None = None  # 4,000 is what Kafka's authors advise for ZooKeeper mode
+    network_bytes_per_second_max: int | None = None  # what comes in: the throttle, and what is written to its logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,7 @@ class Policy:
     kraft: KraftOptions = field(default_factory=KraftOptions)  # ZooKeeper to KRaft; without controllers: not configured
     progress_seconds: float = 5.0  # how often progress is told while nothing else happens
     rules: tuple[Rule, ...] = ()  # what samples are judged by
+    limits: Limits = field(default_factory=Limits)  # of each destination broker
     hold_off_seconds: float = 30.0  # after a human's `resume` no metric and no alert pauses again for so long
     flaps_max: int = 5  # an outside alert that has paused so often within the window waits for an operator
     flap_window_seconds: float = 3_600.0

@@ -45,6 +45,7 @@ class Code(StrEnum):
     KAFKA_UNREACHABLE = "KAFKA_UNREACHABLE"
     RF_EQUALS_MIN_ISR = "RF_EQUALS_MIN_ISR"
     DISK_HEADROOM = "DISK_HEADROOM"
+    DESTINATION_CAPACITY = "DESTINATION_CAPACITY"
     FOREIGN_THROTTLE = "FOREIGN_THROTTLE"
     STATIC_THROTTLE = "STATIC_THROTTLE"
     BROKER_SETTINGS_DIFFER = "BROKER_SETTINGS_DIFFER"
@@ -204,6 +205,7 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.KAFKA_UNREACHABLE: "Check the network, listeners and credentials from where the agent runs.",
     Code.RF_EQUALS_MIN_ISR: "Raise the replication factor of the named topics, or lower min.insync.replicas.",
     Code.DISK_HEADROOM: "Give the named brokers more disk, or shorten retention before the move.",
+    Code.DESTINATION_CAPACITY: "Use more or larger destinations, lower the throttle, or correct `limits`.",
     Code.FOREIGN_THROTTLE: "Clear it with kafka-configs.sh (see the runbook), or let the tool that set it end.",
     Code.STATIC_THROTTLE: "Take the throttled.rate lines out of the named brokers' server.properties.",
     Code.BROKER_SETTINGS_DIFFER: "Give both sides the same value of the named settings, then restart those brokers.",

@@ -197,8 +197,19 @@ def is_ours(r: Reassignment | Partition, sources: frozenset[int], destinations: 
 def no_foreign_reassignment(world: World) -> Verdict:
     """Cruise Control would cancel another tool's reassignment without asking (recorded: rule 4)."""
     foreign = [r for r in world.reassignments if not is_ours(r, world.sources, world.destinations)]
-    seen = f"{len(foreign)} reassignments of someone else: {_names(foreign)}" if foreign else "none of someone else"
+    seen = f"{len(foreign)} reassignments of someone else{_mover(world.cruise_control)}: {_names(foreign)}"
+    if not foreign:
+        seen = "none of someone else"
     return Verdict(code=Code.FOREIGN_REASSIGNMENT, ok=not foreign, seen=seen, needed="no reassignment in flight")
+
+
+def _mover(cc: CruiseControlFacts) -> str:
+    """Who moves, as far as anyone can tell: Kafka keeps no name with a reassignment, Cruise Control its reason."""
+    if not cc.reachable or not cc.executor_state:
+        return ""
+    if cc.executor is Executor.IDLE:
+        return " (not Cruise Control, whose executor is idle)"
+    return f" (Cruise Control moves, for '{cc.executor_reason}')" if cc.executor_reason else " (Cruise Control moves)"
 
 
 def no_orphaned_move(world: World) -> Verdict:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.figures import pace
+from agent.core.figures import movements_at_once, pace
 from agent.core.migration import Phase, watches
-from agent.core.options import ThrottleBy
+from agent.core.options import Options, Pairing, ThrottleBy
 from agent.core.reasons import Code, Reason
 from agent.core.throttle import RateSeen
+from agent.core.wave import Wave
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import ASKED, DONE, POLICY, Play, asks, checked, like, unreachable
 
@@ -185,3 +186,24 @@ def test_no_wave_begins_under_a_throttle_of_someone_else() -> None:
     )
     play.ends(fx.CheckCluster, with_=checked()).wait(POLICY.resume_delay_seconds + POLICY.recheck_seconds)
     play.ends(fx.CheckCluster, with_=checked()).stands(Phase.CHECKING, fx.CheckCluster)
+
+
+def test_a_bound_on_the_whole_cluster_holds_for_waves_tunes_and_the_way_back() -> None:
+    """One wave moves at a time: its brokers share what may move at once, whatever is asked for each of them."""
+    play = Play().started(pairing=Pairing.ZONE, partition_movements_per_broker=9, partition_movements_in_cluster=4)
+    play.asked().expect(asks(fx.StartWave, partition_movements_per_broker=4))  # one destination an AZ
+    play.ends(fx.StartWave, with_=ASKED)
+    play.command(msg.TuneMigration, partition_movements_per_broker=50)
+    play.expect(asks(fx.TuneWave, partition_movements_per_broker=4))
+    play.ends(fx.TuneWave, with_=DONE).command(msg.TuneMigration, partition_movements_per_broker=3)
+    play.expect(asks(fx.TuneWave, partition_movements_per_broker=3)).ends(fx.TuneWave, with_=DONE)
+    play.command(msg.RollBackMigration).ends(fx.StopWave, with_=DONE)
+    play.ends(fx.CheckCluster, with_=checked()).expect(asks(fx.StartWave, partition_movements_per_broker=3))
+
+
+def test_many_destinations_share_the_bound_and_each_has_one_at_least() -> None:
+    """So many of a wave's movements end on each of its destinations."""
+    wave = Wave(number=1, az="a", source_broker_ids=(1, 2, 3), destination_broker_ids=(4, 5, 6))
+    assert movements_at_once(Options(partition_movements_in_cluster=10), wave, 300) == 3
+    assert movements_at_once(Options(partition_movements_in_cluster=2), wave, 300) == 1
+    assert movements_at_once(Options(), wave, 300) == 300

@@ -9,7 +9,9 @@ from agent.core import fitness, safety
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
 from agent.core.estimate import Estimate
 from agent.core.fitness import Findings
+from agent.core.load import BrokerLoad
 from agent.core.messages import Executor
+from agent.core.options import Limits
 from agent.core.plan import Wave
 from agent.core.reasons import TEXT_CHARACTERS_MAX, Code, Reason, Verdict
 from agent.core.safety import CruiseControlFacts, World
@@ -147,6 +149,17 @@ def _set(broker: int, **changes: str) -> Findings:
     return replace(FINDINGS, settings={11: ALIKE, broker: of})
 
 
+CARRIES = BrokerLoad(
+    broker_id=31,
+    replicas=100,
+    replicas_after=400,
+    leaders=30,
+    leaders_after=130,
+    size_bytes=0,
+    size_bytes_after=0,
+    written_bytes_per_second=0.0,
+    written_bytes_per_second_after=500.0,
+)
 UNFIT: dict[str, tuple[World, Findings, Code, str]] = {
     "a byte short of what comes and a tenth": (
         WORLD,
@@ -171,6 +184,35 @@ UNFIT: dict[str, tuple[World, Findings, Code, str]] = {
         ),
         Code.DISK_HEADROOM,
         "in /full",
+    ),
+    "more replicas than a destination may have": (
+        WORLD,
+        replace(FINDINGS, load={31: CARRIES, 32: replace(CARRIES, broker_id=32)}, limits=Limits(replicas_max=399)),
+        Code.DESTINATION_CAPACITY,
+        "broker 31 would have 400 replicas, at most 399; broker 32",
+    ),
+    "more than a destination's network takes": (
+        WORLD,
+        replace(
+            FINDINGS,
+            load={31: CARRIES},
+            rate_bytes_per_second=700,
+            limits=Limits(replicas_max=400, network_bytes_per_second_max=1_199),
+        ),
+        Code.DESTINATION_CAPACITY,
+        "broker 31 would receive 1,200 bytes/s, the throttle included",
+    ),
+    "between waves, what producers add by the plan": (
+        _planned(growth_bytes_per_second=501.0),
+        replace(
+            FINDINGS,
+            logs={},
+            load={31: CARRIES},
+            rate_bytes_per_second=700,
+            limits=Limits(network_bytes_per_second_max=1_200),
+        ),
+        Code.DESTINATION_CAPACITY,
+        "broker 31 would receive 1,201 bytes/s",
     ),
     "no room on a source for what grew": (
         _planned(growth_bytes_per_second=1.0),

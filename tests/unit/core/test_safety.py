@@ -9,7 +9,16 @@ from agent.core.cluster import Broker, ClusterFacts, Partition, Reassignment
 from agent.core.messages import Executor
 from agent.core.plan import Wave
 from agent.core.reasons import Code, Reason
-from agent.core.safety import WHILE_MOVING, CruiseControlFacts, World, check, is_ours, reasons_of, unsafe
+from agent.core.safety import (
+    WHILE_MOVING,
+    CruiseControlFacts,
+    World,
+    check,
+    is_ours,
+    no_foreign_reassignment,
+    reasons_of,
+    unsafe,
+)
 
 RACKS: dict[int, str | None] = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b"}
 P = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
@@ -99,6 +108,19 @@ def test_a_dry_run_that_answers_is_better_than_a_window() -> None:
     assert not _red(_world(cruise_control=answers))
     refuses = replace(answers, dryrun_answers=False, dryrun=Reason(Code.CRUISE_CONTROL_NOT_READY, "NotEnough"))
     assert _red(_world(cruise_control=refuses)) == {Code.CRUISE_CONTROL_NOT_READY}
+
+
+def test_who_moves_is_told_as_far_as_anyone_can_tell() -> None:
+    """Kafka keeps no name with a reassignment; Cruise Control's executor has a reason, or is seen to be idle."""
+    busy = CruiseControlFacts(
+        reachable=True, executor=Executor.FOREIGN, executor_state="MOVING", executor_reason="rebalance by sre"
+    )
+    idle = CruiseControlFacts(reachable=True, executor_state="NO_TASK_IN_PROGRESS")
+    told = [no_foreign_reassignment(_world(reassignments=(FOREIGN,), cruise_control=cc)) for cc in (busy, idle)]
+    assert "someone else (Cruise Control moves, for 'rebalance by sre'): " in told[0].seen
+    assert "someone else (not Cruise Control, whose executor is idle): " in told[1].seen
+    silent = CruiseControlFacts(reachable=False)
+    assert "someone else: " in no_foreign_reassignment(_world(reassignments=(FOREIGN,), cruise_control=silent)).seen
 
 
 def test_a_moving_partition_is_not_sick() -> None:
