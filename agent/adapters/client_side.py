@@ -52,6 +52,8 @@ class ClientSide:
         if seen.replicas_left or seen.reassignments or seen.not_in_sync or seen.not_preferred or seen.faults:
             return seen
         try:
+            if loading := await self._kafka.loading_coordinators(scope.destination_broker_ids):
+                return replace(seen, coordinators_loading=len(loading))
             before = await self._kept(scope)
             if before is None:
                 return seen

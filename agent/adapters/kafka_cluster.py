@@ -19,6 +19,7 @@ from agent.adapters import (
     kafka_admin,
     kafka_brokers,
     kafka_clients,
+    kafka_coordinators,
     kafka_health,
     kafka_quorum,
     kafka_reports,
@@ -142,6 +143,11 @@ class KafkaCluster:
                 return await work
         except TimeoutError:
             return None
+
+    async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        """Asked of each broker itself; those that do not answer are left out."""
+        wanted = sorted(set(broker_ids))
+        return await self._call("coordinators", lambda admin: kafka_coordinators.loading(admin, wanted))
 
     # ── throttle, election ──────────────────────────────────────────────────────────────────────────────────────
     async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:

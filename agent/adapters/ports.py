@@ -80,6 +80,10 @@ class KafkaPort(Protocol):
         """Of these, those that Cruise Control's reporter has told of lately; None: that cannot be seen."""
         ...
 
+    async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        """Of these, the brokers on which groups or transactions wait for a coordinator that loads, and which."""
+        ...
+
     async def set_throttle(self, order: ThrottleOrder) -> None:
         """Set rates and throttled replicas in a few batched requests; live brokers only."""
         ...

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.adapters import reassign
 from agent.adapters.aside import aside, uncollected
+from agent.adapters.coordinator_looks import CoordinatorLook
 from agent.adapters.ports import KafkaPort, PortError
 from agent.adapters.throttle_looks import ThrottleLook
 from agent.adapters.wave_logs import WaveLogs
@@ -66,10 +67,11 @@ class WaveWatch:
     ) -> None:
         self._ports = ports
         self._scope = watch.scope
-        self._throttle = ThrottleLook(ports, watch.scope, throttled=watch.throttled)
         self._m = migration
         self._sources = frozenset(watch.scope.source_broker_ids)
         self._destinations = frozenset(watch.scope.destination_broker_ids)
+        self._coordinators = CoordinatorLook(ports, self._sources | self._destinations)
+        self._throttle = ThrottleLook(ports, watch.scope, throttled=watch.throttled)
         self._picked = picker(watch.scope.only)
         takes = self._picked if watch.scope.only else None
         self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names, takes)
@@ -107,6 +109,7 @@ class WaveWatch:
             await self._ask_brokers(alive)
             await self._health(alive, flying, moving)
             throttle = await self._throttle.look(alive, ours)
+            coordinators = await self._coordinators.look(alive, moving)
             figures = self._logs.figures(moving)
             left = await self._replicas_left(figures.replicas_left, moving)
         except PortError:
@@ -122,7 +125,7 @@ class WaveWatch:
             moving=len(ours),
             executor=executor,
             task=task,
-            reasons=(*self._unsafe, *throttle.reasons),
+            reasons=(*self._unsafe, *throttle.reasons, *coordinators),
             rates=throttle.rates,
         )
 

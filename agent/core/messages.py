@@ -177,6 +177,7 @@ class Inspected:
     throttles_left: int  # throttle entries of ours still in Kafka
     order_changed: int  # moved partitions whose replica order is not the one before, substituted
     partitions: int  # partitions that were looked at
+    coordinators_loading: int = 0  # destinations on which groups or transactions wait for one
     stray_bytes: int = 0  # of bytes_left: logs that no assignment names, left by a broker that was down meanwhile
     faults: tuple[Reason, ...] = ()  # replication factor or AZ spread changed, or an end offset lost
     clients: ClientFigures | None = None  # None: not looked at before the wave

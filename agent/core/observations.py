@@ -260,6 +260,7 @@ def _inspected(d: Draft, f: msg.Inspected) -> None:
         "partitions not led by their preferred replica": f.not_preferred,
         "throttle entries": f.throttles_left,
         "partitions whose replicas stand in another order": f.order_changed,
+        "destinations that load coordinators": f.coordinators_loading,
     }
     seen = ", ".join(f"{n} {what}" for what, n in unsettled.items() if n)
     if seen:

@@ -78,6 +78,7 @@ class Code(StrEnum):
     AZ_SPREAD_CHANGED = "AZ_SPREAD_CHANGED"
     END_OFFSET_LOST = "END_OFFSET_LOST"
     STALLED = "STALLED"
+    COORDINATOR_LOADING = "COORDINATOR_LOADING"
     THROTTLE_NOT_IN_FORCE = "THROTTLE_NOT_IN_FORCE"
 
     # metrics
@@ -232,6 +233,7 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.AZ_SPREAD_CHANGED: "Move the named replicas to brokers of the AZ they came from, then `retry`.",
     Code.END_OFFSET_LOST: "Find out what was cut off (see the runbook); `skip` accepts it, `rollback` undoes the move.",
     Code.STALLED: "Check the named brokers' disks, network and throttle.",
+    Code.COORDINATOR_LOADING: "Wait; if it lasts, see the named brokers' disks and the size of the internal topics.",
     Code.THROTTLE_NOT_IN_FORCE: "Another tool removed the throttle: it is set again.",
     Code.METRIC_BEYOND_THRESHOLD: "Relieve the named broker; the rule lets go by itself when it is calm.",
     Code.METRIC_INCONCLUSIVE: "Mend the collector or the exporter of the named brokers: nobody can tell how they are.",

@@ -8,7 +8,7 @@ from agent.core.reasons import Code
 from agent.core.throttle import rates_of_others
 
 # What pauses a running move only when it lasts: producers and consumers are still served.
-_WITH_GRACE = frozenset({Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE})
+_WITH_GRACE = frozenset({Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE, Code.COORDINATOR_LOADING})
 # What is told while it lasts, and stops nothing: a throttle of another hand slows or hastens copies, and harms no data.
 # Stopping would lose the copied bytes, and writing over it would undo what somebody may have meant: a wave ends under
 # it, neither touching nor clearing it, and no wave begins (fitness.no_foreign_throttle).

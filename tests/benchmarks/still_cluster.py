@@ -81,6 +81,9 @@ class StillCluster:
     async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
         return frozenset(broker_ids)
 
+    async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        return {}
+
     async def set_throttle(self, order: ThrottleOrder) -> None:
         """Told to the recorder before anything else: that is when Kafka would have it."""
         rates = set(order.rates.values())

@@ -234,3 +234,13 @@ def test_an_alert_while_blocked_holds_the_retry() -> None:
 def test_a_wave_that_stays_blocked_can_be_paused_only_by_not_retrying() -> None:
     """`pause` is refused while blocked: nothing moves already."""
     in_phase(Phase.BLOCKED).command(msg.PauseMigration).refused(Code.NOT_IN_THIS_PHASE)
+
+
+def test_a_coordinator_that_loads_pauses_only_when_it_lasts() -> None:
+    """Each change of leaders loads one; groups that wait for longer than the grace are a reason to move no more."""
+    loads = Reason(Code.COORDINATOR_LOADING, "broker 31: groups loading")
+    play = Play().started().moving().sees(reasons=(loads,)).expect(like(ev.HealthChanged, reasons=(loads,)))
+    play.wait(POLICY.grace_seconds - 1).sees(reasons=(loads,)).never(ev.PauseCauseAdded).stands(Phase.MOVING)
+    play.sees().expect(like(ev.HealthChanged, reasons=()))
+    play.sees(reasons=(loads,)).wait(POLICY.grace_seconds).sees(reasons=(loads,))
+    play.holds("safety:COORDINATOR_LOADING").stands(Phase.STOPPING, fx.StopWave)

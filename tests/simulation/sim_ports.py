@@ -150,6 +150,9 @@ class SimKafka:
     async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
         return None
 
+    async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        return await self._read(dict)
+
     async def set_throttle(self, order: ThrottleOrder) -> None:
         await self._change(lambda: self._w.set_throttle(order))
 
