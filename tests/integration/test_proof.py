@@ -1,0 +1,123 @@
+"""What a verified wave tells of clients, and what is told while it moves: on a real cluster, with real metrics."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaAdminClient
+
+from agent.adapters.connection import KafkaConnection
+from agent.adapters.kafka_cluster import KafkaCluster
+from agent.client import ControlClient
+from agent.core.throttle import ThrottleOrder
+from deploy.lab import Lab, LabConfig, Metrics, free_base_port
+from deploy.lab.agent_process import AgentProcess, lab_environment
+from tests.integration.waiting import eventually
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+
+TOPIC = "proved"
+ORDERS = [[11, 12, 13], [12, 13, 11], [13, 11, 12]]
+RECORDS, RECORD_BYTES = 3_000, 10_000
+RATE, THEIRS = 1_000_000, 700_000
+OPTIONS = {"mode": "az", "az": "az-a", "throttle_bytes_per_second": RATE}
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab whose brokers show metrics, with thirty megabytes on each source broker."""
+    folder = tmp_path_factory.mktemp("proof-lab")
+    config = LabConfig(directory=folder, base_port=free_base_port(), metrics=Metrics.EXPORTERS)
+    with Lab(config).running(progress=lambda step: print(f"lab: {step}")) as lab:
+        servers = lab.status()["bootstrap_servers"]
+        admin = KafkaAdminClient(bootstrap_servers=servers.split(","))
+        admin.create_topics(
+            {TOPIC: {"assignments": {p: ORDERS[p % 3] for p in range(12)}, "configs": {"min.insync.replicas": "2"}}}
+        )
+        admin.close()
+        asyncio.run(_produce(servers, RECORDS, 0.0))
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def collector(filled: Lab, agent: AgentProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`kafka-migration collector`, which reads the exporters and publishes samples."""
+    assert agent.is_running
+    environment = {**os.environ, **lab_environment(filled.status(), filled.folders.root)}
+    with (tmp_path_factory.mktemp("collector") / "collector.log").open("wb") as log:
+        command = [sys.executable, "-m", "agent.cli", "collector"]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        yield
+        process.terminate()
+        process.wait(30)
+
+
+async def _produce(servers: str, records: int, pause_seconds: float) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=servers, linger_ms=5, max_batch_size=200_000, acks="all")
+    await producer.start()
+    record = os.urandom(RECORD_BYTES)
+    try:
+        for n in range(records):
+            await producer.send(TOPIC, record, partition=n % 12)
+            if pause_seconds:
+                await asyncio.sleep(pause_seconds)
+    finally:
+        await producer.stop()
+
+
+async def _told(client: ControlClient, kind: str, after: int, *words: str) -> dict[str, Any]:
+    async with asyncio.timeout(150.0):
+        async for event in client.events("lab", from_start=True):
+            fits = event["type"] == kind and event["sequence"] > after
+            if fits and all(word in str(event) for word in words):
+                return event
+    raise AssertionError("unreachable")
+
+
+async def test_a_stranger_s_throttle_is_told_while_the_wave_moves_and_latency_with_its_proof(
+    client: ControlClient, filled: Lab, collector: None
+) -> None:
+    """Another rate on the destination is told and left, its removal mended; producers' waiting stands in the proof."""
+    servers = filled.status()["bootstrap_servers"]
+    started: dict[str, Any] = {}
+
+    async def _starts() -> bool:
+        started.update(await client.order({"type": "start", "cluster": "lab", "options": OPTIONS}))
+        return bool(started["type"] == "CommandAccepted")
+
+    producing = asyncio.create_task(_produce(servers, 1_000_000, 0.05))
+    kafka = KafkaCluster(KafkaConnection(bootstrap_servers=servers))
+    try:
+        await eventually(_starts, 90.0)
+        moving = await _told(client, "ExecutionStarted", started["sequence"])
+        await kafka.set_throttle(ThrottleOrder(rates={31: THEIRS}))
+        told = await _told(client, "HealthChanged", moving["sequence"], "FOREIGN_THROTTLE")
+        assert f"{THEIRS:,} bytes/s on brokers 31" in told["summary"]
+        assert (await kafka.throttle([31], ())).rates[31].follower == THEIRS
+        await kafka.clear_throttle(ThrottleOrder(rates={31: THEIRS}))
+        well = await _told(client, "HealthChanged", told["sequence"])
+        assert not well["data"]["reasons"], well["summary"]
+        verified = await _told(client, "WaveVerified", started["sequence"])
+        assert verified["sequence"] > well["sequence"]
+    finally:
+        producing.cancel()
+        await kafka.close()
+    events = await client.past_events("lab")
+    assert not [e for e in events if e["type"] in {"PauseCauseAdded", "MigrationPaused"}]
+    facts = verified["data"]["facts"]
+    print(verified["summary"])
+    waited = {one["metric"]: one for one in facts["produce_latency"]}
+    assert set(waited) == {"produce_latency_p99_ms", "produce_latency_mean_ms"}
+    for one in waited.values():
+        assert one["samples"] >= one["brokers"] >= 3
+        assert 0 <= one["median_ms"] <= one["p99_ms"] <= one["max_ms"]
+        assert one["until"] >= one["since"] >= moving["data"].get("at", 0)
+    assert waited["produce_latency_p99_ms"]["max_ms"] > 0
+    assert facts["clients"]["end_offsets_lost"] == 0
+    assert facts["clients"]["records_written"] > 0
+    assert facts["coordinators_loading"] == 0
