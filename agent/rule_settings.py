@@ -1,10 +1,11 @@
-"""Metric rules as clusters.yaml writes them; read by settings.py. Every field says its unit, and why its default."""
+"""Metric rules and limits as clusters.yaml writes them; read by settings.py. Every field: its unit, why its default."""
 
 import math
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent.core.options import Limits
 from agent.core.rules import Action, Aggregation, Brokers, Rule, Side
 
 RULES_MAX = 100
@@ -68,3 +69,18 @@ class RuleSettings(BaseModel):
             flaps_max=self.flaps_max,
             flap_window_seconds=self.flap_window_seconds,
         )
+
+
+class LimitsSettings(BaseModel):
+    """What a destination broker can carry; what is left out is not checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    replicas_max: int | None = Field(default=None, ge=1, description="Replicas on one broker after the move")
+    network_bytes_per_second_max: int | None = Field(
+        default=None, ge=1, description="What may come in: the throttle, and what is written to its logs"
+    )
+
+    def core(self) -> Limits:
+        """As the core checks them."""
+        return Limits(**self.model_dump())

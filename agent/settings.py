@@ -16,9 +16,9 @@ from agent.adapters.cruise_control import CruiseControlConnection
 from agent.adapters.restarts import LabRestarts, ManualRestarts, Restarts, WebhookRestarts
 from agent.adapters.zookeeper_access import ZooKeeperAccess
 from agent.core.kraft_options import Gates, KraftController, KraftOptions, RestartBy
-from agent.core.options import Limits, Policy
+from agent.core.options import Policy
 from agent.discovery_settings import ConsulSettings
-from agent.rule_settings import RULES_MAX, RuleSettings
+from agent.rule_settings import RULES_MAX, LimitsSettings, RuleSettings
 from agent.secrets import secret
 
 
@@ -130,17 +130,6 @@ class CruiseControlSettings(BaseModel):
         )
 
 
-class LimitsSettings(BaseModel):
-    """What a destination broker can carry; what is left out is not checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    replicas_max: int | None = Field(default=None, ge=1, description="Replicas on one broker after the move")
-    network_bytes_per_second_max: int | None = Field(
-        default=None, ge=1, description="What may come in: the throttle, and what is written to its logs"
-    )
-
-
 class PolicySettings(BaseModel):
     """Overrides of core's Policy, by the same names; what is left out keeps its default there."""
 
@@ -176,8 +165,8 @@ class PolicySettings(BaseModel):
     def overrides(self) -> dict[str, Any]:
         """What is given, as fields of the core's Policy."""
         given = self.model_dump(exclude_none=True, exclude={"rules", "limits"})
-        limits = Limits(**self.limits.model_dump()) if self.limits else Limits()
-        return given | {"rules": tuple(r.core() for r in self.rules or ()), "limits": limits}
+        limits = {"limits": self.limits.core()} if self.limits else {}
+        return given | {"rules": tuple(r.core() for r in self.rules or ()), **limits}
 
 
 BrokerIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=500)]

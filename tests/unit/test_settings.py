@@ -212,6 +212,7 @@ def test_the_example_can_be_read_and_its_metrics_are_what_the_collector_sends() 
     mapping = yaml.safe_load((ROOT / "agent/services/collector/mapping.yaml").read_text())
     assert {r.metric for r in policy.rules} <= {m["name"] for m in mapping["metrics"]}
     assert {r.action for r in policy.rules} == set(Action)
+    assert (policy.limits.replicas_max, policy.limits.network_bytes_per_second_max) == (4_000, 600_000_000)
 
 
 KRAFT = {
