@@ -28,6 +28,7 @@ class Grant:
 
 
 DRIVER_GROUP = "kafka-migration-driver"
+METRICS_TOPIC = "__CruiseControlMetrics"
 _SEE = ("Describe", "DescribeConfigs")
 _CHANGE = (*_SEE, "Alter", "AlterConfigs")
 
@@ -53,16 +54,21 @@ def control(prefix: str, app_id: str) -> dict[str, tuple[Grant, ...]]:
 
 
 def cluster() -> dict[str, tuple[Grant, ...]]:
-    """Roles on a migrated cluster. No role of ours may read or write its messages."""
+    """Roles on a migrated cluster. No role of ours may read or write its messages: brokers' metrics are none."""
     changes = (Grant(Resource.CLUSTER, "kafka-cluster", _CHANGE), Grant(Resource.TOPIC, "*", _CHANGE))
     sees = (Grant(Resource.CLUSTER, "kafka-cluster", _SEE), Grant(Resource.TOPIC, "*", _SEE))
     own = ("Create", "Read", "Write")
     return {
         # Without ZooKeeper its place in this group is the lease: one driver a cluster.
-        "agent": (*changes, Grant(Resource.GROUP, DRIVER_GROUP, ("Describe", "Read"))),
+        "agent": (
+            *changes,
+            Grant(Resource.GROUP, DRIVER_GROUP, ("Describe", "Read")),
+            Grant(Resource.GROUP, "*", ("Describe",)),  # how far groups are behind, before and after a wave
+            Grant(Resource.TOPIC, METRICS_TOPIC, ("Read",)),  # does each destination report to Cruise Control
+        ),
         "cruise-control": (
             *changes,
-            Grant(Resource.TOPIC, "__CruiseControlMetrics", own),
+            Grant(Resource.TOPIC, METRICS_TOPIC, own),
             Grant(Resource.TOPIC, "__KafkaCruiseControl", own, prefixed=True),
             Grant(Resource.GROUP, "*", ("Describe", "Read")),
         ),

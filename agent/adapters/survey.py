@@ -15,6 +15,7 @@ from agent.core import effects as fx
 from agent.core import estimate, fitness, load, outdated, safety
 from agent.core import messages as msg
 from agent.core.lane import picker
+from agent.core.options import Limits
 from agent.core.plan import Plan, Wave, choose_brokers, make_plan, pace
 from agent.core.reasons import Code, Reason
 
@@ -95,8 +96,9 @@ class Survey:
         )
         world = await self._world(facts, (wave,), m, start=False)
         findings = await self._findings(facts, world, involved, m, m.rate(policy))
-        loads = await aside(size, load.predicted, world.waves, facts, involved, {})
-        findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
+        if policy.limits != Limits():
+            loads = await aside(size, load.predicted, world.waves, facts, involved, {})
+            findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
         verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
         reasons, passing = safety.reasons_of(verdicts)
         logs = {b: log for b, log in involved.items() if b in sources}
