@@ -34,10 +34,14 @@ class ProduceLatency:
     until: float
 
     def __str__(self) -> str:
-        before = "" if self.before_ms is None else f", {self.before_ms:.3g} before"
+        before = "" if self.before_ms is None else f", {_ms(self.before_ms)} before"
         where = "" if self.max_broker is None else f" on broker {self.max_broker}"
-        spread = f"median {self.median_ms:.3g}, p99 {self.p99_ms:.3g}, most {self.max_ms:.3g} ms{where}"
+        spread = f"median {_ms(self.median_ms)}, p99 {_ms(self.p99_ms)}, most {_ms(self.max_ms)} ms{where}"
         return f"{self.metric.removesuffix('_ms')} {spread}{before}"
+
+
+def _ms(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 @dataclass(slots=True)
