@@ -65,9 +65,7 @@ def predicted(
 def _now(broker: int, leaders: int, log: BrokerLogs | None, growth: Mapping[TopicPartition, float]) -> BrokerLoad:
     sizes = log.size_bytes if log else {}
     size = sum(sizes.values())
-    # By the shorter of the two: a quiet cluster has few that grow, a broker few of the cluster's partitions.
-    few, other = (growth, sizes) if len(growth) < len(sizes) else (sizes, growth)
-    written = sum(growth[name] for name in few if name in other)
+    written = sum(filter(None, map(growth.get, sizes))) if growth else 0.0  # 600,000 names: nothing slower
     return BrokerLoad(
         broker_id=broker,
         replicas=len(sizes),
