@@ -225,7 +225,7 @@ class Performer:
         clock = self.ports.clock
         began = clock.now()
         stopped_at = float("-inf")
-        quiet = 0
+        quiet, copied = 0, None
         if effect.at_once:
             await self._halt(effect.scope)
             stopped_at = clock.now()
@@ -237,19 +237,28 @@ class Performer:
                 await self._halt(effect.scope)
                 stopped_at = clock.now()
             quiet = 0 if running or flying else quiet + 1
-            if quiet == 2:
-                left = await self._clear_throttle(effect.scope, m)
-                await self._in_order(await self.ports.kafka.cluster(), m, await self._snapshot(m.migration_id) or {})
-                if left:
-                    seen = f"{left} throttle entries of ours are still set"
-                    return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
-                return msg.Performed()
+            if quiet >= 2:
+                facts, snapshot = await self.ports.kafka.cluster(), await self._snapshot(m.migration_id) or {}
+                before, copied = copied, await self._cut_off(effect.scope, facts, snapshot)
+                if not copied or (before is not None and copied <= before):  # else a leader has not yet heard of it
+                    return await self._stopped(effect.scope, m, facts, snapshot)
             await clock.sleep(STOP_LOOK_SECONDS)
         if flying and not running:
             seen = f"{flying} moves go on in Kafka that Cruise Control does not know"
             return msg.Busy(reason=Reason(Code.ORPHANED_MOVES, seen, "their end"))
         seen = f"it has not stopped after {STOP_SECONDS_MAX:.0f} s"
         return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
+
+    async def _stopped(
+        self, scope: fx.WaveScope, m: Migration, facts: ClusterFacts, snapshot: proof.Snapshot
+    ) -> msg.Outcome:
+        """Tidy up: nothing of it moves any more."""
+        left = await self._clear_throttle(scope, m)
+        await self._in_order(facts, m, snapshot)
+        if left:
+            seen = f"{left} throttle entries of ours are still set"
+            return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
+        return msg.Performed()
 
     async def _halt(self, scope: fx.WaveScope) -> None:
         """Tell the wave's mover to stop."""
@@ -271,6 +280,11 @@ class Performer:
     async def _flying(self, scope: fx.WaveScope) -> int:
         """Our moves in flight, by Kafka's word."""
         return len(reassign.ours(await self.ports.kafka.reassignments(), scope))
+
+    async def _cut_off(self, scope: fx.WaveScope, facts: ClusterFacts, snapshot: proof.Snapshot) -> int:
+        """Bytes that lie on the wave's destinations and are not at home there."""
+        logs = await self.ports.kafka.logs(b for b in scope.destination_broker_ids if b in facts.racks)
+        return await aside(len(facts.partitions), proof.cut_off, facts.partitions, snapshot, logs)
 
     async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
         """Clear, elect, and look: the figures are Kafka's, and the core judges them."""

@@ -54,6 +54,26 @@ def badly_led(partitions: Iterable[Partition]) -> list[Partition]:
     return [p for p in partitions if not p.is_moving and p.target and p.leader != p.target[0]]
 
 
+def cut_off(partitions: Iterable[Partition], snapshot: Snapshot, logs: Mapping[int, BrokerLogs]) -> int:
+    """Bytes of copies on these brokers that are not at home there: what a stop has left, until Kafka deletes it.
+
+    While they grow a leader has not yet heard that the move was cancelled, though the controller has: brokers obey
+    it one request after the other, seconds late where the machine is short of time.
+    """
+    held = [(b, log.size_bytes) for b, log in logs.items() if log.size_bytes]
+    if not held:
+        return 0
+    bytes_cut_off = 0
+    for p in partitions:
+        before = snapshot.get(p.name)
+        if before is None:
+            continue
+        # More replicas than before: the word of a broker that is itself behind, for the time of the move.
+        home = p.origin if len(p.origin) <= len(before) else before
+        bytes_cut_off += sum(sizes.get(p.name, 0) for b, sizes in held if b not in home)
+    return bytes_cut_off
+
+
 def inspect(
     facts: ClusterFacts,
     wave: Wave,

@@ -61,7 +61,7 @@ class KraftDemo(Demo):
             began = time.monotonic()
             self._say(f"there and back: to {phase}, then `kraft rollback`")
             await play.there(phase)
-            await play.back()
+            await play.back(faults=self.options.faults)
             backs.append({"from": phase, "seconds": round(time.monotonic() - began, 1)})
         with self._timed("zookeeper to kraft"):
             await play.there("soaking", faults=self.options.faults)

@@ -59,14 +59,20 @@ class KraftPlay:
         """Wait for soak time and drills."""
         await self._until(lambda e: e["type"] == "KraftReady" and e["data"]["phase"] == "soaking", "the soak")
 
-    async def back(self) -> None:
-        """Back to ZooKeeper: out of the middle of the turn to KRaft, from the end of the other phases."""
-        if self.phases[-1]["phase"] == "brokers_to_kraft":
+    async def back(self, faults: bool = False) -> None:
+        """Back to ZooKeeper: out of the middle of the turn to KRaft, from the end of the other phases.
+
+        With faults: a broker killed in each roll, and a controller while there are some.
+        """
+        left = self.phases[-1]["phase"]
+        if left == "brokers_to_kraft":
             await self._until(lambda e: e["type"] == "KraftNodeChanged", "the first broker in KRaft mode")
-        if self.phases[-1]["phase"] in SETTLED_FIRST:
+        if left in SETTLED_FIRST:
             await self._until(lambda e: e["type"] == "KraftReady", "the signals before the way back")
         await self._command("rollback", patiently=True)
         self._since = await self._entered("going_back")
+        if faults and left != ORDER[0]:
+            await self._strike_back(left)
         self._since = await self._entered("rolled_back")
 
     async def finalize(self, faults: bool = False) -> None:
@@ -127,6 +133,20 @@ class KraftPlay:
             self._say("fault: ZooKeeper is restarted while both are written")
             await asyncio.to_thread(self._lab.restart, "zookeeper")
             self.faults.append({"phase": phase, "node": "zookeeper", "how": "restarted"})
+
+    async def _strike_back(self, left: str) -> None:
+        """On the way back from the phase `left`."""
+        rolls = {"back_to_migration": "migration"} if left in ORDER[3:] else {}
+        for phase, mode in {**rolls, "back_to_zookeeper": "zookeeper"}.items():
+
+            def turned(e: Event, mode: str = mode) -> bool:
+                data = e["data"]
+                return bool(e["type"] == "KraftNodeChanged" and not data["is_controller"] and data["target"] == mode)
+
+            changed = await self._until(turned, f"the first broker of {phase}")
+            await self._kill(phase, f"broker-{changed['data']['node_id']}")
+            if phase == "back_to_migration":
+                await self._kill(phase, self._lab.config.controller_nodes[0].name)
 
     async def _kill(self, phase: str, name: str) -> None:
         self._say(f"fault: {name} is killed in phase {phase}")

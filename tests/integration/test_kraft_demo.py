@@ -37,11 +37,12 @@ def _is_clean(report: dict[str, Any]) -> None:
 
 
 def test_the_whole_journey_with_faults(tmp_path: Path) -> None:
-    """Controllers and brokers killed on the way, ZooKeeper restarted in dual write: nothing lost, nothing doubled."""
-    report = _run(tmp_path / "demo", "--faults")
+    """Controllers and brokers killed there and back, ZooKeeper restarted in dual write: nothing lost or doubled."""
+    report = _run(tmp_path / "demo", "--faults", "--back", "soaking")
     _is_clean(report)
     assert {f["phase"] for f in report["kraft"]["faults"]} == {
         "controllers", "brokers_to_migration", "brokers_to_kraft", "soaking", "finalizing",
+        "back_to_migration", "back_to_zookeeper",
     }  # fmt: skip
 
 

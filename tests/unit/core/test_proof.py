@@ -5,7 +5,7 @@ from dataclasses import replace
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.lane import Selection
 from agent.core.plan import Direction, Wave, way_back
-from agent.core.proof import badly_led, compare, disordered, inspect
+from agent.core.proof import badly_led, compare, cut_off, disordered, inspect
 from agent.core.reasons import Code
 
 RACKS = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b", 33: "c"}
@@ -47,6 +47,18 @@ def test_each_figure_counts_what_it_says() -> None:
     assert _look(moved, flying).reassignments == 1
     assert _look(moved, replace(other, replicas=(31, 12, 13), leader=31)).order_changed == 1
     assert _look(moved, Partition("u", 0, leader=11, replicas=(11,), isr=(11,))).leaders_left == 1
+
+
+def test_what_a_stop_has_cut_off_is_counted_where_it_is_not_at_home() -> None:
+    """Copies at home and of strangers do not count; a broker that still tells of the move does not make a home."""
+    stopped = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
+    logs = {31: BrokerLogs(31, {T0: 40, T1: 900, TopicPartition("new", 0): 7})}
+    assert cut_off([stopped, MOVED[1]], BEFORE, logs) == 40
+    late = replace(stopped, replicas=(11, 12, 13, 31))
+    assert cut_off([late, MOVED[1]], BEFORE, logs) == 40
+    assert cut_off([replace(late, adding=(31,))], BEFORE, logs) == 40
+    assert cut_off(MOVED, BEFORE, logs) == 0
+    assert cut_off([stopped], BEFORE, {31: BrokerLogs(31, {})}) == 0
 
 
 def test_a_changed_replication_factor_or_az_spread_is_a_fault() -> None:
