@@ -170,6 +170,19 @@ def topic_configs(
     return _configs(ask(admin, _describe(ConfigResourceType.TOPIC, names, keys)))
 
 
+def each_brokers_topic_configs(
+    admin: KafkaAdminClient, brokers: Iterable[int], names: Sequence[str], keys: Sequence[str]
+) -> dict[int, dict[str, dict[str, Any]]]:
+    """As each of these brokers has them, which in KRaft follows the controllers; who does not answer is left out."""
+    answers = ask_each(admin, {b: _describe(ConfigResourceType.TOPIC, names, keys) for b in brokers})
+    return {b: _configs(response) for b, response in answers.given.items()}
+
+
+def known_brokers(admin: KafkaAdminClient) -> list[int]:
+    """By the client's own metadata: no request."""
+    return [b.node_id for b in admin._manager.cluster.brokers()]  # noqa: SLF001
+
+
 def broker_configs(admin: KafkaAdminClient, brokers: Iterable[int], keys: Sequence[str] | None) -> Answers:
     """Of each broker, asked itself: key -> entry."""
     requests = {b: _describe(ConfigResourceType.BROKER, [str(b)], keys) for b in brokers}
@@ -185,7 +198,7 @@ def alter_topics(admin: KafkaAdminClient, changes: Mapping[str, Operations]) -> 
     """
     names = sorted(changes)
     parts = [names[start : start + TOPICS_PER_CHANGE] for start in range(0, len(names), TOPICS_PER_CHANGE)]
-    brokers = [b.node_id for b in admin._manager.cluster.brokers()]  # noqa: SLF001
+    brokers = known_brokers(admin)
     refused: dict[str, KafkaError] = {}
     while parts:
         given = dict(zip(brokers, parts, strict=False))

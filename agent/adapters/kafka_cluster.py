@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient
@@ -268,9 +269,12 @@ def _of_topic(
     flying: Mapping[tuple[str, int], Reassignment],
     shared: dict[tuple[int, ...], tuple[int, ...]] | None = None,
 ) -> Iterable[Partition]:
-    """`shared`: equal replica lists are kept once; 100 brokers have far fewer of them than partitions."""
+    """In order, which a broker in KRaft mode does not keep.
+
+    `shared`: equal replica lists are kept once; 100 brokers have far fewer of them than partitions.
+    """
     name, shared = topic.name, {} if shared is None else shared
-    for p in topic.partitions:
+    for p in sorted(topic.partitions, key=_number):
         replicas, isr = tuple(p.replica_nodes), tuple(p.isr_nodes)
         r = flying.get((name, p.partition_index))
         if r and not {*r.adding, *r.removing} <= set(p.replica_nodes):
@@ -284,6 +288,9 @@ def _of_topic(
             adding=r.adding if r else (),
             removing=r.removing if r else (),
         )
+
+
+_number = attrgetter("partition_index")
 
 
 def _logs(broker_id: int, response: Any, shared: dict[TopicPartition, TopicPartition] | None = None) -> BrokerLogs:

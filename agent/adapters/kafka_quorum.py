@@ -6,6 +6,7 @@ Called by kafka_cluster.py, in its thread. Brokers that still have ZooKeeper do 
 from typing import Any
 
 from kafka import KafkaAdminClient
+from kafka.errors import IncompatibleBrokerVersion
 from kafka.protocol.admin import DescribeQuorumRequest
 from kafka.protocol.metadata import ApiVersionsRequest
 
@@ -21,10 +22,22 @@ def quorum(admin: KafkaAdminClient, broker_id: int) -> QuorumFacts:
     topic = DescribeQuorumRequest.TopicData
     asked = topic(topic_name=METADATA_TOPIC, partitions=[topic.PartitionData(partition_index=0)])
     told = kafka_admin.ask(admin, DescribeQuorumRequest(topics=[asked]), broker_id)
-    versions = ApiVersionsRequest(
+    return read(told, kafka_admin.ask(admin, _versions(), broker_id))
+
+
+def is_kraft(admin: KafkaAdminClient) -> bool:
+    """Whether the brokers follow controllers: what one has accepted, the others then show a moment later."""
+    try:
+        told = kafka_admin.ask(admin, _versions())
+    except IncompatibleBrokerVersion:  # older than features, so older than KRaft
+        return False
+    return METADATA_VERSION in {f.name for f in told.finalized_features or ()}
+
+
+def _versions() -> ApiVersionsRequest:
+    return ApiVersionsRequest(
         client_software_name="kafka-migration", client_software_version="1", min_version=FINALIZED_SINCE
     )
-    return read(told, kafka_admin.ask(admin, versions, broker_id))
 
 
 def read(told: Any, versions: Any) -> QuorumFacts:

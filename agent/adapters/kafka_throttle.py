@@ -10,9 +10,9 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import AlterConfigOp, ConfigSourceType
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import InvalidConfigurationError, KafkaError, KafkaTimeoutError
 
-from agent.adapters import kafka_admin
+from agent.adapters import kafka_admin, kafka_quorum
 from agent.core.throttle import (
     FOLLOWER_RATE,
     FOLLOWER_REPLICAS,
@@ -63,7 +63,18 @@ def change(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
     """
     _alter_brokers(admin, order.rates)
     named = sorted({*order.leaders, *order.followers})
-    _alter_topics(admin, _appended(order, read(admin, (), named)))
+    deadline = time.monotonic() + IN_FORCE_SECONDS
+    while True:
+        changes = _appended(order, read(admin, (), named))
+        refused = _alter_topics(admin, changes)
+        # Entries beside a `*` are invalid: the broker that told of the list had not heard of the star yet.
+        if not any(isinstance(why, InvalidConfigurationError) for why in refused.values()):
+            break
+        if time.monotonic() > deadline:
+            break
+        time.sleep(IN_FORCE_LOOK_SECONDS)
+    _raise_first(refused)
+    _await_lists(admin, {t: ops for t, ops in changes.items() if t not in refused}, order)
 
 
 def remove(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
@@ -80,7 +91,8 @@ def remove(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
             rest = listed - leaving
             operation = (AlterConfigOp.SUBTRACT, render_replicas(leaving)) if rest else (AlterConfigOp.DELETE, None)
             changes.setdefault(topic, {})[key] = operation
-    _alter_topics(admin, changes)
+    _raise_first(_alter_topics(admin, changes))
+    _await_lists(admin, changes, order)
 
 
 def _appended(order: ThrottleOrder, found: ThrottleFacts) -> dict[str, dict[str, tuple[AlterConfigOp, str | None]]]:
@@ -101,10 +113,48 @@ def _sides(
     yield FOLLOWER_REPLICAS, order.followers, found.followers
 
 
-def _alter_topics(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]) -> None:
-    """A topic that is gone needs no throttle."""
+def _alter_topics(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]) -> dict[str, KafkaError]:
+    """Returns what was refused; a topic that is gone needs no throttle."""
     refused = kafka_admin.alter_topics(admin, changes)
-    _raise_first({t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))})
+    return {t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))}
+
+
+def _await_lists(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations], order: ThrottleOrder) -> None:
+    """In KRaft: return when every broker that answers shows the changed lists.
+
+    There an answer means that the controllers have it: a leader that has not heard of it copies without a throttle, and
+    a broker asked next would tell of the list from before. With ZooKeeper brokers look there, and show it at once.
+    Brokers apply changes in their order, so that the last ones tell for all.
+    """
+    if not changes or not kafka_quorum.is_kraft(admin):
+        return
+    names = sorted(changes)[-TOPICS_PER_REQUEST:]
+    waiting, deadline = frozenset(kafka_admin.known_brokers(admin)), time.monotonic() + IN_FORCE_SECONDS
+    while waiting:
+        told = kafka_admin.each_brokers_topic_configs(admin, waiting, names, _LISTS)
+        waiting = frozenset(b for b, topics in told.items() if not _all_listed(topics, changes, order))
+        if waiting and time.monotonic() > deadline:
+            seconds = f"{IN_FORCE_SECONDS:.0f} s"
+            raise KafkaTimeoutError(f"brokers {sorted(waiting)} do not show the throttled replicas within {seconds}")
+        if waiting:
+            time.sleep(IN_FORCE_LOOK_SECONDS)
+
+
+def _all_listed(
+    topics: Mapping[str, Mapping[str, Any]], changes: Mapping[str, kafka_admin.Operations], order: ThrottleOrder
+) -> bool:
+    """Whether a broker shows what was changed of our entries; topics that are gone show nothing."""
+    ours = {LEADER_REPLICAS: order.leaders, FOLLOWER_REPLICAS: order.followers}
+    for topic, entries in topics.items():
+        for key, (operation, _) in changes[topic].items():
+            value = entries[key].value if key in entries else None
+            listed = parse_replicas(value) if value else frozenset()
+            wanted = ours[key][topic]
+            is_there = listed is None or wanted <= listed
+            is_gone = listed is None or not wanted & listed
+            if not (is_there if operation is AlterConfigOp.APPEND else is_gone):
+                return False
+    return True
 
 
 def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> None:

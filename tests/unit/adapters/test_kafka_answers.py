@@ -10,7 +10,14 @@ from kafka.protocol.metadata import MetadataResponse
 
 from agent.adapters import kafka_admin, kafka_cluster, kafka_throttle
 from agent.core.cluster import Partition, Reassignment, TopicPartition
-from agent.core.throttle import FOLLOWER_RATE, FOLLOWER_REPLICAS, LEADER_RATE, ThrottleFacts, ThrottleOrder
+from agent.core.throttle import (
+    FOLLOWER_RATE,
+    FOLLOWER_REPLICAS,
+    LEADER_RATE,
+    LEADER_REPLICAS,
+    ThrottleFacts,
+    ThrottleOrder,
+)
 
 Topic = MetadataResponse.MetadataResponseTopic
 LogDir = DescribeLogDirsResponse.DescribeLogDirsResult
@@ -47,6 +54,16 @@ def test_a_move_that_metadata_does_not_know_is_not_laid_over_it() -> None:
     assert (after.target, after.is_moving) == ((31, 12), False)
 
 
+def test_partitions_come_in_order() -> None:
+    """A broker in KRaft mode tells them as they come; whoever names the first five names the same five each time."""
+    partition = Topic.MetadataResponsePartition
+    told = [
+        partition(error_code=0, partition_index=n, leader_id=11, replica_nodes=[11], isr_nodes=[11]) for n in (2, 0, 1)
+    ]
+    answer = Topic(error_code=0, name="t", partitions=told)
+    assert [p.partition for p in kafka_cluster._of_topic(answer, {})] == [0, 1, 2]
+
+
 def log_dir(usable_bytes: int, **sizes: int) -> Any:
     log_topic = LogDir.DescribeLogDirsTopic
     partitions = [
@@ -73,7 +90,7 @@ def test_a_full_disk_is_not_an_unknown_one() -> None:
     assert kafka_cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(-1)])).free_bytes == -1
 
 
-def entry(name: str, value: str, source: ConfigSourceType) -> Any:
+def entry(name: str, value: str | None, source: ConfigSourceType) -> Any:
     return Result.DescribeConfigsResourceResult(name=name, value=value, read_only=False, config_source=source.value)
 
 
@@ -104,6 +121,25 @@ def test_only_what_is_missing_is_appended() -> None:
     order = ThrottleOrder(leaders={"t": replicas, "u": replicas}, followers={"t": replicas})
     found = ThrottleFacts(leaders={"t": None, "u": replicas}, followers={"t": frozenset({(0, 11), (7, 7)})})
     assert kafka_throttle._appended(order, found) == {"t": {FOLLOWER_REPLICAS: (AlterConfigOp.APPEND, "0:12")}}
+
+
+def test_a_broker_that_lags_does_not_show_the_lists_yet() -> None:
+    """In KRaft a list is in force on a broker once it shows what was added, and none of what was taken away."""
+    ours = frozenset({(0, 11), (0, 12)})
+    order = ThrottleOrder(leaders={"t": ours})
+
+    def shows(value: str | None, operation: AlterConfigOp) -> bool:
+        topics = {"t": {LEADER_REPLICAS: entry(LEADER_REPLICAS, value, ConfigSourceType.DYNAMIC_TOPIC_CONFIG)}}
+        told = topics if value is not None else {"t": {}}
+        return kafka_throttle._all_listed(told, {"t": {LEADER_REPLICAS: (operation, None)}}, order)
+
+    added, removed = AlterConfigOp.APPEND, AlterConfigOp.SUBTRACT
+    assert [shows(v, added) for v in (None, "", "0:11", "7:7", "0:11,7:7,0:12", "*")] == [
+        False, False, False, False, True, True,
+    ]  # fmt: skip
+    assert [shows(v, removed) for v in (None, "", "0:11", "7:7", "0:11,7:7,0:12")] == [True, True, False, True, False]
+    assert shows(None, AlterConfigOp.DELETE)
+    assert kafka_throttle._all_listed({}, {"t": {LEADER_REPLICAS: (added, None)}}, order), "the topic is gone"
 
 
 def test_settings_of_a_deleted_topic_are_left_out_and_refused_ones_are_raised() -> None:
