@@ -125,12 +125,15 @@ class MovesEverything(Performer):
 
 
 class NeverCancels(Performer):
-    """Kafka goes on moving a selection, and the stop says that it does not."""
+    """Kafka goes on moving a selection, and the stop says that it does not: neither by its list nor by the disks."""
 
     async def _halt(self, scope: fx.WaveScope) -> None:
         return None
 
     async def _flying(self, scope: fx.WaveScope) -> int:
+        return 0
+
+    async def _cut_off(self, *_: Any) -> int:
         return 0
 
 
