@@ -1,6 +1,7 @@
 """What a verified wave tells of clients, and what is told while it moves: on a real cluster, with real metrics."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_cluster import KafkaCluster
+from agent.adapters.ports import PortError
 from agent.client import ControlClient
 from agent.core.throttle import ThrottleOrder
 from deploy.lab import Lab, LabConfig, Metrics, free_base_port
@@ -131,3 +133,36 @@ async def test_a_stranger_s_throttle_is_told_while_the_wave_moves_and_latency_wi
     assert facts["clients"]["groups"] == 1
     assert RECORDS // 2 <= facts["clients"]["lag_records_before"] <= facts["clients"]["lag_records_after"]
     assert facts["coordinators_loading"] == 0
+
+
+async def test_a_broker_that_loads_a_coordinator_is_seen(filled: Lab) -> None:
+    """A group with much to read is loaded anew by whoever leads its partition next: seen while it lasts, then gone."""
+    servers = filled.status()["bootstrap_servers"]
+    admin = KafkaAdminClient(bootstrap_servers=servers.split(","))
+    for n in range(1_500):  # in one partition of __consumer_offsets
+        admin.alter_group_offsets(
+            GROUP, {TopicPartition(TOPIC, p): OffsetAndMetadata(n, "x" * 1_000, -1) for p in range(12)}
+        )
+    admin.close()
+    kafka = KafkaCluster(KafkaConnection(bootstrap_servers=servers))
+    brokers = (12, 13, 31)
+    assert not await kafka.loading_coordinators(brokers)
+    restarts = asyncio.create_task(asyncio.to_thread(_restart, filled, brokers))
+    seen: set[str] = set()
+    while not restarts.done():
+        with contextlib.suppress(PortError):
+            seen |= set((await kafka.loading_coordinators(brokers)).values())
+        await asyncio.sleep(0.01)
+    await restarts
+    assert any("groups loading" in what for what in seen), seen
+    await eventually(lambda: _has_loaded(kafka, brokers), 30.0)
+    await kafka.close()
+
+
+def _restart(lab: Lab, brokers: tuple[int, ...]) -> None:
+    for b in brokers:
+        lab.restart(f"broker-{b}")
+
+
+async def _has_loaded(kafka: KafkaCluster, brokers: tuple[int, ...]) -> bool:
+    return not await kafka.loading_coordinators(brokers)
