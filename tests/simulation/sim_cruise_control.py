@@ -61,6 +61,7 @@ class SimCruiseControl:
         self.tasks: list[Task] = []
         self.accepted: list[Accepted] = []
         self.windows_from = 0.0
+        self.windows_seconds = WINDOWS_SECONDS
         self.rejects = False  # whatever is asked for: a two-step review, a wrong password
         self.lie_next = 0  # complete the next executions with so many moves left out
         self.lies_left = 0  # so many executions
@@ -69,7 +70,7 @@ class SimCruiseControl:
     def restart(self) -> None:
         """kill -9 and start: it has forgotten its task, and Kafka goes on moving."""
         self.execution, self.tasks, self.up, self.hung = None, [], True, False
-        self.windows_from = self.world.now + WINDOWS_SECONDS
+        self.windows_from = self.world.now + self.windows_seconds
 
     # ── the API ─────────────────────────────────────────────────────────────────────────────────────────────────
     def remove_broker(self, request: RemoveBroker) -> Answer:
@@ -231,4 +232,4 @@ class SimCruiseControl:
         if e.throttle:
             self.world.clear_throttle(e.throttle)
         self.execution = None
-        self.windows_from = self.world.now + WINDOWS_SECONDS
+        self.windows_from = self.world.now + self.windows_seconds

@@ -5,14 +5,18 @@ from agent.core import messages as msg
 from agent.core.options import InternalTopics, Options
 from agent.core.reasons import Code
 from tests.simulation.schedule import Schedule
-from tests.simulation.sim_cruise_control import WINDOWS_SECONDS
 from tests.simulation.simulation import Simulation
 
 NOT_READY = Code.CRUISE_CONTROL_NOT_READY
 
 
+WINDOWS_SECONDS = 60.0  # much longer than any wave
+
+
 def _told(options: Options) -> list[ev.AnyEvent]:
-    played = Simulation(Schedule(seed=3, partitions=6, size_bytes=50.0, options=options)).play()
+    played = Simulation(Schedule(seed=3, partitions=6, size_bytes=50.0, options=options))
+    played.cc.windows_seconds = WINDOWS_SECONDS
+    played.play()
     assert played.migration.phase == "completed"
     return [e for _, e in played.story if isinstance(e, ev.Event)]
 
@@ -39,14 +43,15 @@ def test_a_wave_waits_for_valid_windows_with_their_code_and_is_not_asked_for_bef
 def test_what_the_agent_moves_by_itself_waits_for_no_window() -> None:
     """Cruise Control has no part in a selection."""
     events = _told(Options(internal_topics=InternalTopics.FIRST))
-    early = []
-    emptied = float("-inf")
+    by_agent = {e.wave for e in events if isinstance(e, ev.ExecutionStarted) and e.by_agent}
+    begun: dict[int, float] = {}
+    took: dict[int, float] = {}
     for e in events:
-        if isinstance(e, ev.Waiting):
-            assert all(r.code is not NOT_READY for r in e.reasons)
-        elif isinstance(e, ev.SourceEmptied):
-            emptied = e.at
-        elif isinstance(e, ev.ExecutionStarted) and e.by_agent and e.at < emptied + WINDOWS_SECONDS:
-            early.append(e.wave)
-    assert early  # it moved while no window was valid
+        if isinstance(e, ev.WaveBegun):
+            begun[e.wave] = e.at
+        elif isinstance(e, ev.ChecksPassed):
+            took[e.wave] = e.at - begun[e.wave]
+    assert by_agent == {1, 3, 5}
+    assert all(took[n] < WINDOWS_SECONDS / 2 for n in by_agent)  # 3 and 5 follow a wave of Cruise Control's
+    assert all(took[n] > WINDOWS_SECONDS / 2 for n in (4, 6))  # and what is Cruise Control's waits
     assert not _refused(events)
