@@ -297,6 +297,8 @@ def other_execution(s: Simulation) -> None:
     source = s.rng.choice(sorted(b for b in s.world.racks if b >= 51))
     to = tuple(b for b in s.world.racks if s.world.racks[b] == s.world.racks[source] and b != source)[:1]
     s.watched.foreign_at = s.world.now
+    # It may well fill our source again, just after a look has found it empty.
+    s.watched.foreign_moves |= dict.fromkeys(s.world.held(source), s.world.now)
     s.cc.remove_broker(
         RemoveBroker(
             source_broker_ids=(source,),
