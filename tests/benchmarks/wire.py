@@ -34,6 +34,7 @@ from tests.benchmarks.large import (
 )
 
 _NUMBER_OF = {topic(n): n for n in range(TOPICS)}
+UNKNOWN_TOPIC = 3  # UNKNOWN_TOPIC_OR_PARTITION
 _Topic = MetadataResponse.MetadataResponseTopic
 _Dir = DescribeLogDirsResponse.DescribeLogDirsResult
 _Flying = ListPartitionReassignmentsResponse.OngoingTopicReassignment
@@ -118,13 +119,18 @@ class Wire:
         )
 
     def _metadata(self, request: Any, _: int | None) -> Any:
-        wanted = range(TOPICS) if request.topics is None else [_NUMBER_OF[t.name] for t in request.topics]
+        asked = None if request.topics is None else [t.name for t in request.topics]
+        wanted = range(TOPICS) if asked is None else [_NUMBER_OF[name] for name in asked if name in _NUMBER_OF]
+        unknown = [name for name in asked or () if name not in _NUMBER_OF]
         return MetadataResponse(
             throttle_time_ms=0,
             brokers=[],
             cluster_id="large",
             controller_id=SOURCES[0],
-            topics=[_Topic(error_code=0, name=topic(n), partitions=self._partitions(n)) for n in wanted],
+            topics=[
+                *(_Topic(error_code=0, name=topic(n), partitions=self._partitions(n)) for n in wanted),
+                *(_Topic(error_code=UNKNOWN_TOPIC, name=name, partitions=[]) for name in unknown),
+            ],
         )
 
     def _partitions(self, number: int) -> list[Any]:

@@ -296,8 +296,7 @@ def other_execution(s: Simulation) -> None:
     """Somebody asks Cruise Control for something of his own, between two brokers of one AZ."""
     source = s.rng.choice(sorted(b for b in s.world.racks if b >= 51))
     to = tuple(b for b in s.world.racks if s.world.racks[b] == s.world.racks[source] and b != source)[:1]
-    s.watched.foreign_at = s.world.now
-    # It may well fill our source again, just after a look has found it empty.
+    s.watched.foreign_at = s.world.now  # and it may fill our source again, just after a look has found it empty:
     s.watched.foreign_moves |= dict.fromkeys(s.world.held(source), s.world.now)
     s.cc.remove_broker(
         RemoveBroker(
