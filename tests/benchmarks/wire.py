@@ -17,7 +17,9 @@ from kafka.protocol.admin import (
     DescribeLogDirsRequest,
     DescribeLogDirsResponse,
     IncrementalAlterConfigsResponse,
+    ListGroupsResponse,
     ListPartitionReassignmentsResponse,
+    ListTransactionsResponse,
 )
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 
@@ -88,6 +90,8 @@ class Wire:
             "DescribeLogDirs": (DescribeLogDirsResponse, self._log_dirs),
             "DescribeConfigs": (DescribeConfigsResponse, self._configs),
             "IncrementalAlterConfigs": (IncrementalAlterConfigsResponse, self._altered),
+            "ListGroups": (ListGroupsResponse, self._groups),
+            "ListTransactions": (ListTransactionsResponse, self._transactions),
         }[name]
         version = min(request.max_version, kind.max_version)
         request = type(request).decode(request.encode(version=version), version=version)
@@ -116,6 +120,14 @@ class Wire:
                 broker(broker_id=b, host="127.0.0.1", port=self.port, rack=az, is_fenced=False)
                 for b, az in RACKS.items()
             ],
+        )
+
+    def _groups(self, _: Any, __: int | None) -> Any:
+        return ListGroupsResponse(throttle_time_ms=0, error_code=0, groups=[])
+
+    def _transactions(self, _: Any, __: int | None) -> Any:
+        return ListTransactionsResponse(
+            throttle_time_ms=0, error_code=0, unknown_state_filters=[], transaction_states=[]
         )
 
     def _metadata(self, request: Any, _: int | None) -> Any:
