@@ -4,6 +4,7 @@ Made by ourselves and not by Faust: compaction and partition counts are part of 
 would be ignored in silence.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 from typing import Any
@@ -22,6 +23,7 @@ COMPACTED = {
     "segment.bytes": "16777216",
 }
 KEPT_A_MONTH = {"cleanup.policy": "delete", "retention.ms": str(30 * 24 * 3600 * 1000)}
+SHOWN_SECONDS_MAX, SHOWN_LOOK_SECONDS = 30.0, 0.2
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -58,7 +60,7 @@ def ensure(settings: Settings) -> tuple[Topics, str]:
         _check_inbox(there.get(topics.inbox), topics.inbox, settings.topic_partitions)
         _create(admin, settings, topics, there)
         _keep_compacted(admin, [name for name in (topics.status, topics.snapshots) if name in there])
-        inbox_id = str(_described(admin)[topics.inbox].get("topic_id") or "")
+        inbox_id = str(_shown(admin, topics.inbox).get("topic_id") or "")
     except (KafkaError, OSError) as error:
         raise SettingsError(f"the control topics cannot be created: {error!r}") from error
     finally:
@@ -68,6 +70,16 @@ def ensure(settings: Settings) -> tuple[Topics, str]:
 
 def _described(admin: KafkaAdminClient) -> dict[str, dict[str, Any]]:
     return {t["name"]: t for t in admin.describe_topics() if t["error_code"] == 0}
+
+
+def _shown(admin: KafkaAdminClient, name: str) -> dict[str, Any]:
+    """A topic that is there, or has just been created: a loaded broker shows it a while later."""
+    deadline = time.monotonic() + SHOWN_SECONDS_MAX
+    while (found := _described(admin).get(name)) is None:
+        if time.monotonic() > deadline:
+            raise SettingsError(f"topic {name} was created and is not shown after {SHOWN_SECONDS_MAX:.0f} s")
+        time.sleep(SHOWN_LOOK_SECONDS)
+    return found
 
 
 def _check_inbox(inbox: Mapping[str, Any] | None, name: str, partitions: int) -> None:
