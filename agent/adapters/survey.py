@@ -95,7 +95,8 @@ class Survey:
             b for b in sources.union(wave.destination_broker_ids) & facts.racks.keys()
         )
         world = await self._world(facts, (wave,), m, start=False)
-        findings = await self._findings(facts, world, involved, m, m.rate(policy))
+        # By the rate that was asked for: one that metrics have lowered climbs again, but not while it is paused for it.
+        findings = await self._findings(facts, world, involved, m, m.asked_rate())
         if policy.limits != Limits():
             loads = await aside(size, load.predicted, world.waves, facts, involved, {})
             findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
