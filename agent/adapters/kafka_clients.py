@@ -80,8 +80,7 @@ def _latest(topics: dict[str, list[int]]) -> ListOffsetsRequest:
 
 def _committed(admin: KafkaAdminClient, deadline: float) -> tuple[dict[str, dict[TopicPartition, int]], int]:
     """Group -> partition -> committed offset; and how many groups are not told."""
-    brokers = [b.node_id for b in admin._manager.cluster.brokers()]  # noqa: SLF001  # as in kafka_admin.py
-    answers = kafka_admin.ask_each(admin, {b: ListGroupsRequest() for b in brokers})
+    answers = kafka_admin.ask_each(admin, {b: ListGroupsRequest() for b in kafka_admin.known_brokers(admin)})
     groups = sorted({g.group_id for r in answers.given.values() if not r.error_code for g in r.groups})
     found: dict[str, dict[TopicPartition, int]] = {}
     asked = groups[:GROUPS_MAX]

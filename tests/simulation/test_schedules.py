@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.options import Options, Pairing
 from tests.simulation.run import run_many
 from tests.simulation.schedule import Schedule, drawn_from
 from tests.simulation.simulation import Simulation
@@ -45,6 +46,28 @@ def test_the_real_turn_and_its_json_agree_with_the_plain_step(seed: int) -> None
     schedule = drawn_from(seed)
     assert schedule.through_turn
     Simulation(schedule).play()
+
+
+def test_a_rate_that_metrics_lowered_pauses_nothing_for_good() -> None:
+    """Between waves it is below what producers add: the asked rate counts, as the lowered one climbs only in a move."""
+    acts = (
+        (1.92, "kafka_down"),
+        (26.32, "foreign_reassignment"),
+        (26.44, "start_again"),
+        (32.61, "metrics_silent"),
+        (43.8, "metrics_bad"),
+    )
+    options = Options(pairing=Pairing.ZONE, throttle_bytes_per_second=60, partition_movements_per_broker=10)
+    schedule = Schedule(
+        seed=5025951,
+        acts=acts,
+        options=options,
+        pairs_per_az=2,
+        partitions=5,
+        growth_bytes_per_second=1.0,
+        metrics=True,
+    )
+    assert Simulation(schedule).play().migration.phase != "paused"
 
 
 def _story(seed: int) -> str:
