@@ -301,7 +301,13 @@ class Performer:
                 reason=Reason(Code.ORPHANED_MOVES, f"{flying} moves of this wave are in flight", "their end")
             )
         left = await self._clear_throttle(scope, m)
-        facts = await self._in_order(await kafka.cluster(), m, snapshot)
+        facts = await kafka.cluster()
+        wrong = await aside(len(facts.partitions), proof.disordered, facts.partitions, m.waves, snapshot)
+        if wrong and await self._running(scope, m):
+            # It waits for the order that it has asked for: mended before it has seen that, it would wait for ever.
+            seen = f"it has not ended yet, and {len(wrong)} replica lists are to be put in order after it"
+            return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
+        facts = await self._in_order(facts, m, snapshot)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
         found = await aside(len(facts.partitions), proof.inspect, facts, wave, m.waves, snapshot, logs, left)
         return await self._clients.after(scope, found)

@@ -65,6 +65,7 @@ class SimCruiseControl:
         self.rejects = False  # whatever is asked for: a two-step review, a wrong password
         self.lie_next = 0  # complete the next executions with so many moves left out
         self.lies_left = 0  # so many executions
+        self.stale_orders = False  # it has not heard of an order that was mended after a stop, and asks for the old one
         self._ids = 0
 
     def restart(self) -> None:
@@ -132,6 +133,8 @@ class SimCruiseControl:
                 if p.leader in p.replicas[1:]:  # it makes the present leader's place the first (recorded)
                     at = p.replicas.index(p.leader)
                     placed[0], placed[at] = placed[at], placed[0]
+                if self.stale_orders:
+                    placed = [placed[0], *reversed(placed[1:])]
                 moves.append((p.name, placed))
         return moves
 
@@ -212,7 +215,7 @@ class SimCruiseControl:
             self._end(e, TaskStatus.COMPLETED_WITH_ERROR if e.failed else TaskStatus.COMPLETED)
 
     def _look(self, e: Execution) -> None:
-        """Which of its moves have ended."""
+        """Which of its moves have ended. Put in another order before it has looked, it waits for ever (recorded)."""
         waiting = []
         for name, target in e.in_flight:
             p = self.world.partitions.get(name)
@@ -221,7 +224,7 @@ class SimCruiseControl:
             if not set(target) <= self.world.alive:  # recorded: DEAD, counted as finished
                 self.world.cancel(name)
                 e.failed = True
-            elif not p.is_moving:
+            elif not p.is_moving and set(p.replicas) != set(target):
                 e.failed = True  # someone has cancelled it
             else:
                 waiting.append((name, target))

@@ -307,8 +307,8 @@ class Executor:
             elif proposal.adding - view.brokers.keys():
                 move.state = MoveState.DEAD
                 lost.append(move)
-            elif proposal.tp not in moving:
-                again.append(move)
+            elif proposal.tp not in moving and set(partition.replicas) != set(proposal.new_replicas):
+                again.append(move)  # in another order than it asked for, it is looked at for ever, as by the real one
         if lost:
             await self._cluster.reassign({m.proposal.tp: None for m in lost if m.proposal.tp in moving})
         if again:

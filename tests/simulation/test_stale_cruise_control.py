@@ -1,4 +1,4 @@
-"""Cruise Control's windows, which refill after each move: a wave waits for them before it is asked for."""
+"""What of Cruise Control is older than the cluster: its windows, which refill after a move, and replica orders."""
 
 from agent.core import events as ev
 from agent.core import messages as msg
@@ -55,3 +55,13 @@ def test_what_the_agent_moves_by_itself_waits_for_no_window() -> None:
     assert all(took[n] < WINDOWS_SECONDS / 2 for n in by_agent)  # 3 and 5 follow a wave of Cruise Control's
     assert all(took[n] > WINDOWS_SECONDS / 2 for n in (4, 6))  # and what is Cruise Control's waits
     assert not _refused(events)
+
+
+def test_an_order_is_mended_after_cruise_control_has_seen_its_own() -> None:
+    """It ends when it sees the order that it asked for: mended before that look, it would be busy for ever."""
+    options = Options(throttle_bytes_per_second=500)
+    played = Simulation(Schedule(seed=3, partitions=6, size_bytes=50.0, options=options))
+    played.cc.stale_orders = True
+    played.play()
+    assert played.migration.phase == "completed"
+    assert len([e for _, e in played.story if isinstance(e, ev.WaveVerified)]) == 3
