@@ -14,6 +14,7 @@ from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
 from agent.core import estimate, fitness, load, outdated, safety
 from agent.core import messages as msg
+from agent.core.figures import holdings, with_figures
 from agent.core.lane import picker
 from agent.core.options import Limits
 from agent.core.plan import Plan, Wave, choose_brokers, make_plan, pace
@@ -55,7 +56,7 @@ class Survey:
         if unknown := await aside(len(facts.partitions), _unknown, (*sources, *destinations), facts):
             return msg.Surveyed(reasons=(unknown,), plan=None)
         size = len(facts.partitions)
-        logs, growth = await self._logs([b for b in (*sources, *destinations) if b in facts.racks], size)
+        logs, growth = await self._logs([b for b in (*sources, *destinations) if b in facts.racks], facts)
         plan, against = await aside(size, make_plan, effect.options, policy, facts, logs, _plan_id(effect), growth)
         # Also where there is no plan: what is wrong with the cluster is told all the same.
         world = await self._world(facts, plan.waves if plan else (), m)
@@ -97,6 +98,12 @@ class Survey:
         world = await self._world(facts, (wave,), m, start=False)
         # By the rate that was asked for: one that metrics have lowered climbs again, but not while it is paused for it.
         findings = await self._findings(facts, world, involved, m, m.asked_rate())
+        if not fitness.throttle_above_produce(world, findings).ok:
+            # The plan's figure is of a moment that may be long past: by what is written now.
+            _, growth = await self._logs(list(involved), facts)
+            holding = await aside(size, holdings, facts, sources)
+            now = await aside(size, with_figures, (wave,), m.options, facts, holding, involved, growth)
+            world = replace(world, waves=now)
         if policy.limits != Limits():
             loads = await aside(size, load.predicted, world.waves, facts, involved, {})
             findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
@@ -127,16 +134,17 @@ class Survey:
         )
 
     async def _logs(
-        self, brokers: Sequence[int], size: int
+        self, brokers: Sequence[int], facts: ClusterFacts
     ) -> tuple[Mapping[int, BrokerLogs], Mapping[TopicPartition, float]]:
         """The log dirs, and what producers add to each partition in bytes per second: two looks, a while apart."""
-        kafka, clock = self._ports.kafka, self._ports.clock
+        kafka, clock, partitions = self._ports.kafka, self._ports.clock, facts.partitions
         before = dict(await kafka.logs(brokers))
         began = clock.now()
         await clock.sleep(GROWTH_SECONDS)
         self._held = dict(await kafka.logs(brokers))
-        growth = await aside(size, estimate.growth_between, before, self._held, clock.now() - began)
-        await aside(size, let_go, before)
+        seconds = clock.now() - began
+        growth = await aside(len(partitions), estimate.growth_between, partitions, before, self._held, seconds)
+        await aside(len(partitions), let_go, before)
         return self._held, growth
 
     async def _findings(

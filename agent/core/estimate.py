@@ -5,7 +5,7 @@ a copy gains on its leader only by what the throttle lets through more than prod
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
@@ -158,16 +158,23 @@ def undo_after(waves: Sequence[tuple[int, Estimate]]) -> list[Undo]:
 
 
 def growth_between(
-    before: Mapping[int, BrokerLogs], after: Mapping[int, BrokerLogs], seconds: float
+    partitions: Iterable[Partition], before: Mapping[int, BrokerLogs], after: Mapping[int, BrokerLogs], seconds: float
 ) -> dict[TopicPartition, float]:
-    """What producers add, in bytes per second, of each partition that grew; what retention deletes is no negative."""
+    """What producers add, in bytes per second, of each of these partitions that grew.
+
+    Only by replicas that are in sync and stay: one that is being copied grows by the copy. What retention deletes is no
+    negative.
+    """
     found: dict[TopicPartition, float] = {}
     if seconds <= 0:
         return found
-    for b in before.keys() & after.keys():
-        then = before[b].size_bytes
-        for name, size in after[b].size_bytes.items():
-            grown = size - then.get(name, size)
+    for p in partitions:
+        name = p.name
+        for b in p.isr:
+            if b not in before or b not in after or b in p.adding:
+                continue
+            size = after[b].size_bytes.get(name, 0)
+            grown = size - before[b].size_bytes.get(name, size)
             if grown > 0:
                 found[name] = max(found.get(name, 0.0), grown / seconds)
     return found

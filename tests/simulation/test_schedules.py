@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.options import Options, Pairing
+from agent.core import events as ev
+from agent.core.options import InternalTopics, Options, Pairing
+from agent.core.reasons import Code
+from tests.simulation.actions import ACTIONS
 from tests.simulation.run import run_many
 from tests.simulation.schedule import Schedule, drawn_from
 from tests.simulation.simulation import Simulation
@@ -68,6 +71,33 @@ def test_a_rate_that_metrics_lowered_pauses_nothing_for_good() -> None:
         metrics=True,
     )
     assert Simulation(schedule).play().migration.phase != "paused"
+
+
+def test_a_copy_is_not_taken_for_producers() -> None:
+    """A plan made while its partitions move measures what producers write, and is not held up by its own copies."""
+    acts = ((5.0, "plan"), (20.0, "cancel"), (26.0, "start_plan"))
+    options = Options(throttle_bytes_per_second=200, internal_topics=InternalTopics.FIRST)
+    schedule = Schedule(seed=3, acts=acts, options=options, size_bytes=300.0, growth_bytes_per_second=1.0)
+    played = Simulation(schedule).play()
+    (made,) = [e for _, e in played.story if isinstance(e, ev.PlanMade)]
+    assert Code.ORPHANED_MOVES in {r.code for r in made.reasons}  # it did move meanwhile
+    assert Code.THROTTLE_TOO_LOW not in {r.code for r in made.reasons}
+    assert played.migration.phase == "completed"
+
+
+def test_a_plan_of_a_busy_hour_runs_in_a_quiet_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What producers write is measured again where the plan's figure would pause the wave for good."""
+
+    def calm(s: Simulation) -> None:
+        s.world.growth_bytes_per_second = 0.0
+
+    monkeypatch.setitem(ACTIONS, "calm", calm)
+    acts = ((5.0, "plan"), (10.0, "calm"), (12.0, "start_plan"))
+    options = Options(throttle_bytes_per_second=60, partition_movements_per_broker=10)
+    played = Simulation(Schedule(seed=3, acts=acts, options=options, growth_bytes_per_second=20.0)).play()
+    (made,) = [e for _, e in played.story if isinstance(e, ev.PlanMade)]
+    assert [r.code for r in made.reasons] == [Code.THROTTLE_TOO_LOW]
+    assert played.migration.phase == "completed"
 
 
 def _story(seed: int) -> str:

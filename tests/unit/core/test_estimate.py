@@ -1,5 +1,7 @@
 """How long a wave takes and what it costs, with the reasoning."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
@@ -20,6 +22,7 @@ from agent.core.plan import make_plan
 RACKS = {11: "az-a", 12: "az-b", 31: "az-a", 32: "az-b"}
 P0 = Partition("t", 0, leader=11, replicas=(11, 12), isr=(11, 12))
 P1 = Partition("t", 1, leader=12, replicas=(12, 11), isr=(11, 12))
+NEW = Partition("new", 0, leader=11, replicas=(11, 12), isr=(11, 12))
 FACTS = ClusterFacts(brokers=tuple(Broker(b, rack) for b, rack in RACKS.items()), partitions=(P0, P1))
 LOGS = {b: BrokerLogs(b, {P0.name: 600_000_000, P1.name: 400_000_000}) for b in (11, 12)}
 
@@ -142,9 +145,17 @@ def test_a_broker_that_leads_most_of_it_binds() -> None:
 def test_growth_is_the_difference_of_two_looks() -> None:
     """Only what grew counts: retention's deletions are no negative, and a new partition has no rate yet."""
     before = {11: BrokerLogs(11, {P0.name: 100, P1.name: 900})}
-    after = {11: BrokerLogs(11, {P0.name: 300, P1.name: 100, ("new", 0): 50})}  # type: ignore[dict-item]
-    assert growth_between(before, after, 2.0) == {P0.name: 100.0}
-    assert growth_between(before, after, 0.0) == {}
+    after = {11: BrokerLogs(11, {P0.name: 300, P1.name: 100, NEW.name: 50})}
+    assert growth_between((P0, P1, NEW), before, after, 2.0) == {P0.name: 100.0}
+    assert growth_between((P0, P1, NEW), before, after, 0.0) == {}
+
+
+@pytest.mark.parametrize("copied", [{"adding": (31,), "isr": (11, 31)}, {"isr": (11,)}])
+def test_what_a_copy_grows_by_is_not_what_producers_write(copied: dict[str, tuple[int, ...]]) -> None:
+    """A replica that is added, or catches up after a restart, grows much faster than is produced."""
+    before = {11: BrokerLogs(11, {P0.name: 1_000}), 31: BrokerLogs(31, {P0.name: 0})}
+    after = {11: BrokerLogs(11, {P0.name: 1_002}), 31: BrokerLogs(31, {P0.name: 900})}
+    assert growth_between((replace(P0, replicas=(11, 31), **copied),), before, after, 2.0) == {P0.name: 1.0}
 
 
 def test_a_rollback_costs_what_all_waves_before_it_moved() -> None:
