@@ -4,6 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SCHEDULES ?= 2000
 SEED ?= 1
+JOBS ?= $(shell nproc)
 
 .PHONY: help setup demo demo-kraft test test-kraft check fix simulate chaos schemas docs clean bench-eta bench-events bench-monitor bench-move bench-plan bench-reaction bench-recovery
 .DEFAULT_GOAL := help
@@ -51,8 +52,8 @@ fix: setup ## let the tools mend what they can
 	$(VENV)/bin/ruff check --fix-only --quiet .
 	$(VENV)/bin/ruff format --quiet .
 
-simulate: setup ## SCHEDULES=n SEED=s: faults at every step, in memory
-	$(RUN) -m tests.simulation.run --schedules $(SCHEDULES) --seed $(SEED)
+simulate: setup ## SCHEDULES=n SEED=s JOBS=processes: faults at every step, in memory
+	$(RUN) -m tests.simulation.run --schedules $(SCHEDULES) --seed $(SEED) --jobs $(JOBS)
 
 chaos: setup ## kill real processes in the lab; writes build/chaos/report.json
 	$(RUN) -m tests.chaos.run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -202,13 +203,15 @@ def clients_stay(s: Simulation) -> None:
 @_action
 def slow_wire(s: Simulation) -> None:
     """Every call takes a second or two."""
-    s.trouble.call_seconds = s.rng.uniform(0.5, 2.0)
+    s.trouble.call_seconds = s.trouble.slow_call_seconds = s.rng.uniform(0.5, 2.0)
+    s.trouble.slow_until = math.inf
     s.later("fast_wire", s.rng.uniform(3.0, 15.0))
 
 
 @_action
 def fast_wire(s: Simulation) -> None:
     s.trouble.call_seconds = CALL_SECONDS
+    s.trouble.slow_until = min(s.trouble.slow_until, s.world.now)
 
 
 # ── Cruise Control ──────────────────────────────────────────────────────────────────────────────────────────────

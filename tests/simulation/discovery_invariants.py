@@ -12,7 +12,7 @@ from tests.simulation.sim_registry import TAGS
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
-LOOK_SECONDS = 8.0  # a look at what is held, and the way of what follows from it, may be so old
+WAY_SECONDS = 3.0  # from a look at what is held to what follows from it
 
 
 def found_before_filled(s: Simulation) -> str | None:
@@ -30,8 +30,8 @@ def sent_away_only_when_free(s: Simulation) -> str | None:
     """A broker is taken out only when it holds nothing that was there at the last look, and nobody is connected."""
     new, s.registry.taken = s.registry.taken, []
     for t in new:
-        young = {n for n, at in s.watched.born.items() if at > t.at - LOOK_SECONDS}
-        young |= {n for n, at in s.watched.foreign_moves.items() if at > t.at - LOOK_SECONDS}
+        looked_at = t.at - WAY_SECONDS - s.trouble.look_seconds(t.at)
+        young = {n for n, at in (s.watched.born | s.watched.foreign_moves).items() if at > looked_at}
         if held := t.held - young:
             return f"broker {t.broker} was taken out and holds {sorted(map(str, held))}"
         if t.connected:

@@ -23,6 +23,7 @@ from tests.simulation.discovery_invariants import (
     sent_away_only_when_free,
 )
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
+from tests.simulation.sim_ports import LOOK_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 # A late request may start something after the pause: it must be stopped within this, once it can be.
 STRAY_SECONDS_MAX = 12.0
-# A look at the cluster, and its way through the log, may be so old.
-LOOK_SECONDS = 5.0
 # What begins between our look and our request cannot be seen.
 RACE_SECONDS = 4.0
 REPLICAS = 3
@@ -189,7 +188,7 @@ def drained_only_if_drained(s: Simulation) -> str | None:
         else:
             continue
         for broker in brokers:
-            held = s.held_before(broker, LOOK_SECONDS) - s.watched.foreign_moves.keys()
+            held = s.held_before(broker) - s.watched.foreign_moves.keys()
             if held:
                 return f"{type(e).__name__}: broker {broker} holds {sorted(map(str, held))}"
     return None
@@ -197,7 +196,7 @@ def drained_only_if_drained(s: Simulation) -> str | None:
 
 def _left_of(s: Simulation, wave: Wave) -> list[str]:
     picked = picker(wave.only)
-    held = {n for b in wave.source_broker_ids for n in s.held_before(b, LOOK_SECONDS) if picked(n)}
+    held = {n for b in wave.source_broker_ids for n in s.held_before(b) if picked(n)}
     return sorted(str(n) for n in held - s.watched.foreign_moves.keys())
 
 
@@ -235,7 +234,7 @@ def foreign_throttle_stays(s: Simulation) -> str | None:
 def tells_the_truth_of_a_rollback(s: Simulation) -> str | None:
     """RollbackCompleted names as many differences as there are."""
     for e in s.new_events:
-        if isinstance(e, ev.RollbackCompleted) and s.watched.foreign_at < s.world.now - LOOK_SECONDS:
+        if isinstance(e, ev.RollbackCompleted) and s.watched.foreign_at < s.looked_at:
             different = len(_differences(s))
             if different != e.comparison.different:
                 return f"{e.comparison.different} differences are told, there are {different}"
@@ -274,7 +273,7 @@ def replication_factor_and_az_spread_hold(s: Simulation) -> str | None:
 def nothing_is_lost(s: Simulation) -> str | None:
     """A broker that was shut down because we said so is named by no assignment that was there then."""
     for broker in s.watched.shut_down:
-        if held := s.held_before(broker, LOOK_SECONDS) - s.watched.foreign_moves.keys():
+        if held := s.held_before(broker) - s.watched.foreign_moves.keys():
             return f"broker {broker} was shut down, and {sorted(map(str, held))} had a replica on it"
     return None
 

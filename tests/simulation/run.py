@@ -8,8 +8,13 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import track
 
 from tests.simulation.schedule import drawn_from
 from tests.simulation.simulation import InvariantBrokenError, Simulation
@@ -66,18 +71,17 @@ def run_many(schedules: int, seed: int, jobs: int = 1, failures_max: int = 1) ->
     began = time.monotonic()
     total = Figures()
     chunks = [(first, min(CHUNK, seed + schedules - first)) for first in range(seed, seed + schedules, CHUNK)]
-    if jobs == 1:
-        for first, n in chunks:
-            total.add(play_range(first, n, failures_max))
+    with ExitStack() as open_:
+        play: Callable[..., Iterable[Figures]] = map
+        if jobs > 1:
+            pool = open_.enter_context(ProcessPoolExecutor(jobs))
+            open_.callback(pool.shutdown, cancel_futures=True)
+            play = pool.map
+        played = play(play_range, *zip(*chunks, strict=True), [failures_max] * len(chunks))
+        for figures in track(played, "schedules", len(chunks), console=Console(stderr=True), transient=True):
+            total.add(figures)
             if len(total.failed) >= failures_max:
                 break
-    else:
-        with ProcessPoolExecutor(jobs) as pool:
-            for figures in pool.map(play_range, *zip(*chunks, strict=True), [failures_max] * len(chunks)):
-                total.add(figures)
-                if len(total.failed) >= failures_max:
-                    pool.shutdown(cancel_futures=True)
-                    break
     seconds = time.monotonic() - began
     return {
         "schedules": total.schedules,

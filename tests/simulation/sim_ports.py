@@ -21,6 +21,8 @@ from tests.simulation.world import STEP_SECONDS_MAX, World
 
 T = TypeVar("T")
 CALL_SECONDS = 0.02
+LOOK_SECONDS = 5.0
+CALLS_A_LOOK = 8  # its own, and those of the other watches that wait for the same thread
 SETTINGS = {"inter.broker.protocol.version": "3.9-IV0", "message.max.bytes": "1048588"}
 TIMEOUT_SECONDS = 5.0
 Asked = Callable[[RemoveBroker], None]
@@ -44,6 +46,13 @@ class Trouble:
     accept_then_time_out: int = 0  # so many requests are met, and their answer is lost
     lose_request: int = 0  # so many requests never arrive
     call_seconds: float = CALL_SECONDS
+    slow_call_seconds: float = CALL_SECONDS  # on the last slow wire
+    slow_until: float = float("-inf")
+
+    def look_seconds(self, now: float) -> float:
+        """A look at the cluster, and its way through the log, may be so old: it is several calls, one after another."""
+        slow = CALLS_A_LOOK * self.slow_call_seconds
+        return LOOK_SECONDS + (slow if now < self.slow_until + slow else 0.0)
 
 
 @dataclass

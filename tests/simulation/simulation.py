@@ -326,9 +326,14 @@ class Simulation:
     def _broken(self, invariant: str, wrong: str) -> InvariantBrokenError:
         return InvariantBrokenError(invariant, wrong, self)
 
-    def held_before(self, broker: int, seconds: float) -> set[TopicPartition]:
-        """What the broker holds now, but for topics younger than so many seconds: a look may be that old."""
-        young = {n for n, at in self.watched.born.items() if at > self.world.now - seconds}
+    @property
+    def looked_at(self) -> float:
+        """A look that speaks now may have begun then: nothing that has come since is in it."""
+        return self.world.now - self.trouble.look_seconds(self.world.now)
+
+    def held_before(self, broker: int) -> set[TopicPartition]:
+        """What the broker holds now, but for topics that are younger than the oldest look."""
+        young = {n for n, at in self.watched.born.items() if at > self.looked_at}
         return self.world.held(broker) - young
 
 
