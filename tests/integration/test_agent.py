@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from kafka import KafkaAdminClient
 from agent.client import ControlClient
 from deploy.lab import Lab
 from deploy.lab.agent_process import AgentProcess
-from tests.integration.waiting import eventually
+from deploy.lab.facts import look
+from tests.integration.waiting import eventually, told
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
 TOPICS, PARTITIONS, RECORDS, RECORD_BYTES = 6, 5, 3_000, 10_000
-Assignment = dict[tuple[str, int], tuple[list[int], int]]
 
 
 @pytest.fixture(scope="module")
@@ -51,27 +51,6 @@ async def _fill(servers: str) -> None:
     for n in range(RECORDS):
         await producer.send(f"agent-{n % TOPICS}", record, partition=n // TOPICS % PARTITIONS)
     await producer.stop()
-
-
-async def _until(
-    client: ControlClient, wanted: Callable[[dict[str, Any]], bool], seconds: float = 150.0
-) -> dict[str, Any]:
-    async with asyncio.timeout(seconds):
-        async for event in client.events("lab", from_start=True):
-            if wanted(event):
-                return event
-    raise AssertionError("unreachable")
-
-
-def _assignment(lab: Lab) -> Assignment:
-    admin = KafkaAdminClient(bootstrap_servers=lab.status()["bootstrap_servers"].split(","))
-    found = {
-        (t["name"], p["partition_index"]): (list(p["replica_nodes"]), p["leader_id"])
-        for t in admin.describe_topics()
-        for p in t["partitions"]
-    }
-    admin.close()
-    return found
 
 
 async def _raw(lab: Lab, value: bytes | None) -> None:
@@ -130,8 +109,7 @@ async def test_bad_input_is_rejected_and_stops_nothing(client: ControlClient, fi
 
 async def test_a_readable_sender_is_answered(client: ControlClient) -> None:
     """A command that is wrong in a field, and has a command_id, is refused by an event that bears it."""
-    refused = await _until(client, lambda e: e["data"].get("command_id") == "bad-enum", 20.0)
-    assert refused["type"] == "CommandRefused"
+    refused = await told(client, "CommandRefused", fits=lambda data: data["command_id"] == "bad-enum", seconds=20.0)
     assert "options.mode" in refused["summary"]
 
 
@@ -164,12 +142,12 @@ async def test_a_migration_survives_kill_9_with_one_execution_a_wave(
     assert "ALREADY_RUNNING" in [r["code"] for r in second["data"]["reasons"]]
     again = await client.order(command)
     assert again["data"]["repeat"] is True
-    await _until(client, lambda e: e["type"] == "WaveProgressed" and e["data"]["moving"] > 0)
+    await told(client, "WaveProgressed", fits=lambda data: bool(data["moving"]))
     agent.kill()
     agent.start()
-    await _until(client, lambda e: e["type"] == "SourceMayBeShutDown" and e["data"]["broker_id"] == 13, 240.0)
-    left = {b for replicas, leader in _assignment(filled).values() for b in (*replicas, leader)} & {11, 12, 13}
-    assert not left
+    await told(client, "SourceMayBeShutDown", fits=lambda data: data["broker_id"] == 13, seconds=240.0)
+    left = {b for p in look(filled.status()["bootstrap_servers"]).partitions.values() for b in (*p.replicas, p.leader)}
+    assert not left & {11, 12, 13}
     assert await _executions(filled) == {1: 1, 2: 1, 3: 1}
 
 
@@ -197,13 +175,14 @@ async def test_rollback_restores_the_assignment_exactly(client: ControlClient, f
     assert started["data"]["snapshot_partitions"] >= TOPICS * PARTITIONS
     answer = await client.order({"type": "rollback", "cluster": "lab"})
     assert answer["type"] == "CommandAccepted", answer["summary"]
-    done = await _until(client, lambda e: e["type"] == "RollbackCompleted", 240.0)
+    done = await told(client, "RollbackCompleted", seconds=240.0)
     assert done["data"]["comparison"]["different"] == 0
     orders = [[11, 12, 13], [12, 13, 11], [13, 11, 12], [11, 13, 12], [13, 12, 11]]
-    now = _assignment(filled)
+    now = look(filled.status()["bootstrap_servers"]).partitions
     for n in range(TOPICS):
         for p in range(PARTITIONS):
-            assert now[(f"agent-{n}", p)] == (orders[p % len(orders)], orders[p % len(orders)][0])
+            found, order = now[(f"agent-{n}", p)], orders[p % len(orders)]
+            assert (found.replicas, found.leader) == (tuple(order), order[0])
 
 
 async def test_events_are_a_story_without_gaps(client: ControlClient) -> None:

@@ -12,7 +12,8 @@ from kafka import KafkaAdminClient
 
 from agent.client import ControlClient
 from deploy.lab import Lab
-from tests.integration.waiting import eventually
+from deploy.lab.facts import Name, PartitionFacts, look
+from tests.integration.waiting import eventually, told
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -28,7 +29,6 @@ OPTIONS = {
     "internal_topics": "first",
     "internal_throttle_bytes_per_second": 5_000_000,
 }
-Assignment = dict[tuple[str, int], tuple[list[int], int]]
 
 
 @pytest.fixture(scope="module")
@@ -59,23 +59,8 @@ async def _fill(servers: str) -> None:
     await producer.stop()
 
 
-async def _told(client: ControlClient, kind: str, after: int, seconds: float = 150.0) -> dict[str, Any]:
-    async with asyncio.timeout(seconds):
-        async for event in client.events("lab", from_start=True):
-            if event["type"] == kind and event["sequence"] > after:
-                return event
-    raise AssertionError("unreachable")
-
-
-def _assignment(lab: Lab) -> Assignment:
-    admin = KafkaAdminClient(bootstrap_servers=lab.status()["bootstrap_servers"].split(","))
-    found = {
-        (t["name"], p["partition_index"]): (list(p["replica_nodes"]), p["leader_id"])
-        for t in admin.describe_topics()
-        for p in t["partitions"]
-    }
-    admin.close()
-    return found
+def _replicas(partitions: dict[Name, PartitionFacts]) -> dict[Name, tuple[int, ...]]:
+    return {name: p.replicas for name, p in partitions.items()}
 
 
 async def _executed(lab: Lab, migration_id: str) -> list[int]:
@@ -106,10 +91,10 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     assert [w["lane"] for w in plan["waves"]] == ["canary", "internal", "large", "rest"]
     assert all(v["ok"] for v in made["data"]["verdicts"])
     print(next(v["seen"] for v in made["data"]["verdicts"] if v["title"] == "Cruise Control's reporter"))
-    before = _assignment(filled)
+    before = look(filled.status()["bootstrap_servers"]).partitions
     started = await client.order({"type": "start", "cluster": "lab", "plan_id": plan["plan_id"]})
     assert started["type"] == "CommandAccepted", started["summary"]
-    drained = await _told(client, "MigrationDrained", started["sequence"], 240.0)
+    drained = await told(client, "MigrationDrained", started["sequence"], seconds=240.0)
     assert drained["data"]["broker_ids"] == [11]
     events = [e for e in await client.past_events("lab") if e["sequence"] > started["sequence"]]
     verified = [e for e in events if e["type"] == "WaveVerified"]
@@ -117,23 +102,21 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     assert all(e["data"]["facts"]["order_changed"] == 0 for e in verified)
     by_agent = [e["data"]["wave"] for e in events if e["type"] == "ExecutionStarted" and e["data"]["by_agent"]]
     assert by_agent == [1, 2, 3]
-    moved = _assignment(filled)
-    assert not [n for n, (replicas, _) in moved.items() if 11 in replicas]
-    assert {n: [31 if b == 11 else b for b in r] for n, (r, _) in before.items()} == {
-        n: r for n, (r, _) in moved.items()
-    }
+    moved = look(filled.status()["bootstrap_servers"]).partitions
+    assert not [n for n, p in moved.items() if 11 in p.replicas]
+    assert {n: tuple(31 if b == 11 else b for b in p.replicas) for n, p in before.items()} == _replicas(moved)
     migration_id = verified[0]["migration_id"]
     assert await _executed(filled, migration_id) == [4]
     rolled = await client.order({"type": "rollback", "cluster": "lab"})
     assert rolled["type"] == "CommandAccepted", rolled["summary"]
-    done = await _told(client, "RollbackCompleted", rolled["sequence"], 240.0)
+    done = await told(client, "RollbackCompleted", rolled["sequence"], seconds=240.0)
     assert done["data"]["comparison"]["different"] == 0
-    assert {n: r for n, (r, _) in _assignment(filled).items()} == {n: r for n, (r, _) in before.items()}
+    assert _replicas(look(filled.status()["bootstrap_servers"]).partitions) == _replicas(before)
 
 
 async def test_a_canary_is_stopped_in_flight_and_taken_back(client: ControlClient, filled: Lab) -> None:
     """A rollback out of a moving lane cancels what is in flight, and only that; the replica lists are those before."""
-    before = _assignment(filled)
+    before = look(filled.status()["bootstrap_servers"]).partitions
     options = {**OPTIONS, "large_partition_bytes": 5_000_000, "canary_partitions": 0, "internal_topics": "with_others"}
     options["throttle_bytes_per_second"] = 500_000
     started: dict[str, Any] = {}
@@ -143,9 +126,11 @@ async def test_a_canary_is_stopped_in_flight_and_taken_back(client: ControlClien
         return started["type"] == "CommandAccepted"
 
     await eventually(_starts, 90.0)
-    await _told(client, "ExecutionStarted", started["sequence"])
+    await told(client, "ExecutionStarted", started["sequence"])
     rolled = await client.order({"type": "rollback", "cluster": "lab"})
     assert rolled["type"] == "CommandAccepted", rolled["summary"]
-    done = await _told(client, "RollbackCompleted", rolled["sequence"], 240.0)
+    done = await told(client, "RollbackCompleted", rolled["sequence"], seconds=240.0)
     assert done["data"]["comparison"]["different"] == 0
-    assert _assignment(filled) == before
+    after = look(filled.status()["bootstrap_servers"]).partitions
+    assert _replicas(after) == _replicas(before)
+    assert {name: p.leader for name, p in after.items()} == {name: p.leader for name, p in before.items()}

@@ -5,7 +5,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from agent.client import ControlClient
 from agent.core.throttle import ThrottleOrder
 from deploy.lab import Lab, LabConfig, Metrics, free_base_port
 from deploy.lab.agent_process import AgentProcess, lab_environment
-from tests.integration.waiting import eventually
+from tests.integration.waiting import eventually, told
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -76,16 +76,6 @@ async def _produce(servers: str, records: int, pause_seconds: float) -> None:
         await producer.stop()
 
 
-async def _told(
-    client: ControlClient, kind: str, after: int, fits: Callable[[dict[str, Any]], bool] = lambda _: True
-) -> dict[str, Any]:
-    async with asyncio.timeout(150.0):
-        async for event in client.events("lab", from_start=True):
-            if event["type"] == kind and event["sequence"] > after and fits(event["data"]):
-                return event
-    raise AssertionError("unreachable")
-
-
 def _foreign(data: dict[str, Any]) -> bool:
     return any(r["code"] == "FOREIGN_THROTTLE" for r in data["reasons"])
 
@@ -105,14 +95,14 @@ async def test_a_stranger_s_throttle_is_told_while_the_wave_moves_and_latency_wi
     kafka = KafkaCluster(KafkaConnection(bootstrap_servers=servers))
     try:
         await eventually(_starts, 90.0)
-        moving = await _told(client, "ExecutionStarted", started["sequence"])
+        moving = await told(client, "ExecutionStarted", started["sequence"])
         await kafka.set_throttle(ThrottleOrder(rates={31: THEIRS}))
-        told = await _told(client, "HealthChanged", moving["sequence"], _foreign)
-        assert f"{THEIRS:,} bytes/s on brokers 31" in told["summary"]
+        seen = await told(client, "HealthChanged", moving["sequence"], _foreign)
+        assert f"{THEIRS:,} bytes/s on brokers 31" in seen["summary"]
         assert (await kafka.throttle([31], ())).rates[31].follower == THEIRS
         await kafka.clear_throttle(ThrottleOrder(rates={31: THEIRS}))
-        well = await _told(client, "HealthChanged", told["sequence"], lambda data: not _foreign(data))
-        verified = await _told(client, "WaveVerified", started["sequence"])
+        well = await told(client, "HealthChanged", seen["sequence"], lambda data: not _foreign(data))
+        verified = await told(client, "WaveVerified", started["sequence"])
         assert verified["sequence"] > well["sequence"]
     finally:
         producing.cancel()
