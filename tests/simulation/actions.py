@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ from agent.adapters.ports import RemoveBroker
 from agent.core import messages as msg
 from agent.core.cluster import TopicPartition
 from agent.core.options import Mode, Options
-from tests.simulation.sim_ports import CALL_SECONDS
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -203,15 +201,13 @@ def clients_stay(s: Simulation) -> None:
 @_action
 def slow_wire(s: Simulation) -> None:
     """Every call takes a second or two."""
-    s.trouble.call_seconds = s.trouble.slow_call_seconds = s.rng.uniform(0.5, 2.0)
-    s.trouble.slow_until = math.inf
+    s.trouble.slow_down(s.rng.uniform(0.5, 2.0))
     s.later("fast_wire", s.rng.uniform(3.0, 15.0))
 
 
 @_action
 def fast_wire(s: Simulation) -> None:
-    s.trouble.call_seconds = CALL_SECONDS
-    s.trouble.slow_until = min(s.trouble.slow_until, s.world.now)
+    s.trouble.be_fast(s.world.now)
 
 
 # ── Cruise Control ──────────────────────────────────────────────────────────────────────────────────────────────

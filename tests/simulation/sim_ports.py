@@ -49,6 +49,14 @@ class Trouble:
     slow_call_seconds: float = CALL_SECONDS  # on the last slow wire
     slow_until: float = float("-inf")
 
+    def slow_down(self, call_seconds: float) -> None:
+        self.call_seconds = self.slow_call_seconds = call_seconds
+        self.slow_until = float("inf")
+
+    def be_fast(self, now: float) -> None:
+        self.call_seconds = CALL_SECONDS
+        self.slow_until = min(self.slow_until, now)
+
     def look_seconds(self, now: float) -> float:
         """A look at the cluster, and its way through the log, may be so old: it is several calls, one after another."""
         slow = CALLS_A_LOOK * self.slow_call_seconds
