@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.lab.config import HOST, LabConfig
 from deploy.lab.properties import Properties
+from deploy.lab.standin.goals import HARD_GOALS
 
 MAIN_CLASS = "com.linkedin.kafka.cruisecontrol.KafkaCruiseControlMain"
 REPORTER_CLASS = "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter"
@@ -20,14 +21,6 @@ PARTITION_SAMPLES_TOPIC = "__KafkaCruiseControlPartitionMetricSamples"
 BROKER_SAMPLES_TOPIC = "__KafkaCruiseControlModelTrainingSamples"
 TOPIC_PARTITIONS = 3
 TOPIC_REPLICATION_FACTOR = 2
-HARD_GOALS = (
-    "RackAwareGoal",
-    "ReplicaCapacityGoal",
-    "DiskCapacityGoal",
-    "NetworkInboundCapacityGoal",
-    "NetworkOutboundCapacityGoal",
-    "CpuCapacityGoal",
-)
 
 
 def reporter_properties(config: LabConfig) -> Properties:
