@@ -21,10 +21,10 @@ from tests.simulation.world import STEP_SECONDS_MAX, World
 
 T = TypeVar("T")
 CALL_SECONDS = 0.02
-LOOK_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
+LOOK_SECONDS = TIMEOUT_SECONDS + 1.0  # its last call may be one that nobody answers
 CALLS_A_LOOK = 8  # its own, and those of the other watches that wait for the same thread
 SETTINGS = {"inter.broker.protocol.version": "3.9-IV0", "message.max.bytes": "1048588"}
-TIMEOUT_SECONDS = 5.0
 Asked = Callable[[RemoveBroker], None]
 Moving = Callable[[Mapping[TopicPartition, Sequence[int]]], None]
 Answer = tuple[ExecutionAsked | Busy | Unreachable | Rejected, str]  # with the user task's id
