@@ -51,15 +51,15 @@ def eta_seconds(
     """Seconds until the wave is verified; None while nothing is known.
 
     At first a throttle lets a burst through that it takes back later (KIP-73 meters over eleven seconds), and without
-    one nothing has settled yet. Until then: all that was to move at the throttle's rate, or else what was told before
-    the wave, less the time that is over, but no less than its share for the bytes that are left. After it the measured
-    rate, but never more than the throttle.
+    one nothing has settled yet. Until then the whole counts: the bytes at the throttle's rate (the burst pays for what
+    follows the last byte), or else what was told before the wave. Of it the time that is over is gone, but no more than
+    the share of the bytes that have moved. After it the measured rate, but never more than the throttle.
     """
     if beginning is not None and beginning.elapsed_seconds < WINDOW_SECONDS:
-        whole, share = beginning.told_seconds, bytes_left / max(beginning.size_bytes, 1)
-        if limit_bytes_per_second:
-            return max(beginning.size_bytes / limit_bytes_per_second - beginning.elapsed_seconds, CLOSING_SECONDS)
+        size = beginning.size_bytes
+        whole = size / limit_bytes_per_second if limit_bytes_per_second else beginning.told_seconds
         if whole:
-            return max(whole - beginning.elapsed_seconds, whole * min(share, 1.0), CLOSING_SECONDS)
+            share_left = min(bytes_left / max(size, 1), 1.0)
+            return max(whole - beginning.elapsed_seconds, whole * share_left, CLOSING_SECONDS)
     rate = min(rate_bytes_per_second, limit_bytes_per_second or rate_bytes_per_second)
     return bytes_left / rate + CLOSING_SECONDS if rate > 0 else None
