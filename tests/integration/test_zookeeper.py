@@ -175,6 +175,25 @@ async def test_a_stopped_process_does_not_believe_in_its_lock(
     assert set(after) == {"False"}
 
 
+async def test_a_restarted_container_does_not_wait_for_its_last_life(zoo: Lab, tmp_path: Path) -> None:
+    """Killed as process 1 of a container, a holder has the lease again at once as process 1 of the next."""
+    container = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc")
+    session_seconds = 20.0
+    took_seconds = []
+    for life in (1, 2):
+        seen = tmp_path / f"life-{life}"
+        with seen.open("w") as output:
+            command = [*container, sys.executable, "-c", LOOKS, zoo.config.zookeeper.address, str(session_seconds)]
+            process = subprocess.Popen(command, stdout=output)  # noqa: ASYNC220 - it is killed here
+        try:
+            took_seconds.append(await until(lambda seen=seen: "True" in seen.read_text(), session_seconds * 2))
+        finally:
+            process.kill()
+            process.wait()
+    print(f"held after {took_seconds[0]:.2f} s in the first life, and after {took_seconds[1]:.2f} s in the second")
+    assert took_seconds[1] < session_seconds / 4
+
+
 async def test_a_lock_that_was_removed_is_not_held(zoo: Lab, leases: Callable[[], ZooKeeperLease]) -> None:
     """Whoever deletes our lock by hand takes the lease from us."""
     from kazoo.client import KazooClient
