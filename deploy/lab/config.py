@@ -223,6 +223,11 @@ class LabConfig(BaseModel):
         return tuple(broker.id for broker in self.brokers if broker.role is Role.SOURCE)
 
     @property
+    def source_racks(self) -> dict[int, str]:
+        """Source broker -> AZ."""
+        return {broker.id: broker.rack for broker in self.brokers if broker.role is Role.SOURCE}
+
+    @property
     def cruise_control_url(self) -> str | None:
         if self.cruise_control_kind is CruiseControlKind.NONE:
             return None

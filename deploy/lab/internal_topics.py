@@ -4,9 +4,10 @@ Left to Kafka, they would be spread over all brokers at first use, and the desti
 Called by the supervisor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
+from typing import Any
 
-from deploy.lab import real_cruise_control
+from deploy.lab import real_cruise_control, topics
 from deploy.lab.config import CruiseControlKind, LabConfig
 from deploy.lab.properties import OFFSETS_PARTITIONS, TRANSACTION_PARTITIONS
 from deploy.lab.readiness import lab_admin
@@ -22,7 +23,7 @@ def specifications(config: LabConfig) -> dict[str, TopicSpec]:
     """The internal topics of this lab."""
     compacted = {"cleanup.policy": "compact", "segment.bytes": SEGMENT_BYTES}
     replicas = min(3, len(config.source_ids))
-    topics: dict[str, TopicSpec] = {
+    internal: dict[str, TopicSpec] = {
         "__consumer_offsets": (OFFSETS_PARTITIONS, replicas, {**compacted, "compression.type": "producer"}),
         "__transaction_state": (
             TRANSACTION_PARTITIONS,
@@ -44,26 +45,24 @@ def specifications(config: LabConfig) -> dict[str, TopicSpec]:
             real_cruise_control.PARTITION_SAMPLES_TOPIC,
             real_cruise_control.BROKER_SAMPLES_TOPIC,
         ):
-            topics[name] = (count, copies, kept)
-    return topics
+            internal[name] = (count, copies, kept)
+    return internal
 
 
-def assignments(brokers: Sequence[int], partitions: int, replicas: int) -> dict[int, list[int]]:
-    """Round robin: partition p is led by broker p modulo n, its followers are the next ones."""
+def missing(config: LabConfig, existing: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What Kafka is asked to create: topic -> `assignments` and `configs`."""
     return {
-        partition: [brokers[(partition + offset) % len(brokers)] for offset in range(replicas)]
-        for partition in range(partitions)
+        name: {
+            "assignments": dict(enumerate(topics.spread(config.source_racks, partitions, replicas))),
+            "configs": settings,
+        }
+        for name, (partitions, replicas, settings) in specifications(config).items()
+        if name not in existing
     }
 
 
 def create(config: LabConfig) -> None:
     """Create those that are missing. Raises KafkaError when the cluster refuses."""
     with lab_admin(config, CREATE_TIMEOUT_SECONDS) as admin:
-        existing = set(admin.list_topics())
-        wanted = {
-            name: {"assignments": assignments(config.source_ids, partitions, replicas), "configs": settings}
-            for name, (partitions, replicas, settings) in specifications(config).items()
-            if name not in existing
-        }
-        if wanted:
+        if wanted := missing(config, admin.list_topics()):
             admin.create_topics(wanted, timeout_ms=int(CREATE_TIMEOUT_SECONDS * 1000), raise_errors=True)

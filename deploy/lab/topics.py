@@ -1,5 +1,6 @@
 """The demo's topics, where their replicas lie, and how many bytes each partition gets. Called by workload.py. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,21 +51,36 @@ def some_topics(count: int) -> tuple[TopicSpec, ...]:
 def assign(
     topics: Sequence[TopicSpec], racks: Mapping[int, str], replication_factor: int
 ) -> dict[str, dict[int, list[int]]]:
-    """Topic -> partition -> replicas, preferred leader first: leaders even, replicas in many AZs.
+    """Topic -> partition -> replicas, spread over all partitions as `spread` says."""
+    placed = iter(spread(racks, sum(topic.partitions for topic in topics), replication_factor))
+    return {topic.name: {partition: next(placed) for partition in range(topic.partitions)} for topic in topics}
 
+
+def spread(racks: Mapping[int, str], partitions: int, replication_factor: int) -> list[list[int]]:
+    """The replicas of each partition, preferred leader first: leaders even, replicas in as many AZs as there are.
+
+    Also where one AZ has more brokers than another: neighbours in the ring of brokers may then share an AZ, so each
+    follower is the broker that holds least of the AZs that have fewest of this partition's replicas.
     `racks`: broker -> AZ. ValueError when there are fewer brokers than replicas wanted.
     """
     if len(racks) < replication_factor:
         raise ValueError(f"{replication_factor} replicas need as many brokers; there are {len(racks)}: {sorted(racks)}")
     ring = _by_turns(racks)
-    spots = ((topic.name, partition) for topic in topics for partition in range(topic.partitions))
-    found: dict[str, dict[int, list[int]]] = {}
-    for count, (name, partition) in enumerate(spots):
-        leader, *followers = (ring[(count + step) % len(ring)] for step in range(replication_factor))
-        if count // len(ring) % 2:  # so that the load of a lost leader does not all fall on the same neighbour
+    held: Counter[int] = Counter()
+    placed: list[list[int]] = []
+    for partition in range(partitions):
+        place = partition % len(ring)
+        leader, *others = ring[place:] + ring[:place]
+        followers: list[int] = []
+        for _ in range(replication_factor - 1):
+            used = Counter(racks[broker_id] for broker_id in (leader, *followers))
+            left = [broker_id for broker_id in others if broker_id not in followers]
+            followers.append(min(left, key=lambda broker_id: (used[racks[broker_id]], held[broker_id])))
+        if partition // len(ring) % 2:  # so that the load of a lost leader does not all fall on the same neighbour
             followers.reverse()
-        found.setdefault(name, {})[partition] = [leader, *followers]
-    return found
+        held.update((leader, *followers))
+        placed.append([leader, *followers])
+    return placed
 
 
 def settings(topic: TopicSpec, min_insync_replicas: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.lab import BrokerSpec, CruiseControlKind, LabConfig, Role, properties, real_cruise_control
-from deploy.lab.internal_topics import assignments, specifications
+from deploy.lab.internal_topics import missing, specifications
 from deploy.lab.launch import Folders, settings_of
 
 REAL = LabConfig(cruise_control_class_path="/opt/cc/cruise-control-metrics-reporter-2.5.143.jar:/opt/cc/kafka.jar")
@@ -79,15 +79,35 @@ def test_overrides_set_and_remove(tmp_path: Path) -> None:
     assert settings_of(config, config.node("broker-12"))["num.io.threads"] != "3"
 
 
+def placed_by(config: LabConfig) -> dict[str, list[list[int]]]:
+    """Internal topic -> the replicas of its partitions, as the lab asks Kafka to create it."""
+    return {name: list(asked["assignments"].values()) for name, asked in missing(config, existing=frozenset()).items()}
+
+
 def test_internal_topics_are_spread_over_the_source_alone() -> None:
     """Every internal topic has its leaders and replicas on all source brokers evenly, none on a destination broker."""
-    config = REAL
-    for partitions, replicas, _ in specifications(config).values():
-        placed = assignments(config.source_ids, partitions, replicas)
-        assert len(placed) == partitions
-        assert all(len(set(brokers)) == replicas and set(brokers) <= {11, 12, 13} for brokers in placed.values())
-        leaders = [brokers[0] for brokers in placed.values()]
+    placed = placed_by(REAL)
+    for name, (partitions, replicas, _) in specifications(REAL).items():
+        assert len(placed[name]) == partitions
+        assert all(len(set(brokers)) == replicas and set(brokers) <= {11, 12, 13} for brokers in placed[name])
+        leaders = [brokers[0] for brokers in placed[name]]
         assert max(map(leaders.count, (11, 12, 13))) - min(map(leaders.count, (11, 12, 13))) == 0
+
+
+def test_internal_topics_know_azs_that_are_uneven() -> None:
+    """Where an AZ has more brokers than another, no two replicas of an internal partition are in the same AZ."""
+    racks = {11: "az-a", 12: "az-a", 13: "az-a", 14: "az-b", 15: "az-c"}
+    sources = tuple(BrokerSpec(id=number, rack=rack, role=Role.SOURCE) for number, rack in racks.items())
+    config = REAL.model_copy(update={"brokers": (*sources, BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))})
+    for name, partitions in placed_by(config).items():
+        for brokers in partitions:
+            assert len({racks[broker_id] for broker_id in brokers}) == len(brokers), (name, brokers)
+
+
+def test_internal_topics_that_are_there_are_not_created_again() -> None:
+    """Of the internal topics only those that are missing are asked for."""
+    wanted = missing(REAL, existing=frozenset({"__consumer_offsets"}))
+    assert set(wanted) == set(specifications(REAL)) - {"__consumer_offsets"}
 
 
 def test_a_lab_of_one_source_broker_is_possible() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from deploy.lab.accounting import Account, Delay, Gap, Messages, Position, account, delay, longest_gap
 from deploy.lab.clients import ClientReport
 from deploy.lab.filling import batches
 from deploy.lab.tools import Burst, ConsumerTranscript, LabInfo, Lines, ProducerTranscript, WorkloadError, parse_burst
-from deploy.lab.topics import TopicKind, assign, default_topics, plan_fill
+from deploy.lab.topics import TopicKind, assign, default_topics, plan_fill, spread
 
 ME = 7
 
@@ -264,6 +265,35 @@ def test_assignment(racks: dict[int, str]) -> None:
     assert max(leaders.values()) - min(leaders.values()) <= 1
     assert max(held.values()) - min(held.values()) <= 3
     assert all(len({racks[r] for r in replicas}) == 3 for replicas in placed)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    racks=strategies.dictionaries(strategies.integers(1, 40), strategies.sampled_from("abcd"), min_size=1, max_size=9),
+    partitions=strategies.integers(1, 60),
+    replication_factor=strategies.integers(1, 4),
+)
+def test_replicas_are_in_as_many_azs_as_there_are(
+    racks: dict[int, str], partitions: int, replication_factor: int
+) -> None:
+    """However uneven the AZs: each partition is in as many of them as it can be, and leaders are even over brokers."""
+    replication_factor = min(replication_factor, len(racks))
+    placed = spread(racks, partitions, replication_factor)
+    assert len(placed) == partitions
+    for replicas in placed:
+        assert len(set(replicas)) == replication_factor
+        assert len({racks[r] for r in replicas}) == min(replication_factor, len(set(racks.values())))
+    leaders = Counter(replicas[0] for replicas in placed)
+    counts = [leaders[broker_id] for broker_id in racks]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_an_az_shares_its_replicas_among_its_brokers() -> None:
+    """Where an AZ has more brokers than another, none of its brokers holds all that the AZ holds."""
+    racks = {11: "az-a", 12: "az-a", 13: "az-a", 14: "az-b", 15: "az-c"}
+    held = Counter(r for replicas in spread(racks, 60, 3) for r in replicas)
+    assert held[14] == held[15] == 60
+    assert max(held[r] for r in (11, 12, 13)) - min(held[r] for r in (11, 12, 13)) <= 3
 
 
 def test_assignment_spreads_a_lost_leaders_load() -> None:
