@@ -22,14 +22,18 @@ class Fault:
     expected: str
     strike: Strike
     sign: Callable[[Event], bool] | None = None  # must be told on the way, such as a pause with its cause
+    strike_seconds: float = 20.0  # something must be left to move for so long, or it strikes what has ended by itself
+    recovery_seconds_max: float = RECOVERY_SECONDS_MAX
 
 
 def _type(*kinds: str) -> Callable[[Event], bool]:
     return lambda e: e["type"] in kinds
 
 
-# The migration acts again: it tells progress, closes a wave, or begins one.
-acts = _type("WaveProgressed", "SourceEmptied", "WaveVerified", "WaveBegun", "ExecutionStarted")
+ENDS = ("MigrationDrained", "RollbackCompleted")  # nothing more is told of a migration after its end
+ended = _type(*ENDS)
+# The migration acts again: it tells progress, closes a wave, begins one, or comes to its end.
+acts = _type("WaveProgressed", "SourceEmptied", "WaveVerified", "WaveBegun", "ExecutionStarted", *ENDS)
 
 
 def _code(code: str) -> Callable[[Event], bool]:
@@ -68,16 +72,20 @@ def agent_dies_at(boundary: str) -> Strike:
                 break
             await asyncio.sleep(0.1)
         else:
+            stage.worker.stop()  # or it would die of this fault in the middle of the next one
+            stage.worker.start()
             raise TimeoutError(f"the agent did not die {boundary}")
         stage.worker.start()
-        return _type("ExecutionStarted", "WaveProgressed")
+        return acts
 
     return strike
 
 
 async def _broker_of_wave(stage: Stage, side: str) -> str:
     waves = (await stage.client.statuses())["lab"]["waves"]
-    active = next(w for w in waves if w["state"] == "active")
+    active = next((w for w in waves if w["state"] == "active"), None)
+    if active is None:
+        raise TimeoutError("no wave is active")
     return f"broker-{active[side][0]}"
 
 
@@ -161,7 +169,7 @@ async def takeover(stage: Stage) -> Callable[[Event], bool]:
 RESUMES = "acts again"
 CATALOGUE: tuple[Fault, ...] = (
     Fault("agent killed while moving", RESUMES, kill_agent),
-    *(Fault(f"agent killed {b.replace('_', ' ')}", RESUMES, agent_dies_at(b)) for b in BOUNDARIES),
+    *(Fault(f"agent killed {b.replace('_', ' ')}", RESUMES, agent_dies_at(b), strike_seconds=40.0) for b in BOUNDARIES),
     Fault("agent replaced by another worker", RESUMES, takeover),
     Fault("cruise control killed", RESUMES, kill_node("cruise-control", 3.0)),
     Fault(
@@ -169,12 +177,14 @@ CATALOGUE: tuple[Fault, ...] = (
         RESUMES,
         kill_node("cruise-control", 20.0),
         _code("CRUISE_CONTROL_UNREACHABLE"),
+        strike_seconds=40.0,
     ),
     Fault(
         "cruise control frozen for 25 s",
         RESUMES,
         freeze_node("cruise-control", 25.0),
         _code("CRUISE_CONTROL_UNREACHABLE"),
+        strike_seconds=40.0,
     ),
     Fault(
         "source broker killed",
@@ -193,10 +203,11 @@ CATALOGUE: tuple[Fault, ...] = (
         "pauses for BROKER_DOWN, then resumes",
         freeze_broker_of_wave("destination_broker_ids", 25.0),
         _code("BROKER_DOWN"),
+        strike_seconds=40.0,
     ),
     Fault("zookeeper restarted", RESUMES, kill_node("zookeeper", 3.0)),
-    Fault("control kafka lost for 60 s", RESUMES, kill_node("control-kafka", 60.0)),
-    Fault("a second agent is started by mistake", "refused with OTHER_DRIVER", second_agent),
+    Fault("control kafka lost for 60 s", RESUMES, kill_node("control-kafka", 60.0), strike_seconds=80.0),
+    Fault("a second agent is started by mistake", "refused with OTHER_DRIVER", second_agent, strike_seconds=60.0),
 )
 # Three minutes of `make test`; the integration tests kill the agent in other moments.
 SHORT = ("agent killed after send", "cruise control killed", "destination broker killed")

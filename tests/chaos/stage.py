@@ -19,7 +19,7 @@ CLUSTER = "lab"
 # Slow enough that a wave lasts long enough to be struck, fast enough for thirty faults in one run.
 THROTTLE_BYTES_PER_SECOND = 3_000_000
 ANSWER_SECONDS = 90.0
-MOVING_SECONDS_MAX = 150.0
+MOVING_SECONDS_MAX = 240.0
 
 
 class Worker:
@@ -92,12 +92,16 @@ class Stage:
             await asyncio.sleep(0.1)
         return None
 
-    async def moving(self) -> None:
-        """Return when a wave is on its way with something left: start, turn back or release what stands still."""
+    async def moving(self, seconds: float) -> None:
+        """Return when a wave is on its way, and the migration has more left than it can move in so many seconds.
+
+        What stands still is started, turned back or released; what has too little left ends first.
+        """
         deadline = time.monotonic() + MOVING_SECONDS_MAX
         while time.monotonic() < deadline:
             last = self.story.events[-1] if self.story.events else None
-            if last is not None and last["phase"] == "moving" and self._has_left():
+            is_on_its_way = last is not None and last["phase"] == "moving" and self._has_left()
+            if is_on_its_way and await self._bytes_left() > THROTTLE_BYTES_PER_SECOND * seconds:
                 return
             await self._push(self.phase())
             await asyncio.sleep(0.5)
@@ -110,6 +114,10 @@ class Stage:
             and told[-1]["data"]["moving"] > 0
             and told[-1]["data"]["bytes_left"] > THROTTLE_BYTES_PER_SECOND * 4
         )
+
+    async def _bytes_left(self) -> int:
+        """Of the whole migration: a wave that ends is no end while another one follows."""
+        return int((await self.client.statuses())[CLUSTER]["bytes_left"])
 
     async def _push(self, phase: str) -> None:
         try:
