@@ -169,7 +169,8 @@ async def _until_end(messages: AsyncIterator[Json | None]) -> AsyncIterator[Json
 async def _until(messages: AsyncIterator[Json | None], deadline: float) -> AsyncIterator[Json]:
     while (left := deadline - time.monotonic()) > 0:
         try:
-            message = await asyncio.wait_for(anext(messages), left)
+            async with asyncio.timeout(left):
+                message = await anext(messages)
         except TimeoutError:
             return
         if message is not None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from agent.adapters.ports import PortError
+from agent.ending import until_done
 
 LOOK_SECONDS = 1.0  # a broker that is killed is fenced after broker.session.timeout.ms (stock: 9 s)
 
@@ -35,8 +36,7 @@ class BrokerPoll:
     async def stop(self) -> None:
         """Nothing is told after."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await until_done(self._task)
 
     async def _run(self) -> None:
         told: frozenset[int] | tuple[()] | None = ()  # neither a set nor None: the first is told in any case

@@ -32,7 +32,8 @@ class Line:
     async def ask(self, ask: Callable[[KafkaAdminClient], T], seconds_max: float) -> T:
         """Raises TimeoutError, after which the line is to be given up; or what the library raises."""
         work = asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, ask)
-        return await asyncio.wait_for(work, seconds_max)
+        async with asyncio.timeout(seconds_max):
+            return await work
 
     def _in_thread(self, ask: Callable[[KafkaAdminClient], T]) -> T:
         if self._is_given_up:  # it stood behind the call that hung

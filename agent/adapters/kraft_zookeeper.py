@@ -48,7 +48,8 @@ class KraftZooKeeper:
                 return work(client)
 
         try:
-            return await asyncio.wait_for(asyncio.to_thread(run), SECONDS_MAX * 4)
+            async with asyncio.timeout(SECONDS_MAX * 4):
+                return await asyncio.to_thread(run)
         except (KazooException, KazooTimeoutError, OSError, TimeoutError) as error:
             says = f"ZooKeeper at {self._hosts} does not answer: {error!r}"
             raise PortError(says, Code.KRAFT_ZOOKEEPER_UNREACHABLE) from error

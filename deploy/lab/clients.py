@@ -294,7 +294,7 @@ def read_to_end(bootstrap_servers: str, topics: Mapping[str, int], timeout_secon
     Must not be called on a thread whose event loop runs.
     """
     try:
-        return asyncio.run(asyncio.wait_for(_read_to_end(bootstrap_servers, topics), timeout_seconds))
+        return asyncio.run(_read_to_end(bootstrap_servers, topics, timeout_seconds))
     except TimeoutError as error:
         names = ", ".join(sorted(topics))
         raise WorkloadError(
@@ -302,12 +302,15 @@ def read_to_end(bootstrap_servers: str, topics: Mapping[str, int], timeout_secon
         ) from error
 
 
-async def _read_to_end(bootstrap_servers: str, topics: Mapping[str, int]) -> list[Position]:
+async def _read_to_end(bootstrap_servers: str, topics: Mapping[str, int], timeout_seconds: float) -> list[Position]:
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
     found: list[Position] = []
     left = [TopicPartition(topic, partition) for topic, count in topics.items() for partition in range(count)]
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest") as consumer:
+    async with (
+        asyncio.timeout(timeout_seconds),
+        AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest") as consumer,
+    ):
         consumer.assign(left)
         ends = await consumer.end_offsets(left)
         while left := [tp for tp in left if await consumer.position(tp) < ends[tp]]:

@@ -22,6 +22,7 @@ from rich.markup import escape
 from agent.cli.live import Bars, Lines
 from agent.cli.quantities import rate, size
 from agent.client import ClientError, ControlClient
+from agent.ending import end
 from deploy.lab import demo_report, facts
 from deploy.lab.agent_process import AgentProcess, CollectorProcess
 from deploy.lab.clients import ClientReport
@@ -286,9 +287,8 @@ class Demo:
             with Live(bars, console=self._console, refresh_per_second=4) if is_terminal else contextlib.nullcontext():
                 yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ClientError):
-                await task
+            with contextlib.suppress(ClientError):
+                await end(task)
 
     @contextlib.contextmanager
     def _timed(self, what: str) -> Iterator[None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.client import ControlClient
+from agent.ending import end
 
 Event = dict[str, Any]
 LOOK_SECONDS = 0.5
@@ -38,9 +39,7 @@ class Story:
         try:
             yield self
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
     async def until(
         self,
@@ -73,7 +72,8 @@ class Story:
                 )
             self._grown.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._grown.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._grown.wait()
 
     def last_words(self, count: int = 5) -> list[str]:
         """The newest sentences."""

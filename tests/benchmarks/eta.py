@@ -21,6 +21,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from agent.client import ControlClient
+from agent.ending import end
 from deploy.lab.agent_process import AgentProcess
 from deploy.lab.config import LabConfig
 from deploy.lab.files import write_atomically
@@ -249,9 +250,7 @@ class Bench:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
     async def _produce(self, bytes_per_second: float) -> None:
         servers = str(self._description["bootstrap_servers"])

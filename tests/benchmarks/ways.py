@@ -64,7 +64,8 @@ class Cluster:
         for attempt in range(ATTEMPTS_MAX):
             work = asyncio.get_running_loop().run_in_executor(self._thread, question)
             try:
-                return await asyncio.wait_for(work, CALL_SECONDS)
+                async with asyncio.timeout(CALL_SECONDS):
+                    return await work
             except TimeoutError:
                 print(f"      Kafka's admin client did not come back (attempt {attempt + 1}): a new one", flush=True)
                 self._thread.shutdown(wait=False)

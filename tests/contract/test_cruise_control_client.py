@@ -330,7 +330,8 @@ class TestTrouble:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             client = CruiseControl(CruiseControlConnection(url=url, timeout_seconds=0.2))
             with pytest.raises(PortError, match="did not answer stop_proposal_execution: TimeoutError"):
-                await asyncio.wait_for(client.stop(), 5)
+                async with asyncio.timeout(5):
+                    await client.stop()
             await client.close()
 
 

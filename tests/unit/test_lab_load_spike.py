@@ -115,7 +115,8 @@ async def played(enough: int) -> tuple[LoadSpike, LoadFake, list[tuple[str, obje
         given.append((word, fields["throttle_bytes_per_second"]))
         return event(0, "CommandAccepted", 0)
 
-    await asyncio.wait_for(spike.play(story, 8_000_000, order, lambda: None), 30)
+    async with asyncio.timeout(30):
+        await spike.play(story, 8_000_000, order, lambda: None)
     return spike, load, given
 
 

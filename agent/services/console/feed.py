@@ -95,7 +95,8 @@ class Feed:
             try:
                 async with aclosing(self._client.everything(topic)) as messages:
                     while True:
-                        message = await asyncio.wait_for(anext(messages), SILENCE_SECONDS)
+                        async with asyncio.timeout(SILENCE_SECONDS):
+                            message = await anext(messages)
                         self._now_trouble(topic, "")
                         if message is not None:
                             take(message)

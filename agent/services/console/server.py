@@ -7,7 +7,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from agent.client import ClientError
 from agent.core.migration import RESTING, Phase
 from agent.core.orders import VALID_IN, WORDS
+from agent.ending import end
 from agent.services.console.access import COOKIE, Access, Role, Session, TooManyTriesError, is_same
 from agent.services.console.feed import ControlTopics, Feed, Json
 from agent.services.console.settings import ConsoleSettings
@@ -85,9 +85,7 @@ class Console:
     async def _feeding(self, _app: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(self._feed.run(), name="feed")
         yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end(task)
 
     # ── who is there ────────────────────────────────────────────────────────────────────────────────────────────
     @web.middleware
@@ -217,9 +215,7 @@ class Console:
         except ConnectionResetError:
             pass  # the browser went
         finally:
-            coming.cancel()
-            with suppress(asyncio.CancelledError):
-                await coming
+            await end(coming)
             await changes.aclose()
         return response
 

@@ -4,7 +4,6 @@ What the answer is, core/readiness.py decides; here is only the clock, the clust
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +15,7 @@ from aiohttp import web
 from agent.adapters.ports import PortError
 from agent.core.readiness import Finding, Findings, Look, Readiness, as_of, findings, judge, reasons
 from agent.core.reasons import WHAT_TO_DO, Reason
+from agent.ending import end
 from agent.services.monitor.figures import Figures
 from agent.services.monitor.settings import MonitorSettings
 
@@ -124,9 +124,7 @@ class Monitor:
         task = asyncio.create_task(self.run(), name="looks")
         task.add_done_callback(_say_why_it_ended)
         yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end(task)
         await self._cluster.close()
 
     async def _ready(self, _request: web.Request) -> web.Response:

@@ -181,7 +181,7 @@ class Executor:
 
     async def wait_until_idle(self) -> None:
         if self._work is not None:
-            await asyncio.shield(asyncio.wait({self._work}))
+            await asyncio.wait({self._work})
 
     async def close(self) -> None:
         """Ends as a killed process does: Kafka goes on with what it was told."""

@@ -300,7 +300,8 @@ async def test_a_scrape_never_overlaps_the_next() -> None:
     while source.count < 2:  # noqa: ASYNC110 - the source counts, it does not call
         await asyncio.sleep(0.05)
     stop.set()
-    await asyncio.wait_for(running, 10)
+    async with asyncio.timeout(10):
+        await running
     assert source.most_running == 1
     assert counted("kafka_migration_collector_skipped_scrapes_total") > before
 
@@ -315,7 +316,8 @@ async def test_it_stops_between_two_scrapes_at_once() -> None:
         await asyncio.sleep(0.01)
     stop.set()
     began = time.monotonic()
-    await asyncio.wait_for(running, 60)
+    async with asyncio.timeout(60):
+        await running
     assert time.monotonic() - began < 60
     assert source.count == 1
 
