@@ -1,6 +1,8 @@
 """Effects and watches as tasks: the wanted runs once, the unwanted ends, and nothing acts without the lease."""
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -10,7 +12,7 @@ from agent.adapters.ports import PortError
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
-from agent.core.options import Policy
+from agent.core.options import Options, Policy
 from agent.core.plan import Wave, WaveState
 from agent.core.reasons import Code
 from agent.tasks import ClusterTasks, Post
@@ -49,12 +51,13 @@ class Hands:
         self.let_end = asyncio.Event()
         self.trouble: Exception | None = None
         self.slow_to_leave = 0.0
+        self.cancellations_lost = 0
 
     async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
         name = type(effect).__name__
         self.story.append(f"{name} begins")
         try:
-            await self.let_end.wait()
+            await self._until_let()
         except asyncio.CancelledError:
             await asyncio.sleep(self.slow_to_leave)
             self.story.append(f"{name} is left")
@@ -67,11 +70,21 @@ class Hands:
     async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None:
         self.story.append(f"{type(watch).__name__} begins")
         try:
-            await self.let_end.wait()
+            await self._until_let()
         finally:
             self.story.append(f"{type(watch).__name__} is left")
         if self.trouble:
             raise self.trouble
+
+    async def _until_let(self) -> None:
+        """Loses cancellations, as some libraries do, for as long as any are to be lost."""
+        while not self.let_end.is_set():
+            try:
+                await self.let_end.wait()
+            except asyncio.CancelledError:
+                if not self.cancellations_lost:
+                    raise
+                self.cancellations_lost -= 1
 
 
 class Stage:
@@ -81,7 +94,16 @@ class Stage:
         self.hands, self.lease = Hands(), Lease()
         self.posted: list[msg.EffectEnded] = []
         self.post_fails = 0
-        self.tasks = ClusterTasks(self.hands, self.lease, POLICY, self._post, lease_seconds=0.2, again_seconds=0.05)
+        self.tasks = ClusterTasks(
+            self.hands,
+            self.lease,
+            POLICY,
+            self._post,
+            lease_seconds=0.2,
+            again_seconds=0.05,
+            cancel_again_seconds=0.2,
+            cancel_seconds_max=2.0,
+        )
 
     async def _post(self, observation: msg.Observation) -> None:
         if self.post_fails:
@@ -219,3 +241,57 @@ async def test_stop_ends_everything_before_it_returns(stage: Stage) -> None:
     await stage.tasks.stop()
     assert sorted(stage.hands.story[2:]) == ["CheckCluster is left", "WatchWave is left"]
     assert stage.posted == []
+
+
+# ── cancellations that are lost ─────────────────────────────────────────────────────────────────────────────────────
+async def test_a_watch_that_lost_its_cancellation_holds_up_nothing(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The step after it begins at once; the log names the watch and since when, and it is cancelled again."""
+    stage.hands.cancellations_lost = 1
+    stage.tasks.reconcile(replace(wants(), phase=Phase.MOVING))
+    await stage.until(lambda: stage.hands.story == ["WatchWave begins"])
+    stage.tasks.reconcile(wants(e1=STOP))
+    await stage.until(lambda: "StopWave begins" in stage.hands.story)
+    assert "WatchWave is left" not in stage.hands.story
+    await stage.until(lambda: "WatchWave is left" in stage.hands.story, wants(e1=STOP))
+    (told,) = caplog.messages
+    assert re.fullmatch(r"lab: WatchWave was cancelled \d\.\d s ago and still runs: it is cancelled again", told)
+
+
+async def test_a_stop_waits_for_a_request_that_lost_its_cancellation_and_says_so(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It must not be overtaken; it is cancelled again after twice the time, and the log names both."""
+    stage.hands.cancellations_lost = 3
+    stage.tasks.reconcile(wants(e1=CHECK))
+    await stage.until(lambda: bool(stage.hands.story))
+    await stage.until(lambda: len(stage.hands.story) == 3, wants(e2=STOP))
+    assert stage.hands.story == ["CheckCluster begins", "CheckCluster is left", "StopWave begins"]
+    assert "lab: StopWave e2 waits for lab: CheckCluster e1 to leave, for 2 s at most" in caplog.messages
+    assert re.fullmatch(r"lab: StopWave e2 begins after \d\.\d s", caplog.messages[-1])
+    assert sum(text.startswith("lab: CheckCluster e1 was cancelled ") for text in caplog.messages) == 3
+
+
+async def test_a_stop_waits_for_no_plan_that_is_left(stage: Stage) -> None:
+    """What runs beside the main line changes nothing that a stop could overtake."""
+    stage.hands.slow_to_leave = 0.1
+    stage.tasks.reconcile(wants(e1=fx.MakePlan(command_id="c", options=Options())))
+    await stage.until(lambda: bool(stage.hands.story))
+    stage.tasks.reconcile(wants(e2=STOP))
+    await stage.until(lambda: len(stage.hands.story) == 3)
+    assert stage.hands.story == ["MakePlan begins", "StopWave begins", "MakePlan is left"]
+
+
+async def test_what_does_not_leave_is_named_when_the_cluster_is_given_away(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is waited for only so long: another agent waits for the lease."""
+    stage.hands.cancellations_lost = 5
+    stage.tasks.reconcile(replace(wants(), phase=Phase.MOVING))
+    await stage.until(lambda: bool(stage.hands.story))
+    began = time.monotonic()
+    await stage.tasks.stop()
+    assert 2 <= time.monotonic() - began < 3
+    assert caplog.messages[-1] == "lab: WatchWave was cancelled 2.0 s ago and is left running"
+    stage.hands.let_end.set()
