@@ -67,7 +67,7 @@ bench-plan: setup ## plan, check, prove and watch 100 brokers with 200,000 parti
 bench-monitor: setup ## what it costs to watch 200,000 partitions; writes build/bench/monitor.json
 	$(RUN) -m tests.benchmarks.monitor
 
-bench-reaction: setup ## from an alert to the stop, 1,000 times, also behind bursts; writes build/bench/reaction.json
+bench-reaction: setup ## from an alert to the stop, 1,000 times, also behind bursts; a migration with 100 pauses; build/bench/reaction.json
 	$(RUN) -m tests.benchmarks.reaction
 
 bench-recovery: setup ## how soon it acts again after kill -9, itself and a second worker; writes build/bench/recovery.json
