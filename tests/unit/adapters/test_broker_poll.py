@@ -1,6 +1,7 @@
 """The loss of a broker is told at once and once; a Kafka that does not answer has lost nobody."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from agent.adapters.broker_poll import BrokerPoll
@@ -35,3 +36,23 @@ async def test_each_change_is_told_once() -> None:
     await four.wait()
     await poll.stop()
     assert told == [{11, 12}, None, {11, 12}, {11}]
+
+
+async def test_a_poll_ends_though_its_look_has_lost_the_cancellation() -> None:
+    """It is cancelled again: who lets the cluster go must not wait for ever."""
+    begun = asyncio.Event()
+
+    class Loses:
+        async def alive(self) -> Mapping[int, str | None]:
+            begun.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            return {11: None}
+
+    async def on_change(_brokers: frozenset[int] | None) -> None: ...
+
+    poll = BrokerPoll(Loses(), on_change, seconds=60.0)
+    poll.start()
+    await begun.wait()
+    async with asyncio.timeout(10):
+        await poll.stop()
