@@ -24,6 +24,7 @@ PHASE = Gauge("kafka_migration_phase", "1 for the phase in which the migration i
 LEFT = Gauge("kafka_migration_left_bytes", "Bytes still on source brokers of the plan", ["cluster"])
 REPLICAS_LEFT = Gauge("kafka_migration_left_replicas", "Replicas still on source brokers of the plan", ["cluster"])
 LEASE = Gauge("kafka_migration_lease_held", "1 while this agent is the one driver of the cluster", ["cluster"])
+MOVED = Gauge("kafka_migration_moved_ratio", "What has moved, 0 to 1, in every phase", ["cluster"])
 RATE = Gauge("kafka_migration_rate_bytes_per_second", "Smoothed rate of the current wave", ["cluster"])
 
 SAMPLES = Counter(
@@ -119,4 +120,5 @@ def stands(status: MigrationStatus) -> None:
         PHASE.labels(status.cluster, phase).set(phase == status.phase)
     LEFT.labels(status.cluster).set(status.bytes_left)
     REPLICAS_LEFT.labels(status.cluster).set(status.replicas_left)
+    MOVED.labels(status.cluster).set(status.share)
     RATE.labels(status.cluster).set(status.rate_bytes_per_second)

@@ -17,10 +17,11 @@ from agent.core import messages as msg
 from agent.core.judge import Sample
 from agent.core.kraft import Kraft
 from agent.core.kraft_facts import ControllersSeen
-from agent.core.migration import Answer, Cause, Migration, Source
+from agent.core.left import on_the_way, share_in_all, share_of
+from agent.core.migration import Answer, Cause, Migration, Phase, Source
 from agent.core.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
 from agent.core.orders import WORDS
-from agent.core.plan import Plan, Wave, WaveState
+from agent.core.plan import Plan, Wave
 from agent.core.reasons import WHAT_TO_DO, Code, Reason
 from schemas import commands as wire
 from schemas import metrics as wire_metrics
@@ -211,8 +212,8 @@ def progress_event(event: ev.AnyEvent, after: Migration, sequence: int) -> Progr
 
 def status(m: Migration, policy: Policy, at: float) -> wire_state.MigrationStatus:
     """The state as people read it."""
-    waves = tuple(_wave_status(w, m) for w in m.waves)
-    p = m.progress
+    counted = on_the_way(m.waves)
+    p = m.progress if m.phase is Phase.MOVING else None  # a rate is of what moves now
     return wire_state.MigrationStatus(
         cluster=m.cluster,
         migration_id=m.migration_id,
@@ -224,9 +225,12 @@ def status(m: Migration, policy: Policy, at: float) -> wire_state.MigrationStatu
         started_at=m.started_at,
         updated_at=at,
         options=to_dict(m.options),
-        waves=waves,
-        replicas_left=sum(w.replicas_left for w in waves),
-        bytes_left=sum(w.bytes_left for w in waves),
+        waves=tuple(map(_wave_status, m.waves)),
+        share=share_in_all(counted),
+        replicas=sum(w.replicas for w in counted),
+        replicas_moved=sum(w.replicas_moved for w in counted),
+        replicas_left=sum(w.left[0] for w in counted),
+        bytes_left=sum(w.left[1] for w in counted),
         rate_bytes_per_second=p.rate_bytes_per_second if p else 0.0,
         eta_seconds=p.eta_seconds if p else None,
         throttle_bytes_per_second=m.rate(policy),
@@ -275,9 +279,8 @@ def _why_not(r: Reason) -> wire_state.WhyNot:
     return wire_state.WhyNot(code=r.code, seen=r.seen, needed=r.needed, do=WHAT_TO_DO[r.code])
 
 
-def _wave_status(w: Wave, m: Migration) -> wire_state.WaveStatus:
-    current = m.wave is w and m.progress is not None
-    ended = w.state in (WaveState.DONE, WaveState.SKIPPED, WaveState.ABANDONED)
+def _wave_status(w: Wave) -> wire_state.WaveStatus:
+    replicas_left, bytes_left = w.left
     return wire_state.WaveStatus(
         number=w.number,
         az=w.az,
@@ -289,8 +292,9 @@ def _wave_status(w: Wave, m: Migration) -> wire_state.WaveStatus:
         destination_broker_ids=w.destination_broker_ids,
         replicas=w.replicas,
         size_bytes=w.size_bytes,
-        replicas_left=m.progress.replicas_left if current and m.progress else 0 if ended else w.replicas,
-        bytes_left=m.progress.bytes_left if current and m.progress else 0 if ended else w.size_bytes,
+        replicas_left=replicas_left,
+        bytes_left=bytes_left,
+        share=share_of(w),
     )
 
 

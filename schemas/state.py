@@ -48,10 +48,11 @@ class WaveStatus(BaseModel):
     attempt: int
     source_broker_ids: tuple[int, ...]
     destination_broker_ids: tuple[int, ...]
-    replicas: int = Field(description="planned")
-    size_bytes: int = Field(description="planned")
-    replicas_left: int
-    bytes_left: int
+    replicas: int = Field(description="planned; of a way back: found at its first check")
+    size_bytes: int = Field(description="planned; of a way back: found at its first check")
+    replicas_left: int = Field(description="on its sources, as Kafka showed it last; before the first look: planned")
+    bytes_left: int = Field(description="like replicas_left")
+    share: float = Field(description="moved, from 0 to 1: the mean of its bytes and its replicas")
 
 
 class SourceStatus(BaseModel):
@@ -116,10 +117,15 @@ class MigrationStatus(BaseModel):
     updated_at: float
     options: dict[str, Any]
     waves: tuple[WaveStatus, ...]
-    replicas_left: int
-    bytes_left: int
-    rate_bytes_per_second: float
-    eta_seconds: float | None
+    share: float = Field(
+        description="moved, from 0 to 1, in every phase: of the present direction's waves, each by its bytes"
+    )
+    replicas: int = Field(description="of the present direction's waves, planned")
+    replicas_moved: int = Field(description="of them")
+    replicas_left: int = Field(description="on the sources of the present direction's waves")
+    bytes_left: int = Field(description="like replicas_left")
+    rate_bytes_per_second: float = Field(description="0 unless it is moving")
+    eta_seconds: float | None = Field(description="of the current wave; null unless it is moving")
     throttle_bytes_per_second: int | None = Field(description="in force now; null: none")
     waiting: tuple[WhyNot, ...]
     blocked: tuple[WhyNot, ...]

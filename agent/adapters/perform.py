@@ -29,6 +29,7 @@ from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core import proof, safety, throttle
 from agent.core.cluster import ClusterFacts
+from agent.core.lane import picker
 from agent.core.migration import Migration
 from agent.core.options import Policy, ThrottleBy
 from agent.core.plan import Wave
@@ -258,7 +259,17 @@ class Performer:
         if left:
             seen = f"{left} throttle entries of ours are still set"
             return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
-        return msg.Performed()
+        return await self._left(scope, facts)
+
+    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts) -> msg.Performed:
+        """What is on the wave's sources now that nothing of it moves. No figure holds up a stop that is proved."""
+        try:
+            logs = await self.ports.kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
+        except PortError:
+            logs = {}
+        sources, takes = frozenset(scope.source_broker_ids), picker(scope.only)
+        replicas_left, bytes_left = await aside(len(facts.partitions), proof.left_on, facts, sources, takes, logs)
+        return msg.Performed(replicas_left=replicas_left, bytes_left=bytes_left)
 
     async def _halt(self, scope: fx.WaveScope) -> None:
         """Tell the wave's mover to stop."""

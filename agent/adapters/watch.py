@@ -127,6 +127,7 @@ class WaveWatch:
             task=task,
             reasons=(*self._unsafe, *throttle.reasons, *coordinators),
             rates=throttle.rates,
+            silent=bool(self._logs.silent),
         )
 
     async def _replicas_left(self, on_disk: int, moving: Collection[TopicPartition]) -> int:

@@ -44,16 +44,14 @@ class Bars:
             (str(state["cluster"]), "bold"),
             f"  {state.get('migration_id') or ''}  stage {state['stage']} of 4: {state['stage_words']}",
         )
-        moved = 0.0
         for wave in waves:
             share, words = wave_share(wave, state)
-            moved += share * max(wave["size_bytes"], 1)
             way = f"{_ids(wave['source_broker_ids'])} → {_ids(wave['destination_broker_ids'])}"
             self._bar(f"wave {wave['number']}  {wave['az']}  {way}", share, words)
         if waves:
-            total = sum(max(w["size_bytes"], 1) for w in waves if w["state"] != "abandoned") or 1
             ended = sum(w["state"] in ENDED for w in waves)
-            self._bar("all", moved / total, f"{size(moved)} of {size(total)}, {ended} of {len(waves)} waves ended")
+            left = f"{size(state['bytes_left'])} left"
+            self._bar("all", state.get("share", 0.0), f"{left}, {ended} of {len(waves)} waves ended")
         self._foot = [Text.assemble("phase: ", render.phase(state, now)), *render.why_not_moving(state)]
 
     def _bar(self, name: str, share: float, words: str) -> None:
@@ -80,27 +78,26 @@ class Lines:
         self._said, self._due = gist, now + LINE_SECONDS
         ended = sum(w["state"] in ENDED for w in state.get("waves") or [])
         words = f"{state['phase'].replace('_', ' ')}, {ended} of {len(state.get('waves') or [])} waves ended"
-        self._write(f"{words}, left: {render.left_words(state)}")
+        moved = f", moved: {render.moved_words(state)}" if state.get("migration_id") else ""
+        self._write(f"{words}{moved}, left: {render.left_words(state)}")
         for line in why:
             self._write(f"  {line}")
 
 
 def wave_share(wave: Json, state: Json) -> tuple[float, str]:
-    """How much of a wave is done, 0 to 1, and its figures in words."""
+    """How much of a wave is done, 0 to 1, and its figures in words: what was moved is shown in every state."""
     planned = f"{wave['replicas']:,} replicas, {size(wave['size_bytes'])}"
     if wave["state"] == "done":
         return 1.0, f"{planned}, verified"
-    if wave["state"] in ("skipped", "abandoned"):
-        return (1.0 if wave["state"] == "skipped" else 0.0), wave["state"]
-    if wave["state"] == "pending":
+    share = wave.get("share", 0.0)
+    if wave["state"] == "pending" and not share:
         return 0.0, planned
-    replicas_left, bytes_left = wave["replicas_left"], wave["bytes_left"]
-    by_bytes = 1 - bytes_left / max(wave["size_bytes"], bytes_left, 1)
-    by_replicas = 1 - replicas_left / max(wave["replicas"], replicas_left, 1)
-    words = f"{replicas_left:,} replicas and {size(bytes_left)} left"
-    if state["phase"] == "moving":
+    words = f"{wave['replicas_left']:,} replicas and {size(wave['bytes_left'])} left"
+    if wave["state"] in ("skipped", "abandoned"):
+        words += f", {wave['state']}"
+    elif state["phase"] == "moving" and wave["state"] == "active":
         words += f", {size(state['rate_bytes_per_second'])}/s, ETA {duration(state.get('eta_seconds'))}"
-    return (by_bytes + by_replicas) / 2 if wave["size_bytes"] else by_replicas, words
+    return share, words
 
 
 def _ids(brokers: list[int]) -> str:

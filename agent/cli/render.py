@@ -181,6 +181,7 @@ def status(state: Json, now: float) -> RenderableType:
     grid.add_row("stage", f"{state['stage']} of 4: {state['stage_words']}")
     if state.get("migration_id"):
         grid.add_row("throttle", rate(state.get("throttle_bytes_per_second")))
+        grid.add_row("moved", moved_words(state))
         grid.add_row("left", left_words(state))
     if sources := state.get("sources"):
         grid.add_row("sources", "; ".join(_source_words(s) for s in sources))
@@ -281,6 +282,14 @@ def _source_words(source: Json) -> str:
     else:
         word = "empty, being watched"
     return f"broker {source['broker_id']} {word}"
+
+
+def moved_words(state: Json) -> str:
+    """How much has moved, in whatever phase it stands; of a way back: how much is back."""
+    percent = 99 if 0.99 < (share := state.get("share", 0.0)) < 1 else round(100 * share)
+    waves = state.get("waves") or []
+    back = " back" if waves and waves[-1].get("direction") == "back" else ""
+    return f"{percent} %, {state.get('replicas_moved', 0):,} of {count(state.get('replicas', 0), 'replica')}{back}"
 
 
 def left_words(state: Json) -> str:

@@ -17,9 +17,10 @@ from agent.core.effects import (
     StopWave,
     TuneWave,
 )
+from agent.core.left import way_back
 from agent.core.migration import Phase, StopFor
 from agent.core.options import Approval
-from agent.core.plan import Direction, Wave, WaveState, pace, way_back
+from agent.core.plan import Direction, Wave, WaveState, pace
 from agent.core.reasons import Reason
 
 OPERATOR = "operator"

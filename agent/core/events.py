@@ -279,6 +279,8 @@ class WaveFellShort(Event):
     attempt: int
     reason: Reason
     progressed: bool
+    replicas_left: int
+    bytes_left: int
 
     def __str__(self) -> str:
         return f"wave {self.wave}: attempt {self.attempt} fell short, {self.reason}"

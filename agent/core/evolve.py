@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from agent.core import endpoint_folds, judged_folds, kraft_evolve
+from agent.core import endpoint_folds, judged_folds, kraft_evolve, left
 from agent.core import events as ev
 from agent.core.effects import (
     BESIDE_THE_WAVES,
@@ -41,6 +41,7 @@ def evolve(m: Migration, event: ev.Event) -> Migration:
         raise InvalidTransitionError(
             f"{kind.__name__} cannot happen in phase {m.phase} of {m.migration_id or m.cluster}"
         )
+    m = left.folded(m, event)
     if fold := _FOLDS.get(kind):
         m = fold(m, event)
     elif kind.__module__ == kraft_evolve.EVENTS:

@@ -196,7 +196,10 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performed:
-    """StopWave and TuneWave end so: done, nothing to tell."""
+    """StopWave and TuneWave end so: done. A stop tells what it has left on the wave's sources, as Kafka shows it."""
+
+    replicas_left: int | None = None
+    bytes_left: int | None = None  # None: a source is silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +292,7 @@ class WaveObserved:
     task: TaskStatus
     reasons: tuple[Reason, ...] = ()  # why it is not safe to go on, as of now
     rates: tuple[RateSeen, ...] = ()  # KIP-73 rates in force on any broker
+    silent: bool = False  # a source does not answer: its bytes are in no figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """How facts are met: the end of an effect, a look at the wave, the passing of time. Called by decide.py."""
 
-from agent.core import course, discovery, kraft_course, kraft_orders, verdicts, wave_health
+from agent.core import course, discovery, kraft_course, kraft_orders, verdicts, wave_health, wave_progress
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
@@ -16,7 +16,6 @@ from agent.core.effects import (
 )
 from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode, SurveyKraft
 from agent.core.migration import RESTING, Phase, StopFor
-from agent.core.progress import Beginning, eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
 
 _OVER = frozenset({msg.TaskStatus.NONE, msg.TaskStatus.COMPLETED, msg.TaskStatus.COMPLETED_WITH_ERROR})
@@ -247,7 +246,7 @@ def _inspected(d: Draft, f: msg.Inspected) -> None:
     # It was seen empty already: a broker's metadata may be older than that look, by seconds under load.
     waited = d.at >= d.m.phase_since + d.policy.settle_seconds
     if f.replicas_left and waited:
-        _fell_short(d, f.replicas_left, "after the move")
+        _fell_short(d, f.replicas_left, f.bytes_left - f.stray_bytes, "after the move")
         return
     # A broker that was down when its replicas left keeps their logs, and in ZooKeeper mode nobody deletes them (seen on
     # 3.9): no assignment names them, so nothing depends on them. They get a while, as deletion is not at once.
@@ -283,12 +282,14 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
     if d.in_phase(Phase.PAUSED):
         if o.executor is msg.Executor.OURS:
             course.stop(d, StopFor.PAUSE)  # started after all, by a request that we had given up
+        else:
+            wave_progress.tell_standstill(d, o)
         return
     if not d.in_phase(Phase.MOVING):
         return
     if wave.only is None and (o.executor, o.task) != (d.m.executor, d.m.task):
         d.emit(ev.ExecutorSeen(at=d.at, executor=o.executor, task=o.task))
-    _told_progress(d, o)
+    wave_progress.tell(d, o)
     if wave_health.unsafe(d, o):
         course.hold(d)
         return
@@ -312,7 +313,7 @@ def _feed(d: Draft, o: msg.WaveObserved) -> None:
         return
     still_since = max(d.m.progress.changed_at if d.m.progress else d.at, d.m.executor_since)
     if not o.moving and d.at >= still_since + d.policy.settle_seconds:
-        _fell_short(d, o.replicas_left, "and nothing moves")
+        _fell_short(d, o.replicas_left, wave_progress.bytes_left(d, o), "and nothing moves")
     elif o.replicas_left > o.moving and o.moving <= course.movements_at_once(d) // 2:
         course.top_up(d, begins=False)
 
@@ -326,10 +327,10 @@ def _judge_execution(d: Draft, o: msg.WaveObserved) -> None:
         d.wait(Reason(Code.ORPHANED_MOVES, f"{o.moving} moves go on in Kafka that Cruise Control does not know"))
     elif d.at >= d.m.executor_since + d.policy.settle_seconds:
         d.wait()
-        _fell_short(d, o.replicas_left, f"Cruise Control says {o.task}")
+        _fell_short(d, o.replicas_left, wave_progress.bytes_left(d, o), f"Cruise Control says {o.task}")
 
 
-def _fell_short(d: Draft, replicas_left: int, why: str) -> None:
+def _fell_short(d: Draft, replicas_left: int, bytes_left: int, why: str) -> None:
     wave = d.m.wave
     assert wave is not None
     reason = Reason(Code.NOT_DRAINED, f"{replicas_left} replicas are left, {why}")
@@ -339,42 +340,16 @@ def _fell_short(d: Draft, replicas_left: int, why: str) -> None:
         seen = f"{times} requests have moved nothing, {replicas_left} replicas are left, {why}"
         course.stop(d, StopFor.BLOCK, Reason(Code.NO_PROGRESS, seen))
         return
-    d.emit(ev.WaveFellShort(at=d.at, wave=wave.number, attempt=wave.attempt, reason=reason, progressed=progressed))
+    d.emit(
+        ev.WaveFellShort(
+            at=d.at,
+            wave=wave.number,
+            attempt=wave.attempt,
+            reason=reason,
+            progressed=progressed,
+            replicas_left=replicas_left,
+            bytes_left=bytes_left,
+        )
+    )
     d.abandon(*course.MAIN_LINE)
     course.advance(d)
-
-
-def _eta(d: Draft, o: msg.WaveObserved, rate: float) -> float | None:
-    wave, throttle = d.m.wave, d.m.rate(d.policy)
-    assert wave is not None
-    told = wave.estimate.low_seconds if wave.estimate else 0.0
-    beginning = Beginning(
-        elapsed_seconds=d.at - d.m.phase_since,
-        size_bytes=d.m.attempt_bytes,
-        told_seconds=told * min(d.m.attempt_bytes / wave.size_bytes, 1.0) if wave.size_bytes else told,
-    )
-    limit = throttle * len(wave.destination_broker_ids) if throttle else None
-    return eta_seconds(o.bytes_left, rate, limit, beginning)
-
-
-def _told_progress(d: Draft, o: msg.WaveObserved) -> None:
-    p = d.m.progress
-    moved = p is None or (p.bytes_moved, p.replicas_left) != (o.bytes_moved, o.replicas_left)
-    if p is None or d.at >= p.at + d.policy.progress_seconds or (moved and d.at >= p.at + 1.0):
-        rate = smoothed_rate(p, d.at, o.bytes_moved)
-        d.emit(
-            ev.WaveProgressed(
-                at=d.at,
-                wave=o.wave,
-                replicas_left=o.replicas_left,
-                bytes_left=o.bytes_left,
-                bytes_moved=o.bytes_moved,
-                moving=o.moving,
-                rate_bytes_per_second=rate,
-                eta_seconds=_eta(d, o, rate),
-            )
-        )
-    p = d.m.progress
-    if p is not None and not d.m.stalled and d.at >= p.changed_at + d.policy.stall_seconds:
-        seen = f"no byte and no replica has moved for {d.at - p.changed_at:.0f} s, {o.moving} moves in flight"
-        d.emit(ev.MovementStalled(at=d.at, wave=o.wave, reason=Reason(Code.STALLED, seen)))

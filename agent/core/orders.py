@@ -7,9 +7,10 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
 from agent.core.effects import MakePlan, PrepareMigration
+from agent.core.left import way_back
 from agent.core.migration import ACTIVE, RESTING, Phase, StopFor
 from agent.core.options import Options, ThrottleBy
-from agent.core.plan import Direction, way_back
+from agent.core.plan import Direction
 from agent.core.reasons import Code, Reason
 
 _P = Phase

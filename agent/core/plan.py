@@ -15,7 +15,7 @@ from agent.core.outdated import fingerprint
 from agent.core.reasons import Code, Reason
 from agent.core.wave import Direction, Plan, Wave, WaveState
 
-__all__ = ["Direction", "Plan", "Wave", "WaveState", "choose_brokers", "make_plan", "pace", "way_back"]
+__all__ = ["Direction", "Plan", "Wave", "WaveState", "choose_brokers", "make_plan", "pace"]
 
 
 def make_plan(
@@ -149,30 +149,6 @@ def _waves(
 
 def _az_order(asked: Sequence[str], by_az: Mapping[str, object]) -> list[str]:
     return [az for az in asked if az in by_az] + sorted(az for az in by_az if az not in asked)
-
-
-def way_back(waves: Sequence[Wave]) -> tuple[Wave, ...]:
-    """The waves that undo what `waves` moved or began to move, last first, numbered after them."""
-    touched = [w for w in reversed(waves) if w.direction is Direction.FORWARD and w.attempt > 0]
-    first = max((w.number for w in waves), default=0) + 1
-    return tuple(
-        Wave(
-            number=first + n,
-            az=w.az,
-            source_broker_ids=w.destination_broker_ids,
-            destination_broker_ids=w.source_broker_ids,
-            replicas=w.replicas,
-            leaders=w.leaders,
-            size_bytes=w.size_bytes,
-            direction=Direction.BACK,
-            lane=w.lane,
-            only=w.only,
-            # The rest goes back at full speed: what was slow of it may be all that there is.
-            throttle_bytes_per_second_max=w.throttle_bytes_per_second_max if w.only else None,
-            partition_movements_max=w.partition_movements_max if w.only else None,
-        )
-        for n, w in enumerate(touched)
-    )
 
 
 def _ids(brokers: Sequence[int]) -> str:

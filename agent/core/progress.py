@@ -1,4 +1,4 @@
-"""How far, how fast, how long still. Pure; called by observations.py."""
+"""How far, how fast, how long still. Pure; called by wave_progress.py."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 """What Kafka shows after a wave or a rollback, against the assignment before the start. Pure; used by perform.py."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.lane import picker
@@ -72,6 +72,20 @@ def cut_off(partitions: Iterable[Partition], snapshot: Snapshot, logs: Mapping[i
         home = p.origin if len(p.origin) <= len(before) else before
         bytes_cut_off += sum(sizes.get(p.name, 0) for b, sizes in held if b not in home)
     return bytes_cut_off
+
+
+def left_on(
+    facts: ClusterFacts,
+    sources: frozenset[int],
+    takes: Callable[[TopicPartition], bool],
+    logs: Mapping[int, BrokerLogs],
+) -> tuple[int, int | None]:
+    """Replicas and bytes of what a wave takes that are still on its sources; bytes None while one of them is silent."""
+    held = [p for p in facts.held_by(sources) if takes(p.name)]
+    if sources - logs.keys():
+        return len(held), None
+    sizes = (logs[b].size_bytes.get(p.name, 0) for p in held for b in sources.intersection(p.target))
+    return len(held), sum(sizes)
 
 
 def inspect(

@@ -42,12 +42,30 @@ class Wave:
     direction: Direction = Direction.FORWARD
     state: WaveState = WaveState.PENDING
     attempt: int = 0
+    replicas_left: int | None = None  # on its sources, as Kafka showed it last; None: not looked at yet
+    bytes_left: int | None = None
     estimate: Estimate | None = None  # None: a way back, or a plan of an older version
     undo: Undo | None = None  # what a rollback after this wave would cost; None as above
     lane: Lane = Lane.REST
     only: Selection | None = None  # None: all that is on the sources, by Cruise Control
     throttle_bytes_per_second_max: int | None = None  # below the migration's own, for what shall go slowly
     partition_movements_max: int | None = None  # so many at once on a broker, at most
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """Replicas and bytes that are still on its sources: what was seen last, or else all that was planned."""
+        if self.state is WaveState.DONE:
+            return 0, 0
+        replicas = self.replicas if self.replicas_left is None else self.replicas_left
+        return replicas, self.size_bytes if self.bytes_left is None else self.bytes_left
+
+    @property
+    def replicas_moved(self) -> int:
+        return max(self.replicas - self.left[0], 0)
+
+    @property
+    def bytes_moved(self) -> int:
+        return max(self.size_bytes - self.left[1], 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

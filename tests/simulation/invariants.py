@@ -22,6 +22,7 @@ from tests.simulation.discovery_invariants import (
     not_shut_down_while_shown,
     sent_away_only_when_free,
 )
+from tests.simulation.progress_invariants import at_rest_the_truth_is_told, what_has_moved_stays_told
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 from tests.simulation.sim_ports import LOOK_SECONDS
 
@@ -61,6 +62,7 @@ class Watched:
     started_at: float = 0.0
     answers: Counter[str] = field(default_factory=Counter)
     answered_again: Counter[str] = field(default_factory=Counter)
+    told_moved: dict[tuple[str, int], int] = field(default_factory=dict)  # (migration, wave): replicas, as told last
 
 
 # ── at each request ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -248,6 +250,7 @@ EVERY_EVENT = (
     tells_the_truth_of_a_rollback,
     found_before_filled,
     not_shut_down_while_shown,
+    what_has_moved_stays_told,
 )
 EVERY_MOMENT = (
     sent_away_only_when_free,
@@ -373,4 +376,5 @@ AFTER_QUIET = (
     shut_down_means_completed,
     no_throttle_is_left,
     a_way_back_is_shown,
+    at_rest_the_truth_is_told,
 )

@@ -63,7 +63,7 @@ def wave(**changes: object) -> dict:
     return {
         "number": 1, "az": "az-a", "direction": "forward", "state": "active", "attempt": 1,
         "source_broker_ids": [11], "destination_broker_ids": [31],
-        "replicas": 10, "size_bytes": 1000, "replicas_left": 5, "bytes_left": 500, **changes,
+        "replicas": 10, "size_bytes": 1000, "replicas_left": 5, "bytes_left": 500, "share": 0.5, **changes,
     }  # fmt: skip
 
 
@@ -285,7 +285,7 @@ def test_markup_in_foreign_words_stays_text() -> None:
 
 def test_bars_follow_the_waves() -> None:
     """A done wave is full, a pending one empty, an active one in between; figures are shown."""
-    waves = [wave(number=1, state="done"), wave(number=2), wave(number=3, state="pending")]
+    waves = [wave(number=1, state="done"), wave(number=2), wave(number=3, state="pending", share=0.0)]
     state = fresh_status(phase="moving", stage=2, waves=waves, eta_seconds=65.0, rate_bytes_per_second=2e6)
     assert [round(wave_share(w, state)[0], 2) for w in waves] == [1.0, 0.5, 0.0]
     bars = Bars()
@@ -293,6 +293,29 @@ def test_bars_follow_the_waves() -> None:
     shown = text_of(bars)
     for words in ("5 replicas and 500 B left", "2.0 MB/s", "ETA 0:01:05", "1 of 3 waves ended"):
         assert words in shown
+
+
+@pytest.mark.parametrize("phase", ["paused", "stopping", "blocked", "checking", "requesting", "closing", "cancelled"])
+def test_what_has_moved_is_shown_in_every_phase(phase: str) -> None:
+    """Status, bars and lines tell the share and the replicas that have moved, whether anything moves now or not."""
+    waves = [wave(state="abandoned" if phase == "cancelled" else "active", replicas=194, replicas_left=38, share=0.8)]
+    state = fresh_status(
+        phase=phase, migration_id="lab-1", waves=waves, share=0.8, replicas=194, replicas_moved=156, replicas_left=38
+    )
+    said: list[str] = []
+    Lines(said.append).show(state)
+    bars = Bars()
+    bars.show(state)
+    assert "80 %, 156 of 194 replicas" in text_of(render.status(state, 1000.0))
+    assert "moved: 80 %, 156 of 194 replicas, left: 38 replicas" in said[0]
+    assert text_of(bars).count("80%") == 2
+    assert "38 replicas and 500 B left" in text_of(bars)
+
+
+def test_what_has_not_all_moved_is_not_called_all() -> None:
+    """Rounded it would be 100 %; and a way back says which way."""
+    nearly = fresh_status(share=0.999, replicas=1_000, replicas_moved=999, waves=[wave(direction="back")])
+    assert render.moved_words(nearly) == "99 %, 999 of 1,000 replicas back"
 
 
 def test_without_a_terminal_progress_is_lines() -> None:

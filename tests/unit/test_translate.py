@@ -244,11 +244,13 @@ def test_a_strangers_inbox_message_is_no_bug(data: bytes | None) -> None:
 
 # ── what people read ────────────────────────────────────────────────────────────────────────────────────────────
 def test_status_counts_what_is_left() -> None:
-    """Ended waves count nothing, the current one what was last seen, those to come all that was planned."""
+    """Waves that are done count nothing, others what was last seen of them, those to come all that was planned."""
     waves = tuple(
         Wave(number=n, az="a", source_broker_ids=(n,), destination_broker_ids=(30 + n,), replicas=10, size_bytes=100,
-             state=state, attempt=1)
-        for n, state in enumerate((WaveState.DONE, WaveState.ACTIVE, WaveState.PENDING), 1)
+             state=state, attempt=1, replicas_left=left, bytes_left=left and 10 * left)
+        for n, (state, left) in enumerate(
+            ((WaveState.DONE, 0), (WaveState.ACTIVE, 4), (WaveState.PENDING, None)), 1
+        )
     )  # fmt: skip
     now = Progress(at=AT, changed_at=AT, replicas_left=4, bytes_left=40, bytes_moved=60, moving=2, eta_seconds=3.0)
     waiting = (Reason(Code.CRUISE_CONTROL_BUSY, "it moves leaders", "an idle executor"),)
@@ -256,6 +258,9 @@ def test_status_counts_what_is_left() -> None:
     status = translate.status(m, Policy(), AT)
     assert [w.replicas_left for w in status.waves] == [0, 4, 10]
     assert (status.replicas_left, status.bytes_left, status.stage) == (14, 140, 2)
+    assert [w.share for w in status.waves] == [1.0, 0.6, 0.0]
+    assert (round(status.share, 3), status.replicas, status.replicas_moved) == (0.533, 30, 16)
+    assert status.eta_seconds == 3.0
     assert status.waiting[0].do.startswith("Nothing: we ask again")
 
 

@@ -7,8 +7,9 @@ import pytest
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.lane import INTERNAL_TOPICS, Lane, Selection, picker
 from agent.core.lanes import INTERNAL_AT_ONCE, LARGE_AT_ONCE, PARTITIONS_NAMED_MAX, bounded, next_moves
+from agent.core.left import way_back
 from agent.core.options import InternalTopics, Options, Pairing, Policy
-from agent.core.plan import Direction, Plan, Wave, make_plan, way_back
+from agent.core.plan import Direction, Plan, Wave, WaveState, make_plan
 from agent.core.reasons import Code
 
 RACKS = {11: "a", 12: "b", 31: "a", 32: "b"}
@@ -131,6 +132,19 @@ def test_the_way_back_of_a_selection_takes_the_same_selection() -> None:
     ]
     assert back[-1].only == plan.waves[0].only
     assert all(w.throttle_bytes_per_second_max is None and w.direction is Direction.BACK for w in back)
+
+
+def test_a_whole_wave_takes_back_what_the_lanes_of_its_pair_have_moved() -> None:
+    """It takes all that is on its destination: their replicas are counted once, and a lane without one by itself."""
+    lane = Wave(
+        number=1, az="a", source_broker_ids=(11,), destination_broker_ids=(31,), replicas=3, size_bytes=30,
+        attempt=1, state=WaveState.DONE, lane=Lane.CANARY, only=Selection(topics=("u",)),
+    )  # fmt: skip
+    half = replace(
+        lane, number=2, state=WaveState.ACTIVE, only=None, replicas=10, size_bytes=100, replicas_left=4, bytes_left=40
+    )
+    other = replace(lane, number=3, source_broker_ids=(12,), destination_broker_ids=(32,))
+    assert [(w.replicas, w.size_bytes) for w in way_back((lane, half, other))] == [(3, 30), (9, 90), (0, 0)]
 
 
 def test_a_selection_takes_what_it_names_and_nothing_else() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.left import way_back
 from agent.core.options import Mode, Options, Pairing, Policy
-from agent.core.plan import Direction, Plan, Wave, WaveState, choose_brokers, make_plan, pace, way_back
+from agent.core.plan import Direction, Plan, Wave, WaveState, choose_brokers, make_plan, pace
 from agent.core.reasons import Code
 
 RACKS = {11: "b", 12: "a", 13: "a", 31: "b", 32: "a", 33: "a"}

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.lane import Selection
-from agent.core.plan import Direction, Wave, way_back
-from agent.core.proof import badly_led, compare, cut_off, disordered, inspect
+from agent.core.left import way_back
+from agent.core.plan import Direction, Wave
+from agent.core.proof import badly_led, compare, cut_off, disordered, inspect, left_on
 from agent.core.reasons import Code
 
 RACKS = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b", 33: "c"}
@@ -34,6 +35,18 @@ def test_a_clean_wave_shows_only_zeros() -> None:
     assert (f.replicas_left, f.bytes_left, f.leaders_left, f.reassignments) == (0, 0, 0, 0)
     assert (f.not_in_sync, f.not_preferred, f.throttles_left, f.order_changed, f.faults) == (0, 0, 0, 0, ())
     assert f.partitions == 2
+
+
+def test_what_a_stop_has_left_is_what_assignments_name_on_the_source() -> None:
+    """Strays and what the wave does not take count nothing; a silent source tells no bytes, its replicas are known."""
+    moved, other = MOVED
+    here = replace(other, replicas=(12, 11, 13), isr=(11, 12, 13))
+    facts = _facts(moved, here, Partition("u", 0, leader=11, replicas=(11,), isr=(11,)))
+    logs = {11: BrokerLogs(11, {T0: 5, T1: 7, TopicPartition("u", 0): 9})}
+    sources = frozenset({11})
+    assert left_on(facts, sources, lambda _: True, logs) == (2, 16)
+    assert left_on(facts, sources, lambda name: name[0] == "t", logs) == (1, 7)
+    assert left_on(facts, sources, lambda _: True, {}) == (2, None)
 
 
 def test_each_figure_counts_what_it_says() -> None:

@@ -1,5 +1,5 @@
 // The page: logs in, listens to the stream, shows the chosen cluster, gives orders. Pictures are in draw.js.
-import { chart, duration, move, ring, shareInAll, size } from "./draw.js";
+import { chart, duration, move, ring, share, size } from "./draw.js";
 
 const $ = (id) => document.getElementById(id);
 const STAGES = ["Destination brokers registered", "Replicas moving", "Sources hold nothing", "Sources may be shut down"];
@@ -126,7 +126,7 @@ function show() {
   $("phase").className = `phase ${TONES[status.phase] ?? ""}`;
   $("sentence").textContent = sentence(status);
   $("detail").textContent = detail(status);
-  ring($("ring"), shareInAll(status.waves));
+  ring($("ring"), share(status));
   move($("move"), status);
   $("move").style.display = status.waves.length ? "" : "none";
   $("nothing").hidden = status.waves.length > 0;
@@ -152,13 +152,12 @@ function sentence(status) {
   const way = active && `${active.source_broker_ids.join(", ")} → ${active.destination_broker_ids.join(", ")}`;
   switch (status.phase) {
     case "none": return plans[status.cluster] ? "This would move." : "Nothing was ever moved.";
-    case "moving": return `${active?.az ?? ""}: ${way}, ${size(status.bytes_left)} left in all`;
     case "drained": return "The source brokers hold no replica.";
     case "completed": return "Every replica has moved, and the source brokers are gone.";
     case "rolled_back": return "Everything is where it was before the start.";
     case "cancelled": return "Stopped for good; what was moved stays where it is.";
     case "awaiting_approval": return "Waits for somebody's approval to go on.";
-    default: return active ? `${active.az}: ${way}` : status.stage_words;
+    default: return active ? `${active.az}: ${way}, ${size(status.bytes_left)} left in all` : status.stage_words;
   }
 }
 

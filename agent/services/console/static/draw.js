@@ -25,21 +25,8 @@ export function duration(seconds) {
 
 const ENDED = new Set(["done", "skipped"]);
 
-// How much of a wave has arrived, 0 to 1: by bytes and by replicas, as `kafka-migration watch` counts it.
-export function share(wave) {
-  if (wave.state === "done" || wave.state === "skipped") return 1;
-  if (wave.state !== "active") return 0;
-  const bytes = 1 - wave.bytes_left / Math.max(wave.size_bytes, wave.bytes_left, 1);
-  const replicas = 1 - wave.replicas_left / Math.max(wave.replicas, wave.replicas_left, 1);
-  return wave.size_bytes ? (bytes + replicas) / 2 : replicas;
-}
-
-export function shareInAll(waves) {
-  const counted = waves.filter((w) => w.state !== "abandoned");
-  const weight = (w) => Math.max(w.size_bytes, 1);
-  const all = counted.reduce((sum, w) => sum + weight(w), 0);
-  return all ? counted.reduce((sum, w) => sum + weight(w) * share(w), 0) / all : 0;
-}
+// How much has moved, 0 to 1, of a wave or in all: the agent's own figure. A plan, and an older agent, tell none.
+export function share(told) { return told.share ?? (told.state === "done" ? 1 : 0); }
 
 export function ring(root, part) {
   const around = 2 * Math.PI * 50;
@@ -60,7 +47,8 @@ const LANE = 48, LEFT = 60, TANK = 190; // a tank is TANK - LEFT wide
 
 export function move(root, status) {
   const width = Math.max(root.clientWidth, 560);
-  const waves = status.waves.filter((w) => w.state !== "abandoned");
+  const goesBack = status.waves.some((w) => w.direction === "back");
+  const waves = status.waves.filter((w) => w.state !== "abandoned" || !goesBack || w.direction === "back");
   const key = `${status.migration_id} ${width} ${waves.map((w) => w.number)}`;
   if (root.dataset.key !== key) {
     root.dataset.key = key;
@@ -112,8 +100,9 @@ function fill(group, wave, status, width) {
 function words(wave, status, moves) {
   const planned = `${wave.replicas.toLocaleString()} replicas, ${size(wave.size_bytes)}`;
   if (wave.state === "done") return `${planned}, verified`;
-  if (wave.state !== "active") return wave.state === "pending" ? planned : `${planned}, ${wave.state}`;
+  if (wave.state === "pending" && !share(wave)) return planned;
   const left = `${wave.replicas_left.toLocaleString()} replicas, ${size(wave.bytes_left)} left`;
+  if (wave.state === "skipped" || wave.state === "abandoned") return `${left}, ${wave.state}`;
   return moves ? `${left}, ${size(status.rate_bytes_per_second)}/s` : left;
 }
 
