@@ -27,6 +27,7 @@ from deploy.lab import demo_report, facts
 from deploy.lab.agent_process import AgentProcess, CollectorProcess
 from deploy.lab.clients import ClientReport
 from deploy.lab.config import LabConfig, Metrics, Role
+from deploy.lab.demo_pause import PauseAct
 from deploy.lab.description import CLUSTER_NAME
 from deploy.lab.files import write_atomically
 from deploy.lab.lab import Lab
@@ -39,7 +40,6 @@ from deploy.lab.workload import MEBIBYTE, Workload, WorkloadConfig
 
 READY_SECONDS_MAX = 180.0  # a real Cruise Control needs metric windows
 WAVE_SECONDS_MAX = 300.0
-PAUSED_WAVE = 2
 THROTTLE_SHARE = 5  # a wave lasts at least so many seconds, so that there is something to see and to pause
 
 
@@ -192,43 +192,22 @@ class Demo:
 
     async def steer(self, client: ControlClient, story: Story, lab: Lab, agent: AgentProcess) -> None:  # noqa: ARG002
         """What happens on the way (tests have their own): a load spike, and a pause in which nothing moves."""
+        order, servers = partial(self._order, client), lab.config.bootstrap_servers
         if self._spike:
-            await self._spike.play(story, self.options.throttle, partial(self._order, client), self._gone)
+            await self._spike.play(story, self.options.throttle, order, self._gone)
 
-        def in_the_middle(e: Event) -> bool:
-            d = e["data"]
-            moving = e["type"] == "WaveProgressed" and d["wave"] == PAUSED_WAVE
-            return bool(moving and d["bytes_moved"] and d["replicas_left"])
+        async def status() -> dict[str, Any]:
+            return (await client.statuses())[CLUSTER_NAME]
 
-        progressed = await story.until(
-            in_the_middle, 2 * WAVE_SECONDS_MAX, what="the middle of wave 2", unless=self._gone
+        act = PauseAct(
+            look=partial(facts.look, servers),
+            flight=partial(facts.in_flight, servers),
+            status=status,
+            say=self._say,
+            pause_seconds=self.options.pause_seconds,
         )
-        self._say(f"command: pause ({progressed['data']['replicas_left']} replicas left in wave {PAUSED_WAVE})")
-        since, asked = len(story.events), time.monotonic()
-        await self._order(client, "pause", reason="the demo looks whether nothing moves")
-        await story.until(_is("MigrationPaused"), 60, what="the pause", since=since, unless=self._gone)
-        stopped_after = time.monotonic() - asked
-        first = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
-        await asyncio.sleep(self.options.pause_seconds)
-        second = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
-        arrived = second.arrived_since(first)
-        self._pauses.append(
-            {
-                "wave": PAUSED_WAVE,
-                "replicas_left": progressed["data"]["replicas_left"],
-                "stopped_after_seconds": round(stopped_after, 2),
-                "reassignments_meanwhile": first.reassignments + second.reassignments,
-                "replicas_moved_meanwhile": len(arrived),
-                "examples": [f"{topic}-{partition} on {broker}" for broker, (topic, partition) in arrived[:5]],
-                "throttles_meanwhile": len(second.throttles),
-                "seconds": round(time.monotonic() - asked, 2),
-            }
-        )
-        self._say(
-            f"  stopped after {stopped_after:.1f} s; {second.reassignments} reassignments in flight, "
-            f"{len(arrived)} replicas moved in {self.options.pause_seconds:.0f} s; command: resume"
-        )
-        await self._order(client, "resume")
+        await act.play(story, self.options.fill_bytes, self.options.throttle, order, self._gone)
+        self._pauses.append(act.told)
 
     async def _await_drained(self, story: Story) -> None:
         await story.until(_is("MigrationDrained"), 3 * WAVE_SECONDS_MAX, what="the last wave", unless=self._gone)

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+from deploy.lab import demo_pause
 from deploy.lab.facts import Facts
 from deploy.lab.story import Event, Story, seconds_between
 
@@ -106,9 +107,10 @@ def what_is_wrong(report: dict[str, Any]) -> list[str]:
         "throttle settings": len(report["throttles_after"]),
         "partitions whose replication factor changed": report["replication_factor_changed"],
         "partitions whose AZ spread changed": report["az_spread_changed"],
-        "replicas that moved during the pause": sum(p["replicas_moved_meanwhile"] for p in report["pauses"]),
     }
     wrong = [f"{count} {what}" for what, count in nothing_of.items() if count]
+    for pause in report["pauses"]:
+        wrong += demo_pause.what_is_wrong(pause)
     if not messages["acknowledged"]:
         wrong.append("the clients got no message acknowledged: nothing was proved")
     if report["replicas_on_destination_after"] < report["replicas_on_source_before"]:

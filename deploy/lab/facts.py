@@ -3,7 +3,7 @@
 Used by the demo and by tests. Must use nothing of the agent: what it says of itself is not proof.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,14 @@ class Facts:
     reassignments: int  # in flight
     throttles: tuple[str, ...]  # dynamic throttle settings, wherever they are
 
+    def assigned_to(self, broker_ids: Collection[int]) -> int:
+        """Replicas that the assignment names there, whatever still lies on their disks."""
+        return sum(1 for p in self.partitions.values() for r in p.replicas if r in broker_ids)
+
     def replicas_on(self, broker_ids: Collection[int]) -> int:
         """Assigned to these brokers, or lying on their disks, whichever is more."""
-        assigned = sum(1 for p in self.partitions.values() for r in p.replicas if r in broker_ids)
         lying = sum(len(held) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
-        return max(assigned, lying)
+        return max(self.assigned_to(broker_ids), lying)
 
     def leaders_on(self, broker_ids: Collection[int]) -> int:
         return sum(1 for p in self.partitions.values() if p.leader in broker_ids)
@@ -107,10 +110,38 @@ def look(to: str | KafkaConnection) -> Facts:
         )
 
 
-def in_flight(bootstrap_servers: str) -> int:
-    """How many reassignments Kafka is busy with."""
-    with admin_client(bootstrap_servers, TIMEOUT_SECONDS) as admin:
-        return len(admin.list_partition_reassignments(timeout_ms=int(TIMEOUT_SECONDS * 1000)))
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What Kafka is busy with copying at one moment."""
+
+    reassignments: int
+    bytes_copied: int  # of these, lying on the brokers that are to hold them
+    bytes_to_come: int
+
+
+def in_flight(to: str | KafkaConnection) -> Flight:
+    """Ask Kafka for its reassignments and how far each of them is. Blocking."""
+    with admin_client(to, TIMEOUT_SECONDS) as admin:
+        flying = {
+            (str(name.topic), int(name.partition)): one
+            for name, one in admin.list_partition_reassignments(timeout_ms=int(TIMEOUT_SECONDS * 1000)).items()
+        }
+        asked: dict[str, list[int]] = {}
+        for topic, partition in flying:
+            asked.setdefault(topic, []).append(partition)
+        involved = sorted({b for one in flying.values() for b in one["replicas"]})
+        return flight_of(flying, {b: _lying_on(admin, asked, b) for b in involved})
+
+
+def flight_of(flying: Mapping[Name, Mapping[str, Collection[int]]], lying: Mapping[int, Mapping[Name, int]]) -> Flight:
+    """Each copy against the largest replica of its partition: what has ended since the list was read counts nothing."""
+    copied = to_come = 0
+    for name, one in flying.items():
+        whole = max((lying[b].get(name, 0) for b in one["replicas"]), default=0)
+        for b in one["adding_replicas"]:
+            copied += lying[b].get(name, 0)
+            to_come += whole - lying[b].get(name, 0)
+    return Flight(reassignments=len(flying), bytes_copied=copied, bytes_to_come=to_come)
 
 
 def _lying_on(admin: Any, everything: dict[str, list[int]], broker_id: int) -> dict[Name, int]:
