@@ -1,6 +1,6 @@
 """Settings and start of a real Cruise Control 2.5.x, when CRUISE_CONTROL_CLASSPATH holds one. Called by launch.py.
 
-Stock but for what a lab cannot wait for: short windows, fast metadata, more user tasks, the six hard goals.
+Stock, its limits too, but for what a lab cannot wait for: short windows, fast metadata, small topics of its own.
 """
 
 import glob
@@ -53,14 +53,43 @@ def expanded(class_path: str) -> list[str]:
 
 
 def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
-    """Cruise Control's own file. `folder` receives what it keeps on disk."""
+    """Cruise Control's own file. `folder` receives what it keeps on disk. What is not named here is stock."""
     goals = "com.linkedin.kafka.cruisecontrol.analyzer.goals."
-    monitor = "com.linkedin.kafka.cruisecontrol.monitor.sampling."
     return {
         "bootstrap.servers": config.bootstrap_servers,
-        "zookeeper.connect": config.zookeeper.address,
-        "metadata.max.age.ms": "5000",
-        "metric.sampler.class": f"{monitor}CruiseControlMetricsReporterSampler",
+        "webserver.http.address": HOST,
+        "webserver.http.port": str(config.cruise_control_node.port),
+        "capacity.config.file": str(folder / "capacity.json"),
+        "failed.brokers.file.path": str(folder / "failed-brokers.txt"),
+        "hard.goals": ",".join(goals + goal for goal in HARD_GOALS),  # those of the settings file that it ships with
+        **_failure_detection(config),
+        **_self_healing(),
+        **_metrics(),
+    }
+
+
+def _failure_detection(config: LabConfig) -> Properties:
+    """From where it knows which brokers are alive: ZooKeeper, or Kafka where ZooKeeper is absent, leaves, or is locked.
+
+    2.5.143 refuses to start with neither key. 2.5.146 has no code for ZooKeeper and passes over both keys.
+    """
+    if config.kraft or config.controller_nodes or config.secure:
+        return {"kafka.broker.failure.detection.enable": "true"}
+    return {"zookeeper.connect": config.zookeeper.address}
+
+
+def _self_healing() -> Properties:
+    """Off, as it ships; but what is switched on by `admin` heals. With the default notifier nothing ever would."""
+    return {
+        "anomaly.notifier.class": "com.linkedin.kafka.cruisecontrol.detector.notifier.SelfHealingNotifier",
+        "self.healing.enabled": "false",
+    }
+
+
+def _metrics() -> Properties:
+    """Windows and topics: stock, Cruise Control would plan nothing before its first window of five minutes is full."""
+    return {
+        "metadata.max.age.ms": "5000",  # stock 55 s, for which a new topic or a finished move stays unknown
         "metric.reporter.topic": METRICS_TOPIC,
         "metric.sampling.interval.ms": "10000",
         REPORTING_INTERVAL_KEY: REPORTING_INTERVAL_MS,
@@ -70,20 +99,12 @@ def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
         "broker.metrics.window.ms": "20000",
         "num.broker.metrics.windows": "3",
         "min.samples.per.broker.metrics.window": "1",
-        "sample.store.class": f"{monitor}KafkaSampleStore",
         "partition.metric.sample.store.topic": PARTITION_SAMPLES_TOPIC,
         "broker.metric.sample.store.topic": BROKER_SAMPLES_TOPIC,
+        # Stock 32 each: sixty-four more partitions that every lab would have to move.
         "partition.sample.store.topic.partition.count": str(TOPIC_PARTITIONS),
         "broker.sample.store.topic.partition.count": str(TOPIC_PARTITIONS),
         "sample.store.topic.replication.factor": str(TOPIC_REPLICATION_FACTOR),
-        "capacity.config.file": str(folder / "capacity.json"),
-        "failed.brokers.file.path": str(folder / "failed-brokers.txt"),
-        "hard.goals": ",".join(goals + goal for goal in HARD_GOALS),
-        "self.healing.enabled": "false",
-        "max.active.user.tasks": "50",
-        "topic.config.provider.class": "com.linkedin.kafka.cruisecontrol.config.KafkaAdminTopicConfigProvider",
-        "webserver.http.address": HOST,
-        "webserver.http.port": str(config.cruise_control_node.port),
     }
 
 

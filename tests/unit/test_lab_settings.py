@@ -1,6 +1,7 @@
 """What the lab's nodes are told, and where they stand: pure functions."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,40 @@ def test_reporter_brings_none_of_the_other_jars(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="metrics reporter"):
         real_cruise_control.reporter_class_path("/opt/cc/kafka.jar")
+
+
+def _cruise_control(tmp_path: Path, **chosen: Any) -> properties.Properties:
+    config = REAL.model_copy(update={"directory": tmp_path, **chosen})
+    return settings_of(config, config.cruise_control_node)
+
+
+def test_real_cruise_control_keeps_its_stock_limits(tmp_path: Path) -> None:
+    """The lab sets no limit of Cruise Control: of user tasks, of movements, of how often it looks."""
+    limits = ("max.", "completed.", "num.concurrent.", "execution.", "min.execution.", "webserver.request.", "auto.")
+    assert [key for key in _cruise_control(tmp_path) if key.startswith(limits)] == []
+
+
+def test_real_cruise_control_heals_when_told(tmp_path: Path) -> None:
+    """Cruise Control's own SelfHealingNotifier runs, switched off: the default one would never heal, whatever is on."""
+    settings = _cruise_control(tmp_path)
+    assert settings["anomaly.notifier.class"].endswith(".SelfHealingNotifier")
+    assert settings["self.healing.enabled"] == "false"
+
+
+@pytest.mark.parametrize("chosen", [{"kraft": True}, {"controller_ids": (71, 72, 73)}, {"secure": True}])
+def test_real_cruise_control_needs_no_zookeeper_to_see_brokers_fail(tmp_path: Path, chosen: dict[str, Any]) -> None:
+    """Where ZooKeeper is absent, will be stopped or asks for a login, Cruise Control asks Kafka for broker failures."""
+    config = REAL.model_copy(update={"directory": tmp_path, **chosen})
+    settings = real_cruise_control.cruise_control_properties(config, tmp_path)
+    assert settings["kafka.broker.failure.detection.enable"] == "true"
+    assert "zookeeper.connect" not in settings
+
+
+def test_real_cruise_control_of_a_zookeeper_cluster_is_stock(tmp_path: Path) -> None:
+    """With ZooKeeper there for good, Cruise Control watches it for broker failures, as it does by default."""
+    settings = _cruise_control(tmp_path)
+    assert settings["zookeeper.connect"] == REAL.zookeeper.address
+    assert "kafka.broker.failure.detection.enable" not in settings
 
 
 def test_overrides_set_and_remove(tmp_path: Path) -> None:
