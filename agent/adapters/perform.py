@@ -232,9 +232,12 @@ class Performer:
             stopped_at = clock.now()
         while clock.now() < began + STOP_SECONDS_MAX:
             running = await self._running(effect.scope, m)
+            is_due = clock.now() >= stopped_at + STOP_AGAIN_SECONDS
+            if running and is_due:  # before Kafka is asked: brokers that are overrun answer late, or not at all
+                await self._halt(effect.scope)
+                stopped_at = clock.now()
             flying = await self._flying(effect.scope)
-            ours = running or (flying and effect.scope.only is not None)
-            if ours and clock.now() >= stopped_at + STOP_AGAIN_SECONDS:
+            if flying and is_due and effect.scope.only is not None:
                 await self._halt(effect.scope)
                 stopped_at = clock.now()
             quiet = 0 if running or flying else quiet + 1
