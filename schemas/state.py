@@ -28,7 +28,7 @@ class CauseStatus(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str = Field(description="operator, alert:NAME or safety:CODE")
+    name: str = Field(description="operator, alert:NAME, metric:RULE, safety:CODE or others:CODE")
     seen: str
     since: float = Field(description="seconds since the epoch")
 

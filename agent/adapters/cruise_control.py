@@ -119,7 +119,7 @@ class CruiseControl:
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
         """Executions (not dry runs) asked for with this reason, running and ended ones, oldest first."""
-        body = await self._ask("GET", "user_tasks", endpoints="remove_broker")
+        body = await self._ask("GET", "user_tasks", endpoints=",".join(answers.EXECUTING_ENDPOINTS))
         try:
             found = answers.read_user_tasks(body, key)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -149,9 +149,9 @@ class CruiseControl:
             return Busy(reason=Reason(Code.CRUISE_CONTROL_NOT_READY, seen, "its answer"))
         return answer
 
-    async def stop(self) -> None:
-        """Stop the execution; reassignments of other tools are left alone."""
-        await self._ask("POST", "stop_proposal_execution", stop_external_agent="false")
+    async def stop(self, reason: str) -> None:
+        """Stop the execution; reassignments of other tools are left alone. The reason tells it from another's stop."""
+        await self._ask("POST", "stop_proposal_execution", stop_external_agent="false", reason=reason)
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
         """Felt at the next progress check."""

@@ -5,6 +5,8 @@ Held to the recorded answers of a real 2.5.143, and to the exceptions that its s
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +14,7 @@ import httpx
 
 from agent.adapters.ports import CruiseControlState, UserTask
 from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
-from agent.core.reasons import Code, Reason
+from agent.core.reasons import Code, Reason, shortened
 
 Answer = ExecutionAsked | Busy | Unreachable | Rejected
 
@@ -21,6 +23,19 @@ FULL = "active user tasks"  # what a full servlet says; it says so before it beg
 FORGOTTEN = "Unexpected header"  # to a poll for a user task that it does not know, any more
 # Monitor states in which no proposal is made, however many windows are counted (recorded: LOADING with 3 of them).
 _NOT_MONITORING = ("NOT_STARTED", "LOADING")
+
+# What begins an execution, and may stop another for it; and what only stops. Each leaves a user task.
+STOP_ENDPOINT = "stop_proposal_execution"
+EXECUTING_ENDPOINTS = (
+    "remove_broker",
+    STOP_ENDPOINT,
+    "rebalance",
+    "add_broker",
+    "demote_broker",
+    "fix_offline_replicas",
+    "topic_configuration",
+)
+_NOT_STOPPED = (TaskStatus.COMPLETED, TaskStatus.NONE)
 
 _BUSY, _NOT_READY = Code.CRUISE_CONTROL_BUSY, Code.CRUISE_CONTROL_NOT_READY
 _NAMED = "every named broker in its model: one that is alive appears within its metadata.max.age.ms, a wrong id never"
@@ -109,20 +124,51 @@ def read_state(body: Mapping[str, Any], migration_id: str) -> CruiseControlState
 def read_user_tasks(body: Mapping[str, Any], key: str) -> Sequence[UserTask]:
     """Of the answer to `user_tasks`, the executions (not dry runs) that bear this key, oldest first.
 
+    Each with who else asked to stop it: a sync request such as a stop is a user task too, with client and reason.
+
     Raises KeyError, TypeError, ValueError or AttributeError when it is not such an answer.
     """
     found: list[tuple[int, UserTask]] = []
+    stops: list[_Stop] = []
     for task in body["userTasks"]:
         parts = urlsplit(task["RequestURL"].split(" ", 1)[-1])  # after the method
         given = {name.lower(): values[0] for name, values in parse_qs(parts.query).items()}
-        reason = given.get("reason", "")
-        is_execution = parts.path.endswith("/remove_broker") and given.get("dryrun", "").lower() == "false"
+        reason, endpoint = given.get("reason", ""), parts.path.rpartition("/")[2].lower()
+        started_ms = int(task["StartMs"])
+        if endpoint == STOP_ENDPOINT or given.get("stop_ongoing_execution", "").lower() == "true":
+            stops.append(_Stop(started_ms, endpoint, str(task.get("ClientIdentity", "")), reason))
+        is_execution = endpoint == "remove_broker" and given.get("dryrun", "").lower() == "false"
         if is_execution and (reason == key or reason.startswith(key + "/")):
             status = TaskStatus(task["Status"])
-            found.append(
-                (int(task["StartMs"]), UserTask(user_task_id=task["UserTaskId"], status=status, reason=reason))
-            )
-    return [task for _, task in sorted(found, key=lambda row: row[0])]
+            found.append((started_ms, UserTask(user_task_id=task["UserTaskId"], status=status, reason=reason)))
+    own = key.split("/", 1)[0] + "/"
+    return [
+        replace(task, stopped_by=_stopped_by(task, started_ms, stops, own))
+        for started_ms, task in sorted(found, key=lambda row: row[0])
+    ]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Stop:
+    """A request that stops whatever is executed, as Cruise Control remembers it."""
+
+    at_ms: int
+    endpoint: str
+    client: str
+    reason: str
+
+    def __str__(self) -> str:
+        at = datetime.fromtimestamp(self.at_ms / 1_000, UTC).strftime("%H:%M:%SZ")
+        why = f" for '{shortened(self.reason)}'" if self.reason else ""
+        return f"({self.endpoint} of {self.client or 'an unknown client'} at {at}{why})"
+
+
+def _stopped_by(task: UserTask, started_ms: int, stops: Sequence[_Stop], own: str) -> str:
+    """The first stop since the task began, unless it is ours (then it ended ours, and later ones are about others')."""
+    if task.status in _NOT_STOPPED:
+        return ""
+    first = min((s for s in stops if s.at_ms >= started_ms), default=None)
+    return "" if first is None or first.reason.startswith(own) else str(first)
 
 
 def words(body: Any) -> str:

@@ -4,7 +4,7 @@ Looks before it acts: every effect may be performed again after a crash. Decides
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.adapters import discovery, reassign
 from agent.adapters.aside import aside, kept, uncollected
@@ -43,6 +43,8 @@ STOP_AGAIN_SECONDS = 5.0
 STOP_LOOK_SECONDS = 0.5
 # Effects that hold the whole cluster in memory, and end within seconds.
 _WHOLE_CLUSTER = (fx.MakePlan, fx.PrepareMigration, fx.CheckCluster, fx.CloseWave, fx.CompareSnapshot)
+# Somebody else's execution is not ours to end.
+_STOPPABLE = (msg.Executor.OURS, msg.Executor.IDLE)
 _RUNNING = frozenset({msg.TaskStatus.ACTIVE, msg.TaskStatus.IN_EXECUTION})
 
 
@@ -134,28 +136,63 @@ class Performer:
 
     async def _check(self, effect: fx.CheckCluster, m: Migration, policy: Policy) -> msg.Outcome:
         """Before a move, replica order and leaders are what they should be: Cruise Control would carry on both."""
+        left_alone = None
         if not await self.ports.kafka.reassignments():
             snapshot = await self._snapshot(m.migration_id)
-            await self._in_order(await self.ports.kafka.cluster(), m, snapshot or {})
-        return await Survey(self.ports).check(effect, m, policy)
+            _, left_alone = await self._in_order(await self.ports.kafka.cluster(), m, snapshot or {})
+        checked = await Survey(self.ports).check(effect, m, policy)
+        if left_alone is None or any(r.code is left_alone.code for r in checked.passing):
+            return checked
+        return replace(checked, passing=(*checked.passing, left_alone))  # it has ended since: once more, in order
 
-    async def _in_order(self, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot) -> ClusterFacts:
-        """Mend replica order and leaders; returns the cluster as it is then."""
+    async def _in_order(
+        self, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot
+    ) -> tuple[ClusterFacts, Reason | None]:
+        """Mend replica order and leaders, where nothing executes.
+
+        Out: the cluster as it is then, and why they were left alone; None: they are as they should be.
+        """
         kafka, size = self.ports.kafka, len(facts.partitions)
-        if wrong := await aside(size, proof.disordered, facts.partitions, m.waves, snapshot):
+        wrong = await aside(size, proof.disordered, facts.partitions, m.waves, snapshot)
+        badly_led = await aside(size, proof.badly_led, facts.partitions)
+        if not (wrong or badly_led):
+            return facts, None
+        if executes := await self._executes(m):
+            told = f"{len(wrong)} replica orders and {len(badly_led)} leaders are left alone: {executes.seen}"
+            return facts, replace(executes, seen=told)
+        if wrong:
             await kafka.reorder(wrong)
             facts = await kafka.cluster()
-        if badly_led := await aside(size, proof.badly_led, facts.partitions):
+            badly_led = await aside(size, proof.badly_led, facts.partitions)
+        if badly_led:
             await kafka.elect_preferred([p.name for p in badly_led])
             facts = await kafka.cluster()
-        return facts
+        return facts, None
+
+    async def _executes(self, m: Migration) -> Reason | None:
+        """Why replica orders and leaders are not to be touched now; None: Cruise Control's executor is idle.
+
+        Whoever asked for it: an execution waits for the very order that it asked for, and puts it back at every poll.
+        Told another one it never ends, and neither do we. One that cannot be asked counts as one that executes.
+        """
+        try:
+            state = await self.ports.cruise_control.state(m.migration_id)
+        except PortError as trouble:
+            return Reason(trouble.code, str(trouble), "an idle executor")
+        if state.executor is msg.Executor.IDLE:
+            return None
+        whose = "our" if state.executor is msg.Executor.OURS else "somebody else's"
+        seen = f"Cruise Control's executor is {state.executor_state} for {whose} '{state.executor_reason}'"
+        return Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor")
 
     # ── start, tune ─────────────────────────────────────────────────────────────────────────────────────────────
     async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:
         """Look whether it was asked before; set the throttle; ask. One execution, whatever crashes in between."""
         cc, key = self.ports.cruise_control, effect.scope.key
         # A task that ended with an error may never have executed (a 500 leaves one too): that one is asked for again.
-        tasks = [t for t in await cc.user_tasks(key) if t.status is not msg.TaskStatus.COMPLETED_WITH_ERROR]
+        # Unless another hand has stopped it: then it has executed, and what follows is an operator's to say.
+        failed = msg.TaskStatus.COMPLETED_WITH_ERROR
+        tasks = [t for t in await cc.user_tasks(key) if t.status is not failed or t.stopped_by]
         if tasks and tasks[-1].status is msg.TaskStatus.ACTIVE:
             seen = f"it is still computing our request {key}"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "its answer"))
@@ -233,7 +270,7 @@ class Performer:
         while clock.now() < began + STOP_SECONDS_MAX:
             running = await self._running(effect.scope, m)
             is_due = clock.now() >= stopped_at + STOP_AGAIN_SECONDS
-            if running and is_due:  # before Kafka is asked: brokers that are overrun answer late, or not at all
+            if running in _STOPPABLE and is_due:  # before Kafka is asked: brokers that are overrun answer late, or not at all
                 await self._halt(effect.scope)
                 stopped_at = clock.now()
             flying = await self._flying(effect.scope)
@@ -258,38 +295,45 @@ class Performer:
     ) -> msg.Outcome:
         """Tidy up: nothing of it moves any more."""
         left = await self._clear_throttle(scope, m)
-        await self._in_order(facts, m, snapshot)
+        _, left_alone = await self._in_order(facts, m, snapshot)
         if left:
             seen = f"{left} throttle entries of ours are still set"
             return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
-        return await self._left(scope, facts)
+        return await self._left(scope, facts, left_alone)
 
-    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts) -> msg.Performed:
-        """What is on the wave's sources now that nothing of it moves. No figure holds up a stop that is proved."""
+    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None) -> msg.Performed:
+        """What is on the wave's sources now that nothing of it moves. No figure holds up a stop that is proved.
+
+        `left_alone`: why orders and leaders were not put right: the next check, or the proof, does so.
+        """
         try:
             logs = await self.ports.kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
         except PortError:
             logs = {}
         sources, takes = frozenset(scope.source_broker_ids), picker(scope.only)
         replicas_left, bytes_left = await aside(len(facts.partitions), proof.left_on, facts, sources, takes, logs)
-        return msg.Performed(replicas_left=replicas_left, bytes_left=bytes_left)
+        return msg.Performed(replicas_left=replicas_left, bytes_left=bytes_left, left_alone=left_alone)
 
     async def _halt(self, scope: fx.WaveScope) -> None:
         """Tell the wave's mover to stop."""
         if scope.only is None:
-            await self.ports.cruise_control.stop()
+            await self.ports.cruise_control.stop(scope.key)
         else:
             await reassign.cancel(self.ports, scope)
 
-    async def _running(self, scope: fx.WaveScope, m: Migration) -> bool:
-        """Whether Cruise Control works for this migration, or is about to; it has no part in a selection."""
+    async def _running(self, scope: fx.WaveScope, m: Migration) -> msg.Executor | None:
+        """Whom the executor works for, if for this migration or if a request of ours is met; else None.
+
+        FOREIGN: a request of ours is met while somebody else's is executed, which a stop would end. Cruise Control has
+        no part in a selection.
+        """
         if scope.only is not None:
-            return False
+            return None
         state = await self.ports.cruise_control.state(m.migration_id)
         if state.executor is msg.Executor.OURS:
-            return True
+            return state.executor
         tasks = await self.ports.cruise_control.user_tasks(scope.key)
-        return any(t.status in _RUNNING for t in tasks)
+        return state.executor if any(t.status in _RUNNING for t in tasks) else None
 
     async def _flying(self, scope: fx.WaveScope) -> int:
         """Our moves in flight, by Kafka's word."""
@@ -315,13 +359,9 @@ class Performer:
                 reason=Reason(Code.ORPHANED_MOVES, f"{flying} moves of this wave are in flight", "their end")
             )
         left = await self._clear_throttle(scope, m)
-        facts = await kafka.cluster()
-        wrong = await aside(len(facts.partitions), proof.disordered, facts.partitions, m.waves, snapshot)
-        if wrong and await self._running(scope, m):
-            # It waits for the order that it has asked for: mended before it has seen that, it would wait for ever.
-            seen = f"it has not ended yet, and {len(wrong)} replica lists are to be put in order after it"
-            return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
-        facts = await self._in_order(facts, m, snapshot)
+        facts, left_alone = await self._in_order(await kafka.cluster(), m, snapshot)
+        if left_alone is not None:
+            return msg.Busy(reason=left_alone)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
         found = await aside(len(facts.partitions), proof.inspect, facts, wave, m.waves, snapshot, logs, left)
         return await self._clients.after(scope, found)
@@ -330,7 +370,9 @@ class Performer:
         snapshot = await self._snapshot(effect.migration_id)
         if snapshot is None:
             return _no_snapshot(effect.migration_id)
-        facts = await self._in_order(await self.ports.kafka.cluster(), m, snapshot)
+        facts, left_alone = await self._in_order(await self.ports.kafka.cluster(), m, snapshot)
+        if left_alone is not None:
+            return msg.Busy(reason=left_alone)
         return await aside(len(facts.partitions), proof.compare, facts, snapshot)
 
     async def _snapshot(self, migration_id: str) -> proof.Snapshot | None:

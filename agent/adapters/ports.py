@@ -123,6 +123,7 @@ class UserTask:
     user_task_id: str
     status: TaskStatus
     reason: str
+    stopped_by: str = ""  # who, other than we, asked to stop what it executes: endpoint, client and time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +154,8 @@ class CruiseControlPort(Protocol):
         """Ask; never raises. Unreachable: it may or may not have been accepted."""
         ...
 
-    async def stop(self) -> None:
-        """stop_proposal_execution, leaving other tools' reassignments alone."""
+    async def stop(self, reason: str) -> None:
+        """stop_proposal_execution, leaving other tools' reassignments alone; by `reason` it is known for ours."""
         ...
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:

@@ -114,7 +114,7 @@ class WaveWatch:
             left = await self._replicas_left(figures.replicas_left, moving)
         except PortError:
             return None  # nothing is known, so nothing is said; the lease and the broker watch speak up by themselves
-        executor, task = await self._mover(len(ours))
+        executor, task, stopped_by = await self._mover(len(ours))
         return msg.WaveObserved(
             at=self._ports.clock.now(),
             wave=self._scope.wave,
@@ -128,6 +128,7 @@ class WaveWatch:
             reasons=(*self._unsafe, *throttle.reasons, *coordinators),
             rates=throttle.rates,
             silent=bool(self._logs.silent),
+            stopped_by=stopped_by,
         )
 
     async def _replicas_left(self, on_disk: int, moving: Collection[TopicPartition]) -> int:
@@ -203,22 +204,25 @@ class WaveWatch:
         )
         return (*safety.unsafe(world), *fitness.unfit(world, findings))
 
-    async def _mover(self, ours: int) -> tuple[msg.Executor, msg.TaskStatus]:
+    async def _mover(self, ours: int) -> tuple[msg.Executor, msg.TaskStatus, str]:
         """Whom the executor works for; of a selection Kafka's reassignments tell whether it moves."""
-        executor, task = await self._cruise_control()
+        seen = await self._cruise_control()
         if self._scope.only is None:
-            return executor, task
-        return msg.Executor.OURS if ours else msg.Executor.IDLE, msg.TaskStatus.NONE
+            return seen
+        return msg.Executor.OURS if ours else msg.Executor.IDLE, msg.TaskStatus.NONE, ""
 
-    async def _cruise_control(self) -> tuple[msg.Executor, msg.TaskStatus]:
+    async def _cruise_control(self) -> tuple[msg.Executor, msg.TaskStatus, str]:
+        """The executor, the task that bears our key, and who else has stopped that."""
         cc = self._ports.cruise_control
         try:
             state = await cc.state(self._m.migration_id)
             self._self_healing = state.self_healing
             tasks = await cc.user_tasks(self._scope.key)
         except PortError:
-            return msg.Executor.UNREACHABLE, msg.TaskStatus.NONE
-        return state.executor, tasks[-1].status if tasks else msg.TaskStatus.NONE
+            return msg.Executor.UNREACHABLE, msg.TaskStatus.NONE, ""
+        if not tasks:
+            return state.executor, msg.TaskStatus.NONE, ""
+        return state.executor, tasks[-1].status, tasks[-1].stopped_by
 
 
 async def strays(

@@ -264,6 +264,8 @@ def _cause_line(cause: Json) -> Text:
     name = str(cause["name"])
     if name == "operator":
         to_do = "`resume` when it shall go on."
+    elif name.startswith("others:"):
+        to_do = what_to_do({"code": name.removeprefix("others:")})
     elif name.startswith("safety:"):
         to_do = f"{what_to_do({'code': name.removeprefix('safety:')})} It resumes by itself."
     else:

@@ -18,12 +18,12 @@ from agent.core.effects import (
     TuneWave,
 )
 from agent.core.left import way_back
+from agent.core.messages import Executor
 from agent.core.migration import Phase, StopFor
 from agent.core.options import Approval
 from agent.core.plan import Direction, Wave, WaveState, pace
 from agent.core.reasons import Reason
 
-OPERATOR = "operator"
 # Effects that drive the wave; plans and surveys run beside them.
 MAIN_LINE: tuple[type[Effect], ...] = (
     CheckCluster,
@@ -137,7 +137,9 @@ def stop(d: Draft, purpose: StopFor, *reasons: Reason) -> None:
     if wave is None or wave.attempt == 0 or d.in_phase(Phase.AWAITING_APPROVAL, Phase.DRAINED, Phase.CANCELLED):
         _after_stop(d, purpose)
         return
-    running = d.in_phase(Phase.MOVING)
+    # Where ours is not what runs, nobody is told to stop before a look: that would end somebody else's execution.
+    ours = wave.only is not None or d.m.executor in (Executor.OURS, Executor.UNREACHABLE)
+    running = d.in_phase(Phase.MOVING) and ours
     d.emit(ev.StopRequested(at=d.at, purpose=purpose, reasons=reasons))
     d.abandon(CheckCluster, StartWave, MovePartitions, TuneWave, CloseWave)
     d.ask(StopWave(scope=d.m.scope(), at_once=running))

@@ -244,7 +244,7 @@ def _(m: Migration, _e: ev.MovementStalled) -> Migration:
 
 @_on(ev.WaveFellShort)
 def _(m: Migration, e: ev.WaveFellShort) -> Migration:
-    return replace(m, fruitless_attempts=0 if e.progressed else m.fruitless_attempts + 1)
+    return replace(m, fruitless_attempts=0 if e.progressed else m.fruitless_attempts + 1, finishes=True)
 
 
 @_on(ev.WaveVerified)
@@ -263,6 +263,7 @@ def _(m: Migration, e: ev.WaveVerified) -> Migration:
         waves=_with_wave(m, e.wave, state=WaveState.DONE),
         soak_until=e.at + m.options.soak_seconds,
         progress=None,
+        finishes=False,
     )
 
 
@@ -292,7 +293,7 @@ def _(m: Migration, e: ev.ApprovalGiven) -> Migration:
 
 @_on(ev.MigrationBlocked)
 def _(m: Migration, e: ev.MigrationBlocked) -> Migration:
-    return replace(m, blocked=e.reasons, waiting=(), stop_for=None, fruitless_attempts=0)
+    return replace(m, blocked=e.reasons, waiting=(), stop_for=None, fruitless_attempts=0, finishes=False)
 
 
 # ── pause, resume, slow, tune ───────────────────────────────────────────────────────────────────────────────────
@@ -303,7 +304,7 @@ def _(m: Migration, e: ev.StopRequested) -> Migration:
 
 @_on(ev.MigrationPaused)
 def _(m: Migration, _e: ev.MigrationPaused) -> Migration:
-    return replace(m, stop_for=None, waiting=(), progress=None)
+    return replace(m, stop_for=None, waiting=(), progress=None, finishes=False)
 
 
 @_on(ev.MigrationTuned)
@@ -326,6 +327,7 @@ def _(m: Migration, e: ev.RollbackStarted) -> Migration:
     return replace(
         m,
         waves=(*kept, *e.waves),
+        finishes=False,
         stop_for=None,
         blocked=(),
         waiting=(),

@@ -64,11 +64,12 @@ def _paused_once_more(m: Migration, cause: str, at: float) -> tuple[Flaps, ...]:
 
 
 def _cause_lifted(m: Migration, e: steering.PauseCauseLifted) -> Migration:
-    latched = any(c.name == e.cause and c.latched for c in m.pause_causes)
+    lifted = next((c for c in m.pause_causes if c.name == e.cause), None)
+    latched = lifted is not None and lifted.latched
     return replace(
         m,
         pause_causes=tuple(c for c in m.pause_causes if c.name != e.cause),
-        resumed_at=e.at if latched or e.cause == "operator" else m.resumed_at,
+        resumed_at=e.at if lifted is not None and lifted.waits_for_operator else m.resumed_at,
         flaps=tuple(f for f in m.flaps if f.name != e.cause) if latched else m.flaps,
     )
 

@@ -200,6 +200,7 @@ class Performed:
 
     replicas_left: int | None = None
     bytes_left: int | None = None  # None: a source is silent
+    left_alone: Reason | None = None  # why replica orders and leaders were not put right after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +294,7 @@ class WaveObserved:
     reasons: tuple[Reason, ...] = ()  # why it is not safe to go on, as of now
     rates: tuple[RateSeen, ...] = ()  # KIP-73 rates in force on any broker
     silent: bool = False  # a source does not answer: its bytes are in no figure
+    stopped_by: str = ""  # who, other than we, asked Cruise Control to stop this attempt, by its own user tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

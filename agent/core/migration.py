@@ -131,11 +131,18 @@ class Cause:
         return self.name.startswith("safety:")
 
     @property
+    def waits_for_operator(self) -> bool:
+        """Only an operator's word lifts it."""
+        return self.latched or self.name == OPERATOR or self.name.startswith(OTHERS)
+
+    @property
     def is_told(self) -> bool:
         """Set and lifted by monitors or by metric rules, whatever the migration does; it outlives one."""
         return self.name.startswith(("alert:", METRIC))
 
 
+OPERATOR = "operator"  # the cause that `pause` sets
+OTHERS = "others:"  # before a code: a cause for what another hand did, and meant
 METRIC = "metric:"  # before a rule's name: a cause that it sets
 
 
@@ -206,6 +213,7 @@ class Migration:
     attempt_replicas: int = 0  # on the sources when this attempt was checked
     attempt_bytes: int = 0
     fruitless_attempts: int = 0
+    finishes: bool = False  # the last attempt fell short, and nothing has stood still since: the wave is being finished
     wave_since: float = 0.0
     executor: Executor = Executor.IDLE
     task: TaskStatus = TaskStatus.NONE

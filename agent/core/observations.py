@@ -177,8 +177,8 @@ def _checked(d: Draft, outcome: msg.Checked) -> None:
         return
     if not d.in_phase(Phase.CHECKING):
         return
-    if outcome.reasons:
-        verdicts.set_safety_causes(d, outcome.reasons)
+    if reasons := wave_health.against_going_on(d, outcome.reasons):
+        verdicts.set_safety_causes(d, reasons)
         course.hold(d)
         return
     d.wait(*outcome.passing)
@@ -280,6 +280,7 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
     if wave is None or (wave.number, wave.attempt) != (o.wave, o.attempt):
         return
     if d.in_phase(Phase.PAUSED):
+        wave_health.stopped_by_others(d, o)
         if o.executor is msg.Executor.OURS:
             course.stop(d, StopFor.PAUSE)  # started after all, by a request that we had given up
         else:
@@ -290,6 +291,7 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
     if wave.only is None and (o.executor, o.task) != (d.m.executor, d.m.task):
         d.emit(ev.ExecutorSeen(at=d.at, executor=o.executor, task=o.task))
     wave_progress.tell(d, o)
+    stopped = wave_health.stopped_by_others(d, o)
     if wave_health.unsafe(d, o):
         course.hold(d)
         return
@@ -299,7 +301,9 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
         d.abandon(*course.MAIN_LINE)
         course.again(d)
         return
-    if wave.only is None:
+    if stopped:
+        course.hold(d)
+    elif wave.only is None:
         _judge_execution(d, o)
     else:
         _feed(d, o)

@@ -8,7 +8,7 @@ from agent.core import messages as msg
 from agent.core.draft import Draft
 from agent.core.effects import MakePlan, PrepareMigration
 from agent.core.left import way_back
-from agent.core.migration import ACTIVE, RESTING, Phase, StopFor
+from agent.core.migration import ACTIVE, OPERATOR, RESTING, Phase, StopFor
 from agent.core.options import Options, ThrottleBy
 from agent.core.plan import Direction
 from agent.core.reasons import Code, Reason
@@ -165,11 +165,11 @@ def pause(d: Draft, o: msg.PauseMigration) -> None:
     if o.slow:
         _pause_slow(d, o)
         return
-    if d.cause(course.OPERATOR):
+    if d.cause(OPERATOR):
         _refuse(d, o, Reason(Code.ALREADY_PAUSED, "an operator has paused it already"))
         return
     _accept(d, o)
-    d.emit(ev.PauseCauseAdded(at=d.at, cause=course.OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
+    d.emit(ev.PauseCauseAdded(at=d.at, cause=OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
     course.hold(d)
 
 
@@ -177,11 +177,11 @@ def _pause_slow(d: Draft, o: msg.PauseMigration) -> None:
     if d.m.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
         _refuse(d, o, _not_ours())
         return
-    if d.slow_cause(course.OPERATOR):
+    if d.slow_cause(OPERATOR):
         _refuse(d, o, Reason(Code.ALREADY_PAUSED, "an operator has slowed it already"))
         return
     _accept(d, o)
-    d.emit(ev.SlowCauseAdded(at=d.at, cause=course.OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
+    d.emit(ev.SlowCauseAdded(at=d.at, cause=OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
     course.retune(d, slowed=True)
 
 
@@ -190,18 +190,18 @@ def _not_ours() -> Reason:
 
 
 def resume(d: Draft, o: msg.ResumeMigration) -> None:
-    """Lift what an operator set (the pause, the slowness, or both), and what waits for one after it has flapped."""
+    """Lift what an operator set (the pause, the slowness, or both), and what waits for his word."""
     if _refused_by_phase(d, o):
         return
-    slowed = d.slow_cause(course.OPERATOR)
-    paused = [c for c in d.m.pause_causes if c.name == course.OPERATOR or c.latched]
+    slowed = d.slow_cause(OPERATOR)
+    paused = [c for c in d.m.pause_causes if c.waits_for_operator]
     if not paused and not slowed:
         held = ", ".join(f"{c.name} ({c.seen})" for c in d.m.pause_causes) or "nothing"
         _refuse(d, o, Reason(Code.NOT_PAUSED_BY_OPERATOR, f"it is held by {held}", "a pause by an operator"))
         return
     _accept(d, o)
     if slowed:
-        d.emit(ev.SlowCauseLifted(at=d.at, cause=course.OPERATOR))
+        d.emit(ev.SlowCauseLifted(at=d.at, cause=OPERATOR))
         course.retune(d, slowed=True)
     for c in paused:
         d.emit(ev.PauseCauseLifted(at=d.at, cause=c.name))
@@ -222,8 +222,9 @@ def roll_back(d: Draft, o: msg.RollBackMigration) -> None:
         _refuse(d, o, Reason(Code.NOTHING_TO_ROLL_BACK, "no wave has begun"))
         return
     _accept(d, o)
-    if d.cause(course.OPERATOR):
-        d.emit(ev.PauseCauseLifted(at=d.at, cause=course.OPERATOR))
+    for c in d.m.pause_causes:
+        if c.waits_for_operator and not c.latched:  # an operator has spoken; what flaps may well go on
+            d.emit(ev.PauseCauseLifted(at=d.at, cause=c.name))
     course.stop(d, StopFor.ROLLBACK)
 
 

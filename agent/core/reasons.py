@@ -61,6 +61,7 @@ class Code(StrEnum):
     CRUISE_CONTROL_NOT_READY = "CRUISE_CONTROL_NOT_READY"
     CRUISE_CONTROL_REJECTED = "CRUISE_CONTROL_REJECTED"
     SELF_HEALING_ON = "SELF_HEALING_ON"
+    EXECUTION_STOPPED_BY_OTHERS = "EXECUTION_STOPPED_BY_OTHERS"
     REPORTER_MISSING = "REPORTER_MISSING"
 
     # how clients find the brokers
@@ -221,6 +222,7 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.CRUISE_CONTROL_NOT_READY: "Nothing: it needs metric windows; check its reporter on the brokers if it lasts.",
     Code.CRUISE_CONTROL_REJECTED: "Read Cruise Control's own words, mend the cause, then `retry`.",
     Code.SELF_HEALING_ON: "Switch it off: POST admin?disable_self_healing_for=... with the types named.",
+    Code.EXECUTION_STOPPED_BY_OTHERS: "Ask whoever is named why, then `resume`; nothing moves before that.",
     Code.CONSUL_UNREACHABLE: "Start Consul, or correct its address, certificate authority or token file.",
     Code.CONSUL_REJECTED: "Give the agent's token the right named (service:write), or correct the service's name.",
     Code.ENDPOINT_NOT_READY: "Mend the named proxy: it must take connections and lead to its broker; we look again.",

@@ -11,7 +11,7 @@ from agent.core.reasons import Reason
 # ── pause, resume, slow, tune ───────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseCauseAdded(Event):
-    """A reason to stand still: `operator`, `alert:NAME` or `safety:CODE`."""
+    """A reason to stand still: `operator`, `alert:NAME`, `metric:RULE`, `safety:CODE` or `others:CODE`."""
 
     cause: str
     seen: str

@@ -4,7 +4,8 @@ from agent.core import course, verdicts
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
-from agent.core.reasons import Code
+from agent.core.migration import OTHERS
+from agent.core.reasons import Code, Reason
 from agent.core.throttle import rates_of_others
 
 # What pauses a running move only when it lasts: producers and consumers are still served.
@@ -13,6 +14,12 @@ _WITH_GRACE = frozenset({Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE, Code.
 # Stopping would lose the copied bytes, and writing over it would undo what somebody may have meant: a wave ends under
 # it, neither touching nor clearing it, and no wave begins (fitness.no_foreign_throttle).
 _TOLERATED = frozenset({Code.FOREIGN_THROTTLE})
+# Self-healing that was switched on while Cruise Control moves a wave of ours: told, and the wave is finished, but no
+# other begins (safety.no_self_healing). A running execution holds healing off; a stop of ours would set it loose within
+# seconds, in the midst of the wave. Switching it off by `admin` would undo what somebody may have meant, and would have
+# to be put back by whoever is alive at the end. What the agent moves by itself holds nothing off: there it pauses.
+_FINISHED_UNDER = frozenset({Code.SELF_HEALING_ON})
+_STOPPED_BY_OTHERS = f"{OTHERS}{Code.EXECUTION_STOPPED_BY_OTHERS}"
 # What is told and waited for, but is no reason to stop what moves.
 _ONLY_TOLD = frozenset({Code.CRUISE_CONTROL_UNREACHABLE, Code.KAFKA_UNREACHABLE, Code.THROTTLE_NOT_IN_FORCE})
 
@@ -24,9 +31,35 @@ def unsafe(d: Draft, o: msg.WaveObserved) -> bool:
     if tuple(dict.fromkeys(str(r.code) for r in judged)) != tuple(c for c, _ in d.m.unwell):
         d.emit(ev.HealthChanged(at=d.at, reasons=judged))
     since = dict(d.m.unwell)
-    graves = (r for r in judged if r.code not in _TOLERATED)
+    by_cruise_control = d.m.wave is not None and d.m.wave.only is None
+    tolerated = _TOLERATED | _FINISHED_UNDER if by_cruise_control else _TOLERATED
+    graves = (r for r in judged if r.code not in tolerated)
     grave = tuple(r for r in graves if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds)
     verdicts.set_safety_causes(d, grave)
     if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.m.pending_effect(*course.MAIN_LINE):
         course.retune(d, slowed=True)
     return bool(grave)
+
+
+def against_going_on(d: Draft, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """Of what a check found, what stands against this attempt: a wave that only fell short is finished."""
+    finished_under = _FINISHED_UNDER if d.m.finishes and d.m.wave and d.m.wave.only is None else frozenset()
+    return tuple(r for r in reasons if r.code not in finished_under)
+
+
+def stopped_by_others(d: Draft, o: msg.WaveObserved) -> bool:
+    """Whether another hand has stopped this attempt: a cause that an operator lifts, told with what was seen.
+
+    Who asked for a stop stands among Cruise Control's user tasks. `CompletedWithError` alone does not tell a stop from
+    a failure, which is asked for again. A stop that an operator has answered with `resume` is not held up again.
+    """
+    if not o.stopped_by or d.m.resumed_at > d.m.executor_since:
+        return False
+    if not d.cause(_STOPPED_BY_OTHERS):
+        seen = (
+            f"another hand has stopped the execution of wave {o.wave} attempt {o.attempt} ({o.task}), "
+            f"by Cruise Control's user tasks {o.stopped_by}: "
+            f"{o.replicas_left} of {d.m.attempt_replicas} replicas are still to move"
+        )
+        d.emit(ev.PauseCauseAdded(at=d.at, cause=_STOPPED_BY_OTHERS, seen=seen))
+    return True

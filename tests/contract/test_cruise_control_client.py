@@ -181,7 +181,7 @@ class TestRequests:
         script = Script(recording(29), recording(76), recording(66), recording(8), recording(20))
         client = _client(script)
         await client.remove_broker(replace(REQUEST, throttle_bytes_per_second=1))
-        await client.stop()
+        await client.stop("lab-1/1/1")
         await client.set_concurrency(25)
         await client.state("lab-1")
         await client.user_tasks("lab-1")
@@ -191,7 +191,7 @@ class TestRequests:
     async def test_a_stop_leaves_other_tools_alone(self) -> None:
         """Unless told otherwise, Cruise Control cancels everyone's reassignments."""
         script = Script(recording(76))
-        await _client(script).stop()
+        await _client(script).stop("lab-1/1/1")
         assert script.asked[0].url.path.endswith("/stop_proposal_execution")
         assert dict(script.asked[0].url.params) == {"stop_external_agent": "false", "json": "true"}
 
@@ -281,7 +281,7 @@ class TestTrouble:
         """Refused before it was begun: questions and stops are asked again for a while, a remove_broker is not."""
         full = recording(344)
         state, stop, request = Script(full, full, recording(8)), Script(full, recording(76)), Script(full)
-        await asyncio.gather(_client(state).state("lab-1"), _client(stop).stop())
+        await asyncio.gather(_client(state).state("lab-1"), _client(stop).stop("lab-1/1/1"))
         assert isinstance(await _client(request).remove_broker(REQUEST), Busy)
         assert [len(s.asked) for s in (state, stop, request)] == [3, 2, 1]
 
@@ -331,7 +331,7 @@ class TestTrouble:
             client = CruiseControl(CruiseControlConnection(url=url, timeout_seconds=0.2))
             with pytest.raises(PortError, match="did not answer stop_proposal_execution: TimeoutError"):
                 async with asyncio.timeout(5):
-                    await client.stop()
+                    await client.stop("lab-1/1/1")
             await client.close()
 
 
@@ -369,7 +369,7 @@ class TestComputing:
         client = _client(script, timeout_seconds=3.0)
         await client.state("lab-1")
         await client.remove_broker(REQUEST)
-        await client.stop()
+        await client.stop("lab-1/1/1")
         waits = [r.extensions["timeout"] for r in script.asked]
         assert [w["read"] for w in waits] == [13.0, 13.0, 3.0]
         assert {w["connect"] for w in waits} == {3.0}

@@ -113,7 +113,7 @@ async def test_a_stop_ends_what_runs(url: str) -> None:
 
     await _until("acceptance", accepted)
     assert not await idle()
-    await client.stop()
+    await client.stop("lab-1/1/1")
     await _until("the stop", idle)
     assert [t.status for t in await client.user_tasks(wave.reason)] == [TaskStatus.COMPLETED_WITH_ERROR]
     await client.close()

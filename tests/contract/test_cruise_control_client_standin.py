@@ -95,10 +95,37 @@ async def test_a_stopped_wave_reads_as_ended_with_an_error() -> None:
         standin.cluster.copy_seconds = 600.0
         await client.remove_broker(REQUEST)
         await standin.clock.advance(6)
-        await client.stop()
+        await client.stop(KEY)
         await standin.until_idle()
         assert (await client.state("lab-1a2b")).executor is Executor.IDLE
-        assert [task.status for task in await client.user_tasks(KEY)] == [TaskStatus.COMPLETED_WITH_ERROR]
+        (task,) = await client.user_tasks(KEY)
+        assert (task.status, task.stopped_by) == (TaskStatus.COMPLETED_WITH_ERROR, "")
+
+
+async def test_a_stop_by_another_hand_is_told_with_who_asked() -> None:
+    """The task reads as after our own stop, or as after a failure; the stop is a user task, and names its client."""
+    async with _talk() as (client, standin):
+        standin.cluster.copy_seconds = 600.0
+        await client.remove_broker(REQUEST)
+        await standin.clock.advance(6)
+        await standin.post("stop_proposal_execution?json=true&reason=night+shift")
+        await standin.until_idle()
+        (task,) = await client.user_tasks(KEY)
+        assert task.status is TaskStatus.COMPLETED_WITH_ERROR
+        assert task.stopped_by.startswith("(stop_proposal_execution of 127.0.0.1 at ")
+        assert "for 'night shift'" in task.stopped_by
+
+
+async def test_an_execution_that_failed_is_not_told_as_stopped() -> None:
+    """A destination that died: `CompletedWithError` as well, and nobody asked for it."""
+    async with _talk() as (client, standin):
+        standin.cluster.copy_seconds = 600.0
+        await client.remove_broker(REQUEST)
+        await standin.clock.advance(1)
+        standin.cluster.kill(31)
+        await standin.until_idle()
+        (task,) = await client.user_tasks(KEY)
+        assert (task.status, task.stopped_by) == (TaskStatus.COMPLETED_WITH_ERROR, "")
 
 
 async def test_an_answer_lost_on_its_way_is_found_by_the_key() -> None:
@@ -120,7 +147,7 @@ async def test_a_request_that_never_arrived_is_not_found() -> None:
 async def test_the_stock_limit_of_user_tasks_is_lived_with() -> None:
     """Five questions fill a stock servlet for 5 s: a question and a stop are answered in the end, a request is busy."""
     async with _talk(replace(WARM, max_active_user_tasks=5)) as (client, standin):
-        for ask in (lambda: client.state("lab-1a2b"), client.stop):
+        for ask in (lambda: client.state("lab-1a2b"), lambda: client.stop(KEY)):
             while (await standin.get("state?json=true")).status == 200:
                 pass
             await _while_time_passes(standin, ask())
@@ -188,7 +215,7 @@ async def test_two_step_verification_is_refused() -> None:
         assert isinstance(answer, Rejected)
         assert "two-step verification" in answer.reason.seen
         with pytest.raises(PortError, match="two-step verification"):
-            await client.stop()
+            await client.stop(KEY)
 
 
 async def test_none_that_listens_is_unreachable() -> None:

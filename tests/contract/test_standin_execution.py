@@ -148,6 +148,54 @@ class TestOtherTools:
             await standin.until_idle()
             assert standin.cluster.replicas_on(31) == 91
 
+    async def test_an_order_that_someone_changed_is_put_back_at_every_check(self) -> None:
+        """As long as another hand sets another order, it sets its own again and does not end; left alone it ends."""
+        async with lab() as standin:
+            standin.cluster.copy_seconds = 1.0
+            tp = TopicPartition("topic-00", 0)
+            await standin.execute(f"{HARD_PAIR}&concurrent_partition_movements_per_broker=100")
+            for _ in range(6):
+                await standin.clock.advance(4.0)
+                asked_for = standin.cluster.partition(tp).replicas
+                await standin.cluster.reassign({tp: asked_for[::-1]})
+                await standin.clock.advance(1.0)
+                assert standin.cluster.partition(tp).replicas == asked_for
+                assert standin.executor_state() is ExecutorState.MOVING_REPLICAS
+            await standin.until_idle()
+            assert standin.cluster.partition(tp).replicas == asked_for
+
+
+class TestSelfHealing:
+    @pytest.mark.parametrize("notifier", [True, False])
+    async def test_it_heals_only_with_the_notifier_that_heals(self, notifier: bool) -> None:
+        """Both say that it is on; the stock notifier never moves anything."""
+        async with lab(replace(WARM, self_healing_notifier=notifier)) as standin:
+            await standin.post("admin?enable_self_healing_for=goal_violation&json=true")
+            state = (await standin.get("state?json=true")).body
+            assert state["AnomalyDetectorState"]["selfHealingEnabled"] == ["GOAL_VIOLATION"]
+            await standin.clock.advance(20.0)
+            executor = (await standin.get("state?json=true")).body["ExecutorState"]
+            assert executor.get("triggeredTaskReason", "").startswith("Self healing") is notifier
+            assert (standin.cluster.replicas_on(31) > 0) is notifier
+
+    async def test_an_execution_holds_it_off_and_a_stop_sets_it_loose(self) -> None:
+        """Nothing is healed while something runs; within seconds of a stop it is."""
+        async with lab(replace(WARM, self_healing_notifier=True)) as standin:
+            standin.cluster.copy_seconds = 600
+            await standin.execute(f"{HARD_PAIR}&concurrent_partition_movements_per_broker=5")
+            await standin.post("admin?enable_self_healing_for=goal_violation&json=true")
+            await standin.clock.advance(60.0)
+            held_off = standin.service.executor.execution
+            assert held_off is not None
+            assert not held_off.healing
+            await standin.post("stop_proposal_execution?json=true")
+            await standin.clock.advance(5.0)
+            assert standin.executor_state() is ExecutorState.NO_TASK_IN_PROGRESS
+            await standin.clock.advance(10.0)
+            loose = standin.service.executor.execution
+            assert loose is not None
+            assert loose.healing
+
 
 class TestThrottle:
     async def test_it_is_set_per_batch_and_cleared_after(self) -> None:

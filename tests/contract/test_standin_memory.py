@@ -183,7 +183,7 @@ class TestOurClient:
             assert (await client.state("mig-1")).executor is Executor.IDLE
             await standin.execute(f"{PAIR}&reason=mig-1/1/1")
             assert (await client.state("mig-1")).executor is Executor.OURS
-            await client.stop()
+            await client.stop("lab-1/1/1")
             await standin.until_idle()
             assert (await client.state("mig-1")).executor is Executor.IDLE
             await client.close()

@@ -172,6 +172,7 @@ class Play:
         task: msg.TaskStatus = msg.TaskStatus.IN_EXECUTION,
         reasons: tuple[Reason, ...] = (),
         rates: tuple[RateSeen, ...] = (),
+        stopped_by: str = "",
     ) -> Self:
         """The watch looks at the wave."""
         wave = self.m.wave
@@ -189,6 +190,7 @@ class Play:
                 task=task,
                 reasons=reasons,
                 rates=rates,
+                stopped_by=stopped_by,
             )
         )
 

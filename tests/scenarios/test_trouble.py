@@ -81,8 +81,8 @@ def test_an_unreachable_cruise_control_while_moving_is_waited_for() -> None:
     play.sees(left=0, moving=0, executor=msg.Executor.UNREACHABLE, task=FORGOTTEN).expect(ev.SourceEmptied)
 
 
-def test_an_execution_stopped_by_another_hand_is_asked_for_again() -> None:
-    """CompletedWithError with replicas left is one more attempt."""
+def test_an_execution_that_failed_is_asked_for_again() -> None:
+    """CompletedWithError with replicas left, and nobody who asked for a stop, is one more attempt."""
     play = _ended(Play().started().moving(), left=3, task=msg.TaskStatus.COMPLETED_WITH_ERROR)
     play.expect(ev.WaveFellShort, like(ev.WaveBegun, attempt=2))
 

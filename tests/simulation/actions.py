@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.adapters.ports import RemoveBroker
 from agent.core import messages as msg
 from agent.core.cluster import TopicPartition
 from agent.core.options import Mode, Options
@@ -18,13 +17,13 @@ Action = Callable[["Simulation"], None]
 ACTIONS: dict[str, Action] = {}
 
 
-def _action(act: Action) -> Action:
+def action(act: Action) -> Action:
     ACTIONS[act.__name__.strip("_")] = act
     return act
 
 
 # ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
-@_action
+@action
 def start(s: Simulation) -> None:
     s.order(msg.StartMigration, options=s.schedule.options)
 
@@ -32,34 +31,34 @@ def start(s: Simulation) -> None:
 ACTIONS["start_again"] = start
 
 
-@_action
+@action
 def start_one_az(s: Simulation) -> None:
     s.order(msg.StartMigration, options=replace(s.schedule.options, mode=Mode.AZ, az=s.rng.choice("abc")))
 
 
-@_action
+@action
 def plan(s: Simulation) -> None:
     s.order(msg.PlanMigration, options=s.schedule.options)
 
 
-@_action
+@action
 def start_plan(s: Simulation) -> None:
     """Just the last stored plan, or one that nobody made."""
     plans = s.migration.plans
     s.order(msg.StartMigration, options=Options(), plan_id=plans[-1].plan_id if plans else "none")
 
 
-@_action
+@action
 def tune(s: Simulation) -> None:
     s.order(msg.TuneMigration, throttle_bytes_per_second=s.rng.choice((0, 30, 90)))
 
 
-@_action
+@action
 def tune_concurrency(s: Simulation) -> None:
     s.order(msg.TuneMigration, partition_movements_per_broker=s.rng.choice((1, 3)))
 
 
-@_action
+@action
 def pause_slow(s: Simulation) -> None:
     s.order(msg.PauseMigration, slow=True)
 
@@ -106,19 +105,19 @@ for _mood_name in ("bad", "between", "silent", "nan"):
     _mood(_mood_name)
 
 
-@_action
+@action
 def metrics_disorder(s: Simulation) -> None:
     """Samples come late, twice and shuffled."""
     s.monitors.disorder = True
 
 
-@_action
+@action
 def metrics_calm(s: Simulation) -> None:
     s.monitors.moods.clear()
 
 
 # ── brokers and topics ──────────────────────────────────────────────────────────────────────────────────────────
-@_action
+@action
 def kill_broker(s: Simulation) -> None:
     """One at a time: with two of an AZ spread dead, min ISR is lost, which no migration can help."""
     down = set(s.world.racks) - s.world.alive
@@ -129,7 +128,7 @@ def kill_broker(s: Simulation) -> None:
         s.later("restart_brokers", s.rng.uniform(1.0, 20.0))
 
 
-@_action
+@action
 def restart_brokers(s: Simulation) -> None:
     for b in sorted(set(s.world.racks) - s.world.alive - s.watched.shut_down):
         before = s.world.alive.copy()
@@ -137,7 +136,7 @@ def restart_brokers(s: Simulation) -> None:
         s.registrations(before)
 
 
-@_action
+@action
 def new_topic(s: Simulation) -> None:
     """Lands anywhere, also on brokers that were drained (Kafka < 4.3 has no cordon)."""
     name = f"new{len(s.watched.born)}"
@@ -150,218 +149,165 @@ def new_topic(s: Simulation) -> None:
         s.watched.born[TopicPartition(name, 0)] = s.world.now
 
 
-@_action
+@action
 def delete_topic(s: Simulation) -> None:
     topics = sorted({n.topic for n in s.world.partitions if n.topic.startswith("new")})
     if topics:
         s.world.delete(s.rng.choice(topics))
 
 
-@_action
+@action
 def kafka_down(s: Simulation) -> None:
     s.trouble.kafka_down = True
     s.later("kafka_up", s.rng.uniform(1.0, 15.0))
 
 
-@_action
+@action
 def kafka_up(s: Simulation) -> None:
     s.trouble.kafka_down = False
 
 
-@_action
+@action
 def consul_down(s: Simulation) -> None:
     s.registry.down = True
     s.later("consul_up", s.rng.uniform(1.0, 90.0))
 
 
-@_action
+@action
 def consul_up(s: Simulation) -> None:
     s.registry.down = s.registry.proxies_down = s.registry.census_blind = False
 
 
-@_action
+@action
 def proxies_down(s: Simulation) -> None:
     s.registry.proxies_down = True
     s.later("consul_up", s.rng.uniform(1.0, 30.0))
 
 
-@_action
+@action
 def census_blind(s: Simulation) -> None:
     s.registry.census_blind = True
     s.later("consul_up", s.rng.uniform(1.0, 60.0))
 
 
-@_action
+@action
 def clients_stay(s: Simulation) -> None:
     """On one source, longer than the grace."""
     broker = s.rng.choice(s.policy.source_broker_ids)
     s.registry.clients_until[broker] = s.world.now + s.rng.uniform(10.0, 120.0)
 
 
-@_action
+@action
 def slow_wire(s: Simulation) -> None:
     """Every call takes a second or two."""
     s.trouble.slow_down(s.rng.uniform(0.5, 2.0))
     s.later("fast_wire", s.rng.uniform(3.0, 15.0))
 
 
-@_action
+@action
 def fast_wire(s: Simulation) -> None:
     s.trouble.be_fast(s.world.now)
 
 
 # ── Cruise Control ──────────────────────────────────────────────────────────────────────────────────────────────
-@_action
+@action
 def restart_cc(s: Simulation) -> None:
     s.cc.restart()
 
 
-@_action
+@action
 def cc_away(s: Simulation) -> None:
     """It dies, and is started again after a while."""
     s.cc.up = False
     s.later("restart_cc", s.rng.uniform(1.0, 15.0))
 
 
-@_action
+@action
 def cc_down(s: Simulation) -> None:
     """It cannot be reached, and goes on executing."""
     s.trouble.cruise_control_down = True
     s.later("cc_up", s.rng.uniform(1.0, 20.0))
 
 
-@_action
+@action
 def cc_up(s: Simulation) -> None:
     s.trouble.cruise_control_down = False
 
 
-@_action
+@action
 def cc_hung(s: Simulation) -> None:
     s.cc.hung = True
     s.later("cc_awake", s.rng.uniform(1.0, 20.0))
 
 
-@_action
+@action
 def cc_awake(s: Simulation) -> None:
     s.cc.hung = False
 
 
-@_action
+@action
 def cc_crowded(s: Simulation) -> None:
     s.trouble.crowded = True
     s.later("cc_free", s.rng.uniform(1.0, 10.0))
 
 
-@_action
+@action
 def cc_free(s: Simulation) -> None:
     s.trouble.crowded = False
 
 
-@_action
+@action
 def cc_rejects(s: Simulation) -> None:
     s.cc.rejects = True
     s.later("cc_accepts", s.rng.uniform(1.0, 20.0))
 
 
-@_action
+@action
 def cc_accepts(s: Simulation) -> None:
     s.cc.rejects = False
 
 
-@_action
+@action
 def accept_then_time_out(s: Simulation) -> None:
     s.trouble.accept_then_time_out += 1
 
 
-@_action
+@action
 def lose_request(s: Simulation) -> None:
     s.trouble.lose_request += 1
 
 
-@_action
+@action
 def lie(s: Simulation) -> None:
     """It completes without having moved everything, once or again and again."""
     s.cc.lie_next, s.cc.lies_left = s.rng.choice((1, 2, 100)), s.rng.choice((1, 1, 2, 4))
 
 
-@_action
-def foreign_stop(s: Simulation) -> None:
-    """Somebody stops what runs, by hand."""
-    s.cc.stop()
-
-
-@_action
-def other_execution(s: Simulation) -> None:
-    """Somebody asks Cruise Control for something of his own, between two brokers of one AZ."""
-    source = s.rng.choice(sorted(b for b in s.world.racks if b >= 51))
-    to = tuple(b for b in s.world.racks if s.world.racks[b] == s.world.racks[source] and b != source)[:1]
-    s.watched.foreign_at = s.world.now  # and it may fill our source again, just after a look has found it empty:
-    s.watched.foreign_moves |= dict.fromkeys(s.world.held(source), s.world.now)
-    s.cc.remove_broker(
-        RemoveBroker(
-            source_broker_ids=(source,),
-            destination_broker_ids=to,
-            reason="by hand",
-            partition_movements_per_broker=1,
-            progress_check_interval_ms=1_000,
-        )
-    )
-
-
-# ── other tools ─────────────────────────────────────────────────────────────────────────────────────────────────
-@_action
-def foreign_reassignment(s: Simulation) -> None:
-    """Somebody moves a partition by hand, from one broker to another of the same AZ."""
-    name = s.rng.choice(sorted(s.world.partitions))
-    p = s.world.partitions[name]
-    from_ = s.rng.choice(p.target)
-    to = [b for b in sorted(s.world.alive) if s.world.racks[b] == s.world.racks[from_] and b not in p.replicas]
-    if p.is_moving or not to:
-        return
-    s.world.reassign(name, [to[0] if b == from_ else b for b in p.replicas])
-    s.watched.foreign_at = s.world.now
-    s.watched.foreign_moves[name] = s.world.now
-
-
-@_action
-def foreign_throttle(s: Simulation) -> None:
-    """Another tool throttles a replica of a topic that we move too, and one of a topic of its own."""
-    for topic, entry in (("elsewhere", (0, 99)), ("t", (77, 99))):
-        s.world.followers.setdefault(topic, set()).add(entry)
-        s.watched.foreign_throttle.add((topic, entry))
-
-
-@_action
-def remove_throttle(s: Simulation) -> None:
-    """Another tool removes every rate."""
-    s.world.rates.clear()
-
-
 # ── the agent ───────────────────────────────────────────────────────────────────────────────────────────────────
-@_action
+@action
 def lease_lost(s: Simulation) -> None:
     s.lease.mine = False
     s.later("lease_back", s.rng.uniform(1.0, 15.0))
 
 
-@_action
+@action
 def lease_back(s: Simulation) -> None:
     if not s.old_lives:
         s.lease.mine = True
 
 
-@_action
+@action
 def crash(s: Simulation) -> None:
     s.crash()
 
 
-@_action
+@action
 def hand_over(s: Simulation) -> None:
     if not s.old_lives:
         s.hand_over(s.rng.uniform(0.1, 10.0))
 
 
-@_action
+@action
 def let_go(s: Simulation) -> None:
     """The old worker has noticed that the cluster is not its own any more."""
     for old in s.old_lives:
@@ -371,7 +317,7 @@ def let_go(s: Simulation) -> None:
 
 
 # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────
-@_action
+@action
 def mend(s: Simulation) -> None:
     """All is well from here on."""
     s.monitors.mend()
@@ -381,7 +327,7 @@ def mend(s: Simulation) -> None:
         s.cc.restart()
     for name in ("restart_brokers", "kafka_up", "fast_wire", "cc_up", "cc_awake", "cc_free", "consul_up"):
         ACTIONS[name](s)
-    for name in ("cc_accepts", "let_go", "lease_back"):
+    for name in ("cc_accepts", "healing_off", "let_go", "lease_back"):
         ACTIONS[name](s)
     s.trouble.accept_then_time_out = s.trouble.lose_request = s.cc.lies_left = 0
     for topic, entry in s.watched.foreign_throttle:  # the other tool ends, and takes its own away
@@ -390,7 +336,7 @@ def mend(s: Simulation) -> None:
     s.acts = [(at, kind) for at, kind in s.acts if kind.endswith("_clears")]
 
 
-@_action
+@action
 def leave(s: Simulation) -> None:
     """The operator shuts down what may be shut down."""
     for source in s.migration.sources:

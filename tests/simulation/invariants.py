@@ -23,6 +23,11 @@ from tests.simulation.discovery_invariants import (
     sent_away_only_when_free,
 )
 from tests.simulation.progress_invariants import at_rest_the_truth_is_told, what_has_moved_stays_told
+from tests.simulation.executor_invariants import (
+    healing_is_not_set_loose,
+    remembers_what_was_said_and_stopped,
+)
+from tests.simulation.sim_cruise_control import BY_HAND
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 from tests.simulation.sim_ports import LOOK_SECONDS
 
@@ -58,6 +63,9 @@ class Watched:
     foreign_throttle: set[tuple[str, tuple[int, int]]] = field(default_factory=set)
     born: dict[TopicPartition, float] = field(default_factory=dict)  # topics created after the start
     shut_down: set[int] = field(default_factory=set)
+    spoken_at: float = float("-inf")  # when an operator last let it go on, or elsewhere
+    healed: int = 0  # of Cruise Control's healings, judged already
+    stopped_for: frozenset[str] = frozenset()  # the causes of the last stop of what moved
     started_clean: bool = True  # the destinations were empty when the migration started
     started_at: float = 0.0
     answers: Counter[str] = field(default_factory=Counter)
@@ -91,7 +99,7 @@ def _judge_accepted(s: Simulation) -> str | None:
     """Nothing of ours is executed twice, and no request of ours cancels what moves."""
     new, s.watched.accepted = s.cc.accepted[s.watched.accepted :], len(s.cc.accepted)
     for one in new:
-        if one.reason == "by hand":
+        if one.reason == BY_HAND:
             continue
         known = [t for t in s.cc.tasks if t.reason == one.reason and t.user_task_id != one.user_task_id]
         if any(t.status in (TaskStatus.IN_EXECUTION, TaskStatus.COMPLETED) for t in known):
@@ -245,6 +253,7 @@ def tells_the_truth_of_a_rollback(s: Simulation) -> str | None:
 
 EVERY_EVENT = (
     remembers_the_start,
+    remembers_what_was_said_and_stopped,
     drained_only_if_drained,
     each_command_is_answered_once,
     tells_the_truth_of_a_rollback,
@@ -253,6 +262,7 @@ EVERY_EVENT = (
     what_has_moved_stays_told,
 )
 EVERY_MOMENT = (
+    healing_is_not_set_loose,
     sent_away_only_when_free,
     never_two_executions,
     nothing_moves_at_rest,

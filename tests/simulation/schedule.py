@@ -17,7 +17,7 @@ FAULTS = (
     "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded", "kafka_down",
     "slow_wire", "accept_then_time_out", "lose_request", "lie", "foreign_stop", "foreign_reassignment",
     "foreign_throttle", "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over",
-    "crash", "crash", "other_execution", "cc_rejects",
+    "crash", "crash", "other_execution", "cc_rejects", "foreign_stop", "other_execution", "healing_on",
 )  # fmt: skip
 METRIC_FAULTS = ("metrics_bad", "metrics_bad", "metrics_between", "metrics_silent", "metrics_nan", "metrics_disorder")
 DISCOVERY_FAULTS = ("consul_down", "consul_down", "proxies_down", "census_blind", "clients_stay")

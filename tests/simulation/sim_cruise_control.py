@@ -13,16 +13,21 @@ from tests.simulation.world import World
 Answer = ExecutionAsked | Busy | Rejected | Unreachable
 WINDOWS_SECONDS = 2.0  # after a move or a restart its model has too few windows for so long
 REFUSED_ACTIVE_SECONDS = 3.0  # a refused request leaves a user task that reads Active for so long
+HEAL_SECONDS = 2.0  # self-healing that is on begins so soon after the executor fell idle
+HEALING = "Self healing for GOAL_VIOLATION"
+BY_HAND = "by hand"
 
 
 @dataclass
 class Task:
-    """A user task; `refused`: it was answered with a 500."""
+    """A user task; `refused`: it was answered with a 500. `stop`: when and by whom its execution was stopped first."""
 
     user_task_id: str
     reason: str
     status: TaskStatus
+    began: float
     refused_at: float | None = None
+    stop: tuple[float, str] | None = None
 
 
 @dataclass
@@ -34,6 +39,7 @@ class Execution:
     concurrency: int
     interval: float
     next_poll: float
+    began: float = 0.0
     in_flight: list[tuple[TopicPartition, list[int]]] = field(default_factory=list)
     stopping: bool = False
     failed: bool = False
@@ -50,6 +56,14 @@ class Accepted:
     cancelled: tuple[TopicPartition, ...]  # reassignments in flight, which it has cancelled
 
 
+@dataclass(frozen=True)
+class Healed:
+    """What self-healing has begun to move by itself, for the invariants."""
+
+    at: float
+    names: tuple[TopicPartition, ...]
+
+
 class SimCruiseControl:
     """One executor, some user tasks; everything is forgotten at a restart."""
 
@@ -60,6 +74,10 @@ class SimCruiseControl:
         self.execution: Execution | None = None
         self.tasks: list[Task] = []
         self.accepted: list[Accepted] = []
+        self.stops: list[tuple[float, str]] = []  # (when, reason): each is a user task too
+        self.heals = False  # SelfHealingNotifier, and switched on by `admin`
+        self.healed: list[Healed] = []
+        self.idle_since = world.now
         self.windows_from = 0.0
         self.windows_seconds = WINDOWS_SECONDS
         self.rejects = False  # whatever is asked for: a two-step review, a wrong password
@@ -70,14 +88,15 @@ class SimCruiseControl:
 
     def restart(self) -> None:
         """kill -9 and start: it has forgotten its task, and Kafka goes on moving."""
-        self.execution, self.tasks, self.up, self.hung = None, [], True, False
+        self.execution, self.tasks, self.stops, self.up, self.hung = None, [], [], True, False
+        self.idle_since = self.world.now
         self.windows_from = self.world.now + self.windows_seconds
 
     # ── the API ─────────────────────────────────────────────────────────────────────────────────────────────────
     def remove_broker(self, request: RemoveBroker) -> Answer:
         w = self.world
         self._ids += 1
-        task = Task(f"task-{self._ids}", request.reason, TaskStatus.ACTIVE)
+        task = Task(f"task-{self._ids}", request.reason, TaskStatus.ACTIVE, w.now)
         if not request.dryrun:
             self.tasks.append(task)
         if self.execution and not request.dryrun:
@@ -100,7 +119,7 @@ class SimCruiseControl:
         interval = request.progress_check_interval_ms / 1_000
         concurrency = request.partition_movements_per_broker
         throttle = self._throttle(moves, request.throttle_bytes_per_second)
-        self.execution = Execution(task, moves, concurrency, interval, w.now + 0.2, throttle=throttle)
+        self.execution = Execution(task, moves, concurrency, interval, w.now + 0.2, w.now, throttle=throttle)
         return ExecutionAsked(user_task_id=task.user_task_id)
 
     def _unfit(self, request: RemoveBroker, *, crowded: bool) -> tuple[Code, str] | None:
@@ -133,7 +152,7 @@ class SimCruiseControl:
                 if p.leader in p.replicas[1:]:  # it makes the present leader's place the first (recorded)
                     at = p.replicas.index(p.leader)
                     placed[0], placed[at] = placed[at], placed[0]
-                if self.stale_orders:
+                if self.stale_orders or request.reason == BY_HAND:  # stock goals reshuffle orders (recorded)
                     placed = [placed[0], *reversed(placed[1:])]
                 moves.append((p.name, placed))
         return moves
@@ -155,9 +174,12 @@ class SimCruiseControl:
         self.world.set_throttle(order)
         return order
 
-    def stop(self) -> None:
+    def stop(self, reason: str = BY_HAND) -> None:
+        self.stops.append((self.world.now, reason))
         if self.execution:
             self.execution.stopping = True
+            if self.execution.task.stop is None:
+                self.execution.task.stop = self.stops[-1]
 
     def set_concurrency(self, partition_movements_per_broker: int) -> None:
         if self.execution:
@@ -174,26 +196,36 @@ class SimCruiseControl:
             executor_state="INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS" if e else "NO_TASK_IN_PROGRESS",
             executor_reason=f"{e.task.reason} (Client: 127.0.0.1)" if e else "",
             valid_windows=int(self.world.now >= self.windows_from),
+            self_healing=("GOAL_VIOLATION",) if self.heals else (),
         )
 
     def user_tasks(self, key: str, but: Sequence[str] = ()) -> list[UserTask]:
         """`but`: the ids of requests that the asker knows to have been refused."""
-        found = []
+        found, own = [], key.split("/", 1)[0] + "/"
         for t in self.tasks:
             if t.user_task_id not in but and (t.reason == key or t.reason.startswith(key + "/")):
-                over = t.refused_at is not None and self.world.now >= t.refused_at + REFUSED_ACTIVE_SECONDS
-                status = TaskStatus.COMPLETED_WITH_ERROR if over else t.status
-                found.append(UserTask(user_task_id=t.user_task_id, status=status, reason=t.reason))
+                refused = t.refused_at is not None and self.world.now >= t.refused_at + REFUSED_ACTIVE_SECONDS
+                status = TaskStatus.COMPLETED_WITH_ERROR if refused else t.status
+                first = next((s for s in self.stops if s[0] >= t.began), None)
+                over = status is TaskStatus.COMPLETED or (first is not None and first[1].startswith(own))
+                by = "" if first is None or over else f"(stop_proposal_execution at {first[0]:.2f})"
+                found.append(UserTask(user_task_id=t.user_task_id, status=status, reason=t.reason, stopped_by=by))
         return found
 
     # ── time ────────────────────────────────────────────────────────────────────────────────────────────────────
     @property
     def wakes_at(self) -> float | None:
         """When it looks at its execution again."""
-        return self.execution.next_poll if self.execution and self.up and not self.hung else None
+        if not self.up or self.hung:
+            return None
+        if self.execution:
+            return self.execution.next_poll
+        return max(self.idle_since + HEAL_SECONDS, self.world.now + 0.5) if self.heals else None
 
     def advance(self) -> None:
         e = self.execution
+        if e is None and self.heals and self.up and not self.hung:
+            self._heal()
         if e is None or not self.up or self.hung or self.world.now < e.next_poll:
             return
         e.next_poll = self.world.now + e.interval
@@ -215,7 +247,7 @@ class SimCruiseControl:
             self._end(e, TaskStatus.COMPLETED_WITH_ERROR if e.failed else TaskStatus.COMPLETED)
 
     def _look(self, e: Execution) -> None:
-        """Which of its moves have ended. Put in another order before it has looked, it waits for ever (recorded)."""
+        """Which of its moves have ended. Put in another order before it has looked, it puts its own back (recorded)."""
         waiting = []
         for name, target in e.in_flight:
             p = self.world.partitions.get(name)
@@ -227,12 +259,32 @@ class SimCruiseControl:
             elif not p.is_moving and set(p.replicas) != set(target):
                 e.failed = True  # someone has cancelled it
             else:
+                if not p.is_moving:
+                    self.world.reassign(name, target)  # "Found tasks to re-execute", at every poll
                 waiting.append((name, target))
         e.in_flight = waiting
+
+    def _heal(self) -> None:
+        """From the fullest broker of an AZ to the emptiest: nobody asked for it, and it is no user task."""
+        w = self.world
+        if w.now < max(self.idle_since + HEAL_SECONDS, self.windows_from) or w.moving:
+            return
+        for az in sorted(set(w.racks.values())):
+            live = sorted((len(w.held(b)), b) for b in w.alive if w.racks[b] == az)
+            if len(live) < 2 or live[-1][0] - live[0][0] < 2:
+                continue
+            to, of = live[0][1], live[-1][1]
+            movable = (p for p in w.partitions.values() if of in p.replicas and to not in p.replicas)
+            moves = [(p.name, [to if r == of else r for r in p.replicas]) for p in movable][:1]
+            self.healed.append(Healed(w.now, tuple(name for name, _ in moves)))
+            task = Task("", HEALING, TaskStatus.IN_EXECUTION, w.now)
+            self.execution = Execution(task, moves, 1, 1.0, w.now + 0.2, w.now)
+            return
 
     def _end(self, e: Execution, status: TaskStatus) -> None:
         e.task.status = status
         if e.throttle:
             self.world.clear_throttle(e.throttle)
         self.execution = None
+        self.idle_since = self.world.now
         self.windows_from = self.world.now + self.windows_seconds

@@ -26,6 +26,7 @@ LOOK_SECONDS = TIMEOUT_SECONDS + 1.0  # its last call may be one that nobody ans
 CALLS_A_LOOK = 8  # its own, and those of the other watches that wait for the same thread
 SETTINGS = {"inter.broker.protocol.version": "3.9-IV0", "message.max.bytes": "1048588"}
 Asked = Callable[[RemoveBroker], None]
+Acting = Callable[[], None]
 Moving = Callable[[Mapping[TopicPartition, Sequence[int]]], None]
 Answer = tuple[ExecutionAsked | Busy | Unreachable | Rejected, str]  # with the user task's id
 
@@ -103,8 +104,16 @@ class SimKafka:
     One thread a cluster, as in kafka_cluster.py: whatever is asked waits until what was asked before has been done.
     """
 
-    def __init__(self, world: World, trouble: Trouble, wire: Wire, moving: Moving = lambda _: None) -> None:
+    def __init__(
+        self,
+        world: World,
+        trouble: Trouble,
+        wire: Wire,
+        moving: Moving = lambda _: None,
+        touching: Acting = lambda: None,
+    ) -> None:
         self._w, self._trouble, self._wire, self._moving = world, trouble, wire, moving
+        self._touching = touching  # replica orders and leaders
         self._free_at = 0.0
 
     async def _read(self, answer: Callable[[], T]) -> T:
@@ -181,6 +190,7 @@ class SimKafka:
             for name, replicas in orders.items():
                 self._w.reassign(name, replicas)
 
+        self._touching()
         await self._change(act)
 
     async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
@@ -196,14 +206,24 @@ class SimKafka:
         await self._change(act)
 
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
+        self._touching()
         await self._change(lambda: self._w.elect(names))
 
 
 class SimCruiseControlPort:
     """One client of Cruise Control; like the real one it remembers which of its requests were refused."""
 
-    def __init__(self, world: World, cc: SimCruiseControl, trouble: Trouble, wire: Wire, asked: Asked) -> None:
+    def __init__(
+        self,
+        world: World,
+        cc: SimCruiseControl,
+        trouble: Trouble,
+        wire: Wire,
+        asked: Asked,
+        stopping: Acting = lambda: None,
+    ) -> None:
         self._w, self._cc, self._trouble, self._wire, self._asked = world, cc, trouble, wire, asked
+        self._stopping = stopping
         self._refused: list[str] = []
 
     async def _call(self) -> None:
@@ -257,9 +277,10 @@ class SimCruiseControlPort:
         setattr(self._trouble, name, max(left - 1, 0))
         return left > 0
 
-    async def stop(self) -> None:
+    async def stop(self, reason: str) -> None:
+        self._stopping()
         await self._call()
-        await until(self._wire.send(self._trouble.call_seconds, self._cc.stop))
+        await until(self._wire.send(self._trouble.call_seconds, lambda: self._cc.stop(reason)))
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
         await self._call()

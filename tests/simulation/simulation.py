@@ -18,8 +18,8 @@ from agent.core.cluster import TopicPartition
 from agent.core.lane import INTERNAL_TOPICS
 from agent.core.migration import ACTIVE, METRIC, Migration, Phase
 from agent.core.options import Policy
-from tests.simulation import invariants
-from tests.simulation.actions import ACTIONS
+from tests.simulation import executor_invariants, invariants
+from tests.simulation.other_hands import ACTIONS
 from tests.simulation.schedule import FAULT_SECONDS, Schedule
 from tests.simulation.sim_agent import CLUSTER, Durable, Life, TurnLife, born_again
 from tests.simulation.sim_cruise_control import SimCruiseControl
@@ -125,10 +125,17 @@ class Simulation:
         def moving(targets: Mapping[TopicPartition, Sequence[int]]) -> None:
             self._moving(targets, lease)
 
+        def acting(check: Callable[[Simulation], str | None]) -> Callable[[], None]:
+            return lambda: None if self.old_lives else self.check((check,))
+
         registry = SimRegistryPort(self.registry, self.trouble) if self.policy.discovery else None
         return Ports(
-            kafka=self.cast.kafka(self.world, self.trouble, self.wire, moving),
-            cruise_control=SimCruiseControlPort(self.world, self.cc, self.trouble, self.wire, asked),
+            kafka=self.cast.kafka(
+                self.world, self.trouble, self.wire, moving, acting(executor_invariants.orders_are_left_to_the_executor)
+            ),
+            cruise_control=SimCruiseControlPort(
+                self.world, self.cc, self.trouble, self.wire, asked, acting(executor_invariants.stops_only_its_own)
+            ),
             snapshots=self.snapshots,
             lease=lease,
             clock=SimClock(self.world),
@@ -308,6 +315,8 @@ class Simulation:
             raise self._broken("asked_only_by_the_driver", f"{request.reason} is asked for without the lease")
         if not self.old_lives and (wrong := invariants.asked_only_when_wanted(self.migration, request)):
             raise self._broken("asked_only_when_wanted", wrong)
+        if not self.old_lives and (wrong := executor_invariants.not_begun_again_after_a_stop(self, request)):
+            raise self._broken("not_begun_again_after_a_stop", wrong)
 
     def _moving(self, targets: Mapping[TopicPartition, Sequence[int]], lease: SimLease) -> None:
         """Reassignments of a selection are being asked of Kafka."""

@@ -103,7 +103,7 @@ class KeepsNoOrder(Performer):
     """It mends nothing, and tells a closing wave that nothing is to be mended."""
 
     async def _in_order(self, facts: object, m: object, snapshot: object) -> object:  # type: ignore[override]
-        return facts
+        return facts, None
 
     async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
         found = await super()._close(effect, m)
@@ -169,7 +169,7 @@ class MovesAcrossAzs(SimCruiseControl):
 class CannotBeStopped(SimCruiseControl):
     """Says that it is idle, and goes on."""
 
-    def stop(self) -> None:
+    def stop(self, reason: str = "") -> None:
         pass
 
 

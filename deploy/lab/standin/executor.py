@@ -83,6 +83,8 @@ class Execution:
     state: ExecutorState = ExecutorState.MOVING_REPLICAS
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
     failed: bool = False
+    healing: bool = False
+    """Nobody asked for it: self-healing did."""
     seen: dict[int, MoveState] = field(default_factory=dict)
 
     def observe(self) -> None:
@@ -154,6 +156,8 @@ class Executor:
         user_task_id: str,
         reason: str,
         on_finished: Callable[[str, bool, bool], None],
+        *,
+        healing: bool = False,
     ) -> None:
         """Starts in the background; `on_finished(user_task_id, succeeded, moved)` is called once at the end."""
         if self.execution is not None:
@@ -171,6 +175,7 @@ class Executor:
             concurrency=options.concurrent_movements_per_broker or settings.concurrent_partition_movements_per_broker,
             cluster_concurrency=options.max_movements_in_cluster or settings.max_partition_movements_in_cluster,
             interval_ms=options.progress_check_interval_ms or settings.progress_check_interval_ms,
+            healing=healing,
         )
         self._work = asyncio.create_task(self._run(self.execution, on_finished), name="execution")
 
@@ -307,12 +312,14 @@ class Executor:
             elif proposal.adding - view.brokers.keys():
                 move.state = MoveState.DEAD
                 lost.append(move)
-            elif proposal.tp not in moving and set(partition.replicas) != set(proposal.new_replicas):
-                again.append(move)  # in another order than it asked for, it is looked at for ever, as by the real one
+            elif proposal.tp not in moving:
+                again.append(
+                    move
+                )  # cancelled, or put in another order: as the real one it wants just what it asked for
         if lost:
             await self._cluster.reassign({m.proposal.tp: None for m in lost if m.proposal.tp in moving})
         if again:
-            log.info("Asking Kafka again for %d moves that someone cancelled.", len(again))
+            log.info("Found %d tasks to re-execute: someone cancelled them, or changed the order.", len(again))
             await self._submit(again)
         _bury_moves_to(view, execution)
         execution.observe()

@@ -39,10 +39,11 @@ def executor_state(
     trigger = Trigger(execution.user_task_id, execution.reason) if execution else generating
     if trigger is None:
         return body
+    healing = execution is not None and execution.healing
     body |= {
         "state": ExecutorState.GENERATING_PROPOSALS.value,
-        "triggeredUserTaskId": trigger.user_task_id,
-        "triggeredSelfHealingTaskId": "",
+        "triggeredUserTaskId": "" if healing else trigger.user_task_id,
+        "triggeredSelfHealingTaskId": trigger.user_task_id if healing else "",
         "triggeredTaskReason": trigger.reason,
     }
     if execution is None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from deploy.lab.standin import errors, render, render_state
 from deploy.lab.standin.clock import Clock, iso
@@ -32,6 +33,8 @@ _NOT_IMITATED = {
     "broker_concurrent_leader_movements": "Broker Leadership movement concurrency",
 }
 """Taken and answered, without effect here."""
+_HEALED = "GOAL_VIOLATION"
+"""The one anomaly type that heals here."""
 _WAITING = "The job requires a cluster model and it is waiting to get the cluster model lock."
 _MISSING_HARD_GOALS = (
     "Missing hard goals [{missing}] in the provided goals: [{given}]. "
@@ -57,6 +60,8 @@ class CruiseControl:
 
     def start(self) -> None:
         self._background = [asyncio.create_task(self.monitor.run()), asyncio.create_task(self._scan())]
+        if self.settings.self_healing_notifier:
+            self._background.append(asyncio.create_task(self._heal()))
 
     async def close(self) -> None:
         """Ends as a killed process does: what Kafka was told goes on."""
@@ -71,6 +76,32 @@ class CruiseControl:
         while True:
             await self.clock.sleep(self.settings.user_task_scan_seconds)
             self.tasks.scan()
+
+    async def _heal(self) -> None:
+        """Mends a violated goal by itself when nothing has been executed for a while; what runs holds it off."""
+        idle_since = self.clock.now()
+        while True:
+            await self.clock.sleep(1.0)
+            if self.executor.execution is not None or self._planning.locked():
+                idle_since = self.clock.now()
+            elif self.clock.now() < idle_since + self.settings.self_healing_delay_seconds:
+                continue
+            elif self._self_healing[_HEALED]:
+                async with self._planning:
+                    await self._heal_once()
+
+    async def _heal_once(self) -> None:
+        try:
+            model = await self.monitor.model()
+            self.monitor.require_windows(len(model.view.partitions), whole=True)
+            plan = plan_rebalance(model, STOCK_GOALS, frozenset(), ())
+        except (errors.OperationError, errors.ServletError) as refused:
+            log.info("Self-healing cannot plan: %s", refused)
+            return
+        if plan.proposals:
+            reason = f"Self healing for {_HEALED}"
+            options = ExecutionOptions()
+            self.executor.start(plan, options, str(uuid4()), reason, self._on_execution_finished, healing=True)
 
     # -- GET -----------------------------------------------------------------------------------------------------------
 

@@ -63,6 +63,12 @@ class Settings:
     removal_history_seconds: float = 336 * 3600.0
     """How long a broker counts as recently removed."""
 
+    self_healing_notifier: bool = False
+    """anomaly.notifier.class is SelfHealingNotifier: what `admin` switches on heals (stock NoopNotifier: never)."""
+
+    self_healing_delay_seconds: float = 8.0
+    """A violated goal is healed when nothing has been executed for so long (seen: 8 s after a stop)."""
+
     disk_capacity_mb: float = 100_000.0
     network_capacity_kb_per_second: float = 2_000_000.0
     replica_capacity: int = 10_000

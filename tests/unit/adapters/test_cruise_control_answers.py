@@ -241,6 +241,49 @@ class TestUserTasks:
         assert [t.user_task_id for t in found] == ["oldest", "newest", "behind a proxy"]
         assert {t.status for t in found} == {TaskStatus.IN_EXECUTION}
 
+    @pytest.mark.parametrize(
+        ("status", "started", "request_line", "query", "by"),
+        [
+            (
+                "CompletedWithError",
+                30,
+                "POST /cc/stop_proposal_execution",
+                "json=true",
+                "stop_proposal_execution of 10.0.0.9",
+            ),
+            ("InExecution", 30, "POST /cc/stop_proposal_execution", "json=true", "stop_proposal_execution of 10.0.0.9"),
+            (
+                "CompletedWithError",
+                30,
+                "POST /cc/rebalance",
+                "dryrun=false&stop_ongoing_execution=true",
+                "rebalance of",
+            ),
+            ("CompletedWithError", 30, "POST /cc/rebalance", "dryrun=false", ""),
+            ("CompletedWithError", 30, "POST /cc/stop_proposal_execution", "reason=lab-1/1/1", ""),
+            ("CompletedWithError", 5, "POST /cc/stop_proposal_execution", "json=true", ""),
+            ("Completed", 30, "POST /cc/stop_proposal_execution", "json=true", ""),
+        ],
+    )
+    def test_who_stopped_an_execution_is_read(
+        self, status: str, started: int, request_line: str, query: str, by: str
+    ) -> None:
+        """A stop since it began that does not bear our name; one before it, ours, or after its end is none."""
+        ours = {**_task("ours", "dryrun=false&reason=lab-1/1/1", 10), "Status": status}
+        stop = {**_task("stop", query, started, request_line), "Status": "Completed", "ClientIdentity": "10.0.0.9"}
+        (found,) = read_user_tasks({"userTasks": [stop, ours]}, "lab-1/1/1")
+        assert by in found.stopped_by
+        assert bool(found.stopped_by) is bool(by)
+
+    def test_what_is_stopped_after_our_own_stop_is_not_ours(self) -> None:
+        """The first stop ended our execution: what others stop later was somebody else's."""
+        ours = {**_task("ours", "dryrun=false&reason=lab-1/1/1", 10), "Status": "CompletedWithError"}
+        stops = [
+            _task("theirs", "json=true", 40, "POST /cc/stop_proposal_execution"),
+            _task("our own", "reason=lab-1%2F1%2F1", 20, "POST /cc/stop_proposal_execution"),
+        ]
+        assert [t.stopped_by for t in read_user_tasks({"userTasks": [*stops, ours]}, "lab-1/1/1")] == [""]
+
     def test_a_migrations_id_finds_all_its_tasks(self) -> None:
         """A key is a whole part of the reason or the whole of it."""
         tasks = [_task(key, f"reason={key}&dryrun=false", 1) for key in ("lab-1/1/1", "lab-1/2/1", "lab-12/1/1")]
