@@ -193,7 +193,8 @@ class TestRequests:
         script = Script(recording(76))
         await _client(script).stop("lab-1/1/1")
         assert script.asked[0].url.path.endswith("/stop_proposal_execution")
-        assert dict(script.asked[0].url.params) == {"stop_external_agent": "false", "json": "true"}
+        sent = dict(script.asked[0].url.params)
+        assert sent == {"stop_external_agent": "false", "reason": "lab-1/1/1", "json": "true"}
 
     async def test_a_reason_too_long_is_never_sent(self) -> None:
         """A key that nobody could read in a log is a bug, and is not sent."""
@@ -302,7 +303,10 @@ class TestTrouble:
 
     async def test_a_stop_that_waits_for_a_review_has_not_stopped(self) -> None:
         """Two-step verification answers 200 to a stop, and does nothing: that is an error, not a success."""
-        for number, ask in ((192, CruiseControl.stop), (193, lambda client: client.set_concurrency(7))):
+        for number, ask in (
+            (192, lambda client: client.stop("k/1/1")),
+            (193, lambda client: client.set_concurrency(7)),
+        ):
             with pytest.raises(PortError, match="two-step verification") as caught:
                 await ask(_client(_replay(recording(number))))
             assert caught.value.code is Code.CRUISE_CONTROL_REJECTED
