@@ -13,6 +13,7 @@ from tests.simulation.test_mutations import PLAIN, _acts, _caught
 
 ONE_BY_ONE = replace(PLAIN.options, partition_movements_per_broker=1)
 PAUSED = _acts((6.0, "pause"), options=ONE_BY_ONE)
+CANCELLED = _acts((6.0, "cancel"), options=ONE_BY_ONE)  # nobody looks again, as the watch over a pause does
 
 
 class ForgetsAtAPause(Life):
@@ -46,10 +47,10 @@ def test_an_agent_that_forgets_at_a_pause_is_caught() -> None:
 
 
 def test_a_stop_that_counts_nothing_is_caught() -> None:
-    """A pause that tells the last look before it, and not what it has left, is not the truth."""
-    _caught("at_rest_the_truth_is_told", Cast(performer=CountsNothingAtAStop), PAUSED)
+    """A cancel that tells the last look before it, and not what it has left, is not the truth."""
+    _caught("at_rest_the_truth_is_told", Cast(performer=CountsNothingAtAStop), CANCELLED)
 
 
 def test_a_stop_that_guesses_is_caught() -> None:
-    """A pause that calls everything moved is not the truth either."""
-    _caught("at_rest_the_truth_is_told", Cast(performer=GuessesAtAStop), PAUSED)
+    """A cancel that calls everything moved is not the truth either."""
+    _caught("at_rest_the_truth_is_told", Cast(performer=GuessesAtAStop), CANCELLED)
