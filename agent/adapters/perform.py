@@ -270,7 +270,8 @@ class Performer:
         while clock.now() < began + STOP_SECONDS_MAX:
             running = await self._running(effect.scope, m)
             is_due = clock.now() >= stopped_at + STOP_AGAIN_SECONDS
-            if running in _STOPPABLE and is_due:  # before Kafka is asked: brokers that are overrun answer late, or not at all
+            # Before Kafka is asked: brokers that are overrun answer late, or not at all.
+            if running in _STOPPABLE and is_due:
                 await self._halt(effect.scope)
                 stopped_at = clock.now()
             flying = await self._flying(effect.scope)

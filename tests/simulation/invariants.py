@@ -22,11 +22,11 @@ from tests.simulation.discovery_invariants import (
     not_shut_down_while_shown,
     sent_away_only_when_free,
 )
-from tests.simulation.progress_invariants import at_rest_the_truth_is_told, what_has_moved_stays_told
 from tests.simulation.executor_invariants import (
     healing_is_not_set_loose,
     remembers_what_was_said_and_stopped,
 )
+from tests.simulation.progress_invariants import at_rest_the_truth_is_told, what_has_moved_stays_told
 from tests.simulation.sim_cruise_control import BY_HAND
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 from tests.simulation.sim_ports import LOOK_SECONDS

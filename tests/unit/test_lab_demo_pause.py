@@ -68,7 +68,8 @@ async def played(flights: list[Flight], told_left: int = 1, looks: list[Facts] |
         say=lambda _text: None,
         pause_seconds=0.0,
     )
-    await asyncio.wait_for(act.play(story, FILL_BYTES, THROTTLE, order, lambda: None), 30)
+    async with asyncio.timeout(30):
+        await act.play(story, FILL_BYTES, THROTTLE, order, lambda: None)
     return act.told, given
 
 
