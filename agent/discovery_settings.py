@@ -50,7 +50,9 @@ class CensusSettings(BaseModel):
             username=self.username,
             password=secret(self.password, self.password_file),
             token=secret(None, self.token_file),
-            **self.model_dump(include={"ca_file", "cert_file", "key_file", "timeout_seconds"}),
+            **self.model_dump(
+                include={"password_file", "token_file", "ca_file", "cert_file", "key_file", "timeout_seconds"}
+            ),
         )
         query = self.query or CONNECTIONS.format(name=cluster).replace("'", '"')
         return CensusConnection(
@@ -116,5 +118,5 @@ class ConsulSettings(BaseModel):
             by_agent=self.register_by == "agent",
             token=secret(self.token, self.token_file),
             probe_tls=probe_tls,
-            **self.model_dump(exclude={"endpoints", "register_by", "token", "token_file", "grace_seconds", "census"}),
+            **self.model_dump(exclude={"endpoints", "register_by", "token", "grace_seconds", "census"}),
         )

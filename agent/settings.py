@@ -58,6 +58,7 @@ class KafkaSecurity(BaseModel):
             sasl_mechanism=self.sasl_mechanism,
             username=self.username,
             password=secret(self.password, self.password_file),
+            password_file=self.password_file,
             ssl_cafile=self.ssl_cafile,
             ssl_certfile=self.ssl_certfile,
             ssl_keyfile=self.ssl_keyfile,
@@ -92,7 +93,9 @@ class ZooKeeperSecurity(BaseModel):
         return ZooKeeperAccess(
             username=self.username,
             password=secret(self.password, self.password_file),
-            **self.model_dump(include={"tls", "ca_file", "certificate_file", "key_file", "check_hostname"}),
+            **self.model_dump(
+                include={"password_file", "tls", "ca_file", "certificate_file", "key_file", "check_hostname"}
+            ),
         )
 
 
@@ -122,7 +125,9 @@ class CruiseControlSettings(BaseModel):
             url=self.url,
             username=self.username,
             password=secret(self.password, self.password_file),
+            password_file=self.password_file,
             token=secret(None, self.token_file),
+            token_file=self.token_file,
             timeout_seconds=self.timeout_seconds,
             ca_file=self.ca_file,
             certificate_file=self.certificate_file,
@@ -226,7 +231,9 @@ class KraftSettings(BaseModel):
         if self.restart_by == "lab" and self.lab_directory:
             return LabRestarts(self.lab_directory)
         if self.restart_by == "webhook" and self.webhook_url:
-            return WebhookRestarts(self.webhook_url, secret(None, self.webhook_token_file))
+            return WebhookRestarts(
+                self.webhook_url, secret(None, self.webhook_token_file), token_file=self.webhook_token_file
+            )
         return ManualRestarts()
 
     def options(self, zookeeper: str) -> KraftOptions:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.adapters.ports import PortError
-from agent.adapters.prometheus import PrometheusConnection, PrometheusError, PrometheusServer
+from agent.adapters.prometheus import PrometheusConnection, PrometheusError, PrometheusServer, Trouble
 from agent.core.reasons import Code
 
 
@@ -40,7 +40,9 @@ class PrometheusCensus:
         try:
             found = await self._server.query(self._c.query)
         except PrometheusError as error:
-            raise PortError(f"the census: {error}", Code.CENSUS_UNREACHABLE) from error
+            refused = error.trouble is Trouble.REFUSED
+            code = Code.CENSUS_LOGIN_REFUSED if refused else Code.CENSUS_UNREACHABLE
+            raise PortError(f"the census: {error}", code) from error
         return {
             wanted[name]: max(round(s.value) - self._c.allowed, 0)
             for s in found

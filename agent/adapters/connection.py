@@ -2,7 +2,10 @@
 
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from agent.secrets import newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +17,7 @@ class KafkaConnection:
     sasl_mechanism: str | None = None  # PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    password_file: Path | None = None  # read anew for each new client
     ssl_cafile: str | None = None
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
@@ -43,7 +47,7 @@ class KafkaConnection:
             given |= {
                 "sasl_mechanism": self.sasl_mechanism,
                 "sasl_plain_username": self.username,
-                "sasl_plain_password": self.password,
+                "sasl_plain_password": newest(self.password, self.password_file),
             }
         return given
 
@@ -68,6 +72,6 @@ class KafkaConnection:
             given |= {
                 "sasl_mechanism": self.sasl_mechanism,
                 "sasl_plain_username": self.username,
-                "sasl_plain_password": self.password,
+                "sasl_plain_password": newest(self.password, self.password_file),
             }
         return given

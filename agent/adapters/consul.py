@@ -7,12 +7,14 @@ import asyncio
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from agent.adapters import kafka_probe
+from agent.adapters.http_login import HttpLogin
 from agent.adapters.ports import PortError
 from agent.core.endpoints import Endpoint
 from agent.core.reasons import Code, Reason
@@ -34,6 +36,7 @@ class ConsulConnection:
     by_agent: bool = True  # False: by the catalog, whose entries nobody checks but us (or consul-esm)
     agent_urls: Mapping[int, str] = field(default_factory=dict)  # broker id -> the agent that has its entries
     token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None  # read anew for each request
     datacenter: str | None = None
     namespace: str | None = None
     partition: str | None = None
@@ -45,14 +48,12 @@ class ConsulConnection:
     timeout_seconds: float = 5.0
     probe_tls: ssl.SSLContext | None = None  # the brokers' client listener speaks TLS
 
-    def verify(self) -> ssl.SSLContext | bool:
-        """How httpx shall check the other side. Raises OSError or ssl.SSLError when a file cannot be read."""
-        if not (self.ca_file or self.certificate_file):
-            return True
-        context = ssl.create_default_context(cafile=self.ca_file)
-        if self.certificate_file:
-            context.load_cert_chain(self.certificate_file, self.key_file)
-        return context
+    def login(self) -> HttpLogin:
+        """Who we are, and whom we trust. Raises OSError or ssl.SSLError when a file cannot be read."""
+        login = HttpLogin(self.ca_file, self.certificate_file, self.key_file)
+        if self.token:
+            login.by_token(self.token, self.token_file, header="X-Consul-Token", prefix="")
+        return login
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ class Consul:
 
     def __init__(self, connection: ConsulConnection, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._c = connection
-        headers = {"X-Consul-Token": connection.token} if connection.token else {}
+        login = connection.login()
         self._client = httpx.AsyncClient(
-            headers=headers, timeout=connection.timeout_seconds, transport=transport, verify=connection.verify()
+            auth=login, timeout=connection.timeout_seconds, transport=transport, verify=login.verify
         )
 
     async def close(self) -> None:
@@ -270,6 +271,10 @@ class Consul:
         if response.is_success:
             return body
         says = f"Consul at {base} answered {path} with {response.status_code}: {response.text[:WORDS_CHARACTERS_MAX]}"
+        if response.status_code == httpx.codes.UNAUTHORIZED or "ACL not found" in response.text:
+            raise PortError(f"{says}; it does not know this token", Code.CONSUL_LOGIN_REFUSED)
+        if response.status_code == httpx.codes.FORBIDDEN:
+            raise PortError(f"{says}; the token lacks a right to do this", Code.CONSUL_LOGIN_REFUSED)
         raise PortError(says, Code.CONSUL_REJECTED if response.is_client_error else Code.CONSUL_UNREACHABLE)
 
 

@@ -75,8 +75,12 @@ def classify(status: int, headers: Mapping[str, str], body: Any) -> Answer:
     said = words(body)
     if status in (httpx.codes.OK, httpx.codes.ACCEPTED):
         return _accepted(status, headers, body)
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return _rejected(f"it answered {status}: {said}", "credentials of a user with the role ADMIN")
+    if status == httpx.codes.UNAUTHORIZED:
+        seen = f"it does not know this user name and password, or token: it answered 401: {said}"
+        return _login_refused(seen, "credentials that it accepts")
+    if status == httpx.codes.FORBIDDEN:
+        seen = f"it knows this user and does not allow him to ask for this: it answered 403: {said}"
+        return _login_refused(seen, "credentials of a user with the role ADMIN")
     if status in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
         return _rejected(f"it answered {status}: {said}", "its right URL, such as http://HOST:9090/kafkacruisecontrol")
     if httpx.codes.is_redirect(status):
@@ -217,6 +221,10 @@ def _is_its_own(headers: Mapping[str, str], body: Any) -> bool:
 
 def _rejected(seen: str, needed: str = "") -> Rejected:
     return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, seen, needed))
+
+
+def _login_refused(seen: str, needed: str) -> Rejected:
+    return Rejected(reason=Reason(Code.CRUISE_CONTROL_LOGIN_REFUSED, seen, needed))
 
 
 def _unreachable(seen: str, needed: str = "") -> Unreachable:

@@ -13,7 +13,9 @@ from kafka.errors import (
     AuthorizationError,
     KafkaConnectionError,
     KafkaError,
+    SaslAuthenticationFailedError,
     UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
     for_code,
 )
 from kafka.net.compat import KafkaNetClient
@@ -32,6 +34,9 @@ WORDS_CHARACTERS_MAX = 300
 TOPICS_PER_CHANGE = 10
 RIGHTS = "Describe, DescribeConfigs, Alter and AlterConfigs on the cluster and on every topic"
 
+# The broker answered, and does not let us in: asking again at once would not help.
+LOGIN_REFUSED = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
+
 Operations = Mapping[str, tuple[AlterConfigOp, str | None]]
 
 
@@ -49,7 +54,7 @@ def connect(connection: KafkaConnection) -> KafkaAdminClient:
         try:
             return _connect(connection, int(seconds * 1_000))
         except KafkaError as error:
-            if attempt == BOOTSTRAP_ATTEMPTS or isinstance(error, AuthorizationError):
+            if attempt == BOOTSTRAP_ATTEMPTS or isinstance(error, (AuthorizationError, *LOGIN_REFUSED)):
                 raise
     raise AssertionError("unreachable")
 

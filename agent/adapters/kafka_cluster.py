@@ -197,7 +197,9 @@ class KafkaCluster:
                 line.give_up()
             raise PortError(self._says(what, f"no answer within {limit:.0f} s"), Code.KAFKA_UNREACHABLE) from None
         except (KafkaError, OSError, RuntimeError) as error:  # RuntimeError: the library's "no active controller"
-            raise PortError(self._says(what, kafka_admin.words(error)), Code.KAFKA_UNREACHABLE) from error
+            refused = isinstance(error, kafka_admin.LOGIN_REFUSED)
+            code = Code.KAFKA_LOGIN_REFUSED if refused else Code.KAFKA_UNREACHABLE
+            raise PortError(self._says(what, kafka_admin.words(error)), code) from error
 
     def _says(self, what: str, trouble: str) -> str:
         return f"Kafka at {self._connection.bootstrap_servers} did not tell its {what}: {trouble}"

@@ -4,15 +4,17 @@ Says what was found and what failed; what it means is in the collector's mapping
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from agent.adapters.http_login import HttpLogin
 
 QUERY_PATH = "/api/v1/query"
 PAGE_BYTES_MAX = 20_000_000  # a broker with every per-partition series; what it needs is some kilobytes
@@ -44,7 +46,9 @@ class PrometheusConnection:
     url: str = ""  # with or without a path, such as http://prometheus:9090; not needed for exporters
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    password_file: Path | None = None  # read anew for each request, as is the token's
     token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
@@ -52,16 +56,12 @@ class PrometheusConnection:
 
     def client(self, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
         """Raises OSError for a file that cannot be read."""
-        auth = httpx.BasicAuth(self.username, self.password or "") if self.username is not None else None
-        context: ssl.SSLContext | bool = True
-        if self.ca_file or self.cert_file:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file:
-                context.load_cert_chain(self.cert_file, self.key_file)
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token is not None else {}
-        return httpx.AsyncClient(
-            auth=auth, headers=headers, timeout=self.timeout_seconds, transport=transport, verify=context
-        )
+        login = HttpLogin(self.ca_file, self.cert_file, self.key_file)
+        if self.username is not None:
+            login.by_password(self.username, self.password, self.password_file)
+        elif self.token is not None:
+            login.by_token(self.token, self.token_file)
+        return httpx.AsyncClient(auth=login, timeout=self.timeout_seconds, transport=transport, verify=login.verify)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,9 @@ class PrometheusServer:
             except httpx.HTTPError as error:
                 raise PrometheusError(Trouble.UNREACHABLE, f"{self._url} does not answer: {error!r}") from error
         if response.status_code in {401, 403}:
-            says = f"{self._url} answers {response.status_code}: set its token_file, or username and password_file"
+            why = "it does not know who asks" if response.status_code == 401 else "this user may not ask for it"
+            what = "set its token_file, or username and password_file"
+            says = f"{self._url} answers {response.status_code}, {why}: {what}"
             raise PrometheusError(Trouble.REFUSED, says)
         try:
             body = response.json()

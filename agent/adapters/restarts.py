@@ -12,6 +12,7 @@ from typing import Protocol
 
 import httpx
 
+from agent.adapters.http_login import HttpLogin
 from agent.adapters.ports import PortError
 from agent.core.kraft_changes import NodeChange, NodeMode
 from agent.core.reasons import Code
@@ -82,10 +83,18 @@ class LabRestarts:
 class WebhookRestarts:
     """People's own tool: a POST of the change as JSON, answered with any 2xx when it was understood."""
 
-    def __init__(self, url: str, token: str | None, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        token_file: Path | None = None,
+    ) -> None:
+        login = HttpLogin()
+        if token:
+            login.by_token(token, token_file)
         self._url = url
-        self._http = httpx.AsyncClient(timeout=WEBHOOK_SECONDS, headers=headers, transport=transport)
+        self._http = httpx.AsyncClient(timeout=WEBHOOK_SECONDS, auth=login, transport=transport)
 
     async def restart(self, kraft_id: str, change: NodeChange) -> None:
         """Raises PortError with the status when it is not 2xx."""

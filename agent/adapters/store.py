@@ -27,13 +27,13 @@ class SnapshotTopic:
     """One cluster's snapshots. Keys: `<cluster>/<migration_id>/<piece>` and `.../manifest`."""
 
     def __init__(self, connection: KafkaConnection, topic: str, cluster: str) -> None:
-        self._arguments = connection.for_aiokafka()
+        self._connection = connection
         self._topic = topic
         self._cluster = cluster
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
         """Write the pieces, then the manifest: what has no manifest does not count."""
-        producer = AIOKafkaProducer(**self._arguments, acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(**self._connection.for_aiokafka(), acks="all", enable_idempotence=True)
         try:
             await producer.start()
             partition = 0  # one partition keeps pieces and manifest in order
@@ -66,7 +66,7 @@ class SnapshotTopic:
 
     async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
         """One message: what is sampled is bounded (kafka_clients.py)."""
-        producer = AIOKafkaProducer(**self._arguments, acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(**self._connection.for_aiokafka(), acks="all", enable_idempotence=True)
         key = self._key(migration_id, f"positions-{wave}")
         try:
             await producer.start()
@@ -85,7 +85,7 @@ class SnapshotTopic:
     async def _read(self, prefix: bytes) -> dict[bytes, bytes]:
         """The newest value of every key that begins so."""
         found: dict[bytes, bytes] = {}
-        consumer = AIOKafkaConsumer(**self._arguments, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**self._connection.for_aiokafka(), enable_auto_commit=False)
         try:
             await consumer.start()
             tp = Tp(self._topic, 0)

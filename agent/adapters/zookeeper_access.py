@@ -1,7 +1,10 @@
 """Who we are at a ZooKeeper and whether the line is TLS: one value, from which kazoo gets its arguments."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from agent.secrets import newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,6 +13,7 @@ class ZooKeeperAccess:
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    password_file: Path | None = None  # read anew for each session
     tls: bool = False
     ca_file: str | None = None
     certificate_file: str | None = None
@@ -25,7 +29,7 @@ class ZooKeeperAccess:
             given["sasl_options"] = {
                 "mechanism": "DIGEST-MD5",
                 "username": self.username,
-                "password": self.password or "",
+                "password": newest(self.password, self.password_file) or "",
             }
         if self.tls:
             given |= {

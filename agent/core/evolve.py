@@ -26,6 +26,8 @@ OWN_RATES_MAX = 64  # the ledger of rates set; an adaptive throttle sets many
 
 E = TypeVar("E", bound=ev.Event)
 Fold = Callable[[Migration, Any], Migration]
+# Kafka itself could not be looked at, whatever the cause.
+_BLIND = frozenset({Code.KAFKA_UNREACHABLE, Code.KAFKA_LOGIN_REFUSED})
 _FOLDS: dict[type[ev.Event], Fold] = dict(judged_folds.FOLDS)
 
 
@@ -118,7 +120,7 @@ def _(m: Migration, e: ev.EffectFinished) -> Migration:
     )
     if isinstance(e.outcome, Checked) and m.phase is Phase.PAUSED:
         bad = {f"safety:{r.code}" for r in e.outcome.reasons}
-        blind = any(r.code is Code.KAFKA_UNREACHABLE for r in e.outcome.passing)  # nothing seen is no good news
+        blind = any(r.code in _BLIND for r in e.outcome.passing)  # nothing seen is no good news
         m = replace(
             m,
             pause_causes=tuple(

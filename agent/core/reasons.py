@@ -43,6 +43,7 @@ class Code(StrEnum):
     FOREIGN_REASSIGNMENT = "FOREIGN_REASSIGNMENT"
     ORPHANED_MOVES = "ORPHANED_MOVES"
     KAFKA_UNREACHABLE = "KAFKA_UNREACHABLE"
+    KAFKA_LOGIN_REFUSED = "KAFKA_LOGIN_REFUSED"
     RF_EQUALS_MIN_ISR = "RF_EQUALS_MIN_ISR"
     DISK_HEADROOM = "DISK_HEADROOM"
     DESTINATION_CAPACITY = "DESTINATION_CAPACITY"
@@ -57,6 +58,7 @@ class Code(StrEnum):
 
     # Cruise Control is not ready
     CRUISE_CONTROL_UNREACHABLE = "CRUISE_CONTROL_UNREACHABLE"
+    CRUISE_CONTROL_LOGIN_REFUSED = "CRUISE_CONTROL_LOGIN_REFUSED"
     CRUISE_CONTROL_BUSY = "CRUISE_CONTROL_BUSY"
     CRUISE_CONTROL_NOT_READY = "CRUISE_CONTROL_NOT_READY"
     CRUISE_CONTROL_REJECTED = "CRUISE_CONTROL_REJECTED"
@@ -66,10 +68,12 @@ class Code(StrEnum):
 
     # how clients find the brokers
     CONSUL_UNREACHABLE = "CONSUL_UNREACHABLE"
+    CONSUL_LOGIN_REFUSED = "CONSUL_LOGIN_REFUSED"
     CONSUL_REJECTED = "CONSUL_REJECTED"
     ENDPOINT_NOT_READY = "ENDPOINT_NOT_READY"
     CLIENTS_CONNECTED = "CLIENTS_CONNECTED"
     CENSUS_UNREACHABLE = "CENSUS_UNREACHABLE"
+    CENSUS_LOGIN_REFUSED = "CENSUS_LOGIN_REFUSED"
 
     # the wave does not end well
     NOT_DRAINED = "NOT_DRAINED"
@@ -163,6 +167,7 @@ class Verdict:
     needed: str = ""
     passing: bool = False
     title: str = ""  # what was looked at, in a few words
+    unknown: bool = False  # nobody could look: not green, and no reason of its own
 
     @property
     def reason(self) -> Reason:
@@ -204,7 +209,8 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.UNDER_MIN_ISR: "Repair at once: producers with acks=all are failing on the named partitions.",
     Code.FOREIGN_REASSIGNMENT: "Let the other tool's reassignment end, or cancel it there.",
     Code.ORPHANED_MOVES: "Nothing: moves that Cruise Control has forgotten are left to finish, then we go on.",
-    Code.KAFKA_UNREACHABLE: "Check the network, listeners and credentials from where the agent runs.",
+    Code.KAFKA_UNREACHABLE: "Check the network and the listeners from where the agent runs.",
+    Code.KAFKA_LOGIN_REFUSED: "Put the right password into the cluster's password_file; the agent reads it anew.",
     Code.RF_EQUALS_MIN_ISR: "Raise the replication factor of the named topics, or lower min.insync.replicas.",
     Code.DISK_HEADROOM: "Give the named brokers more disk, or shorten retention before the move.",
     Code.DESTINATION_CAPACITY: "Use more or larger destinations, lower the throttle, or correct `limits`.",
@@ -217,17 +223,20 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.THROTTLE_TOO_LOW: "Raise the throttle, or move fewer partitions at once.",
     Code.BROKER_ID_GENERATED: "Set broker.id on the named destinations before anything moves to them.",
     Code.REPORTER_MISSING: "Add Cruise Control's metrics reporter to the named brokers and restart them.",
-    Code.CRUISE_CONTROL_UNREACHABLE: "Start Cruise Control, or correct its URL or credentials.",
+    Code.CRUISE_CONTROL_UNREACHABLE: "Start Cruise Control, or correct its URL.",
+    Code.CRUISE_CONTROL_LOGIN_REFUSED: "Put the right password or token into its file, or give the user role ADMIN.",
     Code.CRUISE_CONTROL_BUSY: "Nothing: we ask again. Stop the other execution if it is not wanted.",
     Code.CRUISE_CONTROL_NOT_READY: "Nothing: it needs metric windows; check its reporter on the brokers if it lasts.",
     Code.CRUISE_CONTROL_REJECTED: "Read Cruise Control's own words, mend the cause, then `retry`.",
     Code.SELF_HEALING_ON: "Switch it off: POST admin?disable_self_healing_for=... with the types named.",
     Code.EXECUTION_STOPPED_BY_OTHERS: "Ask whoever is named why, then `resume`; nothing moves before that.",
-    Code.CONSUL_UNREACHABLE: "Start Consul, or correct its address, certificate authority or token file.",
-    Code.CONSUL_REJECTED: "Give the agent's token the right named (service:write), or correct the service's name.",
+    Code.CONSUL_UNREACHABLE: "Start Consul, or correct its address or certificate authority.",
+    Code.CONSUL_LOGIN_REFUSED: "Put a token with service:write into its token_file; the agent reads it anew.",
+    Code.CONSUL_REJECTED: "Read Consul's own words, and correct the service's name or its endpoints.",
     Code.ENDPOINT_NOT_READY: "Mend the named proxy: it must take connections and lead to its broker; we look again.",
     Code.CLIENTS_CONNECTED: "Nothing: they are counted again. If they stay, find who still names that broker.",
     Code.CENSUS_UNREACHABLE: "Start the Prometheus named, or correct the census' query: we ask again.",
+    Code.CENSUS_LOGIN_REFUSED: "Put the right password or token into the census' file; the agent reads it anew.",
     Code.NOT_DRAINED: "Nothing: the rest is asked for again.",
     Code.NO_PROGRESS: "See Cruise Control's log and the partitions named, then `retry` or `skip`.",
     Code.WAVE_NOT_VERIFIED: "See what differs, mend it, then `retry`, or `skip` to accept it.",

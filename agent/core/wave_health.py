@@ -21,7 +21,15 @@ _TOLERATED = frozenset({Code.FOREIGN_THROTTLE})
 _FINISHED_UNDER = frozenset({Code.SELF_HEALING_ON})
 _STOPPED_BY_OTHERS = f"{OTHERS}{Code.EXECUTION_STOPPED_BY_OTHERS}"
 # What is told and waited for, but is no reason to stop what moves.
-_ONLY_TOLD = frozenset({Code.CRUISE_CONTROL_UNREACHABLE, Code.KAFKA_UNREACHABLE, Code.THROTTLE_NOT_IN_FORCE})
+_ONLY_TOLD = frozenset(
+    {
+        Code.CRUISE_CONTROL_UNREACHABLE,
+        Code.CRUISE_CONTROL_LOGIN_REFUSED,
+        Code.KAFKA_UNREACHABLE,
+        Code.KAFKA_LOGIN_REFUSED,
+        Code.THROTTLE_NOT_IN_FORCE,
+    }
+)
 
 
 def unsafe(d: Draft, o: msg.WaveObserved) -> bool:

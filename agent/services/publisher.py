@@ -34,7 +34,7 @@ class Publisher:
     def __init__(self, settings: Settings, who: str) -> None:
         self.topic = Topics.named(settings.topic_prefix).metrics
         self._servers = settings.bootstrap_servers
-        self._connection = settings.connection().for_aiokafka()
+        self._connection = settings.connection()
         self._source = f"/kafka-migration/{who}"
         self._producer: Any = None
         self._starting = asyncio.Lock()
@@ -61,7 +61,7 @@ class Publisher:
         """Started when first needed, so that a Kafka that is down at our start is no reason to end."""
         async with self._starting:
             if self._producer is None:
-                producer = AIOKafkaProducer(**self._connection, acks="all", enable_idempotence=True)
+                producer = AIOKafkaProducer(**self._connection.for_aiokafka(), acks="all", enable_idempotence=True)
                 try:
                     await producer.start()
                 except BaseException:

@@ -167,10 +167,10 @@ async def test_an_entry_of_another_agent_is_left_to_it(fake: tuple[FakeConsul, C
 
 
 async def test_refusals_are_told_apart_from_silence(fake: tuple[FakeConsul, ConsulConnection]) -> None:
-    """A wrong token is CONSUL_REJECTED; an error of Consul's own and a closed port are CONSUL_UNREACHABLE."""
+    """A wrong token is CONSUL_LOGIN_REFUSED; an error of Consul's own and a closed port are CONSUL_UNREACHABLE."""
     consul, connection = fake
     for wrong, code in (
-        (replace(connection, token="stale"), Code.CONSUL_REJECTED),
+        (replace(connection, token="stale"), Code.CONSUL_LOGIN_REFUSED),
         (replace(connection, url=f"http://{_closed_port()}"), Code.CONSUL_UNREACHABLE),
     ):
         client = Consul(wrong)
