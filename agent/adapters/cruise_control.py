@@ -4,19 +4,21 @@ What the answers mean is in cruise_control_answers.py. Waits, polls and repeats 
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from agent.adapters import cruise_control_answers as answers
+from agent.adapters.asking import Questions
 from agent.adapters.cruise_control_answers import Answer
+from agent.adapters.http_login import HttpLogin
 from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
-from agent.core.messages import Busy, ExecutionAsked, Rejected, Unreachable
+from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, Unreachable
 from agent.core.reasons import Code, Reason
 
 DEFAULT_PATH = "/kafkacruisecontrol"
@@ -43,9 +45,10 @@ COMPUTING_SECONDS_MAX = 20.0
 DRYRUN_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 0.3
-# Finished user tasks count as active until a scan every 5 s: with the stock limit of 5 a full servlet is common.
+# Finished user tasks count as active until a scan every 5 s, which others may have filled. A refusal costs nothing.
 FULL_SECONDS_MAX = 6.0
-FULL_RETRY_SECONDS = 1.0
+FULL_RETRY_SECONDS = 0.25
+TURN_LOOK_SECONDS = 0.1
 REFUSED_MAX = 200
 
 
@@ -56,20 +59,22 @@ class CruiseControlConnection:
     url: str  # with or without /kafkacruisecontrol
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    password_file: Path | None = None  # read anew for each request, as is the token's
     token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
     timeout_seconds: float = 10.0
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
 
-    def verify(self) -> ssl.SSLContext | bool:
-        """How httpx shall check the other side. Raises OSError or ssl.SSLError when a file cannot be read."""
-        if not (self.ca_file or self.certificate_file):
-            return True
-        context = ssl.create_default_context(cafile=self.ca_file)
-        if self.certificate_file:
-            context.load_cert_chain(self.certificate_file, self.key_file)
-        return context
+    def login(self) -> HttpLogin:
+        """Who we are, and whom we trust. Raises OSError or ssl.SSLError when a file cannot be read."""
+        login = HttpLogin(self.ca_file, self.certificate_file, self.key_file)
+        if self.username is not None:
+            login.by_password(self.username, self.password, self.password_file)
+        elif self.token is not None:
+            login.by_token(self.token, self.token_file)
+        return login
 
 
 class _AskError(PortError):
@@ -83,21 +88,23 @@ class _AskError(PortError):
 class CruiseControl:
     """One Cruise Control. Raises ValueError for a wrong URL, OSError for a CA file that cannot be read."""
 
-    def __init__(self, connection: CruiseControlConnection, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        connection: CruiseControlConnection,
+        transport: httpx.AsyncBaseTransport | None = None,
+        questions: Questions | None = None,
+    ) -> None:
         self._url = _base_url(connection.url)
-        auth = None
-        if connection.username is not None:
-            auth = httpx.BasicAuth(connection.username, connection.password or "")
         self._timeout_seconds = connection.timeout_seconds
-        headers = {"Accept": "application/json"}
-        if connection.token is not None:
-            headers["Authorization"] = f"Bearer {connection.token}"
+        self._questions = questions or Questions()
+        self._idle: tuple[float, CruiseControlState] | None = None  # the last answer, and when it was asked for
+        login = connection.login()
         self._client = httpx.AsyncClient(
-            auth=auth,
-            headers=headers,
+            auth=login,
+            headers={"Accept": "application/json"},
             timeout=connection.timeout_seconds,
             transport=transport,
-            verify=connection.verify(),
+            verify=login.verify,
         )
         # a session that asks the same URL again gets its first answer, for ever: no cookie is kept
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -109,13 +116,25 @@ class CruiseControl:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def state(self, migration_id: str) -> CruiseControlState:
-        """Executor, monitor and anomaly detector."""
+    def can_spare_a_question(self) -> bool:
+        """Whether it was asked so seldom of late that a standing watch may ask as well."""
+        return self._questions.can_spare_one(_now())
+
+    async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
+        """Executor, monitor and anomaly detector.
+
+        An answer so old will do, where the executor was idle in it and no order of ours was given since.
+        """
+        asked_at = _now()
+        if self._idle is not None and asked_at - self._idle[0] < age_seconds_max:
+            return self._idle[1]
         body = await self._ask("GET", "state", substates="executor,monitor,anomaly_detector")
         try:
-            return answers.read_state(body, migration_id)
+            state = answers.read_state(body, migration_id)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._unreadable("state", error) from error
+        self._idle = (asked_at, state) if state.executor is Executor.IDLE else None
+        return state
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
         """Executions (not dry runs) asked for with this reason, running and ended ones, oldest first."""
@@ -137,8 +156,10 @@ class CruiseControl:
             seen = f"the reason '{request.reason}' has {len(request.reason)} characters"
             return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, seen, f"at most {REASON_CHARACTERS_MAX}"))
         seconds_max = DRYRUN_SECONDS_MAX if request.dryrun else COMPUTING_SECONDS_MAX
+        if not request.dryrun:
+            self._idle = None
         try:
-            response = await self._settled("POST", "remove_broker", _parameters(request), seconds_max)
+            response = await self._begun(_parameters(request), seconds_max, is_question=request.dryrun)
         except PortError as trouble:
             return Unreachable(reason=Reason(trouble.code, str(trouble)))
         answer = answers.classify(response.status_code, response.headers, _body(response))
@@ -160,19 +181,55 @@ class CruiseControl:
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
     async def _ask(self, method: str, endpoint: str, **parameters: str) -> dict[str, Any]:
         """A question, or an order that may be given twice: once more when the connection fails, a while when full."""
-        now = asyncio.get_running_loop().time
-        full_until, was_lost = now() + FULL_SECONDS_MAX, False
+        is_question = method == "GET"
+        if not is_question:
+            self._idle = None
+        full_until, was_lost = _now() + FULL_SECONDS_MAX, False
         while True:
             try:
-                return self._good(endpoint, await self._settled(method, endpoint, parameters, COMPUTING_SECONDS_MAX))
+                response = await self._one(method, endpoint, parameters, COMPUTING_SECONDS_MAX, is_question=is_question)
+                return self._good(endpoint, response)
             except _AskError as trouble:
-                if trouble.full and now() < full_until:
+                if trouble.full and _now() < full_until:
                     pause = FULL_RETRY_SECONDS
                 elif trouble.lost and not was_lost:
                     pause, was_lost = RETRY_SECONDS, True
                 else:
                     raise
             await asyncio.sleep(pause)
+
+    async def _begun(self, parameters: Mapping[str, str], seconds_max: float, *, is_question: bool) -> httpx.Response:
+        """The answer to remove_broker; asked again only where it was refused before anything was begun."""
+        full_until = _now() + FULL_SECONDS_MAX
+        while True:
+            response = await self._one("POST", "remove_broker", parameters, seconds_max, is_question=is_question)
+            if not answers.is_full(response.status_code, _body(response)) or _now() >= full_until:
+                return response
+            await asyncio.sleep(FULL_RETRY_SECONDS)
+
+    async def _one(
+        self, method: str, endpoint: str, parameters: Mapping[str, str], seconds_max: float, *, is_question: bool
+    ) -> httpx.Response:
+        """One user task; a question waits for its turn, an order does not."""
+        if not is_question:
+            self._questions.order(_now())
+            return await self._settled(method, endpoint, parameters, seconds_max)
+        await self._turn(before_an_order=endpoint == "user_tasks")
+        was_begun = True
+        self._questions.begin()
+        try:
+            response = await self._settled(method, endpoint, parameters, seconds_max)
+            was_begun = not answers.is_full(response.status_code, _body(response))
+            return response
+        finally:
+            self._questions.end(_now(), counts=was_begun)
+
+    async def _turn(self, *, before_an_order: bool) -> None:
+        while True:
+            seconds = self._questions.seconds_to_wait(_now(), before_an_order=before_an_order)
+            if seconds <= 0.0:
+                return
+            await asyncio.sleep(min(seconds, TURN_LOOK_SECONDS))
 
     def _good(self, endpoint: str, response: httpx.Response) -> dict[str, Any]:
         status, body = response.status_code, _body(response)
@@ -194,10 +251,9 @@ class CruiseControl:
         self, method: str, endpoint: str, parameters: Mapping[str, str], seconds_max: float
     ) -> httpx.Response:
         """The answer, waited for while it is 202; a poll names its user task, so that it cannot begin another."""
-        now = asyncio.get_running_loop().time
-        until = now() + seconds_max
+        until = _now() + seconds_max
         response = await self._send(method, endpoint, parameters, {})
-        while response.status_code == httpx.codes.ACCEPTED and now() < until:
+        while response.status_code == httpx.codes.ACCEPTED and _now() < until:
             task_id = response.headers.get("User-Task-ID")
             if not task_id:
                 break
@@ -226,6 +282,10 @@ class CruiseControl:
     def _unreadable(self, endpoint: str, error: Exception) -> PortError:
         says = f"Cruise Control at {self._url} answered {endpoint} in a form that is not known: {error!r}"
         return PortError(says, Code.CRUISE_CONTROL_UNREACHABLE)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _parameters(request: RemoveBroker) -> dict[str, str]:

@@ -41,6 +41,7 @@ Post = Callable[[msg.Observation], Awaitable[None]]
 STOP_SECONDS_MAX = 30.0
 STOP_AGAIN_SECONDS = 5.0
 STOP_LOOK_SECONDS = 0.5
+CHECKED_SECONDS = 3.0  # a look at Cruise Control's executor is good for so long before a start
 # Effects that hold the whole cluster in memory, and end within seconds.
 _WHOLE_CLUSTER = (fx.MakePlan, fx.PrepareMigration, fx.CheckCluster, fx.CloseWave, fx.CompareSnapshot)
 # Somebody else's execution is not ours to end.
@@ -198,7 +199,8 @@ class Performer:
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "its answer"))
         if tasks:
             return msg.ExecutionAsked(user_task_id=tasks[-1].user_task_id, adopted=True)
-        state = await cc.state(m.migration_id)
+        # The check before the wave has just seen it; what has begun since shows in Kafka, or is refused by itself.
+        state = await cc.state(m.migration_id, age_seconds_max=CHECKED_SECONDS)
         if state.executor is not msg.Executor.IDLE:
             if _reason_key(state) == key:
                 return msg.ExecutionAsked(user_task_id="", adopted=True)
@@ -259,18 +261,25 @@ class Performer:
 
     # ── stop, close, compare ────────────────────────────────────────────────────────────────────────────────────
     async def _stop(self, effect: fx.StopWave, m: Migration) -> msg.Outcome:
-        """Stop what runs under our name, and return only when two looks in a row show nothing of it."""
+        """Stop what runs under our name, and return only when two looks in a row show nothing of it.
+
+        Kafka is looked at each time. Cruise Control takes few questions: it is asked before a stop is given, and once
+        Kafka shows nothing of it any more. It has then to say once that it works for us no more: what it has let go it
+        does not take up.
+        """
         clock = self.ports.clock
         began = clock.now()
         stopped_at = float("-inf")
-        quiet, copied = 0, None
+        quiet, flying, copied = 0, 0, None
+        running: msg.Executor | None = None
         if effect.at_once:
             await self._halt(effect.scope)
             stopped_at = clock.now()
         while clock.now() < began + STOP_SECONDS_MAX:
-            running = await self._running(effect.scope, m)
             is_due = clock.now() >= stopped_at + STOP_AGAIN_SECONDS
-            # Before Kafka is asked: brokers that are overrun answer late, or not at all.
+            # Told before Kafka is asked: brokers that are overrun answer late, or not at all.
+            if is_due or not (flying or quiet):
+                running = await self._running(effect.scope, m)
             if running in _STOPPABLE and is_due:
                 await self._halt(effect.scope)
                 stopped_at = clock.now()

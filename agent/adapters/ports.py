@@ -142,8 +142,12 @@ class RemoveBroker:
 class CruiseControlPort(Protocol):
     """Cruise Control's REST API, as far as we call it. Raises PortError when it cannot be reached."""
 
-    async def state(self, migration_id: str) -> CruiseControlState:
-        """Executor and monitor."""
+    def can_spare_a_question(self) -> bool:
+        """Whether it was asked so seldom of late that a standing watch may ask too; what acts asks in any case."""
+        ...
+
+    async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
+        """Executor and monitor; an answer so old will do, if the executor was idle in it and we gave no order since."""
         ...
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:

@@ -51,7 +51,7 @@ class Survey:
         try:
             facts = await kafka.cluster()
         except PortError as trouble:
-            return msg.Surveyed(reasons=(Reason(Code.KAFKA_UNREACHABLE, str(trouble)),), plan=None)
+            return msg.Surveyed(reasons=(Reason(trouble.code, str(trouble)),), plan=None)
         sources, destinations, _ = choose_brokers(effect.options, policy, facts)
         if unknown := await aside(len(facts.partitions), _unknown, (*sources, *destinations), facts):
             return msg.Surveyed(reasons=(unknown,), plan=None)
@@ -66,7 +66,7 @@ class Survey:
         findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
         verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
         verdicts = (*verdicts, *await discovery.verdicts(self._ports, destinations))
-        reasons = (*against, *(v.reason for v in verdicts if not v.ok))
+        reasons = (*against, *(v.reason for v in verdicts if not v.ok and not v.unknown))
         if plan is None:
             return msg.Surveyed(reasons=reasons, plan=None, verdicts=verdicts)
         if plan.replicas == 0:
@@ -87,7 +87,7 @@ class Survey:
         try:
             facts = await self._ports.kafka.cluster()
         except PortError as trouble:
-            return msg.Checked(reasons=(), passing=(Reason(Code.KAFKA_UNREACHABLE, str(trouble)),))
+            return msg.Checked(reasons=(), passing=(Reason(trouble.code, str(trouble)),))
         wave = next(w for w in m.waves if w.number == effect.scope.wave)
         size = len(facts.partitions)
         sources = frozenset(wave.source_broker_ids)
@@ -179,7 +179,7 @@ class Survey:
         try:
             state = await cc.state(m.migration_id)
         except PortError as trouble:
-            return safety.CruiseControlFacts(reachable=False, trouble=str(trouble))
+            return safety.CruiseControlFacts(reachable=False, trouble=Reason(trouble.code, str(trouble)))
         refusal: Reason | None = None
         its_own = bool(waves) and (start or waves[0].only is None)  # a selection is moved by the agent
         asked = its_own and state.executor is msg.Executor.IDLE and (start or not state.valid_windows)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from agent.adapters import reassign
 from agent.adapters.aside import aside, uncollected
 from agent.adapters.coordinator_looks import CoordinatorLook
+from agent.adapters.mover_look import MoverLook
 from agent.adapters.ports import KafkaPort, PortError
 from agent.adapters.throttle_looks import ThrottleLook
 from agent.adapters.wave_logs import WaveLogs
@@ -77,7 +78,7 @@ class WaveWatch:
         self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names, takes)
         self._unsafe: tuple[Reason, ...] = ()
         self._health_due = 0.0
-        self._self_healing: tuple[str, ...] = ()
+        self._mover = MoverLook(ports, watch.scope, migration)
         self._brokers_due = 0.0
         self._settings: Mapping[int, Mapping[str, str]] = {}
         self._unreachable: Mapping[int, str] = {}
@@ -114,7 +115,7 @@ class WaveWatch:
             left = await self._replicas_left(figures.replicas_left, moving)
         except PortError:
             return None  # nothing is known, so nothing is said; the lease and the broker watch speak up by themselves
-        executor, task, stopped_by = await self._mover(len(ours))
+        said = await self._mover.look(len(ours), left)
         return msg.WaveObserved(
             at=self._ports.clock.now(),
             wave=self._scope.wave,
@@ -123,12 +124,13 @@ class WaveWatch:
             bytes_left=figures.bytes_left,
             bytes_moved=figures.bytes_moved,
             moving=len(ours),
-            executor=executor,
-            task=task,
+            executor=said.executor,
+            task=said.task,
+            trouble=said.trouble,
             reasons=(*self._unsafe, *throttle.reasons, *coordinators),
             rates=throttle.rates,
             silent=bool(self._logs.silent),
-            stopped_by=stopped_by,
+            stopped_by=said.stopped_by,
         )
 
     async def _replicas_left(self, on_disk: int, moving: Collection[TopicPartition]) -> int:
@@ -194,7 +196,7 @@ class WaveWatch:
         world = safety.World(
             cluster=facts,
             waves=(replace(wave, estimate=None),),  # what producers add was seen to fit before the wave
-            cruise_control=safety.CruiseControlFacts(reachable=True, self_healing=self._self_healing),
+            cruise_control=safety.CruiseControlFacts(reachable=True, self_healing=self._mover.self_healing),
             reassignments=flying,
             needed_later=self._m.brokers_to_come,
             way_back=self._m.way_back,
@@ -203,26 +205,6 @@ class WaveWatch:
             logs=self._logs.still_to_come(moving), settings=self._settings, unreachable=self._unreachable
         )
         return (*safety.unsafe(world), *fitness.unfit(world, findings))
-
-    async def _mover(self, ours: int) -> tuple[msg.Executor, msg.TaskStatus, str]:
-        """Whom the executor works for; of a selection Kafka's reassignments tell whether it moves."""
-        seen = await self._cruise_control()
-        if self._scope.only is None:
-            return seen
-        return msg.Executor.OURS if ours else msg.Executor.IDLE, msg.TaskStatus.NONE, ""
-
-    async def _cruise_control(self) -> tuple[msg.Executor, msg.TaskStatus, str]:
-        """The executor, the task that bears our key, and who else has stopped that."""
-        cc = self._ports.cruise_control
-        try:
-            state = await cc.state(self._m.migration_id)
-            self._self_healing = state.self_healing
-            tasks = await cc.user_tasks(self._scope.key)
-        except PortError:
-            return msg.Executor.UNREACHABLE, msg.TaskStatus.NONE, ""
-        if not tasks:
-            return state.executor, msg.TaskStatus.NONE, ""
-        return state.executor, tasks[-1].status, tasks[-1].stopped_by
 
 
 async def strays(

@@ -162,10 +162,13 @@ def verdicts(findings: Json) -> RenderableType:
         table.add_column(column)
     for v in findings["verdicts"]:
         seen = Text(str(v["seen"]))
-        if not v["ok"]:
+        if v.get("unknown"):
+            seen = Text(f"{v['seen']} (needed: {v['needed']})")
+        elif not v["ok"]:
             needed = f" (needed: {v['needed']})" if v.get("needed") else ""
             seen = Text.assemble((str(v["code"]), "bold red"), f": {v['seen']}{needed}\n", ("do: ", "dim"), v["do"])
-        table.add_row(Text("ok", style="green") if v["ok"] else Text("no", style="bold red"), v["title"], seen)
+        mark = Text("ok", style="green") if v["ok"] else Text("no", style="bold red")
+        table.add_row(Text("?", style="bold yellow") if v.get("unknown") else mark, v["title"], seen)
     red = sum(not v["ok"] for v in findings["verdicts"])
     end = Text(f"{red} of {len(findings['verdicts'])} checks are red", style="bold red")
     return Group(table, end if red else Text("fit: nothing stands in the way of a start", style="bold green"))

@@ -289,8 +289,9 @@ class WaveObserved:
     bytes_left: int
     bytes_moved: int  # on the destinations, of partitions still in flight or done
     moving: int  # our reassignments in flight
-    executor: Executor
+    executor: Executor | None  # None: Cruise Control was not asked at this look, and neither was `task`
     task: TaskStatus
+    trouble: Reason | None = None  # why Cruise Control could not be asked, in its own words where it has said some
     reasons: tuple[Reason, ...] = ()  # why it is not safe to go on, as of now
     rates: tuple[RateSeen, ...] = ()  # KIP-73 rates in force on any broker
     silent: bool = False  # a source does not answer: its bytes are in no figure

@@ -288,7 +288,7 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
         return
     if not d.in_phase(Phase.MOVING):
         return
-    if wave.only is None and (o.executor, o.task) != (d.m.executor, d.m.task):
+    if wave.only is None and o.executor is not None and (o.executor, o.task) != (d.m.executor, d.m.task):
         d.emit(ev.ExecutorSeen(at=d.at, executor=o.executor, task=o.task))
     wave_progress.tell(d, o)
     stopped = wave_health.stopped_by_others(d, o)
@@ -323,15 +323,27 @@ def _feed(d: Draft, o: msg.WaveObserved) -> None:
 
 
 def _judge_execution(d: Draft, o: msg.WaveObserved) -> None:
-    if o.executor is msg.Executor.UNREACHABLE:
-        d.wait(Reason(Code.CRUISE_CONTROL_UNREACHABLE, "no answer while the wave moves; Kafka is watched meanwhile"))
-    elif o.executor is msg.Executor.OURS or o.task not in _OVER:
+    """By what Cruise Control said last: it is asked less often than Kafka is looked at."""
+    executor, task = d.m.executor, d.m.task
+    if executor is msg.Executor.UNREACHABLE:
+        if o.executor is None:
+            return  # what it was is said already
+        trouble = o.trouble or Reason(Code.CRUISE_CONTROL_UNREACHABLE, "Cruise Control does not answer")
+        d.wait(Reason(trouble.code, f"{trouble.seen}; the wave is watched in Kafka meanwhile", trouble.needed))
+    elif executor is msg.Executor.OURS or task not in _OVER:
         d.wait()
     elif o.moving:
         d.wait(Reason(Code.ORPHANED_MOVES, f"{o.moving} moves go on in Kafka that Cruise Control does not know"))
     elif d.at >= d.m.executor_since + d.policy.settle_seconds:
         d.wait()
-        _fell_short(d, o.replicas_left, wave_progress.bytes_left(d, o), f"Cruise Control says {o.task}")
+        _fell_short(d, o.replicas_left, wave_progress.bytes_left(d, o), _word_of(executor, task))
+
+
+def _word_of(executor: msg.Executor, task: msg.TaskStatus) -> str:
+    """What Cruise Control says of a request that does not run any more."""
+    if task is msg.TaskStatus.NONE:
+        return f"Cruise Control knows no request of ours any more, and its executor is {executor}"
+    return f"Cruise Control says {task} of our request"
 
 
 def _fell_short(d: Draft, replicas_left: int, bytes_left: int, why: str) -> None:

@@ -20,7 +20,7 @@ class CruiseControlFacts:
     """Cruise Control as it was found."""
 
     reachable: bool
-    trouble: str = ""  # why it could not be reached
+    trouble: Reason | None = None  # why it could not be asked; its code tells silence from a refused login
     executor: Executor = Executor.IDLE
     executor_state: str = ""
     executor_reason: str = ""
@@ -62,7 +62,7 @@ def titled(title: str, verdict: Verdict) -> Verdict:
 
 def reasons_of(verdicts: Iterable[Verdict]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
     """What stands in the way: (what needs a change in the world, what passes by itself)."""
-    red = [v for v in verdicts if not v.ok]
+    red = [v for v in verdicts if not v.ok and not v.unknown]  # why something is unknown has a verdict of its own
     return tuple(v.reason for v in red if not v.passing), tuple(v.reason for v in red if v.passing)
 
 
@@ -222,14 +222,28 @@ def no_orphaned_move(world: World) -> Verdict:
 def cruise_control_reachable(world: World) -> Verdict:
     """No Cruise Control, no move."""
     cc = world.cruise_control
-    seen = "it answers" if cc.reachable else f"no answer: {cc.trouble}"
-    return Verdict(code=Code.CRUISE_CONTROL_UNREACHABLE, ok=cc.reachable, seen=seen, needed="an answer", passing=True)
+    code = Code.CRUISE_CONTROL_UNREACHABLE
+    if cc.reachable:
+        return Verdict(code=code, ok=True, seen="it answers", needed="an answer", passing=True)
+    if cc.trouble is not None:
+        code, seen = cc.trouble.code, cc.trouble.seen
+    else:
+        seen = "no answer"
+    passing = code is not Code.CRUISE_CONTROL_REJECTED
+    return Verdict(code=code, ok=False, seen=seen, needed="an answer", passing=passing)
+
+
+def _not_known(code: Code, what: str, needed: str) -> Verdict:
+    """Not green, since nobody could look; why not is told by `cruise_control_reachable`."""
+    return Verdict(code=code, ok=False, seen=f"not known: {what}", needed=needed, passing=True, unknown=True)
 
 
 def cruise_control_idle(world: World) -> Verdict:
     """One execution at a time, whoever asked for it."""
     cc = world.cruise_control
-    idle = not cc.reachable or cc.executor is Executor.IDLE
+    if not cc.reachable:
+        return _not_known(Code.CRUISE_CONTROL_BUSY, "it could not be asked what it executes", "an idle executor")
+    idle = cc.executor is Executor.IDLE
     why = f" for '{cc.executor_reason}'" if cc.executor_reason else ""
     seen = "its executor is idle" if idle else f"its executor is {cc.executor_state}{why}"
     return Verdict(code=Code.CRUISE_CONTROL_BUSY, ok=idle, seen=seen, needed="an idle executor", passing=True)
@@ -239,9 +253,9 @@ def cruise_control_ready(world: World) -> Verdict:
     """A dry run that answers 200 is the readiness test; valid windows alone were seen to lie both ways."""
     cc = world.cruise_control
     if not cc.reachable:
-        return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: it does not answer")
+        return _not_known(Code.CRUISE_CONTROL_NOT_READY, "it could not be asked for its windows", "a valid window")
     if cc.dryrun is not None:
-        passing = cc.dryrun.code is not Code.CRUISE_CONTROL_REJECTED
+        passing = cc.dryrun.code not in (Code.CRUISE_CONTROL_REJECTED, Code.CRUISE_CONTROL_LOGIN_REFUSED)
         return Verdict(code=cc.dryrun.code, ok=False, seen=cc.dryrun.seen, needed=cc.dryrun.needed, passing=passing)
     if cc.valid_windows is None:
         return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: it has no part in this wave")
@@ -253,10 +267,10 @@ def cruise_control_ready(world: World) -> Verdict:
 def no_self_healing(world: World) -> Verdict:
     """A broker that is shut down after the move looks like a failed one, and would be healed."""
     cc = world.cruise_control
+    if not cc.reachable:
+        return _not_known(Code.SELF_HEALING_ON, "it could not be asked whether it heals", "self-healing off")
     on = ", ".join(cc.self_healing)
     seen = f"it heals by itself: {on}" if on else "it does nothing by itself"
-    if not cc.reachable:
-        seen = "not asked: it does not answer"
     return Verdict(code=Code.SELF_HEALING_ON, ok=not on, seen=seen, needed="self-healing off")
 
 
@@ -293,4 +307,4 @@ WHILE_MOVING: tuple[Callable[[World], Verdict], ...] = (
 
 def unsafe(world: World) -> tuple[Reason, ...]:
     """Why a running wave should not go on, as of now."""
-    return tuple(v.reason for one in WHILE_MOVING if not (v := one(world)).ok)
+    return tuple(v.reason for one in WHILE_MOVING if not (v := one(world)).ok and not v.unknown)

@@ -147,7 +147,10 @@ class Lease:
 class IdleCruiseControl:
     """Idle but for what was asked of it; a moving wave is told by Kafka alone."""
 
-    async def state(self, migration_id: str) -> CruiseControlState:
+    def can_spare_a_question(self) -> bool:
+        return True
+
+    async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
         return CruiseControlState(
             executor=msg.Executor.IDLE, executor_state="NO_TASK_IN_PROGRESS", executor_reason="", valid_windows=1
         )

@@ -26,7 +26,9 @@ PAIR = (
     "&json=true"
 )
 HARD_PAIR = f"{PAIR}&goals={HARD}"
-WARM = Settings(window_warmup_seconds=0.0, window_refill_seconds=0.0)
+# As recorded: with so many user tasks that the recorder could ask as often as it liked.
+RECORDED = Settings(max_active_user_tasks=50)
+WARM = replace(RECORDED, window_warmup_seconds=0.0, window_refill_seconds=0.0)
 ACCOUNTS = {
     "admin": Account("adminpw", Role.ADMIN),
     "user": Account("userpw", Role.USER),

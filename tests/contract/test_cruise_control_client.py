@@ -11,6 +11,7 @@ import certifi
 import httpx
 import pytest
 
+from agent.adapters.asking import Questions
 from agent.adapters.cruise_control import HARD_GOALS, CruiseControl, CruiseControlConnection
 from agent.adapters.cruise_control_answers import classify
 from agent.adapters.ports import PortError, RemoveBroker
@@ -56,12 +57,14 @@ MEANINGS: dict[tuple[type, Code | None], str] = {
         216-dead11-confirmed-dryrun-12-32""",
     # the poll of a user task that died with the process
     (Unreachable, Code.CRUISE_CONTROL_UNREACHABLE): "101-kill9-restarted-poll-old-tid",
-    # the wrong rack; parameters; credentials; two-step verification
+    # a role too low
+    (Rejected, Code.CRUISE_CONTROL_LOGIN_REFUSED): "180-auth-user-remove_broker 181-auth-viewer-remove_broker",
+    # the wrong rack; parameters; two-step verification
     (Rejected, Code.CRUISE_CONTROL_REJECTED): """
         111-err-dest-wrong-rack-12-to-31 112-err-dest-wrong-rack-12-to-33 129-err-exec-dest-wrong-rack-12-to-31
         115-err-missing-brokerid 116-err-bad-brokerid-abc 117-err-dest-same-as-source 119-err-concurrency-0
         123-err-throttle-neg 125-err-goals-without-hard 139-external-stop_ongoing_execution-1
-        180-auth-user-remove_broker 181-auth-viewer-remove_broker 183-review-1-submit-dryrun
+        183-review-1-submit-dryrun
         186-review-4-submit-with-review_id 188-review-8-submit-unapproved 190-review-10-submit-discarded
         191-review-11-reuse-submitted 199-review-16-resubmit-same-review_id 200-review-17-submit-discarded
         201-review-18-submit-pending 203-review-20-unknown-id 307-err-goal-unknown
@@ -81,7 +84,8 @@ Answering = Callable[[httpx.Request], httpx.Response]
 
 def _client(answer: Answering, **connection: str | float) -> CruiseControl:
     given = {"url": "http://cruise-control:9090", **connection}
-    return CruiseControl(CruiseControlConnection(**given), httpx.MockTransport(answer))  # type: ignore[arg-type]
+    connected = CruiseControlConnection(**given)  # type: ignore[arg-type]
+    return CruiseControl(connected, httpx.MockTransport(answer), Questions(questions_max=1_000))
 
 
 def _replay(r: Recording) -> Answering:
@@ -278,27 +282,20 @@ class TestTrouble:
             assert caught.value.code is Code.CRUISE_CONTROL_UNREACHABLE
             assert len(script.asked) == times
 
-    async def test_a_full_servlet_is_waited_for(self) -> None:
-        """Refused before it was begun: questions and stops are asked again for a while, a remove_broker is not."""
-        full = recording(344)
-        state, stop, request = Script(full, full, recording(8)), Script(full, recording(76)), Script(full)
-        await asyncio.gather(_client(state).state("lab-1"), _client(stop).stop("lab-1/1/1"))
-        assert isinstance(await _client(request).remove_broker(REQUEST), Busy)
-        assert [len(s.asked) for s in (state, stop, request)] == [3, 2, 1]
-
-    async def test_a_servlet_that_stays_full_is_told(self) -> None:
-        """It empties every 5 s; one that does not is somebody's trouble."""
-        with pytest.raises(PortError, match=r"max\.active\.user\.tasks") as caught:
-            await _client(Script(recording(344))).state("lab-1")
-        assert caught.value.code is Code.CRUISE_CONTROL_BUSY
-
-    @pytest.mark.parametrize(("number", "says"), [(175, "credentials"), (177, "credentials"), (23, "its right URL")])
-    async def test_a_refused_question_says_what_is_wrong(self, number: int, says: str) -> None:
+    @pytest.mark.parametrize(
+        ("number", "says", "code"),
+        [
+            (175, "does not know this user name.* 401.*credentials", Code.CRUISE_CONTROL_LOGIN_REFUSED),
+            (177, "does not allow him.* 403.*role ADMIN", Code.CRUISE_CONTROL_LOGIN_REFUSED),
+            (23, "its right URL", Code.CRUISE_CONTROL_REJECTED),
+        ],
+    )
+    async def test_a_refused_question_says_what_is_wrong(self, number: int, says: str, code: Code) -> None:
         """401, 403 and 404 are for a human, who is told what to mend; asking again would not help."""
         script = Script(recording(number))
         with pytest.raises(PortError, match=says) as caught:
             await _client(script).state("lab-1")
-        assert caught.value.code is Code.CRUISE_CONTROL_REJECTED
+        assert caught.value.code is code
         assert len(script.asked) == 1
 
     async def test_a_stop_that_waits_for_a_review_has_not_stopped(self) -> None:

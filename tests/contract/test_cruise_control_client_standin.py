@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import httpx
 import pytest
 
+from agent.adapters.asking import Questions
 from agent.adapters.cruise_control import CruiseControl, CruiseControlConnection
 from agent.adapters.ports import PortError, RemoveBroker
 from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
@@ -42,11 +44,16 @@ class Listening(httpx.AsyncHTTPTransport):
 
 @asynccontextmanager
 async def _talk(
-    settings: Settings = WARM, *, username: str | None = None, password: str | None = None
+    settings: Settings = WARM,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    password_file: Path | None = None,
 ) -> AsyncIterator[tuple[CruiseControl, Lab]]:
     async with lab(settings) as standin:
         url = f"{standin.client.make_url('/')}"
-        client = CruiseControl(CruiseControlConnection(url=url, username=username, password=password))
+        connection = CruiseControlConnection(url=url, username=username, password=password, password_file=password_file)
+        client = CruiseControl(connection, questions=Questions(questions_max=1_000))
         yield client, standin
         await client.close()
 
@@ -145,17 +152,33 @@ async def test_a_request_that_never_arrived_is_not_found() -> None:
 
 
 async def test_the_stock_limit_of_user_tasks_is_lived_with() -> None:
-    """Five questions fill a stock servlet for 5 s: a question and a stop are answered in the end, a request is busy."""
+    """Five questions fill a stock servlet for 5 s: whatever is asked is answered as soon as it has room."""
     async with _talk(replace(WARM, max_active_user_tasks=5)) as (client, standin):
-        for ask in (lambda: client.state("lab-1a2b"), lambda: client.stop(KEY)):
+        for ask in (lambda: client.state("lab-1a2b"), lambda: client.stop(KEY), lambda: client.remove_broker(REQUEST)):
             while (await standin.get("state?json=true")).status == 200:
                 pass
-            await _while_time_passes(standin, ask())
-        while (await standin.get("state?json=true")).status == 200:
-            pass
-        busy = await client.remove_broker(REQUEST)
-        assert isinstance(busy, Busy)
-        assert "5 active user tasks" in busy.reason.seen
+            answer = await _while_time_passes(standin, ask())  # type: ignore[arg-type]
+        assert isinstance(answer, ExecutionAsked)
+
+
+async def test_a_password_that_changes_in_mid_move_is_named_and_read_anew(tmp_path: Path) -> None:
+    """The execution goes on, the next look says that the login is refused, and the new file ends that by itself."""
+    file = tmp_path / "password"
+    file.write_text("adminpw")
+    accounts = dict(ACCOUNTS)
+    settings = replace(WARM, accounts=accounts)
+    async with _talk(settings, username="admin", password="adminpw", password_file=file) as (client, standin):
+        standin.cluster.copy_seconds = 600.0
+        assert isinstance(await client.remove_broker(REQUEST), ExecutionAsked)
+        await standin.clock.advance(6)
+        accounts["admin"] = replace(accounts["admin"], password="other")
+        for ask in (client.state("lab-1a2b"), client.user_tasks(KEY), client.stop(KEY)):
+            with pytest.raises(PortError, match="401") as caught:
+                await ask  # type: ignore[misc]
+            assert caught.value.code is Code.CRUISE_CONTROL_LOGIN_REFUSED
+        file.write_text("other\n")
+        assert (await client.state("lab-1a2b")).executor is Executor.OURS
+        await client.stop(KEY)
 
 
 async def test_proposals_that_take_long_are_one_request() -> None:

@@ -81,6 +81,31 @@ def test_an_unreachable_cruise_control_while_moving_is_waited_for() -> None:
     play.sees(left=0, moving=0, executor=msg.Executor.UNREACHABLE, task=FORGOTTEN).expect(ev.SourceEmptied)
 
 
+def test_what_cruise_control_says_against_us_is_told_in_its_own_words() -> None:
+    """A login that is refused in mid-move has a code of its own and the answer's text, once; the wave goes on."""
+    refused = Reason(Code.CRUISE_CONTROL_LOGIN_REFUSED, "it answered 401: Unauthorized", "credentials")
+    play = Play().started().moving().sees(left=3, executor=msg.Executor.UNREACHABLE, task=FORGOTTEN, trouble=refused)
+    play.waits_for(Code.CRUISE_CONTROL_LOGIN_REFUSED).stands(Phase.MOVING)
+    (told,) = play.m.waiting
+    assert "401: Unauthorized" in told.seen
+    play.wait(1).sees(left=3, executor=None, task=FORGOTTEN).never(ev.Waiting)
+    play.wait(1).sees(left=3).expect(ev.ExecutorSeen, ev.Waiting)
+    assert play.m.waiting == ()
+
+
+def test_a_look_that_did_not_ask_changes_nothing_of_what_cruise_control_said() -> None:
+    """Between two answers the last one counts: no word is no end of the execution, and no news of a stop."""
+    play = Play().started().moving().sees(left=3)
+    for _ in range(5):
+        play.wait(POLICY.settle_seconds).sees(left=3, moving=0, executor=None, task=FORGOTTEN)
+        play.never(ev.ExecutorSeen).never(ev.WaveFellShort).stands(Phase.MOVING)
+    play.sees(left=3, moving=0, executor=IDLE, task=FORGOTTEN).expect(ev.ExecutorSeen)
+    play.wait(POLICY.settle_seconds).sees(left=3, moving=0, executor=None, task=FORGOTTEN).expect(ev.WaveFellShort)
+    (short,) = [e for e in play.last if isinstance(e, ev.WaveFellShort)]
+    assert "None" not in short.reason.seen
+    assert "knows no request of ours" in short.reason.seen
+
+
 def test_an_execution_that_failed_is_asked_for_again() -> None:
     """CompletedWithError with replicas left, and nobody who asked for a stop, is one more attempt."""
     play = _ended(Play().started().moving(), left=3, task=msg.TaskStatus.COMPLETED_WITH_ERROR)

@@ -258,13 +258,13 @@ def cc_free(s: Simulation) -> None:
 
 @action
 def cc_rejects(s: Simulation) -> None:
-    s.cc.rejects = True
+    s.cc.rejects, s.trouble.login_refused = s.rng.choice(((True, False), (False, True)))
     s.later("cc_accepts", s.rng.uniform(1.0, 20.0))
 
 
 @action
 def cc_accepts(s: Simulation) -> None:
-    s.cc.rejects = False
+    s.cc.rejects = s.trouble.login_refused = False
 
 
 @action

@@ -27,7 +27,7 @@ from tests.simulation.executor_invariants import (
     remembers_what_was_said_and_stopped,
 )
 from tests.simulation.progress_invariants import at_rest_the_truth_is_told, what_has_moved_stays_told
-from tests.simulation.sim_cruise_control import BY_HAND
+from tests.simulation.sim_cruise_control import BY_HAND, USER_TASKS_MAX
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 from tests.simulation.sim_ports import LOOK_SECONDS
 
@@ -115,12 +115,24 @@ def never_two_executions(s: Simulation) -> str | None:
     return _judge_accepted(s) if len(s.cc.accepted) != s.watched.accepted else None
 
 
+def _cannot_stop(s: Simulation) -> bool:
+    t = s.trouble
+    asked_in_vain = t.cruise_control_down or t.crowded or t.login_refused or not s.cc.up or s.cc.hung
+    return asked_in_vain or t.kafka_down
+
+
+def cruise_control_has_a_place_left(s: Simulation) -> str | None:
+    """A stock Cruise Control takes five requests at a time; one agent alone never fills it, whatever the wave does."""
+    if s.crashes or not s.cc.full_at:  # the next life does not know what the last one has asked
+        return None
+    return f"a question of ours found {USER_TASKS_MAX} active user tasks, {len(s.cc.full_at)} times"
+
+
 def nothing_moves_at_rest(s: Simulation) -> str | None:
     """Paused, blocked, waiting or ended means that nothing of ours is executed; a stray is stopped soon."""
     e, m = s.cc.execution, s.migration
     stray = e is not None and m.phase in STILL and e.task.reason.startswith(f"{m.migration_id}/")
-    hindered = s.trouble.cruise_control_down or s.trouble.kafka_down or s.trouble.crowded or not s.cc.up or s.cc.hung
-    if not stray or hindered or not s.lease.mine or s.agent.has_mail:
+    if not stray or _cannot_stop(s) or not s.lease.mine or s.agent.has_mail:
         s.watched.stray_since = None
     elif s.watched.stray_since is None:
         s.watched.stray_since = s.world.now
@@ -134,8 +146,7 @@ def nothing_moves_while_a_metric_pauses(s: Simulation) -> str | None:
     m, e = s.migration, s.cc.execution
     ours = e is not None and bool(m.migration_id) and e.task.reason.startswith(f"{m.migration_id}/")
     causes = [c for c in m.pause_causes if c.is_told]
-    hindered = s.trouble.cruise_control_down or s.trouble.kafka_down or s.trouble.crowded or not s.cc.up or s.cc.hung
-    if not (ours and causes) or hindered or not s.lease.mine:
+    if not (ours and causes) or _cannot_stop(s) or not s.lease.mine:
         s.watched.disobeyed_since = None
     elif s.watched.disobeyed_since is None:
         s.watched.disobeyed_since = s.world.now
@@ -265,6 +276,7 @@ EVERY_MOMENT = (
     healing_is_not_set_loose,
     sent_away_only_when_free,
     never_two_executions,
+    cruise_control_has_a_place_left,
     nothing_moves_at_rest,
     no_selection_moves_at_rest,
     nothing_moves_while_a_metric_pauses,

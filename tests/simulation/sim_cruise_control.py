@@ -12,6 +12,8 @@ from tests.simulation.world import World
 
 Answer = ExecutionAsked | Busy | Rejected | Unreachable
 WINDOWS_SECONDS = 2.0  # after a move or a restart its model has too few windows for so long
+USER_TASKS_MAX = 5  # a stock one takes so many active user tasks, from all of its clients
+SCAN_SECONDS = 5.0  # what was answered counts as active until the next scan
 REFUSED_ACTIVE_SECONDS = 3.0  # a refused request leaves a user task that reads Active for so long
 HEAL_SECONDS = 2.0  # self-healing that is on begins so soon after the executor fell idle
 HEALING = "Self healing for GOAL_VIOLATION"
@@ -85,12 +87,26 @@ class SimCruiseControl:
         self.lies_left = 0  # so many executions
         self.stale_orders = False  # it has not heard of an order that was mended after a stop, and asks for the old one
         self._ids = 0
+        self._counting: list[float] = []  # user tasks that count as active: when each was begun
+        self.full_at: list[float] = []  # when a question found no place
 
     def restart(self) -> None:
         """kill -9 and start: it has forgotten its task, and Kafka goes on moving."""
         self.execution, self.tasks, self.stops, self.up, self.hung = None, [], [], True, False
         self.idle_since = self.world.now
+        self._counting = []
         self.windows_from = self.world.now + self.windows_seconds
+
+    def has_place(self, *, is_question: bool) -> bool:
+        """Whether it takes one more request, which then counts."""
+        now = self.world.now
+        scanned_at = now - now % SCAN_SECONDS
+        self._counting = [at for at in self._counting if at >= scanned_at]
+        if len(self._counting) >= USER_TASKS_MAX:
+            self.full_at += [now] if is_question else []
+            return False
+        self._counting.append(now)
+        return True
 
     # ── the API ─────────────────────────────────────────────────────────────────────────────────────────────────
     def remove_broker(self, request: RemoveBroker) -> Answer:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
+from agent.adapters.asking import Questions
 from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
 from agent.core.clients import Positions
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
-from agent.core.messages import Busy, ExecutionAsked, Rejected, Unreachable
+from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, Unreachable
 from agent.core.reasons import Code, Reason
 from agent.core.throttle import ThrottleFacts, ThrottleOrder
 from tests.simulation.sim_cruise_control import SimCruiseControl
@@ -44,6 +45,7 @@ class Trouble:
     kafka_down: bool = False
     cruise_control_down: bool = False
     crowded: bool = False  # Cruise Control: too many active user tasks, whatever is asked
+    login_refused: bool = False  # Cruise Control: a password that has changed
     accept_then_time_out: int = 0  # so many requests are met, and their answer is lost
     lose_request: int = 0  # so many requests never arrive
     call_seconds: float = CALL_SECONDS
@@ -211,7 +213,7 @@ class SimKafka:
 
 
 class SimCruiseControlPort:
-    """One client of Cruise Control; like the real one it remembers which of its requests were refused."""
+    """One client of Cruise Control; like the real one it remembers what was refused, and asks seldom."""
 
     def __init__(
         self,
@@ -225,30 +227,71 @@ class SimCruiseControlPort:
         self._w, self._cc, self._trouble, self._wire, self._asked = world, cc, trouble, wire, asked
         self._stopping = stopping
         self._refused: list[str] = []
+        self._questions = Questions()
+        self._idle_at = float("-inf")
+        self._idle: CruiseControlState | None = None  # the last answer, and when it was asked for
 
-    async def _call(self) -> None:
+    async def _ask(self, *, before_an_order: bool = False) -> None:
+        """A question, in its turn."""
+        await self._turn(before_an_order=before_an_order)
+        self._questions.begin()
+        try:
+            await self._call(is_question=True)
+        finally:
+            self._questions.end(self._w.now)
+
+    async def _turn(self, *, before_an_order: bool = False) -> None:
+        asked = self._questions
+        while (seconds := asked.seconds_to_wait(self._w.now, before_an_order=before_an_order)) > 0.0:
+            await until(self._w.now + seconds)
+
+    async def _call(self, *, is_question: bool = False) -> None:
+        if not is_question:
+            self._idle = None
+            self._questions.order(self._w.now)
         await until(self._w.now + self._trouble.call_seconds)
         if self._is_down:
             await until(self._w.now + TIMEOUT_SECONDS)
             raise PortError("Cruise Control does not answer", Code.CRUISE_CONTROL_UNREACHABLE)
-        if self._trouble.crowded:
-            raise PortError("There are already 5 active user tasks", Code.CRUISE_CONTROL_UNREACHABLE)
+        if self._trouble.login_refused:
+            raise PortError("it answered 401", Code.CRUISE_CONTROL_LOGIN_REFUSED)
+        if self._trouble.crowded or not self._cc.has_place(is_question=is_question):
+            raise PortError("There are already 5 active user tasks", Code.CRUISE_CONTROL_BUSY)
 
     @property
     def _is_down(self) -> bool:
         return self._trouble.cruise_control_down or not self._cc.up
 
-    async def state(self, migration_id: str) -> CruiseControlState:
-        await self._call()
-        return self._cc.state(migration_id)
+    def can_spare_a_question(self) -> bool:
+        return self._questions.can_spare_one(self._w.now)
+
+    async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
+        asked_at = self._w.now
+        if self._idle is not None and asked_at - self._idle_at < age_seconds_max:
+            return self._idle
+        await self._ask()
+        state = self._cc.state(migration_id)
+        self._idle_at, self._idle = asked_at, state if state.executor is Executor.IDLE else None
+        return state
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
-        await self._call()
+        await self._ask(before_an_order=True)
         return self._cc.user_tasks(key, self._refused)
 
     async def remove_broker(self, request: RemoveBroker) -> ExecutionAsked | Busy | Unreachable | Rejected:
-        if not request.dryrun:
-            self._asked(request)
+        if request.dryrun:
+            await self._turn()
+            self._questions.begin()
+            try:
+                return await self._remove_broker(request)
+            finally:
+                self._questions.end(self._w.now)
+        self._idle = None
+        self._questions.order(self._w.now)
+        self._asked(request)
+        return await self._remove_broker(request)
+
+    async def _remove_broker(self, request: RemoveBroker) -> ExecutionAsked | Busy | Unreachable | Rejected:
         lost = Unreachable(reason=Reason(Code.CRUISE_CONTROL_UNREACHABLE, "timed out"))
         answers: list[Answer] = []
         loses = not request.dryrun and self._take("lose_request")
@@ -266,7 +309,9 @@ class SimCruiseControlPort:
     def _arrive(self, request: RemoveBroker, answers: list[Answer]) -> None:
         if self._is_down:
             return
-        if self._trouble.crowded:
+        if self._trouble.login_refused:
+            answers.append((Rejected(reason=Reason(Code.CRUISE_CONTROL_LOGIN_REFUSED, "it answered 401")), ""))
+        elif self._trouble.crowded or not self._cc.has_place(is_question=request.dryrun):
             answers.append((Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, "5 active user tasks")), ""))
         else:
             answer = self._cc.remove_broker(request)

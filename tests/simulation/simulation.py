@@ -71,6 +71,7 @@ class Cast:
     performer: type[Performer] = Performer
     cruise_control: type[SimCruiseControl] = SimCruiseControl
     kafka: type[SimKafka] = SimKafka
+    cruise_control_port: type[SimCruiseControlPort] = SimCruiseControlPort
     policy: Policy | None = None
 
 
@@ -133,7 +134,7 @@ class Simulation:
             kafka=self.cast.kafka(
                 self.world, self.trouble, self.wire, moving, acting(executor_invariants.orders_are_left_to_the_executor)
             ),
-            cruise_control=SimCruiseControlPort(
+            cruise_control=self.cast.cruise_control_port(
                 self.world, self.cc, self.trouble, self.wire, asked, acting(executor_invariants.stops_only_its_own)
             ),
             snapshots=self.snapshots,

@@ -47,8 +47,8 @@ class Settings:
 
     concurrent_partition_movements_per_broker: int = 5
     max_partition_movements_in_cluster: int = 1_250
-    max_active_user_tasks: int = 50
-    """max.active.user.tasks (recorded; stock 5)."""
+    max_active_user_tasks: int = 5
+    """max.active.user.tasks, its stock value (recorded with 50). Whatever is asked counts until the next scan."""
 
     user_task_scan_seconds: float = 5.0
     """How often finished user tasks stop to count as active."""

@@ -105,7 +105,7 @@ SPOILED: dict[str, tuple[World, Code, str]] = {
     "someone moves to elsewhere": (_flying(adding=12, removing=11), Code.FOREIGN_REASSIGNMENT, "t-0"),
     "an earlier move goes on": (_flying(adding=31, removing=11), Code.ORPHANED_MOVES, "t-0"),
     "no Cruise Control": (
-        _cruise_control(reachable=False, trouble="refused"),
+        _cruise_control(reachable=False, trouble=Reason(Code.CRUISE_CONTROL_UNREACHABLE, "refused")),
         Code.CRUISE_CONTROL_UNREACHABLE,
         "refused",
     ),

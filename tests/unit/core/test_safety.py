@@ -23,6 +23,7 @@ from agent.core.safety import (
 RACKS: dict[int, str | None] = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b"}
 P = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
 WAVE = Wave(number=1, az="a", source_broker_ids=(11,), destination_broker_ids=(31,))
+AWAY = CruiseControlFacts(reachable=False, trouble=Reason(Code.CRUISE_CONTROL_UNREACHABLE, "refused"))
 OURS = Reassignment("t", 0, (31, 12, 11), (31,), (11,))
 FOREIGN = Reassignment("t", 0, (32, 11, 12), (32,), (12,))
 
@@ -66,8 +67,22 @@ SICK: dict[str, tuple[World, set[Code]]] = {
     "another tool moves": (_world(reassignments=(FOREIGN,)), {Code.FOREIGN_REASSIGNMENT}),
     "our own moves are left over": (_world(reassignments=(OURS,)), {Code.ORPHANED_MOVES}),
     "Cruise Control is away": (
-        _world(cruise_control=CruiseControlFacts(reachable=False, trouble="refused")),
-        {Code.CRUISE_CONTROL_UNREACHABLE},
+        _world(cruise_control=AWAY),
+        {
+            Code.CRUISE_CONTROL_UNREACHABLE,
+            Code.CRUISE_CONTROL_BUSY,
+            Code.CRUISE_CONTROL_NOT_READY,
+            Code.SELF_HEALING_ON,
+        },
+    ),
+    "Cruise Control refuses our login": (
+        _world(cruise_control=replace(AWAY, trouble=Reason(Code.CRUISE_CONTROL_LOGIN_REFUSED, "it answered 401"))),
+        {
+            Code.CRUISE_CONTROL_LOGIN_REFUSED,
+            Code.CRUISE_CONTROL_BUSY,
+            Code.CRUISE_CONTROL_NOT_READY,
+            Code.SELF_HEALING_ON,
+        },
     ),
     "Cruise Control works for another": (
         _world(cruise_control=CruiseControlFacts(reachable=True, executor=Executor.FOREIGN, valid_windows=1)),
@@ -121,6 +136,17 @@ def test_who_moves_is_told_as_far_as_anyone_can_tell() -> None:
     assert "someone else (not Cruise Control, whose executor is idle): " in told[1].seen
     silent = CruiseControlFacts(reachable=False)
     assert "someone else: " in no_foreign_reassignment(_world(reassignments=(FOREIGN,), cruise_control=silent)).seen
+
+
+def test_what_cannot_be_asked_is_not_green_and_no_reason_of_its_own() -> None:
+    """Nobody knows whether a silent Cruise Control is idle, ready or heals: not ok, and one reason for all of them."""
+    verdicts = check(_world(cruise_control=AWAY))
+    unknown = [v for v in verdicts if v.unknown]
+    assert [v.title for v in unknown] == ["Cruise Control idle", "Cruise Control ready", "Cruise Control self-healing"]
+    assert not any(v.ok for v in unknown)
+    assert all(v.seen.startswith("not known: ") for v in unknown)
+    assert reasons_of(verdicts) == ((), (Reason(Code.CRUISE_CONTROL_UNREACHABLE, "refused", "an answer"),))
+    assert unsafe(_world(cruise_control=AWAY)) == ()
 
 
 def test_a_moving_partition_is_not_sick() -> None:
