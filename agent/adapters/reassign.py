@@ -22,16 +22,15 @@ if TYPE_CHECKING:
     from agent.core.migration import Migration
 
 
-TOP_UP_SECONDS = 5.0  # a look at Cruise Control's executor is good for so long, while a selection moves
+SEEN_IDLE_SECONDS = 5.0  # an idle executor of Cruise Control needs no second look for so long
 
 
 async def move(ports: Ports, effect: fx.MovePartitions, m: Migration) -> msg.Outcome:
     """Let as many of the selection move as may at once. What moves or has moved already is found so, and left alone."""
     scope, kafka = effect.scope, ports.kafka
-    # Cruise Control cancels reassignments that are not its own as soon as it executes: nothing begins beside it. More
-    # of what moves already may be let go by a look of a while ago: what it has begun since shows in Kafka.
-    age_seconds_max = 0.0 if effect.begins else TOP_UP_SECONDS
-    state = await ports.cruise_control.state(m.migration_id, age_seconds_max=age_seconds_max)
+    # Cruise Control cancels reassignments that are not its own as soon as it executes: nothing begins beside it. What
+    # it has begun since it was seen idle shows in Kafka.
+    state = await ports.cruise_control.state(m.migration_id, age_seconds_max=SEEN_IDLE_SECONDS)
     if state.executor is not msg.Executor.IDLE:
         seen = f"its executor is {state.executor_state} for '{state.executor_reason}'"
         return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
