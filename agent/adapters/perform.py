@@ -6,7 +6,7 @@ Looks before it acts: every effect may be performed again after a crash. Decides
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from agent.adapters import discovery, reassign
+from agent.adapters import discovery, reassign, replica_order
 from agent.adapters.aside import aside, kept, uncollected
 from agent.adapters.client_side import ClientSide
 from agent.adapters.kraft import KRAFT_EFFECTS, KraftHands
@@ -140,51 +140,13 @@ class Performer:
         left_alone = None
         if not await self.ports.kafka.reassignments():
             snapshot = await self._snapshot(m.migration_id)
-            _, left_alone = await self._in_order(await self.ports.kafka.cluster(), m, snapshot or {})
+            _, left_alone = await replica_order.put_right(
+                self.ports, await self.ports.kafka.cluster(), m, snapshot or {}
+            )
         checked = await Survey(self.ports).check(effect, m, policy)
         if left_alone is None or any(r.code is left_alone.code for r in checked.passing):
             return checked
         return replace(checked, passing=(*checked.passing, left_alone))  # it has ended since: once more, in order
-
-    async def _in_order(
-        self, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot
-    ) -> tuple[ClusterFacts, Reason | None]:
-        """Mend replica order and leaders, where nothing executes.
-
-        Out: the cluster as it is then, and why they were left alone; None: they are as they should be.
-        """
-        kafka, size = self.ports.kafka, len(facts.partitions)
-        wrong = await aside(size, proof.disordered, facts.partitions, m.waves, snapshot)
-        badly_led = await aside(size, proof.badly_led, facts.partitions)
-        if not (wrong or badly_led):
-            return facts, None
-        if executes := await self._executes(m):
-            told = f"{len(wrong)} replica orders and {len(badly_led)} leaders are left alone: {executes.seen}"
-            return facts, replace(executes, seen=told)
-        if wrong:
-            await kafka.reorder(wrong)
-            facts = await kafka.cluster()
-            badly_led = await aside(size, proof.badly_led, facts.partitions)
-        if badly_led:
-            await kafka.elect_preferred([p.name for p in badly_led])
-            facts = await kafka.cluster()
-        return facts, None
-
-    async def _executes(self, m: Migration) -> Reason | None:
-        """Why replica orders and leaders are not to be touched now; None: Cruise Control's executor is idle.
-
-        Whoever asked for it: an execution waits for the very order that it asked for, and puts it back at every poll.
-        Told another one it never ends, and neither do we. One that cannot be asked counts as one that executes.
-        """
-        try:
-            state = await self.ports.cruise_control.state(m.migration_id)
-        except PortError as trouble:
-            return Reason(trouble.code, str(trouble), "an idle executor")
-        if state.executor is msg.Executor.IDLE:
-            return None
-        whose = "our" if state.executor is msg.Executor.OURS else "somebody else's"
-        seen = f"Cruise Control's executor is {state.executor_state} for {whose} '{state.executor_reason}'"
-        return Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor")
 
     # ── start, tune ─────────────────────────────────────────────────────────────────────────────────────────────
     async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:
@@ -270,8 +232,10 @@ class Performer:
         clock = self.ports.clock
         began = clock.now()
         stopped_at = float("-inf")
-        quiet, flying, copied = 0, 0, None
-        running: msg.Executor | None = None
+        quiet, copied = 0, None
+        # Until they are asked: what is to be stopped at once runs, and moves.
+        running = msg.Executor.OURS if effect.at_once else None
+        flying = int(effect.at_once)
         if effect.at_once:
             await self._halt(effect.scope)
             stopped_at = clock.now()
@@ -305,7 +269,7 @@ class Performer:
     ) -> msg.Outcome:
         """Tidy up: nothing of it moves any more."""
         left = await self._clear_throttle(scope, m)
-        _, left_alone = await self._in_order(facts, m, snapshot)
+        _, left_alone = await replica_order.put_right(self.ports, facts, m, snapshot)
         if left:
             seen = f"{left} throttle entries of ours are still set"
             return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
@@ -369,7 +333,7 @@ class Performer:
                 reason=Reason(Code.ORPHANED_MOVES, f"{flying} moves of this wave are in flight", "their end")
             )
         left = await self._clear_throttle(scope, m)
-        facts, left_alone = await self._in_order(await kafka.cluster(), m, snapshot)
+        facts, left_alone = await replica_order.put_right(self.ports, await kafka.cluster(), m, snapshot)
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
@@ -380,7 +344,7 @@ class Performer:
         snapshot = await self._snapshot(effect.migration_id)
         if snapshot is None:
             return _no_snapshot(effect.migration_id)
-        facts, left_alone = await self._in_order(await self.ports.kafka.cluster(), m, snapshot)
+        facts, left_alone = await replica_order.put_right(self.ports, await self.ports.kafka.cluster(), m, snapshot)
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
         return await aside(len(facts.partitions), proof.compare, facts, snapshot)

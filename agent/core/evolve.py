@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from agent.core import endpoint_folds, judged_folds, kraft_evolve, left
+from agent.core import endpoint_folds, judged_folds, kraft_evolve, left, source_folds
 from agent.core import events as ev
 from agent.core.effects import (
     BESIDE_THE_WAVES,
@@ -28,7 +28,7 @@ E = TypeVar("E", bound=ev.Event)
 Fold = Callable[[Migration, Any], Migration]
 # Kafka itself could not be looked at, whatever the cause.
 _BLIND = frozenset({Code.KAFKA_UNREACHABLE, Code.KAFKA_LOGIN_REFUSED})
-_FOLDS: dict[type[ev.Event], Fold] = dict(judged_folds.FOLDS)
+_FOLDS: dict[type[ev.Event], Fold] = judged_folds.FOLDS | source_folds.FOLDS
 
 
 class InvalidTransitionError(Exception):
@@ -371,32 +371,3 @@ def _told(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
 @_on(ev.MigrationDrained)
 def _(m: Migration, _e: ev.MigrationDrained) -> Migration:
     return replace(m, waiting=(), slow_causes=_told(m.slow_causes), adapted=None)
-
-
-def _with_source(m: Migration, broker_id: int, **changes: Any) -> Migration:
-    return replace(m, sources=tuple(replace(s, **changes) if s.broker_id == broker_id else s for s in m.sources))
-
-
-@_on(ev.SourceMayBeShutDown)
-def _(m: Migration, e: ev.SourceMayBeShutDown) -> Migration:
-    return _with_source(m, e.broker_id, may_be_shut_down=True)
-
-
-@_on(ev.SourceRefilled)
-def _(m: Migration, e: ev.SourceRefilled) -> Migration:
-    return _with_source(m, e.broker_id, may_be_shut_down=False, empty_since=None)
-
-
-@_on(ev.SourceEmptyAgain)
-def _(m: Migration, e: ev.SourceEmptyAgain) -> Migration:
-    return _with_source(m, e.broker_id, empty_since=e.at)
-
-
-@_on(ev.SourceLeft)
-def _(m: Migration, e: ev.SourceLeft) -> Migration:
-    return _with_source(m, e.broker_id, left=True)
-
-
-@_on(ev.SourceReturned)
-def _(m: Migration, e: ev.SourceReturned) -> Migration:
-    return _with_source(m, e.broker_id, left=False, may_be_shut_down=False, empty_since=e.at)

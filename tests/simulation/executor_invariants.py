@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agent.core import events as ev
 from agent.core.effects import StopWave
 from agent.core.reasons import Code
+from tests.simulation.sim_cruise_control import USER_TASKS_MAX
 from tests.simulation.sim_ports import LOOK_SECONDS
 
 if TYPE_CHECKING:
@@ -76,3 +77,10 @@ def healing_is_not_set_loose(s: Simulation) -> str | None:
         if s.watched.stopped_for == HEALING_ALONE:
             return f"{[str(n) for n in one.names]} are healed after a stop for nothing but self-healing"
     return None
+
+
+def cruise_control_has_a_place_left(s: Simulation) -> str | None:
+    """A stock Cruise Control takes five requests at a time; one agent alone never fills it, whatever the wave does."""
+    if s.crashes or not s.cc.full_at:  # the next life does not know what the last one has asked
+        return None
+    return f"a question of ours found {USER_TASKS_MAX} active user tasks, {len(s.cc.full_at)} times"

@@ -23,11 +23,12 @@ from tests.simulation.discovery_invariants import (
     sent_away_only_when_free,
 )
 from tests.simulation.executor_invariants import (
+    cruise_control_has_a_place_left,
     healing_is_not_set_loose,
     remembers_what_was_said_and_stopped,
 )
 from tests.simulation.progress_invariants import at_rest_the_truth_is_told, what_has_moved_stays_told
-from tests.simulation.sim_cruise_control import BY_HAND, USER_TASKS_MAX
+from tests.simulation.sim_cruise_control import BY_HAND
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 from tests.simulation.sim_ports import LOOK_SECONDS
 
@@ -119,13 +120,6 @@ def _cannot_stop(s: Simulation) -> bool:
     t = s.trouble
     asked_in_vain = t.cruise_control_down or t.crowded or t.login_refused or not s.cc.up or s.cc.hung
     return asked_in_vain or t.kafka_down
-
-
-def cruise_control_has_a_place_left(s: Simulation) -> str | None:
-    """A stock Cruise Control takes five requests at a time; one agent alone never fills it, whatever the wave does."""
-    if s.crashes or not s.cc.full_at:  # the next life does not know what the last one has asked
-        return None
-    return f"a question of ours found {USER_TASKS_MAX} active user tasks, {len(s.cc.full_at)} times"
 
 
 def nothing_moves_at_rest(s: Simulation) -> str | None:

@@ -158,7 +158,7 @@ def test_room_is_left_for_the_end_of_a_move() -> None:
         sequence=6,
         phase=Phase.STOPPING,
         waves=(replace(plan_of(1).waves[0], attempt=1),),
-        plans=(plan_of(2_700),),
+        plans=(plan_of(2_300),),
         pending=(stop,),
     )
     records.save("lab", turn.Record(migration=full))

@@ -1,0 +1,59 @@
+"""Puts replica orders and leaders right, where nothing executes. Called by perform.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.adapters.aside import aside
+from agent.adapters.ports import PortError
+from agent.core import messages as msg
+from agent.core import proof
+from agent.core.cluster import ClusterFacts
+from agent.core.migration import Migration
+from agent.core.reasons import Code, Reason
+
+if TYPE_CHECKING:
+    from agent.adapters.perform import Ports
+
+
+async def put_right(
+    ports: Ports, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot
+) -> tuple[ClusterFacts, Reason | None]:
+    """Mend replica order and leaders, where nothing executes.
+
+    Out: the cluster as it is then, and why they were left alone; None: they are as they should be.
+    """
+    kafka, size = ports.kafka, len(facts.partitions)
+    wrong = await aside(size, proof.disordered, facts.partitions, m.waves, snapshot)
+    badly_led = await aside(size, proof.badly_led, facts.partitions)
+    if not (wrong or badly_led):
+        return facts, None
+    if executes := await _executes(ports, m):
+        told = f"{len(wrong)} replica orders and {len(badly_led)} leaders are left alone: {executes.seen}"
+        return facts, replace(executes, seen=told)
+    if wrong:
+        await kafka.reorder(wrong)
+        facts = await kafka.cluster()
+        badly_led = await aside(size, proof.badly_led, facts.partitions)
+    if badly_led:
+        await kafka.elect_preferred([p.name for p in badly_led])
+        facts = await kafka.cluster()
+    return facts, None
+
+
+async def _executes(ports: Ports, m: Migration) -> Reason | None:
+    """Why replica orders and leaders are not to be touched now; None: Cruise Control's executor is idle.
+
+    Whoever asked for it: an execution waits for the very order that it asked for, and puts it back at every poll.
+    Told another one it never ends, and neither do we. One that cannot be asked counts as one that executes.
+    """
+    try:
+        state = await ports.cruise_control.state(m.migration_id)
+    except PortError as trouble:
+        return Reason(trouble.code, str(trouble), "an idle executor")
+    if state.executor is msg.Executor.IDLE:
+        return None
+    whose = "our" if state.executor is msg.Executor.OURS else "somebody else's"
+    seen = f"Cruise Control's executor is {state.executor_state} for {whose} '{state.executor_reason}'"
+    return Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor")
