@@ -41,6 +41,7 @@ Post = Callable[[msg.Observation], Awaitable[None]]
 STOP_SECONDS_MAX = 30.0
 STOP_AGAIN_SECONDS = 5.0
 STOP_LOOK_SECONDS = 0.5
+STOP_AT_ONCE_SECONDS = 2.0  # a stop that was asked for longer ago looks first who executes
 CHECKED_SECONDS = 3.0  # a look at Cruise Control's executor is good for so long before a start
 # Effects that hold the whole cluster in memory, and end within seconds.
 _WHOLE_CLUSTER = (fx.MakePlan, fx.PrepareMigration, fx.CheckCluster, fx.CloseWave, fx.CompareSnapshot)
@@ -140,13 +141,19 @@ class Performer:
         left_alone = None
         if not await self.ports.kafka.reassignments():
             snapshot = await self._snapshot(m.migration_id)
-            _, left_alone = await replica_order.put_right(
-                self.ports, await self.ports.kafka.cluster(), m, snapshot or {}
-            )
+            _, left_alone = await self._in_order(await self.ports.kafka.cluster(), m, snapshot or {})
         checked = await Survey(self.ports).check(effect, m, policy)
         if left_alone is None or any(r.code is left_alone.code for r in checked.passing):
             return checked
         return replace(checked, passing=(*checked.passing, left_alone))  # it has ended since: once more, in order
+
+    async def _in_order(
+        self, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot
+    ) -> tuple[ClusterFacts, Reason | None]:
+        return await replica_order.put_right(self.ports, facts, m, snapshot, self._executes)
+
+    async def _executes(self, m: Migration) -> Reason | None:
+        return await replica_order.executes(self.ports, m)
 
     # ── start, tune ─────────────────────────────────────────────────────────────────────────────────────────────
     async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:
@@ -233,17 +240,18 @@ class Performer:
         began = clock.now()
         stopped_at = float("-inf")
         quiet, copied = 0, None
-        # Until they are asked: what is to be stopped at once runs, and moves.
-        running = msg.Executor.OURS if effect.at_once else None
-        flying = int(effect.at_once)
-        if effect.at_once:
+        # Until they are asked: what is to be stopped at once runs, and moves. Later somebody else's may run.
+        at_once = effect.at_once and began < effect.asked_at + STOP_AT_ONCE_SECONDS
+        running = msg.Executor.OURS if at_once else None
+        flying, stopped_by = int(at_once), ""
+        if at_once:
             await self._halt(effect.scope)
             stopped_at = clock.now()
         while clock.now() < began + STOP_SECONDS_MAX:
             is_due = clock.now() >= stopped_at + STOP_AGAIN_SECONDS
             # Told before Kafka is asked: brokers that are overrun answer late, or not at all.
             if is_due or not (flying or quiet):
-                running = await self._running(effect.scope, m)
+                running, stopped_by = await self._running(effect.scope, m)
             if running in _STOPPABLE and is_due:
                 await self._halt(effect.scope)
                 stopped_at = clock.now()
@@ -256,7 +264,7 @@ class Performer:
                 facts, snapshot = await self.ports.kafka.cluster(), await self._snapshot(m.migration_id) or {}
                 before, copied = copied, await self._cut_off(effect.scope, facts, snapshot)
                 if not copied or (before is not None and copied <= before):  # else a leader has not yet heard of it
-                    return await self._stopped(effect.scope, m, facts, snapshot)
+                    return await self._stopped(effect.scope, m, facts, snapshot, stopped_by)
             await clock.sleep(STOP_LOOK_SECONDS)
         if flying and not running:
             seen = f"{flying} moves go on in Kafka that Cruise Control does not know"
@@ -265,15 +273,15 @@ class Performer:
         return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
 
     async def _stopped(
-        self, scope: fx.WaveScope, m: Migration, facts: ClusterFacts, snapshot: proof.Snapshot
+        self, scope: fx.WaveScope, m: Migration, facts: ClusterFacts, snapshot: proof.Snapshot, stopped_by: str
     ) -> msg.Outcome:
-        """Tidy up: nothing of it moves any more."""
+        """Tidy up: nothing of it moves any more. `stopped_by`: another hand that had stopped it before."""
         left = await self._clear_throttle(scope, m)
-        _, left_alone = await replica_order.put_right(self.ports, facts, m, snapshot)
+        _, left_alone = await self._in_order(facts, m, snapshot)
         if left:
             seen = f"{left} throttle entries of ours are still set"
             return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
-        return await self._left(scope, facts, left_alone)
+        return replace(await self._left(scope, facts, left_alone), stopped_by=stopped_by)
 
     async def _left(self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None) -> msg.Performed:
         """What is on the wave's sources now that nothing of it moves. No figure holds up a stop that is proved.
@@ -295,19 +303,20 @@ class Performer:
         else:
             await reassign.cancel(self.ports, scope)
 
-    async def _running(self, scope: fx.WaveScope, m: Migration) -> msg.Executor | None:
-        """Whom the executor works for, if for this migration or if a request of ours is met; else None.
+    async def _running(self, scope: fx.WaveScope, m: Migration) -> tuple[msg.Executor | None, str]:
+        """Whom the executor works for, if for this migration or if a request of ours is met; who has stopped it.
 
         FOREIGN: a request of ours is met while somebody else's is executed, which a stop would end. Cruise Control has
-        no part in a selection.
+        no part in a selection. Who, other than we, has stopped the execution is told once it has ended.
         """
         if scope.only is not None:
-            return None
+            return None, ""
         state = await self.ports.cruise_control.state(m.migration_id)
         if state.executor is msg.Executor.OURS:
-            return state.executor
+            return state.executor, ""
         tasks = await self.ports.cruise_control.user_tasks(scope.key)
-        return state.executor if any(t.status in _RUNNING for t in tasks) else None
+        met = any(t.status in _RUNNING for t in tasks)
+        return state.executor if met else None, tasks[-1].stopped_by if tasks else ""
 
     async def _flying(self, scope: fx.WaveScope) -> int:
         """Our moves in flight, by Kafka's word."""
@@ -325,7 +334,7 @@ class Performer:
         snapshot = await self._snapshot(m.migration_id)
         if snapshot is None:
             return _no_snapshot(m.migration_id)
-        if m.options.throttle_by is ThrottleBy.CRUISE_CONTROL and await self._running(scope, m):
+        if m.options.throttle_by is ThrottleBy.CRUISE_CONTROL and (await self._running(scope, m))[0]:
             seen = "Cruise Control is still clearing its throttle"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
         if flying := await self._flying(scope):  # whatever was seen before: what moves keeps its throttle
@@ -333,7 +342,7 @@ class Performer:
                 reason=Reason(Code.ORPHANED_MOVES, f"{flying} moves of this wave are in flight", "their end")
             )
         left = await self._clear_throttle(scope, m)
-        facts, left_alone = await replica_order.put_right(self.ports, await kafka.cluster(), m, snapshot)
+        facts, left_alone = await self._in_order(await kafka.cluster(), m, snapshot)
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
@@ -344,7 +353,7 @@ class Performer:
         snapshot = await self._snapshot(effect.migration_id)
         if snapshot is None:
             return _no_snapshot(effect.migration_id)
-        facts, left_alone = await replica_order.put_right(self.ports, await self.ports.kafka.cluster(), m, snapshot)
+        facts, left_alone = await self._in_order(await self.ports.kafka.cluster(), m, snapshot)
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
         return await aside(len(facts.partitions), proof.compare, facts, snapshot)

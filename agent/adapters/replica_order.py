@@ -14,14 +14,21 @@ from agent.core.migration import Migration
 from agent.core.reasons import Code, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agent.adapters.perform import Ports
 
 
 async def put_right(
-    ports: Ports, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot
+    ports: Ports,
+    facts: ClusterFacts,
+    m: Migration,
+    snapshot: proof.Snapshot,
+    may_not: Callable[[Migration], Awaitable[Reason | None]],
 ) -> tuple[ClusterFacts, Reason | None]:
     """Mend replica order and leaders, where nothing executes.
 
+    `may_not` says why they are not to be touched now, or None.
     Out: the cluster as it is then, and why they were left alone; None: they are as they should be.
     """
     kafka, size = ports.kafka, len(facts.partitions)
@@ -29,9 +36,9 @@ async def put_right(
     badly_led = await aside(size, proof.badly_led, facts.partitions)
     if not (wrong or badly_led):
         return facts, None
-    if executes := await _executes(ports, m):
-        told = f"{len(wrong)} replica orders and {len(badly_led)} leaders are left alone: {executes.seen}"
-        return facts, replace(executes, seen=told)
+    if executing := await may_not(m):
+        told = f"{len(wrong)} replica orders and {len(badly_led)} leaders are left alone: {executing.seen}"
+        return facts, replace(executing, seen=told)
     if wrong:
         await kafka.reorder(wrong)
         facts = await kafka.cluster()
@@ -42,7 +49,7 @@ async def put_right(
     return facts, None
 
 
-async def _executes(ports: Ports, m: Migration) -> Reason | None:
+async def executes(ports: Ports, m: Migration) -> Reason | None:
     """Why replica orders and leaders are not to be touched now; None: Cruise Control's executor is idle.
 
     Whoever asked for it: an execution waits for the very order that it asked for, and puts it back at every poll.

@@ -142,7 +142,7 @@ def stop(d: Draft, purpose: StopFor, *reasons: Reason) -> None:
     running = d.in_phase(Phase.MOVING) and ours
     d.emit(ev.StopRequested(at=d.at, purpose=purpose, reasons=reasons))
     d.abandon(CheckCluster, StartWave, MovePartitions, TuneWave, CloseWave)
-    d.ask(StopWave(scope=d.m.scope(), at_once=running))
+    d.ask(StopWave(scope=d.m.scope(), at_once=running, asked_at=d.at))
 
 
 def stopped(d: Draft) -> None:

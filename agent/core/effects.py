@@ -90,6 +90,7 @@ class StopWave:
 
     scope: WaveScope
     at_once: bool  # an execution of ours is known to run: stop first, look after
+    asked_at: float = 0.0  # that is known for a few seconds; a life that comes later looks first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,6 +201,7 @@ class Performed:
     replicas_left: int | None = None
     bytes_left: int | None = None  # None: a source is silent
     left_alone: Reason | None = None  # why replica orders and leaders were not put right after it
+    stopped_by: str = ""  # who, other than we, had stopped the execution before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

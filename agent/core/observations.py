@@ -69,6 +69,7 @@ def effect_ended(d: Draft, o: msg.EffectEnded) -> None:
         d.emit(ev.RollbackCompleted(at=d.at, comparison=o.outcome))
         discovery.at_rest(d)
     elif d.in_phase(Phase.STOPPING):
+        wave_health.told_by_a_stop(d, o.outcome)
         course.stopped(d)
 
 

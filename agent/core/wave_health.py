@@ -4,7 +4,7 @@ from agent.core import course, verdicts
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.draft import Draft
-from agent.core.migration import OTHERS
+from agent.core.migration import OTHERS, StopFor
 from agent.core.reasons import Code, Reason
 from agent.core.throttle import rates_of_others
 
@@ -63,11 +63,26 @@ def stopped_by_others(d: Draft, o: msg.WaveObserved) -> bool:
     """
     if not o.stopped_by or d.m.resumed_at > d.m.executor_since:
         return False
-    if not d.cause(_STOPPED_BY_OTHERS):
-        seen = (
-            f"another hand has stopped the execution of wave {o.wave} attempt {o.attempt} ({o.task}), "
-            f"by Cruise Control's user tasks {o.stopped_by}: "
-            f"{o.replicas_left} of {d.m.attempt_replicas} replicas are still to move"
-        )
-        d.emit(ev.PauseCauseAdded(at=d.at, cause=_STOPPED_BY_OTHERS, seen=seen))
+    _pause_for_others(d, o.stopped_by, o.replicas_left)
     return True
+
+
+def told_by_a_stop(d: Draft, outcome: msg.Outcome) -> None:
+    """Our own stop came after another hand's: when its cause is gone, that other one still waits for an operator."""
+    is_news = isinstance(outcome, msg.Performed) and outcome.stopped_by and d.m.resumed_at <= d.m.executor_since
+    if is_news and isinstance(outcome, msg.Performed) and d.m.stop_for is StopFor.PAUSE:
+        _pause_for_others(d, outcome.stopped_by, outcome.replicas_left)
+
+
+def _pause_for_others(d: Draft, stopped_by: str, replicas_left: int | None) -> None:
+    wave = d.m.wave
+    assert wave is not None
+    if d.cause(_STOPPED_BY_OTHERS):
+        return
+    left = "an unknown number" if replicas_left is None else str(replicas_left)
+    seen = (
+        f"another hand has stopped the execution of wave {wave.number} attempt {wave.attempt}, "
+        f"by Cruise Control's user tasks {stopped_by}: "
+        f"{left} of {d.m.attempt_replicas} replicas are still to move"
+    )
+    d.emit(ev.PauseCauseAdded(at=d.at, cause=_STOPPED_BY_OTHERS, seen=seen))

@@ -31,7 +31,7 @@ async def test_few_are_asked_in_any_5_s_and_orders_do_not_wait() -> None:
     await asyncio.sleep(0.3)
     assert len(script.asked) == 3
     assert not client.can_spare_a_question()
-    await client.stop()
+    await client.stop("lab-1/1/1")
     assert (len(script.asked), script.asked[-1].method) == (4, "POST")
     await asyncio.gather(*questions)
     assert len(script.asked) == 5
@@ -47,7 +47,7 @@ async def test_an_answer_serves_whoever_may_have_an_older_one() -> None:
     assert len(script.asked) == 1
     await client.state("lab-1")
     assert len(script.asked) == 2
-    await client.stop()
+    await client.stop("lab-1/1/1")
     await client.state("lab-1", age_seconds_max=5.0)
     assert [r.method for r in script.asked] == ["GET", "GET", "POST", "GET"]
 
@@ -76,7 +76,7 @@ async def test_a_full_servlet_is_waited_for() -> None:
     full, now = recording(344), asyncio.get_running_loop().time
     state, stop, request = (Script(full, full, recording(n)) for n in (8, 76, 29))
     began = now()
-    await asyncio.gather(_client(state).state("lab-1"), _client(stop).stop())
+    await asyncio.gather(_client(state).state("lab-1"), _client(stop).stop("lab-1/1/1"))
     assert isinstance(await _client(request).remove_broker(REQUEST), ExecutionAsked)
     assert [len(s.asked) for s in (state, stop, request)] == [3, 3, 3]
     assert now() - began < 4.0

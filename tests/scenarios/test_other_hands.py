@@ -31,7 +31,7 @@ def test_a_stop_by_another_hand_is_a_pause_that_says_what_was_seen() -> None:
     play.never(ev.WaveFellShort).stands(Phase.STOPPING, fx.StopWave)
     (cause,) = play.m.pause_causes
     assert cause.seen == (
-        "another hand has stopped the execution of wave 1 attempt 1 (InExecution), by Cruise Control's user tasks "
+        "another hand has stopped the execution of wave 1 attempt 1, by Cruise Control's user tasks "
         f"{BY}: 3 of 6 replicas are still to move"
     )
 
@@ -41,6 +41,17 @@ def test_it_stays_until_an_operator_resumes() -> None:
     play = _stopped().holds(STOPPED)
     play.wait(100_000).stands(Phase.PAUSED)
     play.alert("p99").alert("p99", firing=False).never(ev.MigrationResumed).holds(STOPPED)
+    play.command(msg.ResumeMigration).expect(
+        ev.CommandAccepted, like(ev.PauseCauseLifted, cause=STOPPED), ev.MigrationResumed, like(ev.WaveBegun, attempt=2)
+    )
+
+
+def test_a_stop_of_ours_does_not_hide_another_hands() -> None:
+    """An alert paused it after another hand had: when it is clear, the other one still waits for an operator."""
+    play = Play().started().moving().alert("p99").stands(Phase.STOPPING, fx.StopWave)
+    play.ends(fx.StopWave, with_=msg.Performed(replicas_left=3, bytes_left=30, stopped_by=BY))
+    play.stands(Phase.PAUSED).holds("alert:p99", STOPPED)
+    play.alert("p99", firing=False).never(ev.MigrationResumed).holds(STOPPED)
     play.command(msg.ResumeMigration).expect(
         ev.CommandAccepted, like(ev.PauseCauseLifted, cause=STOPPED), ev.MigrationResumed, like(ev.WaveBegun, attempt=2)
     )

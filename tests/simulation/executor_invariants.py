@@ -24,6 +24,8 @@ def remembers_what_was_said_and_stopped(s: Simulation) -> str | None:
     for e in s.new_events:
         if isinstance(e, ev.CommandAccepted) and e.command in GOES_ON and not e.repeat:
             s.watched.spoken_at = e.at
+        elif isinstance(e, ev.WaveVerified):
+            s.watched.verified_at[f"{s.migration.migration_id}/{e.wave}"] = e.at
         elif isinstance(e, ev.ExecutionStarted):
             s.watched.stopped_for = frozenset()
         elif isinstance(e, ev.EffectRequested) and isinstance(e.effect, StopWave):
@@ -38,13 +40,16 @@ def remembers_what_was_said_and_stopped(s: Simulation) -> str | None:
 def not_begun_again_after_a_stop(s: Simulation, request: RemoveBroker) -> str | None:
     """What somebody has stopped by Cruise Control's own API is begun again only after an operator's word.
 
-    As long as Cruise Control remembers it: who restarts it, forgets.
+    As long as Cruise Control remembers it: who restarts it, forgets. A stop that came when all had
+    moved held up nothing.
     """
     wave = request.reason.rsplit("/", 1)[0]
     for task in s.cc.tasks:
         if task.stop is None or task.reason.rsplit("/", 1)[0] != wave:
             continue
         at, by = task.stop
+        if at < s.watched.verified_at.get(wave, 0.0):
+            continue
         if not by.startswith(f"{s.migration.migration_id}/") and s.watched.spoken_at < at:
             return f"{request.reason} is asked for, and {task.reason} was stopped {by} {s.world.now - at:.1f} s ago"
     return None

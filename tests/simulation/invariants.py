@@ -65,6 +65,7 @@ class Watched:
     born: dict[TopicPartition, float] = field(default_factory=dict)  # topics created after the start
     shut_down: set[int] = field(default_factory=set)
     spoken_at: float = float("-inf")  # when an operator last let it go on, or elsewhere
+    verified_at: dict[str, float] = field(default_factory=dict)  # by `migration/wave`
     healed: int = 0  # of Cruise Control's healings, judged already
     stopped_for: frozenset[str] = frozenset()  # the causes of the last stop of what moved
     started_clean: bool = True  # the destinations were empty when the migration started

@@ -11,6 +11,7 @@ from itertools import count
 from typing import TypeVar
 
 from agent.adapters.asking import Questions
+from agent.adapters.cruise_control import FULL_RETRY_SECONDS, FULL_SECONDS_MAX
 from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
 from agent.core.clients import Positions
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
@@ -255,7 +256,12 @@ class SimCruiseControlPort:
             raise PortError("Cruise Control does not answer", Code.CRUISE_CONTROL_UNREACHABLE)
         if self._trouble.login_refused:
             raise PortError("it answered 401", Code.CRUISE_CONTROL_LOGIN_REFUSED)
-        if self._trouble.crowded or not self._cc.has_place(is_question=is_question):
+        full_until = self._w.now + (0.0 if is_question else FULL_SECONDS_MAX)
+        while (full := self._trouble.crowded or not self._cc.has_place(is_question=is_question)) and (
+            self._w.now < full_until
+        ):
+            await until(self._w.now + FULL_RETRY_SECONDS)
+        if full:
             raise PortError("There are already 5 active user tasks", Code.CRUISE_CONTROL_BUSY)
 
     @property

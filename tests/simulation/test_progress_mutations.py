@@ -7,6 +7,7 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.cluster import ClusterFacts
+from agent.core.reasons import Reason
 from tests.simulation.sim_agent import Life
 from tests.simulation.simulation import Cast
 from tests.simulation.test_mutations import PLAIN, _acts, _caught
@@ -30,14 +31,14 @@ class ForgetsAtAPause(Life):
 class CountsNothingAtAStop(Performer):
     """What arrives while it stops is never told."""
 
-    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts) -> msg.Performed:
+    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None) -> msg.Performed:
         return msg.Performed()
 
 
 class GuessesAtAStop(Performer):
     """It takes what was in flight for moved."""
 
-    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts) -> msg.Performed:
+    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None) -> msg.Performed:
         return msg.Performed(replicas_left=0, bytes_left=0)
 
 
