@@ -20,8 +20,8 @@ from agent.core.judge import Sample
 from agent.core.kraft import KraftPhase
 from agent.core.migration import wake_at
 from agent.core.reasons import Code, Reason
-from agent.judging import Judging
-from agent.outbound import Outbound, raw_topic
+from agent.judging import MetricEvaluation
+from agent.outbound import WorkerPublisher, raw_topic
 from agent.settings import ClusterSettings, Settings
 from agent.topics import COMPACTED, Topics
 from schemas.metrics import Alert, Samples
@@ -30,7 +30,7 @@ log = logging.getLogger("kafka_migration.app")
 
 # Twice as fine as the shortest delay that the core asks for.
 TICK_SECONDS = 0.25
-TICK_AGAIN_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
+TICK_RETRY_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
 TABLE_SECONDS_MAX = (
     20.0  # a share of the clusters, and nothing more of the table was read for so long: it never will be
 )
@@ -62,10 +62,10 @@ class Agent:
         self._driven: dict[str, DrivenCluster] = {}
         self._without_zookeeper: set[str] = set()  # driven as clusters that live in KRaft for good
         self._ticked: dict[str, tuple[float, float]] = {}  # cluster -> the due time last posted for, and when
-        self._has_share = False  # of the topics' partitions, by the consumer group
-        self._settled: set[str] = set()  # clusters whose outbox was sent again since their partition came
-        self._out = Outbound(app, topics, settings.app_id)
-        self._judging = Judging(self._read_samples)
+        self._has_partitions = False  # of the topics' partitions, by the consumer group
+        self._outbox_resent: set[str] = set()  # clusters whose outbox was sent again since their partition came
+        self._publisher = WorkerPublisher(app, topics, settings.app_id)
+        self._metric_evaluation = MetricEvaluation(self._read_samples)
         table = app.Table(
             "migrations",
             key_type=bytes,
@@ -82,7 +82,7 @@ class Agent:
         ):
             app.agent(raw_topic(app, name), name=name)(self._handler(handle))
         app.timer(TICK_SECONDS)(self._tick)
-        app.task(self._judging.run)
+        app.task(self._metric_evaluation.run)
         app.on_partitions_assigned.connect(self._on_assigned)
         app.on_partitions_revoked.connect(self._on_revoked)
         app.page("/ready")(web.ready_view(self._is_ready, lambda: sorted(self._driven)))
@@ -113,32 +113,32 @@ class Agent:
             await self._refuse_unreadable(message, translate.what_is_wrong(error))
             return
         if command.cluster in self._clusters:
-            await self._out.to_inbox(command.cluster, command)
+            await self._publisher.to_inbox(command.cluster, command)
         else:
             await self._refuse_unreadable(message, (self._unknown_cluster(command.cluster),))
 
     async def _on_metric(self, message: Any) -> None:
         """Alerts go to the inbox at once; samples are queued as they are, and acknowledged: newer ones will come."""
         if not translate.may_be_alert(message.value):
-            self._judging.put(message)
+            self._metric_evaluation.put(message)
             return
         metric = await self._read_metric(message)
         if metric is None:
             return
         if metric.type == "samples":
-            self._judging.put(message)
+            self._metric_evaluation.put(message)
         elif metric.action != "notify":
-            await self._out.to_inbox(metric.cluster, translate.alert_observed(metric, time.time()))
+            await self._publisher.to_inbox(metric.cluster, translate.alert_observed(metric, time.time()))
 
     async def _read_metric(self, message: Any) -> Samples | Alert | None:
         """What a monitor says of a cluster of ours; what cannot be read is rejected."""
         try:
             metric = translate.read_metric(message.value)
         except ValidationError as error:
-            await self._out.reject(message, translate.what_is_wrong(error))
+            await self._publisher.reject(message, translate.what_is_wrong(error))
             return None
         if metric.cluster not in self._clusters:
-            await self._out.reject(message, (self._unknown_cluster(metric.cluster),))
+            await self._publisher.reject(message, (self._unknown_cluster(metric.cluster),))
             return None
         return metric
 
@@ -148,10 +148,10 @@ class Agent:
         if metric is None or metric.type == "alert":
             return None
         if self._partition(metric.cluster) != message.partition:  # its sender hashes keys in another way
-            await self._out.forward_samples(metric.cluster, message.value)
+            await self._publisher.forward_samples(metric.cluster, message.value)
             return None
-        judged = translate.samples_to_judge(metric, self._judging.metrics(metric.cluster))
-        return metric.cluster, len(metric.samples), judged
+        samples = translate.samples_of_rules(metric, self._metric_evaluation.metrics(metric.cluster))
+        return metric.cluster, len(metric.samples), samples
 
     async def _on_inbox(self, message: Any) -> None:
         """The only writer of the table."""
@@ -161,37 +161,37 @@ class Agent:
         try:
             read = translate.from_json(message.value, msg.Message)
         except ValueError as error:  # someone else has written to the inbox
-            await self._out.reject(message, (Reason(Code.UNREADABLE_COMMAND, str(error)[:1_000]),))
+            await self._publisher.reject(message, (Reason(Code.UNREADABLE_COMMAND, str(error)[:1_000]),))
             return
-        await self._send_again(cluster)
+        await self._resend_outbox(cluster)
         policy = self._policies[cluster]
-        delivered = self._out.delivered_through(cluster)
+        delivered = self._publisher.delivered_through(cluster)
         try:
-            taken = turn.take(self._records, cluster, read, message.offset, policy, delivered)
+            taken = turn.apply_message(self._records, cluster, read, message.offset, policy, delivered)
         except turn.RecordTooLargeError as error:
-            await self._out.reject(message, (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)),))
+            await self._publisher.reject(message, (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)),))
             return
         if not taken.events:
             return
         migration = taken.record.migration
         if driven := self._driven.get(cluster):
             driven.reconcile(migration)
-        await self._out.events(cluster, taken.events)
-        await self._out.status(migration, policy)
+        await self._publisher.events(cluster, taken.events)
+        await self._publisher.status(migration, policy)
         for e in taken.events:
-            telemetry.told(e)
+            telemetry.record_event(e)
 
     async def _refuse_unreadable(self, message: Any, reasons: tuple[Reason, ...]) -> None:
         """Rejected, and answered where the sender can be told."""
-        place = await self._out.reject(message, reasons)
+        place = await self._publisher.reject(message, reasons)
         command_id, cluster = translate.sender_of(message.value)
         if command_id is None or cluster is None:
             return
         refusal = msg.RefuseCommand(command_id=command_id, cluster=cluster, at=time.time(), reasons=reasons)
         if cluster in self._clusters:
-            await self._out.to_inbox(cluster, refusal)
+            await self._publisher.to_inbox(cluster, refusal)
         else:
-            await self._out.answer_stranger(refusal, place)
+            await self._publisher.answer_unknown_cluster(refusal, place)
 
     def _unknown_cluster(self, cluster: str) -> Reason:
         known = ", ".join(sorted(self._clusters))
@@ -203,19 +203,19 @@ class Agent:
         if not self._is_ready():
             return
         ours = self._owned()
-        outdated = {n for n in self._driven if self._left_zookeeper(n)} - self._without_zookeeper
-        for name in [n for n in self._driven if n not in ours or n in outdated]:
-            await self._let_go(name)
+        finished_in_kraft = {n for n in self._driven if self._is_kraft_done(n)} - self._without_zookeeper
+        for name in [n for n in self._driven if n not in ours or n in finished_in_kraft]:
+            await self._release_cluster(name)
         for name in ours:
             if name not in self._driven and not self._take_over(name):
                 continue
-            await self._send_again(name)
+            await self._resend_outbox(name)
             driven = self._driven.get(name)
             if driven is None:  # let go meanwhile
                 continue
             driven.reconcile(self._records.load(name).migration)
             telemetry.LEASE.labels(name).set(driven.lease.held())
-            await self._judging.look(name)
+            await self._metric_evaluation.evaluate_on_tick(name)
             await self._wake(name)
 
     async def _wake(self, name: str) -> None:
@@ -224,63 +224,63 @@ class Agent:
         if due is None or due > now:
             return
         last_due, posted_at = self._ticked.get(name, (0.0, 0.0))
-        if due != last_due or posted_at + TICK_AGAIN_SECONDS < now:
-            await self._out.to_inbox(name, msg.Tick(at=now))
+        if due != last_due or posted_at + TICK_RETRY_SECONDS < now:
+            await self._publisher.to_inbox(name, msg.Tick(at=now))
             self._ticked[name] = (due, now)
 
-    def _left_zookeeper(self, name: str) -> bool:
+    def _is_kraft_done(self, name: str) -> bool:
         """Once in KRaft for good, nothing is asked of ZooKeeper any more: neither the lease nor who is registered."""
         return self._records.load(name).migration.kraft.phase is KraftPhase.DONE
 
     def _take_over(self, name: str) -> bool:
         async def post(observation: msg.Observation) -> None:
-            await self._out.to_inbox(name, self._judging.witnessed(name, observation))
+            await self._publisher.to_inbox(name, self._metric_evaluation.with_produce_latency(name, observation))
 
         try:
             cluster = self._clusters[name]
-            if self._left_zookeeper(name):
+            if self._is_kraft_done(name):
                 cluster = cluster.model_copy(update={"zookeeper": None})
                 self._without_zookeeper.add(name)
             self._driven[name] = self._drive(name, cluster, self._settings, self._names, post)
         except OSError as error:  # a password's file; the other clusters are driven all the same
             log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
             return False
-        self._judging.open(name, self._policies[name], post, lambda: self._records.load(name).migration)
+        self._metric_evaluation.open(name, self._policies[name], post, lambda: self._records.load(name).migration)
         log.info("%s is ours to drive, in phase %s", name, self._records.load(name).migration.phase)
         self._ticked.pop(name, None)
         return True
 
-    async def _send_again(self, name: str) -> None:
+    async def _resend_outbox(self, name: str) -> None:
         """What its last owner, or a broken connection, may not have delivered: before anything new, so in order."""
-        if name in self._settled and not self._out.is_torn(name):
+        if name in self._outbox_resent and not self._publisher.has_undelivered(name):
             return
-        self._settled.add(name)
+        self._outbox_resent.add(name)
         record = self._records.load(name)
-        await self._out.events(name, turn.undelivered(record, self._out.delivered_through(name)))
+        await self._publisher.events(name, turn.undelivered(record, self._publisher.delivered_through(name)))
         # Also of a cluster that has no story yet: whoever looks sees which clusters can be driven.
-        await self._out.status(self._records.load(name).migration, self._policies[name])
+        await self._publisher.status(self._records.load(name).migration, self._policies[name])
 
-    async def _let_go(self, name: str) -> None:
+    async def _release_cluster(self, name: str) -> None:
         log.info("%s is not ours any more", name)
-        self._judging.close(name)
+        self._metric_evaluation.close(name)
         await self._driven.pop(name).close()
 
     async def _on_assigned(self, _app: faust.App, _assigned: Any, **_: Any) -> None:
-        self._has_share = True
+        self._has_partitions = True
 
     async def _on_revoked(self, _app: faust.App, revoked: Any, **_: Any) -> None:
-        self._has_share = False
+        self._has_partitions = False
         lost = {tp.partition for tp in revoked if tp.topic == self._names.inbox}
-        self._settled -= {name for name in self._clusters if self._partition(name) in lost}
+        self._outbox_resent -= {name for name in self._clusters if self._partition(name) in lost}
         for name in [n for n in self._driven if self._partition(n) in lost]:
-            await self._let_go(name)
+            await self._release_cluster(name)
 
     async def close(self) -> None:
         """The worker stops."""
         for name in list(self._driven):
-            await self._let_go(name)
+            await self._release_cluster(name)
 
-    async def watch_over(self) -> None:
+    async def watch_assignment(self) -> None:
         """For as long as the worker lives: one that waits too long for its share of the clusters stops.
 
         Faust goes on without a word when its coordinator has failed, or when it has missed that a share is its own to
@@ -293,7 +293,7 @@ class Agent:
             now, before, read = time.monotonic(), read, self._table_read()
             if self._is_ready():
                 alive_at = read_at = now
-            elif not self._has_share or read != before:
+            elif not self._has_partitions or read != before:
                 read_at = now
             if now > alive_at + self._settings.stuck_seconds:
                 says = f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: the worker stops"

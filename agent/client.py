@@ -33,7 +33,7 @@ class ControlClient:
         self._connection = dict(connection)
         self._prefix = prefix
 
-    async def order(self, command: Json, timeout_seconds: float = 60.0) -> Json:
+    async def send_command(self, command: Json, timeout_seconds: float = 60.0) -> Json:
         """Publish a command and return the event that answers it (CommandAccepted or CommandRefused).
 
         Fills in `command_id` where it is missing. Raises ClientError when no answer comes in time: the command is

@@ -13,7 +13,7 @@ from agent.adapters.consul import Consul
 from agent.adapters.cruise_control import CruiseControl
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.kafka_lease import KafkaLease
-from agent.adapters.kraft import KraftHands
+from agent.adapters.kraft import KraftPerformer
 from agent.adapters.kraft_metrics import ControllerMetrics
 from agent.adapters.kraft_zookeeper import KraftZooKeeper
 from agent.adapters.perform import Performer, Ports
@@ -28,7 +28,7 @@ from agent.topics import Topics
 
 log = logging.getLogger("kafka_migration.clusters")
 
-AGAIN_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
 class Closes(Protocol):
@@ -65,7 +65,7 @@ class Registrations:
                 )
             except Exception:  # the control Kafka does not answer
                 log.exception("%s: registered brokers could not be posted; they are posted again", self._name)
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._known = brokers
             if lost:
@@ -115,15 +115,15 @@ class DrivenCluster:
         changed = Registrations(name, post).changed
         brokers = BrokerWatch(zookeeper, changed, access=access) if zookeeper else BrokerPoll(kafka, changed)
         brokers.start()
-        hands = KraftHands(
+        kraft_performer = KraftPerformer(
             kafka=kafka,
-            insight=kafka,
+            kraft_kafka=kafka,
             zookeeper=KraftZooKeeper(zookeeper, access) if zookeeper else None,
             metrics=ControllerMetrics(),
             restarts=cluster.kraft.restarts() if cluster.kraft else ManualRestarts(),
             clock=ports.clock,
         )
-        tasks = ClusterTasks(Performer(ports, hands), lease, cluster.core_policy(), post)
+        tasks = ClusterTasks(Performer(ports, kraft_performer), lease, cluster.core_policy(), post)
         others = tuple(port for port in (consul, census) if port is not None)
         return cls(tasks, lease, kafka, cruise_control, brokers, others)
 

@@ -10,14 +10,14 @@ from typing import Any
 CANCEL_AGAIN_SECONDS = 2.0
 
 
-async def until_done(task: "asyncio.Future[Any]", again_seconds: float = CANCEL_AGAIN_SECONDS) -> None:
+async def until_done(task: "asyncio.Future[Any]", retry_seconds: float = CANCEL_AGAIN_SECONDS) -> None:
     """Cancel the task until it has ended, however it ends: a library may lose a cancellation.
 
     Raises CancelledError only when the caller itself is cancelled.
     """
     while not task.done():
         task.cancel()
-        await asyncio.wait({task}, timeout=again_seconds)
+        await asyncio.wait({task}, timeout=retry_seconds)
 
 
 async def end(task: "asyncio.Future[Any]") -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agent import telemetry
-from agent.adapters.aside import share_interpreter
+from agent.adapters.aside import shorten_switch_interval
 from agent.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -101,14 +101,14 @@ def run(drive: "Drive | None" = None) -> None:
         telemetry.configure_logging(settings.log_level, settings.log_format)
         import uvloop
 
-        share_interpreter()
+        shorten_switch_interval()
         loop = uvloop.new_event_loop()
         asyncio.set_event_loop(loop)
         app, agent = build(settings, drive)
     except (SettingsError, OSError) as error:
         print(f"kafka-migration agent: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    watch = loop.create_task(agent.watch_over())
+    watch = loop.create_task(agent.watch_assignment())
     try:
         _worker(app, loop).execute_from_commandline()
     finally:

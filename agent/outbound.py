@@ -25,10 +25,10 @@ log = logging.getLogger("kafka_migration.outbound")
 
 REJECTED_BYTES_MAX = 900_000  # the original is cut there, so that a poison message cannot crash its own funeral
 REASON_HEADER_BYTES_MAX = 10_000
-SEND_AGAIN_SECONDS = 1.0
+RESEND_SECONDS = 1.0
 
 
-class Outbound:
+class WorkerPublisher:
     """The worker's producer side."""
 
     def __init__(self, app: faust.App, topics: Topics, app_id: str) -> None:
@@ -38,8 +38,10 @@ class Outbound:
             for name in (topics.inbox, topics.metrics, topics.events, topics.status, topics.rejected)
         )
         self._delivered: dict[str, int] = {}  # cluster -> last sequence known to be on the events topic
-        self._torn: dict[str, float] = {}  # clusters of which an event could not be delivered, and since when
-        self._order: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._undelivered_since: dict[
+            str, float
+        ] = {}  # clusters of which an event could not be delivered, and since when
+        self._send_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def to_inbox(self, cluster: str, message: msg.Message) -> None:
         """Returns when Kafka has it, so that what led to it may be acknowledged."""
@@ -55,21 +57,21 @@ class Outbound:
         """The last sequence that is known to have arrived, and all before it; -1: none is known."""
         return self._delivered.get(cluster, -1)
 
-    def is_torn(self, cluster: str) -> bool:
+    def has_undelivered(self, cluster: str) -> bool:
         """Whether events were lost on the way, a while ago: then the outbox is to be sent again."""
-        return time.monotonic() > self._torn.get(cluster, float("inf")) + SEND_AGAIN_SECONDS
+        return time.monotonic() > self._undelivered_since.get(cluster, float("inf")) + RESEND_SECONDS
 
     async def events(self, cluster: str, events: Iterable[ProgressEvent]) -> None:
         """In order; does not wait for Kafka's word, which is remembered when it comes. A repeat bears the same id."""
-        async with self._order[cluster]:
-            self._torn.pop(cluster, None)
+        async with self._send_locks[cluster]:
+            self._undelivered_since.pop(cluster, None)
             for e in events:
                 sent = await self._send_event(e)
                 sent.add_done_callback(lambda done, n=e.sequence: self._arrived(cluster, n, done))
 
-    async def answer_stranger(self, refusal: msg.RefuseCommand, place: str) -> None:
+    async def answer_unknown_cluster(self, refusal: msg.RefuseCommand, place: str) -> None:
         """The answer to a command for a cluster that has no state here; `place`: where the command stood."""
-        await asyncio.shield(await self._send_event(translate.refusal_of_stranger(refusal, place)))
+        await asyncio.shield(await self._send_event(translate.refusal_for_unknown_cluster(refusal, place)))
 
     async def _send_event(self, e: ProgressEvent) -> Any:
         value, headers = e.model_dump_json().encode(), self._headers(e.type, e.id, e.cluster, e.time)
@@ -78,8 +80,8 @@ class Outbound:
     def _arrived(self, cluster: str, sequence: int, done: "asyncio.Future[Any]") -> None:
         if done.cancelled() or done.exception() is not None:
             log.warning("%s: event %d could not be delivered, and is sent again", cluster, sequence)
-            self._torn.setdefault(cluster, time.monotonic())
-        elif cluster not in self._torn:
+            self._undelivered_since.setdefault(cluster, time.monotonic())
+        elif cluster not in self._undelivered_since:
             self._delivered[cluster] = max(sequence, self.delivered_through(cluster))
 
     async def status(self, migration: Migration, policy: Policy) -> None:
@@ -92,7 +94,7 @@ class Outbound:
             value=status.model_dump_json().encode(),
             headers=self._headers("MigrationStatus", identity, migration.cluster, datetime.fromtimestamp(now, UTC)),
         )
-        telemetry.stands(status)
+        telemetry.record_status(status)
 
     # ── what could not be read ──────────────────────────────────────────────────────────────────────────────────
     async def reject(self, message: Any, reasons: tuple[Reason, ...]) -> str:

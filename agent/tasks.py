@@ -23,18 +23,18 @@ log = logging.getLogger("kafka_migration.tasks")
 
 Post = Callable[[Observation], Awaitable[None]]
 # Plans and surveys run beside the main line of a wave; everything else of a cluster runs one at a time.
-_BESIDE = (fx.MakePlan, fx.PrepareMigration, SurveyKraft)
+_CONCURRENT_EFFECTS = (fx.MakePlan, fx.PrepareMigration, SurveyKraft)
 # What is cancelled leaves within a turn or two of the event loop; one whose cancellation was lost is cancelled again
 # after 2 s, after 4, 8, ... and is waited for that long at most: a pause must not take longer for it.
 CANCEL_SECONDS_MAX = 5.0
 WAITS_TOLD_SECONDS = 0.5
 # An agent that has just come back waits for its lease that long before it says that another one drives.
 LEASE_SECONDS = 3.0
-LEASE_LOOK_SECONDS = 0.05
-AGAIN_SECONDS = 1.0
+LEASE_POLL_SECONDS = 0.05
+RETRY_SECONDS = 1.0
 
 
-class Performs(Protocol):
+class EffectPerformer(Protocol):
     """What performs effects and watches: agent/adapters/perform.py."""
 
     async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> Outcome: ...
@@ -55,13 +55,13 @@ class ClusterTasks:
 
     def __init__(
         self,
-        performer: Performs,
+        performer: EffectPerformer,
         lease: LeasePort,
         policy: Policy,
         post: Post,
         *,
         lease_seconds: float = LEASE_SECONDS,
-        again_seconds: float = AGAIN_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
         cancel_again_seconds: float = CANCEL_AGAIN_SECONDS,
         cancel_seconds_max: float = CANCEL_SECONDS_MAX,
     ) -> None:
@@ -71,7 +71,7 @@ class ClusterTasks:
         self._policy = policy
         self._post = post
         self._lease_seconds = lease_seconds
-        self._again_seconds = again_seconds
+        self._retry_seconds = retry_seconds
         self._cancel_again_seconds = cancel_again_seconds
         self._cancel_seconds_max = cancel_seconds_max
         self._effects: dict[str, asyncio.Task[None]] = {}  # by effect id, until it is no longer pending
@@ -87,7 +87,7 @@ class ClusterTasks:
             self._end(self._effects.pop(effect_id))
         for effect_id, effect in wanted.items():
             if effect_id not in self._effects:
-                before = frozenset() if isinstance(effect, _BESIDE) else self._still_acting()
+                before = frozenset() if isinstance(effect, _CONCURRENT_EFFECTS) else self._still_acting()
                 self._effects[effect_id] = asyncio.create_task(
                     self._run(effect_id, effect, migration, before),
                     name=f"{migration.cluster}: {type(effect).__name__} {effect_id}",
@@ -144,7 +144,7 @@ class ClusterTasks:
         order of what it is asked. Nor is what has not begun, or runs beside the main line.
         """
         return frozenset(
-            task for task in self._ending if not isinstance(self._acting.get(task), (*_BESIDE, type(None)))
+            task for task in self._ending if not isinstance(self._acting.get(task), (*_CONCURRENT_EFFECTS, type(None)))
         )
 
     async def _until_left(self, ending: Collection[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
@@ -169,7 +169,7 @@ class ClusterTasks:
             await self._post(EffectEnded(at=time.time(), effect_id=effect_id, outcome=outcome))
         except Exception:
             log.exception("%s: how %s ended could not be posted; it is performed again", migration.cluster, effect_id)
-            await asyncio.sleep(self._again_seconds)
+            await asyncio.sleep(self._retry_seconds)
             if self._effects.get(effect_id) is asyncio.current_task():
                 del self._effects[effect_id]
 
@@ -202,7 +202,7 @@ class ClusterTasks:
         while not self._lease.held():
             if time.monotonic() > until:
                 return False
-            await asyncio.sleep(LEASE_LOOK_SECONDS)
+            await asyncio.sleep(LEASE_POLL_SECONDS)
         return True
 
     async def _watch(self, watch: fx.Watch, migration: Migration) -> None:
@@ -213,7 +213,7 @@ class ClusterTasks:
             log.warning("%s: %s is blind: %s", migration.cluster, type(watch).__name__, trouble)
         except Exception:
             log.exception("%s: %s failed; it is started again", migration.cluster, type(watch).__name__)
-        await asyncio.sleep(self._again_seconds)
+        await asyncio.sleep(self._retry_seconds)
 
 
 def _names(tasks: Collection[asyncio.Task[None]]) -> str:

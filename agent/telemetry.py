@@ -104,7 +104,7 @@ def configure_logging(level: str, form: str = "text") -> None:
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
 
 
-def told(event: ProgressEvent) -> None:
+def record_event(event: ProgressEvent) -> None:
     """An event was published."""
     EVENTS.labels(event.cluster, event.type).inc()
     for reason in event.data.get("reasons") or ():
@@ -114,7 +114,7 @@ def told(event: ProgressEvent) -> None:
     log.log(level, "%s %s %s: %s", event.cluster, event.id, event.type, event.summary, extra={"fields": fields})
 
 
-def stands(status: MigrationStatus) -> None:
+def record_status(status: MigrationStatus) -> None:
     """The status has changed."""
     for phase in Phase:
         PHASE.labels(status.cluster, phase).set(phase == status.phase)

@@ -18,9 +18,9 @@ from agent.core.judge import Sample
 from agent.core.kraft import Kraft
 from agent.core.kraft_facts import ControllersSeen
 from agent.core.left import on_the_way, share_in_all, share_of
-from agent.core.migration import Answer, Cause, Migration, Phase, Source
+from agent.core.migration import Cause, CommandAnswer, DrainedSource, Migration, Phase
 from agent.core.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
-from agent.core.orders import WORDS
+from agent.core.orders import COMMAND_NAMES
 from agent.core.plan import Plan, Wave
 from agent.core.reasons import WHAT_TO_DO, Code, Reason
 from schemas import commands as wire
@@ -32,10 +32,10 @@ ERRORS_MAX = 10  # of one unreadable message: enough to mend it
 
 # ── core values to JSON and back ────────────────────────────────────────────────────────────────────────────────
 _CONVERTER = make_converter()
-for _union in (fx.Effect, msg.Outcome, msg.Observation, msg.Command, msg.Message):
+for _union in (fx.Effect, msg.Outcome, msg.Observation, msg.AnyCommand, msg.Message):
     configure_tagged_union(_union, _CONVERTER, tag_name="type")
 # In these there is no union: orjson writes them by itself, three times faster (0.6 ms for a state of 100 brokers).
-for _plain in (Answer, Cause, Options, Plan, Reason, Source, Wave):
+for _plain in (CommandAnswer, Cause, Options, Plan, Reason, DrainedSource, Wave):
     _CONVERTER.register_unstructure_hook(_plain, lambda value: value)
 
 
@@ -62,7 +62,7 @@ def to_dict(value: Any) -> dict[str, Any]:
 
 
 # ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
-def read_command(data: bytes | None, at: float) -> msg.Command:
+def read_command(data: bytes | None, at: float) -> msg.AnyCommand:
     """A message of the control topic as a core command. Raises ValidationError that names each wrong field."""
     parsed = wire.COMMANDS.validate_json(data or b"", strict=True)
     common = {
@@ -84,11 +84,11 @@ def read_command(data: bytes | None, at: float) -> msg.Command:
         common["partition_movements_per_broker"] = parsed.partition_movements_per_broker
     if isinstance(parsed, wire.Kraft):
         common |= {"action": parsed.action, "i_know": parsed.i_know}
-    command: msg.Command = kind(**common)
+    command: msg.AnyCommand = kind(**common)
     return command
 
 
-_KINDS: dict[str, Any] = {word: kind for kind, word in WORDS.items()}
+_KINDS: dict[str, Any] = {word: kind for kind, word in COMMAND_NAMES.items()}
 
 
 def _options(o: wire.MigrationOptions) -> Options:
@@ -125,9 +125,9 @@ def may_be_alert(data: bytes | None) -> bool:
     return not data or b'"alert"' in data
 
 
-def samples_to_judge(samples: wire_metrics.Samples, metrics: Container[str]) -> list[Sample]:
+def samples_of_rules(samples: wire_metrics.Samples, metrics: Container[str]) -> list[Sample]:
     """Of a batch, the samples of these metrics, as the judge takes them. Most samples of a scrape bear one time."""
-    judged: list[Sample] = []
+    samples_taken: list[Sample] = []
     of, at = None, 0.0
     for s in samples.samples:
         metric = s.metric
@@ -136,8 +136,8 @@ def samples_to_judge(samples: wire_metrics.Samples, metrics: Container[str]) -> 
         time = s.time
         if time is not of and time != of:
             of, at = time, time.timestamp()
-        judged.append((metric, s.broker, s.platform, s.value, at))
-    return judged
+        samples_taken.append((metric, s.broker, s.platform, s.value, at))
+    return samples_taken
 
 
 def alert_observed(alert: wire_metrics.Alert, at: float) -> msg.AlertChanged:
@@ -234,8 +234,8 @@ def status(m: Migration, policy: Policy, at: float) -> wire_state.MigrationStatu
         rate_bytes_per_second=p.rate_bytes_per_second if p else 0.0,
         eta_seconds=p.eta_seconds if p else None,
         throttle_bytes_per_second=m.rate(policy),
-        waiting=tuple(_why_not(r) for r in m.waiting),
-        blocked=tuple(_why_not(r) for r in m.blocked),
+        waiting=tuple(_reason_status(r) for r in m.waiting),
+        blocked=tuple(_reason_status(r) for r in m.blocked),
         pause_causes=tuple(wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in m.pause_causes),
         slow_causes=tuple(wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in m.slow_causes),
         executor=m.executor,
@@ -258,9 +258,9 @@ def _kraft_status(k: Kraft) -> wire_state.KraftStatus | None:
         phase=k.phase,
         phase_since=k.phase_since,
         ready=k.ready,
-        waiting=tuple(_why_not(r) for r in k.waiting),
+        waiting=tuple(_reason_status(r) for r in k.waiting),
         restart_by=k.options.restart_by,
-        node_asked=k.asked.node_id if k.asked else None,
+        node_asked=k.restart_request.node_id if k.restart_request else None,
         broker_ids=k.broker_ids,
         controller_ids=k.options.controller_ids,
         nodes_changed=tuple(node for node, _ in k.modes),
@@ -275,8 +275,8 @@ def _controllers_seen(seen: ControllersSeen | None) -> wire_state.KraftControlle
     return wire_state.KraftControllersStatus(**asdict(seen)) if seen else None
 
 
-def _why_not(r: Reason) -> wire_state.WhyNot:
-    return wire_state.WhyNot(code=r.code, seen=r.seen, needed=r.needed, do=WHAT_TO_DO[r.code])
+def _reason_status(r: Reason) -> wire_state.ReasonStatus:
+    return wire_state.ReasonStatus(code=r.code, seen=r.seen, needed=r.needed, do=WHAT_TO_DO[r.code])
 
 
 def _wave_status(w: Wave) -> wire_state.WaveStatus:
@@ -312,7 +312,7 @@ def cloud_event_headers(kind: str, identity: str, source: str, subject: str, at:
     return [(name, value.encode()) for name, value in given.items()]
 
 
-def refusal_of_stranger(refusal: msg.RefuseCommand, place: str) -> ProgressEvent:
+def refusal_for_unknown_cluster(refusal: msg.RefuseCommand, place: str) -> ProgressEvent:
     """The answer to a command for a cluster that has no state here."""
     event = ev.CommandRefused(at=refusal.at, command_id=refusal.command_id, command="command", reasons=refusal.reasons)
     return ProgressEvent(

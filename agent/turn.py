@@ -83,13 +83,13 @@ class Records:
         self._table[cluster.encode()] = saved
         self._parsed[cluster] = (saved, record)
 
-    def has_met(self, record: Record, offset: int) -> bool:
+    def covers(self, record: Record, offset: int) -> bool:
         """Whether this offset is one that the record covers: a replay."""
         another_inbox = bool(record.inbox_id and self.inbox_id and record.inbox_id != self.inbox_id)
         return offset <= record.inbox_offset and not another_inbox
 
 
-def take(
+def apply_message(
     records: Records, cluster: str, message: Message, offset: int, policy: Policy, delivered_through: int = -1
 ) -> Turn:
     """Meet one message.
@@ -99,19 +99,19 @@ def take(
     answered at all; else RecordTooLargeError is raised with nothing saved.
     """
     try:
-        return _meet(records, cluster, message, offset, policy, delivered_through)
+        return _apply(records, cluster, message, offset, policy, delivered_through)
     except RecordTooLargeError as error:
         refusal = _refusal(message, Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)))
         if refusal is None:
             raise
-        return _meet(records, cluster, refusal, offset, policy, delivered_through)
+        return _apply(records, cluster, refusal, offset, policy, delivered_through)
 
 
-def _meet(
+def _apply(
     records: Records, cluster: str, message: Message, offset: int, policy: Policy, delivered_through: int
 ) -> Turn:
     record = records.load(cluster)
-    if records.has_met(record, offset):
+    if records.covers(record, offset):
         return Turn(record=record, events=(), applied=False)
     before = record.migration
     after, events = step(before, message, policy)
@@ -137,7 +137,7 @@ def _refusal(message: Message, reason: Reason) -> Message | None:
     """What is met in place of a message that cannot be: so that every command has its answer."""
     if isinstance(message, msg.EffectEnded) and isinstance(message.outcome, msg.Surveyed):
         return replace(message, outcome=msg.Surveyed(reasons=(reason,), plan=None))
-    if isinstance(message, msg.Order):
+    if isinstance(message, msg.Command):
         return msg.RefuseCommand(
             command_id=message.command_id,
             cluster=message.cluster,

@@ -12,7 +12,7 @@ STAGES = {
 }
 
 
-class WhyNot(BaseModel):
+class ReasonStatus(BaseModel):
     """A reason for standing still."""
 
     model_config = ConfigDict(frozen=True)
@@ -89,7 +89,7 @@ class KraftStatus(BaseModel):
     phase: str
     phase_since: float
     ready: bool = Field(description="every signal of the phase holds: `advance` or `finalize` may come")
-    waiting: tuple[WhyNot, ...]
+    waiting: tuple[ReasonStatus, ...]
     restart_by: str
     node_asked: int | None = Field(description="the node whose restart is awaited")
     broker_ids: tuple[int, ...]
@@ -127,8 +127,8 @@ class MigrationStatus(BaseModel):
     rate_bytes_per_second: float = Field(description="0 unless it is moving")
     eta_seconds: float | None = Field(description="of the current wave; null unless it is moving")
     throttle_bytes_per_second: int | None = Field(description="in force now; null: none")
-    waiting: tuple[WhyNot, ...]
-    blocked: tuple[WhyNot, ...]
+    waiting: tuple[ReasonStatus, ...]
+    blocked: tuple[ReasonStatus, ...]
     pause_causes: tuple[CauseStatus, ...]
     slow_causes: tuple[CauseStatus, ...]
     executor: str

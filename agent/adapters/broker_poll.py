@@ -7,7 +7,7 @@ from typing import Protocol
 from agent.adapters.ports import PortError
 from agent.ending import until_done
 
-LOOK_SECONDS = 1.0  # a broker that is killed is fenced after broker.session.timeout.ms (stock: 9 s)
+POLL_SECONDS = 1.0  # a broker that is killed is fenced after broker.session.timeout.ms (stock: 9 s)
 
 
 class Alive(Protocol):
@@ -22,7 +22,7 @@ class BrokerPoll:
     """Tells, at each change, which brokers are alive; None: nobody can tell now."""
 
     def __init__(
-        self, kafka: Alive, on_change: Callable[[frozenset[int] | None], Awaitable[None]], seconds: float = LOOK_SECONDS
+        self, kafka: Alive, on_change: Callable[[frozenset[int] | None], Awaitable[None]], seconds: float = POLL_SECONDS
     ) -> None:
         self._kafka = kafka
         self._on_change = on_change

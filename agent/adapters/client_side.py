@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.adapters.ports import PortError
-from agent.core.clients import compare_clients
-from agent.core.lane import picker
+from agent.core.clients import compare_positions
+from agent.core.lane import selection_filter
 from agent.core.reasons import Code, Reason
 
 if TYPE_CHECKING:
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("kafka_migration.client_side")
 
 
-class ClientSide:
+class ClientImpactCheck:
     """Of one cluster; `before` is kept beside the snapshot, so that it outlives the agent."""
 
     def __init__(self, kafka: KafkaPort, snapshots: SnapshotPort) -> None:
         self._kafka, self._snapshots = kafka, snapshots
         self._before: dict[tuple[str, int], Positions] = {}
 
-    async def before(self, scope: WaveScope) -> None:
+    async def record_before(self, scope: WaveScope) -> None:
         """Before the first attempt of a wave; later ones are compared with that as well."""
         try:
             if (scope.migration_id, scope.wave) in self._before:
                 return
-            if scope.attempt > 1 and await self._kept(scope) is not None:
+            if scope.attempt > 1 and await self._saved_positions(scope) is not None:
                 return
             logs = await self._kafka.logs(scope.source_broker_ids)
-            picked = picker(scope.only)
-            names = frozenset(name for log in logs.values() for name in log.size_bytes if picked(name))
+            is_selected = selection_filter(scope.selection)
+            names = frozenset(name for log in logs.values() for name in log.size_bytes if is_selected(name))
             seen = await self._kafka.positions(names)
             await self._snapshots.save_positions(scope.migration_id, scope.wave, seen)
         except PortError as trouble:
@@ -47,28 +47,26 @@ class ClientSide:
             return
         self._before = {(scope.migration_id, scope.wave): seen}  # one at a time
 
-    async def after(self, scope: WaveScope, seen: Inspected) -> Inspected:
+    async def compare_after(self, scope: WaveScope, seen: Inspected) -> Inspected:
         """With the figures of the client side, once all else is as it should be: before that nobody needs them."""
         if seen.replicas_left or seen.reassignments or seen.not_in_sync or seen.not_preferred or seen.faults:
             return seen
         try:
             if loading := await self._kafka.loading_coordinators(scope.destination_broker_ids):
                 return replace(seen, coordinators_loading=len(loading))
-            before = await self._kept(scope)
+            before = await self._saved_positions(scope)
             if before is None:
                 return seen
-            figures = compare_clients(before, await self._kafka.positions(before.ends))
+            impact = compare_positions(before, await self._kafka.positions(before.ends))
         except PortError as trouble:
             log.warning("%s: where its partitions end is not known after it: %s", scope.key, trouble)
             return seen
-        if not figures.end_offsets_lost:
-            return replace(seen, clients=figures)
-        what = f"{figures.end_offsets_lost} partitions: {'; '.join(figures.examples)}"
-        return replace(
-            seen, clients=figures, faults=(Reason(Code.END_OFFSET_LOST, what, "no end before where it was"),)
-        )
+        if not impact.end_offsets_lost:
+            return replace(seen, clients=impact)
+        what = f"{impact.end_offsets_lost} partitions: {'; '.join(impact.examples)}"
+        return replace(seen, clients=impact, faults=(Reason(Code.END_OFFSET_LOST, what, "no end before where it was"),))
 
-    async def _kept(self, scope: WaveScope) -> Positions | None:
+    async def _saved_positions(self, scope: WaveScope) -> Positions | None:
         key = (scope.migration_id, scope.wave)
         if key not in self._before:
             found = await self._snapshots.load_positions(*key)

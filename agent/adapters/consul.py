@@ -83,7 +83,7 @@ class Consul:
         await self._client.aclose()
 
     # ── the port ────────────────────────────────────────────────────────────────────────────────────────────────
-    async def look(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
+    async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
         """The entries of these brokers, as they stand now."""
         return [e.endpoint for e in await self._entries(broker_ids)]
 

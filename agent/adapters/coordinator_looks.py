@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from agent.adapters.perform import Ports
     from agent.core.cluster import TopicPartition
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 
 
-class CoordinatorLook:
+class CoordinatorWatch:
     """Of one attempt of one wave."""
 
     def __init__(self, ports: Ports, brokers: Iterable[int]) -> None:
@@ -26,13 +26,13 @@ class CoordinatorLook:
         self._due = 0.0
         self._seen: tuple[Reason, ...] = ()
 
-    async def look(self, alive: Iterable[int], moving: Iterable[TopicPartition]) -> tuple[Reason, ...]:
+    async def observe(self, alive: Iterable[int], moving: Iterable[TopicPartition]) -> tuple[Reason, ...]:
         """Reasons for as long as a coordinator loads; a short while of it is how every change of leaders goes."""
         self._moves = self._moves or any(name.topic in INTERNAL_TOPICS for name in moving)
         clock = self._ports.clock
         if not self._moves or clock.now() < self._due:
             return self._seen
-        self._due = clock.now() + LOOK_SECONDS
+        self._due = clock.now() + POLL_SECONDS
         found = await self._ports.kafka.loading_coordinators(self._brokers.intersection(alive))
         told = "; ".join(f"broker {b}: {what}" for b, what in found.items())
         self._seen = (Reason(Code.COORDINATOR_LOADING, told, "every coordinator loaded"),) if found else ()

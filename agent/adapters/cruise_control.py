@@ -15,10 +15,10 @@ import httpx
 
 from agent.adapters import cruise_control_answers as answers
 from agent.adapters.asking import Questions
-from agent.adapters.cruise_control_answers import Answer
+from agent.adapters.cruise_control_answers import RequestOutcome
 from agent.adapters.http_login import HttpLogin
 from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, Unreachable
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, Unreachable
 from agent.core.reasons import Code, Reason
 
 DEFAULT_PATH = "/kafkacruisecontrol"
@@ -148,9 +148,9 @@ class CruiseControl:
     async def ready(self, request: RemoveBroker) -> Busy | Rejected | Unreachable | None:
         """Whether this could be asked for now, by a dry run: None, or what stands against it."""
         answer = await self.remove_broker(replace(request, dryrun=True))
-        return None if isinstance(answer, ExecutionAsked) else answer
+        return None if isinstance(answer, ExecutionRequested) else answer
 
-    async def remove_broker(self, request: RemoveBroker) -> Answer:
+    async def remove_broker(self, request: RemoveBroker) -> RequestOutcome:
         """Ask once, and wait a while for the proposals: their failure comes late on a large cluster."""
         if len(request.reason) > REASON_CHARACTERS_MAX:
             seen = f"the reason '{request.reason}' has {len(request.reason)} characters"
@@ -165,7 +165,7 @@ class CruiseControl:
         answer = answers.classify(response.status_code, response.headers, _body(response))
         if isinstance(answer, (Busy, Rejected)) and (task_id := response.headers.get("User-Task-ID")):
             self._refused.append(task_id)
-        if request.dryrun and isinstance(answer, ExecutionAsked) and response.status_code == httpx.codes.ACCEPTED:
+        if request.dryrun and isinstance(answer, ExecutionRequested) and response.status_code == httpx.codes.ACCEPTED:
             seen = f"it is still computing a dry run after {seconds_max:.0f} s"
             return Busy(reason=Reason(Code.CRUISE_CONTROL_NOT_READY, seen, "its answer"))
         return answer
@@ -237,7 +237,7 @@ class CruiseControl:
             return body
         answer = answers.classify(status, response.headers, body)
         says = f"Cruise Control at {self._url} answered {endpoint} with {status}"
-        if isinstance(answer, ExecutionAsked):  # 202: it has not got that far
+        if isinstance(answer, ExecutionRequested):  # 202: it has not got that far
             raise _AskError(f"{says}, and is still at it", Code.CRUISE_CONTROL_UNREACHABLE)
         needed = f" (needed: {answer.reason.needed})" if answer.reason.needed else ""
         raise _AskError(

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from agent.adapters.ports import CruiseControlState, UserTask
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
 from agent.core.reasons import Code, Reason, shortened
 
-Answer = ExecutionAsked | Busy | Unreachable | Rejected
+RequestOutcome = ExecutionRequested | Busy | Unreachable | Rejected
 
 WORDS_MAX = 400  # of Cruise Control's own text in a reason
 FULL = "active user tasks"  # what a full servlet says; it says so before it begins anything
@@ -66,7 +66,7 @@ _WRAPPED = re.compile(r"Error processing \w+ request '[^']*' due to: '(?P<cause>
 _CLASSES = re.compile(r"((?:[a-z_]\w*\.)+[A-Z][\w$]*Exception: )+")
 
 
-def classify(status: int, headers: Mapping[str, str], body: Any) -> Answer:
+def classify(status: int, headers: Mapping[str, str], body: Any) -> RequestOutcome:
     """What an answer to remove_broker means for what to do next.
 
     In: status, headers, body (parsed JSON, or text). Out: accepted; busy (ask again soon); unreachable (it may have
@@ -193,18 +193,18 @@ def _text(body: Any) -> str:
     return str(body["stackTrace"]).split("\n", 1)[0] if body.get("stackTrace") else str(body)
 
 
-def _accepted(status: int, headers: Mapping[str, str], body: Any) -> Answer:
+def _accepted(status: int, headers: Mapping[str, str], body: Any) -> RequestOutcome:
     if wants_review(body):
         seen = "two-step verification is on: each request, and each stop, waits for a review"
         needed = "two.step.verification.enabled=false in its properties: nobody could approve a stop in time"
         return _rejected(seen, needed)
     user_task_id = headers.get("User-Task-ID", "")
     if user_task_id or (isinstance(body, dict) and ("summary" in body or "progress" in body)):
-        return ExecutionAsked(user_task_id=user_task_id)
+        return ExecutionRequested(user_task_id=user_task_id)
     return _unreachable(f"what answered {status} does not speak as Cruise Control does: {words(body)}", "its right URL")
 
 
-def _failed(status: int, body: Any) -> Answer:
+def _failed(status: int, body: Any) -> RequestOutcome:
     text, said = _text(body), words(body)
     if FORGOTTEN in text:
         return _unreachable("it does not know the user task it gave us: it was restarted", "a look at what it does now")

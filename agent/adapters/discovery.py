@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.ports import PortError
 from agent.core import messages as msg
 from agent.core.endpoints import Deregistered, Registered
-from agent.core.reasons import Code, Reason, Verdict, shortened
+from agent.core.reasons import CheckResult, Code, Reason, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ async def register(ports: Ports, effect: fx.RegisterEndpoints) -> msg.Outcome:
     """Remember how the others stand, then have these in the service, each checked first."""
     if ports.discovery is None:  # its settings were taken away meanwhile
         return Registered(broker_ids=effect.broker_ids)
-    others = tuple(await ports.discovery.look(effect.other_broker_ids))
+    others = tuple(await ports.discovery.endpoints_of(effect.other_broker_ids))
     if missing := await ports.discovery.register(effect.broker_ids, effect.restore):
         return msg.Busy(reason=_first(missing))
     return Registered(broker_ids=effect.broker_ids, others=others)
@@ -49,18 +49,18 @@ async def deregister(ports: Ports, effect: fx.DeregisterEndpoints) -> msg.Outcom
     return Deregistered(broker_ids=out, counted=ports.census is not None, held=(*held.values(), *still))
 
 
-async def verdicts(ports: Ports, destinations: Sequence[int]) -> tuple[Verdict, ...]:
+async def check_results(ports: Ports, destinations: Sequence[int]) -> tuple[CheckResult, ...]:
     """For a plan: whether the registry answers and lets us look; none where there is no registry."""
     if ports.discovery is None:
         return ()
     needed, title = "an answer", "where clients find brokers"
     try:
-        known = {e.broker_id for e in await ports.discovery.look(destinations)}
+        known = {e.broker_id for e in await ports.discovery.endpoints_of(destinations)}
     except PortError as trouble:
-        return (Verdict(code=trouble.code, ok=False, seen=shortened(str(trouble)), needed=needed, title=title),)
+        return (CheckResult(code=trouble.code, ok=False, seen=shortened(str(trouble)), needed=needed, title=title),)
     counted = "connections are counted" if ports.census else "nobody counts connections: the grace alone decides"
     seen = f"{len(known)} of {len(destinations)} destinations are in the service, the others will be; {counted}"
-    return (Verdict(code=Code.CONSUL_UNREACHABLE, ok=True, seen=seen, needed=needed, title=title),)
+    return (CheckResult(code=Code.CONSUL_UNREACHABLE, ok=True, seen=seen, needed=needed, title=title),)
 
 
 def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int, Reason]:

@@ -28,7 +28,7 @@ _NETWORK_NAMESPACE = Path("/proc/self/ns/net")
 _PROOF = re.compile(r"([0-9a-f]{12})-([0-9a-f]{16})")
 
 
-def mine() -> str:
+def own_identity() -> str:
     """`host/pid/start/names-name`; the last is empty where the system cannot prove a death."""
     names, (name, bound) = _names(), _own()
     proof = f"{names}-{name}" if names and bound else ""

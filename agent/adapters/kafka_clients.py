@@ -23,7 +23,7 @@ GROUPS_MAX = 500
 GROUPS_PER_CALL = 50
 SECONDS_MAX = 10.0
 ATTEMPTS_MAX = 5  # a leader that has just been elected does not know its end at once (KIP-207)
-AGAIN_SECONDS = 0.2
+RETRY_SECONDS = 0.2
 _LATEST, _ANY_REPLICA, _READ_UNCOMMITTED = -1, -1, 0
 
 _Topic = ListOffsetsRequest.ListOffsetsTopic
@@ -36,7 +36,7 @@ def positions(admin: KafkaAdminClient, names: Iterable[TopicPartition]) -> Posit
     deadline = time.monotonic() + SECONDS_MAX
     ends = _ends(admin, sample(moved, TOPICS_MAX, PARTITIONS_MAX))
     committed, untold = _committed(admin, deadline)
-    return Positions(partitions=len(moved), ends=ends, lags=lags_of(ends, committed), groups_untold=untold)
+    return Positions(partitions=len(moved), ends=ends, lags=lags_of(ends, committed), groups_unreadable=untold)
 
 
 def _ends(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
@@ -45,7 +45,7 @@ def _ends(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> dict[Topi
     wanted = set(names)
     for attempt in range(ATTEMPTS_MAX):
         if attempt:
-            time.sleep(AGAIN_SECONDS)
+            time.sleep(RETRY_SECONDS)
         by_leader: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for topic in kafka_admin.topics(admin, sorted({name.topic for name in wanted})):
             for p in topic.partitions:

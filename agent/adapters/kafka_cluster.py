@@ -27,14 +27,14 @@ from agent.adapters import (
     kafka_throttle,
 )
 from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_line import Line
+from agent.adapters.kafka_line import AdminThread
 from agent.adapters.ports import PortError
 from agent.core.clients import Positions
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
 from agent.core.kraft_facts import QuorumFacts
-from agent.core.readiness import Look
+from agent.core.readiness import HealthObservation
 from agent.core.reasons import Code
-from agent.core.throttle import ThrottleFacts, ThrottleOrder
+from agent.core.throttle import ThrottleChange, ThrottleFacts
 
 T = TypeVar("T")
 
@@ -54,21 +54,21 @@ class KafkaCluster:
     def __init__(self, connection: KafkaConnection, admin: KafkaAdminClient | None = None) -> None:
         """`admin`: a client that is connected already; without one, the first call connects."""
         self._connection = connection
-        self._line = Line(connection, admin)
+        self._admin_thread = AdminThread(connection, admin)
         self._min_isr: dict[str, tuple[int, float]] = {}  # topic -> (value, read at)
 
     async def close(self) -> None:
         """Disconnect; nothing may be asked after."""
-        await self._line.close()
+        await self._admin_thread.close()
 
     # ── facts ───────────────────────────────────────────────────────────────────────────────────────────────────
     async def cluster(self) -> ClusterFacts:
         """Everything: metadata, what is in flight, min ISR."""
         return await self._call("metadata", self._cluster)
 
-    async def look(self) -> Look:
+    async def health(self) -> HealthObservation:
         """Who is sick, of all partitions: for the monitor, many times cheaper than cluster()."""
-        return await self._call("health", lambda admin: kafka_health.look(admin, _reassignments, self._min_isr_of))
+        return await self._call("health", lambda admin: kafka_health.observe(admin, _reassignments, self._min_isr_of))
 
     async def alive(self) -> Mapping[int, str | None]:
         """Live brokers and their racks."""
@@ -156,18 +156,22 @@ class KafkaCluster:
         brokers, named = sorted(set(broker_ids)), None if topics is None else sorted(set(topics))
         return await self._call("throttle", lambda admin: kafka_throttle.read(admin, brokers, named))
 
-    async def set_throttle(self, order: ThrottleOrder) -> None:
+    async def set_throttle(self, change: ThrottleChange) -> None:
         """Set rates and lists; entries of others stay."""
-        await self._call("throttle change", lambda admin: kafka_throttle.change(admin, order), _seconds_for(order))
+        await self._call(
+            "throttle change", lambda admin: kafka_throttle.apply_change(admin, change), _seconds_for(change)
+        )
 
-    async def clear_throttle(self, order: ThrottleOrder) -> None:
+    async def clear_throttle(self, change: ThrottleChange) -> None:
         """Remove rates and list entries; entries of others stay."""
-        await self._call("throttle removal", lambda admin: kafka_throttle.remove(admin, order), _seconds_for(order))
+        await self._call(
+            "throttle removal", lambda admin: kafka_throttle.remove_change(admin, change), _seconds_for(change)
+        )
 
-    async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+    async def reorder_replicas(self, replica_orders: Mapping[TopicPartition, Sequence[int]]) -> None:
         """A reassignment onto the same brokers; what is refused shows in the next look."""
-        if orders:
-            wanted = {KafkaTopicPartition(*name): list(replicas) for name, replicas in orders.items()}
+        if replica_orders:
+            wanted = {KafkaTopicPartition(*name): list(replicas) for name, replicas in replica_orders.items()}
             await self._call("replica order", lambda admin: admin.alter_partition_reassignments(wanted))
 
     async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
@@ -188,13 +192,13 @@ class KafkaCluster:
     async def _call(self, what: str, ask: Callable[[KafkaAdminClient], T], more_seconds: float = 0.0) -> T:
         # Several requests may stand behind one question: the bound is on the whole of it, whatever the library does.
         limit = self._connection.request_timeout_seconds * 6 + more_seconds
-        line = self._line
+        admin_thread = self._admin_thread
         try:
-            return await line.ask(ask, limit)
+            return await admin_thread.call(ask, limit)
         except TimeoutError:
-            if line is self._line:  # else another question has given it up
-                self._line = Line(self._connection)
-                line.give_up()
+            if admin_thread is self._admin_thread:  # else another question has given it up
+                self._admin_thread = AdminThread(self._connection)
+                admin_thread.abandon_thread()
             raise PortError(self._says(what, f"no answer within {limit:.0f} s"), Code.KAFKA_UNREACHABLE) from None
         except (KafkaError, OSError, RuntimeError) as error:  # RuntimeError: the library's "no active controller"
             refused = isinstance(error, kafka_admin.LOGIN_REFUSED)
@@ -225,8 +229,8 @@ class KafkaCluster:
         return {t: value for t, (value, _) in known.items()}
 
 
-def _seconds_for(order: ThrottleOrder) -> float:
-    return CHANGE_SECONDS_PER_TOPIC * len({*order.leaders, *order.followers})
+def _seconds_for(change: ThrottleChange) -> float:
+    return CHANGE_SECONDS_PER_TOPIC * len({*change.leaders, *change.followers})
 
 
 def _racks(described: Mapping[str, Any]) -> dict[int, str | None]:
@@ -252,23 +256,23 @@ def _partitions(admin: KafkaAdminClient, topics: Sequence[str] | None) -> list[P
     Metadata and reassignments are two answers: a move that begins or ends between them looks like a sick partition.
     Topics of such partitions are looked at once more, and what is really sick stays so.
     """
-    flying = {(r.topic, r.partition): r for r in _reassignments(admin)}
+    in_flight = {(r.topic, r.partition): r for r in _reassignments(admin)}
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}
     found = [
-        p for topic in kafka_admin.taken(kafka_admin.topics(admin, topics)) for p in _of_topic(topic, flying, shared)
+        p for topic in kafka_admin.taken(kafka_admin.topics(admin, topics)) for p in _of_topic(topic, in_flight, shared)
     ]
     doubtful = sorted({p.topic for p in found if p.is_under_replicated})
     if not doubtful:
         return found
     again = kafka_admin.topics(admin, doubtful)
-    flying |= {(r.topic, r.partition): r for r in _reassignments(admin)}
-    newer = {p.name: p for topic in again for p in _of_topic(topic, flying, shared)}
+    in_flight |= {(r.topic, r.partition): r for r in _reassignments(admin)}
+    newer = {p.name: p for topic in again for p in _of_topic(topic, in_flight, shared)}
     return [newer.get(p.name, p) for p in found]
 
 
 def _of_topic(
     topic: Any,
-    flying: Mapping[tuple[str, int], Reassignment],
+    in_flight: Mapping[tuple[str, int], Reassignment],
     shared: dict[tuple[int, ...], tuple[int, ...]] | None = None,
 ) -> Iterable[Partition]:
     """In order, which a broker in KRaft mode does not keep.
@@ -278,7 +282,7 @@ def _of_topic(
     name, shared = topic.name, {} if shared is None else shared
     for p in sorted(topic.partitions, key=_number):
         replicas, isr = tuple(p.replica_nodes), tuple(p.isr_nodes)
-        r = flying.get((name, p.partition_index))
+        r = in_flight.get((name, p.partition_index))
         if r and not {*r.adding, *r.removing} <= set(p.replica_nodes):
             r = None  # the other answer is from before it began, or from after its end
         yield Partition(
@@ -307,15 +311,19 @@ def _logs(broker_id: int, response: Any, shared: dict[TopicPartition, TopicParti
     }
     dirs = tuple(
         LogDir(
-            d.log_dir, sum(len(t.partitions) for t in d.topics), *(_told(n) for n in (d.usable_bytes, d.total_bytes))
+            d.log_dir,
+            sum(len(t.partitions) for t in d.topics),
+            *(_bytes_or_unknown(n) for n in (d.usable_bytes, d.total_bytes)),
         )
         for d in response.results
     )
-    told = [d.free_bytes for d in dirs if d.free_bytes >= 0]
-    return BrokerLogs(broker_id=broker_id, size_bytes=sizes, free_bytes=sum(told) if told else -1, dirs=dirs)
+    known_free = [d.free_bytes for d in dirs if d.free_bytes >= 0]
+    return BrokerLogs(
+        broker_id=broker_id, size_bytes=sizes, free_bytes=sum(known_free) if known_free else -1, dirs=dirs
+    )
 
 
-def _told(size_bytes: int | None) -> int:
+def _bytes_or_unknown(size_bytes: int | None) -> int:
     """Absent before Kafka 3.3 (KIP-827)."""
     return -1 if size_bytes is None else size_bytes
 

@@ -34,7 +34,7 @@ PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
 # Kafka gives the lead to another one when it has not heard from us for a session. So it is ours to use for a part of a
 # session after an answer, whatever became of the connection or of this process since.
-SURE_SHARE = 0.6
+LEASE_SAFETY_SHARE = 0.6
 _MEMBER_ID_REQUIRED = 79
 
 
@@ -57,8 +57,8 @@ class KafkaLease:
         """`session_seconds`: within the brokers' group.min and group.max.session.timeout.ms. `owner`: for people."""
         self._connection = connection
         self._session_seconds = session_seconds
-        self._identity = owner or identity.mine()
-        self._sure_until = 0.0  # monotonic
+        self._identity = owner or identity.own_identity()
+        self._held_until = 0.0  # monotonic
         self._other = "nobody yet"
         self._member_id = ""
         self._closing = threading.Event()
@@ -70,14 +70,14 @@ class KafkaLease:
 
     def close(self) -> None:
         """Let it go; nobody may act after. Blocks for the time of a request or two."""
-        self._sure_until = 0.0
+        self._held_until = 0.0
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(timeout=CLOSE_SECONDS)
 
     def held(self) -> bool:
         """False when Kafka has not confirmed it lately, and after a pause of this very process."""
-        return time.monotonic() < self._sure_until and not self._closing.is_set()
+        return time.monotonic() < self._held_until and not self._closing.is_set()
 
     def holder(self) -> str:
         """Who has it, for people."""
@@ -120,7 +120,7 @@ class KafkaLease:
         member = _Member(coordinator=where, member_id=self._member_id)
         self._join(admin, member)
         while not self._closing.wait(HEARTBEAT_SECONDS):
-            self._beat(admin, member)
+            self._send_heartbeat(admin, member)
         self._leave(admin, member)
 
     def _join(self, admin: KafkaAdminClient, member: _Member) -> None:
@@ -170,7 +170,7 @@ class KafkaLease:
         if member.leads:
             log.info("%s: this agent drives (%s)", self._connection.bootstrap_servers, self._identity)
 
-    def _beat(self, admin: KafkaAdminClient, member: _Member) -> None:
+    def _send_heartbeat(self, admin: KafkaAdminClient, member: _Member) -> None:
         asked = time.monotonic()
         request = HeartbeatRequest(
             group_id=GROUP, generation_id=member.generation, member_id=member.member_id, group_instance_id=None
@@ -181,13 +181,13 @@ class KafkaLease:
             return
         _raise_for(answer)
         if member.leads and not self._closing.is_set():
-            self._sure_until = asked + self._session_seconds * SURE_SHARE
+            self._held_until = asked + self._session_seconds * LEASE_SAFETY_SHARE
 
     def _leave(self, admin: KafkaAdminClient, member: _Member) -> None:
         """So that another one need not wait for the end of our session."""
         if not member.member_id:
             return
-        self._sure_until = 0.0
+        self._held_until = 0.0
         try:
             ours = LeaveGroupRequest.MemberIdentity(
                 member_id=member.member_id, group_instance_id=None, reason="not driving any more"

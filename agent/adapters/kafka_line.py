@@ -19,7 +19,7 @@ from agent.adapters.connection import KafkaConnection
 T = TypeVar("T")
 
 
-class Line:
+class AdminThread:
     """Connects when it is first asked, and anew after each failure."""
 
     def __init__(self, connection: KafkaConnection, admin: KafkaAdminClient | None = None) -> None:
@@ -27,16 +27,16 @@ class Line:
         self._connection = connection
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
         self._admin = admin
-        self._is_given_up = False
+        self._is_abandoned = False
 
-    async def ask(self, ask: Callable[[KafkaAdminClient], T], seconds_max: float) -> T:
+    async def call(self, ask: Callable[[KafkaAdminClient], T], seconds_max: float) -> T:
         """Raises TimeoutError, after which the line is to be given up; or what the library raises."""
         work = asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, ask)
         async with asyncio.timeout(seconds_max):
             return await work
 
     def _in_thread(self, ask: Callable[[KafkaAdminClient], T]) -> T:
-        if self._is_given_up:  # it stood behind the call that hung
+        if self._is_abandoned:  # it stood behind the call that hung
             raise KafkaConnectionError("the call before it never came back")
         try:
             if self._admin is None:
@@ -51,9 +51,9 @@ class Line:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
-    def give_up(self) -> None:
+    def abandon_thread(self) -> None:
         """Now. A client that is closed lets go what waits for it; whether that hangs as well is nobody's concern."""
-        self._is_given_up = True
+        self._is_abandoned = True
         self._thread.shutdown(wait=False)
         threading.Thread(target=self._disconnect, name="kafka-admin given up", daemon=True).start()
 

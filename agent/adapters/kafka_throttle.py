@@ -20,8 +20,8 @@ from agent.core.throttle import (
     LEADER_REPLICAS,
     BrokerRate,
     Replicas,
+    ThrottleChange,
     ThrottleFacts,
-    ThrottleOrder,
     parse_replicas,
     render_replicas,
 )
@@ -33,7 +33,7 @@ _NO_RATE = 2**63 - 1  # Kafka's default
 _STATIC = ConfigSourceType.STATIC_BROKER_CONFIG
 _OF_THIS_BROKER = ConfigSourceType.DYNAMIC_BROKER_CONFIG
 IN_FORCE_SECONDS = 10.0  # a change travels through ZooKeeper: milliseconds, but for a broker in trouble
-IN_FORCE_LOOK_SECONDS = 0.05
+IN_FORCE_POLL_SECONDS = 0.05
 
 
 def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] | None) -> ThrottleFacts:
@@ -56,34 +56,34 @@ def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] 
     return ThrottleFacts(rates=rates, leaders=leaders, followers=followers)
 
 
-def change(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
+def apply_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
     """Set the rates of the order, then add its entries to the lists. Raises KafkaError when something was refused.
 
     The rates come first, and what is listed is not listed again: a new rate for a move in flight is in force at once.
     """
-    _alter_brokers(admin, order.rates)
-    named = sorted({*order.leaders, *order.followers})
+    _alter_brokers(admin, change.rates)
+    named = sorted({*change.leaders, *change.followers})
     deadline = time.monotonic() + IN_FORCE_SECONDS
     while True:
-        changes = _appended(order, read(admin, (), named))
+        changes = _appended(change, read(admin, (), named))
         refused = _alter_topics(admin, changes)
         # Entries beside a `*` are invalid: the broker that told of the list had not heard of the star yet.
         if not any(isinstance(why, InvalidConfigurationError) for why in refused.values()):
             break
         if time.monotonic() > deadline:
             break
-        time.sleep(IN_FORCE_LOOK_SECONDS)
+        time.sleep(IN_FORCE_POLL_SECONDS)
     _raise_first(refused)
-    _await_lists(admin, {t: ops for t, ops in changes.items() if t not in refused}, order)
+    _await_lists(admin, {t: ops for t, ops in changes.items() if t not in refused}, change)
 
 
-def remove(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
+def remove_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
     """Remove the order's rates and entries; a list that becomes empty is deleted. What is not there is no error."""
-    _alter_brokers(admin, dict.fromkeys(order.rates))
-    named = sorted({*order.leaders, *order.followers})
+    _alter_brokers(admin, dict.fromkeys(change.rates))
+    named = sorted({*change.leaders, *change.followers})
     found = read(admin, (), named) if named else ThrottleFacts()
     changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
-    for key, ours, now in _sides(order, found):
+    for key, ours, now in _sides(change, found):
         for topic, replicas in ours.items():
             listed = now.get(topic)
             if not listed or not (leaving := listed & replicas):
@@ -92,13 +92,13 @@ def remove(admin: KafkaAdminClient, order: ThrottleOrder) -> None:
             operation = (AlterConfigOp.SUBTRACT, render_replicas(leaving)) if rest else (AlterConfigOp.DELETE, None)
             changes.setdefault(topic, {})[key] = operation
     _raise_first(_alter_topics(admin, changes))
-    _await_lists(admin, changes, order)
+    _await_lists(admin, changes, change)
 
 
-def _appended(order: ThrottleOrder, found: ThrottleFacts) -> dict[str, dict[str, tuple[AlterConfigOp, str | None]]]:
+def _appended(change: ThrottleChange, found: ThrottleFacts) -> dict[str, dict[str, tuple[AlterConfigOp, str | None]]]:
     """What is missing, both lists of a topic together. Where `*` is set, by whomever, every replica is listed."""
     changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
-    for key, ours, now in _sides(order, found):
+    for key, ours, now in _sides(change, found):
         for topic, replicas in ours.items():
             listed = now.get(topic, frozenset())
             if listed is not None and (missing := replicas - listed):
@@ -107,10 +107,10 @@ def _appended(order: ThrottleOrder, found: ThrottleFacts) -> dict[str, dict[str,
 
 
 def _sides(
-    order: ThrottleOrder, found: ThrottleFacts
+    change: ThrottleChange, found: ThrottleFacts
 ) -> Iterator[tuple[str, Mapping[str, Replicas], Mapping[str, Any]]]:
-    yield LEADER_REPLICAS, order.leaders, found.leaders
-    yield FOLLOWER_REPLICAS, order.followers, found.followers
+    yield LEADER_REPLICAS, change.leaders, found.leaders
+    yield FOLLOWER_REPLICAS, change.followers, found.followers
 
 
 def _alter_topics(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]) -> dict[str, KafkaError]:
@@ -119,7 +119,9 @@ def _alter_topics(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Ope
     return {t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))}
 
 
-def _await_lists(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations], order: ThrottleOrder) -> None:
+def _await_lists(
+    admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations], change: ThrottleChange
+) -> None:
     """In KRaft: return when every broker that answers shows the changed lists.
 
     There an answer means that the controllers have it: a leader that has not heard of it copies without a throttle, and
@@ -132,19 +134,19 @@ def _await_lists(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Oper
     waiting, deadline = frozenset(kafka_admin.known_brokers(admin)), time.monotonic() + IN_FORCE_SECONDS
     while waiting:
         told = kafka_admin.each_brokers_topic_configs(admin, waiting, names, _LISTS)
-        waiting = frozenset(b for b, topics in told.items() if not _all_listed(topics, changes, order))
+        waiting = frozenset(b for b, topics in told.items() if not _all_listed(topics, changes, change))
         if waiting and time.monotonic() > deadline:
             seconds = f"{IN_FORCE_SECONDS:.0f} s"
             raise KafkaTimeoutError(f"brokers {sorted(waiting)} do not show the throttled replicas within {seconds}")
         if waiting:
-            time.sleep(IN_FORCE_LOOK_SECONDS)
+            time.sleep(IN_FORCE_POLL_SECONDS)
 
 
 def _all_listed(
-    topics: Mapping[str, Mapping[str, Any]], changes: Mapping[str, kafka_admin.Operations], order: ThrottleOrder
+    topics: Mapping[str, Mapping[str, Any]], changes: Mapping[str, kafka_admin.Operations], change: ThrottleChange
 ) -> bool:
     """Whether a broker shows what was changed of our entries; topics that are gone show nothing."""
-    ours = {LEADER_REPLICAS: order.leaders, FOLLOWER_REPLICAS: order.followers}
+    ours = {LEADER_REPLICAS: change.leaders, FOLLOWER_REPLICAS: change.followers}
     for topic, entries in topics.items():
         for key, (operation, _) in changes[topic].items():
             value = entries[key].value if key in entries else None
@@ -179,7 +181,7 @@ def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> 
             seconds = f"{IN_FORCE_SECONDS:.0f} s"
             raise KafkaTimeoutError(f"brokers {sorted(waiting)} have not taken their throttle rate within {seconds}")
         if waiting:
-            time.sleep(IN_FORCE_LOOK_SECONDS)
+            time.sleep(IN_FORCE_POLL_SECONDS)
 
 
 def _has(entries: Mapping[str, Any], rate: int | None) -> bool:

@@ -25,7 +25,7 @@ ASKED_MAX = 2  # brokers that are asked for the quorum, one after the other
 Post = Callable[[msg.Observation], Awaitable[None]]
 
 
-class Insight(Protocol):
+class KraftKafkaPort(Protocol):
     """What only a way to KRaft asks of a cluster: what brokers were started with, and their controllers."""
 
     async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
@@ -38,11 +38,11 @@ class Insight(Protocol):
 
 
 @dataclass(slots=True)
-class KraftHands:
+class KraftPerformer:
     """One cluster's; `zookeeper` is None where none is configured."""
 
     kafka: KafkaPort
-    insight: Insight
+    kraft_kafka: KraftKafkaPort
     zookeeper: KraftZooKeeper | None
     metrics: ControllerMetrics
     restarts: Restarts
@@ -58,9 +58,9 @@ class KraftHands:
         return await self._restart(effect)
 
     async def _survey(self, scope: KraftScope) -> msg.Outcome:
-        facts = await self.look(scope)
-        files = await self.insight.file_settings(facts.alive)
-        kept = {b: changes.touched(settings) for b, settings in sorted(files.items())}
+        facts = await self.observe(scope)
+        files = await self.kraft_kafka.file_settings(facts.alive)
+        kept = {b: changes.migration_keys_of(settings) for b, settings in sorted(files.items())}
         return msg.KraftSurveyed(facts=facts, files=tuple((b, tuple(sorted(k.items()))) for b, k in kept.items()))
 
     async def watch(self, watch: WatchKraft, post: Post) -> None:
@@ -68,14 +68,14 @@ class KraftHands:
         last: KraftFacts | None = None
         posted_at = float("-inf")
         while True:
-            facts = await self.look(watch.scope, with_kafka=watch.with_kafka)
+            facts = await self.observe(watch.scope, with_kafka=watch.with_kafka)
             now = self.clock.now()
             if facts != last or now >= posted_at + HEARTBEAT_SECONDS:
                 await post(msg.KraftObserved(at=now, kraft_id=watch.scope.kraft_id, facts=facts))
                 last, posted_at = facts, now
             await self.clock.sleep(watch.scope.options.look_seconds)
 
-    async def look(self, scope: KraftScope, *, with_kafka: bool = True) -> KraftFacts:
+    async def observe(self, scope: KraftScope, *, with_kafka: bool = True) -> KraftFacts:
         """Everything once; what does not answer is a fact, too."""
         zookeeper = await self.zookeeper.facts() if self.zookeeper else ZooKeeperFacts(reachable=False)
         facts = KraftFacts(
@@ -88,7 +88,7 @@ class KraftHands:
             return facts
         try:
             cluster = await self.kafka.cluster()
-            settings = await self.insight.file_settings(cluster.racks)
+            settings = await self.kraft_kafka.file_settings(cluster.racks)
         except PortError:
             return facts
         sick = [p for p in cluster.partitions if p.is_under_replicated]
@@ -99,8 +99,8 @@ class KraftHands:
             assigned=tuple(sorted({r for p in cluster.partitions for r in p.replicas})),
             reassignments=sum(1 for p in cluster.partitions if p.adding or p.removing),
             under_replicated=len(sick),
-            leaders_of_under_replicated=tuple(sorted({p.leader for p in sick if p.leader >= 0})),
-            alone_in_sync=tuple(sorted({p.isr[0] for p in sick if len(p.isr) == 1})),
+            under_replicated_leader_ids=tuple(sorted({p.leader for p in sick if p.leader >= 0})),
+            sole_in_sync_broker_ids=tuple(sorted({p.isr[0] for p in sick if len(p.isr) == 1})),
             offline=sum(1 for p in cluster.partitions if p.leader < 0),
             quorum=await self._quorum(settings),
         )
@@ -109,13 +109,13 @@ class KraftHands:
         """Told by the first broker in KRaft mode that knows it."""
         for broker_id in sorted(b for b, s in settings.items() if changes.broker_mode(s) is NodeMode.KRAFT)[:ASKED_MAX]:
             with contextlib.suppress(PortError):
-                return await self.insight.quorum(broker_id)
+                return await self.kraft_kafka.quorum(broker_id)
         return None
 
     async def _restart(self, effect: RestartNode) -> msg.Outcome:
         change = replace(await self._change(effect), wipe_metadata_log=effect.wipe_metadata_log)
         await self.restarts.restart(effect.scope.kraft_id, change)
-        return msg.NodeAsked(change=change, instructions=change.instructions())
+        return msg.RestartRequested(change=change, instructions=change.instructions())
 
     async def _change(self, effect: RestartNode) -> NodeChange:
         options, node = effect.scope.options, effect.node_id
@@ -123,7 +123,7 @@ class KraftHands:
             return NodeChange(node_id=node, is_controller=effect.is_controller, target=effect.target)
         if effect.is_controller:
             return changes.controller_change(node, effect.target, options.zookeeper, options.quorum)
-        now = (await self.insight.file_settings([node])).get(node)
+        now = (await self.kraft_kafka.file_settings([node])).get(node)
         if now is None:
             # It is down, most likely in the middle of its restart: whoever restarts it has its keys already.
             return NodeChange(node_id=node, is_controller=False, target=effect.target)

@@ -19,7 +19,7 @@ from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 
 from agent.adapters import kafka_admin
 from agent.core.cluster import Partition
-from agent.core.readiness import Lack
+from agent.core.readiness import ReplicaDeficit
 
 VERSION = 9
 _IDS_MAX = 8  # in an array; beyond, a partition is read field by field
@@ -44,7 +44,7 @@ class Scan:
     partitions: int = 0
     first_topic: str = ""
     doubtful: list[Partition] = field(default_factory=list)
-    rest: Counter[Lack] = field(default_factory=Counter)
+    rest: Counter[ReplicaDeficit] = field(default_factory=Counter)
 
 
 def scan(
@@ -220,14 +220,14 @@ class _Reader:
             self._scan.doubtful += [self._partition(topic) for _ in range(named)]
             count -= named
             if count:
-                self._scan.rest[Lack(topic, shape.replicas, shape.isr, not shape.led)] += count
+                self._scan.rest[ReplicaDeficit(topic, shape.replicas, shape.isr, not shape.led)] += count
         self._at += count * shape.size
 
     def _single(self, topic: str, wanted: AbstractSet[int]) -> None:
         p = self._partition(topic)
         if p.partition in wanted or len(self._scan.doubtful) < self._objects_max:
             self._scan.doubtful.append(p)
-        elif (lack := Lack.of(p)).is_one:
+        elif (lack := ReplicaDeficit.of(p)).is_deficient:
             self._scan.rest[lack] += 1
 
     def _partition(self, topic: str) -> Partition:

@@ -49,7 +49,7 @@ class MoverLook:
         word, is_over = NOT_ASKED, not ours and not replicas_left
         if not is_over and self._is_wanted(is_moving=bool(ours)):
             word = await self._ask(is_moving=bool(ours))
-        if self._scope.only is None:
+        if self._scope.selection is None:
             return word
         return Word(msg.Executor.OURS if ours else msg.Executor.IDLE)
 
@@ -65,7 +65,7 @@ class MoverLook:
             state = await cruise_control.state(self._migration_id)
             self.self_healing = state.self_healing
             word = Word(state.executor, msg.TaskStatus.IN_EXECUTION)  # what executes for us is our request
-            if state.executor is not msg.Executor.OURS and self._scope.only is None:
+            if state.executor is not msg.Executor.OURS and self._scope.selection is None:
                 tasks = await cruise_control.user_tasks(self._scope.key)
                 word = Word(state.executor)
                 if tasks:

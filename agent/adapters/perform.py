@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from agent.adapters import discovery, reassign, replica_order
-from agent.adapters.aside import aside, kept, uncollected
-from agent.adapters.client_side import ClientSide
-from agent.adapters.kraft import KRAFT_EFFECTS, KraftHands
+from agent.adapters.aside import freeze_heap, gc_paused, run_off_loop
+from agent.adapters.client_side import ClientImpactCheck
+from agent.adapters.kraft import KRAFT_EFFECTS, KraftPerformer
 from agent.adapters.ports import (
     ClientCensus,
     Clock,
@@ -24,12 +24,12 @@ from agent.adapters.ports import (
 )
 from agent.adapters.survey import Survey
 from agent.adapters.throttle_looks import ThrottleWatch
-from agent.adapters.watch import SourceWatch, WaveWatch, moved_by
+from agent.adapters.watch import SourceWatch, WaveWatch, partitions_moved_by
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core import proof, safety, throttle
 from agent.core.cluster import ClusterFacts
-from agent.core.lane import picker
+from agent.core.lane import selection_filter
 from agent.core.migration import Migration
 from agent.core.options import Policy, ThrottleBy
 from agent.core.plan import Wave
@@ -39,8 +39,8 @@ Post = Callable[[msg.Observation], Awaitable[None]]
 
 # A stop's wait in one go; after it the core is told Busy, and asks again.
 STOP_SECONDS_MAX = 30.0
-STOP_AGAIN_SECONDS = 5.0
-STOP_LOOK_SECONDS = 0.5
+STOP_RETRY_SECONDS = 5.0
+STOP_POLL_SECONDS = 0.5
 STOP_AT_ONCE_SECONDS = 2.0  # a stop that was asked for longer ago looks first who executes
 CHECKED_SECONDS = 3.0  # a look at Cruise Control's executor is good for so long before a start
 # Effects that hold the whole cluster in memory, and end within seconds.
@@ -68,12 +68,12 @@ class Performer:
     """The hands of one cluster's migration."""
 
     ports: Ports
-    kraft: KraftHands | None = None
+    kraft: KraftPerformer | None = None
     _snapshots: dict[str, proof.Snapshot] = field(default_factory=dict)
-    _clients: ClientSide = field(init=False)
+    _client_impact: ClientImpactCheck = field(init=False)
 
     def __post_init__(self) -> None:
-        self._clients = ClientSide(self.ports.kafka, self.ports.snapshots)
+        self._client_impact = ClientImpactCheck(self.ports.kafka, self.ports.snapshots)
 
     async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
         """Do it, or find it done.
@@ -85,7 +85,7 @@ class Performer:
             return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
         try:
             if isinstance(effect, _WHOLE_CLUSTER):
-                with uncollected():
+                with gc_paused():
                     return await self._perform(effect, migration, policy)
             return await self._perform(effect, migration, policy)
         except PortError as trouble:
@@ -99,16 +99,16 @@ class Performer:
             try:
                 return await survey.survey(effect, m, policy)
             finally:
-                await survey.let_go()
+                await survey.release_in_pieces()
         if isinstance(effect, fx.CheckCluster):
             return await self._check(effect, m, policy)
         if isinstance(effect, fx.StartWave):
             return await self._start(effect, m)
         if isinstance(effect, fx.MovePartitions):
             if effect.begins:
-                await self._clients.before(effect.scope)
+                await self._client_impact.record_before(effect.scope)
                 await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
-            return await reassign.move(self.ports, effect, m)
+            return await reassign.move_selection(self.ports, effect, m)
         if isinstance(effect, fx.TuneWave):
             return await self._tune(effect, m)
         if isinstance(effect, fx.StopWave):
@@ -127,7 +127,7 @@ class Performer:
         """Look again and again, and post what is seen; runs until it is cancelled."""
         if isinstance(watch, fx.WatchWave):
             snapshot = await self._snapshot(watch.scope.migration_id) or {}
-            names = await aside(len(snapshot), moved_by, watch.scope, migration, snapshot)
+            names = await run_off_loop(len(snapshot), partitions_moved_by, watch.scope, migration, snapshot)
             await WaveWatch(self.ports, watch, migration, names).run(post)
         elif isinstance(watch, fx.WatchSources):
             await SourceWatch(self.ports, watch).run(post)
@@ -141,13 +141,13 @@ class Performer:
         left_alone = None
         if not await self.ports.kafka.reassignments():
             snapshot = await self._snapshot(m.migration_id)
-            _, left_alone = await self._in_order(await self.ports.kafka.cluster(), m, snapshot or {})
+            _, left_alone = await self._restore_order_and_leaders(await self.ports.kafka.cluster(), m, snapshot or {})
         checked = await Survey(self.ports).check(effect, m, policy)
         if left_alone is None or any(r.code is left_alone.code for r in checked.passing):
             return checked
         return replace(checked, passing=(*checked.passing, left_alone))  # it has ended since: once more, in order
 
-    async def _in_order(
+    async def _restore_order_and_leaders(
         self, facts: ClusterFacts, m: Migration, snapshot: proof.Snapshot
     ) -> tuple[ClusterFacts, Reason | None]:
         return await replica_order.put_right(self.ports, facts, m, snapshot, self._executes)
@@ -167,21 +167,21 @@ class Performer:
             seen = f"it is still computing our request {key}"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "its answer"))
         if tasks:
-            return msg.ExecutionAsked(user_task_id=tasks[-1].user_task_id, adopted=True)
+            return msg.ExecutionRequested(user_task_id=tasks[-1].user_task_id, adopted=True)
         # The check before the wave has just seen it; what has begun since shows in Kafka, or is refused by itself.
         state = await cc.state(m.migration_id, age_seconds_max=CHECKED_SECONDS)
         if state.executor is not msg.Executor.IDLE:
             if _reason_key(state) == key:
-                return msg.ExecutionAsked(user_task_id="", adopted=True)
+                return msg.ExecutionRequested(user_task_id="", adopted=True)
             seen = f"its executor is {state.executor_state} for '{state.executor_reason}'"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
-        if flying := await self.ports.kafka.reassignments():
+        if in_flight := await self.ports.kafka.reassignments():
             sources, destinations = _sets(effect.scope)
-            ours = all(safety.is_ours(r, sources, destinations) for r in flying)
+            ours = all(safety.is_own_reassignment(r, sources, destinations) for r in in_flight)
             code = Code.ORPHANED_MOVES if ours else Code.FOREIGN_REASSIGNMENT
-            return msg.Busy(reason=Reason(code, f"{len(flying)} reassignments are in flight", "none"))
+            return msg.Busy(reason=Reason(code, f"{len(in_flight)} reassignments are in flight", "none"))
         by_agent = effect.throttle_by is ThrottleBy.AGENT
-        await self._clients.before(effect.scope)
+        await self._client_impact.record_before(effect.scope)
         await self._set_throttle(effect.scope, effect.throttle_bytes_per_second if by_agent else None, m)
         if not self.ports.lease.held():  # it may have been lost while the throttle was set
             return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
@@ -197,7 +197,7 @@ class Performer:
         )
 
     async def _tune(self, effect: fx.TuneWave, m: Migration) -> msg.Outcome:
-        selected = effect.scope.only is not None  # then the agent is the mover, and counts by itself
+        selected = effect.scope.selection is not None  # then the agent is the mover, and counts by itself
         if m.options.throttle_by is ThrottleBy.AGENT or selected:
             await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
         if effect.partition_movements_per_broker is not None and not selected:
@@ -213,19 +213,23 @@ class Performer:
         moving, _ = await reassign.selected(self.ports, scope)
         alive = await kafka.alive()
         replaced = dict.fromkeys(scope.source_broker_ids, scope.destination_broker_ids)
-        await kafka.set_throttle(await aside(len(moving), throttle.order_for, moving, replaced, alive, rate))
+        await kafka.set_throttle(await run_off_loop(len(moving), throttle.wave_throttle, moving, replaced, alive, rate))
 
     async def _clear_throttle(self, scope: fx.WaveScope, m: Migration) -> int:
         """Remove what is ours; returns how much of it is still found after."""
-        if not m.own_rates:
+        if not m.throttle_rates_set:
             return 0
         kafka = self.ports.kafka
         alive = await kafka.alive()
-        found = throttle.ours(await kafka.throttle(alive, None), scope.destination_broker_ids, m.own_rates)
+        found = throttle.own_throttle(
+            await kafka.throttle(alive, None), scope.destination_broker_ids, m.throttle_rates_set
+        )
         if not found.entries:
             return 0
         await kafka.clear_throttle(found)
-        left = throttle.ours(await kafka.throttle(alive, None), scope.destination_broker_ids, m.own_rates)
+        left = throttle.own_throttle(
+            await kafka.throttle(alive, None), scope.destination_broker_ids, m.throttle_rates_set
+        )
         return left.entries
 
     # ── stop, close, compare ────────────────────────────────────────────────────────────────────────────────────
@@ -243,31 +247,31 @@ class Performer:
         # Until they are asked: what is to be stopped at once runs, and moves. Later somebody else's may run.
         at_once = effect.at_once and began < effect.asked_at + STOP_AT_ONCE_SECONDS
         running = msg.Executor.OURS if at_once else None
-        flying, stopped_by = int(at_once), ""
+        in_flight, stopped_by = int(at_once), ""
         if at_once:
             await self._halt(effect.scope)
             stopped_at = clock.now()
         while clock.now() < began + STOP_SECONDS_MAX:
-            is_due = clock.now() >= stopped_at + STOP_AGAIN_SECONDS
+            is_due = clock.now() >= stopped_at + STOP_RETRY_SECONDS
             # Told before Kafka is asked: brokers that are overrun answer late, or not at all.
-            if is_due or not (flying or quiet):
+            if is_due or not (in_flight or quiet):
                 running, stopped_by = await self._running(effect.scope, m)
             if running in _STOPPABLE and is_due:
                 await self._halt(effect.scope)
                 stopped_at = clock.now()
-            flying = await self._flying(effect.scope)
-            if flying and is_due and effect.scope.only is not None:
+            in_flight = await self._count_in_flight(effect.scope)
+            if in_flight and is_due and effect.scope.selection is not None:
                 await self._halt(effect.scope)
                 stopped_at = clock.now()
-            quiet = 0 if running or flying else quiet + 1
+            quiet = 0 if running or in_flight else quiet + 1
             if quiet >= 2:
                 facts, snapshot = await self.ports.kafka.cluster(), await self._snapshot(m.migration_id) or {}
-                before, copied = copied, await self._cut_off(effect.scope, facts, snapshot)
+                before, copied = copied, await self._orphaned_copy_bytes(effect.scope, facts, snapshot)
                 if not copied or (before is not None and copied <= before):  # else a leader has not yet heard of it
                     return await self._stopped(effect.scope, m, facts, snapshot, stopped_by)
-            await clock.sleep(STOP_LOOK_SECONDS)
-        if flying and not running:
-            seen = f"{flying} moves go on in Kafka that Cruise Control does not know"
+            await clock.sleep(STOP_POLL_SECONDS)
+        if in_flight and not running:
+            seen = f"{in_flight} moves go on in Kafka that Cruise Control does not know"
             return msg.Busy(reason=Reason(Code.ORPHANED_MOVES, seen, "their end"))
         seen = f"it has not stopped after {STOP_SECONDS_MAX:.0f} s"
         return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
@@ -277,7 +281,7 @@ class Performer:
     ) -> msg.Outcome:
         """Tidy up: nothing of it moves any more. `stopped_by`: another hand that had stopped it before."""
         left = await self._clear_throttle(scope, m)
-        _, left_alone = await self._in_order(facts, m, snapshot)
+        _, left_alone = await self._restore_order_and_leaders(facts, m, snapshot)
         if left:
             seen = f"{left} throttle entries of ours are still set"
             return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
@@ -292,16 +296,18 @@ class Performer:
             logs = await self.ports.kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
         except PortError:
             logs = {}
-        sources, takes = frozenset(scope.source_broker_ids), picker(scope.only)
-        replicas_left, bytes_left = await aside(len(facts.partitions), proof.left_on, facts, sources, takes, logs)
+        sources, takes = frozenset(scope.source_broker_ids), selection_filter(scope.selection)
+        replicas_left, bytes_left = await run_off_loop(
+            len(facts.partitions), proof.left_on, facts, sources, takes, logs
+        )
         return msg.Performed(replicas_left=replicas_left, bytes_left=bytes_left, left_alone=left_alone)
 
     async def _halt(self, scope: fx.WaveScope) -> None:
         """Tell the wave's mover to stop."""
-        if scope.only is None:
+        if scope.selection is None:
             await self.ports.cruise_control.stop(scope.key)
         else:
-            await reassign.cancel(self.ports, scope)
+            await reassign.cancel_selection(self.ports, scope)
 
     async def _running(self, scope: fx.WaveScope, m: Migration) -> tuple[msg.Executor | None, str]:
         """Whom the executor works for, if for this migration or if a request of ours is met; who has stopped it.
@@ -309,7 +315,7 @@ class Performer:
         FOREIGN: a request of ours is met while somebody else's is executed, which a stop would end. Cruise Control has
         no part in a selection. Who, other than we, has stopped the execution is told once it has ended.
         """
-        if scope.only is not None:
+        if scope.selection is not None:
             return None, ""
         state = await self.ports.cruise_control.state(m.migration_id)
         if state.executor is msg.Executor.OURS:
@@ -318,14 +324,14 @@ class Performer:
         met = any(t.status in _RUNNING for t in tasks)
         return state.executor if met else None, tasks[-1].stopped_by if tasks else ""
 
-    async def _flying(self, scope: fx.WaveScope) -> int:
+    async def _count_in_flight(self, scope: fx.WaveScope) -> int:
         """Our moves in flight, by Kafka's word."""
-        return len(reassign.ours(await self.ports.kafka.reassignments(), scope))
+        return len(reassign.own_reassignments(await self.ports.kafka.reassignments(), scope))
 
-    async def _cut_off(self, scope: fx.WaveScope, facts: ClusterFacts, snapshot: proof.Snapshot) -> int:
+    async def _orphaned_copy_bytes(self, scope: fx.WaveScope, facts: ClusterFacts, snapshot: proof.Snapshot) -> int:
         """Bytes that lie on the wave's destinations and are not at home there."""
         logs = await self.ports.kafka.logs(b for b in scope.destination_broker_ids if b in facts.racks)
-        return await aside(len(facts.partitions), proof.cut_off, facts.partitions, snapshot, logs)
+        return await run_off_loop(len(facts.partitions), proof.orphaned_copy_bytes, facts.partitions, snapshot, logs)
 
     async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
         """Clear, elect, and look: the figures are Kafka's, and the core judges them."""
@@ -337,34 +343,36 @@ class Performer:
         if m.options.throttle_by is ThrottleBy.CRUISE_CONTROL and (await self._running(scope, m))[0]:
             seen = "Cruise Control is still clearing its throttle"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
-        if flying := await self._flying(scope):  # whatever was seen before: what moves keeps its throttle
+        if in_flight := await self._count_in_flight(scope):  # whatever was seen before: what moves keeps its throttle
             return msg.Busy(
-                reason=Reason(Code.ORPHANED_MOVES, f"{flying} moves of this wave are in flight", "their end")
+                reason=Reason(Code.ORPHANED_MOVES, f"{in_flight} moves of this wave are in flight", "their end")
             )
         left = await self._clear_throttle(scope, m)
-        facts, left_alone = await self._in_order(await kafka.cluster(), m, snapshot)
+        facts, left_alone = await self._restore_order_and_leaders(await kafka.cluster(), m, snapshot)
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
-        found = await aside(len(facts.partitions), proof.inspect, facts, wave, m.waves, snapshot, logs, left)
-        return await self._clients.after(scope, found)
+        found = await run_off_loop(
+            len(facts.partitions), proof.inspect_wave, facts, wave, m.waves, snapshot, logs, left
+        )
+        return await self._client_impact.compare_after(scope, found)
 
     async def _compare(self, effect: fx.CompareSnapshot, m: Migration) -> msg.Outcome:
         snapshot = await self._snapshot(effect.migration_id)
         if snapshot is None:
             return _no_snapshot(effect.migration_id)
-        facts, left_alone = await self._in_order(await self.ports.kafka.cluster(), m, snapshot)
+        facts, left_alone = await self._restore_order_and_leaders(await self.ports.kafka.cluster(), m, snapshot)
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
-        return await aside(len(facts.partitions), proof.compare, facts, snapshot)
+        return await run_off_loop(len(facts.partitions), proof.compare_with_snapshot, facts, snapshot)
 
     async def _snapshot(self, migration_id: str) -> proof.Snapshot | None:
         if migration_id not in self._snapshots:
-            with uncollected():
+            with gc_paused():
                 found = await self.ports.snapshots.load(migration_id)
                 if found is None:
                     return None
-                kept(len(found))
+                freeze_heap(len(found))
             self._snapshots = {migration_id: found}  # one a cluster: the last migration's
         return self._snapshots[migration_id]
 

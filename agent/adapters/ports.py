@@ -10,9 +10,9 @@ from typing import Protocol
 from agent.core.clients import Positions
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
 from agent.core.endpoints import Endpoint
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
 from agent.core.reasons import Code, Reason
-from agent.core.throttle import ThrottleFacts, ThrottleOrder
+from agent.core.throttle import ThrottleChange, ThrottleFacts
 
 
 class PortError(Exception):
@@ -84,15 +84,15 @@ class KafkaPort(Protocol):
         """Of these, the brokers on which groups or transactions wait for a coordinator that loads, and which."""
         ...
 
-    async def set_throttle(self, order: ThrottleOrder) -> None:
+    async def set_throttle(self, change: ThrottleChange) -> None:
         """Set rates and throttled replicas in a few batched requests; live brokers only."""
         ...
 
-    async def clear_throttle(self, order: ThrottleOrder) -> None:
+    async def clear_throttle(self, change: ThrottleChange) -> None:
         """Remove just what `order` names; what is not there is no error."""
         ...
 
-    async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+    async def reorder_replicas(self, replica_orders: Mapping[TopicPartition, Sequence[int]]) -> None:
         """Give partitions their replicas in this order; the brokers stay the same, so that nothing is copied."""
         ...
 
@@ -154,7 +154,7 @@ class CruiseControlPort(Protocol):
         """The remove_broker tasks, dry runs left out, whose reason is `key` (or begins with `key` + '/')."""
         ...
 
-    async def remove_broker(self, request: RemoveBroker) -> ExecutionAsked | Busy | Unreachable | Rejected:
+    async def remove_broker(self, request: RemoveBroker) -> ExecutionRequested | Busy | Unreachable | Rejected:
         """Ask; never raises. Unreachable: it may or may not have been accepted."""
         ...
 
@@ -190,7 +190,7 @@ class SnapshotPort(Protocol):
 class DiscoveryPort(Protocol):
     """The service registry in which clients find the brokers. Raises PortError when it does not answer or refuses."""
 
-    async def look(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
+    async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
         """The entries of these brokers, as they stand now; those that have none are left out."""
         ...
 

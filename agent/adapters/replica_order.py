@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.adapters.aside import aside
+from agent.adapters.aside import run_off_loop
 from agent.adapters.ports import PortError
 from agent.core import messages as msg
 from agent.core import proof
@@ -32,19 +32,21 @@ async def put_right(
     Out: the cluster as it is then, and why they were left alone; None: they are as they should be.
     """
     kafka, size = ports.kafka, len(facts.partitions)
-    wrong = await aside(size, proof.disordered, facts.partitions, m.waves, snapshot)
-    badly_led = await aside(size, proof.badly_led, facts.partitions)
-    if not (wrong or badly_led):
+    wrong = await run_off_loop(size, proof.misordered, facts.partitions, m.waves, snapshot)
+    not_on_preferred_leader = await run_off_loop(size, proof.not_on_preferred_leader, facts.partitions)
+    if not (wrong or not_on_preferred_leader):
         return facts, None
     if executing := await may_not(m):
-        told = f"{len(wrong)} replica orders and {len(badly_led)} leaders are left alone: {executing.seen}"
+        told = (
+            f"{len(wrong)} replica orders and {len(not_on_preferred_leader)} leaders are left alone: {executing.seen}"
+        )
         return facts, replace(executing, seen=told)
     if wrong:
-        await kafka.reorder(wrong)
+        await kafka.reorder_replicas(wrong)
         facts = await kafka.cluster()
-        badly_led = await aside(size, proof.badly_led, facts.partitions)
-    if badly_led:
-        await kafka.elect_preferred([p.name for p in badly_led])
+        not_on_preferred_leader = await run_off_loop(size, proof.not_on_preferred_leader, facts.partitions)
+    if not_on_preferred_leader:
+        await kafka.elect_preferred([p.name for p in not_on_preferred_leader])
         facts = await kafka.cluster()
     return facts, None
 

@@ -140,7 +140,7 @@ def pack_positions(positions: Positions) -> bytes:
         "partitions": positions.partitions,
         "ends": ends,
         "lags": dict(positions.lags),
-        "groups_untold": positions.groups_untold,
+        "groups_unreadable": positions.groups_unreadable,
     }
     return zlib.compress(json.dumps(told, separators=(",", ":")).encode())
 
@@ -149,4 +149,6 @@ def unpack_positions(value: bytes) -> Positions:
     """As they were packed."""
     told = json.loads(zlib.decompress(value))
     ends = {TopicPartition(topic, p): end for topic, rows in told["ends"].items() for p, end in rows}
-    return Positions(partitions=told["partitions"], ends=ends, lags=told["lags"], groups_untold=told["groups_untold"])
+    return Positions(
+        partitions=told["partitions"], ends=ends, lags=told["lags"], groups_unreadable=told["groups_unreadable"]
+    )

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.adapters import discovery
-from agent.adapters.aside import aside, let_go
+from agent.adapters.aside import release_in_pieces, run_off_loop
 from agent.adapters.ports import PortError, RemoveBroker
 from agent.core import effects as fx
 from agent.core import estimate, fitness, load, outdated, safety
 from agent.core import messages as msg
-from agent.core.figures import holdings, with_figures
-from agent.core.lane import picker
+from agent.core.figures import partitions_by_broker, with_estimates
+from agent.core.lane import selection_filter
 from agent.core.options import Limits
 from agent.core.plan import Plan, Wave, choose_brokers, make_plan, pace
 from agent.core.reasons import Code, Reason
@@ -41,9 +41,9 @@ class Survey:
         self._ports = ports
         self._held: dict[int, BrokerLogs] = {}
 
-    async def let_go(self) -> None:
+    async def release_in_pieces(self) -> None:
         """Free what was read; afterwards nothing of this survey may be used but its outcome."""
-        await aside(sum(len(log.size_bytes) for log in self._held.values()), let_go, self._held)
+        await run_off_loop(sum(len(log.size_bytes) for log in self._held.values()), release_in_pieces, self._held)
 
     async def survey(self, effect: fx.MakePlan | fx.PrepareMigration, m: Migration, policy: Policy) -> msg.Surveyed:
         """Plan, check everything, and for a start keep the assignment as it is now."""
@@ -53,29 +53,36 @@ class Survey:
         except PortError as trouble:
             return msg.Surveyed(reasons=(Reason(trouble.code, str(trouble)),), plan=None)
         sources, destinations, _ = choose_brokers(effect.options, policy, facts)
-        if unknown := await aside(len(facts.partitions), _unknown, (*sources, *destinations), facts):
+        if unknown := await run_off_loop(len(facts.partitions), _unknown_brokers, (*sources, *destinations), facts):
             return msg.Surveyed(reasons=(unknown,), plan=None)
         size = len(facts.partitions)
         logs, growth = await self._logs([b for b in (*sources, *destinations) if b in facts.racks], facts)
-        plan, against = await aside(size, make_plan, effect.options, policy, facts, logs, _plan_id(effect), growth)
+        plan, against = await run_off_loop(
+            size, make_plan, effect.options, policy, facts, logs, _plan_id(effect), growth
+        )
         # Also where there is no plan: what is wrong with the cluster is told all the same.
-        world = await self._world(facts, plan.waves if plan else (), m)
+        cluster_input = await self._cluster_input(facts, plan.waves if plan else (), m)
         rate = effect.options.throttle_bytes_per_second
-        findings = await self._findings(facts, world, logs, m, rate, reports=True)
-        loads = await aside(size, load.predicted, world.waves, facts, logs, growth)
-        findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
-        verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
-        verdicts = (*verdicts, *await discovery.verdicts(self._ports, destinations))
-        reasons = (*against, *(v.reason for v in verdicts if not v.ok and not v.unknown))
+        broker_input = await self._broker_input(facts, cluster_input, logs, m, rate, reports=True)
+        loads = await run_off_loop(size, load.predict_loads, cluster_input.waves, facts, logs, growth)
+        broker_input = replace(broker_input, limits=policy.limits, load={one.broker_id: one for one in loads})
+        check_results = (
+            *await run_off_loop(size, safety.check, cluster_input),
+            *await run_off_loop(size, fitness.check, cluster_input, broker_input),
+        )
+        check_results = (*check_results, *await discovery.check_results(self._ports, destinations))
+        reasons = (*against, *(v.reason for v in check_results if not v.ok and not v.unknown))
         if plan is None:
-            return msg.Surveyed(reasons=reasons, plan=None, verdicts=verdicts)
+            return msg.Surveyed(reasons=reasons, plan=None, check_results=check_results)
         if plan.replicas == 0:
             reasons = (*reasons, Reason(Code.NOTHING_TO_MOVE, "the source brokers hold no replica"))
-        blocked = await aside(size, fitness.by_wave, world, findings)
+        blocked = await run_off_loop(size, fitness.blocked_waves_of, cluster_input, broker_input)
         if isinstance(effect, fx.MakePlan):
-            told = loads[: load.BROKERS_MAX]
-            return msg.Surveyed(reasons=reasons, plan=plan, verdicts=verdicts, blocked_waves=blocked, load=told)
-        plan, stale = _stored(effect, plan, m)
+            listed_loads = loads[: load.BROKERS_MAX]
+            return msg.Surveyed(
+                reasons=reasons, plan=plan, check_results=check_results, blocked_waves=blocked, load=listed_loads
+            )
+        plan, stale = _stored_plan(effect, plan, m)
         reasons = (*reasons, *stale)
         if reasons:
             return msg.Surveyed(reasons=reasons, plan=plan)
@@ -91,46 +98,49 @@ class Survey:
         wave = next(w for w in m.waves if w.number == effect.scope.wave)
         size = len(facts.partitions)
         sources = frozenset(wave.source_broker_ids)
-        held, led = await aside(size, _on, sources, facts, wave.only)
+        held, led = await run_off_loop(size, _count_on, sources, facts, wave.selection)
         involved = await self._ports.kafka.logs(
             b for b in sources.union(wave.destination_broker_ids) & facts.racks.keys()
         )
-        world = await self._world(facts, (wave,), m, start=False)
+        cluster_input = await self._cluster_input(facts, (wave,), m, start=False)
         # By the rate that was asked for: one that metrics have lowered climbs again, but not while it is paused for it.
-        findings = await self._findings(facts, world, involved, m, m.asked_rate())
-        if not fitness.throttle_above_produce(world, findings).ok:
+        broker_input = await self._broker_input(facts, cluster_input, involved, m, m.asked_rate())
+        if not fitness.throttle_above_produce(cluster_input, broker_input).ok:
             # The plan's figure is of a moment that may be long past: by what is written now.
             _, growth = await self._logs(list(involved), facts)
-            holding = await aside(size, holdings, facts, sources)
-            now = await aside(size, with_figures, (wave,), m.options, facts, holding, involved, growth)
-            world = replace(world, waves=now)
+            holding = await run_off_loop(size, partitions_by_broker, facts, sources)
+            now = await run_off_loop(size, with_estimates, (wave,), m.options, facts, holding, involved, growth)
+            cluster_input = replace(cluster_input, waves=now)
         if policy.limits != Limits():
-            loads = await aside(size, load.predicted, world.waves, facts, involved, {})
-            findings = replace(findings, limits=policy.limits, load={one.broker_id: one for one in loads})
-        verdicts = (*await aside(size, safety.check, world), *await aside(size, fitness.check, world, findings))
-        reasons, passing = safety.reasons_of(verdicts)
+            loads = await run_off_loop(size, load.predict_loads, cluster_input.waves, facts, involved, {})
+            broker_input = replace(broker_input, limits=policy.limits, load={one.broker_id: one for one in loads})
+        check_results = (
+            *await run_off_loop(size, safety.check, cluster_input),
+            *await run_off_loop(size, fitness.check, cluster_input, broker_input),
+        )
+        reasons, passing = safety.blocking_and_passing(check_results)
         logs = {b: log for b, log in involved.items() if b in sources}
-        picked = picker(wave.only)
+        is_selected = selection_filter(wave.selection)
         return msg.Checked(
             reasons=reasons,
             passing=passing,
             replicas=held,
             leaders=led,
-            size_bytes=sum(size for log in logs.values() for n, size in log.size_bytes.items() if picked(n)),
+            size_bytes=sum(size for log in logs.values() for n, size in log.size_bytes.items() if is_selected(n)),
         )
 
-    async def _world(
+    async def _cluster_input(
         self, facts: ClusterFacts, waves: Sequence[Wave], m: Migration, *, start: bool = True
-    ) -> safety.World:
-        flying = await self._ports.kafka.reassignments()
+    ) -> safety.ClusterCheckInput:
+        in_flight = await self._ports.kafka.reassignments()
         cruise_control = await self._cruise_control(waves, m, start=start)
-        return safety.World(
+        return safety.ClusterCheckInput(
             cluster=facts,
             waves=waves,
             cruise_control=cruise_control,
-            reassignments=flying,
-            needed_later=m.brokers_to_come if m.wave in waves else frozenset(),
-            way_back=m.way_back if m.wave in waves else frozenset(),
+            reassignments=in_flight,
+            needed_later=m.brokers_of_open_waves if m.wave in waves else frozenset(),
+            rollback_brokers=m.rollback_brokers if m.wave in waves else frozenset(),
         )
 
     async def _logs(
@@ -143,30 +153,32 @@ class Survey:
         await clock.sleep(GROWTH_SECONDS)
         self._held = dict(await kafka.logs(brokers))
         seconds = clock.now() - began
-        growth = await aside(len(partitions), estimate.growth_between, partitions, before, self._held, seconds)
-        await aside(len(partitions), let_go, before)
+        growth = await run_off_loop(len(partitions), estimate.growth_between, partitions, before, self._held, seconds)
+        await run_off_loop(len(partitions), release_in_pieces, before)
         return self._held, growth
 
-    async def _findings(
+    async def _broker_input(
         self,
         facts: ClusterFacts,
-        world: safety.World,
+        cluster_input: safety.ClusterCheckInput,
         logs: Mapping[int, BrokerLogs],
         m: Migration,
         rate: int | None,
         *,
         reports: bool = False,
-    ) -> fitness.Findings:
+    ) -> fitness.BrokerCheckInput:
         kafka, live = self._ports.kafka, facts.racks.keys()
-        return fitness.Findings(
+        return fitness.BrokerCheckInput(
             logs=logs,
             throttle=await kafka.throttle(live, None),
-            own_rates=m.own_rates,
-            own_destinations=frozenset(b for w in m.waves for b in w.destination_broker_ids),
-            settings=await kafka.broker_settings((world.sources | world.destinations) & live),
-            unreachable=await kafka.unreachable(world.destinations & live),
+            throttle_rates_set=m.throttle_rates_set,
+            migration_destinations=frozenset(b for w in m.waves for b in w.destination_broker_ids),
+            settings=await kafka.broker_settings((cluster_input.sources | cluster_input.destinations) & live),
+            unreachable=await kafka.unreachable(cluster_input.destinations & live),
             rate_bytes_per_second=rate,
-            reporting=await kafka.reporting((world.sources | world.destinations) & live) if reports else None,
+            reporting=await kafka.reporting((cluster_input.sources | cluster_input.destinations) & live)
+            if reports
+            else None,
         )
 
     async def _cruise_control(self, waves: Sequence[Wave], m: Migration, *, start: bool) -> safety.CruiseControlFacts:
@@ -181,7 +193,7 @@ class Survey:
         except PortError as trouble:
             return safety.CruiseControlFacts(reachable=False, trouble=Reason(trouble.code, str(trouble)))
         refusal: Reason | None = None
-        its_own = bool(waves) and (start or waves[0].only is None)  # a selection is moved by the agent
+        its_own = bool(waves) and (start or waves[0].selection is None)  # a selection is moved by the agent
         asked = its_own and state.executor is msg.Executor.IDLE and (start or not state.valid_windows)
         if asked:
             answer = await cc.remove_broker(_dry_run(waves[0]))
@@ -216,14 +228,14 @@ def _plan_id(effect: fx.MakePlan | fx.PrepareMigration) -> str:
     return effect.command_id
 
 
-def _on(brokers: frozenset[int], facts: ClusterFacts, only: Selection | None) -> tuple[int, int]:
+def _count_on(brokers: frozenset[int], facts: ClusterFacts, selection: Selection | None) -> tuple[int, int]:
     """Of what a wave takes, the replicas and the leaders on these brokers."""
-    picked = picker(only)
-    held = [p for p in facts.held_by(brokers) if picked(p.name)]
+    is_selected = selection_filter(selection)
+    held = [p for p in facts.held_by(brokers) if is_selected(p.name)]
     return len(held), sum(1 for p in held if p.leader in brokers)
 
 
-def _unknown(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:
+def _unknown_brokers(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:
     """Brokers that are neither alive nor hold a replica: a typing error, most likely."""
     known = set(facts.racks) | {r for p in facts.partitions for r in p.replicas}
     strangers = sorted(set(brokers) - known)
@@ -233,11 +245,11 @@ def _unknown(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:
     return Reason(Code.UNKNOWN_BROKER, f"brokers {named} are not in the cluster", f"some of {sorted(known)}")
 
 
-def _stored(effect: fx.PrepareMigration, now: Plan, m: Migration) -> tuple[Plan, tuple[Reason, ...]]:
+def _stored_plan(effect: fx.PrepareMigration, now: Plan, m: Migration) -> tuple[Plan, tuple[Reason, ...]]:
     """The plan to run, and why it cannot be: the stored one where one is named, else the one made now."""
     if effect.plan_id is None:
         return now, ()
     planned = next((p for p in m.plans if p.plan_id == effect.plan_id), None)
     if planned is None:
         return now, (Reason(Code.UNKNOWN_PLAN, f"plan '{effect.plan_id}' is not known"),)
-    return planned, outdated.outdated(planned, now)
+    return planned, outdated.drift_reasons(planned, now)

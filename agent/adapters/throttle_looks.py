@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from agent.core import effects as fx
     from agent.core.cluster import Reassignment
 
-LOOK_SECONDS = 5.0
-LOOK_SHARE = 20.0  # and never for more than this part of the time: each broker is asked itself
+POLL_SECONDS = 5.0
+POLL_SHARE = 20.0  # and never for more than this part of the time: each broker is asked itself
 SWEEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Throttled:
+class ThrottleObservation:
     """What was seen: reasons that need no ledger to be judged, and the rates, which do."""
 
     reasons: tuple[Reason, ...] = ()
     rates: tuple[throttle.RateSeen, ...] = ()
 
 
-class ThrottleLook:
+class WaveThrottleWatch:
     """Of one attempt of one wave: is ours in force still, and is one of someone else's there beside it."""
 
     def __init__(self, ports: Ports, scope: fx.WaveScope, *, throttled: bool) -> None:
@@ -42,18 +42,18 @@ class ThrottleLook:
         self._destinations = frozenset(scope.destination_broker_ids)
         self._throttled = throttled
         self._due = 0.0
-        self._seen = Throttled()
+        self._seen = ThrottleObservation()
 
-    async def look(self, alive: Iterable[int], ours: Sequence[Reassignment]) -> Throttled:
+    async def observe(self, alive: Iterable[int], ours: Sequence[Reassignment]) -> ThrottleObservation:
         """Rates on every live broker, as each may be copied from; lists of the topics that move now."""
         clock = self._ports.clock
         began = clock.now()
         if began < self._due:
             return self._seen
         found = await self._ports.kafka.throttle(alive, {r.topic for r in ours})
-        self._due = began + max(LOOK_SECONDS, (clock.now() - began) * LOOK_SHARE)
-        reasons = [*self._not_in_force(found, ours), *throttle.lists_of_others(found, self._destinations)]
-        self._seen = Throttled(tuple(reasons), throttle.rates_seen(found))
+        self._due = began + max(POLL_SECONDS, (clock.now() - began) * POLL_SHARE)
+        reasons = [*self._not_in_force(found, ours), *throttle.foreign_replica_lists(found, self._destinations)]
+        self._seen = ThrottleObservation(tuple(reasons), throttle.rates_seen(found))
         return self._seen
 
     def _not_in_force(self, found: throttle.ThrottleFacts, ours: Sequence[Reassignment]) -> list[Reason]:
@@ -79,7 +79,7 @@ class ThrottleWatch:
     def __init__(self, ports: Ports, watch: fx.WatchThrottle) -> None:
         self._ports = ports
         self._destinations = watch.destination_broker_ids
-        self._own_rates = watch.own_rates
+        self._own_rates = watch.throttle_rates_set
         self._clean: frozenset[int] = frozenset()
 
     async def run(self, post: Post) -> None:
@@ -98,13 +98,13 @@ class ThrottleWatch:
             if doubtful and self._ports.lease.held():
                 # Lists belong to topics: they can be cleared whoever is down, and are looked at with the first look.
                 found = await kafka.throttle(doubtful, None if not self._clean else ())
-                order = throttle.ours(found, self._destinations, self._own_rates)
+                own = throttle.own_throttle(found, self._destinations, self._own_rates)
                 self._clean = alive
-                if order.entries:
+                if own.entries:
                     self._clean = frozenset()
-                    await kafka.clear_throttle(order)
+                    await kafka.clear_throttle(own)
                     return msg.ThrottleSwept(
-                        at=self._ports.clock.now(), entries=order.entries, broker_ids=tuple(sorted(order.rates))
+                        at=self._ports.clock.now(), entries=own.entries, broker_ids=tuple(sorted(own.rates))
                     )
             self._clean &= alive
         except PortError:

@@ -11,17 +11,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.adapters import reassign
-from agent.adapters.aside import aside, uncollected
-from agent.adapters.coordinator_looks import CoordinatorLook
+from agent.adapters.aside import gc_paused, run_off_loop
+from agent.adapters.coordinator_looks import CoordinatorWatch
 from agent.adapters.mover_look import MoverLook
 from agent.adapters.ports import KafkaPort, PortError
-from agent.adapters.throttle_looks import ThrottleLook
+from agent.adapters.throttle_looks import WaveThrottleWatch
 from agent.adapters.wave_logs import WaveLogs
 from agent.core import effects as fx
 from agent.core import fitness, safety
 from agent.core import messages as msg
 from agent.core.cluster import Broker, ClusterFacts, TopicPartition
-from agent.core.lane import picker
+from agent.core.lane import selection_filter
 from agent.core.plan import Direction
 
 if TYPE_CHECKING:
@@ -37,26 +37,26 @@ WAVE_SECONDS = 1.0
 SOURCES_SECONDS = 3.0
 HEALTH_SECONDS = 2.0  # of what is in flight, and of what was sick
 # Full metadata at most this often, and never for more than a twentieth of the time.
-WHOLE_SECONDS = 2.0
-WHOLE_SHARE = 20.0
-SICK_MAX = 1_000  # partitions looked at again, at most: one is enough to stand still
+FULL_METADATA_SECONDS = 2.0
+FULL_METADATA_SHARE = 20.0
+UNHEALTHY_MAX = 1_000  # partitions looked at again, at most: one is enough to stand still
 BROKERS_SECONDS = 15.0  # settings and listeners: asked of each broker of the wave
 
 
-def moved_by(scope: fx.WaveScope, migration: Migration, snapshot: Snapshot) -> frozenset[TopicPartition]:
+def partitions_moved_by(scope: fx.WaveScope, migration: Migration, snapshot: Snapshot) -> frozenset[TopicPartition]:
     """What the wave moves: what it takes of the partitions that its forward source held before the start."""
     wave = next((w for w in migration.waves if w.number == scope.wave), None)
     back = wave is not None and wave.direction is Direction.BACK
     held = frozenset(scope.destination_broker_ids if back else scope.source_broker_ids)
-    takes = picker(scope.only)
+    is_selected = selection_filter(scope.selection)
     # What its pair's lanes took before it is no progress of a whole wave.
     way = (scope.source_broker_ids, scope.destination_broker_ids)
-    lanes = [w for w in migration.waves if w.only and (w.source_broker_ids, w.destination_broker_ids) == way]
-    others = [picker(w.only) for w in lanes if scope.only is None and not back]
+    lanes = [w for w in migration.waves if w.selection and (w.source_broker_ids, w.destination_broker_ids) == way]
+    others = [selection_filter(w.selection) for w in lanes if scope.selection is None and not back]
     return frozenset(
         name
         for name, replicas in snapshot.items()
-        if not held.isdisjoint(replicas) and takes(name) and not any(other(name) for other in others)
+        if not held.isdisjoint(replicas) and is_selected(name) and not any(other(name) for other in others)
     )
 
 
@@ -71,20 +71,20 @@ class WaveWatch:
         self._m = migration
         self._sources = frozenset(watch.scope.source_broker_ids)
         self._destinations = frozenset(watch.scope.destination_broker_ids)
-        self._coordinators = CoordinatorLook(ports, self._sources | self._destinations)
-        self._throttle = ThrottleLook(ports, watch.scope, throttled=watch.throttled)
-        self._picked = picker(watch.scope.only)
-        takes = self._picked if watch.scope.only else None
-        self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names, takes)
-        self._unsafe: tuple[Reason, ...] = ()
+        self._coordinators = CoordinatorWatch(ports, self._sources | self._destinations)
+        self._throttle = WaveThrottleWatch(ports, watch.scope, throttled=watch.throttled)
+        self._is_selected = selection_filter(watch.scope.selection)
+        is_selected = self._is_selected if watch.scope.selection else None
+        self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names, is_selected)
+        self._pause_reasons: tuple[Reason, ...] = ()
         self._health_due = 0.0
         self._mover = MoverLook(ports, watch.scope, migration)
         self._brokers_due = 0.0
         self._settings: Mapping[int, Mapping[str, str]] = {}
         self._unreachable: Mapping[int, str] = {}
-        self._whole_due = 0.0
+        self._full_metadata_due = 0.0
         self._gone: frozenset[int] = frozenset()
-        self._sick: frozenset[TopicPartition] = frozenset()  # at the last look at the whole cluster
+        self._unhealthy: frozenset[TopicPartition] = frozenset()  # at the last look at the whole cluster
         self._min_isr: Mapping[str, int] = {}
         self._assigned = 0  # to the sources, at that look
         self._stray: frozenset[tuple[int, TopicPartition]] = frozenset()  # on a source's disks, named by no assignment
@@ -103,16 +103,16 @@ class WaveWatch:
         kafka = self._ports.kafka
         try:
             alive = await kafka.alive()
-            flying = await kafka.reassignments()
-            ours = reassign.ours(flying, self._scope)
+            in_flight = await kafka.reassignments()
+            ours = reassign.own_reassignments(in_flight, self._scope)
             moving = {TopicPartition(r.topic, r.partition) for r in ours}
-            await self._logs.look(alive, moving)
-            await self._ask_brokers(alive)
-            await self._health(alive, flying, moving)
-            throttle = await self._throttle.look(alive, ours)
-            coordinators = await self._coordinators.look(alive, moving)
-            figures = self._logs.figures(moving)
-            left = await self._replicas_left(figures.replicas_left, moving)
+            await self._logs.refresh(alive, moving)
+            await self._read_broker_settings(alive)
+            await self._health(alive, in_flight, moving)
+            throttle = await self._throttle.observe(alive, ours)
+            coordinators = await self._coordinators.observe(alive, moving)
+            totals = self._logs.totals(moving)
+            left = await self._replicas_left(totals.replicas_left, moving)
         except PortError:
             return None  # nothing is known, so nothing is said; the lease and the broker watch speak up by themselves
         said = await self._mover.look(len(ours), left)
@@ -121,13 +121,13 @@ class WaveWatch:
             wave=self._scope.wave,
             attempt=self._scope.attempt,
             replicas_left=left,
-            bytes_left=figures.bytes_left,
-            bytes_moved=figures.bytes_moved,
+            bytes_left=totals.bytes_left,
+            bytes_moved=totals.bytes_moved,
             moving=len(ours),
             executor=said.executor,
             task=said.task,
             trouble=said.trouble,
-            reasons=(*self._unsafe, *throttle.reasons, *coordinators),
+            reasons=(*self._pause_reasons, *throttle.reasons, *coordinators),
             rates=throttle.rates,
             silent=bool(self._logs.silent),
             stopped_by=said.stopped_by,
@@ -140,13 +140,13 @@ class WaveWatch:
         clock = self._ports.clock
         if on_disk and not moving and clock.now() >= self._stray_due:
             began = clock.now()
-            self._stray = await strays(self._ports.kafka, self._logs.held)
-            self._stray_due = clock.now() + max(HEALTH_SECONDS, (clock.now() - began) * WHOLE_SHARE)
+            self._stray = await stray_replicas(self._ports.kafka, self._logs.held)
+            self._stray_due = clock.now() + max(HEALTH_SECONDS, (clock.now() - began) * FULL_METADATA_SHARE)
         held = self._logs.held
         self._stray = frozenset((b, name) for b, name in self._stray if name in held[b] and name not in moving)
         return on_disk - len(self._stray)
 
-    async def _ask_brokers(self, alive: Mapping[int, str | None]) -> None:
+    async def _read_broker_settings(self, alive: Mapping[int, str | None]) -> None:
         """What can change on the brokers themselves: settings, and whether they can be reached."""
         clock = self._ports.clock
         if clock.now() < self._brokers_due:
@@ -156,58 +156,62 @@ class WaveWatch:
         self._unreachable = await self._ports.kafka.unreachable(self._destinations & alive.keys())
 
     async def _health(
-        self, alive: Mapping[int, str | None], flying: Sequence[Reassignment], moving: Collection[TopicPartition]
+        self, alive: Mapping[int, str | None], in_flight: Sequence[Reassignment], moving: Collection[TopicPartition]
     ) -> None:
         """What speaks against going on: of the whole cluster when that is due, else of what moves and what was sick."""
         clock = self._ports.clock
-        gone = (self._sources | self._destinations | self._m.brokers_to_come) - alive.keys()
+        gone = (self._sources | self._destinations | self._m.brokers_of_open_waves) - alive.keys()
         began = clock.now()
-        if gone != self._gone or began >= self._whole_due or (self._logs.silent and not self._assigned):
-            with uncollected():
+        if gone != self._gone or began >= self._full_metadata_due or (self._logs.silent and not self._assigned):
+            with gc_paused():
                 facts = await self._ports.kafka.cluster()
-                await aside(len(facts.partitions), self._judge_whole, facts, flying, moving)
+                await run_off_loop(len(facts.partitions), self._check_whole_cluster, facts, in_flight, moving)
                 del facts  # before the collector may walk through it
             self._gone = gone
-            self._whole_due = clock.now() + max(WHOLE_SECONDS, (clock.now() - began) * WHOLE_SHARE)
+            self._full_metadata_due = clock.now() + max(
+                FULL_METADATA_SECONDS, (clock.now() - began) * FULL_METADATA_SHARE
+            )
         elif began >= self._health_due:
-            some = await self._ports.kafka.describe({*moving, *self._sick})
+            some = await self._ports.kafka.describe({*moving, *self._unhealthy})
             brokers = tuple(Broker(b, rack) for b, rack in sorted(alive.items()))
             facts = ClusterFacts(brokers, tuple(some), self._min_isr)
-            self._unsafe = await aside(self._logs.sizes, self._judged, facts, flying, moving)
+            self._pause_reasons = await run_off_loop(
+                self._logs.sizes, self._find_pause_reasons, facts, in_flight, moving
+            )
         else:
             return
         self._health_due = clock.now() + HEALTH_SECONDS
 
-    def _judge_whole(
-        self, facts: ClusterFacts, flying: Sequence[Reassignment], moving: Collection[TopicPartition]
+    def _check_whole_cluster(
+        self, facts: ClusterFacts, in_flight: Sequence[Reassignment], moving: Collection[TopicPartition]
     ) -> None:
-        self._unsafe = self._judged(facts, flying, moving)
+        self._pause_reasons = self._find_pause_reasons(facts, in_flight, moving)
         self._min_isr = facts.min_isr
         # What is leaving is there until it has left, as in strays().
         here = (p for p in facts.partitions if not self._sources.isdisjoint(p.replicas))
-        self._assigned = sum(1 for p in here if self._picked(p.name))
+        self._assigned = sum(1 for p in here if self._is_selected(p.name))
         sick = (p.name for p in facts.partitions if p.is_under_replicated or p.is_offline)
-        self._sick = frozenset(islice(sick, SICK_MAX))
+        self._unhealthy = frozenset(islice(sick, UNHEALTHY_MAX))
 
-    def _judged(
-        self, facts: ClusterFacts, flying: Sequence[Reassignment], moving: Collection[TopicPartition]
+    def _find_pause_reasons(
+        self, facts: ClusterFacts, in_flight: Sequence[Reassignment], moving: Collection[TopicPartition]
     ) -> tuple[Reason, ...]:
         wave = next(w for w in self._m.waves if w.number == self._scope.wave)
-        world = safety.World(
+        cluster_input = safety.ClusterCheckInput(
             cluster=facts,
             waves=(replace(wave, estimate=None),),  # what producers add was seen to fit before the wave
             cruise_control=safety.CruiseControlFacts(reachable=True, self_healing=self._mover.self_healing),
-            reassignments=flying,
-            needed_later=self._m.brokers_to_come,
-            way_back=self._m.way_back,
+            reassignments=in_flight,
+            needed_later=self._m.brokers_of_open_waves,
+            rollback_brokers=self._m.rollback_brokers,
         )
-        findings = fitness.Findings(
-            logs=self._logs.still_to_come(moving), settings=self._settings, unreachable=self._unreachable
+        broker_input = fitness.BrokerCheckInput(
+            logs=self._logs.remaining_logs(moving), settings=self._settings, unreachable=self._unreachable
         )
-        return (*safety.unsafe(world), *fitness.unfit(world, findings))
+        return (*safety.reasons_to_pause(cluster_input), *fitness.broker_reasons_to_pause(cluster_input, broker_input))
 
 
-async def strays(
+async def stray_replicas(
     kafka: KafkaPort, held: Mapping[int, Mapping[TopicPartition, int]]
 ) -> frozenset[tuple[int, TopicPartition]]:
     """What lies on these brokers' disks though no assignment names it there: nothing depends on it.
@@ -229,7 +233,7 @@ class SourceWatch:
         self._ports = ports
         self._brokers = watch.source_broker_ids
         self._missing: dict[int, int] = {}  # those that do not tell: replicas that assignments name on them
-        self._whole_due = 0.0
+        self._full_metadata_due = 0.0
 
     async def run(self, post: Post) -> None:
         """Until cancelled."""
@@ -244,7 +248,7 @@ class SourceWatch:
             alive = await kafka.alive()
             logs = await kafka.logs(b for b in self._brokers if b in alive)
             sizes = {b: log.size_bytes for b, log in logs.items()}
-            stray = [b for b, _ in await strays(kafka, sizes)]
+            stray = [b for b, _ in await stray_replicas(kafka, sizes)]
             held = {b: len(found) - stray.count(b) for b, found in sizes.items()}
             held |= await self._assigned_to(frozenset(self._brokers) - held.keys())
         except PortError:
@@ -262,16 +266,18 @@ class SourceWatch:
         """
         clock = self._ports.clock
         began = clock.now()
-        if missing - self._missing.keys() or (missing and began >= self._whole_due):
-            with uncollected():
+        if missing - self._missing.keys() or (missing and began >= self._full_metadata_due):
+            with gc_paused():
                 facts = await self._ports.kafka.cluster()
-                self._missing = await aside(len(facts.partitions), _named_on, missing, facts)
+                self._missing = await run_off_loop(len(facts.partitions), _replicas_assigned_to, missing, facts)
                 del facts
-            self._whole_due = clock.now() + max(WHOLE_SECONDS, (clock.now() - began) * WHOLE_SHARE)
+            self._full_metadata_due = clock.now() + max(
+                FULL_METADATA_SECONDS, (clock.now() - began) * FULL_METADATA_SHARE
+            )
         return {b: self._missing[b] for b in missing}
 
 
-def _named_on(brokers: frozenset[int], facts: ClusterFacts) -> dict[int, int]:
+def _replicas_assigned_to(brokers: frozenset[int], facts: ClusterFacts) -> dict[int, int]:
     held = dict.fromkeys(brokers, 0)
     for p in facts.partitions:
         for b in brokers.intersection(p.replicas):

@@ -26,11 +26,11 @@ BROKERS_PATH = "/brokers/ids"
 SESSION_SECONDS = 10.0
 ACQUIRE_SECONDS = 5.0  # one try; then it is looked whether we are still wanted
 PAUSE_SECONDS = 1.0
-LOOK_SECONDS = 0.2  # whether we are still wanted
+POLL_SECONDS = 0.2  # whether we are still wanted
 # ZooKeeper gives our lock to another one when it has not heard from us for a session. So it is ours to use for a part
 # of a session after a request that it answered, whatever became of the connection or of this process since.
-SURE_SHARE = 0.6
-LOOKS_PER_SESSION = 10
+LEASE_SAFETY_SHARE = 0.6
+CHECKS_PER_SESSION = 10
 
 
 class NoLease:
@@ -123,13 +123,13 @@ class ZooKeeperLease(_Sessions):
     ) -> None:
         """`hosts`: as in zookeeper.connect, with the chroot if there is one."""
         super().__init__(hosts, session_seconds, "lease", access)
-        self._identity = identity.mine()
-        self._sure_until = 0.0  # monotonic
+        self._identity = identity.own_identity()
+        self._held_until = 0.0  # monotonic
         self._other = "nobody yet"
 
     def held(self) -> bool:
         """False from the moment that the connection is in doubt, and after a pause of this very process."""
-        return time.monotonic() < self._sure_until
+        return time.monotonic() < self._held_until
 
     def holder(self) -> str:
         """Who has it, for people."""
@@ -139,23 +139,23 @@ class ZooKeeperLease(_Sessions):
 
     def close(self) -> None:
         """Let it go; nobody may act after."""
-        self._sure_until = 0.0
+        self._held_until = 0.0
         super().close()
 
     def disconnected(self, why: str) -> None:
-        self._sure_until = 0.0
+        self._held_until = 0.0
         self._other = f"unknown: {why}"
 
     def serve(self, client: KazooClient) -> None:
         """Get the lock and keep it until the session is over or we close."""
-        self._bury(client)
+        self._delete_locks_of_dead(client)
         lock = Lock(client, LOCK_PATH, identifier=self._identity)
         while not (self.closing.is_set() or self.is_lost.is_set()):
             if self._acquired(lock):
                 self._keep(client, lock)
                 return
 
-    def _bury(self, client: KazooClient) -> None:
+    def _delete_locks_of_dead(self, client: KazooClient) -> None:
         """Take away the locks of processes of this machine that are dead for certain, such as our last life."""
         with contextlib.suppress(NoNodeError):  # let go by itself, or never held
             for node in client.get_children(LOCK_PATH):
@@ -183,9 +183,9 @@ class ZooKeeperLease(_Sessions):
                     if not self._is_ours(client, lock):
                         break
                     if not self.in_doubt.is_set() and not self.closing.is_set():
-                        self._sure_until = asked + self.session_seconds * SURE_SHARE
-            self.closing.wait(self.session_seconds / LOOKS_PER_SESSION)
-        self._sure_until = 0.0
+                        self._held_until = asked + self.session_seconds * LEASE_SAFETY_SHARE
+            self.closing.wait(self.session_seconds / CHECKS_PER_SESSION)
+        self._held_until = 0.0
         self._other = "nobody yet"
         if not (self.is_lost.is_set() or self.in_doubt.is_set()):
             lock.release()
@@ -211,17 +211,17 @@ class BrokerWatch(_Sessions):
         self._loop = asyncio.get_running_loop()
         self._changes: asyncio.Queue[frozenset[int] | None] = asyncio.Queue()
         self._look = threading.Event()
-        self._teller: asyncio.Task[None] | None = None
+        self._reporter: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin; the first thing told is the brokers as they are."""
-        self._teller = asyncio.create_task(self._tell_all(), name=f"broker watch {self.hosts}")
+        self._reporter = asyncio.create_task(self._report_changes(), name=f"broker watch {self.hosts}")
         super().start()
 
     async def stop(self) -> None:
         """Nothing is told after."""
-        if self._teller is not None:
-            self._teller.cancel()
+        if self._reporter is not None:
+            self._reporter.cancel()
         await asyncio.to_thread(self.close)
 
     def serve(self, client: KazooClient) -> None:
@@ -233,7 +233,7 @@ class BrokerWatch(_Sessions):
                     asked = client.get_children_async(BROKERS_PATH, watch=lambda _event: self._look.set())
                     self._post(frozenset(int(child) for child in asked.get(timeout=self.session_seconds)))
             while not (self._look.is_set() or self.closing.is_set() or self.is_lost.is_set()):
-                self._look.wait(LOOK_SECONDS)
+                self._look.wait(POLL_SECONDS)
 
     def connected(self) -> None:
         self._look.set()
@@ -247,7 +247,7 @@ class BrokerWatch(_Sessions):
         if not (self.closing.is_set() or self._loop.is_closed()):
             self._loop.call_soon_threadsafe(self._changes.put_nowait, brokers)
 
-    async def _tell_all(self) -> None:
+    async def _report_changes(self) -> None:
         told: Any = ()  # neither a set nor None: the first is told in any case
         while True:
             brokers = await self._changes.get()

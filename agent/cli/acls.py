@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from agent import rights
-from agent.cli.connection import Json, Servers, TopicPrefix, lab_settings
+from agent.cli.connection import JsonOption, Servers, TopicPrefix, lab_settings
 from agent.cli.console import Exit, fail, out, print_json
 from agent.settings import Settings, SettingsError
 
@@ -28,7 +28,7 @@ def acls(
     grant: Grants = None,
     apply: Apply = False,
     command_config: CommandConfig = "admin.properties",
-    as_json: Json = False,
+    as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:

@@ -15,7 +15,7 @@ Cluster = Annotated[
     str, typer.Argument(envvar="KAFKA_MIGRATION_CLUSTER", help="The cluster's name in clusters.yaml, such as `lab`.")
 ]
 MaybeCluster = Annotated[str | None, typer.Argument(help="The cluster's name; all clusters when left out.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 Servers = Annotated[
     str | None,
     typer.Option(

@@ -5,17 +5,17 @@ from typing import Any
 import typer
 
 from agent.cli import render
-from agent.cli.connection import Cluster, Json, Servers, TopicPrefix, connect
+from agent.cli.connection import Cluster, JsonOption, Servers, TopicPrefix, connect
 from agent.cli.console import Exit, out, print_json, run
-from agent.cli.flags import Destination, Source
+from agent.cli.flags import DestinationOption, SourceOption
 from agent.cli.orders import ANSWER_SECONDS, command_for
 
 
 def doctor(
     cluster: Cluster,
-    source: Source = None,
-    destination: Destination = None,
-    as_json: Json = False,
+    source: SourceOption = None,
+    destination: DestinationOption = None,
+    as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
@@ -33,18 +33,18 @@ def doctor(
     connection = connect(servers, prefix, as_json=as_json)
 
     async def work() -> None:
-        findings = findings_of(await connection.client.plan(command, ANSWER_SECONDS))
-        print_json(findings) if as_json else out.print(render.verdicts(findings))
+        findings = check_results_of(await connection.client.plan(command, ANSWER_SECONDS))
+        print_json(findings) if as_json else out.print(render.check_results(findings))
         if not findings["fit"]:
             raise typer.Exit(int(Exit.REFUSED))
 
     run(work(), as_json=as_json)
 
 
-def findings_of(event: dict[str, Any]) -> dict[str, Any]:
+def check_results_of(event: dict[str, Any]) -> dict[str, Any]:
     """PlanMade or a refusal as findings: all verdicts, and what keeps a plan from being made as red ones too."""
     data = event["data"]
-    told = [dict(v) for v in data.get("verdicts") or []]
+    told = [dict(v) for v in data.get("check_results") or []]
     known = {v["code"] for v in told if not v["ok"]}
     told += [
         {"title": "plan", "code": r["code"], "ok": False, "seen": r["seen"], "needed": r.get("needed", "")}
@@ -53,7 +53,7 @@ def findings_of(event: dict[str, Any]) -> dict[str, Any]:
     ]
     for verdict in told:
         verdict["do"] = "" if verdict["ok"] else render.what_to_do(verdict)
-    return {"cluster": event.get("cluster", ""), "fit": all(v["ok"] for v in told), "verdicts": told}
+    return {"cluster": event.get("cluster", ""), "fit": all(v["ok"] for v in told), "check_results": told}
 
 
-__all__ = ["doctor", "findings_of"]
+__all__ = ["check_results_of", "doctor"]

@@ -30,11 +30,11 @@ ModeOption = Annotated[
     ),
 ]
 Az = Annotated[str | None, typer.Option("--az", help="The AZ (broker.rack) of mode az.", rich_help_panel=MOVE)]
-Source = Annotated[
+SourceOption = Annotated[
     Any,
     typer.Option("--source", parser=parser(ids_of), metavar="11,12", help="Source broker ids.", rich_help_panel=MOVE),
 ]
-Destination = Annotated[
+DestinationOption = Annotated[
     Any,
     typer.Option(
         "--destination", parser=parser(ids_of), metavar="31,32", help="Destination broker ids.", rich_help_panel=MOVE

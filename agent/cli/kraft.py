@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli import render
-from agent.cli.connection import Cluster, Json, Servers, TopicPrefix, connect
+from agent.cli.connection import Cluster, JsonOption, Servers, TopicPrefix, connect
 from agent.cli.console import Exit, fail, out, print_json, run
 from agent.cli.flags import CommandId, IssuedBy, Reason
-from agent.cli.orders import ANSWER_SECONDS, command_for, give
+from agent.cli.orders import ANSWER_SECONDS, command_for, send_command
 from agent.cli.quantities import duration
 
 
@@ -33,7 +33,7 @@ def kraft(
     reason: Reason = "",
     issued_by: IssuedBy = "",
     command_id: CommandId = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
@@ -60,7 +60,7 @@ def kraft(
     options: dict[str, Any] = {"action": str(action), **({"i_know": True} if i_know else {})}
     command = command_for("kraft", cluster, reason, issued_by, command_id, options, as_json=as_json)
     if action is not Action.PLAN:
-        give(command, connection, as_json=as_json)
+        send_command(command, connection, as_json=as_json)
         return
 
     async def plan() -> None:

@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from agent.cli import render
-from agent.cli.connection import Cluster, Connection, Json, Servers, TopicPrefix, connect
+from agent.cli.connection import Cluster, Connection, JsonOption, Servers, TopicPrefix, connect
 from agent.cli.console import Exit, fail, out, print_json, run
 from agent.cli.flags import (
     MOVE,
@@ -25,7 +25,7 @@ from agent.cli.flags import (
     ClusterConcurrency,
     CommandId,
     Concurrency,
-    Destination,
+    DestinationOption,
     InternalThrottle,
     InternalTopicsOption,
     IssuedBy,
@@ -34,7 +34,7 @@ from agent.cli.flags import (
     PairingOption,
     Reason,
     Soak,
-    Source,
+    SourceOption,
     Throttle,
     ThrottleByOption,
     WaveBrokers,
@@ -51,8 +51,8 @@ def plan(
     cluster: Cluster,
     mode: ModeOption = None,
     az: Az = None,
-    source: Source = None,
-    destination: Destination = None,
+    source: SourceOption = None,
+    destination: DestinationOption = None,
     az_order: AzOrder = None,
     pairing: PairingOption = None,
     throttle: Throttle = None,
@@ -70,7 +70,7 @@ def plan(
     reason: Reason = "",
     issued_by: IssuedBy = "",
     command_id: CommandId = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
@@ -86,7 +86,7 @@ def plan(
     """
     options = _options(
         mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
-    ) | _order_options(
+    ) | _lane_options(
         canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes, cluster_concurrency
     )
     command = command_for("plan", cluster, reason, issued_by, command_id, {"options": options}, as_json=as_json)
@@ -109,8 +109,8 @@ def start(
     ] = None,
     mode: ModeOption = None,
     az: Az = None,
-    source: Source = None,
-    destination: Destination = None,
+    source: SourceOption = None,
+    destination: DestinationOption = None,
     az_order: AzOrder = None,
     pairing: PairingOption = None,
     throttle: Throttle = None,
@@ -129,7 +129,7 @@ def start(
     issued_by: IssuedBy = "",
     command_id: CommandId = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Then watch until it rests.")] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
@@ -143,7 +143,7 @@ def start(
     """
     options = _options(
         mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
-    ) | _order_options(
+    ) | _lane_options(
         canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes, cluster_concurrency
     )
     if plan_id is not None and options:
@@ -155,7 +155,7 @@ def start(
     connection = connect(servers, prefix, as_json=as_json)
 
     async def work() -> None:
-        answer = await _order(connection, command, as_json=as_json)
+        answer = await _send(connection, command, as_json=as_json)
         if follow:
             await watch_until_rest(connection, cluster, as_json=as_json, after=answer)
 
@@ -170,7 +170,7 @@ def pause(
     reason: Reason = "",
     issued_by: IssuedBy = "",
     command_id: CommandId = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
@@ -182,7 +182,7 @@ def pause(
     """
     options = {"slow": True} if slow else {}
     command = command_for("pause", cluster, reason, issued_by, command_id, options, as_json=as_json)
-    give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
+    send_command(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
 
 def tune(
@@ -192,7 +192,7 @@ def tune(
     reason: Reason = "",
     issued_by: IssuedBy = "",
     command_id: CommandId = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
@@ -204,7 +204,7 @@ def tune(
         raise typer.BadParameter("say what to change: --throttle 50MB, --concurrency 20, or both")
     options = _given(throttle_bytes_per_second=throttle, partition_movements_per_broker=concurrency)
     command = command_for("tune", cluster, reason, issued_by, command_id, options, as_json=as_json)
-    give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
+    send_command(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
 
 def plain(word: str, doc: str) -> Callable[..., None]:
@@ -215,12 +215,12 @@ def plain(word: str, doc: str) -> Callable[..., None]:
         reason: Reason = "",
         issued_by: IssuedBy = "",
         command_id: CommandId = None,
-        as_json: Json = False,
+        as_json: JsonOption = False,
         servers: Servers = None,
         prefix: TopicPrefix = None,
     ) -> None:
         command = command_for(word, cluster, reason, issued_by, command_id, {}, as_json=as_json)
-        give(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
+        send_command(command, connect(servers, prefix, as_json=as_json), as_json=as_json)
 
     given.__doc__ = f"{doc}\n\n`kafka-migration {word} lab`\n"
     return given
@@ -264,7 +264,7 @@ def _options(
     )
 
 
-def _order_options(
+def _lane_options(
     canary: int | None,
     large_partitions: int | None,
     internal_topics: InternalTopics | None,
@@ -315,22 +315,22 @@ def command_for(
         fail(Exit.USAGE, render.wrong_fields(error), as_json=as_json)
 
 
-async def _order(connection: Connection, command: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+async def _send(connection: Connection, command: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Publish, show the answer; exit code 1 when refused."""
-    answer = await connection.client.order(command, ANSWER_SECONDS)
+    answer = await connection.client.send_command(command, ANSWER_SECONDS)
     print_json(answer, line=True) if as_json else out.print(render.answer(answer))
     if answer["type"] == "CommandRefused":
         raise typer.Exit(int(Exit.REFUSED))
     return answer
 
 
-def give(command: dict[str, Any], connection: Connection, *, as_json: bool) -> None:
+def send_command(command: dict[str, Any], connection: Connection, *, as_json: bool) -> None:
     """Publish, show the answer; ends with exit code 1 when refused."""
 
     async def work() -> None:
-        await _order(connection, command, as_json=as_json)
+        await _send(connection, command, as_json=as_json)
 
     run(work(), as_json=as_json)
 
 
-__all__ = ["PLAIN", "command_for", "give", "pause", "plain", "plan", "start", "tune"]
+__all__ = ["PLAIN", "command_for", "pause", "plain", "plan", "send_command", "start", "tune"]

@@ -91,7 +91,7 @@ def plan(event: Json) -> RenderableType:
         parts += _wave_lines(found["waves"], data.get("blocked_waves") or [])
     if loads := data.get("load"):
         parts.append(_load_table(loads))
-    if checks := data.get("verdicts"):
+    if checks := data.get("check_results"):
         red = sum(not v["ok"] for v in checks)
         parts.append(Text(f"checks: {len(checks) - red} green, {red} red (`kafka-migration doctor` shows them all)"))
     if reasons:
@@ -155,12 +155,12 @@ def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
     return lines
 
 
-def verdicts(findings: Json) -> RenderableType:
+def check_results(findings: Json) -> RenderableType:
     """The doctor's table: every check, and under a red one what to do."""
     table = Table(box=None, padding=(0, 2))
     for column in ("", "check", "seen"):
         table.add_column(column)
-    for v in findings["verdicts"]:
+    for v in findings["check_results"]:
         seen = Text(str(v["seen"]))
         if v.get("unknown"):
             seen = Text(f"{v['seen']} (needed: {v['needed']})")
@@ -169,8 +169,8 @@ def verdicts(findings: Json) -> RenderableType:
             seen = Text.assemble((str(v["code"]), "bold red"), f": {v['seen']}{needed}\n", ("do: ", "dim"), v["do"])
         mark = Text("ok", style="green") if v["ok"] else Text("no", style="bold red")
         table.add_row(Text("?", style="bold yellow") if v.get("unknown") else mark, v["title"], seen)
-    red = sum(not v["ok"] for v in findings["verdicts"])
-    end = Text(f"{red} of {len(findings['verdicts'])} checks are red", style="bold red")
+    red = sum(not v["ok"] for v in findings["check_results"])
+    end = Text(f"{red} of {len(findings['check_results'])} checks are red", style="bold red")
     return Group(table, end if red else Text("fit: nothing stands in the way of a start", style="bold green"))
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.live import Live
 
 from agent.cli import render
-from agent.cli.connection import Cluster, Connection, Json, MaybeCluster, Servers, TopicPrefix, connect
+from agent.cli.connection import Cluster, Connection, JsonOption, MaybeCluster, Servers, TopicPrefix, connect
 from agent.cli.console import Exit, err, fail, out, print_json, run
 from agent.cli.live import Bars, Lines
 
@@ -17,7 +17,7 @@ ENDS = frozenset({"none", "completed", "cancelled", "rolled_back"})
 
 
 def status(
-    cluster: MaybeCluster = None, as_json: Json = False, servers: Servers = None, prefix: TopicPrefix = None
+    cluster: MaybeCluster = None, as_json: JsonOption = False, servers: Servers = None, prefix: TopicPrefix = None
 ) -> None:
     """Where it stands: phase, stage, waves, and why it does not move, with what to do.
 
@@ -46,7 +46,7 @@ def status(
     run(work(), as_json=as_json)
 
 
-def watch(cluster: Cluster, as_json: Json = False, servers: Servers = None, prefix: TopicPrefix = None) -> None:
+def watch(cluster: Cluster, as_json: JsonOption = False, servers: Servers = None, prefix: TopicPrefix = None) -> None:
     """Progress as it comes: a bar for each wave, rate and ETA. Ends when nothing is left to watch.
 
     That is: the sources may be shut down, or it is completed, cancelled or rolled back.
@@ -63,7 +63,7 @@ def events(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="With --follow: first all there are. Without it they are all shown.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:

@@ -5,13 +5,13 @@ Called by fitness.py. In: broker id -> setting -> value, of those that answered.
 
 from collections.abc import Iterable, Mapping
 
-from agent.core.reasons import Code, Verdict
+from agent.core.reasons import CheckResult, Code
 
 Settings = Mapping[int, Mapping[str, str]]
 
 # Another value on one side than on the other breaks replication, refuses records that were accepted before the move,
 # or gives a topic that sets none of its own another retention or durability with its new broker.
-ALIKE = (
+MATCHED_SETTINGS = (
     "inter.broker.protocol.version",
     "message.max.bytes",
     "log.message.format.version",
@@ -28,11 +28,11 @@ _MS_OF = {"log.retention.ms": 1, "log.retention.minutes": 60_000, "log.retention
 EXAMPLES_MAX = 5
 
 
-def alike(settings: Settings, brokers: Iterable[int]) -> Verdict:
+def settings_match(settings: Settings, brokers: Iterable[int]) -> CheckResult:
     """Both sides speak the same protocol version, take the same records and keep them as long."""
     named = sorted(set(brokers) & settings.keys())
     differ = []
-    for name in (*ALIKE, RETENTION):
+    for name in (*MATCHED_SETTINGS, RETENTION):
         having: dict[str, list[int]] = {}
         for b in named:
             value = _retention_ms(settings[b]) if name == RETENTION else settings[b].get(name)
@@ -40,8 +40,8 @@ def alike(settings: Settings, brokers: Iterable[int]) -> Verdict:
                 having.setdefault(value, []).append(b)
         if len(having) > 1:
             differ.append(f"{name}: " + "; ".join(f"{value} on {ids(b)}" for value, b in sorted(having.items())))
-    seen = ", ".join(differ) if differ else f"{len(named)} brokers agree on {len(ALIKE) + 1} settings"
-    return Verdict(code=Code.BROKER_SETTINGS_DIFFER, ok=not differ, seen=seen, needed="the same on all brokers")
+    seen = ", ".join(differ) if differ else f"{len(named)} brokers agree on {len(MATCHED_SETTINGS) + 1} settings"
+    return CheckResult(code=Code.BROKER_SETTINGS_DIFFER, ok=not differ, seen=seen, needed="the same on all brokers")
 
 
 def _retention_ms(settings: Mapping[str, str]) -> str | None:
@@ -53,7 +53,7 @@ def _retention_ms(settings: Mapping[str, str]) -> str | None:
     return None
 
 
-def ids_stay(settings: Settings, destinations: Iterable[int]) -> Verdict:
+def broker_ids_are_fixed(settings: Settings, destinations: Iterable[int]) -> CheckResult:
     """An id above reserved.broker.max.id is one that ZooKeeper gave out: with an empty volume comes another."""
     generated = []
     for b in sorted(set(destinations) & settings.keys()):
@@ -64,12 +64,12 @@ def ids_stay(settings: Settings, destinations: Iterable[int]) -> Verdict:
             generated.append(f"{b} (reserved.broker.max.id {reserved})")
     seen = f"generated ids: {', '.join(generated[:EXAMPLES_MAX])}" if generated else "every destination's id is its own"
     needed = "broker.id set, at most reserved.broker.max.id, or broker.id.generation.enable=false"
-    return Verdict(code=Code.BROKER_ID_GENERATED, ok=not generated, seen=seen, needed=needed)
+    return CheckResult(code=Code.BROKER_ID_GENERATED, ok=not generated, seen=seen, needed=needed)
 
 
 def reporters(
     settings: Settings, sources: Iterable[int], destinations: Iterable[int], seen_of: frozenset[int] | None
-) -> Verdict:
+) -> CheckResult:
     """Cruise Control plans with what its reporter tells of each broker: one without it has no load, then no window.
 
     Where no source has it either, Cruise Control samples otherwise (from Prometheus, say), and nothing is asked for.
@@ -88,8 +88,8 @@ def reporters(
         if unheard:  # a broker that has just started tells within a minute
             seen = f"brokers {ids(unheard)} have the reporter, and Cruise Control's metrics topic has nothing of them"
             needed = "a metric of every destination broker within the last minutes"
-            return Verdict(code=Code.REPORTER_MISSING, ok=False, seen=seen, needed=needed, passing=True)
-    return Verdict(code=Code.REPORTER_MISSING, ok=not silent, seen=seen, needed=needed)
+            return CheckResult(code=Code.REPORTER_MISSING, ok=False, seen=seen, needed=needed, passing=True)
+    return CheckResult(code=Code.REPORTER_MISSING, ok=not silent, seen=seen, needed=needed)
 
 
 def _reports(settings: Mapping[str, str]) -> bool:

@@ -17,11 +17,11 @@ class Positions:
     partitions: int  # that the wave moves; `ends` are of some of them
     ends: Mapping[TopicPartition, int] = field(default_factory=dict)  # high watermarks
     lags: Mapping[str, int] = field(default_factory=dict)  # group -> records behind, over the sampled partitions
-    groups_untold: int = 0  # beyond the limit, or not to be seen with this agent's rights
+    groups_unreadable: int = 0  # beyond the limit, or not to be seen with this agent's rights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientFigures:
+class ClientImpact:
     """The client side of WaveVerified, in records; lags are sums over all groups that were seen both times."""
 
     partitions: int  # that the wave moved
@@ -31,7 +31,7 @@ class ClientFigures:
     groups: int
     lag_records_before: int
     lag_records_after: int
-    groups_untold: int = 0
+    groups_unreadable: int = 0
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -40,12 +40,12 @@ class ClientFigures:
         return f"{self.end_offsets_lost} end offsets lost in {self.partitions_compared}{some} partitions, {lags}"
 
 
-def compare_clients(before: Positions, after: Positions) -> ClientFigures:
+def compare_positions(before: Positions, after: Positions) -> ClientImpact:
     """What has changed; partitions and groups that were seen only once are left out."""
     both = [(n, end, after.ends[n]) for n, end in sorted(before.ends.items()) if n in after.ends]
     lost = [(n, then, now) for n, then, now in both if now < then]
     groups = before.lags.keys() & after.lags.keys()
-    return ClientFigures(
+    return ClientImpact(
         partitions=before.partitions,
         partitions_compared=len(both),
         end_offsets_lost=len(lost),
@@ -53,7 +53,7 @@ def compare_clients(before: Positions, after: Positions) -> ClientFigures:
         groups=len(groups),
         lag_records_before=sum(before.lags[g] for g in groups),
         lag_records_after=sum(after.lags[g] for g in groups),
-        groups_untold=max(before.groups_untold, after.groups_untold),
+        groups_unreadable=max(before.groups_unreadable, after.groups_unreadable),
         examples=tuple(f"{n} ended at {then} and ends at {now}" for n, then, now in lost[:EXAMPLES_MAX]),
     )
 

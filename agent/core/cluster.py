@@ -118,7 +118,7 @@ class LogDir(NamedTuple):
     total_bytes: int = -1
 
 
-class LogFigures(NamedTuple):
+class LogTotals(NamedTuple):
     """What one broker's log dirs hold (DescribeLogDirs)."""
 
     replicas: int
@@ -141,5 +141,5 @@ class BrokerLogs:
         return self.dirs or (LogDir("its log dirs", len(self.size_bytes), self.free_bytes),)
 
     @property
-    def figures(self) -> LogFigures:
-        return LogFigures(len(self.size_bytes), sum(self.size_bytes.values()), self.free_bytes)
+    def totals(self) -> LogTotals:
+        return LogTotals(len(self.size_bytes), sum(self.size_bytes.values()), self.free_bytes)

@@ -5,7 +5,7 @@ Called by orders.py and observations.py after they have said what happened.
 
 from agent.core import discovery
 from agent.core import events as ev
-from agent.core.draft import Draft
+from agent.core.draft import StepContext
 from agent.core.effects import (
     CheckCluster,
     CloseWave,
@@ -17,7 +17,7 @@ from agent.core.effects import (
     StopWave,
     TuneWave,
 )
-from agent.core.left import way_back
+from agent.core.left import rollback_waves
 from agent.core.messages import Executor
 from agent.core.migration import Phase, StopFor
 from agent.core.options import Approval
@@ -25,7 +25,7 @@ from agent.core.plan import Direction, Wave, WaveState, pace
 from agent.core.reasons import Reason
 
 # Effects that drive the wave; plans and surveys run beside them.
-MAIN_LINE: tuple[type[Effect], ...] = (
+WAVE_EFFECTS: tuple[type[Effect], ...] = (
     CheckCluster,
     StartWave,
     MovePartitions,
@@ -36,149 +36,151 @@ MAIN_LINE: tuple[type[Effect], ...] = (
 )
 
 
-def advance(d: Draft) -> None:
+def advance(d: StepContext) -> None:
     """From BETWEEN_WAVES: pause if a cause holds, wait for soak or approval, begin the next wave, or end."""
     if not d.in_phase(Phase.BETWEEN_WAVES):
         return
     d.abandon(DeregisterEndpoints)  # it moves again: nobody is sent away
-    if d.m.pause_causes:
-        _pause_here(d)
+    if d.migration.pause_causes:
+        _pause_when_idle(d)
         return
-    wave = d.m.wave
+    wave = d.migration.wave
     if wave is None:
-        _end(d)
+        _end_waves(d)
         return
-    if d.at < d.m.soak_until:
+    if d.at < d.migration.soak_until:
         return
-    if discovery.must_register_first(d):
+    if discovery.must_register_brokers(d):
         return
-    if _gate_is_shut(d, wave):
+    if _needs_approval(d, wave):
         d.emit(ev.ApprovalAwaited(at=d.at, wave=wave.number, az=wave.az))
         return
     d.emit(ev.WaveBegun(at=d.at, wave=wave.number, attempt=wave.attempt + 1))
-    d.ask(CheckCluster(scope=d.m.scope()))
+    d.request(CheckCluster(scope=d.migration.scope()))
 
 
-def _gate_is_shut(d: Draft, wave: Wave) -> bool:
-    gate = d.m.options.approval
-    ended = [w for w in d.m.waves if w.direction is wave.direction and w.state in (WaveState.DONE, WaveState.SKIPPED)]
-    if gate is Approval.NONE or wave.attempt > 0 or not ended or wave.number in d.m.approved:
+def _needs_approval(d: StepContext, wave: Wave) -> bool:
+    gate = d.migration.options.approval
+    ended = [
+        w for w in d.migration.waves if w.direction is wave.direction and w.state in (WaveState.DONE, WaveState.SKIPPED)
+    ]
+    if gate is Approval.NONE or wave.attempt > 0 or not ended or wave.number in d.migration.approved:
         return False
     return gate is Approval.WAVE or ended[-1].az != wave.az
 
 
-def _end(d: Draft) -> None:
-    d.wait()
-    if d.m.direction is Direction.BACK:
-        prove(d)
+def _end_waves(d: StepContext) -> None:
+    d.report_waiting()
+    if d.migration.direction is Direction.BACK:
+        verify_rollback(d)
         return
     # Nothing is called drained that was refilled while other waves moved: it is swept first.
-    if refilled := sorted({s.wave for s in d.m.sources if s.wave and s.empty_since is None and not s.left}):
+    if refilled := sorted({s.wave for s in d.migration.sources if s.wave and s.empty_since is None and not s.left}):
         for number in refilled:
             d.emit(ev.WaveReopened(at=d.at, wave=number, why="replicas have landed on its source"))
         advance(d)
         return
-    if not any(s.wave for s in d.m.sources):
-        drained(d)  # every wave was skipped
+    if not any(s.wave for s in d.migration.sources):
+        enter_drained(d)  # every wave was skipped
     # Else the watch over the sources has the last word (sources.py): its next look may find one refilled.
 
 
-def drained(d: Draft) -> None:
+def enter_drained(d: StepContext) -> None:
     """Every wave has ended, and every source was just seen empty."""
-    whole = (w for w in d.m.waves if w.state is WaveState.DONE and w.only is None)
+    whole = (w for w in d.migration.waves if w.state is WaveState.DONE and w.selection is None)
     emptied = tuple(b for w in whole for b in w.source_broker_ids)
     d.emit(ev.MigrationDrained(at=d.at, broker_ids=emptied))
 
 
-def prove(d: Draft) -> None:
+def verify_rollback(d: StepContext) -> None:
     """Everything is back: compare with the assignment before the start."""
     d.emit(ev.RollbackMoved(at=d.at))
-    d.ask(CompareSnapshot(migration_id=d.m.migration_id))
+    d.request(CompareSnapshot(migration_id=d.migration.migration_id))
 
 
-def hold(d: Draft) -> None:
+def pause_if_moving(d: StepContext) -> None:
     """A pause cause was added: stop what moves, and begin nothing."""
     if d.in_phase(Phase.REQUESTING, Phase.MOVING):
         stop(d, StopFor.PAUSE)
     elif d.in_phase(Phase.CHECKING, Phase.BETWEEN_WAVES, Phase.AWAITING_APPROVAL):
-        _pause_here(d)
+        _pause_when_idle(d)
     # CLOSING ends by itself and moves nothing; STOPPING ends in a pause as long as a cause holds.
 
 
-def _pause_here(d: Draft) -> None:
+def _pause_when_idle(d: StepContext) -> None:
     """Nothing runs. But an attempt that fell short has left its throttle in force: that is swept first."""
-    if d.m.wave is not None and d.m.wave.attempt > 1:
+    if d.migration.wave is not None and d.migration.wave.attempt > 1:
         stop(d, StopFor.PAUSE)
     else:
-        _paused(d)
+        _enter_paused(d)
 
 
-def _paused(d: Draft) -> None:
+def _enter_paused(d: StepContext) -> None:
     d.abandon(CheckCluster)
-    d.emit(ev.MigrationPaused(at=d.at, causes=tuple(c.name for c in d.m.pause_causes)))
-    if any(c.is_safety for c in d.m.pause_causes) and d.m.wave is not None:
-        d.ask(CheckCluster(scope=d.m.scope()))
+    d.emit(ev.MigrationPaused(at=d.at, causes=tuple(c.name for c in d.migration.pause_causes)))
+    if any(c.is_safety for c in d.migration.pause_causes) and d.migration.wave is not None:
+        d.request(CheckCluster(scope=d.migration.scope()))
 
 
-def release(d: Draft) -> None:
+def resume_if_clear(d: StepContext) -> None:
     """A pause cause was lifted: go on if none is left."""
-    if d.in_phase(Phase.PAUSED) and not d.m.pause_causes:
+    if d.in_phase(Phase.PAUSED) and not d.migration.pause_causes:
         d.abandon(CheckCluster)
         d.emit(ev.MigrationResumed(at=d.at))
         advance(d)
 
 
-def stop(d: Draft, purpose: StopFor, *reasons: Reason) -> None:
+def stop(d: StepContext, purpose: StopFor, *reasons: Reason) -> None:
     """End the execution and clear its throttle, whatever comes after; or go on at once where nothing can run."""
     if d.in_phase(Phase.STOPPING):
         d.emit(ev.StopRequested(at=d.at, purpose=purpose, reasons=reasons))
         return
-    wave = d.m.wave
+    wave = d.migration.wave
     if wave is None or wave.attempt == 0 or d.in_phase(Phase.AWAITING_APPROVAL, Phase.DRAINED, Phase.CANCELLED):
         _after_stop(d, purpose)
         return
     # Where ours is not what runs, nobody is told to stop before a look: that would end somebody else's execution.
-    ours = wave.only is not None or d.m.executor in (Executor.OURS, Executor.UNREACHABLE)
+    ours = wave.selection is not None or d.migration.executor in (Executor.OURS, Executor.UNREACHABLE)
     running = d.in_phase(Phase.MOVING) and ours
     d.emit(ev.StopRequested(at=d.at, purpose=purpose, reasons=reasons))
     d.abandon(CheckCluster, StartWave, MovePartitions, TuneWave, CloseWave)
-    d.ask(StopWave(scope=d.m.scope(), at_once=running, asked_at=d.at))
+    d.request(StopWave(scope=d.migration.scope(), at_once=running, asked_at=d.at))
 
 
-def stopped(d: Draft) -> None:
+def execution_stopped(d: StepContext) -> None:
     """Nothing of ours moves any more."""
-    _after_stop(d, d.m.stop_for or StopFor.PAUSE)
+    _after_stop(d, d.migration.stop_for or StopFor.PAUSE)
 
 
-def _after_stop(d: Draft, purpose: StopFor) -> None:
+def _after_stop(d: StepContext, purpose: StopFor) -> None:
     d.abandon(CheckCluster)
     if purpose is StopFor.CANCEL:
         d.emit(ev.MigrationCancelled(at=d.at))
     elif purpose is StopFor.ROLLBACK:
-        d.emit(ev.RollbackStarted(at=d.at, waves=way_back(d.m.waves)))
+        d.emit(ev.RollbackStarted(at=d.at, waves=rollback_waves(d.migration.waves)))
         advance(d)
     elif purpose is StopFor.BLOCK:
-        block(d, *d.m.blocked)
+        block(d, *d.migration.blocked)
     else:
-        _paused(d)
-        release(d)  # the cause may have been lifted while it stopped
+        _enter_paused(d)
+        resume_if_clear(d)  # the cause may have been lifted while it stopped
 
 
-def block(d: Draft, *reasons: Reason) -> None:
+def block(d: StepContext, *reasons: Reason) -> None:
     """It cannot go on without a human."""
-    wave = d.m.wave
+    wave = d.migration.wave
     d.abandon(CheckCluster, StartWave, MovePartitions, TuneWave, CloseWave)
     d.emit(ev.MigrationBlocked(at=d.at, wave=wave.number if wave else 0, reasons=reasons))
 
 
-def start_wave(d: Draft) -> None:
+def start_wave(d: StepContext) -> None:
     """Ask Cruise Control for the wave, or move its selection, with what its size and the operator want."""
-    m = d.m
-    if m.wave is not None and m.wave.only is not None:
-        top_up(d, begins=True)
+    m = d.migration
+    if m.wave is not None and m.wave.selection is not None:
+        move_more_partitions(d, begins=True)
         return
     _, interval_ms = pace(m.attempt_replicas, m.attempt_bytes, m.asked_rate())
-    d.ask(
+    d.request(
         StartWave(
             scope=m.scope(),
             throttle_by=m.options.throttle_by,
@@ -189,59 +191,61 @@ def start_wave(d: Draft) -> None:
     )
 
 
-def movements_at_once(d: Draft) -> int:
+def movements_at_once(d: StepContext) -> int:
     """How many partitions of the current wave may move at once, per broker.
 
     By the rate that was asked for: what slows it meanwhile is lifted again, and the wave shall not be held back then.
     """
-    return d.m.movements_at_once(pace(d.m.attempt_replicas, d.m.attempt_bytes, d.m.asked_rate())[0])
+    return d.migration.movements_at_once(
+        pace(d.migration.attempt_replicas, d.migration.attempt_bytes, d.migration.asked_rate())[0]
+    )
 
 
-def top_up(d: Draft, *, begins: bool) -> None:
+def move_more_partitions(d: StepContext, *, begins: bool) -> None:
     """Let more of the wave's selection move; what moves already is found and left alone."""
-    d.ask(
+    d.request(
         MovePartitions(
-            scope=d.m.scope(),
-            throttle_bytes_per_second=d.m.rate(d.policy),
+            scope=d.migration.scope(),
+            throttle_bytes_per_second=d.migration.rate(d.policy),
             partition_movements_per_broker=movements_at_once(d),
             begins=begins,
         )
     )
 
 
-def retune(d: Draft, *, slowed: bool = False) -> None:
+def retune(d: StepContext, *, rate_only: bool = False) -> None:
     """The rate or the concurrency has changed: let what moves feel it. What has not begun will begin with it.
 
     `slowed`: only the rate, and for a while. Another rate that was asked for wants another concurrency as well, unless
     that was asked for too: at ten movements a poll the highest throttle is no use.
     """
-    options = d.m.options
-    by_agent = d.m.throttles
+    options = d.migration.options
+    by_agent = d.migration.throttles
     if d.in_phase(Phase.MOVING) and (by_agent or options.partition_movements_per_broker is not None):
         d.abandon(TuneWave, MovePartitions)
-        d.ask(
+        d.request(
             TuneWave(
-                scope=d.m.scope(),
-                throttle_bytes_per_second=d.m.rate(d.policy) if by_agent else None,
-                partition_movements_per_broker=None if slowed else movements_at_once(d),
+                scope=d.migration.scope(),
+                throttle_bytes_per_second=d.migration.rate(d.policy) if by_agent else None,
+                partition_movements_per_broker=None if rate_only else movements_at_once(d),
             )
         )
 
 
-def again(d: Draft) -> None:
+def retry_pending_effect(d: StepContext) -> None:
     """Time to ask for what could not be had: the main line of the phase, once more."""
-    phase = d.m.phase
-    if d.m.pending_effect(*MAIN_LINE):
+    phase = d.migration.phase
+    if d.migration.pending_effect(*WAVE_EFFECTS):
         return
     if phase in (Phase.CHECKING, Phase.PAUSED):
-        d.ask(CheckCluster(scope=d.m.scope()))
+        d.request(CheckCluster(scope=d.migration.scope()))
     elif phase is Phase.REQUESTING:
         start_wave(d)
     elif phase is Phase.MOVING:
         retune(d)
     elif phase is Phase.CLOSING:
-        d.ask(CloseWave(scope=d.m.scope()))
+        d.request(CloseWave(scope=d.migration.scope()))
     elif phase is Phase.STOPPING:
-        d.ask(StopWave(scope=d.m.scope(), at_once=False))
+        d.request(StopWave(scope=d.migration.scope(), at_once=False))
     elif phase is Phase.PROVING:
-        d.ask(CompareSnapshot(migration_id=d.m.migration_id))
+        d.request(CompareSnapshot(migration_id=d.migration.migration_id))

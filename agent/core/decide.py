@@ -9,11 +9,11 @@ from typing import Any
 
 from agent.core import kraft_course, kraft_orders, observations, orders, sources, verdicts
 from agent.core import messages as msg
-from agent.core.draft import Draft, Step
+from agent.core.draft import Step, StepContext
 from agent.core.migration import Migration
 from agent.core.options import Policy
 
-_HANDLERS: dict[type[msg.Message], Callable[[Draft, Any], None]] = {
+_HANDLERS: dict[type[msg.Message], Callable[[StepContext, Any], None]] = {
     msg.PlanMigration: orders.plan,
     msg.StartMigration: orders.start,
     msg.PauseMigration: orders.pause,
@@ -24,8 +24,8 @@ _HANDLERS: dict[type[msg.Message], Callable[[Draft, Any], None]] = {
     msg.ApproveMigration: orders.approve,
     msg.RetryWave: orders.retry,
     msg.SkipWave: orders.skip,
-    msg.KraftOrder: kraft_orders.order,
-    msg.KraftObserved: kraft_course.observed,
+    msg.KraftCommand: kraft_orders.kraft_command,
+    msg.KraftObserved: kraft_course.kraft_observed,
     msg.RefuseCommand: orders.refuse,
     msg.Tick: observations.tick,
     msg.EffectEnded: observations.effect_ended,
@@ -33,7 +33,7 @@ _HANDLERS: dict[type[msg.Message], Callable[[Draft, Any], None]] = {
     msg.SourcesObserved: sources.sources_observed,
     msg.ThrottleSwept: sources.throttle_swept,
     msg.AlertChanged: verdicts.alert_changed,
-    msg.JudgementChanged: verdicts.judgement_changed,
+    msg.RuleStateObserved: verdicts.rule_state_observed,
     msg.HeadroomObserved: verdicts.headroom_observed,
     msg.BrokersObserved: verdicts.brokers_observed,
 }
@@ -45,8 +45,8 @@ def step(migration: Migration, message: msg.Message, policy: Policy) -> Step:
     In: the state as saved, a message, the cluster's standing orders. Out: the new state and the events that led to it.
     Raises InvalidTransitionError or KeyError only on a bug: then nothing is saved.
     """
-    draft = Draft(migration, message.at, policy)
-    if isinstance(message, msg.Order) and orders.is_repeat(draft, message):
-        return draft.done()
-    _HANDLERS[type(message)](draft, message)
-    return draft.done()
+    ctx = StepContext(migration, message.at, policy)
+    if isinstance(message, msg.Command) and orders.is_repeat(ctx, message):
+        return ctx.done()
+    _HANDLERS[type(message)](ctx, message)
+    return ctx.done()

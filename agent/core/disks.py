@@ -31,7 +31,7 @@ def shares(dirs: Sequence[LogDir], replicas: int) -> list[float]:
     return [part / max(replicas, 1) for part in landing]
 
 
-def too_small(
+def log_dirs_without_room(
     log: BrokerLogs, replicas: int, size_bytes: float, largest_bytes: int, growth_bytes: float = 0.0
 ) -> list[tuple[LogDir, int]]:
     """Log dirs without room for their share, with the bytes that each would need.
@@ -50,6 +50,6 @@ def too_small(
     return short
 
 
-def tells_its_space(log: BrokerLogs | None) -> bool:
+def reports_free_space(log: BrokerLogs | None) -> bool:
     """False before Kafka 3.3, and where the broker did not answer."""
     return log is not None and all(d.free_bytes >= 0 for d in log.volumes)

@@ -40,7 +40,9 @@ class WaveScope:
     source_broker_ids: tuple[int, ...]
     destination_broker_ids: tuple[int, ...]
     lane: Lane = Lane.REST
-    only: Selection | None = None  # a part of the sources, which the agent moves itself; None: all, by Cruise Control
+    selection: Selection | None = (
+        None  # a part of the sources, which the agent moves itself; None: all, by Cruise Control
+    )
 
     @property
     def key(self) -> str:
@@ -143,7 +145,7 @@ class WatchThrottle:
     """Standing: while nothing moves, clear what a broker that was down brings back of our throttle; ThrottleSwept."""
 
     destination_broker_ids: tuple[int, ...]
-    own_rates: tuple[int, ...]
+    throttle_rates_set: tuple[int, ...]
 
 
 Effect: TypeAlias = (
@@ -163,7 +165,7 @@ Effect: TypeAlias = (
     | ReleaseZooKeeper
 )
 # Those that drive no wave: they do not touch the clock of the waves' line.
-BESIDE_THE_WAVES = (MakePlan, PrepareMigration, SurveyKraft, RestartNode, ReleaseZooKeeper)
+CONCURRENT_EFFECTS = (MakePlan, PrepareMigration, SurveyKraft, RestartNode, ReleaseZooKeeper)
 Watch: TypeAlias = WatchWave | WatchSources | WatchThrottle | WatchKraft
 
 

@@ -13,30 +13,30 @@ def registered(known: Endpoints, e: EndpointsRegistered) -> Endpoints:
     return Endpoints(
         registered=tuple(sorted({*known.registered, *now})),
         originals=_first_seen(known.originals, e.others),
-        taken_out=tuple(b for b in known.taken_out if b not in now),
-        gone=tuple(b for b in known.gone if b not in now),
+        deregistration_requested=tuple(b for b in known.deregistration_requested if b not in now),
+        deregistered=tuple(b for b in known.deregistered if b not in now),
     )
 
 
-def asked_out(known: Endpoints, effect: DeregisterEndpoints) -> Endpoints:
+def deregistration_asked(known: Endpoints, effect: DeregisterEndpoints) -> Endpoints:
     """Before it happens: after a crash nobody knows whether it has."""
     return replace(
         known,
-        taken_out=tuple(sorted({*known.taken_out, *effect.broker_ids})),
+        deregistration_requested=tuple(sorted({*known.deregistration_requested, *effect.broker_ids})),
         registered=tuple(b for b in known.registered if b not in effect.broker_ids),
     )
 
 
 def deregistered(known: Endpoints, e: EndpointsDeregistered) -> Endpoints:
-    return replace(known, gone=tuple(sorted({*known.gone, *e.broker_ids})))
+    return replace(known, deregistered=tuple(sorted({*known.deregistered, *e.broker_ids})))
 
 
 def carried_over(known: Endpoints, still_watched: set[int]) -> Endpoints:
     """Into the next migration: only what was taken out of brokers that are still under watch."""
     return Endpoints(
-        originals=tuple(e for e in known.originals if e.broker_id in known.taken_out),
-        taken_out=tuple(b for b in known.taken_out),
-        gone=tuple(b for b in known.gone if b in still_watched),
+        originals=tuple(e for e in known.originals if e.broker_id in known.deregistration_requested),
+        deregistration_requested=tuple(b for b in known.deregistration_requested),
+        deregistered=tuple(b for b in known.deregistered if b in still_watched),
     )
 
 

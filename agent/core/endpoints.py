@@ -27,12 +27,14 @@ class Endpoints:
 
     registered: tuple[int, ...] = ()  # destinations of ours that were registered and checked
     originals: tuple[Endpoint, ...] = ()  # how the source brokers' entries looked before anything moved
-    taken_out: tuple[int, ...] = ()  # asked to be taken out: from then on an entry may be gone
-    gone: tuple[int, ...] = ()  # taken out for certain
+    deregistration_requested: tuple[int, ...] = ()  # asked to be taken out: from then on an entry may be gone
+    deregistered: tuple[int, ...] = ()  # taken out for certain
 
     def to_restore(self, broker_ids: tuple[int, ...]) -> tuple[Endpoint, ...]:
         """The original entries of these brokers that we may have taken out."""
-        return tuple(e for e in self.originals if e.broker_id in broker_ids and e.broker_id in self.taken_out)
+        return tuple(
+            e for e in self.originals if e.broker_id in broker_ids and e.broker_id in self.deregistration_requested
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,12 +101,12 @@ def estimate(
         growth_bytes_per_second=grows,
         in_flight_growth_bytes_per_second=in_flight,
         reasoning=f"{total} bytes over {brokers} broker{'s' if brokers > 1 else ''}; what binds is "
-        + _what_binds(rate_bytes_per_second, polling > copying, total / brokers, led, largest_size)
+        + _bottleneck(rate_bytes_per_second, polling > copying, total / brokers, led, largest_size)
         + (f"; producers add {grows:.0f} bytes/s meanwhile" if grows >= 1 else ""),
     )
 
 
-def _what_binds(rate: int | None, polled: bool, per_broker: float, led: Mapping[int, int], largest_bytes: int) -> str:
+def _bottleneck(rate: int | None, polled: bool, per_broker: float, led: Mapping[int, int], largest_bytes: int) -> str:
     if polled:
         return "Cruise Control's polling"
     binds = "the throttle" if rate else "the network and disks (no throttle is set)"
@@ -118,7 +118,7 @@ def _what_binds(rate: int | None, polled: bool, per_broker: float, led: Mapping[
     return binds
 
 
-def in_all(waves: Sequence[Estimate], soak_seconds: float) -> Estimate | None:
+def total_estimate(waves: Sequence[Estimate], soak_seconds: float) -> Estimate | None:
     """The waves one after the other, with the rest between them; None where there is no wave."""
     if not waves:
         return None
@@ -140,7 +140,7 @@ def in_all(waves: Sequence[Estimate], soak_seconds: float) -> Estimate | None:
     )
 
 
-def undo_after(waves: Sequence[tuple[int, Estimate]]) -> list[Undo]:
+def undo_costs(waves: Sequence[tuple[int, Estimate]]) -> list[Undo]:
     """What a rollback would cost after each of these waves, given as (bytes, estimate) in their order.
 
     What has moved is copied back once more, with what producers added meanwhile; there is no rest between waves back.

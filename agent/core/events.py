@@ -12,16 +12,16 @@ from agent.core.endpoint_events import EndpointsDeregistered as EndpointsDeregis
 from agent.core.endpoint_events import EndpointsRegistered as EndpointsRegistered
 from agent.core.event import Event as Event
 from agent.core.event import because
-from agent.core.judged import CauseHeldOff as CauseHeldOff
+from agent.core.judged import CauseSuppressed as CauseSuppressed
 from agent.core.judged import FlapLimitReached as FlapLimitReached
-from agent.core.judged import HeldOffCausePassed as HeldOffCausePassed
-from agent.core.judged import MetricJudged as MetricJudged
+from agent.core.judged import RuleStateChanged as RuleStateChanged
+from agent.core.judged import SuppressedCauseCleared as SuppressedCauseCleared
 from agent.core.judged import ThrottleAdapted as ThrottleAdapted
 from agent.core.load import BrokerLoad
 from agent.core.messages import Executor, Inspected, Outcome, TaskStatus
 from agent.core.options import Options
 from agent.core.plan import Plan
-from agent.core.reasons import BlockedWave, Reason, Verdict
+from agent.core.reasons import BlockedWave, CheckResult, Reason
 from agent.core.steering import LeftoverThrottleCleared as LeftoverThrottleCleared
 from agent.core.steering import MigrationCancelled as MigrationCancelled
 from agent.core.steering import MigrationCompleted as MigrationCompleted
@@ -94,7 +94,7 @@ class PlanMade(Event):
     command_id: str
     plan: Plan | None
     reasons: tuple[Reason, ...]
-    verdicts: tuple[Verdict, ...] = ()  # every check, green and red
+    check_results: tuple[CheckResult, ...] = ()  # every check, green and red
     blocked_waves: tuple[BlockedWave, ...] = ()  # what stands in the way of single waves, beside `reasons`
     load: tuple[BrokerLoad, ...] = ()  # each broker of the plan before and after it
 
@@ -369,7 +369,7 @@ AnyEvent: TypeAlias = (
     | MigrationPaused | MigrationResumed | MigrationTuned
     | RollbackStarted | RollbackMoved | RollbackCompleted | MigrationCancelled
     | MigrationDrained | SourceMayBeShutDown | SourceRefilled | SourceEmptyAgain | SourceLeft | SourceReturned
-    | MetricJudged | CauseHeldOff | HeldOffCausePassed | FlapLimitReached | ThrottleAdapted
+    | RuleStateChanged | CauseSuppressed | SuppressedCauseCleared | FlapLimitReached | ThrottleAdapted
     | LeftoverThrottleCleared | MigrationCompleted | EndpointsRegistered | EndpointsDeregistered
     | kev.KraftPlanned | kev.KraftStarted | kev.KraftWaiting | kev.KraftReady | kev.KraftNotReady
     | kev.KraftControllersSeen | kev.KraftNodeAsked | kev.KraftNodeSeenDown | kev.KraftNodeChanged

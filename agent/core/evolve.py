@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from agent.core import endpoint_folds, judged_folds, kraft_evolve, left, source_folds
 from agent.core import events as ev
 from agent.core.effects import (
-    BESIDE_THE_WAVES,
+    CONCURRENT_EFFECTS,
     DeregisterEndpoints,
     MovePartitions,
     Pending,
@@ -15,14 +15,14 @@ from agent.core.effects import (
     TuneWave,
 )
 from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
-from agent.core.migration import TRANSITIONS, Answer, Cause, Migration, Phase, Source, StopFor
+from agent.core.migration import TRANSITIONS, Cause, CommandAnswer, DrainedSource, Migration, Phase, StopFor
 from agent.core.plan import Direction, Wave, WaveState
 from agent.core.progress import Progress
 from agent.core.reasons import Code
-from agent.core.wave import kept_plans
+from agent.core.wave import with_new_plan
 
 ANSWERS_MAX = 64  # a repeat is recognised among the last so many commands
-OWN_RATES_MAX = 64  # the ledger of rates set; an adaptive throttle sets many
+THROTTLE_RATES_MAX = 64  # the ledger of rates set; an adaptive throttle sets many
 
 E = TypeVar("E", bound=ev.Event)
 Fold = Callable[[Migration, Any], Migration]
@@ -72,7 +72,7 @@ def _(m: Migration, e: ev.CommandConsidered) -> Migration:
     return replace(m, considered=(*m.considered, e))
 
 
-def _answered(m: Migration, answer: Answer) -> Migration:
+def _answered(m: Migration, answer: CommandAnswer) -> Migration:
     others = tuple(a for a in m.answers if a.command_id != answer.command_id)
     return replace(
         m,
@@ -83,17 +83,17 @@ def _answered(m: Migration, answer: Answer) -> Migration:
 
 @_on(ev.CommandAccepted)
 def _(m: Migration, e: ev.CommandAccepted) -> Migration:
-    return _answered(m, Answer(command_id=e.command_id, command=e.command, accepted=True))
+    return _answered(m, CommandAnswer(command_id=e.command_id, command=e.command, accepted=True))
 
 
 @_on(ev.CommandRefused)
 def _(m: Migration, e: ev.CommandRefused) -> Migration:
-    return _answered(m, Answer(command_id=e.command_id, command=e.command, accepted=False, reasons=e.reasons))
+    return _answered(m, CommandAnswer(command_id=e.command_id, command=e.command, accepted=False, reasons=e.reasons))
 
 
 @_on(ev.PlanMade)
 def _(m: Migration, e: ev.PlanMade) -> Migration:
-    return replace(m, plans=kept_plans(m.plans, e.plan)) if e.plan else m
+    return replace(m, plans=with_new_plan(m.plans, e.plan)) if e.plan else m
 
 
 # ── effects ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,13 +101,19 @@ def _(m: Migration, e: ev.PlanMade) -> Migration:
 def _(m: Migration, e: ev.EffectRequested) -> Migration:
     pending = Pending(effect_id=e.effect_id, effect=e.effect, since=e.at)
     rate = e.effect.throttle_bytes_per_second if isinstance(e.effect, (StartWave, MovePartitions, TuneWave)) else None
-    own_rates = (*m.own_rates, rate)[-OWN_RATES_MAX:] if rate and rate not in m.own_rates else m.own_rates
+    throttle_rates_set = (
+        (*m.throttle_rates_set, rate)[-THROTTLE_RATES_MAX:]
+        if rate and rate not in m.throttle_rates_set
+        else m.throttle_rates_set
+    )
     # Surveys run beside the main line and do not touch its clock.
-    retry_at = m.retry_at if isinstance(e.effect, BESIDE_THE_WAVES) else None
+    retry_at = m.retry_at if isinstance(e.effect, CONCURRENT_EFFECTS) else None
     known = m.endpoints
     if isinstance(e.effect, DeregisterEndpoints):
-        known = endpoint_folds.asked_out(known, e.effect)
-    return replace(m, pending=(*m.pending, pending), retry_at=retry_at, own_rates=own_rates, endpoints=known)
+        known = endpoint_folds.deregistration_asked(known, e.effect)
+    return replace(
+        m, pending=(*m.pending, pending), retry_at=retry_at, throttle_rates_set=throttle_rates_set, endpoints=known
+    )
 
 
 @_on(ev.EffectFinished)
@@ -163,14 +169,14 @@ def _(m: Migration, e: ev.MigrationStarted) -> Migration:
         waves=e.plan.waves,
         snapshot_partitions=e.snapshot_partitions,
         # Alerts outlive a migration, and so does the watch over brokers that an earlier one drained.
-        pause_causes=_told(m.pause_causes),
-        slow_causes=_told(m.slow_causes),
-        judged=m.judged,
-        held_off=m.held_off,
+        pause_causes=_causes_that_outlast(m.pause_causes),
+        slow_causes=_causes_that_outlast(m.slow_causes),
+        rule_states=m.rule_states,
+        suppressed=m.suppressed,
         # But they are no wave's of this one, and what it moves to is not drained any more.
         sources=tuple(replace(s, wave=0) for s in m.sources if not s.left and s.broker_id not in filled),
         endpoints=endpoint_folds.carried_over(m.endpoints, {s.broker_id for s in m.sources if not s.left}),
-        own_rates=m.own_rates,
+        throttle_rates_set=m.throttle_rates_set,
         pending=m.pending,
         considered=m.considered,
         answers=m.answers,
@@ -186,8 +192,10 @@ def _(m: Migration, e: ev.Waiting) -> Migration:
 
 @_on(ev.HealthChanged)
 def _(m: Migration, e: ev.HealthChanged) -> Migration:
-    since = dict(m.unwell)
-    return replace(m, unwell=tuple((c, since.get(c, e.at)) for c in dict.fromkeys(str(r.code) for r in e.reasons)))
+    since = dict(m.health_issues)
+    return replace(
+        m, health_issues=tuple((c, since.get(c, e.at)) for c in dict.fromkeys(str(r.code) for r in e.reasons))
+    )
 
 
 @_on(ev.ExecutorSeen)
@@ -202,9 +210,9 @@ def _(m: Migration, e: ev.WaveBegun) -> Migration:
         m,
         waves=_with_wave(m, e.wave, state=WaveState.ACTIVE, attempt=e.attempt),
         wave_since=e.at if first else m.wave_since,
-        fruitless_attempts=0 if first else m.fruitless_attempts,
+        attempts_without_progress=0 if first else m.attempts_without_progress,
         progress=None,
-        unwell=(),
+        health_issues=(),
         stalled=False,
     )
 
@@ -246,21 +254,21 @@ def _(m: Migration, _e: ev.MovementStalled) -> Migration:
 
 @_on(ev.WaveFellShort)
 def _(m: Migration, e: ev.WaveFellShort) -> Migration:
-    return replace(m, fruitless_attempts=0 if e.progressed else m.fruitless_attempts + 1, finishes=True)
+    return replace(m, attempts_without_progress=0 if e.progressed else m.attempts_without_progress + 1, finishes=True)
 
 
 @_on(ev.WaveVerified)
 def _(m: Migration, e: ev.WaveVerified) -> Migration:
     wave = next((w for w in m.waves if w.number == e.wave), None)
     # A selection leaves the rest where it is: only a whole wave empties its sources.
-    whole = wave is not None and wave.direction is Direction.FORWARD and wave.only is None
+    whole = wave is not None and wave.direction is Direction.FORWARD and wave.selection is None
     emptied = wave.source_broker_ids if wave and whole else ()
     return replace(
         m,
         # Watched from here on: while other waves move, new topics can land on it.
         sources=(
             *(s for s in m.sources if s.broker_id not in emptied),
-            *(Source(broker_id=b, wave=e.wave, empty_since=e.at) for b in emptied),
+            *(DrainedSource(broker_id=b, wave=e.wave, empty_since=e.at) for b in emptied),
         ),
         waves=_with_wave(m, e.wave, state=WaveState.DONE),
         soak_until=e.at + m.options.soak_seconds,
@@ -295,7 +303,7 @@ def _(m: Migration, e: ev.ApprovalGiven) -> Migration:
 
 @_on(ev.MigrationBlocked)
 def _(m: Migration, e: ev.MigrationBlocked) -> Migration:
-    return replace(m, blocked=e.reasons, waiting=(), stop_for=None, fruitless_attempts=0, finishes=False)
+    return replace(m, blocked=e.reasons, waiting=(), stop_for=None, attempts_without_progress=0, finishes=False)
 
 
 # ── pause, resume, slow, tune ───────────────────────────────────────────────────────────────────────────────────
@@ -325,10 +333,10 @@ def _(m: Migration, e: ev.MigrationTuned) -> Migration:
 @_on(ev.RollbackStarted)
 def _(m: Migration, e: ev.RollbackStarted) -> Migration:
     undone = {b for w in e.waves for b in w.destination_broker_ids}
-    kept = tuple(w if w.state is WaveState.DONE else replace(w, state=WaveState.ABANDONED) for w in m.waves)
+    ended_waves = tuple(w if w.state is WaveState.DONE else replace(w, state=WaveState.ABANDONED) for w in m.waves)
     return replace(
         m,
-        waves=(*kept, *e.waves),
+        waves=(*ended_waves, *e.waves),
         finishes=False,
         stop_for=None,
         blocked=(),
@@ -340,34 +348,39 @@ def _(m: Migration, e: ev.RollbackStarted) -> Migration:
 
 @_on(ev.MigrationCancelled)
 def _(m: Migration, _e: ev.MigrationCancelled) -> Migration:
-    kept = tuple(
+    ended_waves = tuple(
         w if w.state in (WaveState.DONE, WaveState.SKIPPED) else replace(w, state=WaveState.ABANDONED) for w in m.waves
     )
     # What may be shut down is watched on, so that the word can be taken back.
     sources = tuple(s for s in m.sources if s.may_be_shut_down or not s.wave)
     return replace(
         m,
-        waves=kept,
+        waves=ended_waves,
         stop_for=None,
         blocked=(),
         waiting=(),
-        pause_causes=_told(m.pause_causes),
-        slow_causes=_told(m.slow_causes),
-        adapted=None,
+        pause_causes=_causes_that_outlast(m.pause_causes),
+        slow_causes=_causes_that_outlast(m.slow_causes),
+        adapted_rate=None,
         sources=sources,
     )
 
 
 @_on(ev.RollbackCompleted)
 def _(m: Migration, _e: ev.RollbackCompleted) -> Migration:
-    return replace(m, pause_causes=_told(m.pause_causes), slow_causes=_told(m.slow_causes), adapted=None)
+    return replace(
+        m,
+        pause_causes=_causes_that_outlast(m.pause_causes),
+        slow_causes=_causes_that_outlast(m.slow_causes),
+        adapted_rate=None,
+    )
 
 
-def _told(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
+def _causes_that_outlast(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
     """What goes on by itself. What only waits for an operator has been answered."""
-    return tuple(c for c in causes if c.is_told and not c.latched)
+    return tuple(c for c in causes if c.is_external and not c.latched)
 
 
 @_on(ev.MigrationDrained)
 def _(m: Migration, _e: ev.MigrationDrained) -> Migration:
-    return replace(m, waiting=(), slow_causes=_told(m.slow_causes), adapted=None)
+    return replace(m, waiting=(), slow_causes=_causes_that_outlast(m.slow_causes), adapted_rate=None)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
-from agent.core.estimate import estimate, undo_after
-from agent.core.lane import picker
+from agent.core.estimate import estimate, undo_costs
+from agent.core.lane import selection_filter
 from agent.core.options import Options
 from agent.core.wave import Wave
 
@@ -21,7 +21,7 @@ MOVEMENTS_MIN, MOVEMENTS_MAX = 10, 300
 FASTEST_BYTES_PER_SECOND = 500_000_000
 
 
-def holdings(facts: ClusterFacts, brokers: Iterable[int]) -> dict[int, list[Partition]]:
+def partitions_by_broker(facts: ClusterFacts, brokers: Iterable[int]) -> dict[int, list[Partition]]:
     """The partitions that each of these brokers will still hold when what is in flight has ended."""
     held: dict[int, list[Partition]] = {b: [] for b in brokers}
     for p in facts.partitions:
@@ -31,7 +31,7 @@ def holdings(facts: ClusterFacts, brokers: Iterable[int]) -> dict[int, list[Part
     return held
 
 
-def with_figures(
+def with_estimates(
     waves: Sequence[Wave],
     options: Options,
     facts: ClusterFacts,
@@ -44,12 +44,12 @@ def with_figures(
     `held`: what each source holds (`holdings`). A wave has not what an earlier one takes from the same broker.
     """
     left = {b: list(partitions) for b, partitions in held.items()}
-    told = [_figured(w, left, options, facts, logs, growth) for w in waves]
-    undone = undo_after([(w.size_bytes, w.estimate) for w in told if w.estimate])
+    told = [_with_estimate(w, left, options, facts, logs, growth) for w in waves]
+    undone = undo_costs([(w.size_bytes, w.estimate) for w in told if w.estimate])
     return tuple(replace(w, undo=u) for w, u in zip(told, undone, strict=True))
 
 
-def _figured(
+def _with_estimate(
     wave: Wave,
     left: dict[int, list[Partition]],
     options: Options,
@@ -69,7 +69,7 @@ def _figured(
         leaders += sum(p.leader == b for p in taken)
     size = sum(sizes)
     # With the pace that the wave will be given (course.py), as far as it can be known now.
-    rate = at_most(options.throttle_bytes_per_second, wave.throttle_bytes_per_second_max)
+    rate = lower_limit(options.throttle_bytes_per_second, wave.throttle_bytes_per_second_max)
     concurrency, interval_ms = pace(len(moved), size, rate)
     concurrency = movements_at_once(options, wave, concurrency)
     return replace(
@@ -85,7 +85,7 @@ def _figured(
             wave.az,
             rate,
             concurrency,
-            0 if wave.only else options.progress_check_interval_ms or interval_ms,
+            0 if wave.selection else options.progress_check_interval_ms or interval_ms,
             growth,
         ),
     )
@@ -93,13 +93,13 @@ def _figured(
 
 def _split(wave: Wave, partitions: list[Partition]) -> tuple[list[Partition], list[Partition]]:
     """What of these the wave takes, and what it leaves."""
-    if wave.only is None:
+    if wave.selection is None:
         return partitions, []
-    picked = picker(wave.only)
+    is_selected = selection_filter(wave.selection)
     taken: list[Partition] = []
     left: list[Partition] = []
     for p in partitions:
-        (taken if picked((p.topic, p.partition)) else left).append(p)
+        (taken if is_selected((p.topic, p.partition)) else left).append(p)
     return taken, left
 
 
@@ -110,10 +110,13 @@ def movements_at_once(options: Options, wave: Wave, chosen: int) -> int:
     """
     whole = options.partition_movements_in_cluster
     share = None if whole is None else max(whole // max(len(wave.destination_broker_ids), 1), 1)
-    return at_most(at_most(options.partition_movements_per_broker or chosen, wave.partition_movements_max), share) or 1
+    return (
+        lower_limit(lower_limit(options.partition_movements_per_broker or chosen, wave.partition_movements_max), share)
+        or 1
+    )
 
 
-def at_most(wanted: int | None, bound: int | None) -> int | None:
+def lower_limit(wanted: int | None, bound: int | None) -> int | None:
     """The lower of two limits; None is no limit."""
     return min((n for n in (wanted, bound) if n is not None), default=None)
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from agent.core import broker_settings, disks, safety
 from agent.core.cluster import BrokerLogs
-from agent.core.figures import at_most
+from agent.core.figures import lower_limit
 from agent.core.load import BrokerLoad
 from agent.core.options import Limits
-from agent.core.reasons import BlockedWave, Code, Reason, Verdict
-from agent.core.safety import EXAMPLES_MAX, World, titled
-from agent.core.throttle import NEEDED, ThrottleFacts, ours, topics_of_others
+from agent.core.reasons import BlockedWave, CheckResult, Code, Reason
+from agent.core.safety import EXAMPLES_MAX, ClusterCheckInput, with_title
+from agent.core.throttle import NEEDED, ThrottleFacts, own_throttle, topics_with_foreign_entries
 from agent.core.wave import Direction
 
 # A throttle must let through more than producers write to what moves, or no copy ever catches up with its leader.
@@ -23,13 +23,13 @@ BLOCKED_WAVES_MAX = 50  # told in a plan's event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class BrokerCheckInput:
     """What was gathered for these checks alone."""
 
     logs: Mapping[int, BrokerLogs] = field(default_factory=dict)  # of sources and destinations that answered
     throttle: ThrottleFacts = field(default_factory=ThrottleFacts)  # of all brokers and topics
-    own_rates: tuple[int, ...] = ()  # every rate that we have ever set here
-    own_destinations: frozenset[int] = frozenset()  # of the waves of the last migration
+    throttle_rates_set: tuple[int, ...] = ()  # every rate that we have ever set here
+    migration_destinations: frozenset[int] = frozenset()  # of the waves of the last migration
     settings: Mapping[int, Mapping[str, str]] = field(default_factory=dict)  # broker id -> name -> value
     unreachable: Mapping[int, str] = field(default_factory=dict)  # broker id -> its address, and why
     reporting: frozenset[int] | None = None  # whom Cruise Control's metrics topic tells of; None: cannot be seen
@@ -38,71 +38,73 @@ class Findings:
     limits: Limits = field(default_factory=Limits)
 
 
-def check(world: World, found: Findings) -> tuple[Verdict, ...]:
+def check(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> tuple[CheckResult, ...]:
     """All verdicts, in the order an operator reads them."""
-    return tuple(titled(title, one(world, found)) for title, one in CHECKS)
+    return tuple(with_title(title, one(cluster_input, broker_input)) for title, one in CHECKS)
 
 
-def disk_headroom(world: World, found: Findings) -> Verdict:
+def disk_headroom(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """Nothing is freed on the way: a destination needs room for all that comes, and for what producers add to it."""
     short: list[str] = []
     unknown: set[int] = set()
-    seconds = sum(w.estimate.high_seconds for w in world.waves if w.estimate)
+    seconds = sum(w.estimate.high_seconds for w in cluster_input.waves if w.estimate)
     grows: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
-    for w in world.waves:  # several waves may take one way
+    for w in cluster_input.waves:  # several waves may take one way
         way = (w.source_broker_ids, w.destination_broker_ids)
         grows[way] = grows.get(way, 0.0) + (w.estimate.growth_bytes_per_second if w.estimate else 0.0)
     for (sources, destinations), growth in grows.items():
-        here = [found.logs[b] for b in sources if b in found.logs]
+        here = [broker_input.logs[b] for b in sources if b in broker_input.logs]
         parts = max(len(destinations), 1)
-        comes = sum(log.figures.size_bytes for log in here) / parts
+        comes = sum(log.totals.size_bytes for log in here) / parts
         replicas = -(-sum(len(log.size_bytes) for log in here) // parts)
         largest = max((size for log in here for size in log.size_bytes.values()), default=0)
         for b in destinations:
-            log = found.logs.get(b)
-            if log is None or not disks.tells_its_space(log):
+            log = broker_input.logs.get(b)
+            if log is None or not disks.reports_free_space(log):
                 unknown.add(b)
             if log is not None:
                 more = growth * seconds / parts
                 short += [
                     f"broker {b} has {one.free_bytes:,} bytes free in {one.path}, {needed:,} may be needed"
-                    for one, needed in disks.too_small(log, replicas, comes, largest, more)
+                    for one, needed in disks.log_dirs_without_room(log, replicas, comes, largest, more)
                 ]
     seen = "; ".join(short[:EXAMPLES_MAX]) if short else "there is room in every log dir of the destinations"
     if unknown:
         seen += f" (not told by brokers {_ids(unknown)})"
     needed = f"in each log dir its share of what comes, {disks.HEADROOM:.0%} more, and what producers add meanwhile"
-    return Verdict(code=Code.DISK_HEADROOM, ok=not short, seen=seen, needed=needed)
+    return CheckResult(code=Code.DISK_HEADROOM, ok=not short, seen=seen, needed=needed)
 
 
-def way_back_fits(world: World, found: Findings) -> Verdict:
+def rollback_fits_disks(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """What goes away frees its room; what producers add to it meanwhile must fit beside it when it comes back."""
     short: list[str] = []
-    seconds = sum(w.estimate.high_seconds for w in world.waves if w.estimate)
+    seconds = sum(w.estimate.high_seconds for w in cluster_input.waves if w.estimate)
     grows: dict[int, float] = {}
-    for w in world.waves:
+    for w in cluster_input.waves:
         if w.direction is Direction.FORWARD and w.estimate is not None:
             for b in w.source_broker_ids:
                 share = w.estimate.growth_bytes_per_second / max(len(w.source_broker_ids), 1)
                 grows[b] = grows.get(b, 0.0) + share
     for b, rate in sorted(grows.items()):
-        free, grown = found.logs[b].figures.free_bytes if b in found.logs else -1, int(rate * seconds)
+        free, grown = broker_input.logs[b].totals.free_bytes if b in broker_input.logs else -1, int(rate * seconds)
         if 0 <= free < grown:
             short.append(f"broker {b} has {free:,} bytes free, what it gives away will have grown by {grown:,}")
     seen = "; ".join(short[:EXAMPLES_MAX]) if short else "the sources could take back what they give away"
-    return Verdict(code=Code.ROLLBACK_IMPOSSIBLE, ok=not short, seen=seen, needed="room on the sources for a rollback")
+    return CheckResult(
+        code=Code.ROLLBACK_IMPOSSIBLE, ok=not short, seen=seen, needed="room on the sources for a rollback"
+    )
 
 
-def capacity(world: World, found: Findings) -> Verdict:
+def within_capacity_limits(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """Replicas and network of each destination within the limits that the policy names: Kafka itself tells neither."""
-    limits, rate = found.limits, found.rate_bytes_per_second
+    limits, rate = broker_input.limits, broker_input.rate_bytes_per_second
     grows: dict[int, float] = defaultdict(float)
-    for w in world.waves:
+    for w in cluster_input.waves:
         for b in w.destination_broker_ids if w.estimate else ():
             grows[b] += w.estimate.growth_bytes_per_second / len(w.destination_broker_ids) if w.estimate else 0.0
     over: list[str] = []
-    for b in sorted(world.destinations & found.load.keys()):
-        one = found.load[b]
+    for b in sorted(cluster_input.destinations & broker_input.load.keys()):
+        one = broker_input.load[b]
         if limits.replicas_max is not None and one.replicas_after > limits.replicas_max:
             over.append(f"broker {b} would have {one.replicas_after:,} replicas, at most {limits.replicas_max:,}")
         comes = max(one.written_bytes_per_second_after, grows[b]) + (rate or 0)
@@ -112,107 +114,114 @@ def capacity(world: World, found: Findings) -> Verdict:
     seen = "; ".join(over[:EXAMPLES_MAX]) or "every destination stays within the policy's limits"
     if not over and limits == Limits():
         seen = "no limits are named (`limits` in clusters.yaml: replicas_max, network_bytes_per_second_max)"
-    return Verdict(code=Code.DESTINATION_CAPACITY, ok=not over, seen=seen, needed="the limits of the policy")
+    return CheckResult(code=Code.DESTINATION_CAPACITY, ok=not over, seen=seen, needed="the limits of the policy")
 
 
-def throttle_above_produce(world: World, found: Findings) -> Verdict:
+def throttle_above_produce(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """KIP-73: no progress when what is produced to the moving partitions is more than the throttle."""
-    rate, written, ok = found.rate_bytes_per_second, 0.0, True
-    for w in world.waves:
+    rate, written, ok = broker_input.rate_bytes_per_second, 0.0, True
+    for w in cluster_input.waves:
         if w.estimate is None or not ok:
             continue
         written = w.estimate.in_flight_growth_bytes_per_second
-        rate = at_most(found.rate_bytes_per_second, w.throttle_bytes_per_second_max)
+        rate = lower_limit(broker_input.rate_bytes_per_second, w.throttle_bytes_per_second_max)
         ok = rate is None or written <= rate * PRODUCE_SHARE_MAX
     seen = f"producers write {written:,.0f} bytes/s to what would move at once on a broker"
     seen += ", and no throttle is set" if rate is None else f", the throttle is {rate:,} bytes/s"
     needed = f"at most {PRODUCE_SHARE_MAX:.0%} of the throttle"
-    return Verdict(code=Code.THROTTLE_TOO_LOW, ok=ok, seen=seen, needed=needed)
+    return CheckResult(code=Code.THROTTLE_TOO_LOW, ok=ok, seen=seen, needed=needed)
 
 
-def no_foreign_throttle(world: World, found: Findings) -> Verdict:
+def no_foreign_throttle(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """A throttle of someone else would hold our copies back, or be cleared with ours."""
-    facts = found.throttle
-    own = ours(facts, world.destinations | found.own_destinations, found.own_rates)
+    facts = broker_input.throttle
+    own = own_throttle(
+        facts, cluster_input.destinations | broker_input.migration_destinations, broker_input.throttle_rates_set
+    )
     rates = sorted(b for b, rate in facts.rates.items() if b not in own.rates and not rate.is_static)
-    topics = sorted(topics_of_others(facts, own))
+    topics = sorted(topics_with_foreign_entries(facts, own))
     parts = []
     if rates:
         parts.append(f"rates on brokers {_ids(rates)}")
     if topics:
-        moving = {r.topic for r in world.reassignments}
+        moving = {r.topic for r in cluster_input.reassignments}
         stale = [t for t in topics if t not in moving]
         state = f", {len(stale)} of them stale: nothing of them moves" if stale else ""
-        parts.append(f"throttled replicas of {len(topics)} topics{state}: {_some(topics)} ({_owner(facts, topics)})")
+        parts.append(f"throttled replicas of {len(topics)} topics{state}: {_listed(topics)} ({_owner(facts, topics)})")
     seen = f"set by someone else: {'; '.join(parts)}" if parts else "no throttle of someone else is set"
-    return Verdict(code=Code.FOREIGN_THROTTLE, ok=not parts, seen=seen, needed=NEEDED)
+    return CheckResult(code=Code.FOREIGN_THROTTLE, ok=not parts, seen=seen, needed=NEEDED)
 
 
-def no_static_throttle(_: World, found: Findings) -> Verdict:
+def no_static_throttle(_: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """No request can take it away."""
-    static = [b for b, rate in found.throttle.rates.items() if rate.is_static]
+    static = [b for b, rate in broker_input.throttle.rates.items() if rate.is_static]
     seen = f"brokers {_ids(static)} have one" if static else "no broker has one in its properties"
-    return Verdict(code=Code.STATIC_THROTTLE, ok=not static, seen=seen, needed="no throttle in server.properties")
+    return CheckResult(code=Code.STATIC_THROTTLE, ok=not static, seen=seen, needed="no throttle in server.properties")
 
 
-def settings_alike(world: World, found: Findings) -> Verdict:
+def broker_settings_match(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """Both sides speak the same protocol version, take the same records and keep them as long."""
-    return broker_settings.alike(found.settings, world.sources | world.destinations)
+    return broker_settings.settings_match(broker_input.settings, cluster_input.sources | cluster_input.destinations)
 
 
-def ids_stay(world: World, found: Findings) -> Verdict:
+def broker_ids_are_fixed(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """A destination comes back as the broker that it was, whatever happens to its volume."""
-    return broker_settings.ids_stay(found.settings, world.destinations)
+    return broker_settings.broker_ids_are_fixed(broker_input.settings, cluster_input.destinations)
 
 
-def reporters(world: World, found: Findings) -> Verdict:
+def reporters(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """Cruise Control hears of the destinations."""
-    return broker_settings.reporters(found.settings, world.sources, world.destinations, found.reporting)
+    return broker_settings.reporters(
+        broker_input.settings, cluster_input.sources, cluster_input.destinations, broker_input.reporting
+    )
 
 
-def listeners_reachable(world: World, found: Findings) -> Verdict:
+def listeners_reachable(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """Clients will follow the leaders to the destinations' advertised addresses."""
-    gone = sorted((b, why) for b, why in found.unreachable.items() if b in world.destinations)
+    gone = sorted((b, why) for b, why in broker_input.unreachable.items() if b in cluster_input.destinations)
     seen = "; ".join(f"broker {b} at {why}" for b, why in gone[:EXAMPLES_MAX])
     if not gone:
         seen = "every destination broker takes a connection"
-    return Verdict(code=Code.LISTENER_UNREACHABLE, ok=not gone, seen=seen, needed="a TCP connection to each")
+    return CheckResult(code=Code.LISTENER_UNREACHABLE, ok=not gone, seen=seen, needed="a TCP connection to each")
 
 
-CHECKS: tuple[tuple[str, Callable[[World, Findings], Verdict]], ...] = (
+CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput, BrokerCheckInput], CheckResult]], ...] = (
     ("disk headroom", disk_headroom),
-    ("replicas and network of the destinations", capacity),
+    ("replicas and network of the destinations", within_capacity_limits),
     ("throttle above what is produced", throttle_above_produce),
-    ("room for a way back", way_back_fits),
+    ("room for a way back", rollback_fits_disks),
     ("throttles of others", no_foreign_throttle),
     ("static throttles", no_static_throttle),
-    ("broker settings alike", settings_alike),
-    ("broker ids", ids_stay),
+    ("broker settings alike", broker_settings_match),
+    ("broker ids", broker_ids_are_fixed),
     ("Cruise Control's reporter", reporters),
     ("destination listeners", listeners_reachable),
 )
 
 # Those that can change while a wave moves, and can be looked at without asking for every topic.
-WHILE_MOVING: tuple[Callable[[World, Findings], Verdict], ...] = (
+WHILE_MOVING: tuple[Callable[[ClusterCheckInput, BrokerCheckInput], CheckResult], ...] = (
     disk_headroom,
-    settings_alike,
+    broker_settings_match,
     listeners_reachable,
 )
 
 
-def unfit(world: World, found: Findings) -> tuple[Reason, ...]:
+def broker_reasons_to_pause(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> tuple[Reason, ...]:
     """Why a running wave should not go on, as of now."""
-    return tuple(v.reason for one in WHILE_MOVING if not (v := one(world, found)).ok)
+    return tuple(v.reason for one in WHILE_MOVING if not (v := one(cluster_input, broker_input)).ok)
 
 
-def by_wave(world: World, found: Findings) -> tuple[BlockedWave, ...]:
+def blocked_waves_of(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> tuple[BlockedWave, ...]:
     """What stands in the way of single waves: brokers, AZs, disks and listeners. All else holds for every wave."""
     blocked = []
-    for w in world.waves:
-        one = replace(world, waves=(w,), cluster=replace(world.cluster, partitions=()))
+    for w in cluster_input.waves:
+        one = replace(cluster_input, waves=(w,), cluster=replace(cluster_input.cluster, partitions=()))
         checks = (safety.brokers_alive, safety.racks_known, safety.same_az)
-        verdicts = [*(c(one) for c in checks), *(c(one, found) for c in (disk_headroom, listeners_reachable))]
-        if red := tuple(v.reason for v in verdicts if not v.ok):
+        check_results = [
+            *(c(one) for c in checks),
+            *(c(one, broker_input) for c in (disk_headroom, listeners_reachable)),
+        ]
+        if red := tuple(v.reason for v in check_results if not v.ok):
             blocked.append(BlockedWave(wave=w.number, reasons=red))
     return tuple(blocked[:BLOCKED_WAVES_MAX])
 
@@ -237,6 +246,6 @@ def _ids(brokers: "set[int] | list[int]") -> str:
     return ", ".join(str(b) for b in sorted(brokers))
 
 
-def _some(topics: list[str]) -> str:
+def _listed(topics: list[str]) -> str:
     more = f" and {len(topics) - EXAMPLES_MAX} more" if len(topics) > EXAMPLES_MAX else ""
     return ", ".join(topics[:EXAMPLES_MAX]) + more

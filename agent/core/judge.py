@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from agent.core.measured import HeadroomObserved, JudgementChanged
-from agent.core.rules import SEVERITY, Action, Aggregation, Brokers, Judged, Level, Rule, Side
+from agent.core.measured import HeadroomObserved, RuleStateObserved
+from agent.core.rules import SEVERITY, Action, Aggregation, Brokers, Level, Rule, RuleState, Side
 
 # (metric, broker or None for the cluster, platform, value, seconds since the epoch)
 Sample = tuple[str, int | None, str | None, float, float]
@@ -28,7 +28,7 @@ class _Series:
 
 
 @dataclass(slots=True)
-class _Watched:
+class _WatchedMetric:
     """A metric that some rule judges."""
 
     rules: list[Rule] = field(default_factory=list)
@@ -37,7 +37,7 @@ class _Watched:
 
 
 @dataclass(slots=True)
-class _Standing:
+class _RuleTracking:
     """Where one rule stands."""
 
     level: Level = Level.CLEAR
@@ -45,14 +45,14 @@ class _Standing:
     since: float = 0.0
     calm_since: float | None = None
     worst_since: float | None = None
-    told: JudgementChanged | None = None  # of this level
+    last_change: RuleStateObserved | None = None  # of this level
     # A look that found it clear need not be repeated before there are new samples, or the oldest one is stale.
     seen: tuple[int, frozenset[int] | None] | None = None
-    good_until: float = 0.0
+    valid_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
+class _RuleReading:
     """What the fresh samples say of one rule now."""
 
     fires: bool
@@ -62,10 +62,10 @@ class _Evidence:
     broker: int | None
     value: float | None
     since: float | None
-    good_until: float  # nothing of this changes by time alone before
+    valid_until: float  # nothing of this changes by time alone before
 
 
-class _Worst:
+class _WorstValue:
     """The worst of some series."""
 
     __slots__ = ("broker", "since", "value")
@@ -75,12 +75,12 @@ class _Worst:
         self.value: float | None = None
         self.since: float | None = None
 
-    def meet(self, broker: int | None, value: float, since: float | None, above: bool) -> None:
+    def consider(self, broker: int | None, value: float, since: float | None, above: bool) -> None:
         if self.value is None or (value > self.value if above else value < self.value):
             self.broker, self.value, self.since = broker, value, since
 
 
-class Judge:
+class RuleEvaluator:
     """All rules of one cluster on the samples seen so far."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Judge:
         source_broker_ids: Iterable[int],
         destination_broker_ids: Iterable[int],
         now: float,
-        saved: Iterable[Judged] = (),
+        saved: Iterable[RuleState] = (),
     ) -> None:
         """`now`: missing samples count only from a rule's stale time on, which is the grace after a take-over.
 
@@ -97,33 +97,33 @@ class Judge:
         """
         self._rules = {r.name: r for r in rules}
         self._began = now
-        self._metrics: defaultdict[str, _Watched] = defaultdict(_Watched)
-        self._places: dict[str, tuple[_Watched, int]] = {}
+        self._metrics: defaultdict[str, _WatchedMetric] = defaultdict(_WatchedMetric)
+        self._places: dict[str, tuple[_WatchedMetric, int]] = {}
         for rule in self._rules.values():
             watched = self._metrics[rule.metric]
             self._places[rule.name] = (watched, len(watched.rules))
             watched.rules.append(rule)
         self._metrics.default_factory = None
-        self._standing = {name: _Standing() for name in self._rules}
+        self._tracking = {name: _RuleTracking() for name in self._rules}
         self._sides: dict[Brokers, frozenset[int]] = {}
-        self.set_sides(source_broker_ids, destination_broker_ids)
+        self.set_brokers(source_broker_ids, destination_broker_ids)
         for s in saved:
-            if s.rule in self._standing:
-                self._standing[s.rule] = _Standing(level=s.level, fired=s.fired, since=s.since)
+            if s.rule in self._tracking:
+                self._tracking[s.rule] = _RuleTracking(level=s.level, fired=s.fired, since=s.since)
         self._series = 0
         self.late = 0  # doubled, out of order, from a wrong clock, or of too many series: not judged
 
-    def set_sides(self, source_broker_ids: Iterable[int], destination_broker_ids: Iterable[int]) -> None:
+    def set_brokers(self, source_broker_ids: Iterable[int], destination_broker_ids: Iterable[int]) -> None:
         """Which brokers rules of one side mean: those of the policy, and those that a migration names."""
         self._sides = {
             Brokers.SOURCE: frozenset(source_broker_ids),
             Brokers.DESTINATION: frozenset(destination_broker_ids),
         }
-        for standing in self._standing.values():
-            standing.seen = None
+        for tracking in self._tracking.values():
+            tracking.seen = None
 
     # ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def take(self, samples: Iterable[Sample], now: float) -> None:
+    def add_samples(self, samples: Iterable[Sample], now: float) -> None:
         """Remember them, each series in the order of its own times."""
         metrics, future = self._metrics, now + FUTURE_SECONDS_MAX
         for metric, broker, platform, value, time in samples:
@@ -146,7 +146,7 @@ class Judge:
                 elif since[n] is None or gap > rule.stale_seconds:
                     since[n] = time
 
-    def _new_series(self, watched: _Watched, broker: int | None) -> _Series | None:
+    def _new_series(self, watched: _WatchedMetric, broker: int | None) -> _Series | None:
         if self._series >= SERIES_MAX:
             return None
         self._series += 1
@@ -154,7 +154,7 @@ class Judge:
         return series
 
     # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def judge(self, now: float, expected: frozenset[int] | None) -> tuple[JudgementChanged, ...]:
+    def evaluate(self, now: float, expected: frozenset[int] | None) -> tuple[RuleStateObserved, ...]:
         """What has changed since the last call.
 
         In: the time, and the brokers of the waves still to come: those of which samples must not be missing. None: no
@@ -162,40 +162,44 @@ class Judge:
         """
         changed = []
         for rule in self._rules.values():
-            standing = self._standing[rule.name]
-            before, now_seen = standing.level, (self._places[rule.name][0].samples, expected)
-            if before is Level.CLEAR and standing.seen == now_seen and now <= standing.good_until:
+            tracking = self._tracking[rule.name]
+            before, now_seen = tracking.level, (self._places[rule.name][0].samples, expected)
+            if before is Level.CLEAR and tracking.seen == now_seen and now <= tracking.valid_until:
                 continue
-            evidence = self._evidence(rule, standing, now, expected)
-            self._move(rule, standing, evidence, now)
-            standing.seen, standing.good_until = now_seen, evidence.good_until
-            if standing.level is not before:
-                standing.since = now
-                standing.told = self._judgement(rule, standing, evidence, now)
-                changed.append(standing.told)
+            reading = self._read_samples_of(rule, tracking, now, expected)
+            self._move(rule, tracking, reading, now)
+            tracking.seen, tracking.valid_until = now_seen, reading.valid_until
+            if tracking.level is not before:
+                tracking.since = now
+                tracking.last_change = self._rule_state(rule, tracking, reading, now)
+                changed.append(tracking.last_change)
         return tuple(changed)
 
-    def reconcile(self, saved: Iterable[Judged], now: float) -> tuple[JudgementChanged, ...]:
+    def reconcile(self, saved: Iterable[RuleState], now: float) -> tuple[RuleStateObserved, ...]:
         """Where the saved state says another thing: what this judge has found is told again, as it was lost on its way.
 
         A rule of which it has found nothing by itself follows the state: an earlier owner's word may still arrive. A
         rule that the policy has no more is cleared.
         """
-        known = {j.rule: j for j in saved}
-        again = []
+        saved_states = {j.rule: j for j in saved}
+        repeated = []
         for rule in self._rules.values():
-            standing, judged = self._standing[rule.name], known.pop(rule.name, None)
-            level = judged.level if judged else Level.CLEAR
-            if standing.told is None and standing.level is not level:
-                standing.level, standing.fired, standing.calm_since = level, bool(judged and judged.fired), None
-            if standing.level is not level or (judged and judged.action is not _action(rule, level)):
-                evidence = self._evidence(rule, standing, now, None)
-                told = standing.told or self._judgement(rule, standing, evidence, now)
-                again.append(replace(told, at=now))
-        gone, seen = sorted(known), "the policy has this rule no more"
+            tracking, saved_state = self._tracking[rule.name], saved_states.pop(rule.name, None)
+            level = saved_state.level if saved_state else Level.CLEAR
+            if tracking.last_change is None and tracking.level is not level:
+                tracking.level, tracking.fired, tracking.calm_since = (
+                    level,
+                    bool(saved_state and saved_state.fired),
+                    None,
+                )
+            if tracking.level is not level or (saved_state and saved_state.action is not _action(rule, level)):
+                reading = self._read_samples_of(rule, tracking, now, None)
+                told = tracking.last_change or self._rule_state(rule, tracking, reading, now)
+                repeated.append(replace(told, at=now))
+        gone, seen = sorted(saved_states), "the policy has this rule no more"
         return (
-            *again,
-            *(JudgementChanged(at=now, rule=n, level=Level.CLEAR, action=Action.NOTIFY, seen=seen) for n in gone),
+            *repeated,
+            *(RuleStateObserved(at=now, rule=n, level=Level.CLEAR, action=Action.NOTIFY, seen=seen) for n in gone),
         )
 
     def headroom(self, now: float) -> HeadroomObserved | None:
@@ -234,7 +238,9 @@ class Judge:
             wanted &= self._sides[Brokers.SOURCE if rule.platform == "ec2" else Brokers.DESTINATION]
         return frozenset(wanted)
 
-    def _evidence(self, rule: Rule, standing: _Standing, now: float, expected: frozenset[int] | None) -> _Evidence:
+    def _read_samples_of(
+        self, rule: Rule, tracking: _RuleTracking, now: float, expected: frozenset[int] | None
+    ) -> _RuleReading:
         """One pass over the rule's fresh samples."""
         place, above = self._places[rule.name][1], rule.side is Side.ABOVE
         fresh = self._fresh(rule, now)
@@ -242,75 +248,75 @@ class Judge:
         missing: tuple[int | None, ...] = ()
         if wanted:
             missing = tuple(sorted(wanted - {b for b, _ in fresh}, key=lambda b: -1 if b is None else b))
-        level = rule.clear_level if standing.fired else rule.threshold
+        level = rule.clear_level if tracking.fired else rule.threshold
         bad = beyond = lasting = 0
         oldest, newest, earliest = float("inf"), float("-inf"), float("inf")
-        worst, worst_beyond, worst_lasting = _Worst(), _Worst(), _Worst()
+        worst, worst_beyond, worst_lasting = _WorstValue(), _WorstValue(), _WorstValue()
         for b, s in fresh:
             value, time, since = s.value, s.time, s.beyond_since[place]
             oldest, newest = min(oldest, time), max(newest, time)
             bad += value > level if above else value < level
-            worst.meet(b, value, since, above)
+            worst.consider(b, value, since, above)
             if since is not None:
                 beyond += 1
                 earliest = min(earliest, since)
-                worst_beyond.meet(b, value, since, above)
+                worst_beyond.consider(b, value, since, above)
                 if time - since >= rule.duration_seconds:
                     lasting += 1
-                    worst_lasting.meet(b, value, since, above)
+                    worst_lasting.consider(b, value, since, above)
         if not beyond:
-            standing.worst_since = None
-        elif standing.worst_since is None:
-            standing.worst_since = earliest
+            tracking.worst_since = None
+        elif tracking.worst_since is None:
+            tracking.worst_since = earliest
         matters = bool(missing) and rule.on_missing is not None
         fires, calm = lasting > 0, bad == 0
         if rule.aggregation is Aggregation.ALL:
             fires, calm = fires and lasting == len(fresh) and not matters, bad < len(fresh) or not fresh
         elif rule.aggregation is Aggregation.WORST:
-            fires = standing.worst_since is not None and newest - standing.worst_since >= rule.duration_seconds
+            fires = tracking.worst_since is not None and newest - tracking.worst_since >= rule.duration_seconds
         told = worst_lasting if lasting else worst_beyond if beyond else worst
-        return _Evidence(
+        return _RuleReading(
             fires=fires,
             blind=matters and now >= self._began + rule.stale_seconds,
             quiet=calm and (bool(fresh) or not wanted) and not matters,
             missing=missing,
             broker=told.broker,
             value=told.value,
-            since=told.since if rule.aggregation is not Aggregation.WORST else standing.worst_since,
-            good_until=now if matters else oldest + rule.stale_seconds,
+            since=told.since if rule.aggregation is not Aggregation.WORST else tracking.worst_since,
+            valid_until=now if matters else oldest + rule.stale_seconds,
         )
 
-    def _move(self, rule: Rule, standing: _Standing, seen: _Evidence, now: float) -> None:
+    def _move(self, rule: Rule, tracking: _RuleTracking, seen: _RuleReading, now: float) -> None:
         """The rule's own small machine: what is beyond fires, what is missing is inconclusive, what is calm lets go."""
         if seen.fires:
-            standing.level, standing.fired, standing.calm_since = Level.FIRING, True, None
+            tracking.level, tracking.fired, tracking.calm_since = Level.FIRING, True, None
         elif seen.blind:
-            standing.calm_since = None
+            tracking.calm_since = None
             stronger = rule.on_missing is not None and SEVERITY[rule.on_missing] > SEVERITY[rule.action]
-            if standing.level is Level.CLEAR or (standing.level is Level.FIRING and stronger):
-                standing.level = Level.INCONCLUSIVE
-        elif standing.level is Level.CLEAR:
+            if tracking.level is Level.CLEAR or (tracking.level is Level.FIRING and stronger):
+                tracking.level = Level.INCONCLUSIVE
+        elif tracking.level is Level.CLEAR:
             return
         elif not seen.quiet:
-            standing.calm_since = None
+            tracking.calm_since = None
         else:
-            standing.calm_since = now if standing.calm_since is None else standing.calm_since
-            if now >= standing.calm_since + rule.resume_delay_seconds:
-                standing.level, standing.fired, standing.calm_since = Level.CLEAR, False, None
+            tracking.calm_since = now if tracking.calm_since is None else tracking.calm_since
+            if now >= tracking.calm_since + rule.resume_delay_seconds:
+                tracking.level, tracking.fired, tracking.calm_since = Level.CLEAR, False, None
 
-    def _judgement(self, rule: Rule, standing: _Standing, seen: _Evidence, now: float) -> JudgementChanged:
-        return JudgementChanged(
+    def _rule_state(self, rule: Rule, tracking: _RuleTracking, seen: _RuleReading, now: float) -> RuleStateObserved:
+        return RuleStateObserved(
             at=now,
             rule=rule.name,
-            level=standing.level,
-            action=_action(rule, standing.level),
-            fired=standing.fired,
+            level=tracking.level,
+            action=_action(rule, tracking.level),
+            fired=tracking.fired,
             metric=rule.metric,
             broker=seen.broker,
             value=seen.value,
             threshold=rule.threshold,
             since=seen.since,
-            seen=_words(rule, standing.level, seen, now),
+            seen=_words(rule, tracking.level, seen, now),
         )
 
 
@@ -320,7 +326,7 @@ def _action(rule: Rule, level: Level) -> Action:
     return rule.action if level is Level.FIRING else rule.on_missing or Action.NOTIFY
 
 
-def _words(rule: Rule, level: Level, seen: _Evidence, now: float) -> str:
+def _words(rule: Rule, level: Level, seen: _RuleReading, now: float) -> str:
     where = "" if seen.broker is None else f" on broker {seen.broker}"
     if level is Level.INCONCLUSIVE:
         if seen.missing == (None,):

@@ -8,7 +8,7 @@ from agent.core.rules import Action, Level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricJudged(Event):
+class RuleStateChanged(Event):
     """A rule says another thing than before: the values that led to it, and what it wants now."""
 
     rule: str
@@ -27,7 +27,7 @@ class MetricJudged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CauseHeldOff(Event):
+class CauseSuppressed(Event):
     """A human has just said `resume`: this cause may not pause before `until`, and then only if it still holds."""
 
     cause: str
@@ -39,7 +39,7 @@ class CauseHeldOff(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOffCausePassed(Event):
+class SuppressedCauseCleared(Event):
     """It has gone before its hold-off ended."""
 
     cause: str

@@ -7,28 +7,28 @@ from typing import Any
 from agent.core import judged as ev
 from agent.core import steering
 from agent.core.event import Event
-from agent.core.migration import Adapted, Cause, Flaps, HeldOff, Migration
-from agent.core.rules import Judged, Level
+from agent.core.migration import AdaptedRate, Cause, Flaps, Migration, SuppressedCause
+from agent.core.rules import Level, RuleState
 
 FLAP_TIMES_MAX = 20
 FLAPPING_CAUSES_MAX = 50
 
 
-def _judged(m: Migration, e: ev.MetricJudged) -> Migration:
-    others = tuple(j for j in m.judged if j.rule != e.rule)
+def _rule_state_changed(m: Migration, e: ev.RuleStateChanged) -> Migration:
+    others = tuple(j for j in m.rule_states if j.rule != e.rule)
     if e.level is Level.CLEAR:
-        return replace(m, judged=others)
-    judged = Judged(rule=e.rule, level=e.level, action=e.action, fired=e.fired, since=e.at)
-    return replace(m, judged=(*others, judged))
+        return replace(m, rule_states=others)
+    rule_states = RuleState(rule=e.rule, level=e.level, action=e.action, fired=e.fired, since=e.at)
+    return replace(m, rule_states=(*others, rule_states))
 
 
-def _held_off(m: Migration, e: ev.CauseHeldOff) -> Migration:
-    others = tuple(h for h in m.held_off if h.name != e.cause)
-    return replace(m, held_off=(*others, HeldOff(name=e.cause, seen=e.seen, since=e.at, until=e.until)))
+def _cause_suppressed(m: Migration, e: ev.CauseSuppressed) -> Migration:
+    others = tuple(h for h in m.suppressed if h.name != e.cause)
+    return replace(m, suppressed=(*others, SuppressedCause(name=e.cause, seen=e.seen, since=e.at, until=e.until)))
 
 
-def _passed(m: Migration, e: ev.HeldOffCausePassed) -> Migration:
-    return replace(m, held_off=tuple(h for h in m.held_off if h.name != e.cause))
+def _suppressed_cause_cleared(m: Migration, e: ev.SuppressedCauseCleared) -> Migration:
+    return replace(m, suppressed=tuple(h for h in m.suppressed if h.name != e.cause))
 
 
 def _latched(m: Migration, e: ev.FlapLimitReached) -> Migration:
@@ -38,11 +38,11 @@ def _latched(m: Migration, e: ev.FlapLimitReached) -> Migration:
 
 def _adapted(m: Migration, e: ev.ThrottleAdapted) -> Migration:
     if e.bytes_per_second is None:
-        return replace(m, adapted=None)
-    adapted = Adapted(
+        return replace(m, adapted_rate=None)
+    adapted_rate = AdaptedRate(
         bytes_per_second=e.bytes_per_second, ceiling_bytes_per_second=e.ceiling_bytes_per_second, since=e.at
     )
-    return replace(m, adapted=adapted)
+    return replace(m, adapted_rate=adapted_rate)
 
 
 # ── causes ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -52,12 +52,12 @@ def _cause_added(m: Migration, e: steering.PauseCauseAdded) -> Migration:
         m,
         # One that waited for an operator, or was held off, is a plain cause from now on.
         pause_causes=(*(c for c in m.pause_causes if c.name != e.cause), cause),
-        held_off=tuple(h for h in m.held_off if h.name != e.cause),
-        flaps=_paused_once_more(m, e.cause, e.at) if cause.is_told else m.flaps,
+        suppressed=tuple(h for h in m.suppressed if h.name != e.cause),
+        flaps=_with_flap(m, e.cause, e.at) if cause.is_external else m.flaps,
     )
 
 
-def _paused_once_more(m: Migration, cause: str, at: float) -> tuple[Flaps, ...]:
+def _with_flap(m: Migration, cause: str, at: float) -> tuple[Flaps, ...]:
     before = next((f.times for f in m.flaps if f.name == cause), ())
     others = tuple(f for f in m.flaps if f.name != cause)
     return (*others, Flaps(name=cause, times=(*before, at)[-FLAP_TIMES_MAX:]))[-FLAPPING_CAUSES_MAX:]
@@ -87,9 +87,9 @@ FOLDS: dict[type[Event], Callable[[Migration, Any], Migration]] = {
     steering.PauseCauseLifted: _cause_lifted,
     steering.SlowCauseAdded: _slow_cause_added,
     steering.SlowCauseLifted: _slow_cause_lifted,
-    ev.MetricJudged: _judged,
-    ev.CauseHeldOff: _held_off,
-    ev.HeldOffCausePassed: _passed,
+    ev.RuleStateChanged: _rule_state_changed,
+    ev.CauseSuppressed: _cause_suppressed,
+    ev.SuppressedCauseCleared: _suppressed_cause_cleared,
     ev.FlapLimitReached: _latched,
     ev.ThrottleAdapted: _adapted,
 }

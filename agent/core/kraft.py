@@ -87,7 +87,7 @@ class Drill(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RestartRequest:
     """The node whose restart was asked for, until it shows it."""
 
     node_id: int
@@ -110,13 +110,13 @@ class Kraft:
     broker_ids: tuple[int, ...] = ()  # all that were alive at the start
     waiting: tuple[Reason, ...] = ()
     ready: bool = False  # every signal holds: `kraft advance` (or `kraft finalize`) may come
-    asked: Asked | None = None
+    restart_request: RestartRequest | None = None
     modes: tuple[tuple[int, NodeMode], ...] = ()  # (node, what it showed last in answer to us)
     originals: tuple[tuple[int, tuple[tuple[str, str], ...]], ...] = ()  # (broker, its keys before the first change)
     drills: tuple[Drill, ...] = ()  # passed
     drill: Drill | None = None  # under way
     drill_since: float = 0.0
-    drilled: int | None = None  # the node that has come back in this drill
+    drilled_node_id: int | None = None  # the node that has come back in this drill
     green_since: float | None = None  # soaking: since when every signal holds
     changed_at: float = 0.0  # when the last node had changed
     kraft_epoch: int = 0  # of the last KRaft controller, on the way back

@@ -122,27 +122,27 @@ def broker_change(
     """
     now = as_in_file(now)
     wanted = {
-        **{k: v for k, v in now.items() if not _is_touched(k)},
-        **_touched(broker_id, target, now, original, quorum),
+        **{k: v for k, v in now.items() if not _is_migration_key(k)},
+        **_migration_keys(broker_id, target, now, original, quorum),
     }
     return _difference(broker_id, is_controller=False, target=target, now=now, wanted=wanted)
 
 
-def _is_touched(key: str) -> bool:
+def _is_migration_key(key: str) -> bool:
     return key.startswith(("zookeeper.", "controller.", "process.")) or key in {
         "node.id", "authorizer.class.name", "listener.security.protocol.map", *_ONLY_ZOOKEEPER,
     }  # fmt: skip
 
 
-def touched(settings: Mapping[str, str]) -> dict[str, str]:
+def migration_keys_of(settings: Mapping[str, str]) -> dict[str, str]:
     """The settings that a migration may change: what has to be kept for the way back."""
-    return {k: v for k, v in as_in_file(settings).items() if _is_touched(k)}
+    return {k: v for k, v in as_in_file(settings).items() if _is_migration_key(k)}
 
 
-def _touched(
+def _migration_keys(
     broker_id: int, target: NodeMode, now: Mapping[str, str], original: Mapping[str, str], quorum: Quorum
 ) -> dict[str, str]:
-    first = touched(original or now)
+    first = migration_keys_of(original or now)
     if target is NodeMode.ZOOKEEPER:
         return {k: v for k, v in first.items() if k != MIGRATION_FLAG}
     joined = {

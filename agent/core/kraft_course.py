@@ -8,8 +8,8 @@ from agent.core import events as ev
 from agent.core import kraft_events as kev
 from agent.core import kraft_gates as gates
 from agent.core import messages as msg
-from agent.core.draft import Draft
-from agent.core.kraft import BROKER_TARGET, CONTROLLER_TARGET, KRAFT_ACTIVE, Asked, Drill, KraftPhase
+from agent.core.draft import StepContext
+from agent.core.kraft import BROKER_TARGET, CONTROLLER_TARGET, KRAFT_ACTIVE, Drill, KraftPhase, RestartRequest
 from agent.core.kraft_changes import NodeMode
 from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode
 from agent.core.kraft_facts import KraftFacts
@@ -24,9 +24,9 @@ NEXT: dict[KraftPhase, type[ev.Event]] = {
 }
 
 
-def go_on(d: Draft, facts: KraftFacts) -> None:
+def enter_next_phase(d: StepContext, facts: KraftFacts) -> None:
     """The next phase; called where every signal of this one was just seen to hold."""
-    k = d.m.kraft
+    k = d.migration.kraft
     if (event := NEXT.get(k.phase)) is not None:
         d.emit(event(at=d.at))  # type: ignore[arg-type]
     elif k.phase is _P.BROKERS_TO_KRAFT:
@@ -35,10 +35,10 @@ def go_on(d: Draft, facts: KraftFacts) -> None:
 
 
 # ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
-def effect_ended(d: Draft, effect: RestartNode | ReleaseZooKeeper, outcome: msg.Outcome) -> None:
+def kraft_effect_ended(d: StepContext, effect: RestartNode | ReleaseZooKeeper, outcome: msg.Outcome) -> None:
     """Told, or deleted; trouble is said, and the next look asks again."""
     if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
-        _wait(d, outcome.reason)
+        _report_waiting(d, outcome.reason)
     elif isinstance(outcome, msg.ZooKeeperReleased):
         d.emit(
             kev.KraftReleased(
@@ -49,9 +49,13 @@ def effect_ended(d: Draft, effect: RestartNode | ReleaseZooKeeper, outcome: msg.
                 epoch_after=outcome.epoch_after,
             )
         )
-    elif isinstance(outcome, msg.NodeAsked) and isinstance(effect, RestartNode):
-        change, asked = outcome.change, d.m.kraft.asked
-        again = asked is not None and asked.node_id == effect.node_id and asked.target is effect.target
+    elif isinstance(outcome, msg.RestartRequested) and isinstance(effect, RestartNode):
+        change, restart_request = outcome.change, d.migration.kraft.restart_request
+        repeated = (
+            restart_request is not None
+            and restart_request.node_id == effect.node_id
+            and restart_request.target is effect.target
+        )
         d.emit(
             kev.KraftNodeAsked(
                 at=d.at,
@@ -59,7 +63,7 @@ def effect_ended(d: Draft, effect: RestartNode | ReleaseZooKeeper, outcome: msg.
                 is_controller=effect.is_controller,
                 target=effect.target,
                 restart_by=effect.scope.options.restart_by,
-                attempt=asked.attempts + 1 if asked and again else 1,
+                attempt=restart_request.attempts + 1 if restart_request and repeated else 1,
                 set=change.set,
                 remove=change.remove,
                 before=change.before,
@@ -71,107 +75,107 @@ def effect_ended(d: Draft, effect: RestartNode | ReleaseZooKeeper, outcome: msg.
 
 
 # ── looks ───────────────────────────────────────────────────────────────────────────────────────────────────────
-def observed(d: Draft, o: msg.KraftObserved) -> None:
+def kraft_observed(d: StepContext, o: msg.KraftObserved) -> None:
     """A look at the cluster: a node has changed, a gate is open, the next node is due."""
-    k = d.m.kraft
+    k = d.migration.kraft
     if k.phase not in KRAFT_ACTIVE or o.kraft_id != k.kraft_id:
         return
-    if d.m.pending_effect(ReleaseZooKeeper):
+    if d.migration.pending_effect(ReleaseZooKeeper):
         return
     seen = o.facts.controllers_seen(k.controllers_seen)
     if seen is not None and seen != k.controllers_seen:
         d.emit(kev.KraftControllersSeen(at=d.at, controllers_seen=seen))
-    _meet_asked(d, o.facts)
-    if d.m.kraft.phase is _P.RELEASING_ZOOKEEPER:
-        _wait(d)
-        d.ask(ReleaseZooKeeper(scope=d.m.kraft.scope()))
+    _check_restart_request(d, o.facts)
+    if d.migration.kraft.phase is _P.RELEASING_ZOOKEEPER:
+        _report_waiting(d)
+        d.request(ReleaseZooKeeper(scope=d.migration.kraft.scope()))
         return
-    if d.m.kraft.phase is _P.SOAKING:
+    if d.migration.kraft.phase is _P.SOAKING:
         _soak(d, o.facts)
         return
-    if _roll(d, o.facts):
-        if d.m.kraft.ready:  # a node has fallen back, or is gone
+    if _restart_next_node(d, o.facts):
+        if d.migration.kraft.ready:  # a node has fallen back, or is gone
             d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
         return
-    _at_the_gate(d, o.facts)
+    _check_gate(d, o.facts)
 
 
-def _meet_asked(d: Draft, facts: KraftFacts) -> None:
+def _check_restart_request(d: StepContext, facts: KraftFacts) -> None:
     """Whether the node whose restart was asked for shows it."""
-    asked = d.m.kraft.asked
-    if asked is None:
+    restart_request = d.migration.kraft.restart_request
+    if restart_request is None:
         return
-    if not asked.seen_down and _is_down(asked, facts):
-        d.emit(kev.KraftNodeSeenDown(at=d.at, node_id=asked.node_id))
-        asked = d.m.kraft.asked
-    if asked is not None and _shows(d, asked, facts):
+    if not restart_request.seen_down and _is_down(restart_request, facts):
+        d.emit(kev.KraftNodeSeenDown(at=d.at, node_id=restart_request.node_id))
+        restart_request = d.migration.kraft.restart_request
+    if restart_request is not None and _shows_target(d, restart_request, facts):
         d.emit(
             kev.KraftNodeChanged(
                 at=d.at,
-                node_id=asked.node_id,
-                is_controller=asked.is_controller,
-                target=asked.target,
-                seconds=d.at - asked.at,
+                node_id=restart_request.node_id,
+                is_controller=restart_request.is_controller,
+                target=restart_request.target,
+                seconds=d.at - restart_request.at,
             )
         )
 
 
-def _is_down(asked: Asked, facts: KraftFacts) -> bool:
-    if asked.is_controller:
-        return not facts.controller(asked.node_id).reachable
-    return facts.reachable and asked.node_id not in facts.alive
+def _is_down(restart_request: RestartRequest, facts: KraftFacts) -> bool:
+    if restart_request.is_controller:
+        return not facts.controller(restart_request.node_id).reachable
+    return facts.reachable and restart_request.node_id not in facts.alive
 
 
-def _shows(d: Draft, asked: Asked, facts: KraftFacts) -> bool:
-    if asked.is_controller:
-        seen = facts.controller(asked.node_id)
-        if asked.target is NodeMode.STOPPED:
+def _shows_target(d: StepContext, restart_request: RestartRequest, facts: KraftFacts) -> bool:
+    if restart_request.is_controller:
+        seen = facts.controller(restart_request.node_id)
+        if restart_request.target is NodeMode.STOPPED:
             return not seen.reachable
-        return seen.reachable and (seen.started_at > asked.at or asked.seen_down)
-    if d.m.kraft.drill is not None and not asked.seen_down:
+        return seen.reachable and (seen.started_at > restart_request.at or restart_request.seen_down)
+    if d.migration.kraft.drill is not None and not restart_request.seen_down:
         return False
-    return facts.mode(asked.node_id) is asked.target
+    return facts.mode(restart_request.node_id) is restart_request.target
 
 
-def _roll(d: Draft, facts: KraftFacts) -> bool:
+def _restart_next_node(d: StepContext, facts: KraftFacts) -> bool:
     """Ask for the next restart; True while there is still a node to come, or a reason to wait with it."""
-    k = d.m.kraft
-    nodes = gates.open_nodes(k, facts)
-    if k.asked is not None and k.asked.node_id not in {n for n, _ in nodes}:
-        nodes = ((k.asked.node_id, k.asked.is_controller), *nodes)
+    k = d.migration.kraft
+    nodes = gates.nodes_to_restart(k, facts)
+    if k.restart_request is not None and k.restart_request.node_id not in {n for n, _ in nodes}:
+        nodes = ((k.restart_request.node_id, k.restart_request.is_controller), *nodes)
     if not nodes:
         return False
-    if d.m.pending_effect(RestartNode):
+    if d.migration.pending_effect(RestartNode):
         return True
-    if k.asked is not None and not _patience_is_over(d, k.asked):
-        kind = "controller" if k.asked.is_controller else "broker"
+    if k.restart_request is not None and not _restart_timed_out(d, k.restart_request):
+        kind = "controller" if k.restart_request.is_controller else "broker"
         who = {RestartBy.MANUAL: "a human", RestartBy.LAB: "the lab", RestartBy.WEBHOOK: "the webhook's tool"}
-        seen = f"{kind} {k.asked.node_id} does not show mode {k.asked.target} yet, asked of {who[k.options.restart_by]}"
-        _wait(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart with the new keys"))
+        seen = f"{kind} {k.restart_request.node_id} does not show mode {k.restart_request.target} yet, asked of {who[k.options.restart_by]}"
+        _report_waiting(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart with the new keys"))
         return True
-    if not facts.reachable and not gates.may_be_silent(k, facts):
-        _wait(d, *gates.unwell(k.broker_ids, facts))
+    if not facts.reachable and not gates.may_be_unreachable(k, facts):
+        _report_waiting(d, *gates.cluster_issues(k.broker_ids, facts))
         return True
-    node, is_controller = gates.first_of(k, nodes, facts)
-    if k.asked is not None:  # its patience is over: the same node, whatever else is unwell
-        node, is_controller = k.asked.node_id, k.asked.is_controller
-    elif hindrances := gates.may_not_restart(k, facts, node, d.at, is_controller=is_controller):
-        _wait(d, *hindrances)
+    node, is_controller = gates.next_node(k, nodes, facts)
+    if k.restart_request is not None:  # its patience is over: the same node, whatever else is unwell
+        node, is_controller = k.restart_request.node_id, k.restart_request.is_controller
+    elif hindrances := gates.reasons_against_restart(k, facts, node, d.at, is_controller=is_controller):
+        _report_waiting(d, *hindrances)
         return True
-    _ask(d, node, is_controller=is_controller)
+    _request_restart(d, node, is_controller=is_controller)
     return True
 
 
-def _patience_is_over(d: Draft, asked: Asked) -> bool:
-    by_hand = d.m.kraft.options.restart_by is RestartBy.MANUAL
-    return not by_hand and d.at > asked.at + d.m.kraft.options.restart_patience_seconds
+def _restart_timed_out(d: StepContext, restart_request: RestartRequest) -> bool:
+    by_hand = d.migration.kraft.options.restart_by is RestartBy.MANUAL
+    return not by_hand and d.at > restart_request.at + d.migration.kraft.options.restart_patience_seconds
 
 
-def _ask(d: Draft, node: int, *, is_controller: bool, drill: bool = False) -> None:
-    k = d.m.kraft
+def _request_restart(d: StepContext, node: int, *, is_controller: bool, drill: bool = False) -> None:
+    k = d.migration.kraft
     targets = CONTROLLER_TARGET if is_controller else BROKER_TARGET
     target = (NodeMode.MIGRATION if is_controller else NodeMode.KRAFT) if drill else targets[k.phase]
-    d.ask(
+    d.request(
         RestartNode(
             scope=k.scope(),
             node_id=node,
@@ -185,11 +189,11 @@ def _ask(d: Draft, node: int, *, is_controller: bool, drill: bool = False) -> No
     )
 
 
-def _at_the_gate(d: Draft, facts: KraftFacts) -> None:
+def _check_gate(d: StepContext, facts: KraftFacts) -> None:
     """All nodes of the phase are through: wait for its signals, then for an `advance`, or go on."""
-    k = d.m.kraft
-    reasons = gates.closed(k, facts, d.at)
-    _wait(d, *reasons)
+    k = d.migration.kraft
+    reasons = gates.gate_reasons(k, facts, d.at)
+    _report_waiting(d, *reasons)
     if reasons:
         if k.ready:
             d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
@@ -198,13 +202,13 @@ def _at_the_gate(d: Draft, facts: KraftFacts) -> None:
         case _P.FINALIZING:
             _completed(d, facts)
         case _P.BACK_TO_MIGRATION:
-            if hindrances := gates.no_way_back(k, facts):
-                _wait(d, *hindrances)
+            if hindrances := gates.reasons_against_rollback(k, facts):
+                _report_waiting(d, *hindrances)
             else:
                 d.emit(kev.KraftControllersLeaving(at=d.at))
         case _P.REMOVING_CONTROLLERS:
             d.emit(kev.KraftReleaseBegun(at=d.at, kraft_epoch=facts.zookeeper.kraft_epoch))
-            d.ask(ReleaseZooKeeper(scope=k.scope()))
+            d.request(ReleaseZooKeeper(scope=k.scope()))
         case _P.BACK_TO_ZOOKEEPER:
             d.emit(kev.KraftRolledBack(at=d.at, controller_id=facts.zookeeper.controller_id))
         case _:
@@ -213,10 +217,10 @@ def _at_the_gate(d: Draft, facts: KraftFacts) -> None:
                 word = "" if by_itself else "`kraft advance` brings the next phase"
                 d.emit(kev.KraftReady(at=d.at, phase=k.phase, next_command=word))
             if by_itself:
-                go_on(d, facts)
+                enter_next_phase(d, facts)
 
 
-def _completed(d: Draft, facts: KraftFacts) -> None:
+def _completed(d: StepContext, facts: KraftFacts) -> None:
     fenced = facts.active.fenced_brokers if facts.active else 0
     q = facts.quorum
     d.emit(
@@ -229,19 +233,19 @@ def _completed(d: Draft, facts: KraftFacts) -> None:
     )
 
 
-def _soak(d: Draft, facts: KraftFacts) -> None:
+def _soak(d: StepContext, facts: KraftFacts) -> None:
     """Time counts while every signal holds; the drills come first, one after the other."""
-    k = d.m.kraft
+    k = d.migration.kraft
     if k.drill is not None:
         _drill(d, facts)
         return
-    unwell = gates.signals_of_soak(k, facts)
+    unwell = gates.soak_reasons(k, facts)
     if unwell:
         if k.green_since is not None:
             d.emit(kev.KraftGreen(at=d.at, since=None))
         if k.ready:
             d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
-        _wait(d, *unwell)
+        _report_waiting(d, *unwell)
         return
     if k.green_since is None:
         d.emit(kev.KraftGreen(at=d.at, since=d.at))
@@ -249,43 +253,43 @@ def _soak(d: Draft, facts: KraftFacts) -> None:
         d.emit(kev.KraftDrillBegun(at=d.at, drill=due[0]))
         _drill(d, facts)
         return
-    reasons = gates.soaking(d.m.kraft, facts, d.at)
-    _wait(d, *reasons)
+    reasons = gates.finalize_reasons(d.migration.kraft, facts, d.at)
+    _report_waiting(d, *reasons)
     if not reasons and not k.ready:
         d.emit(kev.KraftReady(at=d.at, phase=k.phase, next_command="`kraft finalize --i-know`: the point of no return"))
 
 
-def _drill(d: Draft, facts: KraftFacts) -> None:
+def _drill(d: StepContext, facts: KraftFacts) -> None:
     """Restart the active controller, or a broker; passed when the cluster is whole again with another controller."""
-    k = d.m.kraft
+    k = d.migration.kraft
     assert k.drill is not None
-    if d.m.pending_effect(RestartNode):
+    if d.migration.pending_effect(RestartNode):
         return
-    if k.asked is None and k.drilled is None:
-        if wrong := gates.signals_of_soak(k, facts):
-            _wait(d, *wrong)
+    if k.restart_request is None and k.drilled_node_id is None:
+        if wrong := gates.soak_reasons(k, facts):
+            _report_waiting(d, *wrong)
             return
         if k.drill is Drill.CONTROLLER_FAIL_OVER:
             assert facts.active is not None
-            _ask(d, facts.active.node_id, is_controller=True, drill=True)
+            _request_restart(d, facts.active.node_id, is_controller=True, drill=True)
         else:
-            _ask(d, k.broker_ids[0], is_controller=False, drill=True)
+            _request_restart(d, k.broker_ids[0], is_controller=False, drill=True)
         return
-    if k.asked is not None:
-        if _patience_is_over(d, k.asked):
-            _ask(d, k.asked.node_id, is_controller=k.asked.is_controller, drill=True)
+    if k.restart_request is not None:
+        if _restart_timed_out(d, k.restart_request):
+            _request_restart(d, k.restart_request.node_id, is_controller=k.restart_request.is_controller, drill=True)
         else:
-            seen = f"node {k.asked.node_id} has not come back from its restart"
-            _wait(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart, with the keys it has"))
+            seen = f"node {k.restart_request.node_id} has not come back from its restart"
+            _report_waiting(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart, with the keys it has"))
         return
-    if wrong := gates.signals_of_soak(k, facts):
-        _wait(d, *wrong)
+    if wrong := gates.soak_reasons(k, facts):
+        _report_waiting(d, *wrong)
         return
     d.emit(kev.KraftDrillPassed(at=d.at, drill=k.drill, seconds=d.at - k.drill_since))
 
 
-def _wait(d: Draft, *reasons: Reason) -> None:
+def _report_waiting(d: StepContext, *reasons: Reason) -> None:
     """Say what is awaited; once, as long as the codes and the nodes stay the same."""
-    known = tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in d.m.kraft.waiting)
+    known = tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in d.migration.kraft.waiting)
     if tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in reasons) != known:
         d.emit(kev.KraftWaiting(at=d.at, reasons=reasons))

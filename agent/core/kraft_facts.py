@@ -103,8 +103,8 @@ class KraftFacts:
     assigned: tuple[int, ...] = ()  # brokers that some partition names as a replica
     reassignments: int = 0
     under_replicated: int = 0
-    leaders_of_under_replicated: tuple[int, ...] = ()
-    alone_in_sync: tuple[int, ...] = ()  # brokers whose loss would take a partition's last in-sync replica
+    under_replicated_leader_ids: tuple[int, ...] = ()
+    sole_in_sync_broker_ids: tuple[int, ...] = ()  # brokers whose loss would take a partition's last in-sync replica
     offline: int = 0
     controllers: tuple[ControllerFacts, ...] = ()
     zookeeper: ZooKeeperFacts = ZooKeeperFacts(reachable=False)

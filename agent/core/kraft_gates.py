@@ -16,7 +16,7 @@ def _ids(ids: object) -> str:
     return ", ".join(map(str, sorted(ids)))  # type: ignore[call-overload]
 
 
-def unwell(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
+def cluster_issues(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
     """Why no node may be restarted now, in any phase: something is away or not in sync already."""
     if not facts.reachable:
         return (Reason(Code.KAFKA_UNREACHABLE, "Kafka did not answer the last look"),)
@@ -34,11 +34,11 @@ def unwell(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
     return tuple(found)
 
 
-def unprepared(options: KraftOptions, facts: KraftFacts) -> Reasons:
+def reasons_not_ready(options: KraftOptions, facts: KraftFacts) -> Reasons:
     """Why the cluster is not fit to begin."""
     if not options.controllers:
         return (Reason(Code.KRAFT_NOT_CONFIGURED, "no controllers are named", "`kraft` in clusters.yaml"),)
-    found = list(unwell((), facts))
+    found = list(cluster_issues((), facts))
     if not facts.reachable:
         return tuple(found)
     zk = facts.zookeeper
@@ -74,7 +74,7 @@ def absent_brokers(facts: KraftFacts) -> Reasons:
     return (Reason(Code.KRAFT_ABSENT_BROKER, seen, "an assignment to live brokers only"),)
 
 
-def open_nodes(kraft: Kraft, facts: KraftFacts) -> tuple[tuple[int, bool], ...]:
+def nodes_to_restart(kraft: Kraft, facts: KraftFacts) -> tuple[tuple[int, bool], ...]:
     """Nodes that do not yet show what this phase makes of them, in order: (id, whether it is a controller)."""
     if (target := BROKER_TARGET.get(kraft.phase)) is not None:
         return tuple((b, False) for b in kraft.broker_ids if facts.mode(b) is not target)
@@ -109,7 +109,7 @@ def _state(active: ControllerFacts, *wanted: ZkMigrationState) -> Reasons:
     return (Reason(Code.KRAFT_STATE, seen, " or ".join(w.name for w in wanted)),)
 
 
-def dual_write(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def dual_write_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """Why ZooKeeper does not hold what KRaft holds."""
     if missing := _no_active(kraft, facts):
         return missing
@@ -124,34 +124,34 @@ def dual_write(kraft: Kraft, facts: KraftFacts) -> Reasons:
     return tuple(found)
 
 
-def closed(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
+def gate_reasons(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
     """Why this phase's gate is closed: the signals that do not hold yet."""
-    if not facts.reachable and not may_be_silent(kraft, facts):
-        return unwell(kraft.broker_ids, facts)
+    if not facts.reachable and not may_be_unreachable(kraft, facts):
+        return cluster_issues(kraft.broker_ids, facts)
     match kraft.phase:
         case KraftPhase.PREPARING:
-            return unprepared(kraft.options, facts)
+            return reasons_not_ready(kraft.options, facts)
         case KraftPhase.CONTROLLERS:
-            return unwell(kraft.broker_ids, facts) + absent_brokers(facts) + _controllers_wait(kraft, facts)
+            return cluster_issues(kraft.broker_ids, facts) + absent_brokers(facts) + _controller_reasons(kraft, facts)
         case KraftPhase.BROKERS_TO_MIGRATION:
-            return unwell(kraft.broker_ids, facts) + _copied(kraft, facts)
+            return cluster_issues(kraft.broker_ids, facts) + _reasons_not_copied(kraft, facts)
         case KraftPhase.BROKERS_TO_KRAFT:
-            return unwell(kraft.broker_ids, facts) + _turned(kraft, facts)
+            return cluster_issues(kraft.broker_ids, facts) + _reasons_not_in_kraft(kraft, facts)
         case KraftPhase.SOAKING:
-            return soaking(kraft, facts, at)
+            return finalize_reasons(kraft, facts, at)
         case KraftPhase.FINALIZING:
             missing = _no_active(kraft, facts)
             found = _state(facts.active, ZkMigrationState.POST_MIGRATION) if facts.active else ()
-            return missing or found + quorum(kraft, facts)
+            return missing or found + quorum_reasons(kraft, facts)
         case KraftPhase.BACK_TO_ZOOKEEPER:
-            return unwell(kraft.broker_ids, facts) + _by_zookeeper(kraft, facts)
+            return cluster_issues(kraft.broker_ids, facts) + _zookeeper_reasons(kraft, facts)
         case KraftPhase.BACK_TO_MIGRATION:
-            return unwell(kraft.broker_ids, facts) + dual_write(kraft, facts)
+            return cluster_issues(kraft.broker_ids, facts) + dual_write_reasons(kraft, facts)
         case _:
             return ()
 
 
-def may_be_silent(kraft: Kraft, facts: KraftFacts) -> bool:
+def may_be_unreachable(kraft: Kraft, facts: KraftFacts) -> bool:
     """Whether Kafka's silence is to be expected: there is no controller until we go on."""
     if kraft.phase in WITHOUT_CONTROLLER:
         return True
@@ -159,16 +159,16 @@ def may_be_silent(kraft: Kraft, facts: KraftFacts) -> bool:
     return kraft.phase is KraftPhase.BACK_TO_ZOOKEEPER and zk.reachable and zk.controller_id is None
 
 
-def _controllers_wait(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def _controller_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     if missing := _no_active(kraft, facts):
         return missing
     assert facts.active is not None
     return _state(facts.active, ZkMigrationState.PRE_MIGRATION, ZkMigrationState.MIGRATION)
 
 
-def _copied(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def _reasons_not_copied(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """The metadata is in KRaft, and ZooKeeper knows its controller."""
-    found = [*absent_brokers(facts), *dual_write(kraft, facts)]
+    found = [*absent_brokers(facts), *dual_write_reasons(kraft, facts)]
     if facts.active and facts.active.migrating_brokers != len(kraft.broker_ids):
         seen = f"{facts.active.migrating_brokers} brokers are known to the controllers as migrating"
         found.append(Reason(Code.KRAFT_BROKER_MODE, seen, f"{len(kraft.broker_ids)}"))
@@ -177,11 +177,11 @@ def _copied(kraft: Kraft, facts: KraftFacts) -> Reasons:
     return tuple(found)
 
 
-def _turned(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    return _registered(kraft, facts) + dual_write(kraft, facts) + quorum(kraft, facts)
+def _reasons_not_in_kraft(kraft: Kraft, facts: KraftFacts) -> Reasons:
+    return _registered(kraft, facts) + dual_write_reasons(kraft, facts) + quorum_reasons(kraft, facts)
 
 
-def quorum(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def quorum_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """Why Kafka itself, asked through a broker in KRaft mode, does not call the controllers whole."""
     seen = facts.quorum
     if not facts.reachable:
@@ -219,18 +219,18 @@ def _registered(kraft: Kraft, facts: KraftFacts) -> Reasons:
     return tuple(found)
 
 
-def signals_of_soak(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def soak_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """Why the soak time does not count."""
-    found = [*unwell(kraft.broker_ids, facts), *_turned(kraft, facts)]
+    found = [*cluster_issues(kraft.broker_ids, facts), *_reasons_not_in_kraft(kraft, facts)]
     if facts.active and facts.active.metadata_errors > kraft.metadata_errors:
         seen = f"MetadataErrorCount rose from {kraft.metadata_errors} to {facts.active.metadata_errors}"
         found.append(Reason(Code.KRAFT_METADATA_ERRORS, seen, "no new error"))
     return tuple(found)
 
 
-def soaking(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
+def finalize_reasons(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
     """Why it may not be finalized yet."""
-    found = list(signals_of_soak(kraft, facts))
+    found = list(soak_reasons(kraft, facts))
     green = at - kraft.green_since if kraft.green_since is not None else 0.0
     if green < kraft.options.soak_seconds:
         seen = f"every signal has held for {green:.0f} s"
@@ -240,21 +240,21 @@ def soaking(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
     return tuple(found)
 
 
-def no_way_back(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def reasons_against_rollback(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """Why going back now would lose data or leave the cluster without a controller."""
     if kraft.phase in (KraftPhase.FINALIZING, KraftPhase.DONE):
         return (Reason(Code.KRAFT_NO_WAY_BACK, f"it is {kraft.phase}: ZooKeeper's copy is not written any more"),)
-    found = list(unwell((), facts))
+    found = list(cluster_issues((), facts))
     if not facts.zookeeper.reachable:
         found.append(
             Reason(Code.KRAFT_ZOOKEEPER_UNREACHABLE, f"ZooKeeper at {kraft.options.zookeeper} does not answer")
         )
     if facts.zookeeper.kraft_controller:  # KRaft leads: what it wrote must be in ZooKeeper
-        found += dual_write(kraft, facts)
+        found += dual_write_reasons(kraft, facts)
     return tuple(dict.fromkeys(found))
 
 
-def _by_zookeeper(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def _zookeeper_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """ZooKeeper has a broker as controller, and every broker is registered there, none beside."""
     zk = facts.zookeeper
     if not zk.reachable or zk.controller_id is None or zk.kraft_controller:
@@ -268,12 +268,12 @@ def _by_zookeeper(kraft: Kraft, facts: KraftFacts) -> Reasons:
     return ()
 
 
-def first_of(kraft: Kraft, nodes: tuple[tuple[int, bool], ...], facts: KraftFacts) -> tuple[int, bool]:
+def next_node(kraft: Kraft, nodes: tuple[tuple[int, bool], ...], facts: KraftFacts) -> tuple[int, bool]:
     """The next node of a roll. On the way back to ZooKeeper: whose partitions cannot heal before its restart."""
     if kraft.phase is not KraftPhase.BACK_TO_ZOOKEEPER:
         return nodes[0]
-    stuck = facts.leaders_of_under_replicated
-    return min(nodes, key=lambda n: (n[0] in facts.alone_in_sync, n[0] not in stuck))
+    stuck = facts.under_replicated_leader_ids
+    return min(nodes, key=lambda n: (n[0] in facts.sole_in_sync_broker_ids, n[0] not in stuck))
 
 
 def _not_yet_back(kraft: Kraft, facts: KraftFacts, node: int, at: float) -> Reasons:
@@ -282,16 +282,16 @@ def _not_yet_back(kraft: Kraft, facts: KraftFacts, node: int, at: float) -> Reas
     A leader that has asked KRaft's controller for a change of ISR may, in Kafka 3.9, ask ZooKeeper's no more before it
     is restarted (its channel's thread dies when the controller changes its kind): waiting for it would be for ever.
     """
-    found = unwell(kraft.broker_ids, facts)
+    found = cluster_issues(kraft.broker_ids, facts)
     if {r.code for r in found} != {Code.UNDER_REPLICATED}:
         return found
-    healing = [b for b in facts.leaders_of_under_replicated if facts.mode(b) is NodeMode.ZOOKEEPER]
-    if healing or at < kraft.changed_at + kraft.options.stuck_seconds or node in facts.alone_in_sync:
+    healing = [b for b in facts.under_replicated_leader_ids if facts.mode(b) is NodeMode.ZOOKEEPER]
+    if healing or at < kraft.changed_at + kraft.options.stuck_seconds or node in facts.sole_in_sync_broker_ids:
         return found
     return ()
 
 
-def may_not_restart(kraft: Kraft, facts: KraftFacts, node: int, at: float, *, is_controller: bool) -> Reasons:
+def reasons_against_restart(kraft: Kraft, facts: KraftFacts, node: int, at: float, *, is_controller: bool) -> Reasons:
     """Why the next node of a roll has to wait."""
     if kraft.phase is KraftPhase.REMOVING_CONTROLLERS:
         # The brokers wait for a controller from the first stop on: nothing may hold up the rest.
@@ -300,14 +300,14 @@ def may_not_restart(kraft: Kraft, facts: KraftFacts, node: int, at: float, *, is
         # Until the first broker is back there is no controller, and what is under-replicated cannot heal.
         if facts.zookeeper.controller_id is not None:
             return _not_yet_back(kraft, facts, node, at)
-        return _stale_epoch(kraft, facts)
+        return _stale_epoch_reasons(kraft, facts)
     if is_controller:
-        return _quorum_suffers(kraft, facts)
+        return _quorum_reasons(kraft, facts)
     absent = absent_brokers(facts) if kraft.phase is KraftPhase.BROKERS_TO_MIGRATION else ()
-    return unwell(kraft.broker_ids, facts) + absent
+    return cluster_issues(kraft.broker_ids, facts) + absent
 
 
-def _stale_epoch(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def _stale_epoch_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """KAFKA-20488: a controller whose epoch is not above KRaft's elects no leader of what KRaft has written."""
     if not facts.zookeeper.reachable:
         return (Reason(Code.KRAFT_ZOOKEEPER_UNREACHABLE, f"ZooKeeper at {kraft.options.zookeeper} does not answer"),)
@@ -317,8 +317,8 @@ def _stale_epoch(kraft: Kraft, facts: KraftFacts) -> Reasons:
     return (Reason(Code.KRAFT_CONTROLLER_EPOCH, seen, "ZooKeeper's not below KRaft's"),)
 
 
-def _quorum_suffers(kraft: Kraft, facts: KraftFacts) -> Reasons:
+def _quorum_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """Restart a controller only while the others are a majority; those to be started are none yet."""
     if kraft.phase is KraftPhase.CONTROLLERS:
         return ()
-    return _no_active(kraft, facts) or quorum(kraft, facts)
+    return _no_active(kraft, facts) or quorum_reasons(kraft, facts)

@@ -16,7 +16,7 @@ class KraftSurveyed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeAsked:
+class RestartRequested:
     """RestartNode ends so: whoever restarts it has been told."""
 
     change: NodeChange

@@ -9,7 +9,7 @@ from agent.core import kraft_course
 from agent.core import kraft_events as kev
 from agent.core import kraft_gates as gates
 from agent.core import messages as msg
-from agent.core.draft import Draft
+from agent.core.draft import StepContext
 from agent.core.kraft import KRAFT_ACTIVE, Drill, KraftPhase
 from agent.core.kraft_effects import KraftScope, RestartNode, SurveyKraft
 from agent.core.kraft_facts import KraftFacts
@@ -19,18 +19,18 @@ from agent.core.reasons import Code, Reason
 
 _P = KraftPhase
 ADVANCEABLE = frozenset({*kraft_course.NEXT, _P.BROKERS_TO_KRAFT})
-BACK_FROM = frozenset({_P.PREPARING, _P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, _P.BROKERS_TO_KRAFT, _P.SOAKING})
+ROLLBACK_FROM = frozenset({_P.PREPARING, _P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, _P.BROKERS_TO_KRAFT, _P.SOAKING})
 # Where each action of the `kraft` command is valid; shown in ARCHITECTURE.md. `plan` is welcome everywhere.
 KRAFT_VALID_IN: dict[str, frozenset[KraftPhase]] = {
     "start": frozenset({_P.NONE, _P.ROLLED_BACK}),
     "advance": ADVANCEABLE,
-    "rollback": BACK_FROM,
+    "rollback": ROLLBACK_FROM,
     "finalize": frozenset({_P.SOAKING}),
 }
 CONSIDERED_MAX = 4
 
 
-def order(d: Draft, o: msg.KraftOrder) -> None:
+def kraft_command(d: StepContext, o: msg.KraftCommand) -> None:
     """Each is answered after a fresh look at the cluster; what the state alone forbids is refused at once."""
     reasons = _refused_by_state(d, o)
     if reasons:
@@ -41,33 +41,33 @@ def order(d: Draft, o: msg.KraftOrder) -> None:
     d.emit(
         ev.CommandConsidered(
             at=d.at, command_id=o.command_id, command=o.word, issued_by=o.issued_by, reason=o.reason,
-            options=d.m.options,
+            options=d.migration.options,
         )
     )  # fmt: skip
-    k = d.m.kraft
+    k = d.migration.kraft
     options = k.options if k.phase in KRAFT_ACTIVE else d.policy.kraft
-    d.ask(SurveyKraft(command_id=o.command_id, scope=KraftScope(kraft_id=k.kraft_id, options=options)))
+    d.request(SurveyKraft(command_id=o.command_id, scope=KraftScope(kraft_id=k.kraft_id, options=options)))
 
 
-def _refused_by_state(d: Draft, o: msg.KraftOrder) -> tuple[Reason, ...]:
-    k = d.m.kraft
+def _refused_by_state(d: StepContext, o: msg.KraftCommand) -> tuple[Reason, ...]:
+    k = d.migration.kraft
     found: list[Reason] = []
-    if len(d.m.considered) >= CONSIDERED_MAX or any(c.command == o.word for c in d.m.considered):
+    if len(d.migration.considered) >= CONSIDERED_MAX or any(c.command == o.word for c in d.migration.considered):
         found.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
     if o.action in ("plan", "start") and not d.policy.kraft.controllers:
         found.append(Reason(Code.KRAFT_NOT_CONFIGURED, "no controllers are named", "`kraft` in clusters.yaml"))
     if o.action == "start":
-        if d.m.phase in ACTIVE:
-            found.append(Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"))
+        if d.migration.phase in ACTIVE:
+            found.append(Reason(Code.ALREADY_RUNNING, f"{d.migration.migration_id} is {d.migration.phase}"))
         if k.phase not in KRAFT_VALID_IN["start"]:
             found.append(Reason(Code.ALREADY_RUNNING, f"{k.kraft_id} is {k.phase}"))
     valid = KRAFT_VALID_IN.get(o.action, frozenset(_P))
     if o.action in ("advance", "finalize") and k.phase not in valid:
         found.append(_wrong_phase(k.phase, valid))
-    if o.action == "rollback" and k.phase not in BACK_FROM:
+    if o.action == "rollback" and k.phase not in ROLLBACK_FROM:
         ended = k.phase in (_P.FINALIZING, _P.DONE)
         no = Reason(Code.KRAFT_NO_WAY_BACK, f"it is {k.phase}: ZooKeeper's copy is not written any more")
-        found.append(no if ended else _wrong_phase(k.phase, BACK_FROM))
+        found.append(no if ended else _wrong_phase(k.phase, ROLLBACK_FROM))
     if o.action == "finalize" and not o.i_know:
         found.append(Reason(Code.KRAFT_NOT_CONFIRMED, "finalize cannot be undone", "i_know: true (--i-know)"))
     return tuple(found)
@@ -78,21 +78,21 @@ def _wrong_phase(phase: KraftPhase, valid: frozenset[KraftPhase]) -> Reason:
     return Reason(Code.NOT_IN_THIS_PHASE, f"the way to KRaft is in phase {phase}", f"one of: {phases}")
 
 
-def excludes_moves(d: Draft) -> tuple[Reason, ...]:
+def reasons_against_moves(d: StepContext) -> tuple[Reason, ...]:
     """Why no replica may be moved now: a reassignment in hybrid mode loses replicas (KAFKA-16120, KAFKA-16121)."""
-    k = d.m.kraft
+    k = d.migration.kraft
     return (Reason(Code.KRAFT_RUNNING, f"{k.kraft_id} is {k.phase}", "its end"),) if k.phase in KRAFT_ACTIVE else ()
 
 
-def surveyed(d: Draft, effect: SurveyKraft, outcome: msg.Outcome) -> None:
+def kraft_surveyed(d: StepContext, effect: SurveyKraft, outcome: msg.Outcome) -> None:
     """A command met with fresh facts: one answer, with every reason."""
-    considered = next((c for c in d.m.considered if c.command_id == effect.command_id), None)
+    considered = next((c for c in d.migration.considered if c.command_id == effect.command_id), None)
     if considered is None:
         return
     action = considered.command.removeprefix("kraft ")
     facts = outcome.facts if isinstance(outcome, msg.KraftSurveyed) else KraftFacts(reachable=False)
     failed = (outcome.reason,) if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)) else ()
-    reasons = failed or _against(d, action, effect.scope.options, facts)
+    reasons = failed or _reasons_against(d, action, effect.scope.options, facts)
     if reasons and action != "plan":
         d.emit(
             ev.CommandRefused(
@@ -114,7 +114,7 @@ def surveyed(d: Draft, effect: SurveyKraft, outcome: msg.Outcome) -> None:
             assert isinstance(outcome, msg.KraftSurveyed)
             _start(d, considered, effect.scope.options, outcome)
         case "advance":
-            kraft_course.go_on(d, facts)
+            kraft_course.enter_next_phase(d, facts)
         case "rollback":
             d.abandon(RestartNode)
             d.emit(kev.KraftRollbackStarted(at=d.at, issued_by=considered.issued_by))
@@ -123,35 +123,35 @@ def surveyed(d: Draft, effect: SurveyKraft, outcome: msg.Outcome) -> None:
             d.emit(kev.KraftFinalizeBegun(at=d.at, issued_by=considered.issued_by))
 
 
-def _against(d: Draft, action: str, options: KraftOptions, facts: KraftFacts) -> tuple[Reason, ...]:
-    k = d.m.kraft
+def _reasons_against(d: StepContext, action: str, options: KraftOptions, facts: KraftFacts) -> tuple[Reason, ...]:
+    k = d.migration.kraft
     if action in ("plan", "start"):
-        busy = d.m.phase in ACTIVE and action == "start"  # it began while the cluster was looked at
-        running = (Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"),) if busy else ()
+        busy = d.migration.phase in ACTIVE and action == "start"  # it began while the cluster was looked at
+        running = (Reason(Code.ALREADY_RUNNING, f"{d.migration.migration_id} is {d.migration.phase}"),) if busy else ()
         if k.phase in KRAFT_ACTIVE | {_P.DONE}:
             return (*running, Reason(Code.ALREADY_RUNNING, f"{k.kraft_id} is {k.phase}"))
-        return (*running, *gates.unprepared(options, facts))
+        return (*running, *gates.reasons_not_ready(options, facts))
     valid = KRAFT_VALID_IN[action]
     if k.phase not in valid:  # it has moved on while the cluster was looked at
         return (_wrong_phase(k.phase, valid),)
     if action == "rollback":
-        return () if k.phase is _P.PREPARING else gates.no_way_back(k, facts)
-    return _unfinished(d, facts) + gates.closed(k, facts, d.at)
+        return () if k.phase is _P.PREPARING else gates.reasons_against_rollback(k, facts)
+    return _reasons_nodes_left(d, facts) + gates.gate_reasons(k, facts, d.at)
 
 
-def _unfinished(d: Draft, facts: KraftFacts) -> tuple[Reason, ...]:
+def _reasons_nodes_left(d: StepContext, facts: KraftFacts) -> tuple[Reason, ...]:
     """Nodes of this phase that are still to be restarted."""
-    k = d.m.kraft
-    nodes = [node for node, _ in gates.open_nodes(k, facts)]
-    if k.asked is not None and k.asked.node_id not in nodes:
-        nodes.append(k.asked.node_id)
+    k = d.migration.kraft
+    nodes = [node for node, _ in gates.nodes_to_restart(k, facts)]
+    if k.restart_request is not None and k.restart_request.node_id not in nodes:
+        nodes.append(k.restart_request.node_id)
     if not nodes:
         return ()
     return (Reason(Code.KRAFT_NODES_LEFT, f"still to be restarted: {', '.join(map(str, nodes))}", "all of this phase"),)
 
 
 def _plan(
-    d: Draft, c: ev.CommandConsidered, options: KraftOptions, facts: KraftFacts, reasons: tuple[Reason, ...]
+    d: StepContext, c: ev.CommandConsidered, options: KraftOptions, facts: KraftFacts, reasons: tuple[Reason, ...]
 ) -> None:
     brokers = sorted(facts.alive)
     steps = [
@@ -165,16 +165,18 @@ def _plan(
         "wait for ZkMigrationState POST_MIGRATION; ZooKeeper may then be shut down",
     ]
     d.emit(
-        kev.KraftPlanned(at=d.at, command_id=c.command_id, phase=d.m.kraft.phase, steps=tuple(steps), reasons=reasons)
+        kev.KraftPlanned(
+            at=d.at, command_id=c.command_id, phase=d.migration.kraft.phase, steps=tuple(steps), reasons=reasons
+        )
     )
 
 
-def _start(d: Draft, c: ev.CommandConsidered, options: KraftOptions, survey: msg.KraftSurveyed) -> None:
-    digest = hashlib.sha256(f"{d.m.cluster}/{c.command_id}".encode()).hexdigest()[:8]
+def _start(d: StepContext, c: ev.CommandConsidered, options: KraftOptions, survey: msg.KraftSurveyed) -> None:
+    digest = hashlib.sha256(f"{d.migration.cluster}/{c.command_id}".encode()).hexdigest()[:8]
     d.emit(
         kev.KraftStarted(
             at=d.at,
-            kraft_id=f"kraft-{d.m.cluster[:24]}-{digest}",
+            kraft_id=f"kraft-{d.migration.cluster[:24]}-{digest}",
             command_id=c.command_id,
             options=options,
             broker_ids=tuple(sorted(survey.facts.alive)),

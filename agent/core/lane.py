@@ -27,15 +27,19 @@ class Selection:
     """A part of what a broker holds; what is named in no field is not asked for. Stays the same while it moves."""
 
     topics: tuple[str, ...] = ()
-    but_topics: tuple[str, ...] = ()  # all topics but these
+    excluded_topics: tuple[str, ...] = ()  # all topics but these
     partitions: tuple[tuple[str, int], ...] = ()
 
 
-def picker(only: Selection | None) -> Callable[[tuple[str, int]], bool]:
+def selection_filter(selection: Selection | None) -> Callable[[tuple[str, int]], bool]:
     """Whether a partition (topic, number) belongs to the selection; None takes all."""
-    if only is None:
+    if selection is None:
         return lambda _: True
-    topics, but, named = frozenset(only.topics), frozenset(only.but_topics), frozenset(only.partitions)
+    topics, but, named = (
+        frozenset(selection.topics),
+        frozenset(selection.excluded_topics),
+        frozenset(selection.partitions),
+    )
     if but:
         return lambda name: name[0] not in but
     return lambda name: name[0] in topics or name in named

@@ -14,7 +14,7 @@ from agent.core.reasons import Code, Reason
 from agent.core.wave import Wave
 
 # Giants are named one by one in the saved state.
-PARTITIONS_NAMED_MAX = 1_000
+LARGE_PARTITIONS_MAX = 1_000
 # Few at once: each has a good part of the throttle, ends soon, and a pause loses little.
 LARGE_AT_ONCE = 2
 # A coordinator that moves reads its partition from the start: few at once, and slowly.
@@ -22,7 +22,7 @@ INTERNAL_AT_ONCE = 5
 INTERNAL_SHARE = 10  # without a throttle of their own they get this part of the migration's
 
 
-def against(options: Options) -> tuple[Reason, ...]:
+def incompatible_options(options: Options) -> tuple[Reason, ...]:
     """Options that do not go together."""
     reasons = []
     if has_lanes(options) and options.pairing is not Pairing.ONE_TO_ONE:
@@ -42,7 +42,7 @@ def has_lanes(options: Options) -> bool:
     return bool(options.canary_partitions or options.large_partition_bytes or apart)
 
 
-def laned(
+def split_into_lanes(
     pairs: Sequence[Wave],
     options: Options,
     policy: Policy,
@@ -54,23 +54,25 @@ def laned(
     In: one wave for each pair, what is asked, what each source holds, and the log dirs. Out: waves, or reasons against.
     """
     slow = _internal_rate(options, policy)
-    giants = {w.number: _giants(held[w.source_broker_ids[0]], _sizes(w, logs), options) for w in pairs}
-    if (named := sum(len(g) for g in giants.values())) > PARTITIONS_NAMED_MAX:
+    large_partitions = {
+        w.number: _large_partitions(held[w.source_broker_ids[0]], _sizes(w, logs), options) for w in pairs
+    }
+    if (named := sum(len(g) for g in large_partitions.values())) > LARGE_PARTITIONS_MAX:
         seen = f"{named} partitions have {options.large_partition_bytes} bytes or more"
-        return (), (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, seen, f"at most {PARTITIONS_NAMED_MAX}: raise the bound"),)
+        return (), (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, seen, f"at most {LARGE_PARTITIONS_MAX}: raise the bound"),)
     first: list[Wave] = []
     last: list[Wave] = []
     if pairs and options.canary_partitions:
-        first += _canary(pairs, options.canary_partitions, held, logs, giants)
+        first += _canary(pairs, options.canary_partitions, held, logs, large_partitions)
     for w in pairs:
         if options.internal_topics is InternalTopics.FIRST and _holds_internal(held[w.source_broker_ids[0]]):
-            only = Selection(topics=INTERNAL_TOPICS)
-            first.append(_slow(replace(w, lane=Lane.INTERNAL, only=only), slow))
-        if giants[w.number]:
-            only = Selection(partitions=giants[w.number])
-            first.append(replace(w, lane=Lane.LARGE, only=only, partition_movements_max=LARGE_AT_ONCE))
+            selection = Selection(topics=INTERNAL_TOPICS)
+            first.append(_slow(replace(w, lane=Lane.INTERNAL, selection=selection), slow))
+        if large_partitions[w.number]:
+            selection = Selection(partitions=large_partitions[w.number])
+            first.append(replace(w, lane=Lane.LARGE, selection=selection, partition_movements_max=LARGE_AT_ONCE))
         if options.internal_topics is InternalTopics.LAST:
-            first.append(replace(w, lane=Lane.OTHERS, only=Selection(but_topics=INTERNAL_TOPICS)))
+            first.append(replace(w, lane=Lane.OTHERS, selection=Selection(excluded_topics=INTERNAL_TOPICS)))
             last.append(_slow(w, slow))
         else:
             first.append(w)
@@ -98,7 +100,7 @@ def _holds_internal(held: Iterable[Partition]) -> bool:
     return any(p.topic in INTERNAL_TOPICS for p in held)
 
 
-def _giants(
+def _large_partitions(
     held: Iterable[Partition], sizes: Mapping[TopicPartition, int], options: Options
 ) -> tuple[tuple[str, int], ...]:
     bound = options.large_partition_bytes
@@ -114,20 +116,20 @@ def _canary(
     count: int,
     held: Mapping[int, Sequence[Partition]],
     logs: Mapping[int, BrokerLogs],
-    giants: Mapping[int, tuple[tuple[str, int], ...]],
+    large_partitions: Mapping[int, tuple[tuple[str, int], ...]],
 ) -> list[Wave]:
     """The smallest partitions of the first pair that has any: one destination is tried with what hurts least."""
     for w in pairs:
-        sizes, large = _sizes(w, logs), frozenset(giants[w.number])
+        sizes, large = _sizes(w, logs), frozenset(large_partitions[w.number])
         names = [p.name for p in held[w.source_broker_ids[0]] if p.topic not in INTERNAL_TOPICS and p.name not in large]
         if names:
             chosen = sorted(names, key=lambda n: (sizes.get(n, 0), n))[:count]
-            only = Selection(partitions=tuple((n.topic, n.partition) for n in chosen))
-            return [replace(w, lane=Lane.CANARY, only=only)]
+            selection = Selection(partitions=tuple((n.topic, n.partition) for n in chosen))
+            return [replace(w, lane=Lane.CANARY, selection=selection)]
     return []
 
 
-def bounded(
+def split_by_bounds(
     sources: Sequence[int], destinations: Sequence[int], options: Options, logs: Mapping[int, BrokerLogs]
 ) -> list[tuple[tuple[int, ...], tuple[int, ...]]] | None:
     """An AZ's brokers in groups of at most so many, or so many bytes, k sources to k destinations; None: it is uneven.
@@ -143,7 +145,7 @@ def bounded(
     size = 0
     start = 0
     for n, b in enumerate(sources):
-        more = logs[b].figures.size_bytes if b in logs else 0
+        more = logs[b].totals.size_bytes if b in logs else 0
         too_many = bool(options.wave_brokers_max) and len(group) >= (options.wave_brokers_max or 0)
         too_large = bool(options.wave_bytes_max) and size + more > (options.wave_bytes_max or 0)
         if group and (too_many or too_large):

@@ -45,7 +45,7 @@ def _ms(value: float) -> str:
 
 
 @dataclass(slots=True)
-class _Told:
+class _LatencyCounts:
     """The samples of one metric while the wave moved."""
 
     before_ms: float | None
@@ -83,9 +83,9 @@ class WaveLatency:
     def __init__(self) -> None:
         self._newest: dict[tuple[str, int | None], tuple[float, float]] = {}  # series -> (time, value)
         self._wave: tuple[str, int] | None = None
-        self._told: dict[str, _Told] = {}
+        self._counts: dict[str, _LatencyCounts] = {}
 
-    def take(self, samples: Iterable[Sample], moving: tuple[str, int] | None, since: float) -> None:
+    def add_samples(self, samples: Iterable[Sample], moving: tuple[str, int] | None, since: float) -> None:
         """Count what was measured while a wave moves; what was measured else is how it was before.
 
         In: the samples, (migration, wave) that moves now, and since when. What is late or doubled is left out.
@@ -99,7 +99,7 @@ class WaveLatency:
                 continue
             if moving is not None and time >= since:
                 self._begin(moving)
-                self._told[metric].count(broker, value, time)
+                self._counts[metric].count(broker, value, time)
             self._newest[series] = time, value
 
     def of(self, migration_id: str, wave: int) -> tuple[ProduceLatency, ...] | None:
@@ -119,7 +119,7 @@ class WaveLatency:
                 since=t.since,
                 until=t.until,
             )
-            for metric, t in sorted(self._told.items())
+            for metric, t in sorted(self._counts.items())
             if t.samples
         )
 
@@ -128,7 +128,7 @@ class WaveLatency:
             return
         self._wave = moving
         # What the wave before it brought about may still be in the newest values: that is how it was, all the same.
-        self._told = {metric: _Told(self._median_before(metric)) for metric in METRICS}
+        self._counts = {metric: _LatencyCounts(self._median_before(metric)) for metric in METRICS}
 
     def _median_before(self, metric: str) -> float | None:
         values = sorted(value for (of, _), (_, value) in self._newest.items() if of == metric)

@@ -21,21 +21,21 @@ def folded(m: "Migration", e: ev.Event) -> "Migration":
     match e:
         case ev.ChecksPassed():
             m = _with_way_back_as_seen(m, e)
-            return _told(m, e.wave, e.replicas, e.size_bytes)
+            return _last_logs(m, e.wave, e.replicas, e.size_bytes)
         case ev.WaveProgressed() | ev.WaveFellShort():
-            return _told(m, e.wave, e.replicas_left, e.bytes_left)
+            return _last_logs(m, e.wave, e.replicas_left, e.bytes_left)
         case ev.SourceEmptied() | ev.WaveVerified():
-            return _told(m, e.wave, 0, 0)
+            return _last_logs(m, e.wave, 0, 0)
         case ev.WaveReopened():  # saved by an older version: a wave that was verified had nothing left
             done = any(w.number == e.wave and w.state is WaveState.DONE for w in m.waves)
-            return _told(m, e.wave, 0, 0) if done else m
+            return _last_logs(m, e.wave, 0, 0) if done else m
         case ev.EffectFinished(outcome=Performed(replicas_left=int(replicas_left), bytes_left=bytes_left)):
             stop = next((p.effect for p in m.pending if p.effect_id == e.effect_id), None)
-            return _told(m, stop.scope.wave, replicas_left, bytes_left) if isinstance(stop, StopWave) else m
+            return _last_logs(m, stop.scope.wave, replicas_left, bytes_left) if isinstance(stop, StopWave) else m
     return m
 
 
-def _told(m: "Migration", number: int, replicas_left: int, bytes_left: int | None) -> "Migration":
+def _last_logs(m: "Migration", number: int, replicas_left: int, bytes_left: int | None) -> "Migration":
     """Bytes that a silent broker does not tell are those that it told last."""
     waves = (
         replace(w, replicas_left=replicas_left, bytes_left=w.bytes_left if bytes_left is None else bytes_left)
@@ -57,18 +57,18 @@ def _with_way_back_as_seen(m: "Migration", e: ev.ChecksPassed) -> "Migration":
     return replace(m, waves=tuple(waves))
 
 
-def way_back(waves: Sequence[Wave]) -> tuple[Wave, ...]:
+def rollback_waves(waves: Sequence[Wave]) -> tuple[Wave, ...]:
     """The waves that undo what `waves` moved or began to move, last first, numbered after them.
 
     A whole wave takes back all that is on its destination: what the lanes of its pair have moved as well.
     """
     touched = [w for w in reversed(waves) if w.direction is Direction.FORWARD and w.attempt > 0]
     first = max((w.number for w in waves), default=0) + 1
-    whole = {_pair(w) for w in touched if w.only is None}
+    whole = {_pair(w) for w in touched if w.selection is None}
     back: list[Wave] = []
     for n, w in enumerate(touched):
-        if w.only is None:
-            taken = [w, *(o for o in touched if o.only is not None and _pair(o) == _pair(w))]
+        if w.selection is None:
+            taken = [w, *(o for o in touched if o.selection is not None and _pair(o) == _pair(w))]
         else:
             taken = [] if _pair(w) in whole else [w]
         back.append(
@@ -82,10 +82,10 @@ def way_back(waves: Sequence[Wave]) -> tuple[Wave, ...]:
                 size_bytes=sum(o.bytes_moved for o in taken),
                 direction=Direction.BACK,
                 lane=w.lane,
-                only=w.only,
+                selection=w.selection,
                 # The rest goes back at full speed: what was slow of it may be all that there is.
-                throttle_bytes_per_second_max=w.throttle_bytes_per_second_max if w.only else None,
-                partition_movements_max=w.partition_movements_max if w.only else None,
+                throttle_bytes_per_second_max=w.throttle_bytes_per_second_max if w.selection else None,
+                partition_movements_max=w.partition_movements_max if w.selection else None,
             )
         )
     return tuple(back)

@@ -28,7 +28,7 @@ class BrokerLoad:
     written_bytes_per_second_after: float
 
 
-def predicted(
+def predict_loads(
     waves: Iterable[Wave],
     facts: ClusterFacts,
     logs: Mapping[int, BrokerLogs],

@@ -6,7 +6,7 @@ from agent.core.rules import Action, Level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgementChanged:
+class RuleStateObserved:
     """A rule says another thing than before, with the values that led to it."""
 
     at: float

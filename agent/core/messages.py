@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from agent.core.clients import ClientFigures
+from agent.core.clients import ClientImpact
 from agent.core.endpoints import Deregistered as Deregistered
 from agent.core.endpoints import Registered as Registered
 from agent.core.kraft_messages import KraftObserved as KraftObserved
 from agent.core.kraft_messages import KraftSurveyed as KraftSurveyed
-from agent.core.kraft_messages import NodeAsked as NodeAsked
+from agent.core.kraft_messages import RestartRequested as RestartRequested
 from agent.core.kraft_messages import ZooKeeperReleased as ZooKeeperReleased
 from agent.core.latency import ProduceLatency
 from agent.core.load import BrokerLoad
 from agent.core.measured import BrokersObserved as BrokersObserved
 from agent.core.measured import HeadroomObserved as HeadroomObserved
-from agent.core.measured import JudgementChanged as JudgementChanged
+from agent.core.measured import RuleStateObserved as RuleStateObserved
 from agent.core.options import Options
 from agent.core.plan import Plan
-from agent.core.reasons import BlockedWave, Reason, Verdict
+from agent.core.reasons import BlockedWave, CheckResult, Reason
 from agent.core.throttle import RateSeen
 
 
 # ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Command:
     """What all commands have in common. `at` is when the agent read it, in seconds since the epoch."""
 
     command_id: str
@@ -38,14 +38,14 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanMigration(Order):
+class PlanMigration(Command):
     """Dry run: what would move, how much, how long, what stands in the way."""
 
     options: Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartMigration(Order):
+class StartMigration(Command):
     """Move. With `plan_id`: just that plan, refused if the cluster has changed in a way that matters."""
 
     options: Options
@@ -53,29 +53,29 @@ class StartMigration(Order):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PauseMigration(Order):
+class PauseMigration(Command):
     """Stop the execution; or, slow: lower the throttle to the floor and keep the copied bytes."""
 
     slow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeMigration(Order):
+class ResumeMigration(Command):
     """Lift the operator's pause, and go on from what is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RollBackMigration(Order):
+class RollBackMigration(Command):
     """Undo what was moved, in reverse order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CancelMigration(Order):
+class CancelMigration(Command):
     """Stop for good and leave what was moved where it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TuneMigration(Order):
+class TuneMigration(Command):
     """Change throttle and concurrency, also while moving. None: leave as it is; 0: no throttle."""
 
     throttle_bytes_per_second: int | None = None
@@ -83,22 +83,22 @@ class TuneMigration(Order):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApproveMigration(Order):
+class ApproveMigration(Command):
     """Open the gate before the next AZ or wave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryWave(Order):
+class RetryWave(Command):
     """Try a blocked wave again, or sweep a source that refilled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SkipWave(Order):
+class SkipWave(Command):
     """Leave a blocked wave as it is and go on to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KraftOrder(Order):
+class KraftCommand(Command):
     """From ZooKeeper to KRaft: plan, start, advance, rollback or finalize; the last only with `i_know`."""
 
     action: str
@@ -110,13 +110,13 @@ class KraftOrder(Order):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefuseCommand(Order):
+class RefuseCommand(Command):
     """A command that could be read but not obeyed for a reason found at the edge, such as an unknown field."""
 
     reasons: tuple[Reason, ...]
 
 
-Command: TypeAlias = (
+AnyCommand: TypeAlias = (
     PlanMigration
     | StartMigration
     | PauseMigration
@@ -127,7 +127,7 @@ Command: TypeAlias = (
     | ApproveMigration
     | RetryWave
     | SkipWave
-    | KraftOrder
+    | KraftCommand
     | RefuseCommand
 )
 
@@ -139,7 +139,7 @@ class Surveyed:
 
     reasons: tuple[Reason, ...]
     plan: Plan | None
-    verdicts: tuple[Verdict, ...] = ()  # every check, green and red; each red one is among the reasons too
+    check_results: tuple[CheckResult, ...] = ()  # every check, green and red; each red one is among the reasons too
     snapshot_partitions: int = 0  # partitions whose assignment was saved; 0 for a plan
     blocked_waves: tuple[BlockedWave, ...] = ()  # what stands in the way of single waves; the rest holds for all
     load: tuple[BrokerLoad, ...] = ()  # each broker of the plan before and after it
@@ -157,7 +157,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionAsked:
+class ExecutionRequested:
     """StartWave ends so: Cruise Control accepted it under this user task; `adopted` when it had it already."""
 
     user_task_id: str
@@ -180,7 +180,7 @@ class Inspected:
     coordinators_loading: int = 0  # destinations on which groups or transactions wait for one
     stray_bytes: int = 0  # of bytes_left: logs that no assignment names, left by a broker that was down meanwhile
     faults: tuple[Reason, ...] = ()  # replication factor or AZ spread changed, or an end offset lost
-    clients: ClientFigures | None = None  # None: not looked at before the wave
+    clients: ClientImpact | None = None  # None: not looked at before the wave
     produce_latency: tuple[ProduceLatency, ...] | None = None  # while it moved; None: no metric of it came
 
 
@@ -228,7 +228,7 @@ class Rejected:
 Outcome: TypeAlias = (
     Surveyed
     | Checked
-    | ExecutionAsked
+    | ExecutionRequested
     | Inspected
     | Compared
     | Performed
@@ -238,7 +238,7 @@ Outcome: TypeAlias = (
     | Unreachable
     | Rejected
     | KraftSurveyed
-    | NodeAsked
+    | RestartRequested
     | ZooKeeperReleased
 )
 
@@ -335,9 +335,9 @@ Observation: TypeAlias = (
     | SourcesObserved
     | ThrottleSwept
     | AlertChanged
-    | JudgementChanged
+    | RuleStateObserved
     | HeadroomObserved
     | BrokersObserved
     | KraftObserved
 )
-Message: TypeAlias = Command | Observation
+Message: TypeAlias = AnyCommand | Observation

@@ -18,14 +18,14 @@ from agent.core.effects import (
     WaveScope,
 )
 from agent.core.endpoints import Endpoints
-from agent.core.figures import at_most, movements_at_once
+from agent.core.figures import lower_limit, movements_at_once
 from agent.core.kraft import Kraft, kraft_watch
 from agent.core.messages import Executor, TaskStatus
 from agent.core.options import Options, Policy, ThrottleBy
 from agent.core.plan import Direction, Plan, Wave, WaveState
 from agent.core.progress import Progress
 from agent.core.reasons import Reason
-from agent.core.rules import Judged
+from agent.core.rules import RuleState
 
 
 @unique
@@ -136,7 +136,7 @@ class Cause:
         return self.latched or self.name == OPERATOR or self.name.startswith(OTHERS)
 
     @property
-    def is_told(self) -> bool:
+    def is_external(self) -> bool:
         """Set and lifted by monitors or by metric rules, whatever the migration does; it outlives one."""
         return self.name.startswith(("alert:", METRIC))
 
@@ -147,7 +147,7 @@ METRIC = "metric:"  # before a rule's name: a cause that it sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOff:
+class SuppressedCause:
     """A cause that may not pause before `until`: a human has just said `resume`."""
 
     name: str
@@ -165,7 +165,7 @@ class Flaps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adapted:
+class AdaptedRate:
     """The rate that the headroom allows, below the ceiling to which it climbs back."""
 
     bytes_per_second: int
@@ -174,7 +174,7 @@ class Adapted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CommandAnswer:
     """What a command was told, kept so that a repeat is told the same."""
 
     command_id: str
@@ -184,7 +184,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class DrainedSource:
     """A drained broker under watch."""
 
     broker_id: int
@@ -212,7 +212,7 @@ class Migration:
     progress: Progress | None = None
     attempt_replicas: int = 0  # on the sources when this attempt was checked
     attempt_bytes: int = 0
-    fruitless_attempts: int = 0
+    attempts_without_progress: int = 0
     finishes: bool = False  # the last attempt fell short, and nothing has stood still since: the wave is being finished
     wave_since: float = 0.0
     executor: Executor = Executor.IDLE
@@ -225,7 +225,7 @@ class Migration:
     # why it does not move
     waiting: tuple[Reason, ...] = ()
     waiting_since: float = 0.0
-    unwell: tuple[tuple[str, float], ...] = ()  # (code, since): what speaks against moving on
+    health_issues: tuple[tuple[str, float], ...] = ()  # (code, since): what speaks against moving on
     retry_at: float | None = None
     retries: int = 0
     pause_causes: tuple[Cause, ...] = ()
@@ -234,19 +234,19 @@ class Migration:
     stop_for: StopFor | None = None
 
     # what metrics and alerts say
-    judged: tuple[Judged, ...] = ()  # rules that are not clear
-    held_off: tuple[HeldOff, ...] = ()
+    rule_states: tuple[RuleState, ...] = ()  # rules that are not clear
+    suppressed: tuple[SuppressedCause, ...] = ()
     resumed_at: float = 0.0  # by a human
     flaps: tuple[Flaps, ...] = ()
-    adapted: Adapted | None = None
+    adapted_rate: AdaptedRate | None = None
 
     # the outside
-    own_rates: tuple[int, ...] = ()  # every throttle this migration has set: what it may clear
+    throttle_rates_set: tuple[int, ...] = ()  # every throttle this migration has set: what it may clear
     pending: tuple[Pending, ...] = ()
     considered: tuple[ev.CommandConsidered, ...] = ()
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[CommandAnswer, ...] = ()
     plans: tuple[Plan, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[DrainedSource, ...] = ()
     endpoints: Endpoints = field(default_factory=Endpoints)  # where clients find the brokers
 
     kraft: Kraft = field(default_factory=Kraft)  # ZooKeeper to KRaft, after the replicas
@@ -271,13 +271,13 @@ class Migration:
         return 2 if any(w.attempt for w in self.waves) and self.phase in ACTIVE else 1
 
     @property
-    def brokers_to_come(self) -> frozenset[int]:
+    def brokers_of_open_waves(self) -> frozenset[int]:
         """Brokers of both sides of every wave that has not ended."""
         open_waves = (w for w in self.waves if w.state in (WaveState.PENDING, WaveState.ACTIVE))
         return frozenset(b for w in open_waves for b in (*w.source_broker_ids, *w.destination_broker_ids))
 
     @property
-    def way_back(self) -> frozenset[int]:
+    def rollback_brokers(self) -> frozenset[int]:
         """Sources that waves of this migration have drained, as long as it goes forward: a rollback needs them."""
         if self.direction is Direction.BACK:
             return frozenset()
@@ -295,13 +295,15 @@ class Migration:
             source_broker_ids=wave.source_broker_ids,
             destination_broker_ids=wave.destination_broker_ids,
             lane=wave.lane,
-            only=wave.only,
+            selection=wave.selection,
         )
 
     @property
     def throttles(self) -> bool:
         """Whether the agent sets the throttle of the current wave: always where it moves it by itself."""
-        return self.options.throttle_by is ThrottleBy.AGENT or (self.wave is not None and self.wave.only is not None)
+        return self.options.throttle_by is ThrottleBy.AGENT or (
+            self.wave is not None and self.wave.selection is not None
+        )
 
     def movements_at_once(self, chosen: int) -> int:
         """Partition movements per broker for the current wave: as asked or as chosen, within its bound."""
@@ -316,21 +318,21 @@ class Migration:
         asked = self.asked_rate()
         if any(not c.name.startswith(METRIC) for c in self.slow_causes):
             return min(policy.slow_bytes_per_second, asked) if asked else policy.slow_bytes_per_second
-        if self.adapted is None:
+        if self.adapted_rate is None:
             return asked
-        allowed = self.adapted.bytes_per_second
+        allowed = self.adapted_rate.bytes_per_second
         return min(allowed, asked) if asked else allowed
 
     def asked_rate(self) -> int | None:
         """The throttle that the current wave has when nobody slows it, bytes per second; None: none."""
         bound = self.wave.throttle_bytes_per_second_max if self.wave else None
-        return at_most(self.options.throttle_bytes_per_second, bound)
+        return lower_limit(self.options.throttle_bytes_per_second, bound)
 
     def pending_effect(self, *kinds: type[Effect]) -> Pending | None:
         """The pending effect of one of these kinds, if any."""
         return next((p for p in self.pending if isinstance(p.effect, kinds)), None)
 
-    def answer(self, command_id: str) -> Answer | None:
+    def answer(self, command_id: str) -> CommandAnswer | None:
         return next((a for a in self.answers if a.command_id == command_id), None)
 
 
@@ -342,9 +344,11 @@ def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
         # While paused as well: what another hand starts under our key must not move while a cause holds.
         throttled = m.throttles and m.rate(policy) is not None
         wanted.append(WatchWave(scope=m.scope(), throttled=throttled and m.phase is Phase.MOVING))
-    if m.own_rates and m.phase in RESTING | {Phase.PAUSED, Phase.BLOCKED, Phase.AWAITING_APPROVAL}:
+    if m.throttle_rates_set and m.phase in RESTING | {Phase.PAUSED, Phase.BLOCKED, Phase.AWAITING_APPROVAL}:
         destinations = {b for w in m.waves for b in w.destination_broker_ids}
-        wanted.append(WatchThrottle(destination_broker_ids=tuple(sorted(destinations)), own_rates=m.own_rates))
+        wanted.append(
+            WatchThrottle(destination_broker_ids=tuple(sorted(destinations)), throttle_rates_set=m.throttle_rates_set)
+        )
     # Those that have left too, until the migration is completed: a broker that comes back may receive new topics.
     if under_watch := tuple(s.broker_id for s in m.sources if m.phase is not Phase.COMPLETED):
         wanted.append(WatchSources(source_broker_ids=under_watch))
@@ -362,5 +366,5 @@ def wake_at(migration: Migration) -> float | None:
     # Where clients are to find the brokers first, the clock for asking again is what counts.
     if m.phase is Phase.BETWEEN_WAVES and m.retry_at is None and m.pending_effect(RegisterEndpoints) is None:
         due.append(m.soak_until)
-    due += [h.until for h in m.held_off]
+    due += [h.until for h in m.suppressed]
     return min(due, default=None)

@@ -3,9 +3,9 @@
 from agent.core import course, discovery, kraft_course, kraft_orders, verdicts, wave_health, wave_progress
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.draft import Draft
+from agent.core.draft import StepContext
 from agent.core.effects import (
-    BESIDE_THE_WAVES,
+    CONCURRENT_EFFECTS,
     DeregisterEndpoints,
     MakePlan,
     MovePartitions,
@@ -18,24 +18,24 @@ from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode, SurveyKraft
 from agent.core.migration import RESTING, Phase, StopFor
 from agent.core.reasons import Code, Reason
 
-_OVER = frozenset({msg.TaskStatus.NONE, msg.TaskStatus.COMPLETED, msg.TaskStatus.COMPLETED_WITH_ERROR})
+_TASK_ENDED = frozenset({msg.TaskStatus.NONE, msg.TaskStatus.COMPLETED, msg.TaskStatus.COMPLETED_WITH_ERROR})
 _RETRY_FACTOR = 1.5
 _RETRY_SECONDS_MAX = 15.0
 
 
-def tick(d: Draft, o: msg.Tick) -> None:
+def tick(d: StepContext, o: msg.Tick) -> None:
     """Something has become due."""
-    verdicts.end_hold_offs(d)
-    if d.m.retry_at is not None and o.at >= d.m.retry_at:
-        course.again(d)
+    verdicts.end_suppressions(d)
+    if d.migration.retry_at is not None and o.at >= d.migration.retry_at:
+        course.retry_pending_effect(d)
     course.advance(d)
-    discovery.at_rest(d)
+    discovery.update_registry_at_rest(d)
 
 
 # ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
-def effect_ended(d: Draft, o: msg.EffectEnded) -> None:
+def effect_ended(d: StepContext, o: msg.EffectEnded) -> None:
     """Only what is pending counts: a late echo of something abandoned changes nothing."""
-    pending = next((p for p in d.m.pending if p.effect_id == o.effect_id), None)
+    pending = next((p for p in d.migration.pending if p.effect_id == o.effect_id), None)
     if pending is None:
         return
     failed = isinstance(o.outcome, (msg.Busy, msg.Unreachable, msg.Rejected))
@@ -51,32 +51,32 @@ def effect_ended(d: Draft, o: msg.EffectEnded) -> None:
     if isinstance(pending.effect, (MakePlan, PrepareMigration)):
         _surveyed(d, pending.effect, o.outcome)
     elif isinstance(pending.effect, (RegisterEndpoints, DeregisterEndpoints)):
-        discovery.ended(d, o.outcome)
+        discovery.registration_ended(d, o.outcome)
         course.advance(d)
     elif isinstance(pending.effect, SurveyKraft):
-        kraft_orders.surveyed(d, pending.effect, o.outcome)
+        kraft_orders.kraft_surveyed(d, pending.effect, o.outcome)
     elif isinstance(pending.effect, (RestartNode, ReleaseZooKeeper)):
-        kraft_course.effect_ended(d, pending.effect, o.outcome)
+        kraft_course.kraft_effect_ended(d, pending.effect, o.outcome)
     elif failed:
-        _not_had(d, o.outcome)
+        _effect_not_done(d, o.outcome)
     elif isinstance(o.outcome, msg.Checked):
         _checked(d, o.outcome)
-    elif isinstance(o.outcome, msg.ExecutionAsked):
-        _execution_asked(d, pending, o.outcome)
+    elif isinstance(o.outcome, msg.ExecutionRequested):
+        _execution_requested(d, pending, o.outcome)
     elif isinstance(o.outcome, msg.Inspected):
         _inspected(d, o.outcome)
     elif isinstance(o.outcome, msg.Compared):
         d.emit(ev.RollbackCompleted(at=d.at, comparison=o.outcome))
-        discovery.at_rest(d)
+        discovery.update_registry_at_rest(d)
     elif d.in_phase(Phase.STOPPING):
         wave_health.told_by_a_stop(d, o.outcome)
-        course.stopped(d)
+        course.execution_stopped(d)
 
 
-def _retry_at(d: Draft, pending: Pending, outcome: msg.Outcome) -> float | None:
-    if isinstance(pending.effect, BESIDE_THE_WAVES) or not discovery.may_wait(d, pending.effect):
-        return d.m.retry_at  # what runs beside the main line does not touch its clock
-    backoff = _RETRY_FACTOR ** min(d.m.retries, 10)
+def _retry_at(d: StepContext, pending: Pending, outcome: msg.Outcome) -> float | None:
+    if isinstance(pending.effect, CONCURRENT_EFFECTS) or not discovery.uses_retry_clock(d, pending.effect):
+        return d.migration.retry_at  # what runs beside the main line does not touch its clock
+    backoff = _RETRY_FACTOR ** min(d.migration.retries, 10)
     if isinstance(outcome, msg.Busy):
         return d.at + min(d.policy.busy_retry_seconds * backoff, _RETRY_SECONDS_MAX)
     if isinstance(outcome, msg.Unreachable):
@@ -86,7 +86,7 @@ def _retry_at(d: Draft, pending: Pending, outcome: msg.Outcome) -> float | None:
         return d.at + _RETRY_SECONDS_MAX if d.in_phase(Phase.STOPPING, Phase.PAUSED) else None
     if isinstance(outcome, msg.Checked):
         if d.in_phase(Phase.PAUSED):
-            held = outcome.reasons or any(c.is_safety for c in d.m.pause_causes)
+            held = outcome.reasons or any(c.is_safety for c in d.migration.pause_causes)
             return d.at + d.policy.recheck_seconds if held else None
         return d.at + d.policy.busy_retry_seconds if outcome.passing else None
     if isinstance(outcome, msg.Inspected):
@@ -96,14 +96,14 @@ def _retry_at(d: Draft, pending: Pending, outcome: msg.Outcome) -> float | None:
     return None
 
 
-def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcome) -> None:
-    considered = next((c for c in d.m.considered if c.command_id == effect.command_id), None)
+def _surveyed(d: StepContext, effect: MakePlan | PrepareMigration, outcome: msg.Outcome) -> None:
+    considered = next((c for c in d.migration.considered if c.command_id == effect.command_id), None)
     if considered is None:
         return
     if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
         outcome = msg.Surveyed(reasons=(outcome.reason,), plan=None)
     assert isinstance(outcome, msg.Surveyed), outcome
-    plan, reasons, told = outcome.plan, outcome.reasons, outcome.verdicts
+    plan, reasons, told = outcome.plan, outcome.reasons, outcome.check_results
     accepted = ev.CommandAccepted(
         at=d.at,
         command_id=considered.command_id,
@@ -119,15 +119,15 @@ def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcom
                 command_id=effect.command_id,
                 plan=plan,
                 reasons=reasons,
-                verdicts=told,
+                check_results=told,
                 blocked_waves=outcome.blocked_waves,
                 load=outcome.load,
             )
         )
         return
-    if d.m.phase not in RESTING:  # a rollback, a retry or a sweep began while the cluster was surveyed
-        reasons = (*reasons, Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"))
-    reasons = (*reasons, *kraft_orders.excludes_moves(d))
+    if d.migration.phase not in RESTING:  # a rollback, a retry or a sweep began while the cluster was surveyed
+        reasons = (*reasons, Reason(Code.ALREADY_RUNNING, f"{d.migration.migration_id} is {d.migration.phase}"))
+    reasons = (*reasons, *kraft_orders.reasons_against_moves(d))
     if plan is None or reasons:
         d.emit(
             ev.CommandRefused(
@@ -153,7 +153,7 @@ def _surveyed(d: Draft, effect: MakePlan | PrepareMigration, outcome: msg.Outcom
     course.advance(d)
 
 
-def _not_had(d: Draft, outcome: msg.Outcome) -> None:
+def _effect_not_done(d: StepContext, outcome: msg.Outcome) -> None:
     assert isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected))
     if isinstance(outcome, msg.Rejected):
         if d.in_phase(Phase.REQUESTING):
@@ -161,37 +161,37 @@ def _not_had(d: Draft, outcome: msg.Outcome) -> None:
         elif d.in_phase(Phase.CHECKING, Phase.CLOSING, Phase.PROVING):
             course.block(d, outcome.reason)
         else:
-            d.wait(outcome.reason)
+            d.report_waiting(outcome.reason)
         return
-    d.wait(outcome.reason)
-    patience_ends = d.m.waiting_since + d.policy.busy_patience_seconds
+    d.report_waiting(outcome.reason)
+    patience_ends = d.migration.waiting_since + d.policy.busy_patience_seconds
     if d.at >= patience_ends and d.in_phase(Phase.CHECKING, Phase.CLOSING, Phase.PROVING):
         course.block(d, outcome.reason)
     elif d.at >= patience_ends and d.in_phase(Phase.REQUESTING):
         course.stop(d, StopFor.BLOCK, outcome.reason)
 
 
-def _checked(d: Draft, outcome: msg.Checked) -> None:
+def _checked(d: StepContext, outcome: msg.Checked) -> None:
     if d.in_phase(Phase.PAUSED):
         verdicts.set_safety_causes(d, outcome.reasons)
-        _lift_what_is_clear(d)
+        _lift_clear_safety_causes(d)
         return
     if not d.in_phase(Phase.CHECKING):
         return
     if reasons := wave_health.against_going_on(d, outcome.reasons):
         verdicts.set_safety_causes(d, reasons)
-        course.hold(d)
+        course.pause_if_moving(d)
         return
-    d.wait(*outcome.passing)
-    wave = d.m.wave
+    d.report_waiting(*outcome.passing)
+    wave = d.migration.wave
     assert wave is not None
     if outcome.passing:
-        if d.at >= d.m.waiting_since + d.policy.busy_patience_seconds:
+        if d.at >= d.migration.waiting_since + d.policy.busy_patience_seconds:
             course.block(d, *outcome.passing)
         return
     if outcome.replicas == 0:
         d.emit(ev.SourceEmptied(at=d.at, wave=wave.number))
-        course.again(d)
+        course.retry_pending_effect(d)
         return
     d.emit(
         ev.ChecksPassed(
@@ -205,19 +205,19 @@ def _checked(d: Draft, outcome: msg.Checked) -> None:
     course.start_wave(d)
 
 
-def _lift_what_is_clear(d: Draft) -> None:
-    for c in d.m.pause_causes:
+def _lift_clear_safety_causes(d: StepContext) -> None:
+    for c in d.migration.pause_causes:
         if c.is_safety and c.clear_since is not None and d.at >= c.clear_since + d.policy.resume_delay_seconds:
             d.emit(ev.PauseCauseLifted(at=d.at, cause=c.name))
-    course.release(d)
+    course.resume_if_clear(d)
 
 
-def _execution_asked(d: Draft, pending: Pending, outcome: msg.ExecutionAsked) -> None:
+def _execution_requested(d: StepContext, pending: Pending, outcome: msg.ExecutionRequested) -> None:
     if not d.in_phase(Phase.REQUESTING):
         return
-    wave = d.m.wave
+    wave = d.migration.wave
     assert wave is not None
-    d.wait()
+    d.report_waiting()
     d.emit(
         ev.ExecutionStarted(
             at=d.at,
@@ -225,27 +225,27 @@ def _execution_asked(d: Draft, pending: Pending, outcome: msg.ExecutionAsked) ->
             attempt=wave.attempt,
             user_task_id=outcome.user_task_id,
             adopted=outcome.adopted,
-            by_agent=wave.only is not None,
+            by_agent=wave.selection is not None,
         )
     )
     asked = pending.effect
     if isinstance(asked, (StartWave, MovePartitions)) and (
-        asked.throttle_bytes_per_second != d.m.rate(d.policy)
+        asked.throttle_bytes_per_second != d.migration.rate(d.policy)
         or asked.partition_movements_per_broker != course.movements_at_once(d)
     ):
         course.retune(d)  # tuned while it was being asked
 
 
-def _inspected(d: Draft, f: msg.Inspected) -> None:
+def _inspected(d: StepContext, f: msg.Inspected) -> None:
     if not d.in_phase(Phase.CLOSING):
         return
-    wave = d.m.wave
+    wave = d.migration.wave
     assert wave is not None
     if f.faults:
         course.block(d, *f.faults)
         return
     # It was seen empty already: a broker's metadata may be older than that look, by seconds under load.
-    waited = d.at >= d.m.phase_since + d.policy.settle_seconds
+    waited = d.at >= d.migration.phase_since + d.policy.settle_seconds
     if f.replicas_left and waited:
         _fell_short(d, f.replicas_left, f.bytes_left - f.stray_bytes, "after the move")
         return
@@ -265,19 +265,19 @@ def _inspected(d: Draft, f: msg.Inspected) -> None:
     seen = ", ".join(f"{n} {what}" for what, n in unsettled.items() if n)
     if seen:
         reason = Reason(Code.WAVE_NOT_VERIFIED, f"wave {wave.number} still shows {seen}", "none of them")
-        d.wait(reason)
-        if d.at >= d.m.phase_since + d.policy.verify_patience_seconds:
+        d.report_waiting(reason)
+        if d.at >= d.migration.phase_since + d.policy.verify_patience_seconds:
             course.block(d, reason)
         return
-    d.wait()
-    d.emit(ev.WaveVerified(at=d.at, wave=wave.number, facts=f, seconds=d.at - d.m.wave_since))
+    d.report_waiting()
+    d.emit(ev.WaveVerified(at=d.at, wave=wave.number, facts=f, seconds=d.at - d.migration.wave_since))
     course.advance(d)
 
 
 # ── the wave while it moves ─────────────────────────────────────────────────────────────────────────────────────
-def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
+def wave_observed(d: StepContext, o: msg.WaveObserved) -> None:
     """Kafka's facts first: stop when it is not safe, close when the source is empty, ask again when it fell short."""
-    wave = d.m.wave
+    wave = d.migration.wave
     if wave is None or (wave.number, wave.attempt) != (o.wave, o.attempt):
         return
     if d.in_phase(Phase.PAUSED):
@@ -289,54 +289,62 @@ def wave_observed(d: Draft, o: msg.WaveObserved) -> None:
         return
     if not d.in_phase(Phase.MOVING):
         return
-    if wave.only is None and o.executor is not None and (o.executor, o.task) != (d.m.executor, d.m.task):
+    if (
+        wave.selection is None
+        and o.executor is not None
+        and (o.executor, o.task) != (d.migration.executor, d.migration.task)
+    ):
         d.emit(ev.ExecutorSeen(at=d.at, executor=o.executor, task=o.task))
     wave_progress.tell(d, o)
     stopped = wave_health.stopped_by_others(d, o)
-    if wave_health.unsafe(d, o):
-        course.hold(d)
+    if wave_health.update_safety_causes(d, o):
+        course.pause_if_moving(d)
         return
     if o.replicas_left == 0 and o.moving == 0:
-        d.wait()
+        d.report_waiting()
         d.emit(ev.SourceEmptied(at=d.at, wave=wave.number))
-        d.abandon(*course.MAIN_LINE)
-        course.again(d)
+        d.abandon(*course.WAVE_EFFECTS)
+        course.retry_pending_effect(d)
         return
     if stopped:
-        course.hold(d)
-    elif wave.only is None:
-        _judge_execution(d, o)
+        course.pause_if_moving(d)
+    elif wave.selection is None:
+        _check_execution(d, o)
     else:
         _feed(d, o)
 
 
-def _feed(d: Draft, o: msg.WaveObserved) -> None:
+def _feed(d: StepContext, o: msg.WaveObserved) -> None:
     """A selection: more of it moves as soon as half of the places are free; when nothing moves for long, look anew."""
     if o.moving:
-        d.wait()
-    if d.m.pending_effect(*course.MAIN_LINE):
+        d.report_waiting()
+    if d.migration.pending_effect(*course.WAVE_EFFECTS):
         return
-    still_since = max(d.m.progress.changed_at if d.m.progress else d.at, d.m.executor_since)
+    still_since = max(d.migration.progress.changed_at if d.migration.progress else d.at, d.migration.executor_since)
     if not o.moving and d.at >= still_since + d.policy.settle_seconds:
         _fell_short(d, o.replicas_left, wave_progress.bytes_left(d, o), "and nothing moves")
     elif o.replicas_left > o.moving and o.moving <= course.movements_at_once(d) // 2:
-        course.top_up(d, begins=False)
+        course.move_more_partitions(d, begins=False)
 
 
-def _judge_execution(d: Draft, o: msg.WaveObserved) -> None:
+def _check_execution(d: StepContext, o: msg.WaveObserved) -> None:
     """By what Cruise Control said last: it is asked less often than Kafka is looked at."""
-    executor, task = d.m.executor, d.m.task
+    executor, task = d.migration.executor, d.migration.task
     if executor is msg.Executor.UNREACHABLE:
         if o.executor is None:
             return  # what it was is said already
         trouble = o.trouble or Reason(Code.CRUISE_CONTROL_UNREACHABLE, "Cruise Control does not answer")
-        d.wait(Reason(trouble.code, f"{trouble.seen}; the wave is watched in Kafka meanwhile", trouble.needed))
-    elif executor is msg.Executor.OURS or task not in _OVER:
-        d.wait()
+        d.report_waiting(
+            Reason(trouble.code, f"{trouble.seen}; the wave is watched in Kafka meanwhile", trouble.needed)
+        )
+    elif executor is msg.Executor.OURS or task not in _TASK_ENDED:
+        d.report_waiting()
     elif o.moving:
-        d.wait(Reason(Code.ORPHANED_MOVES, f"{o.moving} moves go on in Kafka that Cruise Control does not know"))
-    elif d.at >= d.m.executor_since + d.policy.settle_seconds:
-        d.wait()
+        d.report_waiting(
+            Reason(Code.ORPHANED_MOVES, f"{o.moving} moves go on in Kafka that Cruise Control does not know")
+        )
+    elif d.at >= d.migration.executor_since + d.policy.settle_seconds:
+        d.report_waiting()
         _fell_short(d, o.replicas_left, wave_progress.bytes_left(d, o), _word_of(executor, task))
 
 
@@ -347,12 +355,12 @@ def _word_of(executor: msg.Executor, task: msg.TaskStatus) -> str:
     return f"Cruise Control says {task} of our request"
 
 
-def _fell_short(d: Draft, replicas_left: int, bytes_left: int, why: str) -> None:
-    wave = d.m.wave
+def _fell_short(d: StepContext, replicas_left: int, bytes_left: int, why: str) -> None:
+    wave = d.migration.wave
     assert wave is not None
     reason = Reason(Code.NOT_DRAINED, f"{replicas_left} replicas are left, {why}")
-    progressed = replicas_left < d.m.attempt_replicas
-    if not progressed and d.m.fruitless_attempts + 1 >= d.policy.attempts_without_progress:
+    progressed = replicas_left < d.migration.attempt_replicas
+    if not progressed and d.migration.attempts_without_progress + 1 >= d.policy.attempts_without_progress:
         times = d.policy.attempts_without_progress
         seen = f"{times} requests have moved nothing, {replicas_left} replicas are left, {why}"
         course.stop(d, StopFor.BLOCK, Reason(Code.NO_PROGRESS, seen))
@@ -368,5 +376,5 @@ def _fell_short(d: Draft, replicas_left: int, bytes_left: int, why: str) -> None
             bytes_left=bytes_left,
         )
     )
-    d.abandon(*course.MAIN_LINE)
+    d.abandon(*course.WAVE_EFFECTS)
     course.advance(d)

@@ -5,9 +5,9 @@ import hashlib
 from agent.core import course, kraft_orders
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.draft import Draft
+from agent.core.draft import StepContext
 from agent.core.effects import MakePlan, PrepareMigration
-from agent.core.left import way_back
+from agent.core.left import rollback_waves
 from agent.core.migration import ACTIVE, OPERATOR, RESTING, Phase, StopFor
 from agent.core.options import Options, ThrottleBy
 from agent.core.plan import Direction
@@ -16,7 +16,7 @@ from agent.core.reasons import Code, Reason
 _P = Phase
 
 # Where each steering command is valid; elsewhere it is refused with NOT_IN_THIS_PHASE. Shown in ARCHITECTURE.md.
-VALID_IN: dict[type[msg.Order], frozenset[Phase]] = {
+VALID_IN: dict[type[msg.Command], frozenset[Phase]] = {
     msg.PauseMigration: ACTIVE - {_P.PROVING, _P.BLOCKED},
     msg.ResumeMigration: ACTIVE,
     msg.RollBackMigration: (ACTIVE | {_P.DRAINED, _P.CANCELLED}) - {_P.PROVING},
@@ -28,7 +28,7 @@ VALID_IN: dict[type[msg.Order], frozenset[Phase]] = {
 }
 
 # The words of the control topic.
-WORDS: dict[type[msg.Order], str] = {
+COMMAND_NAMES: dict[type[msg.Command], str] = {
     msg.PlanMigration: "plan",
     msg.StartMigration: "start",
     msg.PauseMigration: "pause",
@@ -39,17 +39,17 @@ WORDS: dict[type[msg.Order], str] = {
     msg.ApproveMigration: "approve",
     msg.RetryWave: "retry",
     msg.SkipWave: "skip",
-    msg.KraftOrder: "kraft",
+    msg.KraftCommand: "kraft",
     msg.RefuseCommand: "command",
 }
 CONSIDERED_MAX = 4
 
 
-def is_repeat(d: Draft, order: msg.Order) -> bool:
+def is_repeat(d: StepContext, command: msg.Command) -> bool:
     """True if this command_id was met before: the first answer again, and nothing is done twice."""
-    if any(c.command_id == order.command_id for c in d.m.considered):
+    if any(c.command_id == command.command_id for c in d.migration.considered):
         return True  # its answer is on the way
-    first = d.m.answer(order.command_id)
+    first = d.migration.answer(command.command_id)
     if first is None:
         return False
     if first.accepted:
@@ -70,45 +70,49 @@ def migration_id_of(cluster: str, command_id: str) -> str:
     return f"{cluster[:24]}-{hashlib.sha256(f'{cluster}/{command_id}'.encode()).hexdigest()[:8]}"
 
 
-def _accept(d: Draft, o: msg.Order) -> None:
+def _accept(d: StepContext, o: msg.Command) -> None:
     d.emit(
         ev.CommandAccepted(
-            at=d.at, command_id=o.command_id, command=WORDS[type(o)], issued_by=o.issued_by, reason=o.reason
+            at=d.at, command_id=o.command_id, command=COMMAND_NAMES[type(o)], issued_by=o.issued_by, reason=o.reason
         )
     )
 
 
-def _refuse(d: Draft, o: msg.Order, *reasons: Reason) -> None:
+def _refuse(d: StepContext, o: msg.Command, *reasons: Reason) -> None:
     d.emit(
         ev.CommandRefused(
-            at=d.at, command_id=o.command_id, command=WORDS[type(o)], reasons=reasons, issued_by=o.issued_by
+            at=d.at, command_id=o.command_id, command=COMMAND_NAMES[type(o)], reasons=reasons, issued_by=o.issued_by
         )
     )
 
 
-def _refused_by_phase(d: Draft, o: msg.Order) -> bool:
+def _refused_by_phase(d: StepContext, o: msg.Command) -> bool:
     valid = VALID_IN[type(o)]
-    if d.m.phase in valid:
+    if d.migration.phase in valid:
         return False
-    if not d.m.migration_id:
-        _refuse(d, o, Reason(Code.NO_MIGRATION, f"no migration was ever started on {d.m.cluster}"))
+    if not d.migration.migration_id:
+        _refuse(d, o, Reason(Code.NO_MIGRATION, f"no migration was ever started on {d.migration.cluster}"))
     else:
         phases = ", ".join(sorted(valid))
-        _refuse(d, o, Reason(Code.NOT_IN_THIS_PHASE, f"{d.m.migration_id} is {d.m.phase}", f"one of: {phases}"))
+        _refuse(
+            d,
+            o,
+            Reason(Code.NOT_IN_THIS_PHASE, f"{d.migration.migration_id} is {d.migration.phase}", f"one of: {phases}"),
+        )
     return True
 
 
-def refuse(d: Draft, o: msg.RefuseCommand) -> None:
+def refuse(d: StepContext, o: msg.RefuseCommand) -> None:
     """The edge found why it cannot be obeyed."""
     _refuse(d, o, *o.reasons)
 
 
-def _consider(d: Draft, o: msg.Order, options: Options) -> None:
+def _consider(d: StepContext, o: msg.Command, options: Options) -> None:
     d.emit(
         ev.CommandConsidered(
             at=d.at,
             command_id=o.command_id,
-            command=WORDS[type(o)],
+            command=COMMAND_NAMES[type(o)],
             issued_by=o.issued_by,
             reason=o.reason,
             options=options,
@@ -116,28 +120,28 @@ def _consider(d: Draft, o: msg.Order, options: Options) -> None:
     )
 
 
-def plan(d: Draft, o: msg.PlanMigration) -> None:
+def plan(d: StepContext, o: msg.PlanMigration) -> None:
     """Survey and plan; moves nothing, and is welcome in every phase."""
-    if len(d.m.considered) >= CONSIDERED_MAX:
-        _refuse(d, o, Reason(Code.ALREADY_CONSIDERING, f"{len(d.m.considered)} commands are being examined"))
+    if len(d.migration.considered) >= CONSIDERED_MAX:
+        _refuse(d, o, Reason(Code.ALREADY_CONSIDERING, f"{len(d.migration.considered)} commands are being examined"))
         return
     _consider(d, o, o.options)
-    d.ask(MakePlan(command_id=o.command_id, options=o.options))
+    d.request(MakePlan(command_id=o.command_id, options=o.options))
 
 
-def start(d: Draft, o: msg.StartMigration) -> None:
+def start(d: StepContext, o: msg.StartMigration) -> None:
     """Survey first; the answer comes when the survey has ended (observations.py)."""
     reasons: list[Reason] = []
-    if d.m.phase not in RESTING:
-        reasons.append(Reason(Code.ALREADY_RUNNING, f"{d.m.migration_id} is {d.m.phase}"))
-    reasons += kraft_orders.excludes_moves(d)
-    if any(c.command == "start" for c in d.m.considered) or len(d.m.considered) >= CONSIDERED_MAX:
+    if d.migration.phase not in RESTING:
+        reasons.append(Reason(Code.ALREADY_RUNNING, f"{d.migration.migration_id} is {d.migration.phase}"))
+    reasons += kraft_orders.reasons_against_moves(d)
+    if any(c.command == "start" for c in d.migration.considered) or len(d.migration.considered) >= CONSIDERED_MAX:
         reasons.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
     options = o.options
     if o.plan_id is not None:
-        planned = next((p for p in d.m.plans if p.plan_id == o.plan_id), None)
+        planned = next((p for p in d.migration.plans if p.plan_id == o.plan_id), None)
         if planned is None:
-            known = ", ".join(p.plan_id for p in d.m.plans) or "none"
+            known = ", ".join(p.plan_id for p in d.migration.plans) or "none"
             reasons.append(Reason(Code.UNKNOWN_PLAN, f"plan '{o.plan_id}' is not known", f"one of: {known}"))
         else:
             options = planned.options
@@ -148,87 +152,87 @@ def start(d: Draft, o: msg.StartMigration) -> None:
         _refuse(d, o, *reasons)
         return
     _consider(d, o, options)
-    d.ask(
+    d.request(
         PrepareMigration(
             command_id=o.command_id,
-            migration_id=migration_id_of(d.m.cluster, o.command_id),
+            migration_id=migration_id_of(d.migration.cluster, o.command_id),
             options=options,
             plan_id=o.plan_id,
         )
     )
 
 
-def pause(d: Draft, o: msg.PauseMigration) -> None:
+def pause(d: StepContext, o: msg.PauseMigration) -> None:
     """Stop the execution, or lower the throttle to the floor."""
     if _refused_by_phase(d, o):
         return
     if o.slow:
         _pause_slow(d, o)
         return
-    if d.cause(OPERATOR):
+    if d.pause_cause(OPERATOR):
         _refuse(d, o, Reason(Code.ALREADY_PAUSED, "an operator has paused it already"))
         return
     _accept(d, o)
     d.emit(ev.PauseCauseAdded(at=d.at, cause=OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
-    course.hold(d)
+    course.pause_if_moving(d)
 
 
-def _pause_slow(d: Draft, o: msg.PauseMigration) -> None:
-    if d.m.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
-        _refuse(d, o, _not_ours())
+def _pause_slow(d: StepContext, o: msg.PauseMigration) -> None:
+    if d.migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
+        _refuse(d, o, _cannot_tune_throttle())
         return
     if d.slow_cause(OPERATOR):
         _refuse(d, o, Reason(Code.ALREADY_PAUSED, "an operator has slowed it already"))
         return
     _accept(d, o)
     d.emit(ev.SlowCauseAdded(at=d.at, cause=OPERATOR, seen=o.reason or f"asked by {o.issued_by or 'someone'}"))
-    course.retune(d, slowed=True)
+    course.retune(d, rate_only=True)
 
 
-def _not_ours() -> Reason:
+def _cannot_tune_throttle() -> Reason:
     return Reason(Code.THROTTLE_NOT_OURS_TO_TUNE, "Cruise Control sets the throttle and cannot change it in flight")
 
 
-def resume(d: Draft, o: msg.ResumeMigration) -> None:
+def resume(d: StepContext, o: msg.ResumeMigration) -> None:
     """Lift what an operator set (the pause, the slowness, or both), and what waits for his word."""
     if _refused_by_phase(d, o):
         return
     slowed = d.slow_cause(OPERATOR)
-    paused = [c for c in d.m.pause_causes if c.waits_for_operator]
+    paused = [c for c in d.migration.pause_causes if c.waits_for_operator]
     if not paused and not slowed:
-        held = ", ".join(f"{c.name} ({c.seen})" for c in d.m.pause_causes) or "nothing"
+        held = ", ".join(f"{c.name} ({c.seen})" for c in d.migration.pause_causes) or "nothing"
         _refuse(d, o, Reason(Code.NOT_PAUSED_BY_OPERATOR, f"it is held by {held}", "a pause by an operator"))
         return
     _accept(d, o)
     if slowed:
         d.emit(ev.SlowCauseLifted(at=d.at, cause=OPERATOR))
-        course.retune(d, slowed=True)
+        course.retune(d, rate_only=True)
     for c in paused:
         d.emit(ev.PauseCauseLifted(at=d.at, cause=c.name))
-    course.release(d)
+    course.resume_if_clear(d)
 
 
-def roll_back(d: Draft, o: msg.RollBackMigration) -> None:
+def roll_back(d: StepContext, o: msg.RollBackMigration) -> None:
     """Undo what was moved, from wherever it stands."""
     if _refused_by_phase(d, o):
         return
-    if d.m.direction is Direction.BACK:
+    if d.migration.direction is Direction.BACK:
         _refuse(d, o, Reason(Code.NOT_IN_THIS_PHASE, "it is rolling back already"))
         return
-    if excluded := kraft_orders.excludes_moves(d):
+    if excluded := kraft_orders.reasons_against_moves(d):
         _refuse(d, o, *excluded)
         return
-    if not way_back(d.m.waves):
+    if not rollback_waves(d.migration.waves):
         _refuse(d, o, Reason(Code.NOTHING_TO_ROLL_BACK, "no wave has begun"))
         return
     _accept(d, o)
-    for c in d.m.pause_causes:
+    for c in d.migration.pause_causes:
         if c.waits_for_operator and not c.latched:  # an operator has spoken; what flaps may well go on
             d.emit(ev.PauseCauseLifted(at=d.at, cause=c.name))
     course.stop(d, StopFor.ROLLBACK)
 
 
-def cancel(d: Draft, o: msg.CancelMigration) -> None:
+def cancel(d: StepContext, o: msg.CancelMigration) -> None:
     """Stop for good."""
     if _refused_by_phase(d, o):
         return
@@ -236,47 +240,49 @@ def cancel(d: Draft, o: msg.CancelMigration) -> None:
     course.stop(d, StopFor.CANCEL)
 
 
-def tune(d: Draft, o: msg.TuneMigration) -> None:
+def tune(d: StepContext, o: msg.TuneMigration) -> None:
     """Other rates, felt by what moves now."""
     if _refused_by_phase(d, o):
         return
-    if o.throttle_bytes_per_second is not None and d.m.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
-        _refuse(d, o, _not_ours())
+    if o.throttle_bytes_per_second is not None and d.migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
+        _refuse(d, o, _cannot_tune_throttle())
         return
     _accept(d, o)
     asked = o.throttle_bytes_per_second
     d.emit(
         ev.MigrationTuned(
             at=d.at,
-            throttle_bytes_per_second=d.m.options.throttle_bytes_per_second if asked is None else (asked or None),
+            throttle_bytes_per_second=d.migration.options.throttle_bytes_per_second
+            if asked is None
+            else (asked or None),
             partition_movements_per_broker=(
-                o.partition_movements_per_broker or d.m.options.partition_movements_per_broker
+                o.partition_movements_per_broker or d.migration.options.partition_movements_per_broker
             ),
         )
     )
     course.retune(d)
 
 
-def approve(d: Draft, o: msg.ApproveMigration) -> None:
+def approve(d: StepContext, o: msg.ApproveMigration) -> None:
     """Open the gate."""
     if _refused_by_phase(d, o):
         return
-    wave = d.m.wave
+    wave = d.migration.wave
     assert wave is not None
     _accept(d, o)
     d.emit(ev.ApprovalGiven(at=d.at, wave=wave.number, issued_by=o.issued_by))
     course.advance(d)
 
 
-def retry(d: Draft, o: msg.RetryWave) -> None:
+def retry(d: StepContext, o: msg.RetryWave) -> None:
     """A blocked wave again, or the sweep of a source that has refilled."""
     if _refused_by_phase(d, o):
         return
     if d.in_phase(Phase.DRAINED):
-        if excluded := kraft_orders.excludes_moves(d):
+        if excluded := kraft_orders.reasons_against_moves(d):
             _refuse(d, o, *excluded)
             return
-        refilled = sorted({s.wave for s in d.m.sources if s.empty_since is None and not s.left and s.wave})
+        refilled = sorted({s.wave for s in d.migration.sources if s.empty_since is None and not s.left and s.wave})
         if not refilled:
             _refuse(d, o, Reason(Code.NOTHING_TO_MOVE, "no drained broker has refilled"))
             return
@@ -285,20 +291,20 @@ def retry(d: Draft, o: msg.RetryWave) -> None:
             d.emit(ev.WaveReopened(at=d.at, wave=number, why="a drained broker has refilled"))
     else:
         _accept(d, o)
-        if d.m.wave is None:
-            course.prove(d)
+        if d.migration.wave is None:
+            course.verify_rollback(d)
         else:
-            d.emit(ev.WaveReopened(at=d.at, wave=d.m.wave.number, why="retried by an operator"))
+            d.emit(ev.WaveReopened(at=d.at, wave=d.migration.wave.number, why="retried by an operator"))
     course.advance(d)
 
 
-def skip(d: Draft, o: msg.SkipWave) -> None:
+def skip(d: StepContext, o: msg.SkipWave) -> None:
     """Leave the blocked wave as it is."""
     if _refused_by_phase(d, o):
         return
-    if d.m.wave is None:
+    if d.migration.wave is None:
         _refuse(d, o, Reason(Code.NOT_IN_THIS_PHASE, "every wave has ended: there is none to skip", "`retry`"))
         return
     _accept(d, o)
-    d.emit(ev.WaveSkipped(at=d.at, wave=d.m.wave.number))
+    d.emit(ev.WaveSkipped(at=d.at, wave=d.migration.wave.number))
     course.advance(d)

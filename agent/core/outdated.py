@@ -14,7 +14,7 @@ from agent.core.wave import Plan, Wave
 # second figure nobody would notice.
 GROWN_SHARE_MAX = 0.25
 GROWN_BYTES_MIN = 64 * 1024 * 1024
-WAVES_TOLD_MAX = 5
+WAVES_LISTED_MAX = 5
 
 
 def fingerprint(facts: ClusterFacts, sources: Iterable[int]) -> int:
@@ -34,25 +34,27 @@ def fingerprint(facts: ClusterFacts, sources: Iterable[int]) -> int:
     return total & 0xFFFF_FFFF_FFFF_FFFF or 1  # 0 stands for none
 
 
-def outdated(planned: Plan, now: Plan) -> tuple[Reason, ...]:
+def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
     """Every reason why the stored plan does not fit any more: brokers, partitions, sizes.
 
     In: the plan as it was stored, and one made of the same options from the cluster as it is.
     """
     reasons = []
     if _routes(planned) != _routes(now):
-        seen = f"the plan's waves were {_told(planned)}, the brokers of the cluster now give {_told(now)}"
+        seen = f"the plan's waves were {_describe_waves(planned)}, the brokers of the cluster now give {_describe_waves(now)}"
         reasons.append(Reason(Code.PLAN_OUTDATED, seen, "the same brokers, in the same AZs"))
         return tuple(reasons)  # there is nothing to compare wave by wave
     if planned.fingerprint and planned.fingerprint != now.fingerprint:
         differ = [(a, b) for a, b in zip(planned.waves, now.waves, strict=True) if a.replicas != b.replicas]
-        counts = ", ".join(f"wave {a.number}: {a.replicas} then, {b.replicas} now" for a, b in differ[:WAVES_TOLD_MAX])
+        counts = ", ".join(
+            f"wave {a.number}: {a.replicas} then, {b.replicas} now" for a, b in differ[:WAVES_LISTED_MAX]
+        )
         seen = f"other partitions lie on the sources than when it was planned ({counts or 'as many, but not the same'})"
         reasons.append(Reason(Code.PLAN_OUTDATED, seen, "the same partitions on the same source brokers"))
     grown = [(a, b) for a, b in zip(planned.waves, now.waves, strict=True) if _has_grown(a, b)]
     if grown:
         sizes = ", ".join(
-            f"wave {a.number}: {a.size_bytes} then, {b.size_bytes} now" for a, b in grown[:WAVES_TOLD_MAX]
+            f"wave {a.number}: {a.size_bytes} then, {b.size_bytes} now" for a, b in grown[:WAVES_LISTED_MAX]
         )
         needed = f"waves grown by at most {GROWN_SHARE_MAX:.0%}"
         reasons.append(Reason(Code.PLAN_OUTDATED, f"there is more to move than was planned ({sizes} bytes)", needed))
@@ -68,11 +70,11 @@ def _routes(plan: Plan) -> list[tuple[str, str, tuple[int, ...], tuple[int, ...]
     return [(w.az, w.lane, w.source_broker_ids, w.destination_broker_ids) for w in plan.waves]
 
 
-def _told(plan: Plan) -> str:
-    lanes = {w.number: "" if w.only is None else f" ({w.lane})" for w in plan.waves}
-    told = [
+def _describe_waves(plan: Plan) -> str:
+    lanes = {w.number: "" if w.selection is None else f" ({w.lane})" for w in plan.waves}
+    described = [
         f"{list(w.source_broker_ids)} to {list(w.destination_broker_ids)} in {w.az}{lanes[w.number]}"
         for w in plan.waves
     ]
-    more = f" and {len(told) - WAVES_TOLD_MAX} more" if len(told) > WAVES_TOLD_MAX else ""
-    return ", ".join(told[:WAVES_TOLD_MAX]) + more
+    more = f" and {len(described) - WAVES_LISTED_MAX} more" if len(described) > WAVES_LISTED_MAX else ""
+    return ", ".join(described[:WAVES_LISTED_MAX]) + more

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from agent.core import lanes
 from agent.core.cluster import BrokerLogs, ClusterFacts, TopicPartition
-from agent.core.estimate import in_all
-from agent.core.figures import holdings, pace, with_figures
+from agent.core.estimate import total_estimate
+from agent.core.figures import pace, partitions_by_broker, with_estimates
 from agent.core.options import Mode, Options, Pairing, Policy
 from agent.core.outdated import fingerprint
 from agent.core.reasons import Code, Reason
@@ -33,17 +33,17 @@ def make_plan(
     Out: the plan, or every reason why there is none.
     """
     sources, destinations, reasons = choose_brokers(options, policy, facts)
-    if reasons := (*reasons, *lanes.against(options)):
+    if reasons := (*reasons, *lanes.incompatible_options(options)):
         return None, reasons
     waves, reasons = _waves(options, facts, logs, sources, destinations)
     if reasons:
         return None, reasons
-    held = holdings(facts, sources)
+    held = partitions_by_broker(facts, sources)
     if lanes.has_lanes(options):
-        waves, reasons = lanes.laned(waves, options, policy, held, logs)
+        waves, reasons = lanes.split_into_lanes(waves, options, policy, held, logs)
         if reasons:
             return None, reasons
-    waves = with_figures(waves, options, facts, held, logs, growth or {})
+    waves = with_estimates(waves, options, facts, held, logs, growth or {})
     total = sum(w.size_bytes for w in waves)
     rate = options.throttle_bytes_per_second
     plan = Plan(
@@ -55,7 +55,7 @@ def make_plan(
         size_bytes=total,
         options=options,
         eta_seconds=sum(w.size_bytes / (rate * len(w.source_broker_ids)) for w in waves) if rate else None,
-        estimate=in_all([w.estimate for w in waves if w.estimate], options.soak_seconds),
+        estimate=total_estimate([w.estimate for w in waves if w.estimate], options.soak_seconds),
         fingerprint=fingerprint(facts, sources),
     )
     return plan, ()
@@ -132,7 +132,7 @@ def _waves(
         if not src:
             continue
         one_to_one = options.pairing is Pairing.ONE_TO_ONE
-        groups = lanes.bounded(src, dst, options, logs) if dst and not one_to_one else None
+        groups = lanes.split_by_bounds(src, dst, options, logs) if dst and not one_to_one else None
         if one_to_one and len(src) == len(dst):
             groups = [((s,), (d,)) for s, d in zip(src, dst, strict=True)]
         if groups is None:

@@ -28,7 +28,7 @@ class Beginning:
 
     elapsed_seconds: float
     size_bytes: int
-    told_seconds: float = 0.0
+    planned_seconds: float = 0.0
 
 
 def smoothed_rate(before: Progress | None, at: float, bytes_moved: int) -> float:
@@ -57,7 +57,7 @@ def eta_seconds(
     """
     if beginning is not None and beginning.elapsed_seconds < WINDOW_SECONDS:
         size = beginning.size_bytes
-        whole = size / limit_bytes_per_second if limit_bytes_per_second else beginning.told_seconds
+        whole = size / limit_bytes_per_second if limit_bytes_per_second else beginning.planned_seconds
         if whole:
             share_left = min(bytes_left / max(size, 1), 1.0)
             return max(whole - beginning.elapsed_seconds, whole * share_left, CLOSING_SECONDS)

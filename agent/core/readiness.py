@@ -33,7 +33,7 @@ class ReadinessPolicy:
     stale_seconds: float = 35.0
 
 
-class Lack(NamedTuple):
+class ReplicaDeficit(NamedTuple):
     """What a partition lacks, as far as readiness asks: of how many replicas how many are in sync, and is it led."""
 
     topic: str
@@ -42,16 +42,16 @@ class Lack(NamedTuple):
     leaderless: bool
 
     @classmethod
-    def of(cls, p: Partition) -> "Lack":
+    def of(cls, p: Partition) -> "ReplicaDeficit":
         return cls(p.topic, len(p.origin), len(p.isr), p.is_offline)
 
     @property
-    def is_one(self) -> bool:
+    def is_deficient(self) -> bool:
         return self.leaderless or self.in_sync < self.replicas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class HealthObservation:
     """What one look at the cluster showed. Partitions that are neither in `doubtful` nor in `rest` are in full sync.
 
     `rest` counts what is too much to name: with an AZ down it may be every partition.
@@ -61,12 +61,12 @@ class Look:
     topics: int
     partitions: int
     doubtful: tuple[Partition, ...] = ()
-    rest: Mapping[Lack, int] = field(default_factory=dict)
+    rest: Mapping[ReplicaDeficit, int] = field(default_factory=dict)
     min_isr: Mapping[str, int] = field(default_factory=dict)  # of the topics of both
     reassigning: int = 0
 
 
-class Finding(NamedTuple):
+class UnhealthyPartition(NamedTuple):
     """A partition that counts against readiness, and each reason for it."""
 
     partition: Partition
@@ -75,10 +75,10 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class ReadinessResult:
     """What counts against readiness: `named` worst first, and how many there are, in all and by code."""
 
-    named: tuple[Finding, ...] = ()
+    named: tuple[UnhealthyPartition, ...] = ()
     total: int = 0
     by_code: Mapping[Code, int] = field(default_factory=dict)
 
@@ -91,48 +91,48 @@ class Readiness:
     since: float = 0.0  # when `ready` last changed
     reasons: tuple[Reason, ...] = ()
     looked_at: float | None = None
-    healthy_looks: int = 0
+    healthy_checks: int = 0
     healthy_since: float = 0.0
 
 
-def findings(look: Look, policy: ReadinessPolicy) -> Findings:
+def find_unhealthy(observation: HealthObservation, policy: ReadinessPolicy) -> ReadinessResult:
     """Every partition that counts."""
     named = [
-        Finding(p, min_isr, codes)
-        for p in look.doubtful
-        if (codes := _codes(Lack.of(p), min_isr := look.min_isr.get(p.topic, 1), policy))
+        UnhealthyPartition(p, min_isr, codes)
+        for p in observation.doubtful
+        if (codes := _codes(ReplicaDeficit.of(p), min_isr := observation.min_isr.get(p.topic, 1), policy))
     ]
     named.sort(key=lambda f: (_SEVERITY[f.codes[0]], f.partition.name))
     by_code = Counter(code for f in named for code in f.codes)
     total = len(named)
-    for lack, number in look.rest.items():
-        if codes := _codes(lack, look.min_isr.get(lack.topic, 1), policy):
+    for deficit, number in observation.rest.items():
+        if codes := _codes(deficit, observation.min_isr.get(deficit.topic, 1), policy):
             by_code.update(dict.fromkeys(codes, number))
             total += number
-    return Findings(named=tuple(named), total=total, by_code=by_code)
+    return ReadinessResult(named=tuple(named), total=total, by_code=by_code)
 
 
-def reasons(look: Look, found: Findings) -> tuple[Reason, ...]:
+def reasons(observation: HealthObservation, result: ReadinessResult) -> tuple[Reason, ...]:
     """One for each kind of finding, with the number and a few names; none when the cluster is fit."""
-    if not look.partitions:
+    if not observation.partitions:
         seen = "no partition at all is visible: an empty cluster, or no right to see its topics"
         return (Reason(Code.NOTHING_VISIBLE, seen, "Describe on every topic and on the cluster"),)
     return tuple(
-        Reason(code, f"{number} partitions {_WORDS[code]}: {_names(found, code, number)}", "none")
+        Reason(code, f"{number} partitions {_WORDS[code]}: {_names(result, code, number)}", "none")
         for code in _SEVERITY
-        if (number := found.by_code.get(code, 0))
+        if (number := result.by_code.get(code, 0))
     )
 
 
-def judge(before: Readiness, against: tuple[Reason, ...], now: float, policy: ReadinessPolicy) -> Readiness:
+def next_readiness(before: Readiness, against: tuple[Reason, ...], now: float, policy: ReadinessPolicy) -> Readiness:
     """The answer after one look. `against`: why not, by this look alone; a look that failed is a reason as well."""
     if against:
         since = now if before.ready or before.looked_at is None else before.since
         return Readiness(ready=False, since=since, reasons=against, looked_at=now)
-    interrupted = before.healthy_looks == 0 or is_stale(before, now, policy)
-    looks = 1 if interrupted else before.healthy_looks + 1
+    interrupted = before.healthy_checks == 0 or is_stale(before, now, policy)
+    looks = 1 if interrupted else before.healthy_checks + 1
     healthy_since = now if interrupted else before.healthy_since
-    state = replace(before, looked_at=now, healthy_looks=looks, healthy_since=healthy_since)
+    state = replace(before, looked_at=now, healthy_checks=looks, healthy_since=healthy_since)
     long_enough = looks >= policy.ready_after_looks and now - healthy_since >= policy.ready_after_seconds
     if (before.ready and not interrupted) or long_enough:
         return replace(state, ready=True, since=before.since if before.ready else now, reasons=())
@@ -161,17 +161,19 @@ def is_stale(state: Readiness, now: float, policy: ReadinessPolicy) -> bool:
     return state.looked_at is not None and now - state.looked_at > policy.stale_seconds
 
 
-def _codes(lack: Lack, min_isr: int, policy: ReadinessPolicy) -> tuple[Code, ...]:
+def _codes(deficit: ReplicaDeficit, min_isr: int, policy: ReadinessPolicy) -> tuple[Code, ...]:
     codes = []
-    if lack.leaderless:
+    if deficit.leaderless:
         codes.append(Code.OFFLINE_PARTITION)
-    if lack.in_sync < min(min_isr, lack.replicas):  # as Kafka counts: with fewer replicas than min ISR, all of them
+    if deficit.in_sync < min(
+        min_isr, deficit.replicas
+    ):  # as Kafka counts: with fewer replicas than min ISR, all of them
         codes.append(Code.UNDER_MIN_ISR)
-    if policy.criterion is Criterion.UNDER_REPLICATED and lack.in_sync < lack.replicas:
+    if policy.criterion is Criterion.UNDER_REPLICATED and deficit.in_sync < deficit.replicas:
         codes.append(Code.UNDER_REPLICATED)
     # Where all replicas are in sync, waiting would not give more slack: RF_EQUALS_MIN_ISR is for the doctor to tell.
-    if policy.criterion is Criterion.MIN_ISR_SLACK and lack.in_sync < min(
-        min_isr + policy.slack_replicas, lack.replicas
+    if policy.criterion is Criterion.MIN_ISR_SLACK and deficit.in_sync < min(
+        min_isr + policy.slack_replicas, deficit.replicas
     ):
         codes.append(Code.NO_MIN_ISR_SLACK)
     return tuple(codes)
@@ -186,7 +188,7 @@ _WORDS = {
 _SEVERITY = {code: place for place, code in enumerate(_WORDS)}
 
 
-def _names(found: Findings, code: Code, number: int) -> str:
-    few = [str(f.partition.name) for f in found.named if code in f.codes][:NAMES_IN_A_SENTENCE]
+def _names(result: ReadinessResult, code: Code, number: int) -> str:
+    few = [str(f.partition.name) for f in result.named if code in f.codes][:NAMES_IN_A_SENTENCE]
     rest = [f"{number - len(few)} more"] if number > len(few) else []
     return " and ".join([", ".join(few), *rest] if few else rest)

@@ -158,7 +158,7 @@ TEXT_CHARACTERS_MAX = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class CheckResult:
     """One check's answer. `passing`: it clears by itself, so that one waits for it instead of pausing."""
 
     code: Code

@@ -86,7 +86,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class RuleState:
     """What is saved of a rule that is not clear."""
 
     rule: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.core.cluster import ClusterFacts, Partition, Reassignment
 from agent.core.messages import Executor
-from agent.core.reasons import Code, Reason, Verdict, shortened
+from agent.core.reasons import CheckResult, Code, Reason, shortened
 from agent.core.wave import Wave
 
 EXAMPLES_MAX = 5
@@ -31,7 +31,7 @@ class CruiseControlFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class ClusterCheckInput:
     """Everything the checks look at."""
 
     cluster: ClusterFacts
@@ -39,7 +39,7 @@ class World:
     cruise_control: CruiseControlFacts
     reassignments: Sequence[Reassignment] = field(default_factory=tuple)
     needed_later: frozenset[int] = frozenset()  # brokers of the waves still to come
-    way_back: frozenset[int] = frozenset()  # sources that were drained: a rollback would go back to them
+    rollback_brokers: frozenset[int] = frozenset()  # sources that were drained: a rollback would go back to them
 
     @property
     def sources(self) -> frozenset[int]:
@@ -50,19 +50,19 @@ class World:
         return frozenset(b for w in self.waves for b in w.destination_broker_ids)
 
 
-def check(world: World) -> tuple[Verdict, ...]:
+def check(cluster_input: ClusterCheckInput) -> tuple[CheckResult, ...]:
     """All verdicts, in the order an operator reads them."""
-    return tuple(titled(title, one(world)) for title, one in CHECKS)
+    return tuple(with_title(title, one(cluster_input)) for title, one in CHECKS)
 
 
-def titled(title: str, verdict: Verdict) -> Verdict:
+def with_title(title: str, verdict: CheckResult) -> CheckResult:
     """Ready to be told: with its title, its texts of bounded length."""
     return replace(verdict, title=title, seen=shortened(verdict.seen), needed=shortened(verdict.needed))
 
 
-def reasons_of(verdicts: Iterable[Verdict]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+def blocking_and_passing(check_results: Iterable[CheckResult]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
     """What stands in the way: (what needs a change in the world, what passes by itself)."""
-    red = [v for v in verdicts if not v.ok and not v.unknown]  # why something is unknown has a verdict of its own
+    red = [v for v in check_results if not v.ok and not v.unknown]  # why something is unknown has a verdict of its own
     return tuple(v.reason for v in red if not v.passing), tuple(v.reason for v in red if v.passing)
 
 
@@ -76,88 +76,88 @@ def _names(partitions: Sequence[Partition] | Sequence[Reassignment]) -> str:
     return shown + more
 
 
-def brokers_alive(world: World) -> Verdict:
+def brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
     """Every broker of both sets is alive, and so is every broker that holds a replica."""
-    alive = world.cluster.racks.keys()
-    holding = {r for p in world.cluster.partitions for r in p.replicas}
-    down = (world.sources | world.destinations | world.needed_later | holding) - alive
+    alive = cluster_input.cluster.racks.keys()
+    holding = {r for p in cluster_input.cluster.partitions for r in p.replicas}
+    down = (cluster_input.sources | cluster_input.destinations | cluster_input.needed_later | holding) - alive
     seen = f"brokers {_ids(down)} are not registered" if down else f"{len(alive)} brokers are alive"
-    return Verdict(code=Code.BROKER_DOWN, ok=not down, seen=seen, needed="every broker alive")
+    return CheckResult(code=Code.BROKER_DOWN, ok=not down, seen=seen, needed="every broker alive")
 
 
-def same_az(world: World) -> Verdict:
+def same_az(cluster_input: ClusterCheckInput) -> CheckResult:
     """Source and destination of each wave live in one AZ."""
-    racks = world.cluster.racks
+    racks = cluster_input.cluster.racks
     wrong = []
-    for w in world.waves:
+    for w in cluster_input.waves:
         named = {b: racks[b] for b in (*w.source_broker_ids, *w.destination_broker_ids) if b in racks}
         if len(set(named.values())) > 1:
             wrong.append(", ".join(f"{b} in {rack}" for b, rack in sorted(named.items())))
     seen = f"a wave would cross AZs: {'; '.join(wrong)}" if wrong else "each wave stays in its AZ"
-    return Verdict(code=Code.AZ_MISMATCH, ok=not wrong, seen=seen, needed="source and destination in the same AZ")
+    return CheckResult(code=Code.AZ_MISMATCH, ok=not wrong, seen=seen, needed="source and destination in the same AZ")
 
 
-def racks_known(world: World) -> Verdict:
+def racks_known(cluster_input: ClusterCheckInput) -> CheckResult:
     """Without broker.rack nobody can tell an AZ."""
-    racks = world.cluster.racks
-    unknown = [b for b in world.sources | world.destinations if b in racks and not racks[b]]
+    racks = cluster_input.cluster.racks
+    unknown = [b for b in cluster_input.sources | cluster_input.destinations if b in racks and not racks[b]]
     seen = f"brokers {_ids(unknown)} have no broker.rack" if unknown else "every broker names its AZ"
-    return Verdict(code=Code.RACK_UNKNOWN, ok=not unknown, seen=seen, needed="broker.rack set")
+    return CheckResult(code=Code.RACK_UNKNOWN, ok=not unknown, seen=seen, needed="broker.rack set")
 
 
-def no_offline_partition(world: World) -> Verdict:
+def no_offline_partition(cluster_input: ClusterCheckInput) -> CheckResult:
     """A partition without a leader cannot be moved, and its clients suffer already."""
-    offline = [p for p in world.cluster.partitions if p.is_offline]
+    offline = [p for p in cluster_input.cluster.partitions if p.is_offline]
     seen = f"{len(offline)} offline: {_names(offline)}" if offline else "no partition is offline"
-    return Verdict(code=Code.OFFLINE_PARTITION, ok=not offline, seen=seen, needed="no offline partition")
+    return CheckResult(code=Code.OFFLINE_PARTITION, ok=not offline, seen=seen, needed="no offline partition")
 
 
-def none_under_replicated(world: World) -> Verdict:
+def none_under_replicated(cluster_input: ClusterCheckInput) -> CheckResult:
     """Net of adding replicas: a moving partition is not sick (KIP-352)."""
-    under = [p for p in world.cluster.partitions if p.is_under_replicated]
+    under = [p for p in cluster_input.cluster.partitions if p.is_under_replicated]
     seen = f"{len(under)} under-replicated: {_names(under)}" if under else "every partition is fully replicated"
-    return Verdict(code=Code.UNDER_REPLICATED, ok=not under, seen=seen, needed="full ISR")
+    return CheckResult(code=Code.UNDER_REPLICATED, ok=not under, seen=seen, needed="full ISR")
 
 
-def none_under_min_isr(world: World) -> Verdict:
+def none_under_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
     """Under min ISR, producers with acks=all fail."""
-    under = [p for p in world.cluster.partitions if world.cluster.is_under_min_isr(p)]
+    under = [p for p in cluster_input.cluster.partitions if cluster_input.cluster.is_under_min_isr(p)]
     seen = f"{len(under)} under min ISR: {_names(under)}" if under else "no partition is under min ISR"
-    return Verdict(code=Code.UNDER_MIN_ISR, ok=not under, seen=seen, needed="ISR of at least min.insync.replicas")
+    return CheckResult(code=Code.UNDER_MIN_ISR, ok=not under, seen=seen, needed="ISR of at least min.insync.replicas")
 
 
-def replicas_above_min_isr(world: World) -> Verdict:
+def replicas_above_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
     """RF must be above min ISR, or one slow broker stops producers. A single replica is its owner's choice."""
-    min_isr = world.cluster.min_isr
-    spread = [p for p in world.cluster.partitions if len(p.replicas) > 1]
+    min_isr = cluster_input.cluster.min_isr
+    spread = [p for p in cluster_input.cluster.partitions if len(p.replicas) > 1]
     tight = sorted({p.topic for p in spread if len(p.origin) <= min_isr.get(p.topic, 1) and len(p.origin) > 1})
-    single = len(world.cluster.partitions) - len(spread)
+    single = len(cluster_input.cluster.partitions) - len(spread)
     seen = "every topic can spare a replica"
     if tight:
         more = f" and {len(tight) - EXAMPLES_MAX} more" if len(tight) > EXAMPLES_MAX else ""
         seen = f"{len(tight)} topics cannot spare a replica: {', '.join(tight[:EXAMPLES_MAX])}{more}"
     elif single:
         seen += f", but for {single} partitions with only one"
-    return Verdict(code=Code.RF_EQUALS_MIN_ISR, ok=not tight, seen=seen, needed="RF above min.insync.replicas")
+    return CheckResult(code=Code.RF_EQUALS_MIN_ISR, ok=not tight, seen=seen, needed="RF above min.insync.replicas")
 
 
-def replicas_per_az_possible(world: World) -> Verdict:
+def replicas_per_az_possible(cluster_input: ClusterCheckInput) -> CheckResult:
     """After the move each AZ has as many replicas as before, each on a broker of its own; one an AZ, as goals want it.
 
     Cruise Control's RackAwareGoal refuses the whole request where a partition has two replicas in one AZ (recorded).
     """
     # A broker that is gone, or names no AZ, counts as an AZ of its own: other checks speak of it.
-    azs: dict[int, str | int] = {b: rack or b for b, rack in world.cluster.racks.items()}
-    ways = {(w.source_broker_ids, frozenset(w.destination_broker_ids)) for w in world.waves}
+    azs: dict[int, str | int] = {b: rack or b for b, rack in cluster_input.cluster.racks.items()}
+    ways = {(w.source_broker_ids, frozenset(w.destination_broker_ids)) for w in cluster_input.waves}
     to = {s: (frozenset(sources), destinations) for sources, destinations in ways for s in sources}
     crowded: list[Partition] = []
     stuck: list[Partition] = []
-    for p in world.cluster.partitions:
+    for p in cluster_input.cluster.partitions:
         target = p.target
         if len({azs.get(r, r) for r in target}) != len(target):
             crowded.append(p)
         for r in target:
-            if r in to and _has_no_room(target, *to[r]):
+            if r in to and _lacks_destination(target, *to[r]):
                 stuck.append(p)
                 break
     parts = []
@@ -168,25 +168,27 @@ def replicas_per_az_possible(world: World) -> Verdict:
     seen = "; ".join(parts) or "every replica has a place in its AZ"
     needed = "one replica an AZ, and a destination there that holds none of the partition"
     # Passing: a broker whose metadata lags behind the end of a move shows old and new replicas at once.
-    return Verdict(code=Code.REPLICAS_PER_AZ, ok=not parts, seen=seen, needed=needed, passing=True)
+    return CheckResult(code=Code.REPLICAS_PER_AZ, ok=not parts, seen=seen, needed=needed, passing=True)
 
 
-def _has_no_room(target: tuple[int, ...], sources: frozenset[int], destinations: frozenset[int]) -> bool:
+def _lacks_destination(target: tuple[int, ...], sources: frozenset[int], destinations: frozenset[int]) -> bool:
     if len(sources) == 1 and destinations.isdisjoint(target):  # a pair, as nearly always
         return not destinations
     return len(destinations.difference(target)) < len(sources.intersection(target))
 
 
-def way_back_open(world: World) -> Verdict:
+def rollback_brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
     """What was drained stays alive until the end: a rollback would need it."""
-    known = world.sources | world.destinations | world.needed_later  # of these brokers_alive speaks
-    gone = world.way_back - known - world.cluster.racks.keys()
+    known = (
+        cluster_input.sources | cluster_input.destinations | cluster_input.needed_later
+    )  # of these brokers_alive speaks
+    gone = cluster_input.rollback_brokers - known - cluster_input.cluster.racks.keys()
     seen = f"drained brokers {_ids(gone)} have left" if gone else "the brokers that a rollback would need are alive"
     needed = "every drained source alive as long as the migration runs"
-    return Verdict(code=Code.ROLLBACK_IMPOSSIBLE, ok=not gone, seen=seen, needed=needed)
+    return CheckResult(code=Code.ROLLBACK_IMPOSSIBLE, ok=not gone, seen=seen, needed=needed)
 
 
-def is_ours(r: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
+def is_own_reassignment(r: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
     """A reassignment that does what a wave of ours asks: adds only destinations, removes only sources.
 
     A cancelled move may show one side only for a moment: still ours.
@@ -194,13 +196,17 @@ def is_ours(r: Reassignment | Partition, sources: frozenset[int], destinations: 
     return destinations.issuperset(r.adding) and sources.issuperset(r.removing) and bool(r.adding or r.removing)
 
 
-def no_foreign_reassignment(world: World) -> Verdict:
+def no_foreign_reassignment(cluster_input: ClusterCheckInput) -> CheckResult:
     """Cruise Control would cancel another tool's reassignment without asking (recorded: rule 4)."""
-    foreign = [r for r in world.reassignments if not is_ours(r, world.sources, world.destinations)]
-    seen = f"{len(foreign)} reassignments of someone else{_mover(world.cruise_control)}: {_names(foreign)}"
+    foreign = [
+        r
+        for r in cluster_input.reassignments
+        if not is_own_reassignment(r, cluster_input.sources, cluster_input.destinations)
+    ]
+    seen = f"{len(foreign)} reassignments of someone else{_mover(cluster_input.cruise_control)}: {_names(foreign)}"
     if not foreign:
         seen = "none of someone else"
-    return Verdict(code=Code.FOREIGN_REASSIGNMENT, ok=not foreign, seen=seen, needed="no reassignment in flight")
+    return CheckResult(code=Code.FOREIGN_REASSIGNMENT, ok=not foreign, seen=seen, needed="no reassignment in flight")
 
 
 def _mover(cc: CruiseControlFacts) -> str:
@@ -212,69 +218,73 @@ def _mover(cc: CruiseControlFacts) -> str:
     return f" (Cruise Control moves, for '{cc.executor_reason}')" if cc.executor_reason else " (Cruise Control moves)"
 
 
-def no_orphaned_move(world: World) -> Verdict:
+def no_orphaned_move(cluster_input: ClusterCheckInput) -> CheckResult:
     """A new request would cancel moves that are still in flight and lose their bytes: they finish first."""
-    ours = [r for r in world.reassignments if is_ours(r, world.sources, world.destinations)]
+    ours = [
+        r
+        for r in cluster_input.reassignments
+        if is_own_reassignment(r, cluster_input.sources, cluster_input.destinations)
+    ]
     seen = f"{len(ours)} moves of an earlier request go on: {_names(ours)}" if ours else "nothing is in flight"
-    return Verdict(code=Code.ORPHANED_MOVES, ok=not ours, seen=seen, needed="their end", passing=True)
+    return CheckResult(code=Code.ORPHANED_MOVES, ok=not ours, seen=seen, needed="their end", passing=True)
 
 
-def cruise_control_reachable(world: World) -> Verdict:
+def cruise_control_reachable(cluster_input: ClusterCheckInput) -> CheckResult:
     """No Cruise Control, no move."""
-    cc = world.cruise_control
+    cc = cluster_input.cruise_control
     code = Code.CRUISE_CONTROL_UNREACHABLE
     if cc.reachable:
-        return Verdict(code=code, ok=True, seen="it answers", needed="an answer", passing=True)
+        return CheckResult(code=code, ok=True, seen="it answers", needed="an answer", passing=True)
     if cc.trouble is not None:
         code, seen = cc.trouble.code, cc.trouble.seen
     else:
         seen = "no answer"
     passing = code is not Code.CRUISE_CONTROL_REJECTED
-    return Verdict(code=code, ok=False, seen=seen, needed="an answer", passing=passing)
+    return CheckResult(code=code, ok=False, seen=seen, needed="an answer", passing=passing)
 
 
-def _not_known(code: Code, what: str, needed: str) -> Verdict:
+def _not_known(code: Code, what: str, needed: str) -> CheckResult:
     """Not green, since nobody could look; why not is told by `cruise_control_reachable`."""
-    return Verdict(code=code, ok=False, seen=f"not known: {what}", needed=needed, passing=True, unknown=True)
+    return CheckResult(code=code, ok=False, seen=f"not known: {what}", needed=needed, passing=True, unknown=True)
 
 
-def cruise_control_idle(world: World) -> Verdict:
+def cruise_control_idle(cluster_input: ClusterCheckInput) -> CheckResult:
     """One execution at a time, whoever asked for it."""
-    cc = world.cruise_control
+    cc = cluster_input.cruise_control
     if not cc.reachable:
         return _not_known(Code.CRUISE_CONTROL_BUSY, "it could not be asked what it executes", "an idle executor")
     idle = cc.executor is Executor.IDLE
     why = f" for '{cc.executor_reason}'" if cc.executor_reason else ""
     seen = "its executor is idle" if idle else f"its executor is {cc.executor_state}{why}"
-    return Verdict(code=Code.CRUISE_CONTROL_BUSY, ok=idle, seen=seen, needed="an idle executor", passing=True)
+    return CheckResult(code=Code.CRUISE_CONTROL_BUSY, ok=idle, seen=seen, needed="an idle executor", passing=True)
 
 
-def cruise_control_ready(world: World) -> Verdict:
+def cruise_control_ready(cluster_input: ClusterCheckInput) -> CheckResult:
     """A dry run that answers 200 is the readiness test; valid windows alone were seen to lie both ways."""
-    cc = world.cruise_control
+    cc = cluster_input.cruise_control
     if not cc.reachable:
         return _not_known(Code.CRUISE_CONTROL_NOT_READY, "it could not be asked for its windows", "a valid window")
     if cc.dryrun is not None:
         passing = cc.dryrun.code not in (Code.CRUISE_CONTROL_REJECTED, Code.CRUISE_CONTROL_LOGIN_REFUSED)
-        return Verdict(code=cc.dryrun.code, ok=False, seen=cc.dryrun.seen, needed=cc.dryrun.needed, passing=passing)
+        return CheckResult(code=cc.dryrun.code, ok=False, seen=cc.dryrun.seen, needed=cc.dryrun.needed, passing=passing)
     if cc.valid_windows is None:
-        return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: it has no part in this wave")
+        return CheckResult(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: it has no part in this wave")
     seen = f"{cc.valid_windows} valid windows" + (", and a dry run answers" if cc.dryrun_answers else "")
     ok = cc.valid_windows > 0 or cc.dryrun_answers
-    return Verdict(code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True)
+    return CheckResult(code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True)
 
 
-def no_self_healing(world: World) -> Verdict:
+def no_self_healing(cluster_input: ClusterCheckInput) -> CheckResult:
     """A broker that is shut down after the move looks like a failed one, and would be healed."""
-    cc = world.cruise_control
+    cc = cluster_input.cruise_control
     if not cc.reachable:
         return _not_known(Code.SELF_HEALING_ON, "it could not be asked whether it heals", "self-healing off")
     on = ", ".join(cc.self_healing)
     seen = f"it heals by itself: {on}" if on else "it does nothing by itself"
-    return Verdict(code=Code.SELF_HEALING_ON, ok=not on, seen=seen, needed="self-healing off")
+    return CheckResult(code=Code.SELF_HEALING_ON, ok=not on, seen=seen, needed="self-healing off")
 
 
-CHECKS: tuple[tuple[str, Callable[[World], Verdict]], ...] = (
+CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput], CheckResult]], ...] = (
     ("brokers alive", brokers_alive),
     ("AZs known", racks_known),
     ("waves within an AZ", same_az),
@@ -289,11 +299,11 @@ CHECKS: tuple[tuple[str, Callable[[World], Verdict]], ...] = (
     ("Cruise Control idle", cruise_control_idle),
     ("Cruise Control ready", cruise_control_ready),
     ("Cruise Control self-healing", no_self_healing),
-    ("brokers for a way back", way_back_open),
+    ("brokers for a way back", rollback_brokers_alive),
 )
 
 # Those that can change while a wave moves; what Cruise Control does then is judged apart (observations.py).
-WHILE_MOVING: tuple[Callable[[World], Verdict], ...] = (
+WHILE_MOVING: tuple[Callable[[ClusterCheckInput], CheckResult], ...] = (
     brokers_alive,
     no_offline_partition,
     none_under_min_isr,
@@ -301,10 +311,10 @@ WHILE_MOVING: tuple[Callable[[World], Verdict], ...] = (
     replicas_above_min_isr,
     no_foreign_reassignment,
     no_self_healing,
-    way_back_open,
+    rollback_brokers_alive,
 )
 
 
-def unsafe(world: World) -> tuple[Reason, ...]:
+def reasons_to_pause(cluster_input: ClusterCheckInput) -> tuple[Reason, ...]:
     """Why a running wave should not go on, as of now."""
-    return tuple(v.reason for one in WHILE_MOVING if not (v := one(world)).ok and not v.unknown)
+    return tuple(v.reason for one in WHILE_MOVING if not (v := one(cluster_input)).ok and not v.unknown)

@@ -25,7 +25,7 @@ _NONE: Replicas = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThrottleOrder:
+class ThrottleChange:
     """What to set or to clear: rates on brokers, replica lists on topics."""
 
     rates: Mapping[int, int] = field(default_factory=dict)  # broker id -> bytes per second, both directions
@@ -70,12 +70,12 @@ class RateSeen:
     broker_ids: tuple[int, ...]  # the first few
 
 
-def order_for(
+def wave_throttle(
     partitions: Iterable[Partition],
     replaced: Mapping[int, tuple[int, ...]],
     brokers: Iterable[int],
     rate_bytes_per_second: int,
-) -> ThrottleOrder:
+) -> ThrottleChange:
     """The throttle for a wave.
 
     In: the partitions that will move, source -> possible destinations, the live brokers, the rate of each broker.
@@ -91,20 +91,22 @@ def order_for(
             continue
         leaders[p.topic].update((p.partition, r) for r in origin)
         followers[p.topic].update((p.partition, d) for d in added)
-    return ThrottleOrder(
+    return ThrottleChange(
         rates=dict.fromkeys(brokers, rate_bytes_per_second),
         leaders={t: frozenset(r) for t, r in leaders.items()},
         followers={t: frozenset(r) for t, r in followers.items()},
     )
 
 
-def ours(facts: ThrottleFacts, destinations: Iterable[int], own_rates: Iterable[int]) -> ThrottleOrder:
+def own_throttle(
+    facts: ThrottleFacts, destinations: Iterable[int], throttle_rates_set: Iterable[int]
+) -> ThrottleChange:
     """What of the throttle in force is ours, and nobody else's.
 
     A rate is ours if it is one that this migration has asked for. A partition's entries are ours if one of the
     wave's destinations is among its followers: only a move towards it throttles that replica. Static rates are not.
     """
-    to, rates = frozenset(destinations), frozenset(own_rates)
+    to, rates = frozenset(destinations), frozenset(throttle_rates_set)
     moved: dict[str, set[int]] = defaultdict(set)
     for lists in (facts.followers, facts.leaders):
         for topic, replicas in lists.items():
@@ -114,7 +116,7 @@ def ours(facts: ThrottleFacts, destinations: Iterable[int], own_rates: Iterable[
         kept = {t: frozenset(r for r in replicas or () if r[0] in moved[t]) for t, replicas in lists.items()}
         return {t: replicas for t, replicas in kept.items() if replicas}
 
-    return ThrottleOrder(
+    return ThrottleChange(
         rates={
             b: rate
             for b, found in facts.rates.items()
@@ -138,9 +140,9 @@ def rates_seen(facts: ThrottleFacts) -> tuple[RateSeen, ...]:
     return tuple(sorted(seen, key=lambda r: (-r.brokers, r.bytes_per_second))[:RATES_MAX])
 
 
-def rates_of_others(seen: Iterable[RateSeen], own_rates: Iterable[int]) -> tuple[Reason, ...]:
+def foreign_rates(seen: Iterable[RateSeen], throttle_rates_set: Iterable[int]) -> tuple[Reason, ...]:
     """Rates that this migration has never set: another hand has written over ours, or where we set none."""
-    own = frozenset(own_rates)
+    own = frozenset(throttle_rates_set)
     strange = [r for r in seen if r.bytes_per_second not in own]
     if not strange:
         return ()
@@ -152,9 +154,9 @@ def rates_of_others(seen: Iterable[RateSeen], own_rates: Iterable[int]) -> tuple
     return (Reason(Code.FOREIGN_THROTTLE, f"set by someone else while the wave moves: {told}", NEEDED),)
 
 
-def lists_of_others(facts: ThrottleFacts, destinations: Iterable[int]) -> tuple[Reason, ...]:
+def foreign_replica_lists(facts: ThrottleFacts, destinations: Iterable[int]) -> tuple[Reason, ...]:
     """Lists with entries that no move of ours has made: `*`, or replicas that go elsewhere."""
-    topics = sorted(topics_of_others(facts, ours(facts, destinations, ())))
+    topics = sorted(topics_with_foreign_entries(facts, own_throttle(facts, destinations, ())))
     if not topics:
         return ()
     more = f" and {len(topics) - EXAMPLES_MAX} more" if len(topics) > EXAMPLES_MAX else ""
@@ -162,10 +164,12 @@ def lists_of_others(facts: ThrottleFacts, destinations: Iterable[int]) -> tuple[
     return (Reason(Code.FOREIGN_THROTTLE, seen + more, NEEDED),)
 
 
-def topics_of_others(facts: ThrottleFacts, own: ThrottleOrder) -> set[str]:
+def topics_with_foreign_entries(facts: ThrottleFacts, own: ThrottleChange) -> set[str]:
     """Topics with an entry that is not ours; None stands for `*`, which never is."""
-    sides = ((facts.leaders, own.leaders), (facts.followers, own.followers))
-    return {t for found, mine in sides for t, listed in found.items() if listed is None or listed - mine.get(t, _NONE)}
+    both_lists = ((facts.leaders, own.leaders), (facts.followers, own.followers))
+    return {
+        t for found, mine in both_lists for t, listed in found.items() if listed is None or listed - mine.get(t, _NONE)
+    }
 
 
 def parse_replicas(text: str) -> Replicas | None:
@@ -181,13 +185,13 @@ def render_replicas(replicas: Replicas) -> str:
     return ",".join(f"{partition}:{broker}" for partition, broker in sorted(replicas))
 
 
-def in_force(facts: ThrottleFacts, order: ThrottleOrder) -> bool:
+def in_force(facts: ThrottleFacts, change: ThrottleChange) -> bool:
     """True while everything that was ordered is set: rates equal, lists at least as long."""
-    for broker, rate in order.rates.items():
+    for broker, rate in change.rates.items():
         found = facts.rates.get(broker)
         if found is None or (found.leader, found.follower) != (rate, rate):
             return False
-    for asked, found_lists in ((order.leaders, facts.leaders), (order.followers, facts.followers)):
+    for asked, found_lists in ((change.leaders, facts.leaders), (change.followers, facts.followers)):
         for topic, replicas in asked.items():
             if topic not in found_lists:
                 return False

@@ -7,28 +7,28 @@ from agent.core import course
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.adapting import next_rate
-from agent.core.draft import Draft
-from agent.core.figures import at_most
+from agent.core.draft import StepContext
+from agent.core.figures import lower_limit
 from agent.core.migration import ACTIVE, METRIC, Phase
 from agent.core.options import ThrottleBy
 from agent.core.reasons import Code, Reason
 from agent.core.rules import Action, Level
 
 
-def alert_changed(d: Draft, o: msg.AlertChanged) -> None:
+def alert_changed(d: StepContext, o: msg.AlertChanged) -> None:
     """An outside monitor speaks. It has no measure: `slow` means the floor."""
     name = f"alert:{o.name}"
     if not o.slow:
         if o.firing:
-            _fires(d, name, o.seen)
+            _add_pause_cause(d, name, o.seen)
         else:
-            _clears(d, name, d.policy.flaps_max, d.policy.flap_window_seconds)
+            _lift_pause_cause(d, name, d.policy.flaps_max, d.policy.flap_window_seconds)
     elif o.firing and not d.slow_cause(name):
         d.emit(ev.SlowCauseAdded(at=d.at, cause=name, seen=o.seen))
-        course.retune(d, slowed=True)
+        course.retune(d, rate_only=True)
     elif not o.firing and d.slow_cause(name):
         d.emit(ev.SlowCauseLifted(at=d.at, cause=name))
-        course.retune(d, slowed=True)
+        course.retune(d, rate_only=True)
 
 
 _CODES = {
@@ -38,14 +38,14 @@ _CODES = {
 }
 
 
-def judgement_changed(d: Draft, o: msg.JudgementChanged) -> None:
+def rule_state_observed(d: StepContext, o: msg.RuleStateObserved) -> None:
     """A rule speaks: told in any case, and then done what it wants."""
-    known = next((j for j in d.m.judged if j.rule == o.rule), None)
+    known = next((j for j in d.migration.rule_states if j.rule == o.rule), None)
     if (o.level, o.action) == ((known.level, known.action) if known else (Level.CLEAR, o.action)):
         return
     reason = Reason(_CODES[o.level], o.seen)
     d.emit(
-        ev.MetricJudged(
+        ev.RuleStateChanged(
             at=d.at,
             rule=o.rule,
             level=o.level,
@@ -64,68 +64,70 @@ def judgement_changed(d: Draft, o: msg.JudgementChanged) -> None:
     slows = o.level is not Level.CLEAR and o.action is Action.SLOW
     if slows and not d.slow_cause(name):
         d.emit(ev.SlowCauseAdded(at=d.at, cause=name, seen=str(reason)))
-        _adapt(d, msg.HeadroomObserved(at=o.at, rule=o.rule, broker=o.broker, value=o.value or 0.0, headroom=0.0))
+        _adapt_throttle(
+            d, msg.HeadroomObserved(at=o.at, rule=o.rule, broker=o.broker, value=o.value or 0.0, headroom=0.0)
+        )
     elif not slows and not pauses and d.slow_cause(name):
         d.emit(ev.SlowCauseLifted(at=d.at, cause=name))  # the rate climbs back by headroom, it does not jump
     if pauses:
-        _fires(d, name, str(reason))
+        _add_pause_cause(d, name, str(reason))
     else:
         rule = next((r for r in d.policy.rules if r.name == o.rule), None)
         limits = rule or d.policy
-        _clears(d, name, limits.flaps_max, limits.flap_window_seconds)
+        _lift_pause_cause(d, name, limits.flaps_max, limits.flap_window_seconds)
 
 
 # ── causes: hold-off and flap limit ─────────────────────────────────────────────────────────────────────────────
-def _fires(d: Draft, name: str, seen: str) -> None:
-    cause = d.cause(name)
-    if (cause and not cause.latched) or any(h.name == name for h in d.m.held_off):
+def _add_pause_cause(d: StepContext, name: str, seen: str) -> None:
+    cause = d.pause_cause(name)
+    if (cause and not cause.latched) or any(h.name == name for h in d.migration.suppressed):
         return
-    until = d.m.resumed_at + d.policy.hold_off_seconds
-    if cause is None and d.m.resumed_at and d.at < until:
-        d.emit(ev.CauseHeldOff(at=d.at, cause=name, seen=seen, until=until))
+    until = d.migration.resumed_at + d.policy.hold_off_seconds
+    if cause is None and d.migration.resumed_at and d.at < until:
+        d.emit(ev.CauseSuppressed(at=d.at, cause=name, seen=seen, until=until))
         return
     d.emit(ev.PauseCauseAdded(at=d.at, cause=name, seen=seen))
-    course.hold(d)
+    course.pause_if_moving(d)
 
 
-def _clears(d: Draft, name: str, flaps_max: int, window_seconds: float) -> None:
-    if any(h.name == name for h in d.m.held_off):
-        d.emit(ev.HeldOffCausePassed(at=d.at, cause=name))
-    cause = d.cause(name)
+def _lift_pause_cause(d: StepContext, name: str, flaps_max: int, window_seconds: float) -> None:
+    if any(h.name == name for h in d.migration.suppressed):
+        d.emit(ev.SuppressedCauseCleared(at=d.at, cause=name))
+    cause = d.pause_cause(name)
     if cause is None or cause.latched:
         return
-    paused = next((f.times for f in d.m.flaps if f.name == name), ())
+    paused = next((f.times for f in d.migration.flaps if f.name == name), ())
     times = sum(at > d.at - window_seconds for at in paused)
-    if times >= flaps_max and d.m.phase in ACTIVE:
+    if times >= flaps_max and d.migration.phase in ACTIVE:
         seen = f"it has paused {times} times in {window_seconds:g} s, and is calm again"
         d.emit(ev.FlapLimitReached(at=d.at, cause=name, reason=Reason(Code.FLAPPING, seen, "a word of an operator")))
         return
     d.emit(ev.PauseCauseLifted(at=d.at, cause=name))
-    course.release(d)
+    course.resume_if_clear(d)
 
 
-def end_hold_offs(d: Draft) -> None:
+def end_suppressions(d: StepContext) -> None:
     """What has held on through its hold-off pauses now."""
-    for h in d.m.held_off:
+    for h in d.migration.suppressed:
         if d.at >= h.until:
             d.emit(ev.PauseCauseAdded(at=d.at, cause=h.name, seen=h.seen))
-            course.hold(d)
+            course.pause_if_moving(d)
 
 
 # ── the throttle follows the headroom ───────────────────────────────────────────────────────────────────────────
-def headroom_observed(d: Draft, o: msg.HeadroomObserved) -> None:
+def headroom_observed(d: StepContext, o: msg.HeadroomObserved) -> None:
     """Posted at intervals while a rule slows, and until the rate is back at what was asked."""
-    if any(c.name.startswith(METRIC) for c in d.m.slow_causes) or d.m.adapted is not None:
-        _adapt(d, o)
+    if any(c.name.startswith(METRIC) for c in d.migration.slow_causes) or d.migration.adapted_rate is not None:
+        _adapt_throttle(d, o)
 
 
-def _adapt(d: Draft, o: msg.HeadroomObserved) -> None:
-    m, policy = d.m, d.policy
+def _adapt_throttle(d: StepContext, o: msg.HeadroomObserved) -> None:
+    m, policy = d.migration, d.policy
     moving = d.in_phase(Phase.MOVING)
     if m.options.throttle_by is ThrottleBy.CRUISE_CONTROL or (o.headroom > 0 and not moving) or m.phase not in ACTIVE:
         return
     bound = m.wave.throttle_bytes_per_second_max if m.wave else None
-    asked, before = at_most(m.options.throttle_bytes_per_second, bound), m.adapted
+    asked, before = lower_limit(m.options.throttle_bytes_per_second, bound), m.adapted_rate
     # Without a throttle there is no ceiling but what was reached: from there it comes down.
     reached = int(m.progress.rate_bytes_per_second) if m.progress else 0
     ceiling = asked or (before.ceiling_bytes_per_second if before else max(reached, policy.slow_bytes_per_second * 2))
@@ -150,11 +152,11 @@ def _adapt(d: Draft, o: msg.HeadroomObserved) -> None:
             headroom=o.headroom,
         )
     )
-    course.retune(d, slowed=True)
+    course.retune(d, rate_only=True)
 
 
 # ── brokers ─────────────────────────────────────────────────────────────────────────────────────────────────────
-def brokers_observed(d: Draft, o: msg.BrokersObserved) -> None:
+def brokers_observed(d: StepContext, o: msg.BrokersObserved) -> None:
     """A broker that is lost pauses at once what moves, or is about to; the checks of a pause find when it is back.
 
     A broker that was restarted comes back within the resume delay: the pause is one all the same, as its replicas have
@@ -162,17 +164,17 @@ def brokers_observed(d: Draft, o: msg.BrokersObserved) -> None:
     """
     if not d.in_phase(Phase.CHECKING, Phase.REQUESTING, Phase.MOVING):
         return
-    drained = {s.broker_id for s in d.m.sources}
-    gone = ((set(o.lost) - drained) | d.m.brokers_to_come) - set(o.registered)
+    drained = {s.broker_id for s in d.migration.sources}
+    gone = ((set(o.lost) - drained) | d.migration.brokers_of_open_waves) - set(o.registered)
     if gone:
         named = ", ".join(map(str, sorted(gone)))
         set_safety_causes(d, (Reason(Code.BROKER_DOWN, f"brokers {named} are not registered", "every broker alive"),))
-        course.hold(d)
+        course.pause_if_moving(d)
 
 
-def set_safety_causes(d: Draft, reasons: tuple[Reason, ...]) -> None:
+def set_safety_causes(d: StepContext, reasons: tuple[Reason, ...]) -> None:
     """A cause for each reason that has none yet."""
     for r in reasons:
         name = f"safety:{r.code}"
-        if not d.cause(name):
+        if not d.pause_cause(name):
             d.emit(ev.PauseCauseAdded(at=d.at, cause=name, seen=r.seen))

@@ -47,7 +47,7 @@ class Wave:
     estimate: Estimate | None = None  # None: a way back, or a plan of an older version
     undo: Undo | None = None  # what a rollback after this wave would cost; None as above
     lane: Lane = Lane.REST
-    only: Selection | None = None  # None: all that is on the sources, by Cruise Control
+    selection: Selection | None = None  # None: all that is on the sources, by Cruise Control
     throttle_bytes_per_second_max: int | None = None  # below the migration's own, for what shall go slowly
     partition_movements_max: int | None = None  # so many at once on a broker, at most
 
@@ -84,7 +84,7 @@ class Plan:
     fingerprint: int = 0  # of which partitions lie on which source; 0: a plan of an older version
 
 
-def kept_plans(plans: tuple[Plan, ...], new: Plan) -> tuple[Plan, ...]:
+def with_new_plan(plans: tuple[Plan, ...], new: Plan) -> tuple[Plan, ...]:
     """The last plans with a new one, as many as the saved state has room for; the newest in any case.
 
     Figures are kept without their reasoning, which has been told.

@@ -3,10 +3,10 @@
 from agent.core import course, verdicts
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.draft import Draft
+from agent.core.draft import StepContext
 from agent.core.migration import OTHERS, StopFor
 from agent.core.reasons import Code, Reason
-from agent.core.throttle import rates_of_others
+from agent.core.throttle import foreign_rates
 
 # What pauses a running move only when it lasts: producers and consumers are still served.
 _WITH_GRACE = frozenset({Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE, Code.COORDINATOR_LOADING})
@@ -21,7 +21,7 @@ _TOLERATED = frozenset({Code.FOREIGN_THROTTLE})
 _FINISHED_UNDER = frozenset({Code.SELF_HEALING_ON})
 _STOPPED_BY_OTHERS = f"{OTHERS}{Code.EXECUTION_STOPPED_BY_OTHERS}"
 # What is told and waited for, but is no reason to stop what moves.
-_ONLY_TOLD = frozenset(
+_REPORTED_ONLY = frozenset(
     {
         Code.CRUISE_CONTROL_UNREACHABLE,
         Code.CRUISE_CONTROL_LOGIN_REFUSED,
@@ -32,57 +32,67 @@ _ONLY_TOLD = frozenset(
 )
 
 
-def unsafe(d: Draft, o: msg.WaveObserved) -> bool:
+def update_safety_causes(d: StepContext, o: msg.WaveObserved) -> bool:
     """Set a cause for every reason that is grave, or has lasted; True if any holds now."""
-    told = tuple(r for r in o.reasons if r.code not in _ONLY_TOLD)
-    judged = (*told, *rates_of_others(o.rates, d.m.own_rates))
-    if tuple(dict.fromkeys(str(r.code) for r in judged)) != tuple(c for c, _ in d.m.unwell):
-        d.emit(ev.HealthChanged(at=d.at, reasons=judged))
-    since = dict(d.m.unwell)
-    by_cruise_control = d.m.wave is not None and d.m.wave.only is None
+    reported = tuple(r for r in o.reasons if r.code not in _REPORTED_ONLY)
+    issues = (*reported, *foreign_rates(o.rates, d.migration.throttle_rates_set))
+    if tuple(dict.fromkeys(str(r.code) for r in issues)) != tuple(c for c, _ in d.migration.health_issues):
+        d.emit(ev.HealthChanged(at=d.at, reasons=issues))
+    since = dict(d.migration.health_issues)
+    by_cruise_control = d.migration.wave is not None and d.migration.wave.selection is None
     tolerated = _TOLERATED | _FINISHED_UNDER if by_cruise_control else _TOLERATED
-    graves = (r for r in judged if r.code not in tolerated)
-    grave = tuple(r for r in graves if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds)
-    verdicts.set_safety_causes(d, grave)
-    if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.m.pending_effect(*course.MAIN_LINE):
-        course.retune(d, slowed=True)
-    return bool(grave)
+    serious = (r for r in issues if r.code not in tolerated)
+    lasting = tuple(
+        r for r in serious if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds
+    )
+    verdicts.set_safety_causes(d, lasting)
+    if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.migration.pending_effect(
+        *course.WAVE_EFFECTS
+    ):
+        course.retune(d, rate_only=True)
+    return bool(lasting)
 
 
-def against_going_on(d: Draft, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+def against_going_on(d: StepContext, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """Of what a check found, what stands against this attempt: a wave that only fell short is finished."""
-    finished_under = _FINISHED_UNDER if d.m.finishes and d.m.wave and d.m.wave.only is None else frozenset()
+    finished_under = (
+        _FINISHED_UNDER if d.migration.finishes and d.migration.wave and d.migration.wave.selection is None else frozenset()
+    )
     return tuple(r for r in reasons if r.code not in finished_under)
 
 
-def stopped_by_others(d: Draft, o: msg.WaveObserved) -> bool:
+def stopped_by_others(d: StepContext, o: msg.WaveObserved) -> bool:
     """Whether another hand has stopped this attempt: a cause that an operator lifts, told with what was seen.
 
     Who asked for a stop stands among Cruise Control's user tasks. `CompletedWithError` alone does not tell a stop from
     a failure, which is asked for again. A stop that an operator has answered with `resume` is not held up again.
     """
-    if not o.stopped_by or d.m.resumed_at > d.m.executor_since:
+    if not o.stopped_by or d.migration.resumed_at > d.migration.executor_since:
         return False
     _pause_for_others(d, o.stopped_by, o.replicas_left)
     return True
 
 
-def told_by_a_stop(d: Draft, outcome: msg.Outcome) -> None:
+def told_by_a_stop(d: StepContext, outcome: msg.Outcome) -> None:
     """Our own stop came after another hand's: when its cause is gone, that other one still waits for an operator."""
-    is_news = isinstance(outcome, msg.Performed) and outcome.stopped_by and d.m.resumed_at <= d.m.executor_since
-    if is_news and isinstance(outcome, msg.Performed) and d.m.stop_for is StopFor.PAUSE:
+    is_news = (
+        isinstance(outcome, msg.Performed)
+        and outcome.stopped_by
+        and d.migration.resumed_at <= d.migration.executor_since
+    )
+    if is_news and isinstance(outcome, msg.Performed) and d.migration.stop_for is StopFor.PAUSE:
         _pause_for_others(d, outcome.stopped_by, outcome.replicas_left)
 
 
-def _pause_for_others(d: Draft, stopped_by: str, replicas_left: int | None) -> None:
-    wave = d.m.wave
+def _pause_for_others(d: StepContext, stopped_by: str, replicas_left: int | None) -> None:
+    wave = d.migration.wave
     assert wave is not None
-    if d.cause(_STOPPED_BY_OTHERS):
+    if d.pause_cause(_STOPPED_BY_OTHERS):
         return
     left = "an unknown number" if replicas_left is None else str(replicas_left)
     seen = (
         f"another hand has stopped the execution of wave {wave.number} attempt {wave.attempt}, "
         f"by Cruise Control's user tasks {stopped_by}: "
-        f"{left} of {d.m.attempt_replicas} replicas are still to move"
+        f"{left} of {d.migration.attempt_replicas} replicas are still to move"
     )
     d.emit(ev.PauseCauseAdded(at=d.at, cause=_STOPPED_BY_OTHERS, seen=seen))

@@ -2,52 +2,52 @@
 
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.draft import Draft
+from agent.core.draft import StepContext
 from agent.core.progress import Beginning, eta_seconds, smoothed_rate
 from agent.core.reasons import Code, Reason
 
 
-def bytes_left(d: Draft, o: msg.WaveObserved) -> int:
+def bytes_left(d: StepContext, o: msg.WaveObserved) -> int:
     """As seen; while a source is silent, as it was seen last: what is not told is not gone."""
-    wave = d.m.wave
+    wave = d.migration.wave
     assert wave is not None
     return wave.left[1] if o.silent else o.bytes_left
 
 
-def tell(d: Draft, o: msg.WaveObserved) -> None:
+def tell(d: StepContext, o: msg.WaveObserved) -> None:
     """How far it is, at least every few seconds; and that it stalls, when nothing has moved for long."""
-    p = d.m.progress
+    p = d.migration.progress
     moved = p is None or (p.bytes_moved, p.replicas_left) != (o.bytes_moved, o.replicas_left)
     if p is None or d.at >= p.at + d.policy.progress_seconds or (moved and d.at >= p.at + 1.0):
         rate = smoothed_rate(p, d.at, o.bytes_moved)
-        _told(d, o, rate, _eta(d, o, rate))
-    p = d.m.progress
-    if p is not None and not d.m.stalled and d.at >= p.changed_at + d.policy.stall_seconds:
+        _last_logs(d, o, rate, _eta(d, o, rate))
+    p = d.migration.progress
+    if p is not None and not d.migration.stalled and d.at >= p.changed_at + d.policy.stall_seconds:
         seen = f"no byte and no replica has moved for {d.at - p.changed_at:.0f} s, {o.moving} moves in flight"
         d.emit(ev.MovementStalled(at=d.at, wave=o.wave, reason=Reason(Code.STALLED, seen)))
 
 
-def tell_standstill(d: Draft, o: msg.WaveObserved) -> None:
+def tell_standstill(d: StepContext, o: msg.WaveObserved) -> None:
     """What is left while it is paused, when that is not what was told: another hand, or a stop that could not count."""
-    wave = d.m.wave
+    wave = d.migration.wave
     if wave is not None and not o.silent and o.replicas_left != wave.left[0]:
-        _told(d, o, 0.0, None)
+        _last_logs(d, o, 0.0, None)
 
 
-def _eta(d: Draft, o: msg.WaveObserved, rate: float) -> float | None:
-    wave, throttle = d.m.wave, d.m.rate(d.policy)
+def _eta(d: StepContext, o: msg.WaveObserved, rate: float) -> float | None:
+    wave, throttle = d.migration.wave, d.migration.rate(d.policy)
     assert wave is not None
     told = wave.estimate.low_seconds if wave.estimate else 0.0
     beginning = Beginning(
-        elapsed_seconds=d.at - d.m.phase_since,
-        size_bytes=d.m.attempt_bytes,
-        told_seconds=told * min(d.m.attempt_bytes / wave.size_bytes, 1.0) if wave.size_bytes else told,
+        elapsed_seconds=d.at - d.migration.phase_since,
+        size_bytes=d.migration.attempt_bytes,
+        planned_seconds=told * min(d.migration.attempt_bytes / wave.size_bytes, 1.0) if wave.size_bytes else told,
     )
     limit = throttle * len(wave.destination_broker_ids) if throttle else None
     return eta_seconds(bytes_left(d, o), rate, limit, beginning)
 
 
-def _told(d: Draft, o: msg.WaveObserved, rate: float, eta: float | None) -> None:
+def _last_logs(d: StepContext, o: msg.WaveObserved, rate: float, eta: float | None) -> None:
     d.emit(
         ev.WaveProgressed(
             at=d.at,

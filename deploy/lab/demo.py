@@ -200,14 +200,14 @@ class Demo:
             return (await client.statuses())[CLUSTER_NAME]
 
         act = PauseAct(
-            look=partial(facts.look, servers),
+            observe=partial(facts.look, servers),
             flight=partial(facts.in_flight, servers),
             status=status,
             say=self._say,
             pause_seconds=self.options.pause_seconds,
         )
         await act.play(story, self.options.fill_bytes, self.options.throttle, order, self._gone)
-        self._pauses.append(act.told)
+        self._pauses.append(act.results)
 
     async def _await_drained(self, story: Story) -> None:
         await story.until(_is("MigrationDrained"), 3 * WAVE_SECONDS_MAX, what="the last wave", unless=self._gone)
@@ -240,13 +240,13 @@ class Demo:
             "waves": demo_report.waves(story),
             "phases": demo_report.phases(story),
             "pauses": self._pauses,
-            "load_spikes": [self._spike.told] if self._spike else [],
+            "load_spikes": [self._spike.results] if self._spike else [],
             "events": story.counts(),
             "timings_seconds": self._timings,
         }
 
     async def _order(self, client: ControlClient, word: str, **fields: Any) -> Event:
-        answer = await client.order({"type": word, "cluster": CLUSTER_NAME, "issued_by": "demo", **fields})
+        answer = await client.send_command({"type": word, "cluster": CLUSTER_NAME, "issued_by": "demo", **fields})
         if answer["type"] == "CommandRefused":
             raise DemoError(answer["summary"])
         return answer

@@ -1,6 +1,6 @@
 """The demo's act of the pause: in the middle of a slow wave, with much in flight, and nothing may move while it holds.
 
-Used by demo.py; `told` goes into its report. What was in flight and what was left is Kafka's word, not the agent's.
+Used by demo.py; `results` goes into its report. What was in flight and what was left is Kafka's word, not the agent's.
 """
 
 import asyncio
@@ -20,21 +20,21 @@ WAVE_SECONDS = 60  # so long does the wave last that is paused: Cruise Control l
 THROTTLE_MIN = 100_000
 FLIGHT_SECONDS = 5  # what is in flight when the pause is ordered would last so long
 FLIGHT_SECONDS_MAX = 120.0  # so long is waited for it: a metric may have paused the wave meanwhile
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 WAVE_SECONDS_MAX = 600.0
 STOP_SECONDS_MAX = 60.0
 
 
 @dataclass
 class PauseAct:
-    """One pause. `look` and `flight` ask Kafka itself, and block; `status` is the agent's word; `say` prints."""
+    """One pause. `observe` and `flight` ask Kafka itself, and block; `status` is the agent's word; `say` prints."""
 
-    look: Callable[[], Facts]
+    observe: Callable[[], Facts]
     flight: Callable[[], Flight]
     status: Callable[[], Awaitable[dict[str, Any]]]
     say: Callable[[str], None]
     pause_seconds: float = 5.0
-    told: dict[str, Any] = field(default_factory=lambda: {"wave": WAVE})
+    results: dict[str, Any] = field(default_factory=lambda: {"wave": WAVE})
 
     async def play(self, story: Story, fill_bytes: int, throttle: int, order: Order, gone: Gone) -> None:
         """Slow the wave down, pause it with much in flight, look twice whether anything moves, and let it go on.
@@ -48,19 +48,19 @@ class PauseAct:
         what = f"the middle of wave {WAVE}"
         await story.until(_in_the_middle, WAVE_SECONDS_MAX, what=what, unless=gone)
         flight = await self._much_in_flight(slow * FLIGHT_SECONDS)
-        since, asked = len(story.events), time.monotonic()
+        since, restart_request = len(story.events), time.monotonic()
         self.say(f"command: pause ({flight.reassignments} moves in flight, {size(flight.bytes_to_come)} to come)")
         await order("pause", reason="the demo looks whether nothing moves")
         await story.until(_is_paused, STOP_SECONDS_MAX, what="the pause", since=since, unless=gone)
-        stopped_after = time.monotonic() - asked
+        stopped_after = time.monotonic() - restart_request
         await self._look_twice(_sources(story))
-        self.told |= {
+        self.results |= {
             "throttle_bytes_per_second": slow,
             "reassignments_in_flight": flight.reassignments,
             "bytes_copied_in_flight": flight.bytes_copied,
             "bytes_in_flight": flight.bytes_to_come,
             "stopped_after_seconds": round(stopped_after, 2),
-            "seconds": round(time.monotonic() - asked, 2),
+            "seconds": round(time.monotonic() - restart_request, 2),
         }
         self._say_how_it_went()
         await order("tune", throttle_bytes_per_second=throttle)
@@ -73,15 +73,15 @@ class PauseAct:
             flight = await asyncio.to_thread(self.flight)
             if flight.bytes_to_come >= bytes_wanted or time.monotonic() > deadline:
                 return flight
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _look_twice(self, sources: list[int]) -> None:
-        first = await asyncio.to_thread(self.look)
+        first = await asyncio.to_thread(self.observe)
         await asyncio.sleep(self.pause_seconds)
-        second = await asyncio.to_thread(self.look)
+        second = await asyncio.to_thread(self.observe)
         (wave,) = (w for w in (await self.status())["waves"] if w["number"] == WAVE)
         arrived = second.arrived_since(first)
-        self.told |= {
+        self.results |= {
             "replicas": wave["replicas"],
             "replicas_left": second.assigned_to(sources),
             "replicas_told_left": wave["replicas_left"],
@@ -95,30 +95,30 @@ class PauseAct:
         }
 
     def _say_how_it_went(self) -> None:
-        told = self.told
+        results = self.results
         self.say(
-            f"  stopped after {told['stopped_after_seconds']:.1f} s with {told['replicas_left']} of "
-            f"{told['replicas']} replicas left, {told['replicas_told_left']} are told; "
-            f"{told['replicas_moved_meanwhile']} replicas moved in {self.pause_seconds:.0f} s"
+            f"  stopped after {results['stopped_after_seconds']:.1f} s with {results['replicas_left']} of "
+            f"{results['replicas']} replicas left, {results['replicas_told_left']} are results; "
+            f"{results['replicas_moved_meanwhile']} replicas moved in {self.pause_seconds:.0f} s"
         )
-        self.say(f"command: tune, throttle as before; command: resume (paused at {told['share_told']:.0%})")
+        self.say(f"command: tune, throttle as before; command: resume (paused at {results['share_told']:.0%})")
 
 
-def what_is_wrong(told: dict[str, Any]) -> list[str]:
+def what_is_wrong(results: dict[str, Any]) -> list[str]:
     """A pause proves nothing when nothing was in flight or nothing was left; then what must not have happened."""
     wrong = []
-    of_wave = f"the pause of wave {told['wave']}"
-    if not told["reassignments_in_flight"] or not told["bytes_in_flight"]:
+    of_wave = f"the pause of wave {results['wave']}"
+    if not results["reassignments_in_flight"] or not results["bytes_in_flight"]:
         wrong.append(f"nothing was in flight when {of_wave} was ordered: it proves nothing")
-    if not told["replicas_left"]:
+    if not results["replicas_left"]:
         wrong.append(f"nothing was left of the wave after {of_wave}: it proves nothing")
-    if told["reassignments_meanwhile"]:
-        wrong.append(f"{told['reassignments_meanwhile']} reassignments in flight during {of_wave}")
-    if told["replicas_moved_meanwhile"]:
-        wrong.append(f"{told['replicas_moved_meanwhile']} replicas that moved during {of_wave}")
-    if told["replicas_told_left"] != told["replicas_left"]:
-        seen = f"{told['replicas_left']} replicas were left during {of_wave}"
-        wrong.append(f"{seen}, and the status told {told['replicas_told_left']}")
+    if results["reassignments_meanwhile"]:
+        wrong.append(f"{results['reassignments_meanwhile']} reassignments in flight during {of_wave}")
+    if results["replicas_moved_meanwhile"]:
+        wrong.append(f"{results['replicas_moved_meanwhile']} replicas that moved during {of_wave}")
+    if results["replicas_told_left"] != results["replicas_left"]:
+        seen = f"{results['replicas_left']} replicas were left during {of_wave}"
+        wrong.append(f"{seen}, and the status results {results['replicas_told_left']}")
     return wrong
 
 

@@ -70,7 +70,7 @@ def why_paused(story: Story, paused: Event, rule: str) -> dict[str, Any]:
     """The judgement that led to a pause, with its values, and how long it took from there."""
     judged = [
         e
-        for e in story.of("MetricJudged")
+        for e in story.of("RuleStateChanged")
         if e["data"]["rule"] == rule and e["data"]["level"] == "firing" and e["sequence"] <= paused["sequence"]
     ]
     if not judged:

@@ -18,7 +18,7 @@ ORDER = ("preparing", "controllers", "brokers_to_migration", "brokers_to_kraft",
 SETTLED_FIRST = ("controllers", "brokers_to_migration")
 PHASE_SECONDS_MAX = 400.0
 ANSWER_SECONDS = 60.0
-AGAIN_SECONDS = 2.0
+RETRY_SECONDS = 2.0
 DOWN_SECONDS = 4.0
 ENTERED = {
     "KraftStarted": "preparing",
@@ -91,7 +91,7 @@ class KraftPlay:
 
     async def _ask(self, action: str, **fields: Any) -> Event:
         command = {"type": "kraft", "cluster": CLUSTER_NAME, "issued_by": "demo", "action": action, **fields}
-        return await self._client.order(command, ANSWER_SECONDS)
+        return await self._client.send_command(command, ANSWER_SECONDS)
 
     async def _command(self, action: str, *, patiently: bool = False, **fields: Any) -> None:
         """Give it until it is accepted; patiently: what passes by itself may refuse it for a while."""
@@ -104,7 +104,7 @@ class KraftPlay:
                 said = codes
             if time.monotonic() > deadline:
                 raise LabError(f"kraft {action} is still refused: {answer['summary']}")
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _entered(self, phase: str) -> int:
         """Wait for it; returns the index of the event that follows."""

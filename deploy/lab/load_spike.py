@@ -15,7 +15,7 @@ from deploy.lab.lab import Lab
 from deploy.lab.story import Event, Story, StoryError, seconds_between
 from deploy.lab.surge import CAUSE, RULE, add_rule, calm_latency_ms, rule_for
 
-Order = Callable[..., Awaitable[Event]]
+SendCommand = Callable[..., Awaitable[Event]]
 Gone = Callable[[], str | None]
 WAVE = 1
 THROTTLE_PART = 8  # the wave of the spike moves at an eighth, so that it is not over before the spike is felt
@@ -44,7 +44,7 @@ class LoadSpike:
     surge: Load
     say: Callable[[str], None]
     producer_seconds: float = 6.0  # then one more joins
-    told: dict[str, Any] = field(default_factory=lambda: {"wave": WAVE})
+    results: dict[str, Any] = field(default_factory=lambda: {"wave": WAVE})
 
     def measure(self, lab: Lab) -> None:
         """Write into clusters.yaml what is too slow on this machine: the agent reads it when it starts. Blocking."""
@@ -52,27 +52,27 @@ class LoadSpike:
         calm_ms = asyncio.run(calm_latency_ms(lab.folders.targets_file))
         rule = rule_for(calm_ms)
         add_rule(lab.folders.clusters_file, rule)
-        self.told |= {"calm_ms": calm_ms, "rule": rule}
+        self.results |= {"calm_ms": calm_ms, "rule": rule}
         self.say(f"a produce request takes {calm_ms:.0f} ms at the slowest broker when calm; a rule pauses above")
         self.say(f"  {rule['above']} ms, by what the collector reads from the brokers' JMX exporters")
 
-    async def play(self, story: Story, throttle: int, order: Order, gone: Gone) -> None:
+    async def play(self, story: Story, throttle: int, send_command: SendCommand, gone: Gone) -> None:
         """Load until the agent pauses by itself; then none, until it goes on by itself; then the throttle as before.
 
         `order(word, **fields)` publishes a command; `gone` says why it is no use to wait, or nothing.
         """
         slow = max(throttle // THROTTLE_PART, THROTTLE_MIN)
         self.say(f"command: tune, throttle {rate(slow)} in wave {WAVE}")
-        await order("tune", throttle_bytes_per_second=slow)
+        await send_command("tune", throttle_bytes_per_second=slow)
         what = f"the middle of wave {WAVE}"
         await story.until(_something_moved, WAVE_SECONDS_MAX, what=what, unless=gone)
         began = time.monotonic()
         paused = await self._load_until_paused(story, len(story.events), gone)
-        self.told |= {"paused": paused is not None, "producers": await asyncio.to_thread(self.surge.stop)}
-        self.told["spike_seconds"] = round(time.monotonic() - began, 1)
+        self.results |= {"paused": paused is not None, "producers": await asyncio.to_thread(self.surge.stop)}
+        self.results["spike_seconds"] = round(time.monotonic() - began, 1)
         await asyncio.to_thread(self.surge.forget_records)
         self.say(f"command: tune, throttle {rate(throttle)}")
-        await order("tune", throttle_bytes_per_second=throttle)
+        await send_command("tune", throttle_bytes_per_second=throttle)
         if paused is None:
             self.say("  no broker came above the threshold: this machine takes the spike in its stride")
         else:
@@ -94,9 +94,9 @@ class LoadSpike:
         return None
 
     async def _until_resumed(self, story: Story, paused: Event, gone: Gone) -> None:
-        self.told |= demo_report.why_paused(story, paused, RULE)
-        self.say(f"  {self.told['why']}")
-        self.say(f"  paused by itself; the spike ended after {self.told['spike_seconds']} s; it waits for calm")
+        self.results |= demo_report.why_paused(story, paused, RULE)
+        self.say(f"  {self.results['why']}")
+        self.say(f"  paused by itself; the spike ended after {self.results['spike_seconds']} s; it waits for calm")
         since = story.events.index(paused)
         resumed = await story.until(
             lambda e: bool(e["type"] == "MigrationResumed"),
@@ -105,11 +105,11 @@ class LoadSpike:
             since=since,
             unless=gone,
         )
-        self.told |= {
+        self.results |= {
             "resumed_at": resumed["time"],
             "paused_seconds": round(seconds_between(paused, resumed), 1),
         }
-        self.say(f"  resumed by itself after {self.told['paused_seconds']} s")
+        self.say(f"  resumed by itself after {self.results['paused_seconds']} s")
 
 
 def _something_moved(e: Event) -> bool:
@@ -117,7 +117,7 @@ def _something_moved(e: Event) -> bool:
 
 
 def _rule_fires(e: Event) -> bool:
-    return bool(e["type"] == "MetricJudged" and e["data"]["rule"] == RULE and e["data"]["level"] == "firing")
+    return bool(e["type"] == "RuleStateChanged" and e["data"]["rule"] == RULE and e["data"]["level"] == "firing")
 
 
 def _paused_by_rule(e: Event) -> bool:

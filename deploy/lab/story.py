@@ -14,7 +14,7 @@ from agent.client import ControlClient
 from agent.ending import end
 
 Event = dict[str, Any]
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 class StoryError(Exception):
@@ -72,7 +72,7 @@ class Story:
                 )
             self._grown.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(POLL_SECONDS):
                     await self._grown.wait()
 
     def last_words(self, count: int = 5) -> list[str]:

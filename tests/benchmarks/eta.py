@@ -74,7 +74,7 @@ class Took:
     move: Move
     size_bytes: int
     rate_bytes_per_second: int | None
-    told_seconds: float
+    planned_seconds: float
     told_high_seconds: float
     seconds: float
     while_moving: float | None
@@ -83,7 +83,7 @@ class Took:
 
     @property
     def ratio(self) -> float:
-        return self.seconds / self.told_seconds
+        return self.seconds / self.planned_seconds
 
 
 def figures(took: Sequence[Took], cruise_control: str) -> list[dict[str, Any]]:
@@ -184,7 +184,7 @@ class Bench:
                 move=move,
                 size_bytes=wave["size_bytes"],
                 rate_bytes_per_second=rate,
-                told_seconds=told["low_seconds"],
+                planned_seconds=told["low_seconds"],
                 told_high_seconds=told["high_seconds"],
                 seconds=verified["data"]["seconds"],
                 while_moving=self._on_the_way(since, verified),
@@ -196,7 +196,7 @@ class Bench:
         print(
             f"{len(self.took):2} {t.size_bytes / MEGABYTE:5.0f} MB at {(rate or 0) / MEGABYTE:5.1f} MB/s"
             f" +{written / MEGABYTE:.1f}: {t.seconds:6.1f} s,"
-            f" told {t.told_seconds:6.1f} to {t.told_high_seconds:6.1f} s,"
+            f" told {t.planned_seconds:6.1f} to {t.told_high_seconds:6.1f} s,"
             f" ratio {t.ratio:.2f}, on the way {t.while_moving or 0:.2f} (load {load:.0f}; {t.reasoning})",
             flush=True,
         )
@@ -227,7 +227,7 @@ class Bench:
         deadline = time.monotonic() + WAVE_SECONDS_MAX
         while True:
             since = len(self._story.events)
-            answer = await self._client.order({"type": "start", "cluster": CLUSTER, "options": options})
+            answer = await self._client.send_command({"type": "start", "cluster": CLUSTER, "options": options})
             if answer["type"] == "CommandAccepted":
                 return await self._until("MigrationStarted", since)
             if time.monotonic() > deadline:

@@ -41,7 +41,7 @@ CHECK_SECONDS = 5.0
 STILL_P50_MS, STILL_P99_MS = (CHECK_SECONDS / 2 + 1) * 1_000, (CHECK_SECONDS + 1) * 1_000
 ASKED_P99_MS = 1_000.0  # on two cores beside nine JVMs; on an idle machine 100 ms (reaction.py)
 AGAIN_P99_MS = 6_000.0
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 WAIT_SECONDS_MAX = 120.0
 CALM_SECONDS_MAX = 300.0
 
@@ -50,11 +50,11 @@ CALM_SECONDS_MAX = 300.0
 class Round:
     """One pause and the resume after it, in milliseconds since the alert was published, or since it was resolved."""
 
-    asked: float  # Cruise Control was asked to stop
+    restart_request: float  # Cruise Control was asked to stop
     still: float  # Kafka shows no reassignment any more
     told: float  # MigrationPaused: the agent has proved it
     again: float  # since the alert was resolved: Kafka shows reassignments
-    flying: int  # reassignments when the alert was published
+    in_flight: int  # reassignments when the alert was published
     load: float  # of the machine at its end: a busy one makes every figure longer
 
 
@@ -86,11 +86,11 @@ class Pauses:
         ):
             await self._ready()
             began = time.monotonic()
-            await self._order("start", options=self._options())
+            await self._command("start", options=self._options())
             for number in range(1, self._count + 1):
                 self.rounds.append(await self._round(number))
                 self._write(number)
-            await self._order("tune", throttle_bytes_per_second=0)
+            await self._command("tune", throttle_bytes_per_second=0)
             await self._until("MigrationDrained", 0, CALM_SECONDS_MAX)
             self.seconds = time.monotonic() - began
         self._admin.close()
@@ -120,8 +120,8 @@ class Pauses:
             "throttle_bytes_per_second": THROTTLE_BYTES_PER_SECOND,
         }
 
-    async def _order(self, word: str, **fields: Any) -> None:
-        answer = await self._client.order({"type": word, "cluster": CLUSTER, **fields})
+    async def _command(self, word: str, **fields: Any) -> None:
+        answer = await self._client.send_command({"type": word, "cluster": CLUSTER, **fields})
         if answer["type"] != "CommandAccepted":
             raise RuntimeError(f"{word} was refused: {answer['summary']}")
 
@@ -129,25 +129,25 @@ class Pauses:
     async def _round(self, number: int) -> Round:
         """Waits at random before the alert, so that Cruise Control's looks come at any time after it."""
         if number == 1:
-            await self._await_flying(lambda flying: flying > 0)
+            await self._await_flying(lambda in_flight: in_flight > 0)
         await asyncio.sleep(self._rng.uniform(0.0, CHECK_SECONDS))
-        flying, since = await self._flying(), len(self._story.events)
-        if not flying:
+        in_flight, since = await self._count_in_flight(), len(self._story.events)
+        if not in_flight:
             raise RuntimeError(f"nothing moved before pause {number}: the migration is too short for so many")
         published = await self._alert(number, "firing")
-        still = await self._await_flying(lambda flying: flying == 0)
+        still = await self._await_flying(lambda in_flight: in_flight == 0)
         paused = await self._until("MigrationPaused", since, WAIT_SECONDS_MAX)
-        if left := await self._flying():
+        if left := await self._count_in_flight():
             raise RuntimeError(f"{left} reassignments are in flight though pause {number} was told")
-        asked = await self._asked_to_stop(published)
+        restart_request = await self._asked_to_stop(published)
         resolved = await self._alert(number, "resolved")
-        again = await self._await_flying(lambda flying: flying > 0)
+        again = await self._await_flying(lambda in_flight: in_flight > 0)
         return Round(
-            asked=asked - published,
+            restart_request=restart_request - published,
             still=still - published,
             told=datetime.fromisoformat(paused["time"]).timestamp() * 1_000 - published,
             again=again - resolved,
-            flying=flying,
+            in_flight=in_flight,
             load=os.getloadavg()[0],
         )
 
@@ -166,17 +166,17 @@ class Pauses:
         await self._producer.send_and_wait(METRICS, json.dumps(body).encode(), CLUSTER.encode())
         return published
 
-    async def _flying(self) -> int:
+    async def _count_in_flight(self) -> int:
         look = asyncio.get_running_loop().run_in_executor(self._thread, self._admin.list_partition_reassignments)
         return len(await look)
 
     async def _await_flying(self, holds: Callable[[int], bool]) -> float:
         """When the first look at Kafka that shows it has ended, in milliseconds since the epoch."""
         async with asyncio.timeout(WAIT_SECONDS_MAX):
-            while not holds(await self._flying()):
+            while not holds(await self._count_in_flight()):
                 if gone := self._gone():
                     raise RuntimeError(gone)
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
         return time.time() * 1_000
 
     async def _asked_to_stop(self, published: float) -> float:
@@ -195,8 +195,8 @@ class Pauses:
     def _write(self, number: int) -> None:
         r = self.rounds[-1]
         print(
-            f"pause {number:3}: asked after {r.asked:6.0f} ms, nothing moves after {r.still:6.0f} ms, told after"
-            f" {r.told:6.0f} ms; moves again {r.again:6.0f} ms after the alert has gone ({r.flying} moved)",
+            f"pause {number:3}: asked after {r.restart_request:6.0f} ms, nothing moves after {r.still:6.0f} ms, told after"
+            f" {r.told:6.0f} ms; moves again {r.again:6.0f} ms after the alert has gone ({r.in_flight} moved)",
             flush=True,
         )
         rows = [asdict(r) for r in self.rounds]
@@ -207,7 +207,7 @@ class Pauses:
     _http: httpx.AsyncClient
 
 
-def figures(rounds: Sequence[Round], seconds: float, where: str) -> list[dict[str, Any]]:
+def totals(rounds: Sequence[Round], seconds: float, where: str) -> list[dict[str, Any]]:
     """Rows of {figure, value, unit, target, held}; `where`: the lab and the machine."""
     if not rounds:
         return []
@@ -217,7 +217,7 @@ def figures(rounds: Sequence[Round], seconds: float, where: str) -> list[dict[st
         _row(f"{name}: from start to drained", round(seconds, 1), "s"),
     ]
     for words, took, p50_max, p99_max in (
-        ("alert until Cruise Control is asked to stop", [r.asked for r in rounds], None, ASKED_P99_MS),
+        ("alert until Cruise Control is asked to stop", [r.restart_request for r in rounds], None, ASKED_P99_MS),
         ("alert until nothing moves in Kafka", [r.still for r in rounds], STILL_P50_MS, STILL_P99_MS),
         ("alert until the agent has proved it", [r.told for r in rounds], None, None),
         ("alert resolved until Kafka moves again", [r.again for r in rounds], None, AGAIN_P99_MS),
@@ -253,6 +253,6 @@ def measure(folder: Path, base_port: int, rounds: int, machine: str) -> list[dic
     where = (
         f"{machine}; the whole lab on it: Cruise Control ({kind}) with its least progress check interval of"
         f" {CHECK_SECONDS:g} s, Kafka {lab.config.kafka_version}, {FILL_BYTES / 1e6:g} MB on the source at"
-        f" {THROTTLE_BYTES_PER_SECOND / 1e3:g} kB/s; Kafka is looked at every {LOOK_SECONDS * 1_000:g} ms"
+        f" {THROTTLE_BYTES_PER_SECOND / 1e3:g} kB/s; Kafka is looked at every {POLL_SECONDS * 1_000:g} ms"
     )
-    return figures(pauses.rounds, pauses.seconds, where)
+    return totals(pauses.rounds, pauses.seconds, where)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.adapters import store
-from agent.adapters.aside import share_interpreter, uncollected
+from agent.adapters.aside import gc_paused, shorten_switch_interval
 from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.perform import Performer, Ports
@@ -29,7 +29,7 @@ from agent.core.cluster import Partition, TopicPartition
 from agent.core.migration import Migration
 from agent.core.options import Options
 from agent.core.plan import Plan, make_plan
-from agent.turn import Records, Turn, take
+from agent.turn import Records, Turn, apply_message
 from deploy.lab.files import write_atomically
 from tests.benchmarks.large import BROKERS, PARTITIONS, POLICY, LargeCluster
 from tests.benchmarks.wire import Wire, WireAdmin
@@ -53,7 +53,7 @@ def row(figure: str, value: float, unit: str, most: float | None = None) -> Row:
 def pure() -> list[Row]:
     """Plan and checks, as the core sees them; the peak of this process is what they need."""
     large = LargeCluster()
-    with uncollected():  # as the performer does
+    with gc_paused():  # as the performer does
         return _pure(large)
 
 
@@ -62,11 +62,13 @@ def _pure(large: LargeCluster) -> list[Row]:
     plan, planned = _timed(lambda: make_plan(Options(), POLICY, facts, logs, "large")[0])
     assert plan is not None
     assert plan.replicas == 3 * PARTITIONS
-    world = safety.World(
+    world = safety.ClusterCheckInput(
         cluster=facts, waves=plan.waves, cruise_control=safety.CruiseControlFacts(reachable=True, valid_windows=1)
     )
-    verdicts, before_start = _timed(lambda: (*safety.check(world), *fitness.check(world, fitness.Findings(logs=logs))))
-    assert [v.code for v in verdicts if not v.ok] == [], verdicts
+    check_results, before_start = _timed(
+        lambda: (*safety.check(world), *fitness.check(world, fitness.BrokerCheckInput(logs=logs)))
+    )
+    assert [v.code for v in check_results if not v.ok] == [], check_results
     _, before_wave = _timed(lambda: safety.check(world))
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
     return [
@@ -93,7 +95,7 @@ def _records(plan: Plan) -> list[Row]:
     records, offset = Records(table), iter(range(1_000))
 
     def meet(message: Any) -> Turn:
-        return take(records, "large", message, next(offset), POLICY)
+        return apply_message(records, "large", message, next(offset), POLICY)
 
     made: list[int] = []
     for n in range(3):
@@ -158,8 +160,8 @@ class IdleCruiseControl:
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
         return ()
 
-    async def remove_broker(self, request: RemoveBroker) -> msg.ExecutionAsked:
-        return msg.ExecutionAsked(user_task_id="1")
+    async def remove_broker(self, request: RemoveBroker) -> msg.ExecutionRequested:
+        return msg.ExecutionRequested(user_task_id="1")
 
     async def stop(self) -> None: ...
 
@@ -335,7 +337,7 @@ class Stage:
 
 def performer() -> list[Row]:
     """The event loop while the real performer looks at such a cluster."""
-    share_interpreter()  # as the worker does
+    shorten_switch_interval()  # as the worker does
     stage = Stage()
     rows = asyncio.run(stage.run())
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE

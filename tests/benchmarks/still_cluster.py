@@ -16,7 +16,7 @@ from agent.adapters.zookeeper import NoLease
 from agent.clusters import DrivenCluster, WallClock
 from agent.core.clients import Positions
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
-from agent.core.throttle import BrokerRate, ThrottleFacts, ThrottleOrder
+from agent.core.throttle import BrokerRate, ThrottleChange, ThrottleFacts
 from agent.main import run
 from agent.settings import ClusterSettings, Settings
 from agent.tasks import ClusterTasks, Post
@@ -84,7 +84,7 @@ class StillCluster:
     async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
         return {}
 
-    async def set_throttle(self, order: ThrottleOrder) -> None:
+    async def set_throttle(self, order: ThrottleChange) -> None:
         """Told to the recorder before anything else: that is when Kafka would have it."""
         rates = set(order.rates.values())
         await self._client.post(f"/{self._name}/throttle/{min(rates)}")
@@ -94,10 +94,10 @@ class StillCluster:
             followers=order.followers,
         )
 
-    async def clear_throttle(self, order: ThrottleOrder) -> None:
+    async def clear_throttle(self, order: ThrottleChange) -> None:
         self._facts = ThrottleFacts()
 
-    async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+    async def reorder_replicas(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
         raise NotImplementedError
 
     async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:

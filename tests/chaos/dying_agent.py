@@ -10,7 +10,7 @@ from typing import Any
 
 from agent import turn
 from agent.adapters.cruise_control import CruiseControl
-from agent.core.messages import EffectEnded, ExecutionAsked, Message
+from agent.core.messages import EffectEnded, ExecutionRequested, Message
 
 BOUNDARIES = ("before_send", "after_send", "before_save", "after_save")
 
@@ -28,13 +28,13 @@ class _DyingCruiseControl(CruiseControl):
             return await super().remove_broker(request)
         _die("before_send")
         answer = await super().remove_broker(request)
-        if isinstance(answer, ExecutionAsked):
+        if isinstance(answer, ExecutionRequested):
             _die("after_send")
         return answer
 
 
 def _is_the_answer(message: Message) -> bool:
-    return isinstance(message, EffectEnded) and isinstance(message.outcome, ExecutionAsked)
+    return isinstance(message, EffectEnded) and isinstance(message.outcome, ExecutionRequested)
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     from agent import app, clusters
     from agent import main as agent_main
 
-    really_take = turn.take
+    really_take = turn.apply_message
 
     def take(table: Any, cluster: str, message: Message, *rest: Any) -> turn.Turn:
         if _is_the_answer(message):
@@ -52,7 +52,7 @@ def main() -> None:
             _die("after_save")
         return taken
 
-    app.turn.take = take
+    app.turn.apply_message = take
     clusters.CruiseControl = _DyingCruiseControl  # type: ignore[misc]
     agent_main.run()
 

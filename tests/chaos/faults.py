@@ -147,7 +147,7 @@ async def second_agent(stage: Stage) -> Callable[[Event], bool]:
     try:
         await asyncio.sleep(12.0)
         client = ControlClient({"bootstrap_servers": stage.lab.status()["control_bootstrap_servers"]}, prefix)
-        answer: Any = await client.order({"type": "start", "cluster": "lab"}, 60.0)
+        answer: Any = await client.send_command({"type": "start", "cluster": "lab"}, 60.0)
         codes = [r["code"] for r in answer["data"].get("reasons") or ()]
         if answer["type"] != "CommandRefused" or "OTHER_DRIVER" not in codes:
             raise AssertionError(f"the second agent was not refused for OTHER_DRIVER: {answer['summary']}")

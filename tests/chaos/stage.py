@@ -72,7 +72,7 @@ class Stage:
 
     async def order(self, kind: str, **fields: Any) -> Event:
         """Publish a command and return its answer."""
-        return await self.client.order(
+        return await self.client.send_command(
             {"type": kind, "cluster": CLUSTER, "issued_by": "chaos", **fields}, ANSWER_SECONDS
         )
 

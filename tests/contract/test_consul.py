@@ -76,10 +76,10 @@ async def test_an_endpoint_is_registered_in_the_existing_service(stage: Stage) -
         first = await consul.register([31], ())
         assert [r.code for r in first] == [Code.ENDPOINT_NOT_READY]
         await _until_ready(consul, 31)
-        (entry,) = await consul.look([31])
+        (entry,) = await consul.endpoints_of([31])
         assert f"{entry.address}:{entry.port}" == stage.connection.endpoints[31][0]
         assert dict(entry.meta)[BROKER_META] == "31"
-        assert [e.broker_id for e in await consul.look([11, 31])] == [11, 31]
+        assert [e.broker_id for e in await consul.endpoints_of([11, 31])] == [11, 31]
         if stage.fake:
             before = stage.fake.requests.count("PUT /v1/agent/service/register")
             assert await consul.register([11, 31], ()) == []
@@ -92,7 +92,7 @@ async def test_what_was_taken_out_is_put_back_as_it_was(stage: Stage) -> None:
     async with stage.client() as consul:
         assert await consul.deregister([11]) == []
         assert await consul.deregister([11]) == []
-        assert await consul.look([11]) == []
+        assert await consul.endpoints_of([11]) == []
         host, _, port = place.rpartition(":")
         old = Endpoint(
             broker_id=11,
@@ -104,7 +104,7 @@ async def test_what_was_taken_out_is_put_back_as_it_was(stage: Stage) -> None:
             meta=(("team", "storage"),),
         )
         await _until_ready(consul, 11, (old,))
-        (back,) = await consul.look([11])
+        (back,) = await consul.endpoints_of([11])
         assert (back.service_id, back.tags, dict(back.meta)["team"]) == ("by-hand-11", ("primary", "v3"), "storage")
 
 
@@ -117,17 +117,17 @@ async def test_a_dead_proxy_is_not_registered(stage: Stage, kind: str) -> None:
             (reason,) = await consul.register([31], ())
             assert reason.code is Code.ENDPOINT_NOT_READY
             assert place in reason.seen
-            assert await consul.look([31]) == []
+            assert await consul.endpoints_of([31]) == []
 
 
 async def test_catalog_entries(stage: Stage) -> None:
     """By the catalog an entry belongs to a node without a Consul agent, and passes once we have seen it answer."""
     async with stage.client(by_agent=False) as consul:
         assert await consul.register([31], ()) == []
-        (entry,) = await consul.look([31])
+        (entry,) = await consul.endpoints_of([31])
         assert entry.node == stage.connection.node
         assert await consul.deregister([31]) == []
-        assert await consul.look([31]) == []
+        assert await consul.endpoints_of([31]) == []
 
 
 def _closed_port() -> str:
@@ -175,7 +175,7 @@ async def test_refusals_are_told_apart_from_silence(fake: tuple[FakeConsul, Cons
     ):
         client = Consul(wrong)
         with pytest.raises(PortError) as raised:
-            await client.look([11])
+            await client.endpoints_of([11])
         assert raised.value.code is code
         assert "stale" not in str(raised.value)
         await client.close()

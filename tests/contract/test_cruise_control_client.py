@@ -15,14 +15,14 @@ from agent.adapters.asking import Questions
 from agent.adapters.cruise_control import HARD_GOALS, CruiseControl, CruiseControlConnection
 from agent.adapters.cruise_control_answers import classify
 from agent.adapters.ports import PortError, RemoveBroker
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, Unreachable
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, Unreachable
 from agent.core.reasons import Code
 from deploy.lab.standin.parameters import find_endpoint, parse
 from tests.contract.recordings import FOLDER, Recording, recording
 
 # Every recorded answer to remove_broker, by what it means for what to do next.
 MEANINGS: dict[tuple[type, Code | None], str] = {
-    (ExecutionAsked, None): """
+    (ExecutionRequested, None): """
         027-remove_broker-dryrun-article 028-remove_broker-dryrun-article-verbose 029-remove_broker-execute-article
         031-remove_broker-execute-article-poll-INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS
         044-remove_broker-execute-article-poll-LEADER_MOVEMENT_TASK_IN_PROGRESS
@@ -126,7 +126,7 @@ class TestMeanings:
         answer = classify(r.status, r.headers, r.body)
         kind, code = MEANING[name]
         assert type(answer) is kind, answer
-        if isinstance(answer, ExecutionAsked):
+        if isinstance(answer, ExecutionRequested):
             assert len(answer.user_task_id) == 36
         else:
             assert answer.reason.code is code
@@ -138,7 +138,7 @@ class TestMeanings:
 
     async def test_the_client_returns_what_the_answer_means(self) -> None:
         """What the table says is what the caller of remove_broker gets."""
-        for number, kind in ((29, ExecutionAsked), (64, Busy), (101, Unreachable), (111, Rejected)):
+        for number, kind in ((29, ExecutionRequested), (64, Busy), (101, Unreachable), (111, Rejected)):
             assert type(await _client(_replay(recording(number))).remove_broker(REQUEST)) is kind
 
     async def test_a_dry_run_tells_what_stands_against_the_request(self) -> None:
@@ -349,7 +349,7 @@ class TestComputing:
     async def test_without_a_user_task_there_is_no_poll(self) -> None:
         """A poll without its id would be a second request."""
         script = Script(replace(recording(197), headers={}))
-        assert await _client(script).remove_broker(REQUEST) == ExecutionAsked(user_task_id="")
+        assert await _client(script).remove_broker(REQUEST) == ExecutionRequested(user_task_id="")
         assert len(script.asked) == 1
 
     async def test_a_dry_run_without_an_end_is_no_yes(self) -> None:

@@ -14,7 +14,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from agent.adapters.cruise_control import CruiseControl, CruiseControlConnection
 from agent.adapters.ports import RemoveBroker
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus
 from agent.core.reasons import Code
 from deploy.lab import CruiseControlKind, Lab, LabConfig, free_base_port
 
@@ -82,7 +82,7 @@ async def test_a_wave_is_asked_found_and_ended(url: str) -> None:
     assert state.self_healing == ()
     assert isinstance(await client.ready(_wave(11, 32, 1)), Rejected)
     asked = await client.remove_broker(wave)
-    assert isinstance(asked, ExecutionAsked)
+    assert isinstance(asked, ExecutionRequested)
     running = await client.state(MIGRATION)
     assert running.executor is Executor.OURS, running
     assert running.executor_reason.startswith(f"{wave.reason} (Client: ")
@@ -105,8 +105,8 @@ async def test_a_stop_ends_what_runs(url: str) -> None:
 
     async def accepted() -> bool:
         answer = await client.remove_broker(wave)
-        assert isinstance(answer, (ExecutionAsked, Busy)), answer
-        return isinstance(answer, ExecutionAsked)
+        assert isinstance(answer, (ExecutionRequested, Busy)), answer
+        return isinstance(answer, ExecutionRequested)
 
     async def idle() -> bool:
         return (await client.state(MIGRATION)).executor is Executor.IDLE

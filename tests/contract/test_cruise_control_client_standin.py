@@ -13,7 +13,7 @@ import pytest
 from agent.adapters.asking import Questions
 from agent.adapters.cruise_control import CruiseControl, CruiseControlConnection
 from agent.adapters.ports import PortError, RemoveBroker
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
 from agent.core.reasons import Code
 from deploy.lab.standin.settings import Settings
 from tests.contract.standin_situations import ACCOUNTS, WARM, Lab, lab
@@ -77,7 +77,7 @@ async def test_a_wave_from_the_question_to_its_end() -> None:
     async with _talk() as (client, standin):
         assert await client.ready(REQUEST) is None
         asked = await client.remove_broker(REQUEST)
-        assert isinstance(asked, ExecutionAsked)
+        assert isinstance(asked, ExecutionRequested)
         await standin.clock.advance(6)
         state = await client.state("lab-1a2b")
         assert state.executor is Executor.OURS
@@ -158,7 +158,7 @@ async def test_the_stock_limit_of_user_tasks_is_lived_with() -> None:
             while (await standin.get("state?json=true")).status == 200:
                 pass
             answer = await _while_time_passes(standin, ask())  # type: ignore[arg-type]
-        assert isinstance(answer, ExecutionAsked)
+        assert isinstance(answer, ExecutionRequested)
 
 
 async def test_a_password_that_changes_in_mid_move_is_named_and_read_anew(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ async def test_a_password_that_changes_in_mid_move_is_named_and_read_anew(tmp_pa
     settings = replace(WARM, accounts=accounts)
     async with _talk(settings, username="admin", password="adminpw", password_file=file) as (client, standin):
         standin.cluster.copy_seconds = 600.0
-        assert isinstance(await client.remove_broker(REQUEST), ExecutionAsked)
+        assert isinstance(await client.remove_broker(REQUEST), ExecutionRequested)
         await standin.clock.advance(6)
         accounts["admin"] = replace(accounts["admin"], password="other")
         for ask in (client.state("lab-1a2b"), client.user_tasks(KEY), client.stop(KEY)):
@@ -192,7 +192,7 @@ async def test_proposals_that_take_long_are_one_request() -> None:
         assert heard.statuses[0] == 202
         assert heard.statuses[-1] == 200
         (task,) = await client.user_tasks(KEY)
-        assert asked == ExecutionAsked(user_task_id=task.user_task_id)
+        assert asked == ExecutionRequested(user_task_id=task.user_task_id)
         await client.close()
 
 

@@ -185,9 +185,9 @@ class TestSelfHealing:
             await standin.execute(f"{HARD_PAIR}&concurrent_partition_movements_per_broker=5")
             await standin.post("admin?enable_self_healing_for=goal_violation&json=true")
             await standin.clock.advance(60.0)
-            held_off = standin.service.executor.execution
-            assert held_off is not None
-            assert not held_off.healing
+            suppressed = standin.service.executor.execution
+            assert suppressed is not None
+            assert not suppressed.healing
             await standin.post("stop_proposal_execution?json=true")
             await standin.clock.advance(5.0)
             assert standin.executor_state() is ExecutorState.NO_TASK_IN_PROGRESS

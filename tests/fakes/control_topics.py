@@ -23,10 +23,10 @@ class ControlTopicsInMemory:
         while True:
             yield await self._topics[topic].get()
 
-    async def order(self, command: Json, timeout_seconds: float) -> Json:
+    async def send_command(self, command: Json, timeout_seconds: float) -> Json:
         self.ordered.append(command)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
-    plan = order
+    plan = send_command

@@ -32,14 +32,14 @@ def _strikes(fault: str, command_id: str | None) -> bool:
 
 def install() -> None:
     """Put the faults where they belong."""
-    really_take, really_publish = turn.take, outbound.Outbound.events
+    really_take, really_publish = turn.apply_message, outbound.WorkerPublisher.events
 
     def take(records: Any, cluster: str, message: Message, *rest: Any) -> turn.Turn:
         if _strikes("bug", getattr(message, "command_id", None)):
             raise ZeroDivisionError("a bug")
         return really_take(records, cluster, message, *rest)
 
-    async def publish(out: outbound.Outbound, cluster: str, events: Iterable[ProgressEvent]) -> None:
+    async def publish(out: outbound.WorkerPublisher, cluster: str, events: Iterable[ProgressEvent]) -> None:
         events = tuple(events)
         if any(_strikes("saved", e.data.get("command_id")) for e in events):
             await asyncio.sleep(CHANGELOG_SECONDS)
@@ -61,8 +61,8 @@ def install() -> None:
 
     Recovery.on_rebalance = recover  # type: ignore[method-assign]
     PartitionAssignor.on_assignment = join
-    turn.take = take  # type: ignore[assignment]  # the point of this program
-    outbound.Outbound.events = publish  # type: ignore[method-assign, assignment]
+    turn.apply_message = take  # type: ignore[assignment]  # the point of this program
+    outbound.WorkerPublisher.events = publish  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from agent.client import ControlClient
 from deploy.lab import Lab
 from deploy.lab.agent_process import AgentProcess
 from deploy.lab.facts import look
-from tests.integration.waiting import eventually, told
+from tests.integration.waiting import await_event, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -103,25 +103,27 @@ async def test_bad_input_is_rejected_and_stops_nothing(client: ControlClient, fi
     assert "options.mode" in found[BAD["wrong enum"]]
     assert "slowly" in found[BAD["unknown field"]]
     assert "reason" in found[BAD["600 KB"]]
-    answer = await client.order({"type": "resume", "cluster": "lab"})
+    answer = await client.send_command({"type": "resume", "cluster": "lab"})
     assert [r["code"] for r in answer["data"]["reasons"]] == ["NO_MIGRATION"]
 
 
 async def test_a_readable_sender_is_answered(client: ControlClient) -> None:
     """A command that is wrong in a field, and has a command_id, is refused by an event that bears it."""
-    refused = await told(client, "CommandRefused", fits=lambda data: data["command_id"] == "bad-enum", seconds=20.0)
+    refused = await await_event(
+        client, "CommandRefused", fits=lambda data: data["command_id"] == "bad-enum", seconds=20.0
+    )
     assert "options.mode" in refused["summary"]
 
 
 async def test_unknown_cluster_and_broker_are_refused(client: ControlClient) -> None:
     """Names that mean nothing are refused, each with its code."""
-    stranger = await client.order({"type": "start", "cluster": "elsewhere"})
+    stranger = await client.send_command({"type": "start", "cluster": "elsewhere"})
     assert [r["code"] for r in stranger["data"]["reasons"]] == ["UNKNOWN_CLUSTER"]
     options = {"mode": "brokers", "source_broker_ids": [11], "destination_broker_ids": [99]}
-    unknown = await client.order({"type": "start", "cluster": "lab", "options": options})
+    unknown = await client.send_command({"type": "start", "cluster": "lab", "options": options})
     assert [r["code"] for r in unknown["data"]["reasons"]] == ["UNKNOWN_BROKER"]
     crossing = {"mode": "brokers", "source_broker_ids": [11], "destination_broker_ids": [32]}
-    refused = await client.order({"type": "start", "cluster": "lab", "options": crossing})
+    refused = await client.send_command({"type": "start", "cluster": "lab", "options": crossing})
     assert "AZ_MISMATCH" in [r["code"] for r in refused["data"]["reasons"]]
 
 
@@ -136,16 +138,16 @@ async def test_a_migration_survives_kill_9_with_one_execution_a_wave(
         "command_id": "it-start",
         "options": {"throttle_bytes_per_second": 8_000_000},
     }
-    started = await client.order(command)
+    started = await client.send_command(command)
     assert started["type"] == "CommandAccepted", started["summary"]
-    second = await client.order({"type": "start", "cluster": "lab"})
+    second = await client.send_command({"type": "start", "cluster": "lab"})
     assert "ALREADY_RUNNING" in [r["code"] for r in second["data"]["reasons"]]
-    again = await client.order(command)
+    again = await client.send_command(command)
     assert again["data"]["repeat"] is True
-    await told(client, "WaveProgressed", fits=lambda data: bool(data["moving"]))
+    await await_event(client, "WaveProgressed", fits=lambda data: bool(data["moving"]))
     agent.kill()
     agent.start()
-    await told(client, "SourceMayBeShutDown", fits=lambda data: data["broker_id"] == 13, seconds=240.0)
+    await await_event(client, "SourceMayBeShutDown", fits=lambda data: data["broker_id"] == 13, seconds=240.0)
     left = {b for p in look(filled.status()["bootstrap_servers"]).partitions.values() for b in (*p.replicas, p.leader)}
     assert not left & {11, 12, 13}
     assert await _executions(filled) == {1: 1, 2: 1, 3: 1}
@@ -173,9 +175,9 @@ async def test_rollback_restores_the_assignment_exactly(client: ControlClient, f
     events = await client.past_events("lab")
     started = next(e for e in events if e["type"] == "MigrationStarted")
     assert started["data"]["snapshot_partitions"] >= TOPICS * PARTITIONS
-    answer = await client.order({"type": "rollback", "cluster": "lab"})
+    answer = await client.send_command({"type": "rollback", "cluster": "lab"})
     assert answer["type"] == "CommandAccepted", answer["summary"]
-    done = await told(client, "RollbackCompleted", seconds=240.0)
+    done = await await_event(client, "RollbackCompleted", seconds=240.0)
     assert done["data"]["comparison"]["different"] == 0
     orders = [[11, 12, 13], [12, 13, 11], [13, 11, 12], [11, 13, 12], [13, 12, 11]]
     now = look(filled.status()["bootstrap_servers"]).partitions

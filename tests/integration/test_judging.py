@@ -87,7 +87,7 @@ async def test_bad_samples_stop_what_moves_and_calm_ones_let_it_go_on(stage: Sta
     await _paused(stage, told)
     await _resumed(stage, told)
     events = [json.loads(m.value) for m in await _read(stage, stage.names.events)]
-    judged = [e["data"] for e in events if e["type"] == "MetricJudged"]
+    judged = [e["data"] for e in events if e["type"] == "RuleStateChanged"]
     assert [(j["rule"], j["level"]) for j in judged] == [("latency", "firing"), ("latency", "clear")]
     assert (judged[0]["value"], judged[0]["threshold"], judged[0]["broker"]) == (BAD, 500.0, 11)
 

@@ -14,8 +14,8 @@ from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.ports import PortError
 from agent.core.cluster import Partition, TopicPartition
-from agent.core.readiness import ReadinessPolicy, findings
-from agent.core.throttle import FOLLOWER_RATE, LEADER_RATE, LEADER_REPLICAS, BrokerRate, ThrottleOrder, order_for
+from agent.core.readiness import ReadinessPolicy, find_unhealthy
+from agent.core.throttle import FOLLOWER_RATE, LEADER_RATE, LEADER_REPLICAS, BrokerRate, ThrottleChange, wave_throttle
 from deploy.lab import Lab
 from deploy.lab.filling import FillSettings, fill_topics
 from deploy.lab.readiness import admin_client
@@ -104,7 +104,7 @@ async def test_tells_the_whole_cluster(lab: Lab, kafka: KafkaCluster, topics: To
         Partition("kc.facts", 1, 12, (12, 13, 11), (12, 13, 11)),
     ]
     assert (facts.min_isr["kc.facts"], facts.min_isr["kc.plain"]) == (2, 1)
-    look = await kafka.look()
+    look = await kafka.health()
     assert (look.broker_ids, look.partitions, look.doubtful) == (ALL, len(facts.partitions), ())
 
 
@@ -128,7 +128,7 @@ async def test_throttle_holds_a_real_move(lab: Lab, kafka: KafkaCluster, topics:
         lambda _done, _total: None,
     )
     before = await kafka.describe([name])
-    order = order_for(before, {11: (31,)}, await kafka.alive(), RATE)
+    order = wave_throttle(before, {11: (31,)}, await kafka.alive(), RATE)
     await kafka.set_throttle(order)
     found = await kafka.throttle(ALL, ["kc.moved"])
     assert {b: (r.leader, r.follower, r.is_static) for b, r in found.rates.items()} == dict.fromkeys(
@@ -144,8 +144,8 @@ async def test_throttle_holds_a_real_move(lab: Lab, kafka: KafkaCluster, topics:
     (moving,) = await kafka.describe([name])
     assert set(moving.origin) == {11, 12, 13}  # their order is Kafka's: the target, then what is removed
     assert not moving.is_under_replicated
-    look = await kafka.look()
-    assert (look.reassigning, findings(look, ReadinessPolicy()).total) == (1, 0)
+    look = await kafka.health()
+    assert (look.reassigning, find_unhealthy(look, ReadinessPolicy()).total) == (1, 0)
 
     async def copied() -> int:
         return (await kafka.logs([31]))[31].size_bytes.get(name, 0)
@@ -157,7 +157,7 @@ async def test_throttle_holds_a_real_move(lab: Lab, kafka: KafkaCluster, topics:
     assert 0.5 * RATE < rate < 1.6 * RATE  # what one fetch brings is lumpy at such a low rate
     assert await kafka.reassignments()
 
-    await kafka.set_throttle(order_for(before, {11: (31,)}, await kafka.alive(), UNLIMITED))
+    await kafka.set_throttle(wave_throttle(before, {11: (31,)}, await kafka.alive(), UNLIMITED))
     await eventually(lambda: _is(kafka.reassignments, []))
     await eventually(lambda: _is(lambda: _replicas(kafka, name), (31, 12, 13)))
     await kafka.clear_throttle(order)
@@ -183,7 +183,7 @@ async def test_entries_of_others_survive(lab: Lab, kafka: KafkaCluster, topics: 
     topics.make("kc.shared", {0: [11, 12, 13], 1: [11, 12, 13]})
     alter(lab, ConfigResourceType.TOPIC, "kc.shared", {LEADER_REPLICAS: "1:12"})
     ours = frozenset({(0, 11), (0, 12)})
-    order = ThrottleOrder(rates={31: RATE}, leaders={"kc.shared": ours}, followers={"kc.shared": frozenset({(0, 31)})})
+    order = ThrottleChange(rates={31: RATE}, leaders={"kc.shared": ours}, followers={"kc.shared": frozenset({(0, 31)})})
     await kafka.set_throttle(order)
     assert (await kafka.throttle([], ["kc.shared"])).leaders == {"kc.shared": ours | {(1, 12)}}
     await kafka.set_throttle(order)  # a repeat changes nothing
@@ -201,7 +201,7 @@ async def test_star_of_others_is_left_alone(lab: Lab, kafka: KafkaCluster, topic
     topics.make("kc.other", {0: [11, 12, 13]})
     alter(lab, ConfigResourceType.TOPIC, "kc.star", {LEADER_REPLICAS: "*"})
     both = {"kc.star": frozenset({(0, 11)}), "kc.other": frozenset({(0, 11)})}
-    order = ThrottleOrder(leaders=both, followers={"kc.star": frozenset({(0, 31)})})
+    order = ThrottleChange(leaders=both, followers={"kc.star": frozenset({(0, 31)})})
     await kafka.set_throttle(order)
     found = await kafka.throttle([], ["kc.star", "kc.other"])
     assert found.leaders == {"kc.star": None, "kc.other": {(0, 11)}}
@@ -215,7 +215,7 @@ async def test_clearing_nothing_is_no_error(kafka: KafkaCluster, topics: Topics)
     """What is not there, be it entry, rate or topic, needs no clearing; a throttle for a topic that is gone is none."""
     topics.make("kc.bare", {0: [11]})
     replicas = frozenset({(0, 11)})
-    order = ThrottleOrder(rates={32: RATE}, leaders={"kc.bare": replicas, "kc.gone": replicas})
+    order = ThrottleChange(rates={32: RATE}, leaders={"kc.bare": replicas, "kc.gone": replicas})
     await kafka.clear_throttle(order)
     await kafka.set_throttle(order)
     assert (await kafka.throttle([32], None)).leaders == {"kc.bare": replicas}
@@ -226,14 +226,14 @@ async def test_clearing_nothing_is_no_error(kafka: KafkaCluster, topics: Topics)
 async def test_refused_throttle_is_told(kafka: KafkaCluster) -> None:
     """A setting that a broker refuses is an error that names the setting: it must not pass for a throttle in force."""
     with pytest.raises(PortError, match="31"):
-        await kafka.set_throttle(ThrottleOrder(rates={31: -5}))
+        await kafka.set_throttle(ThrottleChange(rates={31: -5}))
 
 
 async def test_replica_order_and_preferred_leader(kafka: KafkaCluster, topics: Topics) -> None:
     """Replicas are reordered without copying, and the first one is elected; a needless election is no error."""
     (name,) = topics.make("kc.order", {0: [11, 12, 13]})
     await kafka.elect_preferred([name])
-    await kafka.reorder({name: [12, 13, 11]})
+    await kafka.reorder_replicas({name: [12, 13, 11]})
     await eventually(lambda: _is(lambda: _replicas(kafka, name), (12, 13, 11)))
     await kafka.elect_preferred([name, TopicPartition("kc.gone", 0)])
 
@@ -264,7 +264,7 @@ async def test_lost_broker_disappears(lab: Lab, kafka: KafkaCluster, topics: Top
         (p,) = await kafka.describe([name])
         assert (p.replicas, p.isr, p.leader) == ((33, 11), (11,), 11)
         assert p.is_under_replicated
-        order = ThrottleOrder(rates={33: RATE, 32: RATE})
+        order = ThrottleChange(rates={33: RATE, 32: RATE})
         await kafka.set_throttle(order)
         assert set((await kafka.throttle(ALL, [])).rates) == {32}
         await kafka.clear_throttle(order)

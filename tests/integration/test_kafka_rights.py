@@ -20,7 +20,7 @@ from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.ports import PortError
 from agent.core.cluster import TopicPartition
-from agent.core.throttle import ThrottleOrder
+from agent.core.throttle import ThrottleChange
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
 from deploy.lab.readiness import admin_client
 
@@ -119,7 +119,7 @@ async def test_hidden_settings_are_not_defaults(kafka: KafkaCluster) -> None:
 
 async def test_a_throttle_that_may_not_be_set_is_an_error(kafka: KafkaCluster) -> None:
     """A refused entry fails the whole order, so that nothing moves unthrottled."""
-    order = ThrottleOrder(leaders={FIXED: frozenset({(0, 11)})}, followers={FIXED: frozenset({(0, 11)})})
+    order = ThrottleChange(leaders={FIXED: frozenset({(0, 11)})}, followers={FIXED: frozenset({(0, 11)})})
     with pytest.raises(PortError, match=f"{FIXED}.*{MISSING}"):
         await kafka.set_throttle(order)
     assert (await kafka.throttle([], [FIXED])).is_empty

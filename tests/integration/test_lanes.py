@@ -13,7 +13,7 @@ from kafka import KafkaAdminClient
 from agent.client import ControlClient
 from deploy.lab import Lab
 from deploy.lab.facts import Name, PartitionFacts, look
-from tests.integration.waiting import eventually, told
+from tests.integration.waiting import await_event, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -89,12 +89,12 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     await eventually(_is_clear, 90.0)
     plan = made["data"]["plan"]
     assert [w["lane"] for w in plan["waves"]] == ["canary", "internal", "large", "rest"]
-    assert all(v["ok"] for v in made["data"]["verdicts"])
-    print(next(v["seen"] for v in made["data"]["verdicts"] if v["title"] == "Cruise Control's reporter"))
+    assert all(v["ok"] for v in made["data"]["check_results"])
+    print(next(v["seen"] for v in made["data"]["check_results"] if v["title"] == "Cruise Control's reporter"))
     before = look(filled.status()["bootstrap_servers"]).partitions
-    started = await client.order({"type": "start", "cluster": "lab", "plan_id": plan["plan_id"]})
+    started = await client.send_command({"type": "start", "cluster": "lab", "plan_id": plan["plan_id"]})
     assert started["type"] == "CommandAccepted", started["summary"]
-    drained = await told(client, "MigrationDrained", started["sequence"], seconds=240.0)
+    drained = await await_event(client, "MigrationDrained", started["sequence"], seconds=240.0)
     assert drained["data"]["broker_ids"] == [11]
     events = [e for e in await client.past_events("lab") if e["sequence"] > started["sequence"]]
     verified = [e for e in events if e["type"] == "WaveVerified"]
@@ -107,9 +107,9 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     assert {n: tuple(31 if b == 11 else b for b in p.replicas) for n, p in before.items()} == _replicas(moved)
     migration_id = verified[0]["migration_id"]
     assert await _executed(filled, migration_id) == [4]
-    rolled = await client.order({"type": "rollback", "cluster": "lab"})
+    rolled = await client.send_command({"type": "rollback", "cluster": "lab"})
     assert rolled["type"] == "CommandAccepted", rolled["summary"]
-    done = await told(client, "RollbackCompleted", rolled["sequence"], seconds=240.0)
+    done = await await_event(client, "RollbackCompleted", rolled["sequence"], seconds=240.0)
     assert done["data"]["comparison"]["different"] == 0
     assert _replicas(look(filled.status()["bootstrap_servers"]).partitions) == _replicas(before)
 
@@ -122,14 +122,14 @@ async def test_a_canary_is_stopped_in_flight_and_taken_back(client: ControlClien
     started: dict[str, Any] = {}
 
     async def _starts() -> bool:
-        started.update(await client.order({"type": "start", "cluster": "lab", "options": options}))
+        started.update(await client.send_command({"type": "start", "cluster": "lab", "options": options}))
         return started["type"] == "CommandAccepted"
 
     await eventually(_starts, 90.0)
-    await told(client, "ExecutionStarted", started["sequence"])
-    rolled = await client.order({"type": "rollback", "cluster": "lab"})
+    await await_event(client, "ExecutionStarted", started["sequence"])
+    rolled = await client.send_command({"type": "rollback", "cluster": "lab"})
     assert rolled["type"] == "CommandAccepted", rolled["summary"]
-    done = await told(client, "RollbackCompleted", rolled["sequence"], seconds=240.0)
+    done = await await_event(client, "RollbackCompleted", rolled["sequence"], seconds=240.0)
     assert done["data"]["comparison"]["different"] == 0
     after = look(filled.status()["bootstrap_servers"]).partitions
     assert _replicas(after) == _replicas(before)

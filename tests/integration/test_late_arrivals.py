@@ -77,7 +77,7 @@ async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(own_lab:
             _create(own_lab, "late", [11, 32])
             await until("SourceRefilled", broker_id=11)
             since = len(story.events)
-            answer = await client.order({"type": "retry", "cluster": "lab"})
+            answer = await client.send_command({"type": "retry", "cluster": "lab"})
             assert answer["type"] == "CommandAccepted", answer["summary"]
             again = await until("WaveVerified", since, wave=1)
             await until("SourceMayBeShutDown", since, broker_id=11)
@@ -124,7 +124,7 @@ async def _start(client: ControlClient) -> None:
                 "destination_broker_ids": DESTINATIONS,
                 "throttle_bytes_per_second": 20_000_000,
             }
-            answer = await client.order({"type": "start", "cluster": "lab", "options": options})
+            answer = await client.send_command({"type": "start", "cluster": "lab", "options": options})
             if answer["type"] == "CommandAccepted":
                 return
             print(answer["summary"])

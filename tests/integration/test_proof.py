@@ -17,10 +17,10 @@ from agent.adapters.connection import KafkaConnection
 from agent.adapters.kafka_cluster import KafkaCluster
 from agent.adapters.ports import PortError
 from agent.client import ControlClient
-from agent.core.throttle import ThrottleOrder
+from agent.core.throttle import ThrottleChange
 from deploy.lab import Lab, LabConfig, Metrics, free_base_port
 from deploy.lab.agent_process import AgentProcess, lab_environment
-from tests.integration.waiting import eventually, told
+from tests.integration.waiting import await_event, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -88,21 +88,21 @@ async def test_a_stranger_s_throttle_is_told_while_the_wave_moves_and_latency_wi
     started: dict[str, Any] = {}
 
     async def _starts() -> bool:
-        started.update(await client.order({"type": "start", "cluster": "lab", "options": OPTIONS}))
+        started.update(await client.send_command({"type": "start", "cluster": "lab", "options": OPTIONS}))
         return bool(started["type"] == "CommandAccepted")
 
     producing = asyncio.create_task(_produce(servers, 1_000_000, 0.05))
     kafka = KafkaCluster(KafkaConnection(bootstrap_servers=servers))
     try:
         await eventually(_starts, 90.0)
-        moving = await told(client, "ExecutionStarted", started["sequence"])
-        await kafka.set_throttle(ThrottleOrder(rates={31: THEIRS}))
-        seen = await told(client, "HealthChanged", moving["sequence"], _foreign)
+        moving = await await_event(client, "ExecutionStarted", started["sequence"])
+        await kafka.set_throttle(ThrottleChange(rates={31: THEIRS}))
+        seen = await await_event(client, "HealthChanged", moving["sequence"], _foreign)
         assert f"{THEIRS:,} bytes/s on brokers 31" in seen["summary"]
         assert (await kafka.throttle([31], ())).rates[31].follower == THEIRS
-        await kafka.clear_throttle(ThrottleOrder(rates={31: THEIRS}))
-        well = await told(client, "HealthChanged", seen["sequence"], lambda data: not _foreign(data))
-        verified = await told(client, "WaveVerified", started["sequence"])
+        await kafka.clear_throttle(ThrottleChange(rates={31: THEIRS}))
+        well = await await_event(client, "HealthChanged", seen["sequence"], lambda data: not _foreign(data))
+        verified = await await_event(client, "WaveVerified", started["sequence"])
         assert verified["sequence"] > well["sequence"]
     finally:
         producing.cancel()

@@ -174,7 +174,7 @@ async def _start(control: ControlClient, agent: AgentProcess) -> None:
     async with asyncio.timeout(120):
         while True:
             try:
-                answer = await control.order({"type": "start", "cluster": "lab"}, 20.0)
+                answer = await control.send_command({"type": "start", "cluster": "lab"}, 20.0)
             except Exception:  # noqa: BLE001 - not up yet, in whatever way
                 assert agent.is_running, agent.last_words()
                 await asyncio.sleep(1)

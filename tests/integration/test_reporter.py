@@ -42,8 +42,8 @@ async def test_a_destination_that_has_the_reporter_and_is_not_heard_is_told(clie
 
     async def _says(wanted: str) -> bool:
         made = await client.plan({"type": "plan", "cluster": "lab", "options": OPTIONS})
-        verdicts = made["data"].get("verdicts", ())
-        told.update(next((v for v in verdicts if v["title"] == "Cruise Control's reporter"), {}))
+        check_results = made["data"].get("check_results", ())
+        told.update(next((v for v in check_results if v["title"] == "Cruise Control's reporter"), {}))
         print(told.get("ok"), told.get("seen"))
         return wanted in told.get("seen", "")
 

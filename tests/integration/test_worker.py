@@ -158,7 +158,7 @@ async def test_killed_it_is_back_at_once_and_sigterm_ends_it_in_order(make_worke
     assert seconds < COME_BACK_SECONDS_MAX, seconds
     seconds = await until(worker.may_act)
     assert seconds < LEASE_SECONDS_MAX, seconds
-    assert (await worker.client.order(RESUME))["type"] == "CommandRefused"
+    assert (await worker.client.send_command(RESUME))["type"] == "CommandRefused"
     assert worker.process is not None
     worker.process.terminate()
     assert await worker.exit_code(20.0) == 0
@@ -171,7 +171,7 @@ async def test_a_bug_stops_the_worker_and_loses_no_message(make_worker: Callable
     worker.start("tests.integration.failing_worker")
     await worker.until_ready()
     with pytest.raises(ClientError):
-        await worker.client.order({**RESUME, "command_id": "bug"}, 5.0)
+        await worker.client.send_command({**RESUME, "command_id": "bug"}, 5.0)
     assert await worker.exit_code() == 1
     assert "stops the worker; nothing of it was saved" in worker.log.read_text()
     worker.start("tests.integration.failing_worker")
@@ -185,7 +185,7 @@ async def test_events_of_a_saved_state_are_never_lost(make_worker: Callable[...,
     worker.start("tests.integration.failing_worker")
     await worker.until_ready()
     with pytest.raises(ClientError):
-        await worker.client.order({**RESUME, "command_id": "saved"}, 5.0)
+        await worker.client.send_command({**RESUME, "command_id": "saved"}, 5.0)
     assert await worker.exit_code() == -9
     assert not await told(worker.client, "saved")
     worker.start("tests.integration.failing_worker")
@@ -223,7 +223,7 @@ async def test_pages_show_figures_and_no_states(make_worker: Callable[..., Worke
     worker = make_worker()
     worker.start()
     await worker.until_ready()
-    await worker.client.order(RESUME)
+    await worker.client.send_command(RESUME)
 
     async def figures() -> dict[str, Any]:
         lines = (line for line in (await worker.page("/metrics")).text.splitlines() if not line.startswith("#"))

@@ -16,7 +16,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 30.0
             await asyncio.sleep(0.3)
 
 
-async def told(
+async def await_event(
     client: ControlClient,
     kind: str,
     after: int = -1,

@@ -19,7 +19,7 @@ from agent.core.kraft_changes import (
     broker_change,
     broker_mode,
     controller_change,
-    touched,
+    migration_keys_of,
 )
 from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode, SurveyKraft
 from agent.core.kraft_facts import (
@@ -223,7 +223,7 @@ class KraftWorld:
         self.commands += 1
         command_id = f"c{self.commands}"
         self.confirmed = self.confirmed or (action == "finalize" and i_know)
-        self.meet(msg.KraftOrder(command_id=command_id, cluster="lab", at=self.now, action=action, i_know=i_know))
+        self.meet(msg.KraftCommand(command_id=command_id, cluster="lab", at=self.now, action=action, i_know=i_know))
         while not (answers := self._answers(command_id)):
             self.perform_all()
         return answers[-1]
@@ -262,7 +262,7 @@ class KraftWorld:
 
     def _perform(self, effect: object) -> msg.Outcome:
         if isinstance(effect, SurveyKraft):
-            files = tuple((b, tuple(sorted(touched(n.file).items()))) for b, n in self.brokers.items())
+            files = tuple((b, tuple(sorted(migration_keys_of(n.file).items()))) for b, n in self.brokers.items())
             return msg.KraftSurveyed(facts=self.look(), files=files)
         if isinstance(effect, ReleaseZooKeeper):
             return self._release()
@@ -298,7 +298,7 @@ class KraftWorld:
         kept = {k: v for k, v in node.file.items() if k not in change.remove}
         node.file = {} if effect.target is NodeMode.STOPPED else as_in_file({**kept, **dict(change.set)})
         node.back_in, node.started_at, node.dead = 2, self.now + 2.0, False
-        return msg.NodeAsked(change=change, instructions="x")
+        return msg.RestartRequested(change=change, instructions="x")
 
     # ── invariants ──────────────────────────────────────────────────────────────────────────────────────────────
     def _check(self, event: ev.AnyEvent) -> None:

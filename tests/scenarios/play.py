@@ -14,7 +14,7 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
-from agent.core.course import MAIN_LINE
+from agent.core.course import WAVE_EFFECTS
 from agent.core.decide import step
 from agent.core.evolve import evolve
 from agent.core.migration import Migration, Phase, wake_at
@@ -56,7 +56,7 @@ def checked(*reasons: Reason, passing: tuple[Reason, ...] = (), replicas: int = 
     return msg.Checked(reasons=reasons, passing=passing, replicas=replicas, size_bytes=replicas * SIZE_BYTES, leaders=2)
 
 
-ASKED = msg.ExecutionAsked(user_task_id="task-1")
+ASKED = msg.ExecutionRequested(user_task_id="task-1")
 DONE = msg.Performed()
 
 
@@ -146,12 +146,12 @@ class Play:
         self._read = 0
         self.story += self.last
         assert reduce(evolve, self.last, before) == self.m, "the events alone do not rebuild the state"
-        driving = [p for p in self.m.pending if isinstance(p.effect, MAIN_LINE)]
+        driving = [p for p in self.m.pending if isinstance(p.effect, WAVE_EFFECTS)]
         assert len(driving) <= 1, f"two effects drive the wave: {driving}"
         assert self.m.sequence == len(self.story)
         return self
 
-    def command(self, kind: type[msg.Order], **fields: Any) -> Self:
+    def command(self, kind: type[msg.Command], **fields: Any) -> Self:
         """An order, with a fresh command_id (c1, c2, ...) unless one is given."""
         self._commands += 1
         given = {"command_id": f"c{self._commands}", "cluster": "lab", "at": self.now, **fields}
@@ -205,7 +205,7 @@ class Play:
     def alert(self, name: str = "p99", *, firing: bool = True, slow: bool = False) -> Self:
         return self.meet(msg.AlertChanged(at=self.now, name=name, firing=firing, slow=slow, seen="900 ms"))
 
-    def judged(
+    def rule_observed(
         self,
         rule: str = "p99",
         level: Level = Level.FIRING,
@@ -214,7 +214,7 @@ class Play:
     ) -> Self:
         """A rule of the policy says another thing than before."""
         return self.meet(
-            msg.JudgementChanged(
+            msg.RuleStateObserved(
                 at=self.now,
                 rule=rule,
                 level=level,
@@ -231,7 +231,7 @@ class Play:
 
     def clears(self, rule: str = "p99") -> Self:
         """A rule lets go."""
-        return self.judged(rule, Level.CLEAR, value=10.0)
+        return self.rule_observed(rule, Level.CLEAR, value=10.0)
 
     def headroom(self, headroom: float) -> Self:
         """The slowest broker's, by the rule that slows."""
@@ -280,7 +280,7 @@ class Play:
         assert tuple(r.code for r in answer.reasons) == codes, self._told()
         return self
 
-    def stands(self, phase: Phase, *pending: type[fx.Effect]) -> Self:
+    def expect_phase(self, phase: Phase, *pending: type[fx.Effect]) -> Self:
         """It is in this phase, and exactly these effects are pending."""
         assert self.m.phase is phase, f"phase {self.m.phase}, not {phase}:\n{self._told()}"
         assert self.pending == list(pending), f"pending {self.pending}, not {list(pending)}"
@@ -307,19 +307,19 @@ class Play:
         """Act 1: a start was accepted, and the first wave is being checked."""
         chosen = Options(**options)
         self.command(msg.StartMigration, options=chosen)
-        return self.ends(fx.PrepareMigration, with_=surveyed(chosen)).stands(Phase.CHECKING, fx.CheckCluster)
+        return self.ends(fx.PrepareMigration, with_=surveyed(chosen)).expect_phase(Phase.CHECKING, fx.CheckCluster)
 
     def asked(self) -> Self:
         """The checks hold, and Cruise Control is asked."""
-        return self.ends(fx.CheckCluster, with_=checked()).stands(Phase.REQUESTING, fx.StartWave)
+        return self.ends(fx.CheckCluster, with_=checked()).expect_phase(Phase.REQUESTING, fx.StartWave)
 
     def moving(self) -> Self:
         """Act 2: Cruise Control has accepted."""
-        return self.asked().ends(fx.StartWave, with_=ASKED).stands(Phase.MOVING)
+        return self.asked().ends(fx.StartWave, with_=ASKED).expect_phase(Phase.MOVING)
 
     def empties(self) -> Self:
         """Act 3: Kafka shows the source empty."""
-        return self.sees(left=0, moving=0, moved=SIZE_BYTES).stands(Phase.CLOSING, fx.CloseWave)
+        return self.sees(left=0, moving=0, moved=SIZE_BYTES).expect_phase(Phase.CLOSING, fx.CloseWave)
 
     def verified(self) -> Self:
         """Act 4: and the wave is proven."""
@@ -331,8 +331,10 @@ class Play:
 
     def blocked(self) -> Self:
         """From CHECKING: Cruise Control rejects the request, and a human is called."""
-        return self.asked().ends(fx.StartWave, with_=rejected()).ends(fx.StopWave, with_=DONE).stands(Phase.BLOCKED)
+        return (
+            self.asked().ends(fx.StartWave, with_=rejected()).ends(fx.StopWave, with_=DONE).expect_phase(Phase.BLOCKED)
+        )
 
     def drained(self) -> Self:
         """All three waves, and the look that finds every source empty."""
-        return self.wave().wave().wave().stands(Phase.BETWEEN_WAVES).sees_sources().stands(Phase.DRAINED)
+        return self.wave().wave().wave().expect_phase(Phase.BETWEEN_WAVES).sees_sources().expect_phase(Phase.DRAINED)

@@ -26,12 +26,12 @@ AWAY = unreachable(Code.CONSUL_UNREACHABLE)
 def _accepted() -> Play:
     """A start was accepted; clients cannot find the destinations yet."""
     play = Play(KNOWN).command(msg.StartMigration, options=Options()).ends(fx.PrepareMigration, with_=surveyed())
-    return play.stands(Phase.BETWEEN_WAVES, fx.RegisterEndpoints)
+    return play.expect_phase(Phase.BETWEEN_WAVES, fx.RegisterEndpoints)
 
 
 def _drained() -> Play:
     """All moved, every source seen empty."""
-    play = _accepted().ends(fx.RegisterEndpoints, with_=FOUND).stands(Phase.CHECKING, fx.CheckCluster)
+    play = _accepted().ends(fx.RegisterEndpoints, with_=FOUND).expect_phase(Phase.CHECKING, fx.CheckCluster)
     return play.drained()
 
 
@@ -46,32 +46,34 @@ def test_nothing_moves_before_clients_can_find_where_it_moves_to() -> None:
     play.ends(fx.RegisterEndpoints, with_=FOUND)
     play.expect(like(ev.EndpointsRegistered, broker_ids=(31, 32, 33), restored=False), ev.WaveBegun)
     assert play.m.endpoints.originals == SOURCES
-    play.wave().stands(Phase.CHECKING, fx.CheckCluster)  # and not again before the next wave
+    play.wave().expect_phase(Phase.CHECKING, fx.CheckCluster)  # and not again before the next wave
 
 
 def test_a_consul_that_is_away_is_waited_for() -> None:
     """It is told, asked again with patience, and the migration goes on as soon as it answers."""
     play = _accepted().ends(fx.RegisterEndpoints, with_=AWAY)
-    play.expect(like(ev.Waiting, reasons=(AWAY.reason,))).stands(Phase.BETWEEN_WAVES).waits_for(Code.CONSUL_UNREACHABLE)
+    play.expect(like(ev.Waiting, reasons=(AWAY.reason,))).expect_phase(Phase.BETWEEN_WAVES).waits_for(
+        Code.CONSUL_UNREACHABLE
+    )
     for _ in range(20):
-        play.wait(15.0).stands(Phase.BETWEEN_WAVES, fx.RegisterEndpoints).ends(fx.RegisterEndpoints, with_=AWAY)
-    play.wait(15.0).ends(fx.RegisterEndpoints, with_=FOUND).stands(Phase.CHECKING, fx.CheckCluster).waits_for()
+        play.wait(15.0).expect_phase(Phase.BETWEEN_WAVES, fx.RegisterEndpoints).ends(fx.RegisterEndpoints, with_=AWAY)
+    play.wait(15.0).ends(fx.RegisterEndpoints, with_=FOUND).expect_phase(Phase.CHECKING, fx.CheckCluster).waits_for()
 
 
 def test_orders_are_obeyed_while_it_is_waited_for() -> None:
     """Pause, resume and cancel work as ever; an endpoint that comes late changes nothing else."""
     play = _accepted().command(msg.PauseMigration).expect(ev.MigrationPaused)
-    play.ends(fx.RegisterEndpoints, with_=AWAY).stands(Phase.PAUSED)
-    play.command(msg.ResumeMigration).stands(Phase.BETWEEN_WAVES, fx.RegisterEndpoints)
+    play.ends(fx.RegisterEndpoints, with_=AWAY).expect_phase(Phase.PAUSED)
+    play.command(msg.ResumeMigration).expect_phase(Phase.BETWEEN_WAVES, fx.RegisterEndpoints)
     play.command(msg.CancelMigration).expect(ev.MigrationCancelled)
-    play.ends(fx.RegisterEndpoints, with_=FOUND).expect(ev.EndpointsRegistered).stands(Phase.CANCELLED)
+    play.ends(fx.RegisterEndpoints, with_=FOUND).expect(ev.EndpointsRegistered).expect_phase(Phase.CANCELLED)
 
 
 def test_a_late_failure_is_no_trouble_of_a_wave() -> None:
     """How registering ended is not taken for how the wave's own effect ended."""
-    play = _accepted().ends(fx.RegisterEndpoints, with_=FOUND).wave().stands(Phase.CHECKING, fx.CheckCluster)
+    play = _accepted().ends(fx.RegisterEndpoints, with_=FOUND).wave().expect_phase(Phase.CHECKING, fx.CheckCluster)
     play.command(msg.RollBackMigration).ends(fx.StopWave, with_=msg.Performed())
-    play.stands(Phase.CHECKING, fx.CheckCluster)  # nothing was taken out: nothing has to be put back
+    play.expect_phase(Phase.CHECKING, fx.CheckCluster)  # nothing was taken out: nothing has to be put back
 
 
 def test_a_source_stays_discoverable_for_the_grace() -> None:
@@ -91,7 +93,7 @@ def test_a_source_with_clients_stays_and_others_go() -> None:
     play.ends(fx.DeregisterEndpoints, with_=_out(11, 13, held=(held,))).waits_for(Code.CLIENTS_CONNECTED)
     play.sees_sources().expect(like(ev.SourceMayBeShutDown, broker_id=11), like(ev.SourceMayBeShutDown, broker_id=13))
     play.never(ev.EffectRequested)
-    play.wait(15).stands(Phase.DRAINED, fx.DeregisterEndpoints)
+    play.wait(15).expect_phase(Phase.DRAINED, fx.DeregisterEndpoints)
     assert play.m.pending[0].effect == fx.DeregisterEndpoints(broker_ids=(12,))
     play.ends(fx.DeregisterEndpoints, with_=_out(12)).waits_for()
     play.sees_sources().expect(like(ev.SourceMayBeShutDown, broker_id=12))
@@ -107,10 +109,14 @@ def test_it_is_told_when_nobody_could_count() -> None:
 def test_a_refilled_source_is_not_taken_out() -> None:
     """A late arrival begins the grace anew."""
     play = (
-        _drained().wait(GRACE - 1).sees_sources(b11=1).expect(ev.WaveReopened).stands(Phase.CHECKING, fx.CheckCluster)
+        _drained()
+        .wait(GRACE - 1)
+        .sees_sources(b11=1)
+        .expect(ev.WaveReopened)
+        .expect_phase(Phase.CHECKING, fx.CheckCluster)
     )
-    play.wave().sees_sources().stands(Phase.DRAINED)
-    play.wait(10).sees_sources().stands(Phase.DRAINED, fx.DeregisterEndpoints)
+    play.wave().sees_sources().expect_phase(Phase.DRAINED)
+    play.wait(10).sees_sources().expect_phase(Phase.DRAINED, fx.DeregisterEndpoints)
     assert play.m.pending[0].effect == fx.DeregisterEndpoints(broker_ids=(12, 13))
 
 
@@ -122,16 +128,16 @@ def test_a_way_back_puts_back_what_was_taken_out(ended: bool) -> None:
         play.ends(fx.DeregisterEndpoints, with_=_out(11, 12, 13))
     play.command(msg.RollBackMigration)
     play.expect(asks(fx.RegisterEndpoints, broker_ids=(11, 12, 13), restore=SOURCES, other_broker_ids=()))
-    play.stands(Phase.BETWEEN_WAVES, fx.RegisterEndpoints)
+    play.expect_phase(Phase.BETWEEN_WAVES, fx.RegisterEndpoints)
     play.ends(fx.RegisterEndpoints, with_=Registered(broker_ids=(11, 12, 13)))
     play.expect(like(ev.EndpointsRegistered, restored=True), ev.WaveBegun)
-    assert (play.m.endpoints.taken_out, play.m.endpoints.gone) == ((), ())
+    assert (play.m.endpoints.deregistration_requested, play.m.endpoints.deregistered) == ((), ())
 
 
 def test_a_way_back_is_not_held_up_for_long() -> None:
     """With Consul away it goes on after a minute; what is missing is put back at the end, when Consul is there."""
     play = _drained().wait(GRACE).sees_sources().ends(fx.DeregisterEndpoints, with_=_out(11, 12, 13))
-    play.command(msg.RollBackMigration).stands(Phase.BETWEEN_WAVES, fx.RegisterEndpoints)
+    play.command(msg.RollBackMigration).expect_phase(Phase.BETWEEN_WAVES, fx.RegisterEndpoints)
     for _ in range(3):
         began = play.now
         while play.m.phase is Phase.BETWEEN_WAVES:
@@ -140,12 +146,12 @@ def test_a_way_back_is_not_held_up_for_long() -> None:
             play.wait(1)
         assert 60 <= play.now - began <= 80
         play.wave()
-    play.stands(Phase.PROVING, fx.CompareSnapshot)
-    play.ends(fx.CompareSnapshot, with_=compared()).stands(Phase.ROLLED_BACK, fx.RegisterEndpoints)
-    play.ends(fx.RegisterEndpoints, with_=AWAY).wait(15).stands(Phase.ROLLED_BACK, fx.RegisterEndpoints)
-    play.ends(fx.RegisterEndpoints, with_=Registered(broker_ids=(11, 12, 13))).stands(Phase.ROLLED_BACK)
-    assert play.m.endpoints.taken_out == ()
-    play.wait(3600).stands(Phase.ROLLED_BACK)
+    play.expect_phase(Phase.PROVING, fx.CompareSnapshot)
+    play.ends(fx.CompareSnapshot, with_=compared()).expect_phase(Phase.ROLLED_BACK, fx.RegisterEndpoints)
+    play.ends(fx.RegisterEndpoints, with_=AWAY).wait(15).expect_phase(Phase.ROLLED_BACK, fx.RegisterEndpoints)
+    play.ends(fx.RegisterEndpoints, with_=Registered(broker_ids=(11, 12, 13))).expect_phase(Phase.ROLLED_BACK)
+    assert play.m.endpoints.deregistration_requested == ()
+    play.wait(3600).expect_phase(Phase.ROLLED_BACK)
 
 
 def test_without_a_registry_nothing_is_asked() -> None:

@@ -179,7 +179,7 @@ def test_replicas_do_not_move_meanwhile() -> None:
         assert phase is not _P.NONE
     moving = KraftWorld()
     moving.m = replace(moving.m, phase=type(moving.m.phase).MOVING, migration_id="m-1")
-    moving.meet(msg.KraftOrder(command_id="k", cluster="lab", at=1.0, action="start"))
+    moving.meet(msg.KraftCommand(command_id="k", cluster="lab", at=1.0, action="start"))
     assert Code.ALREADY_RUNNING in codes(moving.events[-1])
 
 
@@ -201,9 +201,9 @@ def test_a_restart_that_nobody_did_is_asked_for_again() -> None:
     for by, again in ((RestartBy.WEBHOOK, True), (RestartBy.MANUAL, False)):
         world = started(restart_by=by)
         world.go_until(_P.BROKERS_TO_MIGRATION)
-        while not (world.m.kraft.asked and not world.m.kraft.asked.is_controller):
+        while not (world.m.kraft.restart_request and not world.m.kraft.restart_request.is_controller):
             world.go()
-        first = world.m.kraft.asked.node_id
+        first = world.m.kraft.restart_request.node_id
         world.brokers[first].dead = True
         world.go(40)
         told = [e for e in of(world, kev.KraftNodeAsked) if e.node_id == first and e.target is NodeMode.MIGRATION]

@@ -22,7 +22,9 @@ def _moving(**options: Any) -> Play:
     play = _started(**options).ends(fx.CheckCluster, with_=checked(replicas=2))
     play.expect(ev.ChecksPassed, asks(fx.MovePartitions, begins=True))
     return (
-        play.ends(fx.MovePartitions, with_=ASKED).expect(like(ev.ExecutionStarted, by_agent=True)).stands(Phase.MOVING)
+        play.ends(fx.MovePartitions, with_=ASKED)
+        .expect(like(ev.ExecutionStarted, by_agent=True))
+        .expect_phase(Phase.MOVING)
     )
 
 
@@ -35,9 +37,9 @@ def test_the_canary_goes_before_the_rest_of_its_pair() -> None:
     """It is moved by the agent, verified like any wave, and then Cruise Control is asked for what is left there."""
     play = _moving()
     assert play.m.waves[0].lane is Lane.CANARY
-    _sees(play, left=0, moving=0, moved=5).expect(ev.SourceEmptied).stands(Phase.CLOSING, fx.CloseWave)
-    play.verified().expect(ev.WaveVerified).stands(Phase.CHECKING, fx.CheckCluster)
-    play.ends(fx.CheckCluster, with_=checked(replicas=4)).expect(asks(fx.StartWave)).stands(
+    _sees(play, left=0, moving=0, moved=5).expect(ev.SourceEmptied).expect_phase(Phase.CLOSING, fx.CloseWave)
+    play.verified().expect(ev.WaveVerified).expect_phase(Phase.CHECKING, fx.CheckCluster)
+    play.ends(fx.CheckCluster, with_=checked(replicas=4)).expect(asks(fx.StartWave)).expect_phase(
         Phase.REQUESTING, fx.StartWave
     )
 
@@ -56,20 +58,20 @@ def test_a_freed_place_is_filled_at_once() -> None:
     _sees(play, left=2, moving=1).never(ev.EffectRequested)
     _sees(play, left=1, moving=0, moved=9).expect(asks(fx.MovePartitions, begins=False))
     _sees(play, left=1, moving=0, moved=9).never(ev.EffectRequested)
-    play.ends(fx.MovePartitions, with_=ASKED).stands(Phase.MOVING)
+    play.ends(fx.MovePartitions, with_=ASKED).expect_phase(Phase.MOVING)
 
 
 def test_a_pause_stops_it_and_a_resume_goes_on_from_what_is_left() -> None:
     """The same stop, checks and attempts as with Cruise Control."""
     play = _moving().command(msg.PauseMigration).expect(asks(fx.StopWave, at_once=True))
-    play.ends(fx.StopWave, with_=DONE).stands(Phase.PAUSED)
-    play.command(msg.ResumeMigration).stands(Phase.CHECKING, fx.CheckCluster)
+    play.ends(fx.StopWave, with_=DONE).expect_phase(Phase.PAUSED)
+    play.command(msg.ResumeMigration).expect_phase(Phase.CHECKING, fx.CheckCluster)
     play.ends(fx.CheckCluster, with_=checked(replicas=1)).expect(asks(fx.MovePartitions, begins=True))
 
 
 def test_what_moves_after_all_while_it_is_paused_is_stopped_again() -> None:
     """A request that was on its way when the pause came."""
-    play = _moving().command(msg.PauseMigration).ends(fx.StopWave, with_=DONE).stands(Phase.PAUSED)
+    play = _moving().command(msg.PauseMigration).ends(fx.StopWave, with_=DONE).expect_phase(Phase.PAUSED)
     _sees(play, left=2, moving=1).expect(asks(fx.StopWave))
 
 
@@ -80,7 +82,7 @@ def test_when_nothing_moves_for_long_the_cluster_is_looked_at_anew() -> None:
     play.ends(fx.MovePartitions, with_=busy(Code.FOREIGN_REASSIGNMENT)).waits_for(Code.FOREIGN_REASSIGNMENT)
     play.wait(POLICY.settle_seconds)
     play.ends(fx.TuneWave, with_=DONE)
-    _sees(play, left=2, moving=0).expect(ev.WaveFellShort).stands(Phase.CHECKING, fx.CheckCluster)
+    _sees(play, left=2, moving=0).expect(ev.WaveFellShort).expect_phase(Phase.CHECKING, fx.CheckCluster)
 
 
 def test_a_selection_is_throttled_by_the_agent_whoever_throttles_the_rest() -> None:
@@ -88,7 +90,7 @@ def test_a_selection_is_throttled_by_the_agent_whoever_throttles_the_rest() -> N
     play = _moving(throttle_by=ThrottleBy.CRUISE_CONTROL, throttle_bytes_per_second=1_000)
     watch = next(w for w in watches(play.m, POLICY) if isinstance(w, fx.WatchWave))
     assert watch.throttled
-    assert play.m.own_rates == (1_000,)
+    assert play.m.throttle_rates_set == (1_000,)
 
 
 def test_slow_causes_slow_a_selection_too() -> None:
@@ -100,14 +102,14 @@ def test_slow_causes_slow_a_selection_too() -> None:
 def test_an_approval_can_be_awaited_after_the_canary() -> None:
     """That is what a canary is for."""
     play = _moving(approval=Approval.WAVE)
-    _sees(play, left=0, moving=0).verified().stands(Phase.AWAITING_APPROVAL)
+    _sees(play, left=0, moving=0).verified().expect_phase(Phase.AWAITING_APPROVAL)
 
 
 def test_a_rollback_out_of_the_canary_takes_back_just_that() -> None:
     """Not what else may lie on the destination: the same selection, the other way."""
     play = _moving().command(msg.RollBackMigration).ends(fx.StopWave, with_=DONE).expect(ev.RollbackStarted)
     back = play.m.waves[-1]
-    assert (back.lane, back.only, back.source_broker_ids) == (Lane.CANARY, play.m.waves[0].only, (31,))
+    assert (back.lane, back.selection, back.source_broker_ids) == (Lane.CANARY, play.m.waves[0].selection, (31,))
     play.ends(fx.CheckCluster, with_=checked(replicas=1)).expect(asks(fx.MovePartitions))
 
 

@@ -23,13 +23,13 @@ def test_an_operator_pauses_and_resumes() -> None:
         ev.StopRequested,
         asks(fx.StopWave, at_once=True),
     )
-    play.stands(Phase.STOPPING, fx.StopWave).ends(fx.StopWave, with_=DONE)
-    play.expect(like(ev.MigrationPaused, causes=("operator",))).stands(Phase.PAUSED)
-    play.wait(100_000).stands(Phase.PAUSED)
+    play.expect_phase(Phase.STOPPING, fx.StopWave).ends(fx.StopWave, with_=DONE)
+    play.expect(like(ev.MigrationPaused, causes=("operator",))).expect_phase(Phase.PAUSED)
+    play.wait(100_000).expect_phase(Phase.PAUSED)
     play.command(msg.ResumeMigration).expect(
         ev.CommandAccepted, ev.PauseCauseLifted, ev.MigrationResumed, like(ev.WaveBegun, wave=1, attempt=2)
     )
-    play.stands(Phase.CHECKING, fx.CheckCluster)
+    play.expect_phase(Phase.CHECKING, fx.CheckCluster)
 
 
 def test_a_second_pause_and_a_needless_resume_are_refused() -> None:
@@ -43,7 +43,7 @@ def test_a_second_pause_and_a_needless_resume_are_refused() -> None:
 def test_a_pause_while_checking_begins_nothing() -> None:
     """A pause before Cruise Control was asked needs no stop: the check is dropped and nothing has moved."""
     play = Play().started().command(msg.PauseMigration)
-    play.expect(ev.EffectAbandoned, ev.MigrationPaused).stands(Phase.PAUSED)
+    play.expect(ev.EffectAbandoned, ev.MigrationPaused).expect_phase(Phase.PAUSED)
 
 
 def test_a_pause_while_asking_stops_what_may_have_been_accepted() -> None:
@@ -52,36 +52,38 @@ def test_a_pause_while_asking_stops_what_may_have_been_accepted() -> None:
     late = play.m.pending[0].effect_id
     play.command(msg.PauseMigration).expect(ev.EffectAbandoned, asks(fx.StopWave, at_once=False))
     play.meet(msg.EffectEnded(at=play.now, effect_id=late, outcome=ASKED)).nothing()
-    play.stands(Phase.STOPPING, fx.StopWave)
+    play.expect_phase(Phase.STOPPING, fx.StopWave)
 
 
 def test_what_starts_after_a_pause_is_stopped() -> None:
     """An execution that appears under our key while paused is stopped again: paused means nothing moves."""
-    play = Play().started().asked().command(msg.PauseMigration).ends(fx.StopWave, with_=DONE).stands(Phase.PAUSED)
+    play = Play().started().asked().command(msg.PauseMigration).ends(fx.StopWave, with_=DONE).expect_phase(Phase.PAUSED)
     assert isinstance(watches(play.m, POLICY)[0], fx.WatchWave)
-    play.sees(executor=msg.Executor.OURS).expect(ev.StopRequested, asks(fx.StopWave)).stands(
+    play.sees(executor=msg.Executor.OURS).expect(ev.StopRequested, asks(fx.StopWave)).expect_phase(
         Phase.STOPPING, fx.StopWave
     )
-    play.ends(fx.StopWave, with_=DONE).stands(Phase.PAUSED).holds("operator")
+    play.ends(fx.StopWave, with_=DONE).expect_phase(Phase.PAUSED).holds("operator")
 
 
 def test_a_pause_while_closing_takes_hold_after_it() -> None:
     """Closing moves nothing and ends by itself; the next wave does not begin."""
-    play = Play().started().moving().empties().command(msg.PauseMigration).stands(Phase.CLOSING, fx.CloseWave)
-    play.verified().expect(ev.WaveVerified, ev.MigrationPaused).never(ev.WaveBegun).stands(Phase.PAUSED)
+    play = Play().started().moving().empties().command(msg.PauseMigration).expect_phase(Phase.CLOSING, fx.CloseWave)
+    play.verified().expect(ev.WaveVerified, ev.MigrationPaused).never(ev.WaveBegun).expect_phase(Phase.PAUSED)
 
 
 def test_a_pause_while_awaiting_approval_keeps_the_gate_shut() -> None:
     """After the pause is lifted, the gate is still shut."""
-    play = in_phase(Phase.AWAITING_APPROVAL).command(msg.PauseMigration).stands(Phase.PAUSED)
-    play.command(msg.ResumeMigration).expect(ev.MigrationResumed, ev.ApprovalAwaited).stands(Phase.AWAITING_APPROVAL)
+    play = in_phase(Phase.AWAITING_APPROVAL).command(msg.PauseMigration).expect_phase(Phase.PAUSED)
+    play.command(msg.ResumeMigration).expect(ev.MigrationResumed, ev.ApprovalAwaited).expect_phase(
+        Phase.AWAITING_APPROVAL
+    )
 
 
 def test_a_resume_while_stopping_goes_on_once_stopped() -> None:
     """A cause that is lifted during the stop does not leave the migration standing."""
     play = Play().started().moving().command(msg.PauseMigration).command(msg.ResumeMigration)
-    play.stands(Phase.STOPPING, fx.StopWave).ends(fx.StopWave, with_=DONE)
-    play.expect(ev.MigrationPaused, ev.MigrationResumed, like(ev.WaveBegun, attempt=2)).stands(
+    play.expect_phase(Phase.STOPPING, fx.StopWave).ends(fx.StopWave, with_=DONE)
+    play.expect(ev.MigrationPaused, ev.MigrationResumed, like(ev.WaveBegun, attempt=2)).expect_phase(
         Phase.CHECKING, fx.CheckCluster
     )
 
@@ -113,7 +115,7 @@ def test_an_alert_before_the_start_holds_the_first_wave() -> None:
     """Alerts that hold when a migration starts pause it before anything moves."""
     play = Play().alert("p99")
     play.command(msg.StartMigration, options=Options()).ends(fx.PrepareMigration, with_=surveyed())
-    play.expect(ev.MigrationStarted, ev.MigrationPaused).never(ev.WaveBegun).stands(Phase.PAUSED)
+    play.expect(ev.MigrationStarted, ev.MigrationPaused).never(ev.WaveBegun).expect_phase(Phase.PAUSED)
     play.alert("p99", firing=False).expect(ev.MigrationResumed, ev.WaveBegun)
 
 
@@ -123,8 +125,8 @@ def test_a_grave_reason_pauses_at_once_and_lifts_itself() -> None:
     play = Play().started().moving().sees(reasons=(UNDER_MIN_ISR,))
     play.expect(ev.HealthChanged, like(ev.PauseCauseAdded, cause="safety:UNDER_MIN_ISR"), asks(fx.StopWave))
     play.ends(fx.StopWave, with_=DONE).expect(ev.MigrationPaused, asks(fx.CheckCluster))
-    play.stands(Phase.PAUSED, fx.CheckCluster)
-    play.ends(fx.CheckCluster, with_=checked(UNDER_MIN_ISR)).stands(Phase.PAUSED)
+    play.expect_phase(Phase.PAUSED, fx.CheckCluster)
+    play.ends(fx.CheckCluster, with_=checked(UNDER_MIN_ISR)).expect_phase(Phase.PAUSED)
     play.wait(POLICY.recheck_seconds).ends(fx.CheckCluster, with_=checked()).never(ev.PauseCauseLifted)
     play.wait(POLICY.recheck_seconds).ends(fx.CheckCluster, with_=checked()).never(ev.PauseCauseLifted)
     play.wait(POLICY.recheck_seconds).ends(fx.CheckCluster, with_=checked())
@@ -137,14 +139,14 @@ def test_the_resume_delay_starts_anew_when_the_reason_comes_back() -> None:
     for _ in range(5):
         play.ends(fx.CheckCluster, with_=checked()).wait(POLICY.recheck_seconds)
         play.ends(fx.CheckCluster, with_=checked(UNDER_MIN_ISR)).wait(POLICY.recheck_seconds)
-    play.stands(Phase.PAUSED, fx.CheckCluster)
+    play.expect_phase(Phase.PAUSED, fx.CheckCluster)
 
 
 def test_a_safety_check_that_cannot_be_made_lifts_nothing() -> None:
     """Missing data is no good news: the pause stays, and one looks again."""
     play = Play().started().moving().sees(reasons=(DOWN,)).ends(fx.StopWave, with_=DONE)
-    play.ends(fx.CheckCluster, with_=unreachable(Code.KAFKA_UNREACHABLE)).stands(Phase.PAUSED)
-    play.holds("safety:BROKER_DOWN").wait(20).stands(Phase.PAUSED, fx.CheckCluster)
+    play.ends(fx.CheckCluster, with_=unreachable(Code.KAFKA_UNREACHABLE)).expect_phase(Phase.PAUSED)
+    play.holds("safety:BROKER_DOWN").wait(20).expect_phase(Phase.PAUSED, fx.CheckCluster)
 
 
 def test_an_unreadable_cluster_is_no_proof_that_the_reason_is_gone() -> None:
@@ -153,23 +155,23 @@ def test_an_unreadable_cluster_is_no_proof_that_the_reason_is_gone() -> None:
     play = Play().started().moving().sees(reasons=(DOWN,)).ends(fx.StopWave, with_=DONE)
     for _ in range(10):
         play.ends(fx.CheckCluster, with_=blind).wait(POLICY.recheck_seconds)
-    play.holds("safety:BROKER_DOWN").stands(Phase.PAUSED, fx.CheckCluster)
+    play.holds("safety:BROKER_DOWN").expect_phase(Phase.PAUSED, fx.CheckCluster)
 
 
 def test_under_replication_has_a_grace() -> None:
     """It pauses a running move only when it lasts; gone before, nothing happens, and the grace begins anew."""
     play = Play().started().moving().sees(reasons=(UNDER_REPLICATED,)).expect(ev.HealthChanged)
-    play.wait(POLICY.grace_seconds - 1).sees(reasons=(UNDER_REPLICATED,)).stands(Phase.MOVING)
+    play.wait(POLICY.grace_seconds - 1).sees(reasons=(UNDER_REPLICATED,)).expect_phase(Phase.MOVING)
     play.wait(1).sees().expect(like(ev.HealthChanged, reasons=()))
     play.wait(1).sees(reasons=(UNDER_REPLICATED,)).wait(POLICY.grace_seconds - 1)
-    play.sees(reasons=(UNDER_REPLICATED,)).stands(Phase.MOVING)
-    play.wait(1).sees(reasons=(UNDER_REPLICATED,)).stands(Phase.STOPPING, fx.StopWave)
+    play.sees(reasons=(UNDER_REPLICATED,)).expect_phase(Phase.MOVING)
+    play.wait(1).sees(reasons=(UNDER_REPLICATED,)).expect_phase(Phase.STOPPING, fx.StopWave)
 
 
 def test_a_bad_check_before_a_wave_pauses_it() -> None:
     """What needs a change in the world pauses before anything moves."""
     play = Play().started().ends(fx.CheckCluster, with_=checked(DOWN, UNDER_MIN_ISR))
-    play.expect(ev.PauseCauseAdded, ev.PauseCauseAdded, ev.MigrationPaused).stands(Phase.PAUSED, fx.CheckCluster)
+    play.expect(ev.PauseCauseAdded, ev.PauseCauseAdded, ev.MigrationPaused).expect_phase(Phase.PAUSED, fx.CheckCluster)
     play.holds("safety:BROKER_DOWN", "safety:UNDER_MIN_ISR")
 
 
@@ -178,9 +180,9 @@ def test_a_reason_found_by_the_last_look_is_looked_at_again() -> None:
     play = Play().started().ends(fx.CheckCluster, with_=checked(DOWN)).alert()
     while play.m.pause_causes[0].is_safety:
         play.ends(fx.CheckCluster, with_=checked()).wait(POLICY.recheck_seconds)
-    play.holds("alert:p99").stands(Phase.PAUSED, fx.CheckCluster)
+    play.holds("alert:p99").expect_phase(Phase.PAUSED, fx.CheckCluster)
     play.ends(fx.CheckCluster, with_=checked(UNDER_MIN_ISR)).holds("alert:p99", "safety:UNDER_MIN_ISR")
-    play.alert(firing=False).wait(POLICY.recheck_seconds).stands(Phase.PAUSED, fx.CheckCluster)
+    play.alert(firing=False).wait(POLICY.recheck_seconds).expect_phase(Phase.PAUSED, fx.CheckCluster)
 
 
 def test_both_safety_and_operator_must_lift() -> None:
@@ -188,7 +190,7 @@ def test_both_safety_and_operator_must_lift() -> None:
     play = Play().started().ends(fx.CheckCluster, with_=checked(DOWN)).command(msg.PauseMigration)
     for _ in range(4):
         play.ends(fx.CheckCluster, with_=checked()).wait(POLICY.recheck_seconds)
-    play.holds("operator").stands(Phase.PAUSED)
+    play.holds("operator").expect_phase(Phase.PAUSED)
     play.command(msg.ResumeMigration).expect(ev.MigrationResumed)
 
 
@@ -198,10 +200,10 @@ def test_slow_lowers_the_throttle_and_keeps_moving() -> None:
     play = Play().started(throttle_bytes_per_second=9_000).moving()
     play.command(msg.PauseMigration, slow=True)
     play.expect(ev.CommandAccepted, ev.SlowCauseAdded, asks(fx.TuneWave, throttle_bytes_per_second=1_000))
-    play.stands(Phase.MOVING, fx.TuneWave).ends(fx.TuneWave, with_=DONE)
+    play.expect_phase(Phase.MOVING, fx.TuneWave).ends(fx.TuneWave, with_=DONE)
     play.command(msg.PauseMigration, slow=True).refused(Code.ALREADY_PAUSED)
     play.command(msg.ResumeMigration).expect(ev.SlowCauseLifted, asks(fx.TuneWave, throttle_bytes_per_second=9_000))
-    play.stands(Phase.MOVING, fx.TuneWave)
+    play.expect_phase(Phase.MOVING, fx.TuneWave)
 
 
 def test_a_slow_alert_yields_bandwidth_until_it_clears() -> None:
@@ -229,9 +231,11 @@ def test_a_stop_is_asked_for_until_it_has_happened() -> None:
     """Busy or unreachable, the stop is tried again, with growing pauses, and never given up."""
     play = in_phase(Phase.STOPPING)
     for _ in range(30):
-        play.ends(fx.StopWave, with_=busy()).stands(Phase.STOPPING).wait(15).stands(Phase.STOPPING, fx.StopWave)
-        play.ends(fx.StopWave, with_=unreachable()).wait(15).stands(Phase.STOPPING, fx.StopWave)
-    play.ends(fx.StopWave, with_=DONE).stands(Phase.PAUSED)
+        play.ends(fx.StopWave, with_=busy()).expect_phase(Phase.STOPPING).wait(15).expect_phase(
+            Phase.STOPPING, fx.StopWave
+        )
+        play.ends(fx.StopWave, with_=unreachable()).wait(15).expect_phase(Phase.STOPPING, fx.StopWave)
+    play.ends(fx.StopWave, with_=DONE).expect_phase(Phase.PAUSED)
 
 
 def test_a_pause_between_attempts_sweeps_the_throttle() -> None:
@@ -239,11 +243,13 @@ def test_a_pause_between_attempts_sweeps_the_throttle() -> None:
     play = Play().started(throttle_bytes_per_second=9_000, soak_seconds=0.0).moving()
     play.wait(60).sees(left=2, moving=0, executor=msg.Executor.IDLE, task=msg.TaskStatus.COMPLETED)
     play.wait(60).sees(left=2, moving=0, executor=msg.Executor.IDLE, task=msg.TaskStatus.COMPLETED)
-    play.stands(Phase.CHECKING, fx.CheckCluster).command(msg.PauseMigration)
-    play.expect(ev.StopRequested, asks(fx.StopWave)).stands(Phase.STOPPING, fx.StopWave)
+    play.expect_phase(Phase.CHECKING, fx.CheckCluster).command(msg.PauseMigration)
+    play.expect(ev.StopRequested, asks(fx.StopWave)).expect_phase(Phase.STOPPING, fx.StopWave)
 
 
 def test_a_verification_goes_on_while_an_alert_fires() -> None:
     """Clearing the throttle and electing leaders must not wait for an alert to clear."""
     play = in_phase(Phase.CLOSING).alert().ends(fx.CloseWave, with_=inspected(not_in_sync=1))
-    play.stands(Phase.CLOSING).wait(2).stands(Phase.CLOSING, fx.CloseWave).verified().stands(Phase.PAUSED)
+    play.expect_phase(Phase.CLOSING).wait(2).expect_phase(Phase.CLOSING, fx.CloseWave).verified().expect_phase(
+        Phase.PAUSED
+    )

@@ -49,13 +49,15 @@ def test_completed_with_nothing_moved_blocks_after_three_times() -> None:
     """Three requests that move nothing call a human; progress in between starts the count anew."""
     play = _ended(Play().started().moving(), left=PARTITIONS).expect(like(ev.WaveFellShort, progressed=False))
     _ended(play.moving(), left=4).expect(like(ev.WaveFellShort, attempt=2, progressed=True))
-    play.ends(fx.CheckCluster, with_=checked(replicas=4)).ends(fx.StartWave, with_=msg.ExecutionAsked(user_task_id=""))
+    play.ends(fx.CheckCluster, with_=checked(replicas=4)).ends(
+        fx.StartWave, with_=msg.ExecutionRequested(user_task_id="")
+    )
     _ended(play, left=4).expect(like(ev.WaveFellShort, attempt=3, progressed=False))
     for _ in range(2):
         play.ends(fx.CheckCluster, with_=checked(replicas=4))
-        _ended(play.ends(fx.StartWave, with_=msg.ExecutionAsked(user_task_id="")), left=4)
-    play.expect(ev.StopRequested).stands(Phase.STOPPING, fx.StopWave)
-    play.ends(fx.StopWave, with_=DONE).expect(ev.MigrationBlocked).stands(Phase.BLOCKED)
+        _ended(play.ends(fx.StartWave, with_=msg.ExecutionRequested(user_task_id="")), left=4)
+    play.expect(ev.StopRequested).expect_phase(Phase.STOPPING, fx.StopWave)
+    play.ends(fx.StopWave, with_=DONE).expect(ev.MigrationBlocked).expect_phase(Phase.BLOCKED)
     assert [r.code for r in play.m.blocked] == [Code.NO_PROGRESS]
 
 
@@ -69,15 +71,15 @@ def test_the_end_is_believed_only_when_it_lasts() -> None:
 def test_a_forgotten_task_is_left_to_finish_in_kafka() -> None:
     """A restarted Cruise Control knows nothing; what moves in Kafka is watched to its end, then the rest is asked."""
     play = Play().started().moving().sees(left=4, moving=2, executor=IDLE, task=FORGOTTEN)
-    play.expect(ev.ExecutorSeen, like(ev.Waiting)).waits_for(Code.ORPHANED_MOVES).stands(Phase.MOVING)
-    play.wait(100).sees(left=3, moving=1, executor=IDLE, task=FORGOTTEN).stands(Phase.MOVING)
+    play.expect(ev.ExecutorSeen, like(ev.Waiting)).waits_for(Code.ORPHANED_MOVES).expect_phase(Phase.MOVING)
+    play.wait(100).sees(left=3, moving=1, executor=IDLE, task=FORGOTTEN).expect_phase(Phase.MOVING)
     play.wait(1).sees(left=2, moving=0, executor=IDLE, task=FORGOTTEN).expect(like(ev.WaveFellShort, progressed=True))
 
 
 def test_an_unreachable_cruise_control_while_moving_is_waited_for() -> None:
     """Kafka is watched meanwhile: the wave can even end without it."""
     play = Play().started().moving().sees(left=3, executor=msg.Executor.UNREACHABLE, task=FORGOTTEN)
-    play.waits_for(Code.CRUISE_CONTROL_UNREACHABLE).wait(10_000).stands(Phase.MOVING)
+    play.waits_for(Code.CRUISE_CONTROL_UNREACHABLE).wait(10_000).expect_phase(Phase.MOVING)
     play.sees(left=0, moving=0, executor=msg.Executor.UNREACHABLE, task=FORGOTTEN).expect(ev.SourceEmptied)
 
 
@@ -85,7 +87,7 @@ def test_what_cruise_control_says_against_us_is_told_in_its_own_words() -> None:
     """A login that is refused in mid-move has a code of its own and the answer's text, once; the wave goes on."""
     refused = Reason(Code.CRUISE_CONTROL_LOGIN_REFUSED, "it answered 401: Unauthorized", "credentials")
     play = Play().started().moving().sees(left=3, executor=msg.Executor.UNREACHABLE, task=FORGOTTEN, trouble=refused)
-    play.waits_for(Code.CRUISE_CONTROL_LOGIN_REFUSED).stands(Phase.MOVING)
+    play.waits_for(Code.CRUISE_CONTROL_LOGIN_REFUSED).expect_phase(Phase.MOVING)
     (told,) = play.m.waiting
     assert "401: Unauthorized" in told.seen
     play.wait(1).sees(left=3, executor=None, task=FORGOTTEN).never(ev.Waiting)
@@ -98,7 +100,7 @@ def test_a_look_that_did_not_ask_changes_nothing_of_what_cruise_control_said() -
     play = Play().started().moving().sees(left=3)
     for _ in range(5):
         play.wait(POLICY.settle_seconds).sees(left=3, moving=0, executor=None, task=FORGOTTEN)
-        play.never(ev.ExecutorSeen).never(ev.WaveFellShort).stands(Phase.MOVING)
+        play.never(ev.ExecutorSeen).never(ev.WaveFellShort).expect_phase(Phase.MOVING)
     play.sees(left=3, moving=0, executor=IDLE, task=FORGOTTEN).expect(ev.ExecutorSeen)
     play.wait(POLICY.settle_seconds).sees(left=3, moving=0, executor=None, task=FORGOTTEN).expect(ev.WaveFellShort)
     (short,) = [e for e in play.last if isinstance(e, ev.WaveFellShort)]
@@ -118,8 +120,8 @@ def test_another_s_execution_does_not_count_as_ours() -> None:
     play.wait(POLICY.settle_seconds).sees(left=2, moving=0, executor=msg.Executor.FOREIGN, task=OVER)
     play.expect(ev.WaveFellShort)
     play.ends(fx.CheckCluster, with_=checked(passing=(Reason(Code.CRUISE_CONTROL_BUSY, "another's"),)))
-    play.stands(Phase.CHECKING).waits_for(Code.CRUISE_CONTROL_BUSY)
-    play.wait(POLICY.busy_retry_seconds).stands(Phase.CHECKING, fx.CheckCluster)
+    play.expect_phase(Phase.CHECKING).waits_for(Code.CRUISE_CONTROL_BUSY)
+    play.wait(POLICY.busy_retry_seconds).expect_phase(Phase.CHECKING, fx.CheckCluster)
 
 
 def test_an_observation_of_an_earlier_attempt_is_ignored() -> None:
@@ -152,7 +154,7 @@ def test_busy_is_asked_again_with_growing_pauses() -> None:
         play.ends(fx.StartWave, with_=busy()).waits_for(Code.CRUISE_CONTROL_BUSY)
         assert play.m.retry_at is not None
         pauses.append(play.m.retry_at - play.now)
-        play.wait(pauses[-1]).stands(Phase.REQUESTING, fx.StartWave)
+        play.wait(pauses[-1]).expect_phase(Phase.REQUESTING, fx.StartWave)
     assert pauses[0] == POLICY.busy_retry_seconds
     assert pauses == sorted(pauses)
     assert pauses[-1] == 15.0
@@ -162,11 +164,13 @@ def test_busy_is_asked_again_with_growing_pauses() -> None:
 def test_a_plan_asked_for_meanwhile_does_not_stop_the_waiting() -> None:
     """Found by simulation: a dry run between two attempts made the migration forget to ask again, for ever."""
     play = Play().started().asked().ends(fx.StartWave, with_=busy()).command(msg.PlanMigration, options=Options())
-    play.ends(fx.MakePlan, with_=surveyed()).wait(POLICY.busy_retry_seconds).stands(Phase.REQUESTING, fx.StartWave)
+    play.ends(fx.MakePlan, with_=surveyed()).wait(POLICY.busy_retry_seconds).expect_phase(
+        Phase.REQUESTING, fx.StartWave
+    )
     paused = Play().started().ends(fx.CheckCluster, with_=checked(Reason(Code.BROKER_DOWN, "12")))
     paused.ends(fx.CheckCluster, with_=checked(Reason(Code.BROKER_DOWN, "12")))
     paused.command(msg.PlanMigration, options=Options()).wait(POLICY.recheck_seconds)
-    paused.stands(Phase.PAUSED, fx.MakePlan, fx.CheckCluster)
+    paused.expect_phase(Phase.PAUSED, fx.MakePlan, fx.CheckCluster)
 
 
 def test_a_lost_answer_is_looked_for_not_repeated() -> None:
@@ -175,8 +179,8 @@ def test_a_lost_answer_is_looked_for_not_repeated() -> None:
     scope = play.m.scope()
     play.ends(fx.StartWave, with_=unreachable()).wait(POLICY.unreachable_retry_seconds)
     assert play.m.scope() == scope
-    play.ends(fx.StartWave, with_=msg.ExecutionAsked(user_task_id="task-1", adopted=True))
-    play.expect(like(ev.ExecutionStarted, adopted=True)).stands(Phase.MOVING)
+    play.ends(fx.StartWave, with_=msg.ExecutionRequested(user_task_id="task-1", adopted=True))
+    play.expect(like(ev.ExecutionStarted, adopted=True)).expect_phase(Phase.MOVING)
 
 
 def test_a_busy_that_never_ends_blocks_with_nothing_left_behind() -> None:
@@ -185,7 +189,7 @@ def test_a_busy_that_never_ends_blocks_with_nothing_left_behind() -> None:
     while play.m.phase is Phase.REQUESTING:
         play.ends(fx.StartWave, with_=busy()).wait(15)
     assert play.now >= 1_000 + POLICY.busy_patience_seconds
-    play.stands(Phase.STOPPING, fx.StopWave).ends(fx.StopWave, with_=DONE).stands(Phase.BLOCKED)
+    play.expect_phase(Phase.STOPPING, fx.StopWave).ends(fx.StopWave, with_=DONE).expect_phase(Phase.BLOCKED)
 
 
 def test_a_rejection_blocks_at_once() -> None:
@@ -200,7 +204,7 @@ def test_passing_reasons_are_waited_for_and_block_after_the_patience() -> None:
     play = Play().started()
     while play.m.phase is Phase.CHECKING:
         play.ends(fx.CheckCluster, with_=passing).wait(POLICY.busy_retry_seconds)
-    play.stands(Phase.BLOCKED)
+    play.expect_phase(Phase.BLOCKED)
     assert play.now >= 1_000 + POLICY.busy_patience_seconds
 
 
@@ -225,14 +229,14 @@ def test_a_migration_of_skipped_waves_ends_with_nothing_drained() -> None:
     play = Play().started()
     for _ in range(3):
         play.blocked().command(msg.SkipWave)
-    play.expect(like(ev.MigrationDrained, broker_ids=())).stands(Phase.DRAINED)
+    play.expect(like(ev.MigrationDrained, broker_ids=())).expect_phase(Phase.DRAINED)
     assert watches(play.m, POLICY) == ()
 
 
 def test_old_metadata_while_closing_is_no_new_attempt() -> None:
     """A source that was seen empty and shows replicas at once after is looked at again; what stays is moved."""
     play = in_phase(Phase.CLOSING).ends(fx.CloseWave, with_=inspected(replicas_left=2))
-    play.never(ev.WaveFellShort).waits_for(Code.WAVE_NOT_VERIFIED).stands(Phase.CLOSING)
+    play.never(ev.WaveFellShort).waits_for(Code.WAVE_NOT_VERIFIED).expect_phase(Phase.CLOSING)
     play.wait(POLICY.settle_seconds).ends(fx.CloseWave, with_=inspected(replicas_left=2))
     play.expect(ev.WaveFellShort, like(ev.WaveBegun, attempt=2))
 
@@ -244,7 +248,7 @@ def test_a_skipped_wave_leaves_no_throttle() -> None:
         play.wait(15)
         if play.pending:
             play.ends(fx.CloseWave, with_=inspected(throttles_left=2))
-    play.stands(Phase.BLOCKED)
+    play.expect_phase(Phase.BLOCKED)
     assert "2 throttle entries" in play.m.blocked[0].seen
 
 
@@ -265,7 +269,7 @@ def test_a_coordinator_that_loads_pauses_only_when_it_lasts() -> None:
     """Each change of leaders loads one; groups that wait for longer than the grace are a reason to move no more."""
     loads = Reason(Code.COORDINATOR_LOADING, "broker 31: groups loading")
     play = Play().started().moving().sees(reasons=(loads,)).expect(like(ev.HealthChanged, reasons=(loads,)))
-    play.wait(POLICY.grace_seconds - 1).sees(reasons=(loads,)).never(ev.PauseCauseAdded).stands(Phase.MOVING)
+    play.wait(POLICY.grace_seconds - 1).sees(reasons=(loads,)).never(ev.PauseCauseAdded).expect_phase(Phase.MOVING)
     play.sees().expect(like(ev.HealthChanged, reasons=()))
     play.sees(reasons=(loads,)).wait(POLICY.grace_seconds).sees(reasons=(loads,))
-    play.holds("safety:COORDINATOR_LOADING").stands(Phase.STOPPING, fx.StopWave)
+    play.holds("safety:COORDINATOR_LOADING").expect_phase(Phase.STOPPING, fx.StopWave)

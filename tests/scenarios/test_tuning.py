@@ -24,7 +24,7 @@ def test_tune_while_moving_is_felt_at_once() -> None:
         like(ev.MigrationTuned, throttle_bytes_per_second=5_000, partition_movements_per_broker=7),
         asks(fx.TuneWave, throttle_bytes_per_second=5_000, partition_movements_per_broker=7),
     )
-    play.ends(fx.TuneWave, with_=DONE).stands(Phase.MOVING).empties().verified()
+    play.ends(fx.TuneWave, with_=DONE).expect_phase(Phase.MOVING).empties().verified()
     play.ends(fx.CheckCluster, with_=checked())
     play.expect(asks(fx.StartWave, throttle_bytes_per_second=5_000, partition_movements_per_broker=7))
 
@@ -43,7 +43,7 @@ def test_tune_twice_leaves_one_pending() -> None:
     play.command(msg.TuneMigration, throttle_bytes_per_second=5_000)
     play.command(msg.TuneMigration, throttle_bytes_per_second=6_000)
     play.expect(ev.EffectAbandoned, asks(fx.TuneWave, throttle_bytes_per_second=6_000))
-    play.stands(Phase.MOVING, fx.TuneWave)
+    play.expect_phase(Phase.MOVING, fx.TuneWave)
 
 
 def test_another_rate_wants_another_concurrency() -> None:
@@ -71,7 +71,7 @@ def test_a_wave_that_begins_slowed_has_the_slots_of_the_rate_that_was_asked_for(
 def test_a_rate_tuned_while_requesting_is_set_once_it_moves() -> None:
     """The request carries the rate of when it was made; the later one follows as soon as it is accepted."""
     play = Play().started(throttle_bytes_per_second=9_000).asked()
-    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).stands(Phase.REQUESTING, fx.StartWave)
+    play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).expect_phase(Phase.REQUESTING, fx.StartWave)
     play.ends(fx.StartWave, with_=ASKED).expect(ev.ExecutionStarted, asks(fx.TuneWave, throttle_bytes_per_second=5_000))
 
 
@@ -85,14 +85,14 @@ def test_a_tune_that_cannot_be_had_is_tried_again() -> None:
     """An unreachable side delays it; the wave goes on meanwhile."""
     play = Play().started(throttle_bytes_per_second=9_000).moving()
     play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).ends(fx.TuneWave, with_=unreachable())
-    play.stands(Phase.MOVING).wait(POLICY.unreachable_retry_seconds).stands(Phase.MOVING, fx.TuneWave)
+    play.expect_phase(Phase.MOVING).wait(POLICY.unreachable_retry_seconds).expect_phase(Phase.MOVING, fx.TuneWave)
 
 
 def test_an_old_tune_that_cannot_be_had_is_tried_again_while_the_watch_looks() -> None:
     """A look at the wave in between does not forget that a rate is still to be set."""
     play = Play().started(throttle_bytes_per_second=9_000).moving()
     play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).ends(fx.TuneWave, with_=unreachable()).sees()
-    play.wait(POLICY.unreachable_retry_seconds).stands(Phase.MOVING, fx.TuneWave)
+    play.wait(POLICY.unreachable_retry_seconds).expect_phase(Phase.MOVING, fx.TuneWave)
 
 
 def test_a_throttle_that_vanished_is_set_again() -> None:
@@ -100,15 +100,15 @@ def test_a_throttle_that_vanished_is_set_again() -> None:
     gone = Reason(Code.THROTTLE_NOT_IN_FORCE, "no rate on broker 31")
     play = Play().started(throttle_bytes_per_second=9_000).moving()
     assert watches(play.m, POLICY)[0] == fx.WatchWave(scope=play.m.scope(), throttled=True)
-    play.sees(reasons=(gone,)).expect(asks(fx.TuneWave, throttle_bytes_per_second=9_000)).stands(
+    play.sees(reasons=(gone,)).expect(asks(fx.TuneWave, throttle_bytes_per_second=9_000)).expect_phase(
         Phase.MOVING, fx.TuneWave
     )
-    play.sees(reasons=(gone,)).stands(Phase.MOVING, fx.TuneWave)
+    play.sees(reasons=(gone,)).expect_phase(Phase.MOVING, fx.TuneWave)
 
 
 def test_tune_while_paused_counts_for_the_next_request() -> None:
     """Nothing is asked while nothing moves."""
-    play = in_phase(Phase.PAUSED).command(msg.TuneMigration, throttle_bytes_per_second=4_000).stands(Phase.PAUSED)
+    play = in_phase(Phase.PAUSED).command(msg.TuneMigration, throttle_bytes_per_second=4_000).expect_phase(Phase.PAUSED)
     play.alert(firing=False).ends(fx.CheckCluster, with_=checked())
     play.expect(asks(fx.StartWave, throttle_bytes_per_second=4_000))
 
@@ -118,7 +118,7 @@ def test_every_rate_ever_set_is_remembered_as_ours() -> None:
     play = Play().started(throttle_bytes_per_second=9_000).moving()
     play.command(msg.TuneMigration, throttle_bytes_per_second=5_000).ends(fx.TuneWave, with_=DONE)
     play.command(msg.PauseMigration, slow=True).ends(fx.TuneWave, with_=DONE)
-    assert set(play.m.own_rates) == {9_000, 5_000, 1_000}
+    assert set(play.m.throttle_rates_set) == {9_000, 5_000, 1_000}
 
 
 def test_cruise_control_s_own_throttle_is_carried_by_the_request() -> None:
@@ -134,9 +134,9 @@ def test_cruise_control_s_own_throttle_is_carried_by_the_request() -> None:
 def test_what_a_dead_broker_kept_of_our_throttle_is_swept_wherever_one_waits_long() -> None:
     """Found by simulation: a broker that was down while the throttle was cleared kept its rate."""
     for phase in (Phase.AWAITING_APPROVAL, Phase.PAUSED, Phase.BLOCKED, Phase.DRAINED, Phase.CANCELLED):
-        m = replace(in_phase(phase).m, own_rates=(9_000,))
+        m = replace(in_phase(phase).m, throttle_rates_set=(9_000,))
         assert [w for w in watches(m, POLICY) if isinstance(w, fx.WatchThrottle)], phase
-    moving = replace(in_phase(Phase.MOVING).m, own_rates=(9_000,))
+    moving = replace(in_phase(Phase.MOVING).m, throttle_rates_set=(9_000,))
     assert not [w for w in watches(moving, POLICY) if isinstance(w, fx.WatchThrottle)]
     told = in_phase(Phase.PAUSED).meet(msg.ThrottleSwept(at=2_000.0, entries=1, broker_ids=(11,)))
     told.expect(like(ev.LeftoverThrottleCleared, entries=1, broker_ids=(11,)))
@@ -157,17 +157,17 @@ def test_a_rate_of_someone_else_is_told_and_neither_stops_the_wave_nor_is_writte
     assert [r.code for r in told.reasons] == [Code.FOREIGN_THROTTLE]
     assert "50,000 bytes/s on brokers 12, 31" in told.reasons[0].seen
     play.wait(POLICY.grace_seconds * 10).sees(rates=(THEIRS,)).never(ev.HealthChanged, ev.PauseCauseAdded)
-    play.stands(Phase.MOVING)
-    play.sees(rates=(OURS,)).expect(like(ev.HealthChanged, reasons=())).stands(Phase.MOVING)
+    play.expect_phase(Phase.MOVING)
+    play.sees(rates=(OURS,)).expect(like(ev.HealthChanged, reasons=())).expect_phase(Phase.MOVING)
 
 
 def test_a_list_of_someone_else_is_told_beside_what_does_stop_the_wave() -> None:
     """The one is tolerated, the other pauses: both stand in the event, only the grave one becomes a cause."""
     offline = Reason(Code.OFFLINE_PARTITION, "1 offline: t-0")
     play = Play().started(throttle_bytes_per_second=9_000).moving()
-    play.sees(reasons=(LISTED,)).expect(like(ev.HealthChanged, reasons=(LISTED,))).stands(Phase.MOVING)
+    play.sees(reasons=(LISTED,)).expect(like(ev.HealthChanged, reasons=(LISTED,))).expect_phase(Phase.MOVING)
     play.sees(reasons=(LISTED, offline)).expect(like(ev.HealthChanged, reasons=(LISTED, offline)))
-    play.holds("safety:OFFLINE_PARTITION").stands(Phase.STOPPING, fx.StopWave)
+    play.holds("safety:OFFLINE_PARTITION").expect_phase(Phase.STOPPING, fx.StopWave)
 
 
 def test_every_rate_that_was_ever_ours_is_ours_while_it_moves() -> None:
@@ -181,11 +181,11 @@ def test_no_wave_begins_under_a_throttle_of_someone_else() -> None:
     """The wave that found it goes to its end; the check before the next one pauses until it is gone."""
     foreign = Reason(Code.FOREIGN_THROTTLE, "set by someone else: rates on brokers 12, 31")
     play = Play().started(throttle_bytes_per_second=9_000).moving().sees(rates=(OURS, THEIRS)).empties().verified()
-    play.ends(fx.CheckCluster, with_=checked(foreign)).holds("safety:FOREIGN_THROTTLE").stands(
+    play.ends(fx.CheckCluster, with_=checked(foreign)).holds("safety:FOREIGN_THROTTLE").expect_phase(
         Phase.PAUSED, fx.CheckCluster
     )
     play.ends(fx.CheckCluster, with_=checked()).wait(POLICY.resume_delay_seconds + POLICY.recheck_seconds)
-    play.ends(fx.CheckCluster, with_=checked()).stands(Phase.CHECKING, fx.CheckCluster)
+    play.ends(fx.CheckCluster, with_=checked()).expect_phase(Phase.CHECKING, fx.CheckCluster)
 
 
 def test_a_bound_on_the_whole_cluster_holds_for_waves_tunes_and_the_way_back() -> None:

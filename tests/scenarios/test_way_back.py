@@ -25,25 +25,25 @@ def test_rollback_of_a_half_moved_wave_stops_it_first() -> None:
     assert _states(play) == [(Direction.FORWARD, WaveState.ABANDONED)] * 3 + [(Direction.BACK, WaveState.ACTIVE)]
     play.wave().expect(like(ev.WaveVerified, wave=4), ev.RollbackMoved, asks(fx.CompareSnapshot))
     play.ends(fx.CompareSnapshot, with_=compared()).expect(like(ev.RollbackCompleted, comparison=compared()))
-    play.stands(Phase.ROLLED_BACK)
+    play.expect_phase(Phase.ROLLED_BACK)
 
 
 def test_rollback_of_everything_goes_last_wave_first() -> None:
     """A drained migration rolls back wave by wave in reverse, and its sources are no longer called drained."""
-    play = Play().started().drained().command(msg.RollBackMigration).stands(Phase.CHECKING, fx.CheckCluster)
+    play = Play().started().drained().command(msg.RollBackMigration).expect_phase(Phase.CHECKING, fx.CheckCluster)
     assert play.m.sources == ()
     pairs = [(w.source_broker_ids, w.destination_broker_ids) for w in play.m.waves if w.direction is Direction.BACK]
     assert pairs == [((33,), (13,)), ((32,), (12,)), ((31,), (11,))]
-    play.wave().wave().wave().ends(fx.CompareSnapshot, with_=compared()).stands(Phase.ROLLED_BACK)
+    play.wave().wave().wave().ends(fx.CompareSnapshot, with_=compared()).expect_phase(Phase.ROLLED_BACK)
 
 
 def test_rollback_while_paused_lifts_the_operator_s_pause_only() -> None:
     """To roll back is to go on: the operator's own pause is lifted, an alert still holds."""
     play = Play().started().moving().command(msg.PauseMigration).ends(fx.StopWave, with_=DONE)
     play.command(msg.RollBackMigration).expect(ev.PauseCauseLifted, ev.StopRequested)
-    play.ends(fx.StopWave, with_=DONE).stands(Phase.CHECKING, fx.CheckCluster)
+    play.ends(fx.StopWave, with_=DONE).expect_phase(Phase.CHECKING, fx.CheckCluster)
     alerted = in_phase(Phase.PAUSED).command(msg.RollBackMigration).ends(fx.StopWave, with_=DONE)
-    alerted.expect(ev.RollbackStarted, ev.MigrationPaused).stands(Phase.PAUSED).holds("alert:p99")
+    alerted.expect(ev.RollbackStarted, ev.MigrationPaused).expect_phase(Phase.PAUSED).holds("alert:p99")
     alerted.alert(firing=False).expect(ev.MigrationResumed, like(ev.WaveBegun, wave=4))
 
 
@@ -55,7 +55,7 @@ def test_rollback_between_waves_moves_only_what_was_moved() -> None:
 
 def test_rollback_at_the_gate_needs_no_approval_for_its_first_wave() -> None:
     """The way back begins at once; the shut gate belonged to the way forward."""
-    in_phase(Phase.AWAITING_APPROVAL).command(msg.RollBackMigration).stands(Phase.CHECKING, fx.CheckCluster)
+    in_phase(Phase.AWAITING_APPROVAL).command(msg.RollBackMigration).expect_phase(Phase.CHECKING, fx.CheckCluster)
 
 
 def test_rollback_from_blocked_while_checking_while_asking_while_closing() -> None:
@@ -82,7 +82,7 @@ def test_rollback_is_refused_before_anything_has_moved_and_twice() -> None:
     """Nothing to undo, or being undone already: refused, with its own reason."""
     Play().command(msg.RollBackMigration).refused(Code.NO_MIGRATION)
     paused_at_once = Play().alert().command(msg.StartMigration, options=Options())
-    paused_at_once.ends(fx.PrepareMigration, with_=surveyed()).stands(Phase.PAUSED)
+    paused_at_once.ends(fx.PrepareMigration, with_=surveyed()).expect_phase(Phase.PAUSED)
     paused_at_once.command(msg.RollBackMigration).refused(Code.NOTHING_TO_ROLL_BACK)
     play = in_phase(Phase.MOVING).command(msg.RollBackMigration).ends(fx.StopWave, with_=DONE)
     play.command(msg.RollBackMigration).refused(Code.NOT_IN_THIS_PHASE)
@@ -91,9 +91,9 @@ def test_rollback_is_refused_before_anything_has_moved_and_twice() -> None:
 def test_a_rollback_can_be_paused_and_cancelled_too() -> None:
     """The way back obeys the same orders as the way forward."""
     play = Play().started().moving().command(msg.RollBackMigration).ends(fx.StopWave, with_=DONE).moving()
-    play.command(msg.PauseMigration).ends(fx.StopWave, with_=DONE).stands(Phase.PAUSED)
+    play.command(msg.PauseMigration).ends(fx.StopWave, with_=DONE).expect_phase(Phase.PAUSED)
     play.command(msg.ResumeMigration).expect(like(ev.WaveBegun, wave=4, attempt=2))
-    play.command(msg.CancelMigration).ends(fx.StopWave, with_=DONE).stands(Phase.CANCELLED)
+    play.command(msg.CancelMigration).ends(fx.StopWave, with_=DONE).expect_phase(Phase.CANCELLED)
     assert _states(play)[-1] == (Direction.BACK, WaveState.ABANDONED)
 
 
@@ -102,10 +102,10 @@ def test_the_proof_is_tried_until_it_can_be_made() -> None:
     play = in_phase(Phase.PROVING)
     while play.m.phase is Phase.PROVING:
         play.ends(fx.CompareSnapshot, with_=unreachable(Code.KAFKA_UNREACHABLE)).wait(15)
-    play.stands(Phase.BLOCKED)
+    play.expect_phase(Phase.BLOCKED)
     assert play.m.blocked[0].code is Code.KAFKA_UNREACHABLE
     play.command(msg.SkipWave).refused(Code.NOT_IN_THIS_PHASE)
-    play.command(msg.RetryWave).expect(ev.RollbackMoved, asks(fx.CompareSnapshot)).stands(
+    play.command(msg.RetryWave).expect(ev.RollbackMoved, asks(fx.CompareSnapshot)).expect_phase(
         Phase.PROVING, fx.CompareSnapshot
     )
     play.ends(fx.CompareSnapshot, with_=compared(different=1)).expect(
@@ -130,7 +130,7 @@ def test_cancel_stops_for_good_and_leaves_what_was_moved() -> None:
         play = in_phase(phase).command(msg.CancelMigration).expect(ev.CommandAccepted)
         if play.m.phase is Phase.STOPPING:
             play.ends(fx.StopWave, with_=DONE)
-        play.expect(ev.MigrationCancelled).stands(Phase.CANCELLED)
+        play.expect(ev.MigrationCancelled).expect_phase(Phase.CANCELLED)
         assert all(w.state in (WaveState.DONE, WaveState.ABANDONED) for w in play.m.waves)
 
 
@@ -140,7 +140,7 @@ def test_a_late_check_after_a_cancel_changes_nothing() -> None:
     late = play.m.pending[0].effect_id
     play.command(msg.CancelMigration).ends(fx.StopWave, with_=DONE)
     play.meet(msg.EffectEnded(at=play.now, effect_id=late, outcome=checked())).nothing()
-    play.wait(10_000).stands(Phase.CANCELLED)
+    play.wait(10_000).expect_phase(Phase.CANCELLED)
 
 
 def test_cancel_while_a_safety_reason_holds_forgets_the_reason() -> None:
@@ -148,11 +148,11 @@ def test_cancel_while_a_safety_reason_holds_forgets_the_reason() -> None:
     play = Play().started().moving().sees(reasons=(Reason(Code.BROKER_DOWN, "12"),)).alert()
     play.ends(fx.StopWave, with_=DONE)
     play.holds("safety:BROKER_DOWN", "alert:p99").command(msg.CancelMigration).ends(fx.StopWave, with_=DONE)
-    play.holds("alert:p99").stands(Phase.CANCELLED)
+    play.holds("alert:p99").expect_phase(Phase.CANCELLED)
 
 
 def test_a_fault_found_after_a_wave_blocks_it() -> None:
     """A changed replication factor or AZ spread is never passed over: it blocks, with the reason."""
     fault = Reason(Code.AZ_SPREAD_CHANGED, "t-1")
     play = in_phase(Phase.CLOSING).ends(fx.CloseWave, with_=inspected(faults=(fault,)))
-    play.expect(like(ev.MigrationBlocked, reasons=(fault,))).stands(Phase.BLOCKED)
+    play.expect(like(ev.MigrationBlocked, reasons=(fault,))).expect_phase(Phase.BLOCKED)

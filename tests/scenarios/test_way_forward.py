@@ -35,13 +35,13 @@ def test_full_mode_moves_each_az_in_turn_until_every_source_has_left() -> None:
         play.ends(fx.CheckCluster, with_=checked())
         play.expect(like(ev.ChecksPassed, replicas=PARTITIONS), asks(fx.StartWave, scope=scope))
         play.ends(fx.StartWave, with_=ASKED).expect(like(ev.ExecutionStarted, user_task_id="task-1", adopted=False))
-        play.stands(Phase.MOVING)
+        play.expect_phase(Phase.MOVING)
         assert watches(play.m, POLICY)[0] == fx.WatchWave(scope=scope, throttled=False)
         play.wait(2).sees(left=3, moved=3_000).expect(like(ev.WaveProgressed, replicas_left=3))
         play.wait(2).sees(left=0, moving=0, moved=6_000).expect(ev.SourceEmptied, asks(fx.CloseWave, scope=scope))
         play.ends(fx.CloseWave, with_=inspected()).expect(like(ev.WaveVerified, wave=number))
     play.never(ev.MigrationDrained).sees_sources()
-    play.expect(like(ev.MigrationDrained, broker_ids=(11, 12, 13))).stands(Phase.DRAINED)
+    play.expect(like(ev.MigrationDrained, broker_ids=(11, 12, 13))).expect_phase(Phase.DRAINED)
     assert watches(play.m, POLICY) == (fx.WatchSources(source_broker_ids=(11, 12, 13)),)
     play.wait(POLICY.quiet_seconds - 10).sees_sources().nothing()
     play.wait(10).sees_sources().expect(*(like(ev.SourceMayBeShutDown, broker_id=b) for b in (11, 12, 13)))
@@ -49,7 +49,7 @@ def test_full_mode_moves_each_az_in_turn_until_every_source_has_left() -> None:
     play.sees_sources(alive=(12,)).expect(like(ev.SourceLeft, broker_id=11), like(ev.SourceLeft, broker_id=13))
     play.never(ev.MigrationCompleted)
     play.sees_sources(alive=()).expect(like(ev.SourceLeft, broker_id=12), ev.MigrationCompleted)
-    play.stands(Phase.COMPLETED)
+    play.expect_phase(Phase.COMPLETED)
     assert watches(play.m, POLICY) == ()
     assert wake_at(play.m) is None
 
@@ -75,10 +75,10 @@ def test_zone_pairing_moves_an_az_in_one_wave() -> None:
 
 def test_a_plan_moves_nothing_and_is_answered_once() -> None:
     """A dry run is answered with what would move and everything that stands in the way, and asks for no move."""
-    play = Play().command(msg.PlanMigration, options=Options()).stands(Phase.NONE, fx.MakePlan)
+    play = Play().command(msg.PlanMigration, options=Options()).expect_phase(Phase.NONE, fx.MakePlan)
     in_the_way = Reason(Code.BROKER_DOWN, "broker 12 is down")
     play.ends(fx.MakePlan, with_=surveyed(None, in_the_way))
-    play.expect(ev.CommandAccepted, like(ev.PlanMade, reasons=(in_the_way,))).stands(Phase.NONE)
+    play.expect(ev.CommandAccepted, like(ev.PlanMade, reasons=(in_the_way,))).expect_phase(Phase.NONE)
 
 
 def test_a_start_names_every_reason_against_it_at_once() -> None:
@@ -89,14 +89,14 @@ def test_a_start_names_every_reason_against_it_at_once() -> None:
     play.expect(like(ev.CommandRefused, command_id="c1", reasons=reasons)).never(
         ev.CommandAccepted, ev.MigrationStarted
     )
-    play.stands(Phase.NONE)
+    play.expect_phase(Phase.NONE)
 
 
 def test_a_survey_that_cannot_be_made_refuses_the_start() -> None:
     """An unreachable Kafka refuses a start at once: nobody waits for an answer that may never come."""
     play = Play().command(msg.StartMigration, options=Options())
     play.ends(fx.PrepareMigration, with_=busy(Code.KAFKA_UNREACHABLE))
-    play.expect(ev.CommandRefused).stands(Phase.NONE)
+    play.expect(ev.CommandRefused).expect_phase(Phase.NONE)
     assert play.m.considered == ()
 
 
@@ -133,24 +133,24 @@ def test_a_plan_brings_its_options_and_takes_no_others() -> None:
 
 def test_soak_time_is_waited_for_between_waves() -> None:
     """After a wave nothing begins before its soak time has passed."""
-    play = Play().started(soak_seconds=30.0).wave().stands(Phase.BETWEEN_WAVES)
-    play.wait(29).stands(Phase.BETWEEN_WAVES)
-    play.wait(1).stands(Phase.CHECKING, fx.CheckCluster)
+    play = Play().started(soak_seconds=30.0).wave().expect_phase(Phase.BETWEEN_WAVES)
+    play.wait(29).expect_phase(Phase.BETWEEN_WAVES)
+    play.wait(1).expect_phase(Phase.CHECKING, fx.CheckCluster)
 
 
 def test_approval_per_wave_opens_one_gate_at_a_time() -> None:
     """The first wave needs no approval; each later one waits for its own."""
     play = Play().started(approval=Approval.WAVE).wave().expect(like(ev.ApprovalAwaited, wave=2, az="az-b"))
-    play.stands(Phase.AWAITING_APPROVAL).wait(10_000).stands(Phase.AWAITING_APPROVAL)
+    play.expect_phase(Phase.AWAITING_APPROVAL).wait(10_000).expect_phase(Phase.AWAITING_APPROVAL)
     play.command(msg.ApproveMigration, issued_by="bob").expect(like(ev.ApprovalGiven, wave=2, issued_by="bob"))
-    play.stands(Phase.CHECKING, fx.CheckCluster).wave().expect(like(ev.ApprovalAwaited, wave=3))
+    play.expect_phase(Phase.CHECKING, fx.CheckCluster).wave().expect(like(ev.ApprovalAwaited, wave=3))
 
 
 def test_approval_per_az_lets_waves_of_one_az_pass() -> None:
     """Within an AZ no gate is shut; before the next AZ one is."""
     play = Play().started(approval=Approval.AZ)
     play.wave().expect(like(ev.ApprovalAwaited, wave=2))
-    play.command(msg.ApproveMigration).stands(Phase.CHECKING, fx.CheckCluster)
+    play.command(msg.ApproveMigration).expect_phase(Phase.CHECKING, fx.CheckCluster)
 
 
 def test_an_attempt_that_fell_short_asks_for_no_second_approval() -> None:
@@ -164,7 +164,7 @@ def test_an_attempt_that_fell_short_asks_for_no_second_approval() -> None:
 def test_an_empty_source_is_verified_without_a_request() -> None:
     """A wave whose source holds nothing already is closed at once, and Cruise Control is not asked."""
     play = Play().started().ends(fx.CheckCluster, with_=checked(replicas=0))
-    play.expect(ev.SourceEmptied, asks(fx.CloseWave)).never(ev.ChecksPassed).stands(Phase.CLOSING, fx.CloseWave)
+    play.expect(ev.SourceEmptied, asks(fx.CloseWave)).never(ev.ChecksPassed).expect_phase(Phase.CLOSING, fx.CloseWave)
     play.verified().expect(like(ev.WaveVerified, wave=1), like(ev.WaveBegun, wave=2))
 
 
@@ -173,8 +173,8 @@ def test_a_wave_is_not_done_before_every_fact_is_clean() -> None:
     moves = ("bytes_left", "leaders_left", "reassignments")
     for name in (*moves, "not_in_sync", "not_preferred", "throttles_left", "order_changed", "coordinators_loading"):
         play = Play().started().moving().empties().ends(fx.CloseWave, with_=inspected(**{name: 1}))
-        play.never(ev.WaveVerified).waits_for(Code.WAVE_NOT_VERIFIED).stands(Phase.CLOSING)
-        play.wait(POLICY.busy_retry_seconds).stands(Phase.CLOSING, fx.CloseWave)
+        play.never(ev.WaveVerified).waits_for(Code.WAVE_NOT_VERIFIED).expect_phase(Phase.CLOSING)
+        play.wait(POLICY.busy_retry_seconds).expect_phase(Phase.CLOSING, fx.CloseWave)
         play.verified().expect(ev.WaveVerified)
 
 
@@ -185,7 +185,7 @@ def test_a_second_migration_may_begin_when_the_first_one_rests() -> None:
     play.drained()
     first = play.m.migration_id
     play.command(msg.StartMigration, options=Options()).expect(asks(fx.PrepareMigration))
-    play.ends(fx.PrepareMigration, with_=surveyed()).stands(Phase.CHECKING, fx.CheckCluster)
+    play.ends(fx.PrepareMigration, with_=surveyed()).expect_phase(Phase.CHECKING, fx.CheckCluster)
     assert play.m.migration_id != first
     assert all(w.state in (WaveState.ACTIVE, WaveState.PENDING) for w in play.m.waves)
 
@@ -197,9 +197,9 @@ def test_a_start_that_is_overtaken_is_refused() -> None:
         in_phase(Phase.DRAINED).command(msg.StartMigration, options=Options()).sees_sources(b12=1),
     ]
     for play in overtaken:
-        play.stands(Phase.CHECKING, fx.PrepareMigration, fx.CheckCluster)
+        play.expect_phase(Phase.CHECKING, fx.PrepareMigration, fx.CheckCluster)
         play.ends(fx.PrepareMigration, with_=surveyed()).never(ev.MigrationStarted, ev.CommandAccepted)
-        play.expect(ev.CommandRefused).stands(Phase.CHECKING, fx.CheckCluster)
+        play.expect(ev.CommandRefused).expect_phase(Phase.CHECKING, fx.CheckCluster)
         refusal = play.last[-1]
         assert isinstance(refusal, ev.CommandRefused)
         assert [r.code for r in refusal.reasons] == [Code.ALREADY_RUNNING]

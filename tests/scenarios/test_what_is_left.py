@@ -48,7 +48,7 @@ def test_a_paused_wave_tells_what_has_moved_from_the_order_to_the_end() -> None:
     assert (told(play).replicas_moved, told(play).replicas, told(play).replicas_left) == (4, ALL, ALL - 4)
     tells(play.command(msg.ResumeMigration), Phase.CHECKING, left=2)
     tells(play.ends(fx.CheckCluster, with_=checked(replicas=2)), Phase.REQUESTING, left=2)
-    tells(play.ends(fx.StartWave, with_=msg.ExecutionAsked(user_task_id="task-2")), Phase.MOVING, left=2)
+    tells(play.ends(fx.StartWave, with_=msg.ExecutionRequested(user_task_id="task-2")), Phase.MOVING, left=2)
     tells(play.empties(), Phase.CLOSING, left=0)
     tells(play.verified(), Phase.CHECKING, left=0)
 
@@ -80,7 +80,7 @@ def test_bytes_of_a_silent_source_are_not_told_to_be_gone() -> None:
     """A look at which a source does not answer has no bytes of it: those that it told last count on."""
     play = half_moved()
     assert play.m.wave is not None
-    play.wait(6).meet(
+    play.wait(6).consider(
         msg.WaveObserved(
             at=play.now, wave=1, attempt=1, replicas_left=2, bytes_left=0, bytes_moved=4_000, moving=1,
             executor=msg.Executor.OURS, task=msg.TaskStatus.IN_EXECUTION, silent=True,
@@ -133,25 +133,25 @@ def test_a_wave_that_fell_short_in_closing_is_not_told_to_be_empty() -> None:
 
 def test_a_way_back_counts_by_itself() -> None:
     """Four of six had moved: the way back is of four, begins at nothing, and tells what is still on the destination."""
-    play = half_moved().command(msg.RollBackMigration).ends(fx.StopWave, with_=stopped(2)).stands(
+    play = half_moved().command(msg.RollBackMigration).ends(fx.StopWave, with_=stopped(2)).expect_phase(
         Phase.CHECKING, fx.CheckCluster
     )  # fmt: skip
     status = told(play)
     assert (status.share, status.replicas, status.replicas_left, status.bytes_left) == (0.0, 4, 4, 4_000)
     play.ends(fx.CheckCluster, with_=checked(replicas=5))  # one more has landed on the destination meanwhile
     assert (told(play).share, told(play).replicas_left, told(play).waves[3].replicas) == (0.0, 5, 5)
-    play.ends(fx.StartWave, with_=msg.ExecutionAsked(user_task_id="back")).wait(2).sees(left=1, moved=4_000)
-    play.command(msg.PauseMigration).ends(fx.StopWave, with_=stopped(1)).stands(Phase.PAUSED)
+    play.ends(fx.StartWave, with_=msg.ExecutionRequested(user_task_id="back")).wait(2).sees(left=1, moved=4_000)
+    play.command(msg.PauseMigration).ends(fx.StopWave, with_=stopped(1)).expect_phase(Phase.PAUSED)
     assert (told(play).share, told(play).replicas_moved, told(play).replicas_left) == (0.8, 4, 1)
     play.command(msg.ResumeMigration).ends(fx.CheckCluster, with_=checked(replicas=1))
     assert (told(play).share, told(play).waves[3].replicas) == (0.8, 5)
-    play.command(msg.CancelMigration).ends(fx.StopWave, with_=stopped(1)).stands(Phase.CANCELLED)
+    play.command(msg.CancelMigration).ends(fx.StopWave, with_=stopped(1)).expect_phase(Phase.CANCELLED)
     assert (told(play).share, told(play).replicas_left) == (0.8, 1)
 
 
 def test_a_sweep_does_not_begin_at_nothing() -> None:
     """Late arrivals reopen a wave that was verified: what had moved before is not to be moved again."""
-    play = Play().started().drained().sees_sources(b11=1).stands(Phase.CHECKING, fx.CheckCluster)
+    play = Play().started().drained().sees_sources(b11=1).expect_phase(Phase.CHECKING, fx.CheckCluster)
     tells(play, Phase.CHECKING, left=0, share=1.0)
     play.ends(fx.CheckCluster, with_=checked(replicas=1))
     tells(play, Phase.REQUESTING, left=1, share=1 - 1 / ALL)

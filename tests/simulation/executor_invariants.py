@@ -8,7 +8,7 @@ from agent.core import events as ev
 from agent.core.effects import StopWave
 from agent.core.reasons import Code
 from tests.simulation.sim_cruise_control import USER_TASKS_MAX
-from tests.simulation.sim_ports import LOOK_SECONDS
+from tests.simulation.sim_ports import POLL_SECONDS
 
 if TYPE_CHECKING:
     from agent.adapters.ports import RemoveBroker
@@ -29,8 +29,8 @@ def remembers_what_was_said_and_stopped(s: Simulation) -> str | None:
         elif isinstance(e, ev.ExecutionStarted):
             s.watched.stopped_for = frozenset()
         elif isinstance(e, ev.EffectRequested) and isinstance(e.effect, StopWave):
-            held_off = e.effect.at_once and e.effect.scope.only is None  # something of Cruise Control's moved
-            if not held_off:
+            suppressed = e.effect.at_once and e.effect.scope.selection is None  # something of Cruise Control's moved
+            if not suppressed:
                 continue
             s.watched.stopped_for = frozenset(c.name for c in s.migration.pause_causes)
     return None
@@ -58,7 +58,7 @@ def not_begun_again_after_a_stop(s: Simulation, request: RemoveBroker) -> str | 
 def orders_are_left_to_the_executor(s: Simulation) -> str | None:
     """While something is executed no replica order is set and no leader elected: it would put its own order back."""
     e = s.cc.execution
-    slow_seconds = s.trouble.look_seconds(s.world.now) - LOOK_SECONDS
+    slow_seconds = s.trouble.look_seconds(s.world.now) - POLL_SECONDS
     if e is None or e.began >= s.world.now - ASKED_SECONDS - slow_seconds:
         return None
     return f"orders or leaders are touched {s.world.now - e.began:.1f} s after the execution of '{e.task.reason}' began"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.core import events as ev
-from agent.core.lane import picker
+from agent.core.lane import selection_filter
 from agent.core.messages import TaskStatus
 from agent.core.migration import ACTIVE, METRIC, Phase
 from agent.core.options import Pairing
@@ -88,11 +88,11 @@ def asked_only_when_wanted(m: Migration, request: RemoveBroker) -> str | None:
 def moved_only_when_wanted(m: Migration, targets: Mapping[TopicPartition, Sequence[int]]) -> str | None:
     """Kafka is asked to move only partitions of the present selection, and only while no cause holds."""
     wave = m.wave
-    if m.phase not in (Phase.REQUESTING, Phase.MOVING) or wave is None or wave.only is None:
+    if m.phase not in (Phase.REQUESTING, Phase.MOVING) or wave is None or wave.selection is None:
         return f"{[str(n) for n in targets]} are moved in phase {m.phase}"
     if m.pause_causes:
         return f"{[str(n) for n in targets]} are moved while {[c.name for c in m.pause_causes]} hold"
-    picked = picker(wave.only)
+    picked = selection_filter(wave.selection)
     wrong = [str(n) for n, t in targets.items() if not picked(n) or not set(wave.destination_broker_ids) & set(t)]
     return f"{wrong} are not of wave {wave.number}" if wrong else None
 
@@ -140,7 +140,7 @@ def nothing_moves_while_a_metric_pauses(s: Simulation) -> str | None:
     """Whatever the samples do: while a rule or an alert holds a pause, what moves is stopped, in any phase."""
     m, e = s.migration, s.cc.execution
     ours = e is not None and bool(m.migration_id) and e.task.reason.startswith(f"{m.migration_id}/")
-    causes = [c for c in m.pause_causes if c.is_told]
+    causes = [c for c in m.pause_causes if c.is_external]
     if not (ours and causes) or _cannot_stop(s) or not s.lease.mine:
         s.watched.disobeyed_since = None
     elif s.watched.disobeyed_since is None:
@@ -171,8 +171,12 @@ def no_selection_moves_at_rest(s: Simulation) -> str | None:
     m, w = s.migration, s.world
     stray = []
     for wave in m.waves if m.phase in STILL and s.cc.execution is None and w.moving else ():
-        if wave.only is not None and wave.attempt:
-            to, of, picked = set(wave.destination_broker_ids), set(wave.source_broker_ids), picker(wave.only)
+        if wave.selection is not None and wave.attempt:
+            to, of, picked = (
+                set(wave.destination_broker_ids),
+                set(wave.source_broker_ids),
+                selection_filter(wave.selection),
+            )
             stray += [n for n, p in w.moving.items() if picked(n) and set(p.adding) <= to and set(p.removing) <= of]
     stray = [n for n in stray if n not in s.watched.foreign_moves]
     if not stray or s.trouble.kafka_down or s.trouble.cruise_control_down or not s.lease.mine or s.agent.has_mail:
@@ -196,7 +200,7 @@ def drained_only_if_drained(s: Simulation) -> str | None:
             brokers = e.broker_ids
         elif isinstance(e, (ev.SourceEmptied, ev.WaveVerified)):
             waves = [w for w in s.migration.waves if w.number == e.wave]
-            if waves and waves[0].only is not None:
+            if waves and waves[0].selection is not None:
                 if wrong := _left_of(s, waves[0]):
                     return f"{type(e).__name__} {e.wave}: {wrong} are still on {waves[0].source_broker_ids}"
                 continue
@@ -211,7 +215,7 @@ def drained_only_if_drained(s: Simulation) -> str | None:
 
 
 def _left_of(s: Simulation, wave: Wave) -> list[str]:
-    picked = picker(wave.only)
+    picked = selection_filter(wave.selection)
     held = {n for b in wave.source_broker_ids for n in s.held_before(b) if picked(n)}
     return sorted(str(n) for n in held - s.watched.foreign_moves.keys())
 

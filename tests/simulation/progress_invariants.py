@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.core.lane import picker
+from agent.core.lane import selection_filter
 from agent.core.migration import Phase
 from agent.translate import status
 
@@ -49,5 +49,5 @@ def at_rest_the_truth_is_told(s: Simulation) -> str | None:
 
 
 def _held(s: Simulation, wave: Wave) -> list[str]:
-    picked, sources = picker(wave.only), set(wave.source_broker_ids)
+    picked, sources = selection_filter(wave.selection), set(wave.source_broker_ids)
     return [str(n) for n, p in s.world.partitions.items() if picked(n) and sources.intersection(p.replicas)]

@@ -60,7 +60,7 @@ def play_range(first: int, schedules: int, failures_max: int = 1) -> Figures:
             continue
         figures.steps += simulation.steps
         figures.crashes += simulation.crashes
-        figures.events += len(simulation.durable.told)
+        figures.events += len(simulation.durable.published)
         figures.virtual_seconds += simulation.world.now - began
         figures.ends[str(simulation.migration.phase)] += 1
     return figures

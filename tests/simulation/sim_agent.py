@@ -17,7 +17,7 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.decide import step
-from agent.core.judge import Judge, Sample
+from agent.core.judge import RuleEvaluator, Sample
 from agent.core.migration import ACTIVE, METRIC, Migration, wake_at, watches
 from agent.core.options import Policy
 from agent.translate import from_json, to_json
@@ -44,7 +44,7 @@ class Durable:
 
     inbox: list[msg.Message] = field(default_factory=list)
     records: list[turn.Record] = field(default_factory=list)  # after each offset
-    told: list[tuple[str, ev.AnyEvent]] = field(default_factory=list)  # (migration id, event), by sequence
+    published: list[tuple[str, ev.AnyEvent]] = field(default_factory=list)  # (migration id, event), by sequence
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class Life:
         self._finished: set[str] = set()
         self._ticked: float | None = None
         self.born = ports.clock.now()
-        self.judge = Judge(
-            policy.rules, policy.source_broker_ids, policy.destination_broker_ids, self.born, self.migration.judged
+        self.evaluator = RuleEvaluator(
+            policy.rules, policy.source_broker_ids, policy.destination_broker_ids, self.born, self.migration.rule_states
         )
-        self._told: dict[str, tuple[msg.JudgementChanged, float]] = {}
+        self._told: dict[str, tuple[msg.RuleStateObserved, float]] = {}
         self._adapt_due = 0.0
         self.reconcile()
 
@@ -114,7 +114,7 @@ class Life:
 
     def _publish(self, events: tuple[ev.AnyEvent, ...]) -> Told:
         first = self.migration.sequence - len(events)
-        known = self.durable.told
+        known = self.durable.published
         for n, event in enumerate(events, first):
             if n < len(known) and known[n] != (self.migration.migration_id, event):
                 before, now = known[n][1], event
@@ -166,24 +166,24 @@ class Life:
         self.post(observation)
 
     # ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def judge_samples(self, samples: list[Sample], now: float) -> None:
+    def evaluate_samples(self, samples: list[Sample], now: float) -> None:
         """What agent/judging.py does with a batch, and on each look."""
         m = self.migration
-        self.judge.take(samples, now)
-        for judgement in self.judge.judge(now, m.brokers_to_come if m.phase in ACTIVE else None):
-            self._tell(judgement, now)
-        for judgement in self.judge.reconcile(m.judged, now):
-            before, at = self._told.get(judgement.rule, (None, 0.0))
-            if before is None or before.level is not judgement.level or now >= at + TOLD_AGAIN_SECONDS:
-                self._tell(judgement, now)
-        slowed = m.adapted is not None or any(c.name.startswith(METRIC) for c in m.slow_causes)
-        if slowed and now >= self._adapt_due and (headroom := self.judge.headroom(now)) is not None:
+        self.evaluator.add_samples(samples, now)
+        for rule_state in self.evaluator.evaluate(now, m.brokers_of_open_waves if m.phase in ACTIVE else None):
+            self._tell(rule_state, now)
+        for rule_state in self.evaluator.reconcile(m.rule_states, now):
+            before, at = self._told.get(rule_state.rule, (None, 0.0))
+            if before is None or before.level is not rule_state.level or now >= at + TOLD_AGAIN_SECONDS:
+                self._tell(rule_state, now)
+        slowed = m.adapted_rate is not None or any(c.name.startswith(METRIC) for c in m.slow_causes)
+        if slowed and now >= self._adapt_due and (headroom := self.evaluator.headroom(now)) is not None:
             self._adapt_due = now + self.policy.adapt_seconds
             self.post(headroom)
 
-    def _tell(self, judgement: msg.JudgementChanged, now: float) -> None:
-        self._told[judgement.rule] = (judgement, now)
-        self.post(judgement)
+    def _tell(self, rule_state: msg.RuleStateObserved, now: float) -> None:
+        self._told[rule_state.rule] = (rule_state, now)
+        self.post(rule_state)
 
     def ready(self, now: float) -> list[Running]:
         return [r for r in self.running if r.wake <= now]
@@ -227,8 +227,8 @@ class TurnLife(Life):
     def take(self, message: msg.Message, offset: int) -> tuple[ev.AnyEvent, ...]:
         read = from_json(to_json(message, msg.Message), msg.Message)
         assert read == message, "a message is not the same after a round trip through JSON"
-        taken = turn.take(turn.Records(self._table), CLUSTER, read, offset, self.policy)
-        again = turn.take(turn.Records(self._table), CLUSTER, read, offset, self.policy)
+        taken = turn.apply_message(turn.Records(self._table), CLUSTER, read, offset, self.policy)
+        again = turn.apply_message(turn.Records(self._table), CLUSTER, read, offset, self.policy)
         assert taken.applied
         assert not again.events, "a replayed message led to something"
         first = self.migration.sequence

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from agent.adapters.ports import CruiseControlState, RemoveBroker, UserTask
 from agent.core.cluster import TopicPartition
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
 from agent.core.reasons import Code, Reason
-from agent.core.throttle import ThrottleOrder
+from agent.core.throttle import ThrottleChange
 from tests.simulation.world import World
 
-Answer = ExecutionAsked | Busy | Rejected | Unreachable
+Answer = ExecutionRequested | Busy | Rejected | Unreachable
 WINDOWS_SECONDS = 2.0  # after a move or a restart its model has too few windows for so long
 USER_TASKS_MAX = 5  # a stock one takes so many active user tasks, from all of its clients
 SCAN_SECONDS = 5.0  # what was answered counts as active until the next scan
@@ -45,7 +45,7 @@ class Execution:
     in_flight: list[tuple[TopicPartition, list[int]]] = field(default_factory=list)
     stopping: bool = False
     failed: bool = False
-    throttle: ThrottleOrder | None = None  # of its own: set at the start, cleared at the end, left behind by a crash
+    throttle: ThrottleChange | None = None  # of its own: set at the start, cleared at the end, left behind by a crash
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class SimCruiseControl:
             task.refused_at = w.now
             return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, "it wants a review"))
         if request.dryrun:
-            return ExecutionAsked(user_task_id=task.user_task_id)
+            return ExecutionRequested(user_task_id=task.user_task_id)
         moves = self._proposals(request)[self.lie_next if self.lies_left else 0 :]
         self.lies_left = max(self.lies_left - 1, 0)
         task.status = TaskStatus.IN_EXECUTION
@@ -136,7 +136,7 @@ class SimCruiseControl:
         concurrency = request.partition_movements_per_broker
         throttle = self._throttle(moves, request.throttle_bytes_per_second)
         self.execution = Execution(task, moves, concurrency, interval, w.now + 0.2, w.now, throttle=throttle)
-        return ExecutionAsked(user_task_id=task.user_task_id)
+        return ExecutionRequested(user_task_id=task.user_task_id)
 
     def _unfit(self, request: RemoveBroker, *, crowded: bool) -> tuple[Code, str] | None:
         w = self.world
@@ -173,7 +173,7 @@ class SimCruiseControl:
                 moves.append((p.name, placed))
         return moves
 
-    def _throttle(self, moves: list[tuple[TopicPartition, list[int]]], rate: int | None) -> ThrottleOrder | None:
+    def _throttle(self, moves: list[tuple[TopicPartition, list[int]]], rate: int | None) -> ThrottleChange | None:
         if rate is None:
             return None
         leaders: dict[str, set[tuple[int, int]]] = {}
@@ -182,7 +182,7 @@ class SimCruiseControl:
             now = self.world.partitions[name].replicas
             leaders.setdefault(name.topic, set()).update((name.partition, b) for b in now)
             followers.setdefault(name.topic, set()).update((name.partition, b) for b in target if b not in now)
-        order = ThrottleOrder(
+        order = ThrottleChange(
             rates=dict.fromkeys(sorted(self.world.alive), rate),
             leaders={t: frozenset(r) for t, r in leaders.items()},
             followers={t: frozenset(r) for t, r in followers.items()},

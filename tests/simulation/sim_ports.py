@@ -15,9 +15,9 @@ from agent.adapters.cruise_control import FULL_RETRY_SECONDS, FULL_SECONDS_MAX
 from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
 from agent.core.clients import Positions
 from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, Unreachable
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, Unreachable
 from agent.core.reasons import Code, Reason
-from agent.core.throttle import ThrottleFacts, ThrottleOrder
+from agent.core.throttle import ThrottleChange, ThrottleFacts
 from tests.simulation.sim_cruise_control import SimCruiseControl
 from tests.simulation.world import STEP_SECONDS_MAX, World
 
@@ -30,7 +30,7 @@ SETTINGS = {"inter.broker.protocol.version": "3.9-IV0", "message.max.bytes": "10
 Asked = Callable[[RemoveBroker], None]
 Acting = Callable[[], None]
 Moving = Callable[[Mapping[TopicPartition, Sequence[int]]], None]
-Answer = tuple[ExecutionAsked | Busy | Unreachable | Rejected, str]  # with the user task's id
+Answer = tuple[ExecutionRequested | Busy | Unreachable | Rejected, str]  # with the user task's id
 
 
 @types.coroutine
@@ -182,13 +182,13 @@ class SimKafka:
     async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
         return await self._read(dict)
 
-    async def set_throttle(self, order: ThrottleOrder) -> None:
+    async def set_throttle(self, order: ThrottleChange) -> None:
         await self._change(lambda: self._w.set_throttle(order))
 
-    async def clear_throttle(self, order: ThrottleOrder) -> None:
+    async def clear_throttle(self, order: ThrottleChange) -> None:
         await self._change(lambda: self._w.clear_throttle(order))
 
-    async def reorder(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+    async def reorder_replicas(self, orders: Mapping[TopicPartition, Sequence[int]]) -> None:
         def act() -> None:
             for name, replicas in orders.items():
                 self._w.reassign(name, replicas)
@@ -284,7 +284,7 @@ class SimCruiseControlPort:
         await self._ask(before_an_order=True)
         return self._cc.user_tasks(key, self._refused)
 
-    async def remove_broker(self, request: RemoveBroker) -> ExecutionAsked | Busy | Unreachable | Rejected:
+    async def remove_broker(self, request: RemoveBroker) -> ExecutionRequested | Busy | Unreachable | Rejected:
         if request.dryrun:
             await self._turn()
             self._questions.begin()
@@ -297,7 +297,7 @@ class SimCruiseControlPort:
         self._asked(request)
         return await self._remove_broker(request)
 
-    async def _remove_broker(self, request: RemoveBroker) -> ExecutionAsked | Busy | Unreachable | Rejected:
+    async def _remove_broker(self, request: RemoveBroker) -> ExecutionRequested | Busy | Unreachable | Rejected:
         lost = Unreachable(reason=Reason(Code.CRUISE_CONTROL_UNREACHABLE, "timed out"))
         answers: list[Answer] = []
         loses = not request.dryrun and self._take("lose_request")

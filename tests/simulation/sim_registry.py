@@ -61,7 +61,7 @@ class SimRegistryPort:
             await until(self._r.world.now + TIMEOUT_SECONDS)
             raise PortError("Consul does not answer", Code.CONSUL_UNREACHABLE)
 
-    async def look(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
+    async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
         await self._call()
         return [
             Endpoint(broker_id=b, service_id=f"kafka-{b}", node="n", address="proxy", port=b, tags=self._r.entries[b])

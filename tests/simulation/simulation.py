@@ -250,10 +250,10 @@ class Simulation:
         self.agent.tick_if_due(self.world.now)
         if self.schedule.metrics and self.world.now >= self.monitors.due:
             came = self.monitors.scrape(self.world.alive, self._expected(), self.world.now)
-            self.agent.judge_samples(came, self.world.now)
+            self.agent.evaluate_samples(came, self.world.now)
 
     def _expected(self) -> frozenset[int]:
-        return self.migration.brokers_to_come if self.migration.phase in ACTIVE else frozenset()
+        return self.migration.brokers_of_open_waves if self.migration.phase in ACTIVE else frozenset()
 
     def registrations(self, before: set[int]) -> None:
         """ZooKeeper's word to whoever drives; sometimes it is lost with a connection."""
@@ -276,7 +276,7 @@ class Simulation:
         self.acts.append((self.world.now + seconds, kind))
         self.acts.sort()
 
-    def order(self, kind: type[msg.Order], **fields: object) -> None:
+    def order(self, kind: type[msg.Command], **fields: object) -> None:
         """Publish a command; sometimes twice."""
         command_id = f"c{len(self.commands_sent)}"
         self.commands_sent.append(command_id)

@@ -55,9 +55,9 @@ def test_a_moving_wave_asks_cruise_control_seldom() -> None:
     assert isinstance(port, Counted)
     spans = _moving_seconds(played)
     seconds = sum(end - began for began, end in spans)
-    asked = sum(1 for at in port.asked_at for began, end in spans if began < at <= end)
+    restart_request = sum(1 for at in port.asked_at for began, end in spans if began < at <= end)
     assert seconds > 120
-    assert asked * 60 / seconds <= QUESTIONS_PER_MINUTE_MAX, f"{asked} requests in {seconds:.0f} s"
+    assert restart_request * 60 / seconds <= QUESTIONS_PER_MINUTE_MAX, f"{restart_request} requests in {seconds:.0f} s"
 
 
 def test_a_wave_ends_by_kafkas_word_at_once() -> None:

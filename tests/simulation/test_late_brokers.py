@@ -56,7 +56,7 @@ class LateLeaders(SimKafka):
 
 
 class BelievesTheController(Performer):
-    async def _cut_off(self, *_: Any) -> int:
+    async def _orphaned_copy_bytes(self, *_: Any) -> int:
         return 0
 
 
@@ -71,10 +71,10 @@ def _told_too_early(performer: type[Performer], seed: int) -> bool:
 
     played = Simulation(replace(PAUSED, seed=seed), Cast(performer=performer, kafka=Kafka)).play()
     told = [at for at, what in played.story if isinstance(what, ev.MigrationPaused)]
-    cut_off = [at for kafka in made for at in kafka.cut_off_at.values()]
+    orphaned_copy_bytes = [at for kafka in made for at in kafka.cut_off_at.values()]
     assert told
-    assert cut_off, "the pause cut nothing off: the schedule tests nothing"
-    return any(at <= told[0] < at + LATE_SECONDS for at in cut_off)
+    assert orphaned_copy_bytes, "the pause cut nothing off: the schedule tests nothing"
+    return any(at <= told[0] < at + LATE_SECONDS for at in orphaned_copy_bytes)
 
 
 def test_a_pause_is_told_when_nothing_is_copied_any_more() -> None:

@@ -15,7 +15,7 @@ from agent.core.migration import Migration
 from agent.core.options import InternalTopics, Options, Policy
 from agent.core.reasons import Code, Reason
 from agent.core.rules import Level
-from agent.core.throttle import ThrottleOrder
+from agent.core.throttle import ThrottleChange
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_agent import Durable, Life, Running
 from tests.simulation.sim_cruise_control import Answer, SimCruiseControl
@@ -60,7 +60,7 @@ class ClearsEverything(Performer):
         kafka = self.ports.kafka
         found = await kafka.throttle(await kafka.alive(), None)
         lists = {t: r for t, r in found.followers.items() if r}
-        await kafka.clear_throttle(ThrottleOrder(rates=dict.fromkeys(found.rates, 0), followers=lists))
+        await kafka.clear_throttle(ThrottleChange(rates=dict.fromkeys(found.rates, 0), followers=lists))
         return 0
 
 
@@ -102,7 +102,7 @@ class CallsEverythingFine(Performer):
 class KeepsNoOrder(Performer):
     """It mends nothing, and tells a closing wave that nothing is to be mended."""
 
-    async def _in_order(self, facts: object, m: object, snapshot: object) -> object:  # type: ignore[override]
+    async def _restore_order_and_leaders(self, facts: object, m: object, snapshot: object) -> object:  # type: ignore[override]
         return facts, None
 
     async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
@@ -120,7 +120,7 @@ class MovesEverything(Performer):
 
     async def _perform(self, effect: fx.Effect, m: Migration, policy: Policy) -> msg.Outcome:
         if isinstance(effect, fx.MovePartitions):
-            effect = replace(effect, scope=replace(effect.scope, only=None))
+            effect = replace(effect, scope=replace(effect.scope, selection=None))
         return await Performer._perform(self, effect, m, policy)
 
 
@@ -130,10 +130,10 @@ class NeverCancels(Performer):
     async def _halt(self, scope: fx.WaveScope) -> None:
         return None
 
-    async def _flying(self, scope: fx.WaveScope) -> int:
+    async def _count_in_flight(self, scope: fx.WaveScope) -> int:
         return 0
 
-    async def _cut_off(self, *_: Any) -> int:
+    async def _orphaned_copy_bytes(self, *_: Any) -> int:
         return 0
 
 
@@ -151,7 +151,7 @@ def _request(effect: fx.StartWave) -> RemoveBroker:
 class NeverClears(SimKafka):
     """Takes every removal of a throttle, and removes nothing."""
 
-    async def clear_throttle(self, order: ThrottleOrder) -> None:
+    async def clear_throttle(self, order: ThrottleChange) -> None:
         await self.alive()
 
 
@@ -322,7 +322,7 @@ def test_a_standstill_is_told_also_while_producers_write() -> None:
     simulation = Simulation(schedule, Cast(cruise_control=HangsForEver))
     with pytest.raises(InvariantBrokenError, match="still moving"):
         simulation.play()
-    told = [e for _, e in simulation.durable.told if isinstance(e, ev.MovementStalled)]
+    told = [e for _, e in simulation.durable.published if isinstance(e, ev.MovementStalled)]
     assert [e.wave for e in told] == [1]
     assert told[0].at < EPOCH + 200.0  # while they still write
 
@@ -340,9 +340,9 @@ def test_a_bug_is_told_with_its_story() -> None:
 
 # ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────
 class NeverLetsGo(Life):
-    def _tell(self, judgement: msg.JudgementChanged, now: float) -> None:
-        if judgement.level is not Level.CLEAR:
-            super()._tell(judgement, now)
+    def _tell(self, rule_state: msg.RuleStateObserved, now: float) -> None:
+        if rule_state.level is not Level.CLEAR:
+            super()._tell(rule_state, now)
 
 
 class NeverStops(Performer):

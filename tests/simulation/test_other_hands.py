@@ -9,7 +9,7 @@ from agent.core import course, verdicts
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.draft import Draft
+from agent.core.draft import StepContext
 from agent.core.migration import Migration, Phase
 from agent.core.reasons import Code, Reason
 from tests.simulation.schedule import Schedule
@@ -57,9 +57,9 @@ class StopsForSelfHealing(Life):
         if not isinstance(message, msg.WaveObserved) or self.migration.phase is not Phase.MOVING:
             return events
         if healing := tuple(r for r in message.reasons if r.code is Code.SELF_HEALING_ON):
-            draft = Draft(self.migration, message.at, self.policy)
+            draft = StepContext(self.migration, message.at, self.policy)
             verdicts.set_safety_causes(draft, healing)
-            course.hold(draft)
+            course.pause_if_moving(draft)
             after, more = draft.done()
             self.record = replace(self.record, migration=after, inbox_offset=offset)
             events = (*events, *more)

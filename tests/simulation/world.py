@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
-from agent.core.throttle import BrokerRate, ThrottleFacts, ThrottleOrder
+from agent.core.throttle import BrokerRate, ThrottleChange, ThrottleFacts
 
 EPOCH = 1_000.0
 COPY_BYTES_PER_SECOND = 100.0  # of one replica, without a throttle
@@ -229,14 +229,14 @@ class World:
         rates = {b: BrokerRate(leader=r, follower=r) for b, r in self.rates.items() if b in asked}
         return ThrottleFacts(rates=rates, leaders=leaders, followers=followers)
 
-    def set_throttle(self, order: ThrottleOrder) -> None:
+    def set_throttle(self, order: ThrottleChange) -> None:
         self.rates |= {b: r for b, r in order.rates.items() if b in self.alive}
         for lists, more in ((self.leaders, order.leaders), (self.followers, order.followers)):
             for topic, replicas in more.items():
                 if any(name.topic == topic for name in self.partitions):
                     lists.setdefault(topic, set()).update(replicas)
 
-    def clear_throttle(self, order: ThrottleOrder) -> None:
+    def clear_throttle(self, order: ThrottleChange) -> None:
         for b in order.rates:
             if b in self.alive:  # a broker that is down keeps its setting
                 self.rates.pop(b, None)

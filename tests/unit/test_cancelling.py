@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient
 
 from agent import client
 from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_line import Line
+from agent.adapters.kafka_line import AdminThread
 from agent.adapters.kraft_zookeeper import KraftZooKeeper
 from agent.adapters.zookeeper_access import ZooKeeperAccess
 from agent.ending import end, until_done
@@ -49,12 +49,12 @@ class InThread:
 @pytest.mark.parametrize("trouble", [None, OSError("away")])
 async def test_the_admin_line_loses_no_cancellation(turns: int, trouble: Exception | None) -> None:
     """Who is cancelled as Kafka answers, or fails, is cancelled; the line goes on for the next question."""
-    line = Line(KafkaConnection(bootstrap_servers="127.0.0.1:1"), admin=Admin())
+    line = AdminThread(KafkaConnection(bootstrap_servers="127.0.0.1:1"), admin=Admin())
     ask = InThread(trouble)
-    work = line.ask(ask, 5.0)
+    work = line.call(ask, 5.0)
     assert not await outlives_its_cancellation(work, ask.begun, ask.answer, turns, in_thread=True)
     if trouble is None:
-        assert await line.ask(lambda _admin: "next", 5.0) == "next"
+        assert await line.call(lambda _admin: "next", 5.0) == "next"
     await line.close()
 
 
@@ -72,10 +72,10 @@ async def test_a_call_that_never_comes_back_is_left_in_time() -> None:
     """TimeoutError after the limit; that the thread answers later disturbs nobody."""
     told: list[Json] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
-    line, ask = Line(KafkaConnection(bootstrap_servers="127.0.0.1:1"), admin=Admin()), InThread(OSError("late"))
+    line, ask = AdminThread(KafkaConnection(bootstrap_servers="127.0.0.1:1"), admin=Admin()), InThread(OSError("late"))
     began = time.monotonic()
     with pytest.raises(TimeoutError):
-        await line.ask(ask, 0.1)
+        await line.call(ask, 0.1)
     assert time.monotonic() - began < 2
     ask.answer()
     await line.close()
@@ -145,7 +145,7 @@ async def test_a_task_is_cancelled_until_it_ends() -> None:
     task = asyncio.create_task(_stubborn(2))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        await until_done(task, again_seconds=0.02)
+        await until_done(task, retry_seconds=0.02)
     assert task.cancelled()
 
 

@@ -13,18 +13,18 @@ from typer.testing import CliRunner
 
 from agent.cli import orders, render
 from agent.cli.app import app
-from agent.cli.doctor import findings_of
+from agent.cli.doctor import check_results_of
 from agent.cli.live import Bars, Lines, wave_share
 from agent.cli.quantities import bytes_of, duration, ids_of, rate, seconds_of, size
 from agent.cli.views import is_at_rest
 from agent.core.migration import Migration
 from agent.core.options import Policy
-from agent.core.orders import WORDS
+from agent.core.orders import COMMAND_NAMES
 from agent.settings import read_clusters
 from agent.translate import status
 from schemas.commands import COMMANDS
 
-ORDERS = sorted(set(WORDS.values()) - {"command"})
+ORDERS = sorted(set(COMMAND_NAMES.values()) - {"command"})
 LOOKS = ["status", "watch", "events", "doctor"]
 
 
@@ -149,16 +149,16 @@ def _plan_made(**data: object) -> dict:
         "title": "disk headroom",
     }
     reasons = [{"code": "DISK_HEADROOM", "seen": "broker 31 is full", "needed": "room"}]
-    made = {"plan": None, "verdicts": [green, red], "reasons": reasons, **data}
+    made = {"plan": None, "check_results": [green, red], "reasons": reasons, **data}
     return {"type": "PlanMade", "cluster": "lab", "data": made}
 
 
 def test_doctor_shows_every_verdict_and_what_to_do_about_the_red_ones() -> None:
     """Green and red in one table; what to do stands under a red one, once."""
-    findings = findings_of(_plan_made())
+    findings = check_results_of(_plan_made())
     assert findings["fit"] is False
-    assert [v["ok"] for v in findings["verdicts"]] == [True, False]
-    text = text_of(render.verdicts(findings))
+    assert [v["ok"] for v in findings["check_results"]] == [True, False]
+    text = text_of(render.check_results(findings))
     for words in ("brokers alive", "6 brokers are alive", "DISK_HEADROOM", "broker 31 is full", "more disk"):
         assert words in text
     assert text.count("do:") == 1
@@ -166,10 +166,12 @@ def test_doctor_shows_every_verdict_and_what_to_do_about_the_red_ones() -> None:
 
 def test_doctor_is_content_only_when_all_is_green() -> None:
     """Fit means no red verdict and nothing else against a plan; a reason without a verdict is red too."""
-    green = _plan_made()["data"]["verdicts"][:1]
-    assert findings_of(_plan_made(verdicts=green, reasons=[]))["fit"] is True
-    unpaired = findings_of(_plan_made(verdicts=green, reasons=[{"code": "PAIRS_UNEVEN", "seen": "az-a"}]))
-    assert [(v["title"], v["code"], v["ok"]) for v in unpaired["verdicts"]][1:] == [("plan", "PAIRS_UNEVEN", False)]
+    green = _plan_made()["data"]["check_results"][:1]
+    assert check_results_of(_plan_made(check_results=green, reasons=[]))["fit"] is True
+    unpaired = check_results_of(_plan_made(check_results=green, reasons=[{"code": "PAIRS_UNEVEN", "seen": "az-a"}]))
+    assert [(v["title"], v["code"], v["ok"]) for v in unpaired["check_results"]][1:] == [
+        ("plan", "PAIRS_UNEVEN", False)
+    ]
 
 
 def test_a_plan_shows_its_estimate_with_the_reasoning() -> None:

@@ -14,9 +14,9 @@ from agent.core import messages as msg
 from agent.core.judge import Sample
 from agent.core.migration import Cause, Migration, Phase
 from agent.core.options import Policy
-from agent.core.rules import Action, Brokers, Judged, Level, Rule
+from agent.core.rules import Action, Brokers, Level, Rule, RuleState
 from agent.core.wave import Direction, Wave
-from agent.judging import Judging
+from agent.judging import MetricEvaluation
 from tests.scenarios.play import inspected
 
 RULE = Rule(name="p99", metric="p99_ms", threshold=500, on_missing=None, resume_delay_seconds=0)
@@ -38,7 +38,7 @@ class Desk:
         self.posted: list[msg.Observation] = []
         self.failing = False
         self.metric = "p99_ms"
-        self.judging = Judging(self._read)
+        self.judging = MetricEvaluation(self._read)
         self.judging.open("lab", policy, self._post, lambda: self.migration)
 
     async def _read(self, message: Any) -> tuple[str, int, list[Sample]] | None:
@@ -56,7 +56,7 @@ class Desk:
         for text in texts:
             self.judging.put(Message(text.encode()))
         async with asyncio.timeout(10):
-            while self.judging._queue or self.judging._courts.get("lab", self).dirty:  # noqa: ASYNC110 - no event for it
+            while self.judging._queue or self.judging._clusters_evaluated.get("lab", self).dirty:  # noqa: ASYNC110 - no event for it
                 await asyncio.sleep(0.01)
         task.cancel()
         return self.posted
@@ -98,7 +98,7 @@ async def test_others_have_their_turn_while_samples_are_judged() -> None:
             pass
         return None
 
-    desk.judging = Judging(slow_read)
+    desk.judging = MetricEvaluation(slow_read)
     for _ in range(500):
         desk.judging.put(Message(b"x"))
     task = asyncio.create_task(desk.judging.run())
@@ -116,20 +116,20 @@ async def test_a_judgement_that_could_not_be_posted_is_posted_again() -> None:
     desk.failing = True
     await desk.said("lab 900")
     desk.failing = False
-    court = desk.judging._courts["lab"]
-    court.told.clear()  # as if AGAIN_SECONDS had passed
-    await desk.judging.look("lab")
-    assert [type(p) for p in desk.posted] == [msg.JudgementChanged]
-    court.look_due = 0.0
-    await desk.judging.look("lab")
+    evaluation = desk.judging._clusters_evaluated["lab"]
+    evaluation.last_posted.clear()  # as if AGAIN_SECONDS had passed
+    await desk.judging.evaluate_on_tick("lab")
+    assert [type(p) for p in desk.posted] == [msg.RuleStateObserved]
+    evaluation.look_due = 0.0
+    await desk.judging.evaluate_on_tick("lab")
     assert len(desk.posted) == 1
 
 
 async def test_a_look_finds_silence() -> None:
     """Nobody sends anything: that is judged too."""
     desk = Desk(replace(POLICY, rules=(replace(RULE, on_missing=Action.NOTIFY),)))
-    desk.judging._courts["lab"].judge._began -= 1_000
-    await desk.judging.look("lab")
+    desk.judging._clusters_evaluated["lab"].evaluator._began -= 1_000
+    await desk.judging.evaluate_on_tick("lab")
     assert desk.posted == []  # no migration is under way: nobody is missed
 
 
@@ -139,20 +139,20 @@ async def test_headroom_is_posted_while_something_is_slowed_and_not_more_often_t
     await desk.said("lab 900")
     desk.migration = replace(
         desk.migration,
-        judged=(Judged(rule="p99", level=Level.FIRING, action=Action.SLOW, fired=True, since=0.0),),
+        rule_states=(RuleState(rule="p99", level=Level.FIRING, action=Action.SLOW, fired=True, since=0.0),),
         slow_causes=(Cause(name="metric:p99", seen="", since=0.0),),
     )
     for _ in range(3):
-        desk.judging._courts["lab"].look_due = 0.0
-        await desk.judging.look("lab")
-    assert [type(p) for p in desk.posted] == [msg.JudgementChanged, msg.HeadroomObserved]
+        desk.judging._clusters_evaluated["lab"].look_due = 0.0
+        await desk.judging.evaluate_on_tick("lab")
+    assert [type(p) for p in desk.posted] == [msg.RuleStateObserved, msg.HeadroomObserved]
 
 
 @pytest.mark.parametrize("cluster", ["lab", "other"])
 async def test_a_look_at_a_cluster_without_samples_says_nothing(cluster: str) -> None:
     """Also where it is not ours any more."""
     desk = Desk()
-    await desk.judging.look(cluster)
+    await desk.judging.evaluate_on_tick(cluster)
     assert desk.posted == []
 
 
@@ -160,7 +160,7 @@ async def test_rules_of_one_side_mean_the_brokers_that_a_migration_names_too() -
     """A start may name brokers that clusters.yaml does not; the way back does not turn the sides around."""
     wave = Wave(number=1, az="a", direction=Direction.FORWARD, source_broker_ids=(12,), destination_broker_ids=(32,))
     back = Wave(number=2, az="a", direction=Direction.BACK, source_broker_ids=(32,), destination_broker_ids=(12,))
-    assert judging.sides(POLICY, (wave, back)) == ({11, 12}, {31, 32})
+    assert judging.source_and_destination_brokers(POLICY, (wave, back)) == ({11, 12}, {31, 32})
     desk = Desk(replace(POLICY, source_broker_ids=(), rules=(replace(RULE, brokers=Brokers.SOURCE),)))
     assert await desk.said("lab 900") == []
     desk.migration = replace(desk.migration, waves=(replace(wave, source_broker_ids=(11,)),))
@@ -179,12 +179,12 @@ async def test_how_long_producers_waited_goes_with_the_wave_s_figures() -> None:
     await desk.said("lab 4", "lab 9")
     desk.migration = replace(desk.migration, phase=Phase.CLOSING)
     ended = msg.EffectEnded(at=1.0, effect_id="e", outcome=inspected())
-    told = desk.judging.witnessed("lab", ended)
+    told = desk.judging.with_produce_latency("lab", ended)
     assert isinstance(told, msg.EffectEnded)
     assert isinstance(told.outcome, msg.Inspected)
     assert [(p.metric, p.samples, p.max_ms) for p in told.outcome.produce_latency or ()] == [
         ("produce_latency_p99_ms", 2, 9.0)
     ]
     performed = replace(ended, outcome=msg.Performed())
-    assert desk.judging.witnessed("lab", performed) is performed
-    assert desk.judging.witnessed("other", ended) is ended
+    assert desk.judging.with_produce_latency("lab", performed) is performed
+    assert desk.judging.with_produce_latency("other", ended) is ended

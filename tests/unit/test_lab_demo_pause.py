@@ -62,7 +62,7 @@ async def played(flights: list[Flight], told_left: int = 1, looks: list[Facts] |
         return {"waves": [{"number": 2, "replicas": 2, "replicas_left": told_left, "bytes_left": 500, "share": 0.5}]}
 
     act = PauseAct(
-        look=lambda: next(seen),
+        observe=lambda: next(seen),
         flight=lambda: flights.pop(0),
         status=status,
         say=lambda _text: None,
@@ -70,7 +70,7 @@ async def played(flights: list[Flight], told_left: int = 1, looks: list[Facts] |
     )
     async with asyncio.timeout(30):
         await act.play(story, FILL_BYTES, THROTTLE, order, lambda: None)
-    return act.told, given
+    return act.results, given
 
 
 async def test_the_pause_is_ordered_when_kafka_shows_much_in_flight() -> None:
@@ -104,10 +104,10 @@ async def test_a_pause_that_proves_nothing_is_wrong(case: str) -> None:
 
 def test_what_is_in_flight_is_counted_in_bytes() -> None:
     """Of each copy what has come and what is to come; a move that has not begun to copy is to come as a whole."""
-    flying = {
+    in_flight = {
         P: {"replicas": [32, 12, 11], "adding_replicas": [32], "removing_replicas": [12]},
         Q: {"replicas": [32, 12], "adding_replicas": [32], "removing_replicas": [12]},
     }
     lying = {11: {P: 500}, 12: {P: 490, Q: 70}, 32: {P: 200}}
-    assert flight_of(flying, lying) == Flight(reassignments=2, bytes_copied=200, bytes_to_come=370)
+    assert flight_of(in_flight, lying) == Flight(reassignments=2, bytes_copied=200, bytes_to_come=370)
     assert flight_of({}, {}) == NOTHING

@@ -49,11 +49,11 @@ def test_why_it_paused_names_broker_value_and_threshold() -> None:
     story = Story(ControlClient({}), CLUSTER_NAME)
     values = {"rule": RULE, "metric": METRIC, "threshold": 100.0, "broker": 12}
     story.events = [
-        event(1, "MetricJudged", 1, **values, level="firing", value=150.0),
-        event(2, "MetricJudged", 5, **values, level="clear", value=50.0),
-        event(3, "MetricJudged", 10, **values, level="firing", value=300.0),
+        event(1, "RuleStateChanged", 1, **values, level="firing", value=150.0),
+        event(2, "RuleStateChanged", 5, **values, level="clear", value=50.0),
+        event(3, "RuleStateChanged", 10, **values, level="firing", value=300.0),
         paused := event(4, "MigrationPaused", 12, causes=[CAUSE]),
-        event(5, "MetricJudged", 20, **values, level="firing", value=900.0),
+        event(5, "RuleStateChanged", 20, **values, level="firing", value=900.0),
     ]
     told = why_paused(story, paused, RULE)
     assert (told["broker"], told["value"], told["threshold"]) == (12, 300.0, 100.0)
@@ -88,7 +88,7 @@ class LoadFake:
         if self.producers == self.enough:
             values = {"rule": RULE, "metric": METRIC, "threshold": 100.0, "broker": 12, "value": 300.0}
             self.story.events += [
-                event(2, "MetricJudged", 1, **values, level="firing"),
+                event(2, "RuleStateChanged", 1, **values, level="firing"),
                 event(3, "StopRequested", 1),
                 event(4, "MigrationPaused", 3, causes=[CAUSE]),
             ]
@@ -127,11 +127,11 @@ async def test_nobody_tells_the_agent_to_stand_still(enough: int) -> None:
     assert given == [("tune", 1_000_000), ("tune", 8_000_000)]
     assert load.producers == enough
     assert load.forgotten
-    told = spike.told
+    told = spike.results
     assert (told["paused"], told["value"], told["threshold"], told["paused_seconds"]) == (True, 300.0, 100.0, 6.0)
 
 
 async def test_a_spike_that_is_not_felt_is_told_as_such() -> None:
     """All producers and no pause: the report says so, and the throttle is as it was."""
     spike, load, given = await played(enough=99)
-    assert (spike.told["paused"], load.producers, given[-1]) == (False, PRODUCERS_MAX, ("tune", 8_000_000))
+    assert (spike.results["paused"], load.producers, given[-1]) == (False, PRODUCERS_MAX, ("tune", 8_000_000))

@@ -12,7 +12,7 @@ from agent import translate
 from agent.core import events as ev
 from agent.core.migration import Migration
 from agent.core.options import Options, Policy
-from agent.core.orders import WORDS
+from agent.core.orders import COMMAND_NAMES
 from agent.topics import Topics
 from schemas import generate
 from schemas.commands import COMMANDS, AnyCommand, MigrationOptions
@@ -94,7 +94,7 @@ def test_schema_and_agent_agree_on_commands(command: dict[str, Any], good: bool)
 def test_every_order_can_be_given() -> None:
     """The words of the core's orders and the commands of the wire are the same."""
     kinds = {kind.model_fields["type"].default for kind in get_args(get_args(AnyCommand)[0])}
-    assert kinds == set(WORDS.values()) - {"command"}  # `command`: one that could not be read
+    assert kinds == set(COMMAND_NAMES.values()) - {"command"}  # `command`: one that could not be read
 
 
 def test_every_option_of_the_core_can_be_asked_for() -> None:

@@ -43,7 +43,7 @@ class Lease:
         return "held by another agent"
 
 
-class Hands:
+class FakePerformer:
     """A performer that records; each effect ends when the test lets it."""
 
     def __init__(self) -> None:
@@ -91,16 +91,16 @@ class Stage:
     """The tasks of one cluster, with all around them."""
 
     def __init__(self) -> None:
-        self.hands, self.lease = Hands(), Lease()
+        self.performer, self.lease = FakePerformer(), Lease()
         self.posted: list[msg.EffectEnded] = []
         self.post_fails = 0
         self.tasks = ClusterTasks(
-            self.hands,
+            self.performer,
             self.lease,
             POLICY,
             self._post,
             lease_seconds=0.2,
-            again_seconds=0.05,
+            retry_seconds=0.05,
             cancel_again_seconds=0.2,
             cancel_seconds_max=2.0,
         )
@@ -134,30 +134,30 @@ async def test_a_pending_effect_is_performed_once_and_its_end_is_posted(stage: S
     for _ in range(3):
         stage.tasks.reconcile(state)
         await asyncio.sleep(0.01)
-    stage.hands.let_end.set()
+    stage.performer.let_end.set()
     await stage.until(lambda: len(stage.posted) == 1, state)
     for _ in range(3):
         stage.tasks.reconcile(state)
         await asyncio.sleep(0.01)
-    assert stage.hands.story == ["CheckCluster begins", "CheckCluster ends"]
+    assert stage.performer.story == ["CheckCluster begins", "CheckCluster ends"]
     assert [(e.effect_id, e.outcome) for e in stage.posted] == [("e1", msg.Performed())]
 
 
 async def test_a_stop_waits_until_what_it_stops_has_left(stage: Stage) -> None:
     """The request that is overtaken is cancelled and awaited before the stop begins."""
-    stage.hands.slow_to_leave = 0.1
+    stage.performer.slow_to_leave = 0.1
     stage.tasks.reconcile(wants(e1=CHECK))
-    await stage.until(lambda: bool(stage.hands.story))
+    await stage.until(lambda: bool(stage.performer.story))
     stage.tasks.reconcile(wants(e2=STOP))
-    await stage.until(lambda: len(stage.hands.story) == 3)
-    assert stage.hands.story == ["CheckCluster begins", "CheckCluster is left", "StopWave begins"]
+    await stage.until(lambda: len(stage.performer.story) == 3)
+    assert stage.performer.story == ["CheckCluster begins", "CheckCluster is left", "StopWave begins"]
     assert stage.posted == []
 
 
 async def test_a_bug_in_a_performer_is_an_outcome(stage: Stage) -> None:
     """An exception is told as EFFECT_FAILED, to be asked for again, and stops nothing."""
-    stage.hands.trouble = ZeroDivisionError("oops")
-    stage.hands.let_end.set()
+    stage.performer.trouble = ZeroDivisionError("oops")
+    stage.performer.let_end.set()
     stage.tasks.reconcile(wants(e1=CLOSE))
     await stage.until(lambda: len(stage.posted) == 1)
     outcome = stage.posted[0].outcome
@@ -169,16 +169,16 @@ async def test_a_bug_in_a_performer_is_an_outcome(stage: Stage) -> None:
 async def test_an_end_that_cannot_be_posted_is_not_lost(stage: Stage) -> None:
     """Then the effect is performed again: it looks before it acts."""
     stage.post_fails = 1
-    stage.hands.let_end.set()
+    stage.performer.let_end.set()
     await stage.until(lambda: len(stage.posted) == 1, wants(e1=PLAN))
-    assert stage.hands.story == ["CompareSnapshot begins", "CompareSnapshot ends"] * 2
+    assert stage.performer.story == ["CompareSnapshot begins", "CompareSnapshot ends"] * 2
 
 
 async def test_nothing_acts_without_the_lease(stage: Stage) -> None:
     """Another driver holds it: nothing begins, and after a while the state is told who drives."""
     stage.lease.mine = False
     await stage.until(lambda: len(stage.posted) == 1, wants(e1=CHECK))
-    assert stage.hands.story == []
+    assert stage.performer.story == []
     outcome = stage.posted[0].outcome
     assert isinstance(outcome, msg.Busy)
     assert (outcome.reason.code, outcome.reason.seen) == (Code.OTHER_DRIVER, "held by another agent")
@@ -191,7 +191,7 @@ async def test_a_lease_that_comes_soon_is_waited_for(stage: Stage) -> None:
     stage.tasks.reconcile(state)
     await asyncio.sleep(0.05)
     stage.lease.mine = True
-    stage.hands.let_end.set()
+    stage.performer.let_end.set()
     await stage.until(lambda: len(stage.posted) == 1, state)
     assert stage.posted[0].outcome == msg.Performed()
 
@@ -200,16 +200,16 @@ async def test_what_acts_is_left_when_the_lease_is_lost(stage: Stage) -> None:
     """The effect is cancelled, and begun again when the lease is back."""
     state = wants(e1=CHECK)
     stage.tasks.reconcile(state)
-    await stage.until(lambda: bool(stage.hands.story))
+    await stage.until(lambda: bool(stage.performer.story))
     stage.lease.mine = False
-    await stage.until(lambda: len(stage.hands.story) == 2, state)
+    await stage.until(lambda: len(stage.performer.story) == 2, state)
     await asyncio.sleep(0.05)
     stage.tasks.reconcile(state)
-    assert stage.hands.story == ["CheckCluster begins", "CheckCluster is left"]
+    assert stage.performer.story == ["CheckCluster begins", "CheckCluster is left"]
     stage.lease.mine = True
-    stage.hands.let_end.set()
+    stage.performer.let_end.set()
     await stage.until(lambda: bool(stage.posted), state)
-    assert stage.hands.story[2:] == ["CheckCluster begins", "CheckCluster ends"]
+    assert stage.performer.story[2:] == ["CheckCluster begins", "CheckCluster ends"]
 
 
 async def test_watches_follow_the_state(stage: Stage) -> None:
@@ -217,29 +217,29 @@ async def test_watches_follow_the_state(stage: Stage) -> None:
     moving = replace(wants(), phase=Phase.MOVING)
     stage.tasks.reconcile(moving)
     stage.tasks.reconcile(moving)
-    await stage.until(lambda: stage.hands.story == ["WatchWave begins"])
+    await stage.until(lambda: stage.performer.story == ["WatchWave begins"])
     stage.tasks.reconcile(replace(moving, waves=(replace(WAVE, attempt=2),)))
-    await stage.until(lambda: stage.hands.story.count("WatchWave begins") == 2)
+    await stage.until(lambda: stage.performer.story.count("WatchWave begins") == 2)
     stage.tasks.reconcile(wants())
-    await stage.until(lambda: stage.hands.story.count("WatchWave is left") == 2)
+    await stage.until(lambda: stage.performer.story.count("WatchWave is left") == 2)
 
 
 @pytest.mark.parametrize("trouble", [PortError("no ZooKeeper"), ZeroDivisionError("oops")])
 async def test_a_watch_that_fails_is_started_again(stage: Stage, trouble: Exception) -> None:
     """Blind for a moment is no end: the next tick looks again."""
-    stage.hands.trouble = trouble
-    stage.hands.let_end.set()
+    stage.performer.trouble = trouble
+    stage.performer.let_end.set()
     moving = replace(wants(), phase=Phase.MOVING)
-    await stage.until(lambda: stage.hands.story.count("WatchWave begins") == 2, moving)
+    await stage.until(lambda: stage.performer.story.count("WatchWave begins") == 2, moving)
 
 
 async def test_stop_ends_everything_before_it_returns(stage: Stage) -> None:
     """When the cluster is given away, nothing of it runs on here."""
-    stage.hands.slow_to_leave = 0.05
+    stage.performer.slow_to_leave = 0.05
     stage.tasks.reconcile(replace(wants(e1=CHECK), phase=Phase.MOVING))
-    await stage.until(lambda: len(stage.hands.story) == 2)
+    await stage.until(lambda: len(stage.performer.story) == 2)
     await stage.tasks.stop()
-    assert sorted(stage.hands.story[2:]) == ["CheckCluster is left", "WatchWave is left"]
+    assert sorted(stage.performer.story[2:]) == ["CheckCluster is left", "WatchWave is left"]
     assert stage.posted == []
 
 
@@ -248,13 +248,13 @@ async def test_a_watch_that_lost_its_cancellation_holds_up_nothing(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The step after it begins at once; the log names the watch and since when, and it is cancelled again."""
-    stage.hands.cancellations_lost = 1
+    stage.performer.cancellations_lost = 1
     stage.tasks.reconcile(replace(wants(), phase=Phase.MOVING))
-    await stage.until(lambda: stage.hands.story == ["WatchWave begins"])
+    await stage.until(lambda: stage.performer.story == ["WatchWave begins"])
     stage.tasks.reconcile(wants(e1=STOP))
-    await stage.until(lambda: "StopWave begins" in stage.hands.story)
-    assert "WatchWave is left" not in stage.hands.story
-    await stage.until(lambda: "WatchWave is left" in stage.hands.story, wants(e1=STOP))
+    await stage.until(lambda: "StopWave begins" in stage.performer.story)
+    assert "WatchWave is left" not in stage.performer.story
+    await stage.until(lambda: "WatchWave is left" in stage.performer.story, wants(e1=STOP))
     (told,) = caplog.messages
     assert re.fullmatch(r"lab: WatchWave was cancelled \d\.\d s ago and still runs: it is cancelled again", told)
 
@@ -263,11 +263,11 @@ async def test_a_stop_waits_for_a_request_that_lost_its_cancellation_and_says_so
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It must not be overtaken; it is cancelled again after twice the time, and the log names both."""
-    stage.hands.cancellations_lost = 3
+    stage.performer.cancellations_lost = 3
     stage.tasks.reconcile(wants(e1=CHECK))
-    await stage.until(lambda: bool(stage.hands.story))
-    await stage.until(lambda: len(stage.hands.story) == 3, wants(e2=STOP))
-    assert stage.hands.story == ["CheckCluster begins", "CheckCluster is left", "StopWave begins"]
+    await stage.until(lambda: bool(stage.performer.story))
+    await stage.until(lambda: len(stage.performer.story) == 3, wants(e2=STOP))
+    assert stage.performer.story == ["CheckCluster begins", "CheckCluster is left", "StopWave begins"]
     assert "lab: StopWave e2 waits for lab: CheckCluster e1 to leave, for 2 s at most" in caplog.messages
     assert re.fullmatch(r"lab: StopWave e2 begins after \d\.\d s", caplog.messages[-1])
     assert sum(text.startswith("lab: CheckCluster e1 was cancelled ") for text in caplog.messages) == 3
@@ -275,23 +275,23 @@ async def test_a_stop_waits_for_a_request_that_lost_its_cancellation_and_says_so
 
 async def test_a_stop_waits_for_no_plan_that_is_left(stage: Stage) -> None:
     """What runs beside the main line changes nothing that a stop could overtake."""
-    stage.hands.slow_to_leave = 0.1
+    stage.performer.slow_to_leave = 0.1
     stage.tasks.reconcile(wants(e1=fx.MakePlan(command_id="c", options=Options())))
-    await stage.until(lambda: bool(stage.hands.story))
+    await stage.until(lambda: bool(stage.performer.story))
     stage.tasks.reconcile(wants(e2=STOP))
-    await stage.until(lambda: len(stage.hands.story) == 3)
-    assert stage.hands.story == ["MakePlan begins", "StopWave begins", "MakePlan is left"]
+    await stage.until(lambda: len(stage.performer.story) == 3)
+    assert stage.performer.story == ["MakePlan begins", "StopWave begins", "MakePlan is left"]
 
 
 async def test_what_does_not_leave_is_named_when_the_cluster_is_given_away(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is waited for only so long: another agent waits for the lease."""
-    stage.hands.cancellations_lost = 5
+    stage.performer.cancellations_lost = 5
     stage.tasks.reconcile(replace(wants(), phase=Phase.MOVING))
-    await stage.until(lambda: bool(stage.hands.story))
+    await stage.until(lambda: bool(stage.performer.story))
     began = time.monotonic()
     await stage.tasks.stop()
     assert 2 <= time.monotonic() - began < 3
     assert caplog.messages[-1] == "lab: WatchWave was cancelled 2.0 s ago and is left running"
-    stage.hands.let_end.set()
+    stage.performer.let_end.set()

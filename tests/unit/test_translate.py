@@ -28,7 +28,7 @@ def command(kind: str, **fields: Any) -> bytes:
     return json.dumps({"type": kind, "command_id": "c-1", "cluster": "lab", "issued_by": "ann", **fields}).encode()
 
 
-def order(kind: type[msg.Order], **fields: Any) -> msg.Order:
+def order(kind: type[msg.Command], **fields: Any) -> msg.Command:
     """What the core should be given."""
     return kind(command_id="c-1", cluster="lab", at=AT, issued_by="ann", **fields)
 
@@ -54,7 +54,7 @@ def order(kind: type[msg.Order], **fields: Any) -> msg.Order:
         (command("skip"), order(msg.SkipWave)),
     ],
 )
-def test_each_command_has_its_order(data: bytes, expected: msg.Order) -> None:
+def test_each_command_has_its_order(data: bytes, expected: msg.Command) -> None:
     """Every command of the wire becomes the order of the same meaning."""
     assert translate.read_command(data, AT) == expected
 
@@ -269,6 +269,6 @@ def test_a_stranger_gets_the_same_answer_twice() -> None:
     refusal = msg.RefuseCommand(
         command_id="c-1", cluster="elsewhere", at=AT, reasons=(Reason(Code.UNKNOWN_CLUSTER, "cluster: 'elsewhere'"),)
     )
-    answer = translate.refusal_of_stranger(refusal, "commands/3/17")
+    answer = translate.refusal_for_unknown_cluster(refusal, "commands/3/17")
     assert (answer.id, answer.cluster, answer.data["command_id"]) == ("refused/commands/3/17", "elsewhere", "c-1")
     assert answer.data["reasons"][0]["code"] == "UNKNOWN_CLUSTER"

@@ -43,7 +43,7 @@ class Scrape:
     troubles: list[tuple[str, Trouble | str, str]] = field(default_factory=list)
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """Where values come from: a Prometheus server, or exporters."""
 
     async def scrape(self) -> Scrape: ...
@@ -104,7 +104,7 @@ class PageSource:
         await self._exporters.close()
 
 
-def source_of(settings: CollectorSettings, mapping: Mapping) -> Source:
+def source_of(settings: CollectorSettings, mapping: Mapping) -> SampleSource:
     """Raises SettingsError, or OSError for a certificate that cannot be read."""
     connection = settings.connection()
     if settings.prometheus_url is not None:
@@ -115,7 +115,9 @@ def source_of(settings: CollectorSettings, mapping: Mapping) -> Source:
 class Collector:
     """One collector. `clusters`: those the agent knows; samples of others are left out. Empty: all are taken."""
 
-    def __init__(self, source: Source, settings: CollectorSettings, clusters: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, source: SampleSource, settings: CollectorSettings, clusters: frozenset[str] = frozenset()
+    ) -> None:
         self._source = source
         self._settings = settings
         self._clusters = clusters

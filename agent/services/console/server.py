@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from agent.client import ClientError
 from agent.core.migration import RESTING, Phase
-from agent.core.orders import VALID_IN, WORDS
+from agent.core.orders import COMMAND_NAMES, VALID_IN
 from agent.ending import end
 from agent.services.console.access import COOKIE, Access, Role, Session, TooManyTriesError, is_same
 from agent.services.console.feed import ControlTopics, Feed, Json
@@ -76,7 +76,7 @@ class Console:
                 web.get("/api/me", self._me),
                 web.get("/api/state", self._state),
                 web.get("/api/stream", self._stream),
-                web.post("/api/commands", self._order),
+                web.post("/api/commands", self._command),
             ]
         )
         app.cleanup_ctx.append(self._feeding)
@@ -220,7 +220,7 @@ class Console:
         return response
 
     # ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────
-    async def _order(self, request: web.Request) -> web.Response:
+    async def _command(self, request: web.Request) -> web.Response:
         """A command as on the topic, but for its id and who gives it. Out: the event that answers it."""
         session: Session = request[SESSION]
         if session.role is not Role.OPERATOR:
@@ -234,7 +234,9 @@ class Console:
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, wrong) from None
         wire = command.model_dump(mode="json", exclude_none=True)
         try:
-            answer = await (self._client.plan if command.type == "plan" else self._client.order)(wire, ANSWER_SECONDS)
+            answer = await (self._client.plan if command.type == "plan" else self._client.send_command)(
+                wire, ANSWER_SECONDS
+            )
         except ClientError as error:
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, str(error)) from None
         log.info("%s: %s by %s: %s", command.cluster, command.type, session.name, answer["type"])
@@ -243,7 +245,7 @@ class Console:
 
 def _about(session: Session) -> Json:
     """What the page needs to know of its user, and which orders are valid in which phase."""
-    valid = {WORDS[order]: sorted(phases) for order, phases in VALID_IN.items()}
+    valid = {COMMAND_NAMES[kind]: sorted(phases) for kind, phases in VALID_IN.items()}
     return {
         "name": session.name,
         "role": session.role,

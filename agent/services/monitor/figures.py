@@ -10,13 +10,13 @@ from prometheus_client import (
     generate_latest,
 )
 
-from agent.core.readiness import Findings, Look, Readiness
+from agent.core.readiness import HealthObservation, Readiness, ReadinessResult
 from agent.core.reasons import Code
 
 COUNTED = (Code.OFFLINE_PARTITION, Code.UNDER_MIN_ISR, Code.UNDER_REPLICATED, Code.NO_MIN_ISR_SLACK)
 
 
-class Figures:
+class MonitorMetrics:
     """What is known of one cluster, as gauges."""
 
     def __init__(self, cluster: str) -> None:
@@ -36,7 +36,7 @@ class Figures:
             "kafka_migration_monitor_looks", "Looks, by how they ended", ["cluster", "ended"], registry=self._registry
         )
 
-    def looked(self, look: Look | None, found: Findings, seconds: float) -> None:
+    def record_check(self, look: HealthObservation | None, found: ReadinessResult, seconds: float) -> None:
         """Take in one look; None: it failed, and the figures of the last one stay but for `visible`."""
         self._seconds.labels(self._cluster).set(seconds)
         self._visible.labels(self._cluster).set(look is not None)

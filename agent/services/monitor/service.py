@@ -13,10 +13,19 @@ import orjson
 from aiohttp import web
 
 from agent.adapters.ports import PortError
-from agent.core.readiness import Finding, Findings, Look, Readiness, as_of, findings, judge, reasons
+from agent.core.readiness import (
+    HealthObservation,
+    Readiness,
+    ReadinessResult,
+    UnhealthyPartition,
+    as_of,
+    find_unhealthy,
+    next_readiness,
+    reasons,
+)
 from agent.core.reasons import WHAT_TO_DO, Reason
 from agent.ending import end
-from agent.services.monitor.figures import Figures
+from agent.services.monitor.figures import MonitorMetrics
 from agent.services.monitor.settings import MonitorSettings
 
 log = logging.getLogger("kafka_migration.monitor")
@@ -25,10 +34,10 @@ log = logging.getLogger("kafka_migration.monitor")
 HUNG_TIMEOUTS = 10
 
 
-class LookPort(Protocol):
+class HealthPort(Protocol):
     """The cluster, as far as the monitor needs it."""
 
-    async def look(self) -> Look:
+    async def health(self) -> HealthObservation:
         """All that may be sick. Raises PortError."""
         ...
 
@@ -40,39 +49,41 @@ class LookPort(Protocol):
 class Monitor:
     """Looks, judges, remembers; and tells what it knows."""
 
-    def __init__(self, settings: MonitorSettings, cluster: LookPort, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: MonitorSettings, cluster: HealthPort, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
         self._policy = settings.policy()
         self._cluster = cluster
         self._now = now
         self._state = Readiness(since=now())
-        self._look: Look | None = None
-        self._found = Findings()
+        self._look: HealthObservation | None = None
+        self._found = ReadinessResult()
         self._tried_at = now()
-        self.figures = Figures(settings.cluster)
+        self.figures = MonitorMetrics(settings.cluster)
 
     async def run(self) -> None:
         """Look for ever, one look at a time; a look that takes longer than the interval delays the next one."""
         while True:
             started = self._now()
-            await self.look_once()
+            await self.check_once()
             await asyncio.sleep(max(0.0, started + self._settings.interval_seconds - self._now()))
 
-    async def look_once(self) -> None:
+    async def check_once(self) -> None:
         """One look, judged."""
         started = self._now()
         before = self.readiness().ready
         try:
-            self._look = await self._cluster.look()
+            self._look = await self._cluster.health()
         except PortError as error:
-            self._look, self._found = None, Findings()
+            self._look, self._found = None, ReadinessResult()
             against: tuple[Reason, ...] = (Reason(error.code, str(error), "an answer"),)
         else:
-            self._found = findings(self._look, self._policy)
+            self._found = find_unhealthy(self._look, self._policy)
             against = reasons(self._look, self._found)
         ended = self._tried_at = self._now()
-        told, self._state = self._state.reasons, judge(self._state, against, ended, self._policy)
-        self.figures.looked(self._look, self._found, ended - started)
+        told, self._state = self._state.reasons, next_readiness(self._state, against, ended, self._policy)
+        self.figures.record_check(self._look, self._found, ended - started)
         if before != self._state.ready or {r.code for r in told} != {r.code for r in self._state.reasons}:
             why = "; ".join(map(str, self._state.reasons)) or "every look was healthy"
             log.info("%s: %s: %s", self._settings.cluster, "ready" if self._state.ready else "not ready", why)
@@ -98,7 +109,7 @@ class Monitor:
             "reasons": [
                 {"code": r.code, "seen": r.seen, "needed": r.needed, "do": WHAT_TO_DO[r.code]} for r in state.reasons
             ],
-            "partitions": [_told(f) for f in self._found.named[:listed]],
+            "partitions": [_partition_report(f) for f in self._found.named[:listed]],
             "partitions_left_off": max(self._found.total - listed, 0),
             "seen": None
             if self._look is None
@@ -146,7 +157,7 @@ def _say_why_it_ended(task: asyncio.Task[None]) -> None:
         log.error("the looks have ended by a bug", exc_info=error)
 
 
-def _told(found: Finding) -> dict[str, Any]:
+def _partition_report(found: UnhealthyPartition) -> dict[str, Any]:
     p = found.partition
     return {
         "topic": p.topic,

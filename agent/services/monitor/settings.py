@@ -83,10 +83,10 @@ def variables(model: type[BaseModel] = MonitorSettings, prefix: str = PREFIX) ->
         if field.annotation is KafkaSecurity:
             yield from variables(KafkaSecurity, f"{prefix}{name.upper()}__")
         else:
-            yield f"{prefix}{name.upper()}", _told(field)
+            yield f"{prefix}{name.upper()}", _variable_help(field)
 
 
-def _told(field: FieldInfo) -> str:
+def _variable_help(field: FieldInfo) -> str:
     text = field.description or "as for Kafka's own clients"
     if field.is_required():
         return f"{text}. Must be set"

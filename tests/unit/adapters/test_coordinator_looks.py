@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from agent.adapters.coordinator_looks import LOOK_SECONDS, CoordinatorLook
+from agent.adapters.coordinator_looks import POLL_SECONDS, CoordinatorWatch
 from agent.core.cluster import TopicPartition
 from agent.core.reasons import Code
 
@@ -25,21 +25,21 @@ class Cluster:
         self.asked.append(frozenset(broker_ids))
         return self.loads
 
-    def look(self) -> CoordinatorLook:
+    def look(self) -> CoordinatorWatch:
         ports: Any = SimpleNamespace(kafka=self, clock=self)
-        return CoordinatorLook(ports, (11, 31, 99))
+        return CoordinatorWatch(ports, (11, 31, 99))
 
 
 async def test_nobody_is_asked_until_an_internal_topic_moves_and_then_until_the_wave_ends() -> None:
     """A coordinator loads after its partition has arrived, when nothing of it is in flight any more."""
     cluster = Cluster()
     look = cluster.look()
-    assert await look.look({11: "a", 31: "a"}, {PLAIN}) == ()
+    assert await look.observe({11: "a", 31: "a"}, {PLAIN}) == ()
     assert not cluster.asked
-    await look.look({11: "a", 31: "a"}, {PLAIN, OFFSETS})
-    cluster.at += LOOK_SECONDS
+    await look.observe({11: "a", 31: "a"}, {PLAIN, OFFSETS})
+    cluster.at += POLL_SECONDS
     cluster.loads = {31: "groups loading"}
-    (reason,) = await look.look({11: "a", 31: "a"}, set())
+    (reason,) = await look.observe({11: "a", 31: "a"}, set())
     assert (reason.code, reason.seen) == (Code.COORDINATOR_LOADING, "broker 31: groups loading")
     assert cluster.asked == [frozenset({11, 31})] * 2  # 99 is not alive
 
@@ -49,8 +49,8 @@ async def test_between_two_looks_the_last_one_holds() -> None:
     cluster = Cluster()
     look = cluster.look()
     cluster.loads = {31: "transactions loading"}
-    first = await look.look({31: "a"}, {OFFSETS})
+    first = await look.observe({31: "a"}, {OFFSETS})
     cluster.loads = {}
-    assert await look.look({31: "a"}, {OFFSETS}) == first != ()
-    cluster.at += LOOK_SECONDS
-    assert await look.look({31: "a"}, {OFFSETS}) == ()
+    assert await look.observe({31: "a"}, {OFFSETS}) == first != ()
+    cluster.at += POLL_SECONDS
+    assert await look.observe({31: "a"}, {OFFSETS}) == ()

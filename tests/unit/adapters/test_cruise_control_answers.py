@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.cruise_control_answers import Answer, classify, is_full, read_state, read_user_tasks, words
-from agent.core.messages import Busy, ExecutionAsked, Executor, Rejected, TaskStatus, Unreachable
+from agent.adapters.cruise_control_answers import RequestOutcome, classify, is_full, read_state, read_user_tasks, words
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
 from agent.core.reasons import Code
 from tests.contract.recordings import recording
 
@@ -53,7 +53,7 @@ FOR_A_HUMAN = [
 ]
 
 
-def _error(said: str) -> Answer:
+def _error(said: str) -> RequestOutcome:
     cause = f"com.linkedin.kafka.cruisecontrol.exception.KafkaCruiseControlException: {said}"
     text = f"Error processing POST request '/remove_broker' due to: '{cause}'."
     return classify(500, OURS, {"version": 1, "stackTrace": f"{cause}\n\tat a.B.c(B.java:1)", "errorMessage": text})
@@ -132,8 +132,8 @@ class TestAcceptance:
 
     def test_a_proxy_may_hide_the_user_task(self) -> None:
         """Its id is a help and no need: the task is found by our key."""
-        assert classify(200, {}, {"summary": {}}) == ExecutionAsked(user_task_id="")
-        assert classify(202, {}, {"progress": []}) == ExecutionAsked(user_task_id="")
+        assert classify(200, {}, {"summary": {}}) == ExecutionRequested(user_task_id="")
+        assert classify(202, {}, {"progress": []}) == ExecutionRequested(user_task_id="")
 
     def test_a_full_servlet_is_known_by_its_words(self) -> None:
         """The one refusal after which anything may be sent again."""

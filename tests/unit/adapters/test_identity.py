@@ -40,7 +40,7 @@ def judged(known: str, *inside: str) -> str:
 
 def test_a_living_process_is_not_dead() -> None:
     """Neither we ourselves nor one that runs beside us."""
-    assert not identity.is_dead(identity.mine())
+    assert not identity.is_dead(identity.own_identity())
     with holder() as (_process, known):
         assert not identity.is_dead(known)
         assert not identity.is_dead(known), "the look itself must not change the answer"

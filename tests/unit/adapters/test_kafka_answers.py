@@ -15,8 +15,8 @@ from agent.core.throttle import (
     FOLLOWER_REPLICAS,
     LEADER_RATE,
     LEADER_REPLICAS,
+    ThrottleChange,
     ThrottleFacts,
-    ThrottleOrder,
 )
 
 Topic = MetadataResponse.MetadataResponseTopic
@@ -118,7 +118,7 @@ def test_a_rate_is_in_force_when_both_directions_have_it() -> None:
 def test_only_what_is_missing_is_appended() -> None:
     """What is listed is not listed again, and where every replica is throttled nothing is added."""
     replicas = frozenset({(0, 11), (0, 12)})
-    order = ThrottleOrder(leaders={"t": replicas, "u": replicas}, followers={"t": replicas})
+    order = ThrottleChange(leaders={"t": replicas, "u": replicas}, followers={"t": replicas})
     found = ThrottleFacts(leaders={"t": None, "u": replicas}, followers={"t": frozenset({(0, 11), (7, 7)})})
     assert kafka_throttle._appended(order, found) == {"t": {FOLLOWER_REPLICAS: (AlterConfigOp.APPEND, "0:12")}}
 
@@ -126,7 +126,7 @@ def test_only_what_is_missing_is_appended() -> None:
 def test_a_broker_that_lags_does_not_show_the_lists_yet() -> None:
     """In KRaft a list is in force on a broker once it shows what was added, and none of what was taken away."""
     ours = frozenset({(0, 11), (0, 12)})
-    order = ThrottleOrder(leaders={"t": ours})
+    order = ThrottleChange(leaders={"t": ours})
 
     def shows(value: str | None, operation: AlterConfigOp) -> bool:
         topics = {"t": {LEADER_REPLICAS: entry(LEADER_REPLICAS, value, ConfigSourceType.DYNAMIC_TOPIC_CONFIG)}}

@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.adapters.kraft import KraftHands
+from agent.adapters.kraft import KraftPerformer
 from agent.adapters.kraft_metrics import ControllerMetrics
 from agent.adapters.ports import PortError
 from agent.core import messages as msg
 from agent.core.cluster import Broker, ClusterFacts, Partition
-from agent.core.kraft_changes import NodeChange, NodeMode, touched
+from agent.core.kraft_changes import NodeChange, NodeMode, migration_keys_of
 from agent.core.kraft_effects import KraftScope, RestartNode, SurveyKraft, WatchKraft
 from agent.core.kraft_facts import QuorumFacts
 from tests.scenarios.kraft_world import FILE, options
@@ -48,7 +48,7 @@ class Cluster:
         return {b: self.files[b] for b in broker_ids if b in self.files}
 
 
-class Told:
+class RecordedPosts:
     """Who restarts nodes: only listens."""
 
     def __init__(self) -> None:
@@ -77,12 +77,12 @@ class Steps:
             raise TimeoutError
 
 
-def hands(cluster: Any, told: Told, clock: Any = None) -> KraftHands:
+def kraft_performer_of(cluster: Any, told: RecordedPosts, clock: Any = None) -> KraftPerformer:
     def refuse(_request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    return KraftHands(
-        kafka=cluster, insight=cluster, zookeeper=None, metrics=ControllerMetrics(httpx.MockTransport(refuse)),
+    return KraftPerformer(
+        kafka=cluster, kraft_kafka=cluster, zookeeper=None, metrics=ControllerMetrics(httpx.MockTransport(refuse)),
         restarts=told, clock=clock or Steps(1),
     )  # fmt: skip
 
@@ -97,11 +97,11 @@ async def test_a_look_counts_what_kafka_shows() -> None:
     cluster.partitions = (
         partition(0, (11, 12), (11, 12), 11), partition(1, (12, 13), (12,), 12), partition(2, (13,), (13,), -1),
     )  # fmt: skip
-    facts = await hands(cluster, Told()).look(SCOPE)
+    facts = await kraft_performer_of(cluster, RecordedPosts()).observe(SCOPE)
     assert facts.reachable
     assert (facts.mode(11), facts.mode(12), facts.mode(13)) == (NodeMode.ZOOKEEPER, NodeMode.KRAFT, NodeMode.UNKNOWN)
     assert facts.assigned == (11, 12, 13)
-    assert (facts.leaders_of_under_replicated, facts.alone_in_sync, facts.offline) == ((12,), (12,), 1)
+    assert (facts.under_replicated_leader_ids, facts.sole_in_sync_broker_ids, facts.offline) == ((12,), (12,), 1)
     assert not any(c.reachable for c in facts.controllers)
     assert not facts.zookeeper.reachable
 
@@ -110,27 +110,27 @@ async def test_the_quorum_is_asked_of_brokers_in_kraft_mode_alone() -> None:
     """Brokers with ZooKeeper do not know the request; where one is silent another is asked, but not all in a row."""
     cluster = Cluster(b11=dict(FILE), **{f"b{n}": {**FILE, "process.roles": "broker"} for n in (12, 13, 31)})
     cluster.silent = {12}
-    assert (await hands(cluster, Told()).look(SCOPE)).quorum == QUORUM
+    assert (await kraft_performer_of(cluster, RecordedPosts()).observe(SCOPE)).quorum == QUORUM
     assert cluster.asked_for_quorum == [12, 13]
     cluster.silent, cluster.asked_for_quorum = {12, 13, 31}, []
-    assert (await hands(cluster, Told()).look(SCOPE)).quorum is None
+    assert (await kraft_performer_of(cluster, RecordedPosts()).observe(SCOPE)).quorum is None
     assert cluster.asked_for_quorum == [12, 13]
-    assert (await hands(Cluster(b11=dict(FILE)), Told()).look(SCOPE)).quorum is None
+    assert (await kraft_performer_of(Cluster(b11=dict(FILE)), RecordedPosts()).observe(SCOPE)).quorum is None
 
 
 async def test_a_kafka_that_is_away_is_a_fact() -> None:
     """The look is made all the same, and says so: nothing may be advanced on it."""
     cluster = Cluster(b11=dict(FILE))
     cluster.away = True
-    assert not (await hands(cluster, Told()).look(SCOPE)).reachable
+    assert not (await kraft_performer_of(cluster, RecordedPosts()).observe(SCOPE)).reachable
 
 
 async def test_the_survey_keeps_what_the_way_back_restores() -> None:
     """Every broker's touched keys, from its own file."""
     cluster = Cluster(b11={**FILE, "broker.id": "11"})
-    outcome = await hands(cluster, Told()).perform(SurveyKraft(command_id="c", scope=SCOPE))
+    outcome = await kraft_performer_of(cluster, RecordedPosts()).perform(SurveyKraft(command_id="c", scope=SCOPE))
     assert isinstance(outcome, msg.KraftSurveyed)
-    assert dict(dict(outcome.files)[11]) == touched({**FILE, "broker.id": "11"})
+    assert dict(dict(outcome.files)[11]) == migration_keys_of({**FILE, "broker.id": "11"})
 
 
 def restart(node: int = 11, **more: Any) -> RestartNode:
@@ -140,8 +140,8 @@ def restart(node: int = 11, **more: Any) -> RestartNode:
 
 async def test_a_restart_is_told_with_the_change_of_that_very_file() -> None:
     """The keys come from what the broker has now; a drill changes none; a broker that is down has them already."""
-    told = Told()
-    doer = hands(Cluster(b11={**FILE, "broker.id": "11"}), told)
+    told = RecordedPosts()
+    doer = kraft_performer_of(Cluster(b11={**FILE, "broker.id": "11"}), told)
     await doer.perform(restart())
     await doer.perform(restart(drill=True))
     await doer.perform(restart(12))
@@ -159,7 +159,7 @@ async def test_the_watch_posts_what_is_new_and_a_heartbeat() -> None:
     async def post(observation: msg.Observation) -> None:
         posted.append(observation)
 
-    doer = hands(Cluster(b11=dict(FILE)), Told(), Steps(looks=7))
+    doer = kraft_performer_of(Cluster(b11=dict(FILE)), RecordedPosts(), Steps(looks=7))
     with pytest.raises(TimeoutError):
         await doer.watch(WatchKraft(scope=SCOPE, broker_ids=(11,)), post)
     assert [o.at for o in posted] == [0.0, 6.0, 12.0]

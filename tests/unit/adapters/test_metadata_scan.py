@@ -13,7 +13,7 @@ from kafka.protocol.metadata import MetadataResponse
 from agent.adapters.kafka_health import with_moves
 from agent.adapters.metadata_scan import VERSION, Scan, Wanted, decode
 from agent.core.cluster import Partition, Reassignment
-from agent.core.readiness import Lack
+from agent.core.readiness import ReplicaDeficit
 
 Topic = MetadataResponse.MetadataResponseTopic
 TopicPartition = Topic.MetadataResponsePartition
@@ -119,8 +119,8 @@ def test_what_is_not_named_is_counted(topics: list[list[TopicPartition]], named:
     scan = scanned(answer, by_topic, named)
     assert wanted <= {p.name for p in scan.doubtful}
     assert len(scan.doubtful) <= named + len(wanted)
-    told = Counter(Lack.of(p) for p in scan.doubtful if _is_sick(p)) + scan.rest
-    assert told == Counter(map(Lack.of, whole))
+    told = Counter(ReplicaDeficit.of(p) for p in scan.doubtful if _is_sick(p)) + scan.rest
+    assert told == Counter(map(ReplicaDeficit.of, whole))
 
 
 def numbered_as(p: TopicPartition, number: int) -> TopicPartition:

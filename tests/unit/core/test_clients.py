@@ -1,6 +1,6 @@
 """What clients would notice of a wave."""
 
-from agent.core.clients import Positions, compare_clients, lags_of, sample
+from agent.core.clients import Positions, compare_positions, lags_of, sample
 from agent.core.cluster import TopicPartition
 
 T0, T1, U0 = TopicPartition("t", 0), TopicPartition("t", 1), TopicPartition("u", 0)
@@ -12,14 +12,14 @@ def _seen(ends: dict[TopicPartition, int], **lags: int) -> Positions:
 
 def test_an_end_that_went_back_is_lost() -> None:
     """A partition that ends before where it ended has lost records; one that grew has been written to."""
-    found = compare_clients(_seen({T0: 100, T1: 50}), _seen({T0: 90, T1: 70}))
+    found = compare_positions(_seen({T0: 100, T1: 50}), _seen({T0: 90, T1: 70}))
     assert (found.end_offsets_lost, found.records_written, found.partitions_compared) == (1, 20, 2)
     assert found.examples == ("t-0 ended at 100 and ends at 90",)
 
 
 def test_what_was_seen_only_once_is_not_compared() -> None:
     """A topic deleted meanwhile, or a group that has come, says nothing of the wave."""
-    found = compare_clients(_seen({T0: 100, U0: 5}, a=7, gone=9), _seen({T0: 100}, a=3, new=1))
+    found = compare_positions(_seen({T0: 100, U0: 5}, a=7, gone=9), _seen({T0: 100}, a=3, new=1))
     assert (found.partitions_compared, found.end_offsets_lost) == (1, 0)
     assert (found.groups, found.lag_records_before, found.lag_records_after) == (1, 7, 3)
     assert "of 10 partitions" in str(found)

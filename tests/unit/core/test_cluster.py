@@ -31,5 +31,5 @@ def test_racks_are_those_of_live_brokers() -> None:
 def test_log_figures_add_up() -> None:
     """Replicas are counted and their bytes summed; unknown free space stays unknown."""
     logs = BrokerLogs(11, {TopicPartition("t", 0): 5, TopicPartition("u", 3): 7})
-    assert logs.figures == (2, 12, -1)
+    assert logs.totals == (2, 12, -1)
     assert str(TopicPartition("a.b", 3)) == "a.b-3"

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.core.cluster import BrokerLogs, LogDir
-from agent.core.disks import shares, too_small
+from agent.core.disks import log_dirs_without_room, shares
 
 
 def _dirs(*counts: int, free_bytes: int = 100) -> tuple[LogDir, ...]:
@@ -30,12 +30,12 @@ def test_the_dir_with_the_fewest_replicas_is_filled_first(
 def test_each_dir_needs_its_share_and_room_for_the_largest() -> None:
     """Free space in one dir is of no use to another, and the largest may land in any that takes some."""
     log = BrokerLogs(31, {}, 200, _dirs(0, 0))
-    assert too_small(log, 10, 180, 20) == []
-    assert [d.path for d, _ in too_small(log, 10, 200, 20)] == ["/d0", "/d1"]
-    assert [needed for _, needed in too_small(log, 10, 100, 101)] == [101, 101]
-    assert too_small(BrokerLogs(31, {}, 200, _dirs(0, 50)), 10, 80, 101) != []
+    assert log_dirs_without_room(log, 10, 180, 20) == []
+    assert [d.path for d, _ in log_dirs_without_room(log, 10, 200, 20)] == ["/d0", "/d1"]
+    assert [needed for _, needed in log_dirs_without_room(log, 10, 100, 101)] == [101, 101]
+    assert log_dirs_without_room(BrokerLogs(31, {}, 200, _dirs(0, 50)), 10, 80, 101) != []
 
 
 def test_a_dir_that_does_not_tell_is_let_through() -> None:
     """Before Kafka 3.3 nobody knows."""
-    assert too_small(BrokerLogs(31, {}), 10, 10**12, 10**12) == []
+    assert log_dirs_without_room(BrokerLogs(31, {}), 10, 10**12, 10**12) == []

@@ -13,8 +13,8 @@ from agent.core.estimate import (
     Estimate,
     estimate,
     growth_between,
-    in_all,
-    undo_after,
+    total_estimate,
+    undo_costs,
 )
 from agent.core.options import Options, Policy
 from agent.core.plan import make_plan
@@ -95,12 +95,12 @@ def test_an_empty_source_costs_only_the_overhead() -> None:
 def test_waves_follow_one_another_with_their_rest_between() -> None:
     """Seconds and bytes add up; the rest comes once less than there are waves; the longest wave is named."""
     short, long = _wave(rate=100_000_000), _wave()
-    both = in_all([short, long], soak_seconds=60.0)
+    both = total_estimate([short, long], soak_seconds=60.0)
     assert both is not None
     assert both.low_seconds == pytest.approx(short.low_seconds + long.low_seconds + 60.0)
     assert both.cross_az_bytes == 800_000_000
     assert "the longest is wave 2" in both.reasoning
-    assert in_all([], 0.0) is None
+    assert total_estimate([], 0.0) is None
 
 
 def test_a_plan_carries_the_estimate_of_each_wave_and_of_all() -> None:
@@ -161,6 +161,6 @@ def test_what_a_copy_grows_by_is_not_what_producers_write(copied: dict[str, tupl
 def test_a_rollback_costs_what_all_waves_before_it_moved() -> None:
     """It adds up wave by wave, with what producers added meanwhile."""
     one = _wave()
-    first, second = undo_after([(1_000_000_000, one), (1_000_000_000, one)])
+    first, second = undo_costs([(1_000_000_000, one), (1_000_000_000, one)])
     assert (first.size_bytes, first.cross_az_bytes) == (1_000_000_000, 400_000_000)
     assert (second.size_bytes, second.low_seconds) == (2_000_000_000, 2 * one.low_seconds)

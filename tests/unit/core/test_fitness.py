@@ -8,13 +8,13 @@ import pytest
 from agent.core import fitness, safety
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
 from agent.core.estimate import Estimate
-from agent.core.fitness import Findings
+from agent.core.fitness import BrokerCheckInput
 from agent.core.load import BrokerLoad
 from agent.core.messages import Executor
 from agent.core.options import Limits
 from agent.core.plan import Wave
-from agent.core.reasons import TEXT_CHARACTERS_MAX, Code, Reason, Verdict
-from agent.core.safety import CruiseControlFacts, World
+from agent.core.reasons import TEXT_CHARACTERS_MAX, CheckResult, Code, Reason
+from agent.core.safety import ClusterCheckInput, CruiseControlFacts
 from agent.core.throttle import BrokerRate, ThrottleFacts
 
 OWN_RATE = 5_000
@@ -39,7 +39,7 @@ def _cluster(racks: Mapping[int, str | None] = RACKS, *partitions: Partition) ->
     )
 
 
-WORLD = World(
+WORLD = ClusterCheckInput(
     cluster=_cluster(),
     waves=(
         Wave(number=1, az="az-a", source_broker_ids=(11,), destination_broker_ids=(31,)),
@@ -53,7 +53,7 @@ OWN_THROTTLE = ThrottleFacts(
     leaders={"t": frozenset({(0, 11), (0, 12)})},
     followers={"t": frozenset({(0, 31)})},
 )
-FINDINGS = Findings(
+FINDINGS = BrokerCheckInput(
     logs={
         11: BrokerLogs(11, {P0.name: 1_000}, free_bytes=0),
         12: BrokerLogs(12, {P0.name: 1_000, P1.name: 500}, free_bytes=0),
@@ -61,17 +61,17 @@ FINDINGS = Findings(
         32: BrokerLogs(32, {}),  # it does not tell
     },
     throttle=OWN_THROTTLE,
-    own_rates=(OWN_RATE,),
+    throttle_rates_set=(OWN_RATE,),
     settings={11: ALIKE, 12: ALIKE, 31: ALIKE},  # 32 did not answer
 )
 CHECKED = [*safety.check(WORLD), *fitness.check(WORLD, FINDINGS)]
 
 
-def _sick(p: Partition, **changes: object) -> World:
+def _sick(p: Partition, **changes: object) -> ClusterCheckInput:
     return replace(WORLD, cluster=_cluster(RACKS, replace(p, **changes), P1))  # type: ignore[arg-type]
 
 
-def _cruise_control(**changes: object) -> World:
+def _cruise_control(**changes: object) -> ClusterCheckInput:
     return replace(WORLD, cruise_control=replace(WORLD.cruise_control, **changes))  # type: ignore[arg-type]
 
 
@@ -79,16 +79,16 @@ def _without(broker: int) -> Mapping[int, str | None]:
     return {b: rack for b, rack in RACKS.items() if b != broker}
 
 
-def _flying(*, adding: int, removing: int) -> World:
+def _flying(*, adding: int, removing: int) -> ClusterCheckInput:
     return replace(WORLD, reassignments=(Reassignment("t", 0, (31, 11, 12, 13), (adding,), (removing,)),))
 
 
-def _tight(min_isr: int, replicas: tuple[int, ...]) -> World:
+def _tight(min_isr: int, replicas: tuple[int, ...]) -> ClusterCheckInput:
     p = Partition("t", 0, leader=11, replicas=replicas, isr=replicas)
     return replace(WORLD, cluster=replace(_cluster(RACKS, p), min_isr={"t": min_isr}))
 
 
-SPOILED: dict[str, tuple[World, Code, str]] = {
+SPOILED: dict[str, tuple[ClusterCheckInput, Code, str]] = {
     "a source is down": (replace(WORLD, cluster=_cluster(_without(11))), Code.BROKER_DOWN, "11"),
     "a holder of a replica is down": (replace(WORLD, cluster=_cluster(_without(13))), Code.BROKER_DOWN, "13"),
     "no rack": (replace(WORLD, cluster=_cluster({**RACKS, 31: None})), Code.RACK_UNKNOWN, "31"),
@@ -101,7 +101,11 @@ SPOILED: dict[str, tuple[World, Code, str]] = {
         Code.REPLICAS_PER_AZ,
         "1 have two replicas in one AZ: t-0",
     ),
-    "a drained source has left": (replace(WORLD, way_back=frozenset({10})), Code.ROLLBACK_IMPOSSIBLE, "10 have left"),
+    "a drained source has left": (
+        replace(WORLD, rollback_brokers=frozenset({10})),
+        Code.ROLLBACK_IMPOSSIBLE,
+        "10 have left",
+    ),
     "someone moves to elsewhere": (_flying(adding=12, removing=11), Code.FOREIGN_REASSIGNMENT, "t-0"),
     "an earlier move goes on": (_flying(adding=31, removing=11), Code.ORPHANED_MOVES, "t-0"),
     "no Cruise Control": (
@@ -126,11 +130,11 @@ SPOILED: dict[str, tuple[World, Code, str]] = {
 }
 
 
-def _throttled(**changes: object) -> Findings:
+def _throttled(**changes: object) -> BrokerCheckInput:
     return replace(FINDINGS, throttle=replace(OWN_THROTTLE, **changes))  # type: ignore[arg-type]
 
 
-def _planned(**changes: object) -> World:
+def _planned(**changes: object) -> ClusterCheckInput:
     """Wave 1 with an estimate."""
     about = Estimate(
         low_seconds=1.0,
@@ -144,7 +148,7 @@ def _planned(**changes: object) -> World:
     return replace(WORLD, waves=(first, WORLD.waves[1]))
 
 
-def _set(broker: int, **changes: str) -> Findings:
+def _set(broker: int, **changes: str) -> BrokerCheckInput:
     of = {**ALIKE, **{name.replace("_", "."): value for name, value in changes.items()}}
     return replace(FINDINGS, settings={11: ALIKE, broker: of})
 
@@ -160,7 +164,7 @@ CARRIES = BrokerLoad(
     written_bytes_per_second=0.0,
     written_bytes_per_second_after=500.0,
 )
-UNFIT: dict[str, tuple[World, Findings, Code, str]] = {
+UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
     "a byte short of what comes and a tenth": (
         WORLD,
         replace(FINDINGS, logs={**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=1_099)}),
@@ -281,14 +285,14 @@ UNFIT: dict[str, tuple[World, Findings, Code, str]] = {
 
 
 @pytest.mark.parametrize("verdict", CHECKED, ids=lambda v: v.title)
-def test_a_fit_world_is_green_everywhere(verdict: Verdict) -> None:
+def test_a_fit_world_is_green_everywhere(verdict: CheckResult) -> None:
     """No check finds fault with a healthy cluster, with our own leftover throttle in it; each says what it saw."""
     assert verdict.ok
     assert verdict.seen
 
 
-def _red(verdicts: tuple[Verdict, ...], code: Code) -> list[Verdict]:
-    return [v for v in verdicts if not v.ok and v.code is code]
+def _red(check_results: tuple[CheckResult, ...], code: Code) -> list[CheckResult]:
+    return [v for v in check_results if not v.ok and v.code is code]
 
 
 @pytest.mark.parametrize("name", SPOILED)
@@ -331,9 +335,9 @@ def test_verdicts_are_bounded() -> None:
 def test_a_throttle_of_our_last_migration_is_ours() -> None:
     """Entries towards the last migration's destinations are not called foreign by the next, which goes elsewhere."""
     elsewhere = replace(WORLD, waves=(replace(WORLD.waves[0], destination_broker_ids=(32,)),))
-    green: Callable[[Findings], bool] = lambda f: fitness.no_foreign_throttle(elsewhere, f).ok  # noqa: E731
+    green: Callable[[BrokerCheckInput], bool] = lambda f: fitness.no_foreign_throttle(elsewhere, f).ok  # noqa: E731
     assert not green(FINDINGS)
-    assert green(replace(FINDINGS, own_destinations=frozenset({31})))
+    assert green(replace(FINDINGS, migration_destinations=frozenset({31})))
 
 
 def test_a_wave_to_several_brokers_shares_its_bytes_among_them() -> None:
@@ -347,7 +351,7 @@ def test_a_wave_to_several_brokers_shares_its_bytes_among_them() -> None:
 def test_the_same_retention_in_another_unit_is_the_same() -> None:
     """168 hours are 604,800,000 ms."""
     ms = {**{k: v for k, v in ALIKE.items() if k != "log.retention.hours"}, "log.retention.ms": "604800000"}
-    assert fitness.settings_alike(WORLD, replace(FINDINGS, settings={11: ALIKE, 31: ms})).ok
+    assert fitness.broker_settings_match(WORLD, replace(FINDINGS, settings={11: ALIKE, 31: ms})).ok
 
 
 def test_without_a_reporter_anywhere_none_is_asked_for() -> None:
@@ -380,7 +384,7 @@ def test_lists_of_others_are_told_with_their_state_and_their_way_of_writing() ->
 def test_a_blocked_wave_is_named_apart_from_the_others() -> None:
     """What stands in the way of one wave is told with its number; what is wrong with the cluster is not repeated."""
     logs = {**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=5)}
-    blocked = fitness.by_wave(_sick(P0, isr=(11,)), replace(FINDINGS, logs=logs))
+    blocked = fitness.blocked_waves_of(_sick(P0, isr=(11,)), replace(FINDINGS, logs=logs))
     assert [(b.wave, [r.code for r in b.reasons]) for b in blocked] == [(1, [Code.DISK_HEADROOM])]
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.judge import FUTURE_SECONDS_MAX, SERIES_MAX, Judge
-from agent.core.measured import JudgementChanged
-from agent.core.rules import Action, Aggregation, Brokers, Judged, Level, Rule, Side
+from agent.core.judge import FUTURE_SECONDS_MAX, SERIES_MAX, RuleEvaluator
+from agent.core.measured import RuleStateObserved
+from agent.core.rules import Action, Aggregation, Brokers, Level, Rule, RuleState, Side
 
 SOURCES, DESTINATIONS = (11, 12), (31, 32)
 EVERYONE = frozenset((*SOURCES, *DESTINATIONS))
@@ -23,25 +23,25 @@ LATENCY = "p99_ms"
 class Bench:
     """One rule, a clock, and samples that come when the test says so."""
 
-    def __init__(self, rule: Rule = RULE, saved: tuple[Judged, ...] = (), **changes: Any) -> None:
+    def __init__(self, rule: Rule = RULE, saved: tuple[RuleState, ...] = (), **changes: Any) -> None:
         self.rule = replace(rule, **changes)
         self.now = 1_000.0
-        self.judge = Judge([self.rule], SOURCES, DESTINATIONS, self.now, saved)
+        self.evaluator = RuleEvaluator([self.rule], SOURCES, DESTINATIONS, self.now, saved)
         self.level = saved[0].level if saved else Level.CLEAR
-        self.last: JudgementChanged | None = None
+        self.last: RuleStateObserved | None = None
 
     def say(self, *values: float | None, platform: str | None = None, metric: str = LATENCY) -> Level:
         """A sample of each broker, in the order 11, 12, 31, 32; None: none of it."""
         brokers = (*SOURCES, *DESTINATIONS)
         samples = [(metric, b, platform, v, self.now) for b, v in zip(brokers, values, strict=False) if v is not None]
-        self.judge.take(samples, self.now)
+        self.evaluator.add_samples(samples, self.now)
         return self.look()
 
     def all(self, value: float) -> Level:
         return self.say(value, value, value, value)
 
     def look(self, expected: frozenset[int] | None = EVERYONE) -> Level:
-        for changed in self.judge.judge(self.now, expected):
+        for changed in self.evaluator.evaluate(self.now, expected):
             self.level, self.last = changed.level, changed
         return self.level
 
@@ -135,7 +135,7 @@ def test_a_rule_looks_at_its_own_brokers_only(brokers: Brokers, fires: bool) -> 
 def test_a_rule_of_the_cluster_takes_samples_that_name_no_broker() -> None:
     """And is inconclusive when there is none."""
     bench = Bench(brokers=Brokers.CLUSTER)
-    bench.judge.take([(LATENCY, None, None, 600.0, bench.now)], bench.now)
+    bench.evaluator.add_samples([(LATENCY, None, None, 600.0, bench.now)], bench.now)
     assert bench.look() is Level.FIRING
     quiet = Bench(brokers=Brokers.CLUSTER).wait(20)
     assert quiet.look() is Level.INCONCLUSIVE
@@ -229,14 +229,14 @@ def test_a_broker_that_has_left_is_not_missed() -> None:
     for _ in range(6):
         bench.wait(10)
         samples = [(LATENCY, b, None, 1.0, bench.now) for b in rest]
-        bench.judge.take(samples, bench.now)
+        bench.evaluator.add_samples(samples, bench.now)
         bench.look(rest)
     assert bench.level is Level.CLEAR
 
 
 def test_a_take_over_keeps_what_was_found_until_fresh_samples_speak() -> None:
     """The next owner begins with the saved level: neither silence nor one calm sample lifts it at once."""
-    saved = (Judged(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=900.0),)
+    saved = (RuleState(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=900.0),)
     bench = Bench(saved=saved)
     assert bench.wait(10).look() is Level.FIRING
     for _ in range(4):
@@ -248,25 +248,25 @@ def test_what_the_saved_state_does_not_know_is_told_again() -> None:
     """A judgement that was lost on its way, a changed action, and a rule that the policy has no more."""
     bench = Bench()
     bench.all(600)
-    lost = bench.judge.reconcile((), bench.now)
+    lost = bench.evaluator.reconcile((), bench.now)
     assert [(j.rule, j.level) for j in lost] == [("p99", Level.FIRING)]
-    known = Judged(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=0.0)
-    assert bench.judge.reconcile((known,), bench.now) == ()
-    assert bench.judge.reconcile((replace(known, action=Action.SLOW),), bench.now)
-    gone = bench.judge.reconcile((known, replace(known, rule="old")), bench.now)
+    known = RuleState(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=0.0)
+    assert bench.evaluator.reconcile((known,), bench.now) == ()
+    assert bench.evaluator.reconcile((replace(known, action=Action.SLOW),), bench.now)
+    gone = bench.evaluator.reconcile((known, replace(known, rule="old")), bench.now)
     assert [(j.rule, j.level) for j in gone] == [("old", Level.CLEAR)]
 
 
 def test_headroom_is_that_of_the_slowest_broker_by_the_nearest_slow_rule() -> None:
     """1 at the clear level, 0 at the threshold, -1 far beyond; only rules that slow count."""
     bench = Bench(action=Action.SLOW)
-    assert bench.judge.headroom(bench.now) is None
+    assert bench.evaluator.headroom(bench.now) is None
     for value, expected in ((100, 1.0), (200, 1.0), (350, 0.5), (500, 0.0), (650, -0.5), (9_000, -1.0)):
         bench.wait(1).say(1, value, 1, 1)
-        seen = bench.judge.headroom(bench.now)
+        seen = bench.evaluator.headroom(bench.now)
         assert seen is not None
         assert (seen.broker, seen.headroom) == (12 if value > 200 else seen.broker, expected)
-    assert Bench().judge.headroom(1_000.0) is None
+    assert Bench().evaluator.headroom(1_000.0) is None
 
 
 def test_what_is_late_doubled_or_from_the_future_is_counted_and_changes_nothing() -> None:
@@ -274,30 +274,30 @@ def test_what_is_late_doubled_or_from_the_future_is_counted_and_changes_nothing(
     bench = Bench()
     bench.all(1)
     for at in (bench.now, bench.now - 5, bench.now + FUTURE_SECONDS_MAX + 1):
-        bench.judge.take([(LATENCY, 11, None, 9_999.0, at)], bench.now)
+        bench.evaluator.add_samples([(LATENCY, 11, None, 9_999.0, at)], bench.now)
     assert bench.look() is Level.CLEAR
-    assert bench.judge.late == 3
+    assert bench.evaluator.late == 3
 
 
 def test_there_is_a_limit_on_series() -> None:
     """A sender that invents brokers does not fill the memory."""
     bench = Bench()
-    bench.judge.take(((LATENCY, b, None, 1.0, 1_000.0) for b in range(SERIES_MAX + 10)), bench.now)
-    assert bench.judge.late == 10
+    bench.evaluator.add_samples(((LATENCY, b, None, 1.0, 1_000.0) for b in range(SERIES_MAX + 10)), bench.now)
+    assert bench.evaluator.late == 10
 
 
 def test_other_metrics_are_nobody_s_business() -> None:
     """A metric without a rule is neither kept nor counted."""
     bench = Bench(on_missing=None)
     assert bench.say(600, 600, 600, 600, metric="other") is Level.CLEAR
-    assert bench.judge.late == 0
+    assert bench.evaluator.late == 0
 
 
 def test_an_earlier_owner_s_late_word_is_followed_not_contradicted() -> None:
     """A judge that has found nothing by itself takes over what still arrives, and lifts it only on fresh samples."""
-    late = (Judged(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=0.0),)
+    late = (RuleState(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=0.0),)
     bench = Bench()
-    assert bench.judge.reconcile(late, bench.now) == ()
+    assert bench.evaluator.reconcile(late, bench.now) == ()
     bench.level = Level.FIRING
     assert bench.wait(10).look() is Level.FIRING
     for _ in range(4):
@@ -312,12 +312,12 @@ streams = st.lists(st.tuples(st.sampled_from((11, 12)), st.floats(0, 120), value
 
 def _levels(stream: list[tuple[int, float, float]], twice: bool = False) -> list[tuple[float, Level]]:
     """Samples in the order given, each judged as it comes; their times are their own."""
-    judge = Judge([RULE], SOURCES, (), 0.0)
+    evaluator = RuleEvaluator([RULE], SOURCES, (), 0.0)
     told = []
     for now, (broker, at, value) in enumerate(stream, 1):
         for _ in range(2 if twice else 1):
-            judge.take([(LATENCY, broker, None, value, at)], 120.0)
-            told += [(float(now), j.level) for j in judge.judge(120.0, frozenset(SOURCES))]
+            evaluator.add_samples([(LATENCY, broker, None, value, at)], 120.0)
+            told += [(float(now), j.level) for j in evaluator.evaluate(120.0, frozenset(SOURCES))]
     return told
 
 
@@ -336,9 +336,9 @@ def test_out_of_order_samples_end_where_ordered_ones_do(stream: list[tuple[int, 
     r.shuffle(shuffled)
 
     def ends(samples: list[tuple[int, float, float]]) -> list[Level]:
-        judge = Judge([RULE], SOURCES, (), 0.0)
-        judge.take([(LATENCY, b, None, v, at) for b, at, v in samples], 120.0)
-        return [j.level for j in judge.judge(120.0, frozenset(SOURCES))]
+        evaluator = RuleEvaluator([RULE], SOURCES, (), 0.0)
+        evaluator.add_samples([(LATENCY, b, None, v, at) for b, at, v in samples], 120.0)
+        return [j.level for j in evaluator.evaluate(120.0, frozenset(SOURCES))]
 
     assert ends(shuffled) == ends(sorted(once, key=lambda s: s[1]))
 
@@ -346,18 +346,18 @@ def test_out_of_order_samples_end_where_ordered_ones_do(stream: list[tuple[int, 
 @given(streams)
 def test_whatever_came_before_a_calm_cluster_lets_go_in_time(stream: list[tuple[int, float, float]]) -> None:
     """From the first calm look on, a rule is clear after its resume delay and one tick, and never while it is bad."""
-    judge = Judge([RULE], SOURCES, (), 0.0)
+    evaluator = RuleEvaluator([RULE], SOURCES, (), 0.0)
     for broker, at, value in sorted(stream, key=lambda s: s[1]):
-        judge.take([(LATENCY, broker, None, value, at)], at)
-        judge.judge(at, frozenset(SOURCES))
-    judge.take([(LATENCY, 11, None, 501.0, 129.0)], 129.0)
-    judge.judge(129.0, frozenset(SOURCES))
+        evaluator.add_samples([(LATENCY, broker, None, value, at)], at)
+        evaluator.evaluate(at, frozenset(SOURCES))
+    evaluator.add_samples([(LATENCY, 11, None, 501.0, 129.0)], 129.0)
+    evaluator.evaluate(129.0, frozenset(SOURCES))
     level = Level.FIRING
     tick, calm_since = 1.0, 130.0
     now = calm_since
     while now <= calm_since + RULE.resume_delay_seconds + tick:
-        judge.take([(LATENCY, b, None, 100.0, now) for b in SOURCES], now)
-        for j in judge.judge(now, frozenset(SOURCES)):
+        evaluator.add_samples([(LATENCY, b, None, 100.0, now) for b in SOURCES], now)
+        for j in evaluator.evaluate(now, frozenset(SOURCES)):
             assert now >= calm_since + RULE.resume_delay_seconds
             level = j.level
         now += tick
@@ -367,8 +367,8 @@ def test_whatever_came_before_a_calm_cluster_lets_go_in_time(stream: list[tuple[
 @given(streams)
 def test_silence_is_never_taken_for_calm(stream: list[tuple[int, float, float]]) -> None:
     """After any samples at all, silence for the stale time leaves no rule clear."""
-    judge = Judge([RULE], SOURCES, (), 0.0)
-    judge.take([(LATENCY, b, None, v, at) for b, at, v in stream], 120.0)
-    judge.judge(120.0, frozenset(SOURCES))
-    judge.judge(120.0 + RULE.stale_seconds + 1, frozenset(SOURCES))
-    assert judge._standing["p99"].level is not Level.CLEAR
+    evaluator = RuleEvaluator([RULE], SOURCES, (), 0.0)
+    evaluator.add_samples([(LATENCY, b, None, v, at) for b, at, v in stream], 120.0)
+    evaluator.evaluate(120.0, frozenset(SOURCES))
+    evaluator.evaluate(120.0 + RULE.stale_seconds + 1, frozenset(SOURCES))
+    assert evaluator._tracking["p99"].level is not Level.CLEAR

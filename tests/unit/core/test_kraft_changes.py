@@ -9,7 +9,7 @@ from agent.core.kraft_changes import (
     broker_change,
     broker_mode,
     controller_change,
-    touched,
+    migration_keys_of,
 )
 
 QUORUM = Quorum(voters=((71, "c1:9093"), (72, "c2:9093")))
@@ -46,7 +46,7 @@ def test_into_migration_mode() -> None:
 def test_into_kraft_mode() -> None:
     """All of ZooKeeper goes, broker.id becomes node.id, the authorizer is KRaft's; what is not ours stays."""
     hybrid = apply(FILE, broker_change(11, NodeMode.MIGRATION, FILE, {}, QUORUM))
-    file = apply(hybrid, broker_change(11, NodeMode.KRAFT, hybrid, touched(FILE), QUORUM))
+    file = apply(hybrid, broker_change(11, NodeMode.KRAFT, hybrid, migration_keys_of(FILE), QUORUM))
     assert not [k for k in file if k.startswith("zookeeper.")]
     assert "broker.id" not in file
     assert "inter.broker.protocol.version" not in file
@@ -58,7 +58,7 @@ def test_into_kraft_mode() -> None:
 @pytest.mark.parametrize("via", [(NodeMode.MIGRATION,), (NodeMode.MIGRATION, NodeMode.KRAFT, NodeMode.MIGRATION)])
 def test_the_way_back_restores_the_file(via: tuple[NodeMode, ...]) -> None:
     """From migration mode, and from KRaft by way of it: the very file from before."""
-    file, original = dict(FILE), touched(FILE)
+    file, original = dict(FILE), migration_keys_of(FILE)
     for mode in (*via, NodeMode.ZOOKEEPER):
         file = apply(file, broker_change(11, mode, file, original, QUORUM))
         assert broker_mode(file) is mode
@@ -68,7 +68,7 @@ def test_the_way_back_restores_the_file(via: tuple[NodeMode, ...]) -> None:
 def test_what_is_that_already_needs_no_change() -> None:
     """Asked again after a crash, the change is empty."""
     hybrid = apply(FILE, broker_change(11, NodeMode.MIGRATION, FILE, {}, QUORUM))
-    assert broker_change(11, NodeMode.MIGRATION, hybrid, touched(FILE), QUORUM).is_empty
+    assert broker_change(11, NodeMode.MIGRATION, hybrid, migration_keys_of(FILE), QUORUM).is_empty
 
 
 def test_a_controller_from_first_start_to_the_end() -> None:

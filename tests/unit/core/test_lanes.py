@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
-from agent.core.lane import INTERNAL_TOPICS, Lane, Selection, picker
-from agent.core.lanes import INTERNAL_AT_ONCE, LARGE_AT_ONCE, PARTITIONS_NAMED_MAX, bounded, next_moves
-from agent.core.left import way_back
+from agent.core.lane import INTERNAL_TOPICS, Lane, Selection, selection_filter
+from agent.core.lanes import INTERNAL_AT_ONCE, LARGE_AT_ONCE, LARGE_PARTITIONS_MAX, next_moves, split_by_bounds
+from agent.core.left import rollback_waves
 from agent.core.options import InternalTopics, Options, Pairing, Policy
 from agent.core.plan import Direction, Plan, Wave, WaveState, make_plan
 from agent.core.reasons import Code
@@ -44,14 +44,14 @@ def test_without_lanes_a_wave_is_a_pair() -> None:
     """Everything goes to Cruise Control, as ever."""
     plan = _plan()
     assert _order(plan) == [(11, Lane.REST, 6), (12, Lane.REST, 6)]
-    assert all(w.only is None for w in plan.waves)
+    assert all(w.selection is None for w in plan.waves)
 
 
 def test_the_canary_is_the_smallest_of_the_first_pair() -> None:
     """Neither internal topics nor giants: what hurts least; and the rest of the pair has that much less."""
     plan = _plan(canary_partitions=2)
     assert _order(plan) == [(11, Lane.CANARY, 2), (11, Lane.REST, 4), (12, Lane.REST, 6)]
-    assert plan.waves[0].only == Selection(partitions=(("t", 1), ("u", 0)))
+    assert plan.waves[0].selection == Selection(partitions=(("t", 1), ("u", 0)))
     assert plan.waves[0].size_bytes == 30
     assert plan.size_bytes == 2 * sum(SIZES.values())
     assert [w.number for w in plan.waves] == [1, 2, 3]
@@ -84,7 +84,7 @@ def test_internal_topics_last_are_what_the_agent_leaves_to_cruise_control() -> N
         (11, Lane.REST, 2),
         (12, Lane.REST, 2),
     ]
-    assert [w.only is None for w in plan.waves] == [False, False, False, True, True]
+    assert [w.selection is None for w in plan.waves] == [False, False, False, True, True]
     assert [w.throttle_bytes_per_second_max for w in plan.waves] == [None, None, None, 7, 7]
 
 
@@ -111,7 +111,7 @@ def test_what_does_not_go_together_is_refused(options: Options, code: Code) -> N
 
 def test_too_many_giants_are_refused() -> None:
     """They are named one by one in the state, which has a limit."""
-    many = [TopicPartition("m", n) for n in range(PARTITIONS_NAMED_MAX + 1)]
+    many = [TopicPartition("m", n) for n in range(LARGE_PARTITIONS_MAX + 1)]
     facts = replace(FACTS, partitions=tuple(Partition(*n, leader=11, replicas=(11,), isr=(11,)) for n in many))
     plan, reasons = make_plan(
         Options(large_partition_bytes=1), POLICY, facts, {11: BrokerLogs(11, dict.fromkeys(many, 1))}, "p"
@@ -122,7 +122,7 @@ def test_too_many_giants_are_refused() -> None:
 def test_the_way_back_of_a_selection_takes_the_same_selection() -> None:
     """Exactly what went; the rest goes back at full speed, whatever held it on the way."""
     plan = _plan(internal_topics=InternalTopics.LAST, canary_partitions=1)
-    back = way_back([replace(w, attempt=1) for w in plan.waves])
+    back = rollback_waves([replace(w, attempt=1) for w in plan.waves])
     assert [(w.source_broker_ids, w.lane) for w in back] == [
         ((32,), Lane.REST),
         ((31,), Lane.REST),
@@ -130,7 +130,7 @@ def test_the_way_back_of_a_selection_takes_the_same_selection() -> None:
         ((31,), Lane.OTHERS),
         ((31,), Lane.CANARY),
     ]
-    assert back[-1].only == plan.waves[0].only
+    assert back[-1].selection == plan.waves[0].selection
     assert all(w.throttle_bytes_per_second_max is None and w.direction is Direction.BACK for w in back)
 
 
@@ -138,21 +138,28 @@ def test_a_whole_wave_takes_back_what_the_lanes_of_its_pair_have_moved() -> None
     """It takes all that is on its destination: their replicas are counted once, and a lane without one by itself."""
     lane = Wave(
         number=1, az="a", source_broker_ids=(11,), destination_broker_ids=(31,), replicas=3, size_bytes=30,
-        attempt=1, state=WaveState.DONE, lane=Lane.CANARY, only=Selection(topics=("u",)),
+        attempt=1, state=WaveState.DONE, lane=Lane.CANARY, selection=Selection(topics=("u",)),
     )  # fmt: skip
     half = replace(
-        lane, number=2, state=WaveState.ACTIVE, only=None, replicas=10, size_bytes=100, replicas_left=4, bytes_left=40
+        lane,
+        number=2,
+        state=WaveState.ACTIVE,
+        selection=None,
+        replicas=10,
+        size_bytes=100,
+        replicas_left=4,
+        bytes_left=40,
     )
     other = replace(lane, number=3, source_broker_ids=(12,), destination_broker_ids=(32,))
-    assert [(w.replicas, w.size_bytes) for w in way_back((lane, half, other))] == [(3, 30), (9, 90), (0, 0)]
+    assert [(w.replicas, w.size_bytes) for w in rollback_waves((lane, half, other))] == [(3, 30), (9, 90), (0, 0)]
 
 
 def test_a_selection_takes_what_it_names_and_nothing_else() -> None:
     """Topics, all topics but some, or partitions by name; none at all takes everything."""
-    assert [n for n in NAMES if picker(Selection(topics=("u",)))(n)] == [("u", 0)]
-    assert [n for n in NAMES if picker(Selection(but_topics=INTERNAL_TOPICS))(n)] == NAMES[:4]
-    assert [n for n in NAMES if picker(Selection(partitions=(("t", 2),)))(n)] == [("t", 2)]
-    assert all(picker(None)(n) for n in NAMES)
+    assert [n for n in NAMES if selection_filter(Selection(topics=("u",)))(n)] == [("u", 0)]
+    assert [n for n in NAMES if selection_filter(Selection(excluded_topics=INTERNAL_TOPICS))(n)] == NAMES[:4]
+    assert [n for n in NAMES if selection_filter(Selection(partitions=(("t", 2),)))(n)] == [("t", 2)]
+    assert all(selection_filter(None)(n) for n in NAMES)
 
 
 def _sized(**sizes: int) -> dict[int, BrokerLogs]:
@@ -163,12 +170,12 @@ def test_a_zone_is_cut_by_brokers_or_by_bytes() -> None:
     """K sources to K destinations; a broker larger than the bound stands alone; uneven sets cannot be cut."""
     logs = _sized(b1=5, b2=5, b3=50, b4=1)
     sources, destinations = (1, 2, 3, 4), (5, 6, 7, 8)
-    by_two = bounded(sources, destinations, Options(wave_brokers_max=2), logs)
+    by_two = split_by_bounds(sources, destinations, Options(wave_brokers_max=2), logs)
     assert by_two == [((1, 2), (5, 6)), ((3, 4), (7, 8))]
-    by_bytes = bounded(sources, destinations, Options(wave_bytes_max=10), logs)
+    by_bytes = split_by_bounds(sources, destinations, Options(wave_bytes_max=10), logs)
     assert by_bytes == [((1, 2), (5, 6)), ((3,), (7,)), ((4,), (8,))]
-    assert bounded(sources, destinations, Options(), logs) == [(sources, destinations)]
-    assert bounded(sources, (5,), Options(wave_brokers_max=2), logs) is None
+    assert split_by_bounds(sources, destinations, Options(), logs) == [(sources, destinations)]
+    assert split_by_bounds(sources, (5,), Options(wave_brokers_max=2), logs) is None
 
 
 def test_a_bounded_zone_is_planned_so() -> None:
@@ -192,4 +199,4 @@ def test_the_next_moves_put_the_destination_in_the_very_place() -> None:
 def test_a_wave_of_an_older_state_is_a_whole_one() -> None:
     """What was saved before there were lanes goes to Cruise Control."""
     wave = Wave(number=1, az="a", source_broker_ids=(1,), destination_broker_ids=(2,))
-    assert (wave.lane, wave.only) == (Lane.REST, None)
+    assert (wave.lane, wave.selection) == (Lane.REST, None)

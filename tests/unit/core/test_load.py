@@ -1,7 +1,7 @@
 """What each broker carries before a plan and after it."""
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
-from agent.core.load import predicted
+from agent.core.load import predict_loads
 from agent.core.wave import Wave
 
 P0 = Partition("t", 0, leader=11, replicas=(11, 12), isr=(11, 12))
@@ -23,7 +23,7 @@ def _wave(number: int, sources: tuple[int, ...], destinations: tuple[int, ...]) 
 def test_a_destination_carries_what_its_source_did_and_what_it_had() -> None:
     """One to one: replicas, leaders, bytes and what is written; the source carries nothing. Lanes count once."""
     lanes = (_wave(1, (11,), (31,)), _wave(2, (11,), (31,)), _wave(3, (12,), (32,)))
-    loads = {one.broker_id: one for one in predicted(lanes, FACTS, LOGS, GROWTH)}
+    loads = {one.broker_id: one for one in predict_loads(lanes, FACTS, LOGS, GROWTH)}
     assert sorted(loads) == [11, 12, 31, 32]
     source, destination = loads[11], loads[31]
     assert (source.replicas, source.leaders, source.size_bytes, source.written_bytes_per_second) == (2, 1, 300, 10.0)
@@ -38,7 +38,7 @@ def test_a_destination_carries_what_its_source_did_and_what_it_had() -> None:
 
 def test_in_a_zone_each_destination_gets_its_share() -> None:
     """As goals spread them: rounded up where it cannot be even, so that a limit is not passed unseen."""
-    loads = {one.broker_id: one for one in predicted([_wave(1, (11, 12), (31, 32))], FACTS, LOGS, GROWTH)}
+    loads = {one.broker_id: one for one in predict_loads([_wave(1, (11, 12), (31, 32))], FACTS, LOGS, GROWTH)}
     assert (loads[31].replicas_after, loads[32].replicas_after) == (3, 2)
     assert (loads[31].size_bytes_after, loads[32].size_bytes_after) == (307, 300)
     assert loads[32].written_bytes_per_second_after == 10.0

@@ -10,14 +10,14 @@ from agent.core import messages as msg
 from agent.core.evolve import ANSWERS_MAX
 from agent.core.migration import RESTING, Phase
 from agent.core.options import Options
-from agent.core.orders import CONSIDERED_MAX, VALID_IN, WORDS, migration_id_of
+from agent.core.orders import COMMAND_NAMES, CONSIDERED_MAX, VALID_IN, migration_id_of
 from agent.core.reasons import Code, Reason
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import Play, asks, like, surveyed
 
 STEERING = [(kind, phase) for kind in VALID_IN for phase in Phase]
 # What a valid phase alone does not settle: the code with which the state may still refuse.
-STATE_REFUSES: dict[tuple[type[msg.Order], Phase], Code] = {
+STATE_REFUSES: dict[tuple[type[msg.Command], Phase], Code] = {
     **{
         (msg.ResumeMigration, phase): Code.NOT_PAUSED_BY_OPERATOR for phase in VALID_IN[msg.ResumeMigration]
     },  # no operator has paused these plays
@@ -30,13 +30,13 @@ def _answers(play: Play) -> list[ev.CommandAccepted | ev.CommandRefused]:
 
 
 @pytest.mark.parametrize(("kind", "phase"), STEERING, ids=lambda x: getattr(x, "__name__", str(x)))
-def test_steering_commands_are_valid_exactly_where_the_table_says(kind: type[msg.Order], phase: Phase) -> None:
+def test_steering_commands_are_valid_exactly_where_the_table_says(kind: type[msg.Command], phase: Phase) -> None:
     """Valid: accepted, or refused for a reason of the state. Elsewhere: refused for the phase, and nothing changes."""
     play = in_phase(phase)
     before = play.m
     play.command(kind, command_id="one")
     (answer,) = _answers(play)
-    assert (answer.command_id, answer.command, answer.repeat) == ("one", WORDS[kind], False)
+    assert (answer.command_id, answer.command, answer.repeat) == ("one", COMMAND_NAMES[kind], False)
     if phase in VALID_IN[kind]:
         if code := STATE_REFUSES.get((kind, phase)):
             play.refused(code)
@@ -51,7 +51,7 @@ def test_steering_commands_are_valid_exactly_where_the_table_says(kind: type[msg
 
 
 @pytest.mark.parametrize(("kind", "phase"), STEERING, ids=lambda x: getattr(x, "__name__", str(x)))
-def test_a_repeat_gets_the_first_answer_and_changes_nothing(kind: type[msg.Order], phase: Phase) -> None:
+def test_a_repeat_gets_the_first_answer_and_changes_nothing(kind: type[msg.Command], phase: Phase) -> None:
     """The same command_id again: the same answer, marked as a repeat, whatever has happened since."""
     play = in_phase(phase).command(kind, command_id="one")
     (first,) = _answers(play)
@@ -76,8 +76,8 @@ def test_plan_is_welcome_in_every_phase(phase: Phase) -> None:
     """A dry run disturbs nothing: the phase stays, and what was pending stays pending."""
     play = in_phase(phase)
     before = play.pending
-    play.command(msg.PlanMigration, options=Options()).stands(phase, *before, fx.MakePlan)
-    play.ends(fx.MakePlan, with_=surveyed()).expect(ev.CommandAccepted, ev.PlanMade).stands(phase, *before)
+    play.command(msg.PlanMigration, options=Options()).expect_phase(phase, *before, fx.MakePlan)
+    play.ends(fx.MakePlan, with_=surveyed()).expect(ev.CommandAccepted, ev.PlanMade).expect_phase(phase, *before)
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -6,7 +6,7 @@ import pytest
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
 from agent.core.options import Options, Policy
-from agent.core.outdated import GROWN_BYTES_MIN, fingerprint, outdated
+from agent.core.outdated import GROWN_BYTES_MIN, drift_reasons, fingerprint
 from agent.core.plan import make_plan
 from agent.core.reasons import Code
 from agent.core.wave import Plan
@@ -40,27 +40,27 @@ CHANGED: dict[str, tuple[Plan, str]] = {
 
 def test_a_plan_of_the_same_cluster_fits() -> None:
     """Leaders, replica order and a little growth change nothing that was promised."""
-    assert outdated(_plan(), _plan()) == ()
-    assert outdated(_plan(), _plan(replace(P0, leader=12, replicas=(12, 11)), P1, size=SIZE * 5 // 4)) == ()
+    assert drift_reasons(_plan(), _plan()) == ()
+    assert drift_reasons(_plan(), _plan(replace(P0, leader=12, replicas=(12, 11)), P1, size=SIZE * 5 // 4)) == ()
 
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_what_has_changed_is_told(name: str) -> None:
     """Brokers, partitions, sizes: each change that matters is refused with the one code, and names what differs."""
     now, words = CHANGED[name]
-    reasons = outdated(_plan(), now)
+    reasons = drift_reasons(_plan(), now)
     assert {r.code for r in reasons} == {Code.PLAN_OUTDATED}
     assert any(words in r.seen for r in reasons), reasons
 
 
 def test_every_change_is_told_at_once() -> None:
     """Another partition, and more bytes: two reasons."""
-    assert len(outdated(_plan(), _plan(P0, P1, replace(P0, partition=2), size=2 * SIZE))) == 2
+    assert len(drift_reasons(_plan(), _plan(P0, P1, replace(P0, partition=2), size=2 * SIZE))) == 2
 
 
 def test_a_small_wave_may_grow() -> None:
     """A quarter of nothing is nothing."""
-    assert outdated(_plan(size=10), _plan(size=1_000)) == ()
+    assert drift_reasons(_plan(size=10), _plan(size=1_000)) == ()
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_telling() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
-from agent.core.left import way_back
+from agent.core.left import rollback_waves
 from agent.core.options import Mode, Options, Pairing, Policy
 from agent.core.plan import Direction, Plan, Wave, WaveState, choose_brokers, make_plan, pace
 from agent.core.reasons import Code
@@ -139,20 +139,20 @@ def test_the_way_back_undoes_what_began_last_wave_first() -> None:
         Wave(number=2, az="b", source_broker_ids=(2,), destination_broker_ids=(5,), state=WaveState.ACTIVE, attempt=1),
         Wave(number=3, az="c", source_broker_ids=(3,), destination_broker_ids=(6,)),
     )
-    back = way_back(waves)
+    back = rollback_waves(waves)
     assert [(w.number, w.source_broker_ids, w.destination_broker_ids) for w in back] == [
         (4, (5,), (2,)),
         (5, (4,), (1,)),
     ]
     assert all((w.direction, w.state, w.attempt) == (Direction.BACK, WaveState.PENDING, 0) for w in back)
-    assert way_back(()) == ()
+    assert rollback_waves(()) == ()
 
 
 def test_the_way_back_of_a_way_back_is_the_same() -> None:
     """Waves that went back already are not undone: only forward ones are."""
     done = Wave(number=1, az="a", source_broker_ids=(1,), destination_broker_ids=(4,), state=WaveState.DONE, attempt=1)
-    back = way_back((done,))
-    assert [w.source_broker_ids for w in way_back((done, *(replace(w, attempt=1) for w in back)))] == [(4,)]
+    back = rollback_waves((done,))
+    assert [w.source_broker_ids for w in rollback_waves((done, *(replace(w, attempt=1) for w in back)))] == [(4,)]
 
 
 @pytest.mark.parametrize(

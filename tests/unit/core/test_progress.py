@@ -51,14 +51,14 @@ def test_eta_goes_by_the_throttle_when_a_burst_is_faster() -> None:
 
 def test_at_the_beginning_all_that_was_to_move_counts() -> None:
     """In the first quota window the rate says nothing: size over throttle does, or what the plan has told."""
-    begun = Beginning(elapsed_seconds=3.0, size_bytes=3_000, told_seconds=50.0)
+    begun = Beginning(elapsed_seconds=3.0, size_bytes=3_000, planned_seconds=50.0)
     assert eta_seconds(2_000, 999.0, 100, begun) == 30.0 - 3.0
     assert eta_seconds(2_000, 999.0, None, begun) == 47.0
     assert eta_seconds(2_000, 0.0, None, begun) == 47.0
-    over = Beginning(elapsed_seconds=5.0, size_bytes=3_000, told_seconds=6.0)
+    over = Beginning(elapsed_seconds=5.0, size_bytes=3_000, planned_seconds=6.0)
     assert eta_seconds(2_000, 0.0, None, over) == 4.0  # two thirds are left, whatever time is over
     assert eta_seconds(2_000, 0.0, 500, over) == 4.0  # also under a throttle that is not what binds
-    later = Beginning(elapsed_seconds=WINDOW_SECONDS, size_bytes=3_000, told_seconds=50.0)
+    later = Beginning(elapsed_seconds=WINDOW_SECONDS, size_bytes=3_000, planned_seconds=50.0)
     assert eta_seconds(2_000, 80.0, 100, later) == 25.0 + CLOSING_SECONDS
     unknown = Beginning(elapsed_seconds=3.0, size_bytes=3_000)
     assert eta_seconds(2_000, 0.0, None, unknown) is None

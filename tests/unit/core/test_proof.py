@@ -4,9 +4,16 @@ from dataclasses import replace
 
 from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.lane import Selection
-from agent.core.left import way_back
+from agent.core.left import rollback_waves
 from agent.core.plan import Direction, Wave
-from agent.core.proof import badly_led, compare, cut_off, disordered, inspect, left_on
+from agent.core.proof import (
+    compare_with_snapshot,
+    inspect_wave,
+    left_on,
+    misordered,
+    not_on_preferred_leader,
+    orphaned_copy_bytes,
+)
 from agent.core.reasons import Code
 
 RACKS = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b", 33: "c"}
@@ -26,7 +33,7 @@ def _facts(*partitions: Partition) -> ClusterFacts:
 
 def _look(*partitions: Partition, bytes_left: int = 0):  # type: ignore[no-untyped-def]  # noqa: ANN202
     logs = {11: BrokerLogs(11, {T0: bytes_left} if bytes_left else {})}
-    return inspect(_facts(*partitions), WAVE, (WAVE, OTHER), BEFORE, logs, 0)
+    return inspect_wave(_facts(*partitions), WAVE, (WAVE, OTHER), BEFORE, logs, 0)
 
 
 def test_a_clean_wave_shows_only_zeros() -> None:
@@ -66,12 +73,12 @@ def test_what_a_stop_has_cut_off_is_counted_where_it_is_not_at_home() -> None:
     """Copies at home and of strangers do not count; a broker that still tells of the move does not make a home."""
     stopped = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
     logs = {31: BrokerLogs(31, {T0: 40, T1: 900, TopicPartition("new", 0): 7})}
-    assert cut_off([stopped, MOVED[1]], BEFORE, logs) == 40
+    assert orphaned_copy_bytes([stopped, MOVED[1]], BEFORE, logs) == 40
     late = replace(stopped, replicas=(11, 12, 13, 31))
-    assert cut_off([late, MOVED[1]], BEFORE, logs) == 40
-    assert cut_off([replace(late, adding=(31,))], BEFORE, logs) == 40
-    assert cut_off(MOVED, BEFORE, logs) == 0
-    assert cut_off([stopped], BEFORE, {31: BrokerLogs(31, {})}) == 0
+    assert orphaned_copy_bytes([late, MOVED[1]], BEFORE, logs) == 40
+    assert orphaned_copy_bytes([replace(late, adding=(31,))], BEFORE, logs) == 40
+    assert orphaned_copy_bytes(MOVED, BEFORE, logs) == 0
+    assert orphaned_copy_bytes([stopped], BEFORE, {31: BrokerLogs(31, {})}) == 0
 
 
 def test_a_changed_replication_factor_or_az_spread_is_a_fault() -> None:
@@ -92,16 +99,16 @@ def test_a_younger_topic_has_no_before() -> None:
 def test_a_broker_that_has_left_counts_by_the_az_of_its_heirs() -> None:
     """After the source was shut down nobody names its AZ any more: its destination does."""
     facts = ClusterFacts(brokers=tuple(Broker(b, r) for b, r in RACKS.items() if b != 11), partitions=MOVED)
-    assert inspect(facts, WAVE, (WAVE, OTHER), BEFORE, {}, 0).faults == ()
+    assert inspect_wave(facts, WAVE, (WAVE, OTHER), BEFORE, {}, 0).faults == ()
 
 
 def test_order_left_by_a_cancelled_move_is_found_with_the_right_one() -> None:
     """[11,12,13] cancelled on its way to 31 is [12,13,11] in Kafka; and moved so, it is [12,13,31]."""
     cancelled = Partition("t", 0, leader=11, replicas=(12, 13, 11), isr=(11, 12, 13))
-    assert disordered([cancelled], (WAVE, OTHER), BEFORE) == {T0: (11, 12, 13)}
+    assert misordered([cancelled], (WAVE, OTHER), BEFORE) == {T0: (11, 12, 13)}
     carried = Partition("t", 0, leader=12, replicas=(12, 13, 31), isr=(12, 13, 31))
-    assert disordered([carried], (WAVE, OTHER), BEFORE) == {T0: (31, 12, 13)}
-    assert disordered(MOVED, (WAVE, OTHER), BEFORE) == {}
+    assert misordered([carried], (WAVE, OTHER), BEFORE) == {T0: (31, 12, 13)}
+    assert misordered(MOVED, (WAVE, OTHER), BEFORE) == {}
 
 
 def test_what_is_moving_or_elsewhere_or_younger_is_not_reordered() -> None:
@@ -109,14 +116,14 @@ def test_what_is_moving_or_elsewhere_or_younger_is_not_reordered() -> None:
     moving = Partition("t", 0, leader=11, replicas=(31, 12, 13, 11), isr=(11, 12, 13), adding=(31,), removing=(11,))
     elsewhere = Partition("t", 0, leader=33, replicas=(33, 12, 11), isr=(11, 12, 33))
     young = Partition("new", 0, leader=12, replicas=(12, 11), isr=(11, 12))
-    assert disordered([moving, elsewhere, young], (WAVE, OTHER), BEFORE) == {}
+    assert misordered([moving, elsewhere, young], (WAVE, OTHER), BEFORE) == {}
 
 
 def test_a_partition_is_badly_led_only_when_nothing_moves_it() -> None:
     """An election in the middle of a move would be undone by its end."""
     bad = replace(MOVED[1], leader=13)
-    assert badly_led([*MOVED, bad]) == [bad]
-    assert badly_led([replace(bad, adding=(33,))]) == []
+    assert not_on_preferred_leader([*MOVED, bad]) == [bad]
+    assert not_on_preferred_leader([replace(bad, adding=(33,))]) == []
 
 
 def test_a_rollback_is_compared_order_included() -> None:
@@ -125,21 +132,21 @@ def test_a_rollback_is_compared_order_included() -> None:
         Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13)),
         Partition("new", 0, leader=11, replicas=(11,), isr=(11,)),
     )
-    same = compare(_facts(*back), BEFORE)
+    same = compare_with_snapshot(_facts(*back), BEFORE)
     assert (same.partitions, same.different, same.not_preferred) == (1, 0, 0)
-    turned = compare(_facts(replace(back[0], replicas=(12, 11, 13))), BEFORE)
+    turned = compare_with_snapshot(_facts(replace(back[0], replicas=(12, 11, 13))), BEFORE)
     assert (turned.different, turned.not_preferred) == (1, 1)
     assert "t-0" in turned.examples[0]
 
 
 def test_the_way_back_is_proven_against_the_same_start() -> None:
     """On the way back the source stands in its own place again, and no order has changed."""
-    back = way_back((replace(WAVE, attempt=1),))[0]
+    back = rollback_waves((replace(WAVE, attempt=1),))[0]
     assert back.direction is Direction.BACK
     home = tuple(
         replace(p, leader=BEFORE[p.name][0], replicas=BEFORE[p.name], isr=tuple(sorted(BEFORE[p.name]))) for p in MOVED
     )
-    f = inspect(_facts(*home), back, (WAVE, OTHER, back), BEFORE, {31: BrokerLogs(31, {})}, 0)
+    f = inspect_wave(_facts(*home), back, (WAVE, OTHER, back), BEFORE, {31: BrokerLogs(31, {})}, 0)
     assert (f.replicas_left, f.order_changed, f.faults) == (0, 0, ())
 
 
@@ -148,9 +155,9 @@ def test_a_selection_is_judged_by_what_it_takes() -> None:
     other = TopicPartition("left", 0)
     staying = Partition("left", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
     moved = Partition("t", 0, leader=31, replicas=(31, 12, 13), isr=(31, 12, 13))
-    wave = replace(WAVE, only=Selection(partitions=(("t", 0),)))
+    wave = replace(WAVE, selection=Selection(partitions=(("t", 0),)))
     logs = {11: BrokerLogs(11, {other: 50})}
-    f = inspect(_facts(moved, staying), wave, (wave,), {**BEFORE, other: (11, 12, 13)}, logs, 0)
+    f = inspect_wave(_facts(moved, staying), wave, (wave,), {**BEFORE, other: (11, 12, 13)}, logs, 0)
     assert (f.replicas_left, f.bytes_left, f.leaders_left, f.stray_bytes, f.partitions) == (0, 0, 0, 0, 1)
-    whole = inspect(_facts(moved, staying), WAVE, (WAVE,), {**BEFORE, other: (11, 12, 13)}, logs, 0)
+    whole = inspect_wave(_facts(moved, staying), WAVE, (WAVE,), {**BEFORE, other: (11, 12, 13)}, logs, 0)
     assert (whole.replicas_left, whole.bytes_left, whole.leaders_left) == (1, 50, 1)

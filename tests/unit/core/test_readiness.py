@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.cluster import Partition
-from agent.core.readiness import Criterion, Lack, Look, Readiness, ReadinessPolicy, as_of, findings, judge, reasons
+from agent.core.readiness import (
+    Criterion,
+    HealthObservation,
+    Readiness,
+    ReadinessPolicy,
+    ReplicaDeficit,
+    as_of,
+    find_unhealthy,
+    next_readiness,
+    reasons,
+)
 from agent.core.reasons import Code, Reason
 
 POLICY = ReadinessPolicy(ready_after_looks=3, ready_after_seconds=30.0, stale_seconds=35.0)
@@ -15,16 +25,18 @@ SLACK = replace(POLICY, criterion=Criterion.MIN_ISR_SLACK)
 SICK = (Reason(Code.UNDER_REPLICATED, "1 partition"),)
 
 
-def look(*doubtful: Partition, min_isr: int = 2, partitions: int = 100) -> Look:
-    return Look(broker_ids=(11, 12, 13), topics=1, partitions=partitions, doubtful=doubtful, min_isr={"t": min_isr})
+def look(*doubtful: Partition, min_isr: int = 2, partitions: int = 100) -> HealthObservation:
+    return HealthObservation(
+        broker_ids=(11, 12, 13), topics=1, partitions=partitions, doubtful=doubtful, min_isr={"t": min_isr}
+    )
 
 
 def partition(isr: tuple[int, ...], leader: int = 11, adding: tuple[int, ...] = (), number: int = 0) -> Partition:
     return Partition("t", number, leader, (11, 12, 13, *adding), isr, adding=adding)
 
 
-def codes(one: Look, policy: ReadinessPolicy = POLICY) -> list[tuple[Code, ...]]:
-    return [f.codes for f in findings(one, policy).named]
+def codes(one: HealthObservation, policy: ReadinessPolicy = POLICY) -> list[tuple[Code, ...]]:
+    return [f.codes for f in find_unhealthy(one, policy).named]
 
 
 def test_a_partition_counts_for_each_of_its_reasons() -> None:
@@ -59,7 +71,7 @@ def test_full_sync_never_counts() -> None:
 def test_reasons_count_and_name_a_few() -> None:
     """One reason a kind, with its number and the first names."""
     sick = look(*(partition((11, 12), number=n) for n in range(5)))
-    (reason,) = reasons(sick, findings(sick, POLICY))
+    (reason,) = reasons(sick, find_unhealthy(sick, POLICY))
     assert reason.code is Code.UNDER_REPLICATED
     assert reason.seen == "5 partitions are under-replicated, net of adding replicas: t-0, t-1, t-2 and 2 more"
 
@@ -67,22 +79,25 @@ def test_reasons_count_and_name_a_few() -> None:
 def test_what_is_only_counted_counts() -> None:
     """Partitions too many to name are judged by what they lack, as those with a name are."""
     many = replace(
-        look(partition((11, 12))), rest={Lack("t", 3, 1, leaderless=False): 7, Lack("u", 3, 2, leaderless=False): 2}
+        look(partition((11, 12))),
+        rest={ReplicaDeficit("t", 3, 1, leaderless=False): 7, ReplicaDeficit("u", 3, 2, leaderless=False): 2},
     )
-    found = findings(many, POLICY)
+    found = find_unhealthy(many, POLICY)
     assert (found.total, found.by_code) == (10, {Code.UNDER_REPLICATED: 10, Code.UNDER_MIN_ISR: 7})
     assert reasons(many, found)[0].seen == "7 partitions are under min ISR: 7 more"
 
 
 def test_what_shows_nothing_is_not_healthy() -> None:
     """Kafka leaves out topics that one may not see: no partition at all is a reason."""
-    assert [r.code for r in reasons(look(partitions=0), findings(look(partitions=0), POLICY))] == [Code.NOTHING_VISIBLE]
+    assert [r.code for r in reasons(look(partitions=0), find_unhealthy(look(partitions=0), POLICY))] == [
+        Code.NOTHING_VISIBLE
+    ]
 
 
 def after(*steps: tuple[float, bool], policy: ReadinessPolicy = POLICY) -> Readiness:
     state = Readiness()
     for now, healthy in steps:
-        state = judge(state, () if healthy else SICK, now, policy)
+        state = next_readiness(state, () if healthy else SICK, now, policy)
     return state
 
 
@@ -113,8 +128,8 @@ def test_an_old_look_is_no_look() -> None:
     state = after(*healthy(0, 50))
     assert as_of(state, 85, POLICY).ready
     assert [r.code for r in as_of(state, 86, POLICY).reasons] == [Code.LOOK_OVERDUE]
-    resumed = judge(state, (), 100, POLICY)
-    assert (resumed.ready, resumed.healthy_looks, resumed.since) == (False, 1, 100)
+    resumed = next_readiness(state, (), 100, POLICY)
+    assert (resumed.ready, resumed.healthy_checks, resumed.since) == (False, 1, 100)
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 60), st.booleans()), max_size=60))
@@ -123,7 +138,7 @@ def test_ready_means_healthy_for_long_enough(steps: list[tuple[float, bool]]) ->
     state, now, history = Readiness(), 0.0, []
     for wait, is_healthy in steps:
         now += wait
-        state = judge(state, () if is_healthy else SICK, now, POLICY)
+        state = next_readiness(state, () if is_healthy else SICK, now, POLICY)
         history.append((now, is_healthy))
         if state.ready:
             recent = [h for t, h in history if t >= now - POLICY.ready_after_seconds]

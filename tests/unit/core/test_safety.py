@@ -11,13 +11,13 @@ from agent.core.plan import Wave
 from agent.core.reasons import Code, Reason
 from agent.core.safety import (
     WHILE_MOVING,
+    ClusterCheckInput,
     CruiseControlFacts,
-    World,
+    blocking_and_passing,
     check,
-    is_ours,
+    is_own_reassignment,
     no_foreign_reassignment,
-    reasons_of,
-    unsafe,
+    reasons_to_pause,
 )
 
 RACKS: dict[int, str | None] = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b"}
@@ -28,17 +28,19 @@ OURS = Reassignment("t", 0, (31, 12, 11), (31,), (11,))
 FOREIGN = Reassignment("t", 0, (32, 11, 12), (32,), (12,))
 
 
-def _world(*partitions: Partition, racks: dict[int, str | None] | None = None, **changes: Any) -> World:
+def _world(*partitions: Partition, racks: dict[int, str | None] | None = None, **changes: Any) -> ClusterCheckInput:
     facts = ClusterFacts(
         brokers=tuple(Broker(b, rack) for b, rack in (racks or RACKS).items()),
         partitions=partitions or (P,),
         min_isr={"t": 2},
     )
-    well = World(cluster=facts, waves=(WAVE,), cruise_control=CruiseControlFacts(reachable=True, valid_windows=3))
+    well = ClusterCheckInput(
+        cluster=facts, waves=(WAVE,), cruise_control=CruiseControlFacts(reachable=True, valid_windows=3)
+    )
     return replace(well, **changes)
 
 
-def _red(world: World) -> set[Code]:
+def _red(world: ClusterCheckInput) -> set[Code]:
     return {v.code for v in check(world) if not v.ok}
 
 
@@ -46,7 +48,7 @@ def _without(broker: int) -> dict[int, str | None]:
     return {b: rack for b, rack in RACKS.items() if b != broker}
 
 
-SICK: dict[str, tuple[World, set[Code]]] = {
+SICK: dict[str, tuple[ClusterCheckInput, set[Code]]] = {
     "a source is down": (_world(racks=_without(11)), {Code.BROKER_DOWN}),
     "an empty destination is down": (_world(racks=_without(31)), {Code.BROKER_DOWN}),
     "a broker that only holds replicas is down": (_world(racks=_without(12)), {Code.BROKER_DOWN}),
@@ -105,9 +107,9 @@ SICK: dict[str, tuple[World, set[Code]]] = {
 
 def test_a_well_cluster_passes_every_check() -> None:
     """Nothing stands in the way where nothing is wrong, and each verdict still says what was seen."""
-    verdicts = check(_world())
-    assert all(v.ok for v in verdicts), [v for v in verdicts if not v.ok]
-    assert all(v.seen and v.title for v in verdicts)
+    check_results = check(_world())
+    assert all(v.ok for v in check_results), [v for v in check_results if not v.ok]
+    assert all(v.seen and v.title for v in check_results)
 
 
 @pytest.mark.parametrize("what", SICK)
@@ -140,13 +142,16 @@ def test_who_moves_is_told_as_far_as_anyone_can_tell() -> None:
 
 def test_what_cannot_be_asked_is_not_green_and_no_reason_of_its_own() -> None:
     """Nobody knows whether a silent Cruise Control is idle, ready or heals: not ok, and one reason for all of them."""
-    verdicts = check(_world(cruise_control=AWAY))
-    unknown = [v for v in verdicts if v.unknown]
+    check_results = check(_world(cruise_control=AWAY))
+    unknown = [v for v in check_results if v.unknown]
     assert [v.title for v in unknown] == ["Cruise Control idle", "Cruise Control ready", "Cruise Control self-healing"]
     assert not any(v.ok for v in unknown)
     assert all(v.seen.startswith("not known: ") for v in unknown)
-    assert reasons_of(verdicts) == ((), (Reason(Code.CRUISE_CONTROL_UNREACHABLE, "refused", "an answer"),))
-    assert unsafe(_world(cruise_control=AWAY)) == ()
+    assert blocking_and_passing(check_results) == (
+        (),
+        (Reason(Code.CRUISE_CONTROL_UNREACHABLE, "refused", "an answer"),),
+    )
+    assert reasons_to_pause(_world(cruise_control=AWAY)) == ()
 
 
 def test_a_moving_partition_is_not_sick() -> None:
@@ -164,19 +169,19 @@ def test_min_isr_is_asked_for_no_more_than_there_are_replicas() -> None:
 
 def test_what_passes_by_itself_is_told_apart() -> None:
     """Busy, unreachable and leftover moves are waited for; the rest needs a change in the world."""
-    _, passing = reasons_of(check(SICK["Cruise Control works for another"][0]))
+    _, passing = blocking_and_passing(check(SICK["Cruise Control works for another"][0]))
     assert [r.code for r in passing] == [Code.CRUISE_CONTROL_BUSY]
-    lasting, passing = reasons_of(check(SICK["its dry run is rejected"][0]))
+    lasting, passing = blocking_and_passing(check(SICK["its dry run is rejected"][0]))
     assert ([r.code for r in lasting], passing) == ([Code.CRUISE_CONTROL_REJECTED], ())
-    lasting, passing = reasons_of(check(SICK["our own moves are left over"][0]))
+    lasting, passing = blocking_and_passing(check(SICK["our own moves are left over"][0]))
     assert (lasting, [r.code for r in passing]) == ((), [Code.ORPHANED_MOVES])
 
 
 def test_while_moving_our_own_moves_and_cruise_control_are_no_reasons() -> None:
     """What is expected while it moves does not stop it; a lost broker or another's move does."""
-    assert unsafe(_world(reassignments=(OURS,), cruise_control=CruiseControlFacts(reachable=False))) == ()
-    assert [r.code for r in unsafe(_world(reassignments=(FOREIGN,)))] == [Code.FOREIGN_REASSIGNMENT]
-    assert [r.code for r in unsafe(_world(racks=_without(12)))] == [Code.BROKER_DOWN]
+    assert reasons_to_pause(_world(reassignments=(OURS,), cruise_control=CruiseControlFacts(reachable=False))) == ()
+    assert [r.code for r in reasons_to_pause(_world(reassignments=(FOREIGN,)))] == [Code.FOREIGN_REASSIGNMENT]
+    assert [r.code for r in reasons_to_pause(_world(racks=_without(12)))] == [Code.BROKER_DOWN]
     assert len(WHILE_MOVING) >= 5
 
 
@@ -197,7 +202,7 @@ def test_a_move_is_ours_when_it_adds_only_destinations_and_removes_only_sources(
 ) -> None:
     """Anything else belongs to somebody else."""
     move = Reassignment("t", 0, (11, 12), adding, removing)
-    assert is_ours(move, frozenset({11}), frozenset({31})) is ours
+    assert is_own_reassignment(move, frozenset({11}), frozenset({31})) is ours
 
 
 def test_long_lists_are_cut() -> None:

@@ -6,16 +6,16 @@ from agent.core.cluster import Partition
 from agent.core.reasons import Code
 from agent.core.throttle import (
     BrokerRate,
+    ThrottleChange,
     ThrottleFacts,
-    ThrottleOrder,
+    foreign_rates,
+    foreign_replica_lists,
     in_force,
-    lists_of_others,
-    order_for,
-    ours,
+    own_throttle,
     parse_replicas,
-    rates_of_others,
     rates_seen,
     render_replicas,
+    wave_throttle,
 )
 
 RATE = 5_000
@@ -24,7 +24,7 @@ P1 = Partition("t", 1, leader=12, replicas=(12, 13, 21), isr=(12, 13, 21))  # no
 MOVING = Partition("u", 0, leader=11, replicas=(31, 12, 11), isr=(11, 12), adding=(31,), removing=(11,))
 
 
-def _facts(order: ThrottleOrder) -> ThrottleFacts:
+def _facts(order: ThrottleChange) -> ThrottleFacts:
     return ThrottleFacts(
         rates={b: BrokerRate(leader=r, follower=r) for b, r in order.rates.items()},
         leaders=order.leaders,
@@ -34,7 +34,7 @@ def _facts(order: ThrottleOrder) -> ThrottleFacts:
 
 def test_leaders_are_the_replicas_as_they_are_and_followers_only_the_adding_ones() -> None:
     """An in-sync replica that falls behind must recover at full speed: it is no throttled follower."""
-    order = order_for([P0, P1], {11: (31,)}, (11, 12, 31), RATE)
+    order = wave_throttle([P0, P1], {11: (31,)}, (11, 12, 31), RATE)
     assert order.leaders == {"t": frozenset({(0, 11), (0, 12), (0, 13)})}
     assert order.followers == {"t": frozenset({(0, 31)})}
     assert order.rates == {11: RATE, 12: RATE, 31: RATE}
@@ -42,20 +42,20 @@ def test_leaders_are_the_replicas_as_they_are_and_followers_only_the_adding_ones
 
 def test_a_partition_in_flight_is_throttled_by_what_it_was() -> None:
     """Set again while moving, the throttle names the same replicas as before."""
-    order = order_for([MOVING], {11: (31,)}, (11, 31), RATE)
+    order = wave_throttle([MOVING], {11: (31,)}, (11, 31), RATE)
     assert order.leaders == {"u": frozenset({(0, 12), (0, 11)})}
     assert order.followers == {"u": frozenset({(0, 31)})}
 
 
 def test_entries_counts_every_setting() -> None:
     """Rates and list entries, so that `none left` means none."""
-    assert order_for([P0], {11: (31,)}, (11, 31), RATE).entries == 2 + 3 + 1
-    assert ThrottleOrder().entries == 0
+    assert wave_throttle([P0], {11: (31,)}, (11, 31), RATE).entries == 2 + 3 + 1
+    assert ThrottleChange().entries == 0
 
 
 def test_what_was_set_is_in_force_and_less_is_not() -> None:
     """Another rate, a missing broker, a missing list entry: not in force. More than was asked is."""
-    order = order_for([P0], {11: (31,)}, (11, 31), RATE)
+    order = wave_throttle([P0], {11: (31,)}, (11, 31), RATE)
     facts = _facts(order)
     assert in_force(facts, order)
     for less in (
@@ -77,8 +77,8 @@ def test_what_was_set_is_in_force_and_less_is_not() -> None:
 
 def test_what_was_set_is_found_as_ours() -> None:
     """All of an order, and nothing else, is what a clear removes."""
-    order = order_for([P0], {11: (31,)}, (11, 12, 31), RATE)
-    assert ours(_facts(order), (31,), (RATE,)) == order
+    order = wave_throttle([P0], {11: (31,)}, (11, 12, 31), RATE)
+    assert own_throttle(_facts(order), (31,), (RATE,)) == order
 
 
 def test_another_s_throttle_is_never_ours() -> None:
@@ -92,7 +92,7 @@ def test_another_s_throttle_is_never_ours() -> None:
         leaders={"t": frozenset({(0, 11), (5, 12)}), "all": None},
         followers={"t": frozenset({(0, 31), (5, 21)}), "all": None},
     )
-    found = ours(facts, (31,), (RATE,))
+    found = own_throttle(facts, (31,), (RATE,))
     assert found.rates == {31: RATE}
     assert found.leaders == {"t": frozenset({(0, 11)})}
     assert found.followers == {"t": frozenset({(0, 31)})}
@@ -101,9 +101,9 @@ def test_another_s_throttle_is_never_ours() -> None:
 def test_half_a_throttle_is_still_ours() -> None:
     """A crash between two requests leaves a leader rate alone, or a follower rate alone: both are cleared."""
     facts = ThrottleFacts(rates={1: BrokerRate(leader=RATE, follower=None), 2: BrokerRate(leader=None, follower=RATE)})
-    assert set(ours(facts, (), (RATE,)).rates) == {1, 2}
+    assert set(own_throttle(facts, (), (RATE,)).rates) == {1, 2}
     torn = ThrottleFacts(rates={1: BrokerRate(leader=777, follower=RATE)})
-    assert ours(torn, (), (RATE,)).rates == {}, "one side is another's: not ours to remove"
+    assert own_throttle(torn, (), (RATE,)).rates == {}, "one side is another's: not ours to remove"
 
 
 @pytest.mark.parametrize("text", ["0:11", "0:11,0:12,3:31", ""])
@@ -132,8 +132,8 @@ def test_rates_in_force_are_told_once_each_with_some_of_their_brokers() -> None:
         (9_000, 100, (0, 1, 2, 3, 4)),
         (1_000, 1, (7,)),
     ]
-    assert rates_of_others(seen, (9_000, 1_000)) == ()
-    (reason,) = rates_of_others(seen, (1_000,))
+    assert foreign_rates(seen, (9_000, 1_000)) == ()
+    (reason,) = foreign_rates(seen, (1_000,))
     assert reason.seen.endswith("9,000 bytes/s on brokers 0, 1, 2, 3, 4 and 95 more")
 
 
@@ -141,8 +141,8 @@ def test_a_list_is_someone_else_s_by_what_it_names() -> None:
     """`*`, or a replica that goes elsewhere; entries of a move to our destination are ours, as Cruise Control's are."""
     ours_listed = {"t": frozenset({(0, 31)})}
     both = ThrottleFacts(leaders={"t": frozenset({(0, 11), (0, 12), (0, 31)})}, followers=ours_listed)
-    assert lists_of_others(both, (31,)) == ()
-    (reason,) = lists_of_others(ThrottleFacts(leaders={"u": None}, followers=ours_listed), (31,))
+    assert foreign_replica_lists(both, (31,)) == ()
+    (reason,) = foreign_replica_lists(ThrottleFacts(leaders={"u": None}, followers=ours_listed), (31,))
     assert (reason.code, reason.seen.rsplit(" ", 1)[-1]) == (Code.FOREIGN_THROTTLE, "u")
-    (reason,) = lists_of_others(ThrottleFacts(followers={"t": frozenset({(0, 31), (4, 99)})}), (31,))
+    (reason,) = foreign_replica_lists(ThrottleFacts(followers={"t": frozenset({(0, 31), (4, 99)})}), (31,))
     assert reason.seen.endswith(" t")

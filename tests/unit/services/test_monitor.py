@@ -9,23 +9,23 @@ from typer.testing import CliRunner
 from agent.adapters.ports import PortError
 from agent.cli import app as cli
 from agent.core.cluster import Partition
-from agent.core.readiness import Criterion, Look
+from agent.core.readiness import Criterion, HealthObservation
 from agent.services.monitor.service import HUNG_TIMEOUTS, Monitor
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
 from agent.settings import SettingsError
 
 SICK = tuple(Partition("orders", n, 12, (11, 12, 13), (12, 13)) for n in range(4))
-HEALTHY = Look(broker_ids=(11, 12, 13), topics=2, partitions=40, min_isr={"orders": 2}, reassigning=1)
+HEALTHY = HealthObservation(broker_ids=(11, 12, 13), topics=2, partitions=40, min_isr={"orders": 2}, reassigning=1)
 
 
 class FakeCluster:
     """Shows what the test says; None: it cannot be seen."""
 
     def __init__(self) -> None:
-        self.shows: Look | None = HEALTHY
+        self.shows: HealthObservation | None = HEALTHY
         self.closed = False
 
-    async def look(self) -> Look:
+    async def health(self) -> HealthObservation:
         if self.shows is None:
             raise PortError("Kafka at k:9092 did not tell its health: refused")
         return self.shows
@@ -66,7 +66,7 @@ async def client(monitor: Monitor) -> AsyncIterator[TestClient]:
 async def looks(monitor: Monitor, time: Time, number: int) -> None:
     for _ in range(number):
         time.now += 10
-        await monitor.look_once()
+        await monitor.check_once()
 
 
 async def test_a_healthy_cluster_becomes_ready(monitor: Monitor, time: Time, client: TestClient) -> None:
@@ -86,7 +86,9 @@ async def test_the_body_names_partitions_and_is_bounded(
 ) -> None:
     """One sick look is enough for 503; the worst partitions are listed, the rest counted."""
     await looks(monitor, time, 5)
-    cluster.shows = Look(broker_ids=(12, 13), topics=2, partitions=40, doubtful=SICK, min_isr={"orders": 2})
+    cluster.shows = HealthObservation(
+        broker_ids=(12, 13), topics=2, partitions=40, doubtful=SICK, min_isr={"orders": 2}
+    )
     await looks(monitor, time, 1)
     response = await client.get("/ready")
     body = await response.json()
@@ -137,7 +139,9 @@ async def test_metrics_say_what_ready_says(
     """Gauges of what counts, by code; of a failed look only that it failed."""
     await looks(monitor, time, 5)
     assert 'kafka_migration_monitor_ready{cluster="lab"} 1.0' in await (await client.get("/metrics")).text()
-    cluster.shows = Look(broker_ids=(12, 13), topics=2, partitions=40, doubtful=SICK, min_isr={"orders": 2})
+    cluster.shows = HealthObservation(
+        broker_ids=(12, 13), topics=2, partitions=40, doubtful=SICK, min_isr={"orders": 2}
+    )
     await looks(monitor, time, 1)
     page = await (await client.get("/metrics")).text()
     assert 'kafka_migration_monitor_ready{cluster="lab"} 0.0' in page
