@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agent import telemetry
-from agent.adapters.aside import shorten_switch_interval
-from agent.settings import Settings, SettingsError
+from agent.config.settings import Settings, SettingsError
+from agent.performer.offload import shorten_switch_interval
 
 if TYPE_CHECKING:
-    from agent.app import Agent
-    from agent.clusters import Drive
+    from agent.worker.app import Agent
+    from agent.worker.driven_cluster import Drive
 
 # Faust's own state: commit often, so that a replay after a crash is short; never `exactly_once`, which loses updates.
 COMMIT_SECONDS = 0.5
@@ -35,8 +35,8 @@ def build(settings: Settings, drive: "Drive | None" = None) -> tuple[Any, "Agent
     from faust.types.enums import ProcessingGuarantee
 
     from agent import topics
-    from agent.app import Agent
-    from agent.clusters import DrivenCluster
+    from agent.worker.app import Agent
+    from agent.worker.driven_cluster import DrivenCluster
 
     names, inbox_id = topics.ensure(settings)
     app = faust.App(

@@ -1,4 +1,4 @@
-"""Commands: orders on the control topic. Validated here and nowhere else; translate.py makes core messages of them."""
+"""Commands: orders on the control topic. Validated here and nowhere else; wire.py makes core messages of them."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal

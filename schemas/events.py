@@ -1,4 +1,4 @@
-"""Progress events: the envelope, around the event classes that are declared once (agent/core/events.py)."""
+"""Progress events: the envelope, around the event classes that are declared once (agent/core/events/)."""
 
 from datetime import datetime
 from typing import Any, get_args

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import httpx
 
-from agent.adapters import kafka_probe
 from agent.adapters.http_login import HttpLogin
-from agent.adapters.ports import PortError
-from agent.core.endpoints import Endpoint
-from agent.core.reasons import Code, Reason
+from agent.adapters.kafka import probe
+from agent.core.model.endpoints import Endpoint
+from agent.core.model.reasons import Code, Reason
+from agent.performer.ports import PortError
 
 BROKER_META = "kafka_broker_id"  # on entries that we make
 WORDS_CHARACTERS_MAX = 200
@@ -200,7 +200,7 @@ class Consul:
 
         async def one(e: Endpoint) -> str:
             async with turns:
-                return await kafka_probe.trouble(e.address, e.port, self._c.probe_tls, self._c.timeout_seconds)
+                return await probe.trouble(e.address, e.port, self._c.probe_tls, self._c.timeout_seconds)
 
         return await asyncio.gather(*map(one, endpoints))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from agent.secrets import newest
+from agent.config.secrets import newest
 
 
 class HttpLogin(httpx.Auth):

@@ -1,4 +1,4 @@
-"""Who holds a lease, in a line that tells whether that process can still live. Called by zookeeper.py.
+"""Who holds a lease, in a line that tells whether that process can still live. Called by sessions.py.
 
 A killed process keeps its lock until its ZooKeeper session ends. Only where its death is certain
 may it be cut short: an agent that is restarted acts again at once.

@@ -1,6 +1,6 @@
 """`kafka-migration`: what operators and CI type. Speaks with the agent through the control topics and nothing else.
 
-app.py puts it together; orders.py gives commands, views.py shows where it stands, render.py makes tables and sentences.
+app.py puts it together; commands.py gives commands, status.py shows where it stands, render.py makes tables and sentences.
 """
 
 

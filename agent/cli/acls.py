@@ -7,8 +7,8 @@ import typer
 
 from agent import rights
 from agent.cli.connection import JsonOption, Servers, TopicPrefix, lab_settings
-from agent.cli.console import Exit, fail, out, print_json
-from agent.settings import Settings, SettingsError
+from agent.cli.terminal import Exit, fail, out, print_json
+from agent.config.settings import Settings, SettingsError
 
 APPLY_SECONDS = 30.0
 
@@ -58,8 +58,8 @@ def acls(
         return
     from kafka.errors import KafkaError
 
-    from agent.adapters import kafka_acls
-    from agent.adapters.kafka_admin import connect
+    from agent.adapters.kafka import acls as kafka_acls
+    from agent.adapters.kafka.admin import connect
 
     try:
         admin = connect(kafka)

@@ -5,12 +5,12 @@ import os
 
 import typer
 
-from agent.cli import acls, doctor, kraft, monitor_command, orders, services, views
+from agent.cli import acls, collector_command, commands, doctor, kraft, monitor_command, status
 from agent.cli.connection import lab_settings
 from agent.cli.console_command import console
 from agent.cli.topics_command import topics
 from deploy.lab.cli import lab_app
-from deploy.lab.demo_command import demo, demo_kraft, fill
+from deploy.lab.demo.demo_command import demo, demo_kraft, fill
 
 _HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by AZ.
 
@@ -46,21 +46,21 @@ app = typer.Typer(
 )
 
 _GIVE, _LOOK, _RUN = "Orders", "Looking", "Running"
-app.command("plan", rich_help_panel=_GIVE)(orders.plan)
-app.command("start", rich_help_panel=_GIVE)(orders.start)
-app.command("pause", rich_help_panel=_GIVE)(orders.pause)
-app.command("tune", rich_help_panel=_GIVE)(orders.tune)
-for _word, _doc in orders.PLAIN.items():
-    app.command(_word, rich_help_panel=_GIVE)(orders.plain(_word, _doc))
+app.command("plan", rich_help_panel=_GIVE)(commands.plan)
+app.command("start", rich_help_panel=_GIVE)(commands.start)
+app.command("pause", rich_help_panel=_GIVE)(commands.pause)
+app.command("tune", rich_help_panel=_GIVE)(commands.tune)
+for _word, _doc in commands.PLAIN.items():
+    app.command(_word, rich_help_panel=_GIVE)(commands.plain(_word, _doc))
 app.command("kraft", rich_help_panel=_GIVE)(kraft.kraft)
 app.command("doctor", rich_help_panel=_LOOK)(doctor.doctor)
-app.command("status", rich_help_panel=_LOOK)(views.status)
-app.command("watch", rich_help_panel=_LOOK)(views.watch)
-app.command("events", rich_help_panel=_LOOK)(views.events)
+app.command("status", rich_help_panel=_LOOK)(status.status)
+app.command("watch", rich_help_panel=_LOOK)(status.watch)
+app.command("events", rich_help_panel=_LOOK)(status.events)
 app.command("console", rich_help_panel=_LOOK)(console)
 app.command("topics", rich_help_panel=_RUN)(topics)
-app.command("collector", rich_help_panel=_RUN)(services.collector)
-app.command("webhook", rich_help_panel=_RUN)(services.webhook)
+app.command("collector", rich_help_panel=_RUN)(collector_command.collector)
+app.command("webhook", rich_help_panel=_RUN)(collector_command.webhook)
 app.command("acls", rich_help_panel=_RUN)(acls.acls)
 monitor_command.register(app, _RUN)
 lab_app.command("fill")(fill)

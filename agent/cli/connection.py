@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli.console import Exit, fail
+from agent.cli.terminal import Exit, fail
 from agent.client import ControlClient
-from agent.settings import Settings, SettingsError
+from agent.config.settings import Settings, SettingsError
 
 Cluster = Annotated[
     str, typer.Argument(envvar="KAFKA_MIGRATION_CLUSTER", help="The cluster's name in clusters.yaml, such as `lab`.")
@@ -69,8 +69,8 @@ def _lab_servers() -> str | None:
     if lab is None:
         return None
     if lab.get("secure"):
-        from deploy.lab import security
-        from deploy.lab.agent_process import security_environment
+        from deploy.lab.cluster import security
+        from deploy.lab.demo.agent_process import security_environment
 
         for name, value in security_environment(lab_directory(), security.OPERATOR).items():
             os.environ.setdefault(name, value)
@@ -80,12 +80,12 @@ def _lab_servers() -> str | None:
 def lab_settings(user: str = "agent") -> dict[str, str]:
     """Settings for the lab that runs in this folder; empty when none runs or there are others.
 
-    `user`: as whom to log in, where the lab is a secure one (deploy/lab/security.py).
+    `user`: as whom to log in, where the lab is a secure one (deploy/lab/cluster/security.py).
     """
     lab = None if "KAFKA_MIGRATION_BOOTSTRAP_SERVERS" in os.environ else running_lab()
     if lab is None:
         return {}
-    from deploy.lab.agent_process import lab_environment
+    from deploy.lab.demo.agent_process import lab_environment
 
     return {n: v for n, v in lab_environment(lab, lab_directory(), user=user).items() if n not in os.environ}
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from agent.cli.connection import Servers, TopicPrefix, connect
-from agent.cli.console import Exit, err, fail
-from agent.settings import SettingsError
+from agent.cli.terminal import Exit, err, fail
+from agent.config.settings import SettingsError
 
 
 def console(

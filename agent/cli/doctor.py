@@ -5,10 +5,10 @@ from typing import Any
 import typer
 
 from agent.cli import render
+from agent.cli.commands import ANSWER_SECONDS, command_for
 from agent.cli.connection import Cluster, JsonOption, Servers, TopicPrefix, connect
-from agent.cli.console import Exit, out, print_json, run
 from agent.cli.flags import DestinationOption, SourceOption
-from agent.cli.orders import ANSWER_SECONDS, command_for
+from agent.cli.terminal import Exit, out, print_json, run
 
 
 def doctor(

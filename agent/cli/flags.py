@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.quantities import bytes_of, ids_of, names_of, seconds_of
-from agent.core.options import Approval, InternalTopics, Mode, Pairing, ThrottleBy
+from agent.core.planning.options import Approval, InternalTopics, Mode, Pairing, ThrottleBy
 
 MOVE, HOW, ORDER, SAY = "What moves", "How it moves", "In which order", "For the record"
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli import render
+from agent.cli.commands import ANSWER_SECONDS, command_for, send_command
 from agent.cli.connection import Cluster, JsonOption, Servers, TopicPrefix, connect
-from agent.cli.console import Exit, fail, out, print_json, run
 from agent.cli.flags import CommandId, IssuedBy, Reason
-from agent.cli.orders import ANSWER_SECONDS, command_for, send_command
 from agent.cli.quantities import duration
+from agent.cli.terminal import Exit, fail, out, print_json, run
 
 
 class Action(StrEnum):

@@ -6,9 +6,9 @@ import os
 import typer
 
 from agent.cli.connection import running_lab
-from agent.cli.console import Exit, fail
+from agent.cli.terminal import Exit, fail
+from agent.config.settings import SettingsError
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
-from agent.settings import SettingsError
 
 HELP = """Watch a cluster and answer `/ready`: 200 while it could lose a broker, 503 with the reasons while not.
 
@@ -34,7 +34,7 @@ def monitor() -> None:
         fail(Exit.USAGE, f"{PREFIX}SECURITY__PASSWORD_FILE: {error.filename}: {error.strerror}")
     from aiohttp import web
 
-    from agent.adapters.kafka_cluster import KafkaCluster
+    from agent.adapters.kafka.cluster import KafkaCluster
     from agent.services.monitor.service import Monitor
     from agent.telemetry import configure_logging
 

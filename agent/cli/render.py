@@ -1,6 +1,6 @@
 """Statuses, plans, answers and events as people read them. Pure: JSON of the control topics in, rich renderables out.
 
-Used by orders.py, views.py and the demo. Tolerates fields that a newer agent adds.
+Used by commands.py, status.py and the demo. Tolerates fields that a newer agent adds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.quantities import count, duration, rate, size
-from agent.core.reasons import WHAT_TO_DO, Code
+from agent.core.model.reasons import WHAT_TO_DO, Code
 
 Json = Mapping[str, Any]
 

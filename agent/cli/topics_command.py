@@ -3,8 +3,8 @@
 import os
 
 from agent.cli.connection import lab_settings
-from agent.cli.console import Exit, fail, out
-from agent.settings import Settings, SettingsError
+from agent.cli.terminal import Exit, fail, out
+from agent.config.settings import Settings, SettingsError
 
 
 def topics() -> None:

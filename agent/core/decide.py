@@ -1,41 +1,41 @@
 """The one way into the core: `step(migration, message, policy) -> Step(migration, events)`.
 
-Called by turn.py (and by the simulation) for every message of the inbox. Orders are met in orders.py, facts in
-observations.py; what comes next is in course.py.
+Called by turn.py (and by the simulation) for every message of the inbox. Orders are met in commands.py, facts in
+observations.py; what comes next is in flow.py.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from agent.core import kraft_course, kraft_orders, observations, orders, sources, verdicts
 from agent.core import messages as msg
-from agent.core.draft import Step, StepContext
+from agent.core.handlers import commands, drained_sources, effect_outcomes, kraft_commands, kraft_flow, pause_causes
 from agent.core.migration import Migration
-from agent.core.options import Policy
+from agent.core.planning.options import Policy
+from agent.core.step import Step, StepContext
 
 _HANDLERS: dict[type[msg.Message], Callable[[StepContext, Any], None]] = {
-    msg.PlanMigration: orders.plan,
-    msg.StartMigration: orders.start,
-    msg.PauseMigration: orders.pause,
-    msg.ResumeMigration: orders.resume,
-    msg.RollBackMigration: orders.roll_back,
-    msg.CancelMigration: orders.cancel,
-    msg.TuneMigration: orders.tune,
-    msg.ApproveMigration: orders.approve,
-    msg.RetryWave: orders.retry,
-    msg.SkipWave: orders.skip,
-    msg.KraftCommand: kraft_orders.kraft_command,
-    msg.KraftObserved: kraft_course.kraft_observed,
-    msg.RefuseCommand: orders.refuse,
-    msg.Tick: observations.tick,
-    msg.EffectEnded: observations.effect_ended,
-    msg.WaveObserved: observations.wave_observed,
-    msg.SourcesObserved: sources.sources_observed,
-    msg.ThrottleSwept: sources.throttle_swept,
-    msg.AlertChanged: verdicts.alert_changed,
-    msg.RuleStateObserved: verdicts.rule_state_observed,
-    msg.HeadroomObserved: verdicts.headroom_observed,
-    msg.BrokersObserved: verdicts.brokers_observed,
+    msg.PlanMigration: commands.plan,
+    msg.StartMigration: commands.start,
+    msg.PauseMigration: commands.pause,
+    msg.ResumeMigration: commands.resume,
+    msg.RollBackMigration: commands.roll_back,
+    msg.CancelMigration: commands.cancel,
+    msg.TuneMigration: commands.tune,
+    msg.ApproveMigration: commands.approve,
+    msg.RetryWave: commands.retry,
+    msg.SkipWave: commands.skip,
+    msg.KraftCommand: kraft_commands.kraft_command,
+    msg.KraftObserved: kraft_flow.kraft_observed,
+    msg.RefuseCommand: commands.refuse,
+    msg.Tick: effect_outcomes.tick,
+    msg.EffectEnded: effect_outcomes.effect_ended,
+    msg.WaveObserved: effect_outcomes.wave_observed,
+    msg.SourcesObserved: drained_sources.sources_observed,
+    msg.ThrottleSwept: drained_sources.throttle_swept,
+    msg.AlertChanged: pause_causes.alert_changed,
+    msg.RuleStateObserved: pause_causes.rule_state_observed,
+    msg.HeadroomObserved: pause_causes.headroom_observed,
+    msg.BrokersObserved: pause_causes.brokers_observed,
 }
 
 
@@ -46,7 +46,7 @@ def step(migration: Migration, message: msg.Message, policy: Policy) -> Step:
     Raises InvalidTransitionError or KeyError only on a bug: then nothing is saved.
     """
     ctx = StepContext(migration, message.at, policy)
-    if isinstance(message, msg.Command) and orders.is_repeat(ctx, message):
+    if isinstance(message, msg.Command) and commands.is_repeat(ctx, message):
         return ctx.done()
     _HANDLERS[type(message)](ctx, message)
     return ctx.done()

@@ -1,4 +1,4 @@
-"""What the outside shall do. Asked for by an event, kept as pending in the state, performed by adapters/perform.py.
+"""What the outside shall do. Asked for by an event, kept as pending in the state, performed by performer/performer.py.
 
 A performer looks before it acts: each effect may be performed again after a crash, and must then change nothing twice.
 """
@@ -6,10 +6,10 @@ A performer looks before it acts: each effect may be performed again after a cra
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agent.core.endpoints import Endpoint
-from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode, SurveyKraft, WatchKraft
-from agent.core.lane import Lane, Selection
-from agent.core.options import Options, ThrottleBy
+from agent.core.kraft.effects import ReleaseZooKeeper, RestartNode, SurveyKraft, WatchKraft
+from agent.core.model.endpoints import Endpoint
+from agent.core.planning.options import Options, ThrottleBy
+from agent.core.planning.selection import Lane, Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

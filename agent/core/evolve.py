@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from agent.core import endpoint_folds, judged_folds, kraft_evolve, left, source_folds
 from agent.core import events as ev
+from agent.core import evolve_drained_sources, evolve_endpoints, evolve_metrics, evolve_remaining
 from agent.core.effects import (
     CONCURRENT_EFFECTS,
     DeregisterEndpoints,
@@ -14,12 +14,13 @@ from agent.core.effects import (
     StartWave,
     TuneWave,
 )
+from agent.core.kraft import evolve as kraft_evolve
 from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
 from agent.core.migration import TRANSITIONS, Cause, CommandAnswer, DrainedSource, Migration, Phase, StopFor
-from agent.core.plan import Direction, Wave, WaveState
-from agent.core.progress import Progress
-from agent.core.reasons import Code
-from agent.core.wave import with_new_plan
+from agent.core.model.reasons import Code
+from agent.core.planning.plan import Direction, Wave, WaveState
+from agent.core.planning.progress import Progress
+from agent.core.planning.wave import with_new_plan
 
 ANSWERS_MAX = 64  # a repeat is recognised among the last so many commands
 THROTTLE_RATES_MAX = 64  # the ledger of rates set; an adaptive throttle sets many
@@ -28,7 +29,7 @@ E = TypeVar("E", bound=ev.Event)
 Fold = Callable[[Migration, Any], Migration]
 # Kafka itself could not be looked at, whatever the cause.
 _BLIND = frozenset({Code.KAFKA_UNREACHABLE, Code.KAFKA_LOGIN_REFUSED})
-_FOLDS: dict[type[ev.Event], Fold] = judged_folds.FOLDS | source_folds.FOLDS
+_FOLDS: dict[type[ev.Event], Fold] = evolve_metrics.FOLDS | evolve_drained_sources.FOLDS
 
 
 class InvalidTransitionError(Exception):
@@ -43,7 +44,7 @@ def evolve(m: Migration, event: ev.Event) -> Migration:
         raise InvalidTransitionError(
             f"{kind.__name__} cannot happen in phase {m.phase} of {m.migration_id or m.cluster}"
         )
-    m = left.folded(m, event)
+    m = evolve_remaining.folded(m, event)
     if fold := _FOLDS.get(kind):
         m = fold(m, event)
     elif kind.__module__ == kraft_evolve.EVENTS:
@@ -110,7 +111,7 @@ def _(m: Migration, e: ev.EffectRequested) -> Migration:
     retry_at = m.retry_at if isinstance(e.effect, CONCURRENT_EFFECTS) else None
     known = m.endpoints
     if isinstance(e.effect, DeregisterEndpoints):
-        known = endpoint_folds.deregistration_asked(known, e.effect)
+        known = evolve_endpoints.deregistration_asked(known, e.effect)
     return replace(
         m, pending=(*m.pending, pending), retry_at=retry_at, throttle_rates_set=throttle_rates_set, endpoints=known
     )
@@ -141,12 +142,12 @@ def _(m: Migration, e: ev.EffectFinished) -> Migration:
 
 @_on(ev.EndpointsRegistered)
 def _(m: Migration, e: ev.EndpointsRegistered) -> Migration:
-    return replace(m, endpoints=endpoint_folds.registered(m.endpoints, e))
+    return replace(m, endpoints=evolve_endpoints.registered(m.endpoints, e))
 
 
 @_on(ev.EndpointsDeregistered)
 def _(m: Migration, e: ev.EndpointsDeregistered) -> Migration:
-    return replace(m, endpoints=endpoint_folds.deregistered(m.endpoints, e))
+    return replace(m, endpoints=evolve_endpoints.deregistered(m.endpoints, e))
 
 
 @_on(ev.EffectAbandoned)
@@ -175,7 +176,7 @@ def _(m: Migration, e: ev.MigrationStarted) -> Migration:
         suppressed=m.suppressed,
         # But they are no wave's of this one, and what it moves to is not drained any more.
         sources=tuple(replace(s, wave=0) for s in m.sources if not s.left and s.broker_id not in filled),
-        endpoints=endpoint_folds.carried_over(m.endpoints, {s.broker_id for s in m.sources if not s.left}),
+        endpoints=evolve_endpoints.carried_over(m.endpoints, {s.broker_id for s in m.sources if not s.left}),
         throttle_rates_set=m.throttle_rates_set,
         pending=m.pending,
         considered=m.considered,

@@ -1,28 +1,28 @@
 """What comes in: commands (orders, which may be refused) and observations (facts). All carry their own time.
 
-Made by translate.py (commands) and the adapters (observations); met by decide.py.
+Made by wire.py (commands) and the adapters (observations); met by decide.py.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from agent.core.clients import ClientImpact
-from agent.core.endpoints import Deregistered as Deregistered
-from agent.core.endpoints import Registered as Registered
-from agent.core.kraft_messages import KraftObserved as KraftObserved
-from agent.core.kraft_messages import KraftSurveyed as KraftSurveyed
-from agent.core.kraft_messages import RestartRequested as RestartRequested
-from agent.core.kraft_messages import ZooKeeperReleased as ZooKeeperReleased
-from agent.core.latency import ProduceLatency
-from agent.core.load import BrokerLoad
-from agent.core.measured import BrokersObserved as BrokersObserved
-from agent.core.measured import HeadroomObserved as HeadroomObserved
-from agent.core.measured import RuleStateObserved as RuleStateObserved
-from agent.core.options import Options
-from agent.core.plan import Plan
-from agent.core.reasons import BlockedWave, CheckResult, Reason
-from agent.core.throttle import RateSeen
+from agent.core.kraft.messages import KraftObserved as KraftObserved
+from agent.core.kraft.messages import KraftSurveyed as KraftSurveyed
+from agent.core.kraft.messages import RestartRequested as RestartRequested
+from agent.core.kraft.messages import ZooKeeperReleased as ZooKeeperReleased
+from agent.core.metrics.observations import BrokersObserved as BrokersObserved
+from agent.core.metrics.observations import HeadroomObserved as HeadroomObserved
+from agent.core.metrics.observations import RuleStateObserved as RuleStateObserved
+from agent.core.metrics.produce_latency import ProduceLatency
+from agent.core.model.client_positions import ClientImpact
+from agent.core.model.endpoints import Deregistered as Deregistered
+from agent.core.model.endpoints import Registered as Registered
+from agent.core.model.reasons import BlockedWave, CheckResult, Reason
+from agent.core.model.throttle import RateSeen
+from agent.core.planning.broker_load import BrokerLoad
+from agent.core.planning.options import Options
+from agent.core.planning.plan import Plan
 
 
 # ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,15 +17,15 @@ from agent.core.effects import (
     WatchWave,
     WaveScope,
 )
-from agent.core.endpoints import Endpoints
-from agent.core.figures import lower_limit, movements_at_once
-from agent.core.kraft import Kraft, kraft_watch
+from agent.core.kraft.state import Kraft, kraft_watch
 from agent.core.messages import Executor, TaskStatus
-from agent.core.options import Options, Policy, ThrottleBy
-from agent.core.plan import Direction, Plan, Wave, WaveState
-from agent.core.progress import Progress
-from agent.core.reasons import Reason
-from agent.core.rules import RuleState
+from agent.core.metrics.rules import RuleState
+from agent.core.model.endpoints import Endpoints
+from agent.core.model.reasons import Reason
+from agent.core.planning.options import Options, Policy, ThrottleBy
+from agent.core.planning.plan import Direction, Plan, Wave, WaveState
+from agent.core.planning.progress import Progress
+from agent.core.planning.wave_sizing import lower_limit, movements_at_once
 
 
 @unique

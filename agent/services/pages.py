@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from agent.settings import SettingsError
+from agent.config.settings import SettingsError
 
 STOP_SECONDS = 5.0
 

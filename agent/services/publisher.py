@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from agent.settings import Settings
+from agent.config.settings import Settings
 from agent.topics import Topics
-from agent.translate import cloud_event_headers
+from agent.wire import cloud_event_headers
 from schemas.metrics import Alert, Samples
 
 SEND_SECONDS_MAX = 8.0  # Alertmanager waits 10 s for an answer, and a scrape's values are old by then

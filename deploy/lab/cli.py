@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.lab.config import DEFAULT_CONTROLLER_IDS, CruiseControlKind, LabConfig, Metrics
-from deploy.lab.lab import Lab, LabError
+from deploy.lab.cluster.config import DEFAULT_CONTROLLER_IDS, CruiseControlKind, LabConfig, Metrics
+from deploy.lab.cluster.lab import Lab, LabError
 
 lab_app = typer.Typer(
     no_args_is_help=True,

@@ -17,10 +17,10 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from agent import topics
-from agent.settings import Settings
-from deploy.lab.config import CruiseControlKind, LabConfig
-from deploy.lab.lab import Lab
-from deploy.lab.processes import ManagedProcess
+from agent.config.settings import Settings
+from deploy.lab.cluster.config import CruiseControlKind, LabConfig
+from deploy.lab.cluster.lab import Lab
+from deploy.lab.cluster.processes import ManagedProcess
 from tests.benchmarks.still_cluster import RACKS, RECORDER
 
 READY_SECONDS_MAX = 60.0

@@ -20,16 +20,16 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from agent.cancellation import end
 from agent.client import ControlClient
-from agent.ending import end
-from deploy.lab.agent_process import AgentProcess
-from deploy.lab.config import LabConfig
-from deploy.lab.files import write_atomically
-from deploy.lab.filling import FillSettings
-from deploy.lab.lab import Lab
-from deploy.lab.story import Event, Story, seconds_between
-from deploy.lab.topics import TopicKind, default_topics
-from deploy.lab.workload import Workload, WorkloadConfig
+from deploy.lab.cluster.config import LabConfig
+from deploy.lab.cluster.files import write_atomically
+from deploy.lab.cluster.lab import Lab
+from deploy.lab.cluster.topics import TopicKind, default_topics
+from deploy.lab.demo.agent_process import AgentProcess
+from deploy.lab.demo.story import Event, Story, seconds_between
+from deploy.lab.workload.filling import FillSettings
+from deploy.lab.workload.workload import Workload, WorkloadConfig
 
 CLUSTER = "lab"
 LOW, HIGH = 0.9, 2.0

@@ -17,14 +17,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from agent import translate
-from deploy.lab.files import write_atomically
+from agent import wire
+from deploy.lab.cluster.files import write_atomically
 from tests.benchmarks.control_stage import PARTITIONS, Stage, machine
 from tests.benchmarks.recorder import Recorder
 from tests.benchmarks.samples import BATCH, batch
 
 CLUSTERS = [f"c{n:02d}" for n in range(12)]
-# All of it fits into the worker's queue (judging.py), so that nothing is dropped: every sample is judged.
+# All of it fits into the worker's queue (metric_evaluation.py), so that nothing is dropped: every sample is judged.
 MESSAGES = 1_500
 CHANGES_EVERY = 50  # so many messages of a cluster, and its latency rule says another thing
 BROKER_GROUPS = 5
@@ -71,7 +71,7 @@ class Plain:
         while seen < MESSAGES * BATCH:
             for messages in (await self._consumer.getmany(timeout_ms=1_000)).values():
                 for message in messages:
-                    metric = translate.read_metric(message.value)
+                    metric = wire.read_metric(message.value)
                     assert metric.type == "samples"
                     seen += len(metric.samples)
         return seen / (time.perf_counter() - began)

@@ -6,8 +6,8 @@ Half of the brokers are sources and hold everything, as before a migration; the 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
-from agent.core.options import Policy
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.planning.options import Policy
 
 BROKERS, TOPICS, PARTITIONS_PER_TOPIC = 100, 2_000, 100
 PARTITIONS = TOPICS * PARTITIONS_PER_TOPIC

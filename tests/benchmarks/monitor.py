@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from deploy.lab.files import write_atomically
+from deploy.lab.cluster.files import write_atomically
 from tests.fakes.wire_broker import AZS, Situation, WireBroker
 
 INTERVAL_SECONDS = 10.0

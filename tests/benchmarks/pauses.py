@@ -24,13 +24,13 @@ from aiokafka import AIOKafkaProducer
 from kafka import KafkaAdminClient
 
 from agent.client import ControlClient
-from deploy.lab.agent_process import AgentProcess
-from deploy.lab.config import LabConfig
-from deploy.lab.files import write_atomically
-from deploy.lab.lab import Lab
-from deploy.lab.story import Event, Story
-from deploy.lab.topics import TopicKind, default_topics
-from deploy.lab.workload import Workload, WorkloadConfig
+from deploy.lab.cluster.config import LabConfig
+from deploy.lab.cluster.files import write_atomically
+from deploy.lab.cluster.lab import Lab
+from deploy.lab.cluster.topics import TopicKind, default_topics
+from deploy.lab.demo.agent_process import AgentProcess
+from deploy.lab.demo.story import Event, Story
+from deploy.lab.workload.workload import Workload, WorkloadConfig
 
 CLUSTER, METRICS = "lab", "kafka-migration.metrics"
 SOURCE, DESTINATION = 11, 31

@@ -15,22 +15,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.adapters import store
-from agent.adapters.aside import gc_paused, shorten_switch_interval
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_cluster import KafkaCluster
-from agent.adapters.perform import Performer, Ports
-from agent.adapters.ports import CruiseControlState, RemoveBroker, UserTask
+from agent.adapters.kafka import snapshot_store
+from agent.adapters.kafka.cluster import KafkaCluster
+from agent.adapters.kafka.connection import KafkaConnection
 from agent.core import effects as fx
-from agent.core import fitness, safety
 from agent.core import messages as msg
-from agent.core.clients import Positions
-from agent.core.cluster import Partition, TopicPartition
+from agent.core.checks import broker_checks, cluster_checks
 from agent.core.migration import Migration
-from agent.core.options import Options
-from agent.core.plan import Plan, make_plan
-from agent.turn import Records, Turn, apply_message
-from deploy.lab.files import write_atomically
+from agent.core.model.client_positions import Positions
+from agent.core.model.cluster import Partition, TopicPartition
+from agent.core.planning.options import Options
+from agent.core.planning.plan import Plan, make_plan
+from agent.performer.offload import gc_paused, shorten_switch_interval
+from agent.performer.performer import Performer, Ports
+from agent.performer.ports import CruiseControlState, RemoveBroker, UserTask
+from agent.worker.turn import Records, Turn, apply_message
+from deploy.lab.cluster.files import write_atomically
 from tests.benchmarks.large import BROKERS, PARTITIONS, POLICY, LargeCluster
 from tests.benchmarks.wire import Wire, WireAdmin
 
@@ -62,14 +62,16 @@ def _pure(large: LargeCluster) -> list[Row]:
     plan, planned = _timed(lambda: make_plan(Options(), POLICY, facts, logs, "large")[0])
     assert plan is not None
     assert plan.replicas == 3 * PARTITIONS
-    world = safety.ClusterCheckInput(
-        cluster=facts, waves=plan.waves, cruise_control=safety.CruiseControlFacts(reachable=True, valid_windows=1)
+    world = cluster_checks.ClusterCheckInput(
+        cluster=facts,
+        waves=plan.waves,
+        cruise_control=cluster_checks.CruiseControlFacts(reachable=True, valid_windows=1),
     )
     check_results, before_start = _timed(
-        lambda: (*safety.check(world), *fitness.check(world, fitness.BrokerCheckInput(logs=logs)))
+        lambda: (*cluster_checks.check(world), *broker_checks.check(world, broker_checks.BrokerCheckInput(logs=logs)))
     )
     assert [v.code for v in check_results if not v.ok] == [], check_results
-    _, before_wave = _timed(lambda: safety.check(world))
+    _, before_wave = _timed(lambda: cluster_checks.check(world))
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
     return [
         row("brokers", BROKERS, "brokers"),
@@ -120,11 +122,13 @@ def _answered(meet: Callable[[Any], Turn], records: Records, outcome: msg.Outcom
 
 
 def _snapshot(partitions: Sequence[Partition]) -> list[Row]:
-    starts = range(0, len(partitions), store.PARTITIONS_PER_PIECE)
+    starts = range(0, len(partitions), snapshot_store.PARTITIONS_PER_PIECE)
     pieces, seconds = _timed(
-        lambda: [store.pack(partitions[start : start + store.PARTITIONS_PER_PIECE]) for start in starts]
+        lambda: [
+            snapshot_store.pack(partitions[start : start + snapshot_store.PARTITIONS_PER_PIECE]) for start in starts
+        ]
     )
-    assert len(store.unpack(pieces)) == len(partitions)
+    assert len(snapshot_store.unpack(pieces)) == len(partitions)
     return [
         row("snapshot, largest piece", max(map(len, pieces)), "bytes", RECORD_BYTES_MAX),
         row("snapshot, all pieces", sum(map(len, pieces)), "bytes"),
@@ -176,10 +180,10 @@ class PackedSnapshots:
         self._positions: Positions | None = None
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
-        self._pieces = [piece async for piece in store.packed(partitions)]
+        self._pieces = [piece async for piece in snapshot_store.packed(partitions)]
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
-        return await asyncio.to_thread(store.unpack, self._pieces)
+        return await asyncio.to_thread(snapshot_store.unpack, self._pieces)
 
     async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
         self._positions = positions

@@ -19,7 +19,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from agent.main import COMMIT_SECONDS
-from deploy.lab.files import write_atomically
+from deploy.lab.cluster.files import write_atomically
 from tests.benchmarks import pauses
 from tests.benchmarks.control_stage import Stage, machine
 from tests.benchmarks.recorder import Recorder

@@ -17,11 +17,11 @@ from typing import Any
 
 import httpx
 
-from deploy.lab.config import LabConfig
-from deploy.lab.files import write_atomically
-from deploy.lab.lab import Lab
-from deploy.lab.topics import TopicKind, default_topics
-from deploy.lab.workload import Workload, WorkloadConfig
+from deploy.lab.cluster.config import LabConfig
+from deploy.lab.cluster.files import write_atomically
+from deploy.lab.cluster.lab import Lab
+from deploy.lab.cluster.topics import TopicKind, default_topics
+from deploy.lab.workload.workload import Workload, WorkloadConfig
 from tests.chaos.stage import CLUSTER, Stage, Worker
 
 SAME_SECONDS_MAX, SECOND_SECONDS_MAX = 5.0, 15.0

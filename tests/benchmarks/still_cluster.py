@@ -9,18 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import httpx
 
-from agent.adapters.cruise_control import CruiseControl
-from agent.adapters.perform import Performer, Ports
-from agent.adapters.store import SnapshotTopic
-from agent.adapters.zookeeper import NoLease
-from agent.clusters import DrivenCluster, WallClock
-from agent.core.clients import Positions
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
-from agent.core.throttle import BrokerRate, ThrottleChange, ThrottleFacts
+from agent.adapters.cruise_control.client import CruiseControl
+from agent.adapters.kafka.snapshot_store import SnapshotTopic
+from agent.adapters.zookeeper.sessions import NoLease
+from agent.config.settings import ClusterSettings, Settings
+from agent.core.model.client_positions import Positions
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.model.throttle import BrokerRate, ThrottleChange, ThrottleFacts
 from agent.main import run
-from agent.settings import ClusterSettings, Settings
-from agent.tasks import ClusterTasks, Post
+from agent.performer.performer import Performer, Ports
 from agent.topics import Topics
+from agent.worker.driven_cluster import DrivenCluster, WallClock
+from agent.worker.effect_tasks import ClusterTasks, Post
 
 PARTITIONS = 50
 SIZE_BYTES = 1_000_000

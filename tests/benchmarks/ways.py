@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 from kafka import KafkaAdminClient, TopicPartition
 
-from deploy.lab.tools import LabInfo, command
+from deploy.lab.workload.tools import LabInfo, command
 
 SOURCE, DESTINATION = 11, 31
 NEXT_SOURCE, NEXT_DESTINATION = 12, 32  # what a next wave would move

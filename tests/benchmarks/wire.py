@@ -23,7 +23,7 @@ from kafka.protocol.admin import (
 )
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 
-from agent.core.cluster import Partition
+from agent.core.model.cluster import Partition
 from tests.benchmarks.large import (
     FREE_BYTES,
     PARTITIONS,

@@ -8,9 +8,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from agent import turn
-from agent.adapters.cruise_control import CruiseControl
+from agent.adapters.cruise_control.client import CruiseControl
 from agent.core.messages import EffectEnded, ExecutionRequested, Message
+from agent.worker import turn
 
 BOUNDARIES = ("before_send", "after_send", "before_save", "after_save")
 
@@ -39,8 +39,8 @@ def _is_the_answer(message: Message) -> bool:
 
 def main() -> None:
     """Put the dying parts in place of the real ones, then run the real agent."""
-    from agent import app, clusters
     from agent import main as agent_main
+    from agent.worker import app, driven_cluster
 
     really_take = turn.apply_message
 
@@ -53,7 +53,7 @@ def main() -> None:
         return taken
 
     app.turn.apply_message = take
-    clusters.CruiseControl = _DyingCruiseControl  # type: ignore[misc]
+    driven_cluster.CruiseControl = _DyingCruiseControl  # type: ignore[misc]
     agent_main.run()
 
 

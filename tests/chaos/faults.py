@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.lab.story import Event
+from deploy.lab.demo.story import Event
 from tests.chaos.dying_agent import BOUNDARIES
 from tests.chaos.stage import Stage, Worker
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.client import ClientError
-from deploy.lab.config import LabConfig
-from deploy.lab.lab import Lab
-from deploy.lab.workload import Workload, WorkloadConfig
+from deploy.lab.cluster.config import LabConfig
+from deploy.lab.cluster.lab import Lab
+from deploy.lab.workload.workload import Workload, WorkloadConfig
 from tests.chaos.faults import CATALOGUE, SHORT, Fault, ended
 from tests.chaos.stage import Stage
 

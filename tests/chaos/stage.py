@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.client import ClientError, ControlClient
-from deploy.lab.agent_process import lab_environment
-from deploy.lab.lab import Lab
-from deploy.lab.ports import free_ports
-from deploy.lab.processes import ManagedProcess
-from deploy.lab.story import Event, Story
+from deploy.lab.cluster.lab import Lab
+from deploy.lab.cluster.ports import free_ports
+from deploy.lab.cluster.processes import ManagedProcess
+from deploy.lab.demo.agent_process import lab_environment
+from deploy.lab.demo.story import Event, Story
 
 CLUSTER = "lab"
 # Slow enough that a wave lasts long enough to be struck, fast enough for thirty faults in one run.

@@ -15,7 +15,7 @@ from aiohttp import web
 from agent.services import pages
 from agent.services.webhook.server import Webhook
 from agent.services.webhook.settings import WebhookSettings
-from deploy.lab.ports import free_ports
+from deploy.lab.cluster.ports import free_ports
 from tests.fakes.metrics_topic import MetricsTopicFake
 
 ALERTS = Path(__file__).parent.parent.parent / "deploy" / "prometheus" / "alerts.yml"

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import httpx
 import pytest
 
-from agent.adapters.census import CensusConnection, PrometheusCensus
 from agent.adapters.consul import BROKER_META, Consul, ConsulConnection
-from agent.adapters.ports import PortError
-from agent.adapters.prometheus import PrometheusConnection, PrometheusServer
-from agent.core.endpoints import Endpoint
-from agent.core.reasons import Code
+from agent.adapters.prometheus.client_census import CensusConnection, PrometheusCensus
+from agent.adapters.prometheus.server import PrometheusConnection, PrometheusServer
+from agent.core.model.endpoints import Endpoint
+from agent.core.model.reasons import Code
+from agent.performer.ports import PortError
 from tests.fakes.consul import FakeConsul, Instance
 from tests.fakes.kafka_listener import listener
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.adapters.asking import Questions
-from agent.adapters.cruise_control import CruiseControl, CruiseControlConnection
-from agent.adapters.ports import PortError
+from agent.adapters.cruise_control.client import CruiseControl, CruiseControlConnection
+from agent.adapters.cruise_control.request_budget import Questions
 from agent.core.messages import ExecutionRequested
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.performer.ports import PortError
 from tests.contract.recordings import recording
 from tests.contract.test_cruise_control_client import REQUEST, Script
 

@@ -11,12 +11,12 @@ import certifi
 import httpx
 import pytest
 
-from agent.adapters.asking import Questions
-from agent.adapters.cruise_control import HARD_GOALS, CruiseControl, CruiseControlConnection
-from agent.adapters.cruise_control_answers import classify
-from agent.adapters.ports import PortError, RemoveBroker
+from agent.adapters.cruise_control.answers import classify
+from agent.adapters.cruise_control.client import HARD_GOALS, CruiseControl, CruiseControlConnection
+from agent.adapters.cruise_control.request_budget import Questions
 from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, Unreachable
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.performer.ports import PortError, RemoveBroker
 from deploy.lab.standin.parameters import find_endpoint, parse
 from tests.contract.recordings import FOLDER, Recording, recording
 

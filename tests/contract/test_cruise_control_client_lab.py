@@ -12,10 +12,10 @@ from dataclasses import replace
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
-from agent.adapters.cruise_control import CruiseControl, CruiseControlConnection
-from agent.adapters.ports import RemoveBroker
+from agent.adapters.cruise_control.client import CruiseControl, CruiseControlConnection
 from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.performer.ports import RemoveBroker
 from deploy.lab import CruiseControlKind, Lab, LabConfig, free_base_port
 
 pytestmark = pytest.mark.lab

@@ -10,11 +10,11 @@ from typing import TypeVar
 import httpx
 import pytest
 
-from agent.adapters.asking import Questions
-from agent.adapters.cruise_control import CruiseControl, CruiseControlConnection
-from agent.adapters.ports import PortError, RemoveBroker
+from agent.adapters.cruise_control.client import CruiseControl, CruiseControlConnection
+from agent.adapters.cruise_control.request_budget import Questions
 from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.performer.ports import PortError, RemoveBroker
 from deploy.lab.standin.settings import Settings
 from tests.contract.standin_situations import ACCOUNTS, WARM, Lab, lab
 

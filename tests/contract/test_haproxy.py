@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.adapters import kafka_probe
-from deploy.lab import LabConfig, free_base_port, proxies
+from agent.adapters.kafka import probe
+from deploy.lab import LabConfig, free_base_port
+from deploy.lab.cluster import proxies
 from tests.fakes.kafka_listener import listener
 
 pytestmark = pytest.mark.skipif(proxies.program() is None, reason=proxies.MISSING)
@@ -24,7 +25,7 @@ class Fronts:
     config: LabConfig
 
     async def trouble(self, broker: int) -> str:
-        return await kafka_probe.trouble("127.0.0.1", proxies.proxy_port(self.config, broker), None, 5.0)
+        return await probe.trouble("127.0.0.1", proxies.proxy_port(self.config, broker), None, 5.0)
 
     async def sessions(self, broker: int) -> int:
         async with httpx.AsyncClient() as http:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.adapters.prometheus import parse_page
+from agent.adapters.prometheus.server import parse_page
 from agent.services.collector.mapping import WINDOW, Mapping
 
 ROOT = Path(__file__).parent.parent.parent

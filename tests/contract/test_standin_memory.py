@@ -5,8 +5,8 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from agent.adapters.cruise_control import CruiseControl as CruiseControlClient
-from agent.adapters.cruise_control import CruiseControlConnection
+from agent.adapters.cruise_control.client import CruiseControl as CruiseControlClient
+from agent.adapters.cruise_control.client import CruiseControlConnection
 from agent.core.messages import Executor
 from deploy.lab.standin.executor import ExecutorState
 from deploy.lab.standin.settings import Settings

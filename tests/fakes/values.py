@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.turn import Record
+from agent.worker.turn import Record
 
 # JSON has neither NaN nor integers beyond 64 bits; facts have neither as well.
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))

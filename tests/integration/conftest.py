@@ -7,7 +7,7 @@ import pytest
 
 from agent.client import ControlClient
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
-from deploy.lab.agent_process import AgentProcess
+from deploy.lab.demo.agent_process import AgentProcess
 
 
 @pytest.fixture(scope="session")

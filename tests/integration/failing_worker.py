@@ -15,8 +15,9 @@ from typing import Any
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.recovery import Recovery
 
-from agent import main, outbound, turn
+from agent import main
 from agent.core.messages import Message
+from agent.worker import publisher, turn
 from schemas.events import ProgressEvent
 
 CHANGELOG_SECONDS = 1.0  # in which Faust's buffer writes what was saved: milliseconds, on an idle machine
@@ -32,14 +33,14 @@ def _strikes(fault: str, command_id: str | None) -> bool:
 
 def install() -> None:
     """Put the faults where they belong."""
-    really_take, really_publish = turn.apply_message, outbound.WorkerPublisher.events
+    really_take, really_publish = turn.apply_message, publisher.WorkerPublisher.events
 
     def take(records: Any, cluster: str, message: Message, *rest: Any) -> turn.Turn:
         if _strikes("bug", getattr(message, "command_id", None)):
             raise ZeroDivisionError("a bug")
         return really_take(records, cluster, message, *rest)
 
-    async def publish(out: outbound.WorkerPublisher, cluster: str, events: Iterable[ProgressEvent]) -> None:
+    async def publish(out: publisher.WorkerPublisher, cluster: str, events: Iterable[ProgressEvent]) -> None:
         events = tuple(events)
         if any(_strikes("saved", e.data.get("command_id")) for e in events):
             await asyncio.sleep(CHANGELOG_SECONDS)
@@ -62,7 +63,7 @@ def install() -> None:
     Recovery.on_rebalance = recover  # type: ignore[method-assign]
     PartitionAssignor.on_assignment = join
     turn.apply_message = take  # type: ignore[assignment]  # the point of this program
-    outbound.WorkerPublisher.events = publish  # type: ignore[method-assign, assignment]
+    publisher.WorkerPublisher.events = publish  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

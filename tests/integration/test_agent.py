@@ -15,8 +15,8 @@ from kafka import KafkaAdminClient
 
 from agent.client import ControlClient
 from deploy.lab import Lab
-from deploy.lab.agent_process import AgentProcess
-from deploy.lab.facts import look
+from deploy.lab.demo.agent_process import AgentProcess
+from deploy.lab.workload.facts import look
 from tests.integration.waiting import await_event, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]

@@ -10,16 +10,23 @@ import pytest
 from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType
 from kafka.structs import TopicPartition as KafkaTopicPartition
 
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_cluster import KafkaCluster
-from agent.adapters.ports import PortError
-from agent.core.cluster import Partition, TopicPartition
-from agent.core.readiness import ReadinessPolicy, find_unhealthy
-from agent.core.throttle import FOLLOWER_RATE, LEADER_RATE, LEADER_REPLICAS, BrokerRate, ThrottleChange, wave_throttle
+from agent.adapters.kafka.cluster import KafkaCluster
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.core.checks.readiness import ReadinessPolicy, find_unhealthy
+from agent.core.model.cluster import Partition, TopicPartition
+from agent.core.model.throttle import (
+    FOLLOWER_RATE,
+    LEADER_RATE,
+    LEADER_REPLICAS,
+    BrokerRate,
+    ThrottleChange,
+    wave_throttle,
+)
+from agent.performer.ports import PortError
 from deploy.lab import Lab
-from deploy.lab.filling import FillSettings, fill_topics
-from deploy.lab.readiness import admin_client
-from deploy.lab.topics import TopicSpec, plan_fill
+from deploy.lab.cluster.readiness import admin_client
+from deploy.lab.cluster.topics import TopicSpec, plan_fill
+from deploy.lab.workload.filling import FillSettings, fill_topics
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.lab

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_lease import KafkaLease
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.adapters.kafka.lease import KafkaLease
 from deploy.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]

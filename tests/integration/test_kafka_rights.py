@@ -16,13 +16,13 @@ from kafka.admin import (
     ResourceType,
 )
 
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_cluster import KafkaCluster
-from agent.adapters.ports import PortError
-from agent.core.cluster import TopicPartition
-from agent.core.throttle import ThrottleChange
+from agent.adapters.kafka.cluster import KafkaCluster
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.core.model.cluster import TopicPartition
+from agent.core.model.throttle import ThrottleChange
+from agent.performer.ports import PortError
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
-from deploy.lab.readiness import admin_client
+from deploy.lab.cluster.readiness import admin_client
 
 pytestmark = pytest.mark.lab
 

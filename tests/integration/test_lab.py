@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from deploy.lab import CruiseControlKind, Lab, LabConfig, LabError
 from deploy.lab.cli import lab_app
-from deploy.lab.config import HOST
-from deploy.lab.ports import is_free
-from deploy.lab.readiness import admin_client, is_ready, live_brokers
+from deploy.lab.cluster.config import HOST
+from deploy.lab.cluster.ports import is_free
+from deploy.lab.cluster.readiness import admin_client, is_ready, live_brokers
 
 pytestmark = pytest.mark.lab
 

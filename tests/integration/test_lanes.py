@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient
 
 from agent.client import ControlClient
 from deploy.lab import Lab
-from deploy.lab.facts import Name, PartitionFacts, look
+from deploy.lab.workload.facts import Name, PartitionFacts, look
 from tests.integration.waiting import await_event, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]

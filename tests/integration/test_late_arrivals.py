@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agent.client import ControlClient
 from deploy.lab import Lab, LabConfig, free_base_port
-from deploy.lab.agent_process import AgentProcess
-from deploy.lab.readiness import admin_client
-from deploy.lab.story import Event, Story
+from deploy.lab.cluster.readiness import admin_client
+from deploy.lab.demo.agent_process import AgentProcess
+from deploy.lab.demo.story import Event, Story
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 

@@ -18,13 +18,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from agent import topics
-from agent.adapters.prometheus import parse_page
-from agent.discovery_settings import CONNECTIONS
+from agent.adapters.prometheus.server import parse_page
+from agent.config.discovery_settings import CONNECTIONS
+from agent.config.settings import Settings
 from agent.services.collector.mapping import Mapping as MetricMapping
-from agent.settings import Settings
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Metrics, Role, free_base_port
-from deploy.lab.agent_process import lab_environment
-from deploy.lab.ports import free_ports
+from deploy.lab.cluster.ports import free_ports
+from deploy.lab.demo.agent_process import lab_environment
 from schemas.metrics import METRICS, Alert, Sample, Samples
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -239,7 +239,7 @@ async def test_an_alert_by_http_reaches_the_metrics_topic(lab: Lab, tmp_path: Pa
 
 
 async def _connected(lab: Lab, broker: int) -> float:
-    """Connections to a broker, by its exporter: what the census of clients asks for (agent/discovery_settings.py)."""
+    """Connections to a broker, by its exporter: what the census of clients asks for (agent/config/discovery_settings.py)."""
     async with httpx.AsyncClient(trust_env=False) as client:
         page = await client.get(f"http://127.0.0.1:{lab.config.node(f'broker-{broker}').metrics_port}/metrics")
     counts = [s for s in parse_page(page.text, 0.0) if f"({s.labels['__name__']}{{" in CONNECTIONS]

@@ -13,13 +13,13 @@ from aiokafka import AIOKafkaProducer
 from kafka import KafkaAdminClient
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_cluster import KafkaCluster
-from agent.adapters.ports import PortError
+from agent.adapters.kafka.cluster import KafkaCluster
+from agent.adapters.kafka.connection import KafkaConnection
 from agent.client import ControlClient
-from agent.core.throttle import ThrottleChange
+from agent.core.model.throttle import ThrottleChange
+from agent.performer.ports import PortError
 from deploy.lab import Lab, LabConfig, Metrics, free_base_port
-from deploy.lab.agent_process import AgentProcess, lab_environment
+from deploy.lab.demo.agent_process import AgentProcess, lab_environment
 from tests.integration.waiting import await_event, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]

@@ -17,9 +17,10 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
 from agent.client import ControlClient
-from deploy.lab import Lab, LabConfig, free_base_port, proxies
-from deploy.lab.agent_process import AgentProcess
-from deploy.lab.readiness import admin_client
+from deploy.lab import Lab, LabConfig, free_base_port
+from deploy.lab.cluster import proxies
+from deploy.lab.cluster.readiness import admin_client
+from deploy.lab.demo.agent_process import AgentProcess
 from tests.fakes.consul import FakeConsul, Instance
 
 pytestmark = [

@@ -8,8 +8,8 @@ import pytest
 
 from agent.client import ControlClient
 from deploy.lab import Lab, LabConfig, free_base_port
-from deploy.lab.config import CLASS_PATH_VARIABLE
-from deploy.lab.real_cruise_control import METRICS_TOPIC
+from deploy.lab.cluster.config import CLASS_PATH_VARIABLE
+from deploy.lab.cluster.real_cruise_control import METRICS_TOPIC
 from tests.integration.waiting import eventually
 
 pytestmark = [

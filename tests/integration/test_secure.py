@@ -21,17 +21,19 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoAuthError
 from kazoo.handlers.threading import KazooTimeoutError
 
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_admin import connect
-from agent.adapters.zookeeper import LOCK_PATH, ZooKeeperLease
-from agent.adapters.zookeeper_access import ZooKeeperAccess
+from agent.adapters.kafka.admin import connect
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.adapters.zookeeper.access import ZooKeeperAccess
+from agent.adapters.zookeeper.sessions import LOCK_PATH, ZooKeeperLease
 from agent.client import ControlClient
-from agent.settings import read_clusters
-from deploy.lab import Lab, LabConfig, facts, free_base_port, security
-from deploy.lab.agent_process import AgentProcess, security_environment
-from deploy.lab.readiness import lab_admin
-from deploy.lab.topics import TopicSpec
-from deploy.lab.workload import Workload, WorkloadConfig
+from agent.config.settings import read_clusters
+from deploy.lab import Lab, LabConfig, free_base_port
+from deploy.lab.cluster import security
+from deploy.lab.cluster.readiness import lab_admin
+from deploy.lab.cluster.topics import TopicSpec
+from deploy.lab.demo.agent_process import AgentProcess, security_environment
+from deploy.lab.workload import facts
+from deploy.lab.workload.workload import Workload, WorkloadConfig
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(500)]
 

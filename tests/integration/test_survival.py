@@ -11,9 +11,9 @@ from rich.console import Console
 
 from agent.client import ControlClient
 from deploy.lab import Lab
-from deploy.lab.agent_process import AgentProcess
-from deploy.lab.demo import Demo, DemoOptions
-from deploy.lab.story import Event, Story
+from deploy.lab.demo.agent_process import AgentProcess
+from deploy.lab.demo.demo import Demo, DemoOptions
+from deploy.lab.demo.story import Event, Story
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 

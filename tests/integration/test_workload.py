@@ -13,9 +13,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
-from deploy.lab.readiness import admin_client
-from deploy.lab.topics import TopicKind, TopicSpec
-from deploy.lab.workload import Workload, WorkloadConfig
+from deploy.lab.cluster.readiness import admin_client
+from deploy.lab.cluster.topics import TopicKind, TopicSpec
+from deploy.lab.workload.workload import Workload, WorkloadConfig
 
 pytestmark = pytest.mark.lab
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.zookeeper import BrokerWatch, NoLease, ZooKeeperLease
+from agent.adapters.zookeeper.sessions import BrokerWatch, NoLease, ZooKeeperLease
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
 
 pytestmark = pytest.mark.lab

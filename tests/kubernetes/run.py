@@ -23,8 +23,8 @@ import httpx
 import yaml
 
 from deploy.lab import CruiseControlKind, Lab, LabConfig, free_base_port
-from deploy.lab.files import write_atomically
-from deploy.lab.readiness import admin_client
+from deploy.lab.cluster.files import write_atomically
+from deploy.lab.cluster.readiness import admin_client
 from tests.kubernetes.api import Api, KubernetesError, Object, kubernetes, until
 
 ROOT = Path(__file__).parent.parent.parent

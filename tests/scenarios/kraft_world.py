@@ -8,21 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.core import events as ev
-from agent.core import kraft_events as kev
 from agent.core import messages as msg
 from agent.core.decide import step
-from agent.core.kraft import KraftPhase
-from agent.core.kraft_changes import (
-    MIGRATION_FLAG,
-    NodeMode,
-    as_in_file,
-    broker_change,
-    broker_mode,
-    controller_change,
-    migration_keys_of,
-)
-from agent.core.kraft_effects import ReleaseZooKeeper, RestartNode, SurveyKraft
-from agent.core.kraft_facts import (
+from agent.core.kraft import events as kev
+from agent.core.kraft.effects import ReleaseZooKeeper, RestartNode, SurveyKraft
+from agent.core.kraft.facts import (
     BrokerFacts,
     ControllerFacts,
     KraftFacts,
@@ -31,10 +21,20 @@ from agent.core.kraft_facts import (
     ZkMigrationState,
     ZooKeeperFacts,
 )
-from agent.core.kraft_options import Gates, KraftController, KraftOptions, RestartBy
+from agent.core.kraft.node_config import (
+    MIGRATION_FLAG,
+    NodeMode,
+    as_in_file,
+    broker_change,
+    broker_mode,
+    controller_change,
+    migration_keys_of,
+)
+from agent.core.kraft.options import Gates, KraftController, KraftOptions, RestartBy
+from agent.core.kraft.state import KraftPhase
 from agent.core.migration import Migration
-from agent.core.options import Policy
-from agent.core.reasons import Code, Reason
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Policy
 
 BROKERS, CONTROLLERS = (11, 12, 31), (71, 72, 73)
 FILE = {

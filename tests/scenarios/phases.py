@@ -5,7 +5,7 @@ from collections.abc import Callable
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core.migration import Phase
-from agent.core.options import Approval
+from agent.core.planning.options import Approval
 from tests.scenarios.play import DONE, Play
 
 

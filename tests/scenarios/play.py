@@ -13,16 +13,16 @@ from typing import Any, Self
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
-from agent.core.course import WAVE_EFFECTS
 from agent.core.decide import step
 from agent.core.evolve import evolve
+from agent.core.handlers.flow import WAVE_EFFECTS
+from agent.core.metrics.rules import Action, Level
 from agent.core.migration import Migration, Phase, wake_at
-from agent.core.options import Options, Policy
-from agent.core.plan import make_plan
-from agent.core.reasons import Code, Reason
-from agent.core.rules import Action, Level
-from agent.core.throttle import RateSeen
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.throttle import RateSeen
+from agent.core.planning.options import Options, Policy
+from agent.core.planning.plan import make_plan
 
 RACKS = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b", 33: "az-c"}
 POLICY = Policy(source_broker_ids=(11, 12, 13), destination_broker_ids=(31, 32, 33), slow_bytes_per_second=1_000)

@@ -7,10 +7,10 @@ import pytest
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.endpoints import Deregistered, Endpoint, Registered
 from agent.core.migration import Phase
-from agent.core.options import Options
-from agent.core.reasons import Code, Reason
+from agent.core.model.endpoints import Deregistered, Endpoint, Registered
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Options
 from tests.scenarios.play import POLICY, Play, asks, compared, like, surveyed, unreachable
 
 GRACE = 300.0

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 
 from agent.core import events as ev
-from agent.core import kraft_events as kev
 from agent.core import messages as msg
-from agent.core.kraft import KRAFT_ACTIVE, KraftPhase
-from agent.core.kraft_changes import NodeMode
-from agent.core.kraft_options import Gates, RestartBy
-from agent.core.options import Options, Policy
-from agent.core.reasons import Code
-from agent.translate import from_json, to_json
-from agent.turn import Record
+from agent.core.kraft import events as kev
+from agent.core.kraft.node_config import NodeMode
+from agent.core.kraft.options import Gates, RestartBy
+from agent.core.kraft.state import KRAFT_ACTIVE, KraftPhase
+from agent.core.model.reasons import Code
+from agent.core.planning.options import Options, Policy
+from agent.wire import from_json, to_json
+from agent.worker.turn import Record
 from tests.scenarios.kraft_world import BROKERS, CONTROLLERS, KraftWorld, codes, of, ready, started
 
 _P = KraftPhase

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from agent.core import events as ev
-from agent.core import kraft_events as kev
-from agent.core.kraft import KraftPhase
-from agent.core.kraft_changes import NodeMode
-from agent.core.kraft_facts import ZkMigrationState
-from agent.core.kraft_options import Gates
-from agent.core.reasons import Code
+from agent.core.kraft import events as kev
+from agent.core.kraft.facts import ZkMigrationState
+from agent.core.kraft.node_config import NodeMode
+from agent.core.kraft.options import Gates
+from agent.core.kraft.state import KraftPhase
+from agent.core.model.reasons import Code
 from tests.scenarios.kraft_world import BROKERS, CONTROLLERS, KraftWorld, codes, of, ready, started
 
 _P = KraftPhase

@@ -5,11 +5,11 @@ from typing import Any
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.lane import Lane
 from agent.core.migration import Phase, watches
-from agent.core.options import Approval, Options, Pairing, ThrottleBy
-from agent.core.plan import WaveState
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.core.planning.options import Approval, Options, Pairing, ThrottleBy
+from agent.core.planning.plan import WaveState
+from agent.core.planning.selection import Lane
 from tests.scenarios.play import ASKED, DONE, POLICY, Play, asks, busy, checked, like, surveyed
 
 

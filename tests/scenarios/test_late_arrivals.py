@@ -4,8 +4,8 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.migration import Phase, watches
-from agent.core.options import Mode, Options
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.core.planning.options import Mode, Options
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import DONE, POLICY, Play, like, surveyed
 

@@ -9,10 +9,10 @@ import pytest
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
+from agent.core.metrics.rules import Action, Level, Rule
 from agent.core.migration import ACTIVE, Phase
-from agent.core.options import Options, ThrottleBy
-from agent.core.reasons import Code
-from agent.core.rules import Action, Level, Rule
+from agent.core.model.reasons import Code
+from agent.core.planning.options import Options, ThrottleBy
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import DONE, POLICY, Play, asks, checked, like, surveyed
 

@@ -6,7 +6,7 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.migration import Phase
-from agent.core.reasons import Code, Reason
+from agent.core.model.reasons import Code, Reason
 from tests.scenarios.play import DONE, POLICY, Play, asks, checked, like
 
 STOPPED = "others:EXECUTION_STOPPED_BY_OTHERS"

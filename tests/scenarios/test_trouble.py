@@ -4,9 +4,9 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.migration import Phase, watches
-from agent.core.options import Options
-from agent.core.plan import WaveState
-from agent.core.reasons import Code, Reason
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Options
+from agent.core.planning.plan import WaveState
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import (
     DONE,

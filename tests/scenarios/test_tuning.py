@@ -5,12 +5,12 @@ from dataclasses import replace
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.figures import movements_at_once, pace
 from agent.core.migration import Phase, watches
-from agent.core.options import Options, Pairing, ThrottleBy
-from agent.core.reasons import Code, Reason
-from agent.core.throttle import RateSeen
-from agent.core.wave import Wave
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.throttle import RateSeen
+from agent.core.planning.options import Options, Pairing, ThrottleBy
+from agent.core.planning.wave import Wave
+from agent.core.planning.wave_sizing import movements_at_once, pace
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import ASKED, DONE, POLICY, Play, asks, checked, like, unreachable
 

@@ -6,10 +6,10 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.migration import Phase, wake_at, watches
-from agent.core.options import Approval, Mode, Options, Pairing
-from agent.core.plan import WaveState
-from agent.core.reasons import Code, Reason
-from agent.core.wave import PLAN_WAVES_MAX, PLANS_MAX
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Approval, Mode, Options, Pairing
+from agent.core.planning.plan import WaveState
+from agent.core.planning.wave import PLAN_WAVES_MAX, PLANS_MAX
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import ASKED, PARTITIONS, POLICY, Play, asks, busy, checked, inspected, like, surveyed
 

@@ -1,11 +1,11 @@
 """What has moved stays shown in every phase, from what Kafka showed last: by the status that every view reads."""
 
-from agent import translate
+from agent import wire
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.migration import Phase
-from agent.core.options import Approval
+from agent.core.planning.options import Approval
 from schemas.state import MigrationStatus
 from tests.scenarios.play import DONE, PARTITIONS, POLICY, SIZE_BYTES, Play, checked, inspected, like, rejected
 
@@ -14,7 +14,7 @@ ALL = 3 * PARTITIONS  # replicas of the three waves
 
 
 def told(play: Play) -> MigrationStatus:
-    return translate.status(play.m, POLICY, play.now)
+    return wire.status(play.m, POLICY, play.now)
 
 
 def tells(play: Play, phase: Phase, left: int, of: int = 1, share: float | None = None) -> Play:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.core import messages as msg
-from agent.core.cluster import TopicPartition
-from agent.core.options import Mode, Options
+from agent.core.model.cluster import TopicPartition
+from agent.core.planning.options import Mode, Options
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.core import events as ev
 from agent.core.migration import Phase
-from agent.core.plan import Direction
+from agent.core.planning.plan import Direction
 from tests.simulation.sim_registry import TAGS
 
 if TYPE_CHECKING:

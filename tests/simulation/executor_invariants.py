@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from agent.core import events as ev
 from agent.core.effects import StopWave
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
 from tests.simulation.sim_cruise_control import USER_TASKS_MAX
 from tests.simulation.sim_ports import POLL_SECONDS
 
 if TYPE_CHECKING:
-    from agent.adapters.ports import RemoveBroker
+    from agent.performer.ports import RemoveBroker
     from tests.simulation.simulation import Simulation
 
 GOES_ON = frozenset({"resume", "rollback", "retry", "skip", "approve", "start", "cancel"})

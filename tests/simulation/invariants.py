@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.core import events as ev
-from agent.core.lane import selection_filter
 from agent.core.messages import TaskStatus
 from agent.core.migration import ACTIVE, METRIC, Phase
-from agent.core.options import Pairing
-from agent.core.plan import Direction, WaveState
+from agent.core.planning.options import Pairing
+from agent.core.planning.plan import Direction, WaveState
+from agent.core.planning.selection import selection_filter
 from tests.simulation.discovery_invariants import (
     a_way_back_is_shown,
     found_before_filled,
@@ -35,10 +35,10 @@ from tests.simulation.sim_ports import LOOK_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent.adapters.ports import RemoveBroker
-    from agent.core.cluster import TopicPartition
     from agent.core.migration import Migration
-    from agent.core.plan import Wave
+    from agent.core.model.cluster import TopicPartition
+    from agent.core.planning.plan import Wave
+    from agent.performer.ports import RemoveBroker
     from tests.simulation.simulation import Simulation
 
 # A late request may start something after the pause: it must be stopped within this, once it can be.

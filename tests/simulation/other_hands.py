@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.adapters.ports import RemoveBroker
+from agent.performer.ports import RemoveBroker
 from tests.simulation import actions
 from tests.simulation.sim_cruise_control import BY_HAND
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.core.lane import selection_filter
 from agent.core.migration import Phase
-from agent.translate import status
+from agent.core.planning.selection import selection_filter
+from agent.wire import status
 
 if TYPE_CHECKING:
-    from agent.core.plan import Wave
+    from agent.core.planning.plan import Wave
     from tests.simulation.simulation import Simulation
 
 AT_REST = frozenset({Phase.PAUSED, Phase.BLOCKED, Phase.CANCELLED})

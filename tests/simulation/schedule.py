@@ -6,7 +6,7 @@ Drawn from a seed (run.py) or by Hypothesis (test_hypothesis.py), played by simu
 import random
 from dataclasses import dataclass, field
 
-from agent.core.options import Approval, InternalTopics, Options, Pairing, ThrottleBy
+from agent.core.planning.options import Approval, InternalTopics, Options, Pairing, ThrottleBy
 
 FAULT_SECONDS = 45.0  # commands and faults fall within this time after the start
 COMMANDS = (

@@ -1,6 +1,6 @@
 """The agent in the simulation: the real core and performer, a log that redelivers, crashes between any two steps.
 
-Mirrors what agent/app.py and agent/tasks.py do, without asyncio: coroutines are driven by hand. `Life` keeps its record
+Mirrors what agent/worker/app.py and agent/worker/effect_tasks.py do, without asyncio: coroutines are driven by hand. `Life` keeps its record
 as a value; `TurnLife` sends each message through the real turn.py and its JSON as well, and compares.
 """
 
@@ -10,17 +10,17 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agent import turn
-from agent.adapters.perform import Performer, Ports
-from agent.adapters.ports import PortError
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.decide import step
-from agent.core.judge import RuleEvaluator, Sample
+from agent.core.metrics.rule_evaluator import RuleEvaluator, Sample
 from agent.core.migration import ACTIVE, METRIC, Migration, wake_at, watches
-from agent.core.options import Policy
-from agent.translate import from_json, to_json
+from agent.core.planning.options import Policy
+from agent.performer.performer import Performer, Ports
+from agent.performer.ports import PortError
+from agent.wire import from_json, to_json
+from agent.worker import turn
 
 CLUSTER = "lab"
 WATCH_AGAIN_SECONDS = 1.0
@@ -167,7 +167,7 @@ class Life:
 
     # ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
     def evaluate_samples(self, samples: list[Sample], now: float) -> None:
-        """What agent/judging.py does with a batch, and on each look."""
+        """What agent/worker/metric_evaluation.py does with a batch, and on each look."""
         m = self.migration
         self.evaluator.add_samples(samples, now)
         for rule_state in self.evaluator.evaluate(now, m.brokers_of_open_waves if m.phase in ACTIVE else None):

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.adapters.ports import CruiseControlState, RemoveBroker, UserTask
-from agent.core.cluster import TopicPartition
 from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
-from agent.core.reasons import Code, Reason
-from agent.core.throttle import ThrottleChange
+from agent.core.model.cluster import TopicPartition
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.throttle import ThrottleChange
+from agent.performer.ports import CruiseControlState, RemoveBroker, UserTask
 from tests.simulation.world import World
 
 Answer = ExecutionRequested | Busy | Rejected | Unreachable

@@ -6,8 +6,8 @@ import math
 import random
 from collections.abc import Iterable
 
-from agent.core.judge import Sample
-from agent.core.rules import Action, Aggregation, Rule, Side
+from agent.core.metrics.rule_evaluator import Sample
+from agent.core.metrics.rules import Action, Aggregation, Rule, Side
 
 SCRAPE_SECONDS = 2.0
 RESUME_DELAY_SECONDS = 5.0

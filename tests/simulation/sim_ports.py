@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
-from agent.adapters.asking import Questions
-from agent.adapters.cruise_control import FULL_RETRY_SECONDS, FULL_SECONDS_MAX
-from agent.adapters.ports import CruiseControlState, PortError, RemoveBroker, UserTask
-from agent.core.clients import Positions
-from agent.core.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.adapters.cruise_control.client import FULL_RETRY_SECONDS, FULL_SECONDS_MAX
+from agent.adapters.cruise_control.request_budget import Questions
 from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, Unreachable
-from agent.core.reasons import Code, Reason
-from agent.core.throttle import ThrottleChange, ThrottleFacts
+from agent.core.model.client_positions import Positions
+from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.throttle import ThrottleChange, ThrottleFacts
+from agent.performer.ports import CruiseControlState, PortError, RemoveBroker, UserTask
 from tests.simulation.sim_cruise_control import SimCruiseControl
 from tests.simulation.world import STEP_SECONDS_MAX, World
 

@@ -6,10 +6,10 @@ What is taken out is noted, and judged by discovery_invariants.py.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.adapters.ports import PortError
-from agent.core.cluster import TopicPartition
-from agent.core.endpoints import Endpoint
-from agent.core.reasons import Code, Reason
+from agent.core.model.cluster import TopicPartition
+from agent.core.model.endpoints import Endpoint
+from agent.core.model.reasons import Code, Reason
+from agent.performer.ports import PortError
 from tests.simulation.sim_ports import TIMEOUT_SECONDS, Trouble, until
 from tests.simulation.world import World
 

@@ -9,15 +9,15 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent import turn
-from agent.adapters.perform import Performer, Ports
-from agent.adapters.ports import RemoveBroker
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.cluster import TopicPartition
-from agent.core.lane import INTERNAL_TOPICS
 from agent.core.migration import ACTIVE, METRIC, Migration, Phase
-from agent.core.options import Policy
+from agent.core.model.cluster import TopicPartition
+from agent.core.planning.options import Policy
+from agent.core.planning.selection import INTERNAL_TOPICS
+from agent.performer.performer import Performer, Ports
+from agent.performer.ports import RemoveBroker
+from agent.worker import turn
 from tests.simulation import executor_invariants, invariants
 from tests.simulation.other_hands import ACTIONS
 from tests.simulation.schedule import FAULT_SECONDS, Schedule

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from agent.adapters.ports import CruiseControlState
 from agent.core import events as ev
-from agent.core.options import Options
+from agent.core.planning.options import Options
+from agent.performer.ports import CruiseControlState
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_ports import SimCruiseControlPort
 from tests.simulation.simulation import Cast, InvariantBrokenError, Simulation

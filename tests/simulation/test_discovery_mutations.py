@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from agent.adapters.perform import Performer
 from agent.core import effects as fx
 from agent.core import messages as msg
-from agent.core.endpoints import Deregistered, Registered
 from agent.core.migration import Migration
-from agent.core.options import Policy
+from agent.core.model.endpoints import Deregistered, Registered
+from agent.core.planning.options import Policy
+from agent.performer.performer import Performer
 from tests.simulation.simulation import Cast
 from tests.simulation.test_mutations import PLAIN, _caught
 

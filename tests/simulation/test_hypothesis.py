@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from agent.core.options import Approval, Options, Pairing, ThrottleBy
+from agent.core.planning.options import Approval, Options, Pairing, ThrottleBy
 from tests.simulation.schedule import COMMANDS, FAULT_SECONDS, FAULTS, Schedule
 from tests.simulation.simulation import Cast, InvariantBrokenError, Simulation
 from tests.simulation.test_mutations import ForgetsToClear, NeverClears

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.adapters.perform import Performer
 from agent.core import events as ev
-from agent.core.cluster import BrokerLogs, Reassignment, TopicPartition
-from agent.core.options import Options
+from agent.core.model.cluster import BrokerLogs, Reassignment, TopicPartition
+from agent.core.planning.options import Options
+from agent.performer.performer import Performer
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_ports import SimKafka
 from tests.simulation.simulation import Cast, Simulation

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.perform import Performer
-from agent.adapters.ports import RemoveBroker
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.cluster import TopicPartition
+from agent.core.metrics.rules import Level
 from agent.core.migration import Migration
-from agent.core.options import InternalTopics, Options, Policy
-from agent.core.reasons import Code, Reason
-from agent.core.rules import Level
-from agent.core.throttle import ThrottleChange
+from agent.core.model.cluster import TopicPartition
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.throttle import ThrottleChange
+from agent.core.planning.options import InternalTopics, Options, Policy
+from agent.performer.performer import Performer
+from agent.performer.ports import RemoveBroker
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_agent import Durable, Life, Running
 from tests.simulation.sim_cruise_control import Answer, SimCruiseControl

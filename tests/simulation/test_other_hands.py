@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from agent.adapters.perform import Performer
-from agent.core import course, verdicts
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.draft import StepContext
+from agent.core.handlers import flow, pause_causes
 from agent.core.migration import Migration, Phase
-from agent.core.reasons import Code, Reason
+from agent.core.model.reasons import Code, Reason
+from agent.core.step import StepContext
+from agent.performer.performer import Performer
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_agent import Life
 from tests.simulation.simulation import Cast, Simulation
@@ -58,8 +58,8 @@ class StopsForSelfHealing(Life):
             return events
         if healing := tuple(r for r in message.reasons if r.code is Code.SELF_HEALING_ON):
             draft = StepContext(self.migration, message.at, self.policy)
-            verdicts.set_safety_causes(draft, healing)
-            course.pause_if_moving(draft)
+            pause_causes.set_safety_causes(draft, healing)
+            flow.pause_if_moving(draft)
             after, more = draft.done()
             self.record = replace(self.record, migration=after, inbox_offset=offset)
             events = (*events, *more)

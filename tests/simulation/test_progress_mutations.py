@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from agent.adapters.perform import Performer
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.cluster import ClusterFacts
-from agent.core.reasons import Reason
+from agent.core.model.cluster import ClusterFacts
+from agent.core.model.reasons import Reason
+from agent.performer.performer import Performer
 from tests.simulation.sim_agent import Life
 from tests.simulation.simulation import Cast
 from tests.simulation.test_mutations import PLAIN, _acts, _caught

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.core import events as ev
-from agent.core.options import InternalTopics, Options, Pairing
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.core.planning.options import InternalTopics, Options, Pairing
 from tests.simulation.actions import ACTIONS
 from tests.simulation.run import run_many
 from tests.simulation.schedule import Schedule, drawn_from

@@ -2,8 +2,8 @@
 
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.options import InternalTopics, Options
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.core.planning.options import InternalTopics, Options
 from tests.simulation.schedule import Schedule
 from tests.simulation.simulation import Simulation
 

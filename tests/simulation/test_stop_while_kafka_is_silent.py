@@ -7,8 +7,8 @@ import pytest
 
 from agent.core import effects as fx
 from agent.core import messages as msg
-from agent.core.options import Options
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
+from agent.core.planning.options import Options
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_ports import advance_to
 from tests.simulation.simulation import Simulation

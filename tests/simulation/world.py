@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
-from agent.core.throttle import BrokerRate, ThrottleChange, ThrottleFacts
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.model.throttle import BrokerRate, ThrottleChange, ThrottleFacts
 
 EPOCH = 1_000.0
 COPY_BYTES_PER_SECOND = 100.0  # of one replica, without a throttle

@@ -11,11 +11,11 @@ import pytest
 from kafka import KafkaAdminClient
 
 from agent import client
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_line import AdminThread
-from agent.adapters.kraft_zookeeper import KraftZooKeeper
-from agent.adapters.zookeeper_access import ZooKeeperAccess
-from agent.ending import end, until_done
+from agent.adapters.kafka.admin_thread import AdminThread
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.adapters.zookeeper.access import ZooKeeperAccess
+from agent.adapters.zookeeper.kraft_znodes import KraftZooKeeper
+from agent.cancellation import end, until_done
 from agent.services.console.feed import Feed
 from tests.fakes.cancelling import TIMINGS, outlives_its_cancellation
 from tests.fakes.control_topics import ControlTopicsInMemory

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.lab.story import Event, Story
+from deploy.lab.demo.story import Event, Story
 from tests.chaos import run
 from tests.chaos.faults import CATALOGUE, Fault, acts
 from tests.chaos.stage import CLUSTER, THROTTLE_BYTES_PER_SECOND, Stage

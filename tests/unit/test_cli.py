@@ -11,17 +11,17 @@ from pydantic import ValidationError
 from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
-from agent.cli import orders, render
+from agent.cli import commands, render
 from agent.cli.app import app
 from agent.cli.doctor import check_results_of
 from agent.cli.live import Bars, Lines, wave_share
 from agent.cli.quantities import bytes_of, duration, ids_of, rate, seconds_of, size
-from agent.cli.views import is_at_rest
+from agent.cli.status import is_at_rest
+from agent.config.settings import read_clusters
+from agent.core.handlers.commands import COMMAND_NAMES
 from agent.core.migration import Migration
-from agent.core.options import Policy
-from agent.core.orders import COMMAND_NAMES
-from agent.settings import read_clusters
-from agent.translate import status
+from agent.core.planning.options import Policy
+from agent.wire import status
 from schemas.commands import COMMANDS
 
 ORDERS = sorted(set(COMMAND_NAMES.values()) - {"command"})
@@ -203,8 +203,8 @@ def test_a_plan_shows_each_wave_with_its_way_back_and_what_blocks_it() -> None:
 
 def test_options_become_the_fields_of_the_command() -> None:
     """Only what was typed is sent, under the schema's names, and the sender is named."""
-    options = orders._options(None, None, [11, 12], [31, 32], None, None, 100_000_000, None, 20, 300.0, None)
-    command = orders.command_for("start", "lab", "why", "", None, {"options": options}, as_json=False)
+    options = commands._options(None, None, [11, 12], [31, 32], None, None, 100_000_000, None, 20, 300.0, None)
+    command = commands.command_for("start", "lab", "why", "", None, {"options": options}, as_json=False)
     assert command["options"] == {
         "source_broker_ids": [11, 12],
         "destination_broker_ids": [31, 32],

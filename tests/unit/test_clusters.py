@@ -2,9 +2,9 @@
 
 import asyncio
 
-from agent import clusters
-from agent.clusters import Registrations
 from agent.core.messages import BrokersObserved, Observation
+from agent.worker import driven_cluster
+from agent.worker.driven_cluster import Registrations
 
 
 class Inbox:
@@ -51,6 +51,6 @@ async def test_what_goes_while_zookeeper_is_silent_is_told_when_it_speaks() -> N
 async def test_an_observation_that_could_not_be_posted_is_posted_again() -> None:
     """A lost broker is not forgotten because the control Kafka was away for a moment."""
     inbox = Inbox(failures=1)
-    async with asyncio.timeout(clusters.RETRY_SECONDS * 10):
+    async with asyncio.timeout(driven_cluster.RETRY_SECONDS * 10):
         await Registrations("lab", inbox.post).changed(frozenset({11}))
     assert len(inbox.taken) == 1

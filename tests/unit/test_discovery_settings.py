@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from agent.cli.app import app
-from agent.settings import ClusterSettings, SettingsError, read_clusters
+from agent.config.settings import ClusterSettings, SettingsError, read_clusters
 
 SECRET = "s3cret-of-somebody"
 ENDPOINTS = {1: "proxy-1:9092", 101: ["proxy-101:9092", "proxy-102:9092"]}

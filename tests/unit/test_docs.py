@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from agent import docs
-from agent.core.reasons import WHAT_TO_DO, Code
+from agent.core.model.reasons import WHAT_TO_DO, Code
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from agent import judging, telemetry
+from agent import telemetry
 from agent.core import messages as msg
-from agent.core.judge import Sample
+from agent.core.metrics.rule_evaluator import Sample
+from agent.core.metrics.rules import Action, Brokers, Level, Rule, RuleState
 from agent.core.migration import Cause, Migration, Phase
-from agent.core.options import Policy
-from agent.core.rules import Action, Brokers, Level, Rule, RuleState
-from agent.core.wave import Direction, Wave
-from agent.judging import MetricEvaluation
+from agent.core.planning.options import Policy
+from agent.core.planning.wave import Direction, Wave
+from agent.worker import metric_evaluation
+from agent.worker.metric_evaluation import MetricEvaluation
 from tests.scenarios.play import inspected
 
 RULE = Rule(name="p99", metric="p99_ms", threshold=500, on_missing=None, resume_delay_seconds=0)
@@ -82,7 +83,7 @@ async def test_what_is_not_ours_or_cannot_be_read_is_passed_over() -> None:
 async def test_a_full_queue_drops_the_oldest_and_counts_them() -> None:
     """Newer samples supersede older ones; the memory is bounded."""
     desk, before = Desk(), telemetry.SAMPLES_DROPPED._value.get()
-    big = " " * (judging.QUEUE_BYTES_MAX // 4)
+    big = " " * (metric_evaluation.QUEUE_BYTES_MAX // 4)
     posted = await desk.said(*(f"lab {value}{big}" for value in (900, 900, 900, 10, 10)))
     assert telemetry.SAMPLES_DROPPED._value.get() - before == 2
     assert [p.level for p in posted] in ([], [Level.FIRING], [Level.FIRING, Level.CLEAR])
@@ -160,7 +161,7 @@ async def test_rules_of_one_side_mean_the_brokers_that_a_migration_names_too() -
     """A start may name brokers that clusters.yaml does not; the way back does not turn the sides around."""
     wave = Wave(number=1, az="a", direction=Direction.FORWARD, source_broker_ids=(12,), destination_broker_ids=(32,))
     back = Wave(number=2, az="a", direction=Direction.BACK, source_broker_ids=(32,), destination_broker_ids=(12,))
-    assert judging.source_and_destination_brokers(POLICY, (wave, back)) == ({11, 12}, {31, 32})
+    assert metric_evaluation.source_and_destination_brokers(POLICY, (wave, back)) == ({11, 12}, {31, 32})
     desk = Desk(replace(POLICY, source_broker_ids=(), rules=(replace(RULE, brokers=Brokers.SOURCE),)))
     assert await desk.said("lab 900") == []
     desk.migration = replace(desk.migration, waves=(replace(wave, source_broker_ids=(11,)),))

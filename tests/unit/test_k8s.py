@@ -15,11 +15,11 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from agent.cli.app import app
+from agent.config.settings import KafkaSecurity, Settings, read_clusters
 from agent.services.collector.settings import CollectorSettings
 from agent.services.console.settings import ConsoleSettings
 from agent.services.monitor.settings import MonitorSettings
 from agent.services.webhook.settings import WebhookSettings
-from agent.settings import KafkaSecurity, Settings, read_clusters
 
 ROOT = Path(__file__).parent.parent.parent
 K8S = ROOT / "deploy/k8s"

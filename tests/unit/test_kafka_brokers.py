@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from agent.adapters.kafka_brokers import without_connection
+from agent.adapters.kafka.brokers import without_connection
 
 
 async def test_only_closed_addresses_are_named_with_the_error() -> None:

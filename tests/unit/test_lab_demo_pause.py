@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from agent.client import ControlClient
-from deploy.lab.demo_pause import FLIGHT_SECONDS, THROTTLE_MIN, WAVE_SECONDS, PauseAct, what_is_wrong
-from deploy.lab.description import CLUSTER_NAME
-from deploy.lab.facts import Facts, Flight, Name, PartitionFacts, flight_of
-from deploy.lab.story import Event, Story
+from deploy.lab.cluster.description import CLUSTER_NAME
+from deploy.lab.demo.demo_pause import FLIGHT_SECONDS, THROTTLE_MIN, WAVE_SECONDS, PauseAct, what_is_wrong
+from deploy.lab.demo.story import Event, Story
+from deploy.lab.workload.facts import Facts, Flight, Name, PartitionFacts, flight_of
 
 P, Q = ("demo", 0), ("demo", 1)
 FILL_BYTES = 60_000_000

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from deploy.lab.facts import Facts, Name, PartitionFacts
+from deploy.lab.workload.facts import Facts, Name, PartitionFacts
 
 P: Name = ("demo", 0)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lab import jars
-from deploy.lab.ports import free_ports
+from deploy.lab.cluster import jars
+from deploy.lab.cluster.ports import free_ports
 
 VERSION = "3.9.1"
 

@@ -6,14 +6,23 @@ from pathlib import Path
 import pytest
 
 from agent.client import ControlClient
-from agent.settings import read_clusters
+from agent.config.settings import read_clusters
 from deploy.lab import LabConfig
-from deploy.lab.demo_report import why_paused
-from deploy.lab.description import CLUSTER_NAME, write_clusters
-from deploy.lab.launch import Folders
-from deploy.lab.load_spike import PRODUCERS_MAX, LoadSpike, _paused_by_rule
-from deploy.lab.story import Event, Story
-from deploy.lab.surge import CAUSE, METRIC, RULE, THRESHOLD_MS_MIN, TIMES_CALM, add_rule, parse_windows, rule_for
+from deploy.lab.cluster.description import CLUSTER_NAME, write_clusters
+from deploy.lab.cluster.launch import Folders
+from deploy.lab.demo.demo_report import why_paused
+from deploy.lab.demo.load_spike import PRODUCERS_MAX, LoadSpike, _paused_by_rule
+from deploy.lab.demo.story import Event, Story
+from deploy.lab.workload.surge import (
+    CAUSE,
+    METRIC,
+    RULE,
+    THRESHOLD_MS_MIN,
+    TIMES_CALM,
+    add_rule,
+    parse_windows,
+    rule_for,
+)
 
 
 def event(sequence: int, kind: str, second: int, **data: object) -> Event:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lab import control
-from deploy.lab.config import HOST, LabConfig
-from deploy.lab.ports import PortTakenError, free_base_port, free_ports, is_free, require_free
-from deploy.lab.processes import ManagedProcess, ProcessState, first_error, stop_all
+from deploy.lab.cluster import control
+from deploy.lab.cluster.config import HOST, LabConfig
+from deploy.lab.cluster.ports import PortTakenError, free_base_port, free_ports, is_free, require_free
+from deploy.lab.cluster.processes import ManagedProcess, ProcessState, first_error, stop_all
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
 STUBBORN = [
@@ -95,7 +95,7 @@ def test_orders_to_a_dead_process_are_refused(process: ManagedProcess) -> None:
 def test_a_leashed_process_dies_with_its_parent(tmp_path: Path) -> None:
     """kill -9 of the parent ends its children: nothing is left for anybody to clean up."""
     parent = (
-        "import pathlib, sys, time; from deploy.lab.processes import ManagedProcess; "
+        "import pathlib, sys, time; from deploy.lab.cluster.processes import ManagedProcess; "
         "child = ManagedProcess('child', pathlib.Path(sys.argv[1])); child.start(sys.argv[2:]); "
         "print(child.pid, flush=True); time.sleep(600)"
     )

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from deploy.lab import BrokerSpec, CruiseControlKind, LabConfig, Role, properties, real_cruise_control
-from deploy.lab.internal_topics import missing, specifications
-from deploy.lab.launch import Folders, settings_of
+from deploy.lab import BrokerSpec, CruiseControlKind, LabConfig, Role
+from deploy.lab.cluster import properties, real_cruise_control
+from deploy.lab.cluster.internal_topics import missing, specifications
+from deploy.lab.cluster.launch import Folders, settings_of
 
 REAL = LabConfig(cruise_control_class_path="/opt/cc/cruise-control-metrics-reporter-2.5.143.jar:/opt/cc/kafka.jar")
 

@@ -9,11 +9,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies
 
-from deploy.lab.accounting import Account, Delay, Gap, Messages, Position, account, delay, longest_gap
-from deploy.lab.clients import ClientReport
-from deploy.lab.filling import batches
-from deploy.lab.tools import Burst, ConsumerTranscript, LabInfo, Lines, ProducerTranscript, WorkloadError, parse_burst
-from deploy.lab.topics import TopicKind, assign, default_topics, plan_fill, spread
+from deploy.lab.cluster.topics import TopicKind, assign, default_topics, plan_fill, spread
+from deploy.lab.workload.accounting import Account, Delay, Gap, Messages, Position, account, delay, longest_gap
+from deploy.lab.workload.clients import ClientReport
+from deploy.lab.workload.filling import batches
+from deploy.lab.workload.tools import (
+    Burst,
+    ConsumerTranscript,
+    LabInfo,
+    Lines,
+    ProducerTranscript,
+    WorkloadError,
+    parse_burst,
+)
 
 ME = 7
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent import rights
-from agent.adapters import kafka_lease, kafka_reports
+from agent.adapters.kafka import lease, metrics_reporters
 from agent.cli.app import app
 from agent.rights import Grant, Resource
 from agent.topics import Topics
@@ -52,14 +52,14 @@ def test_nobody_of_ours_reads_the_messages_of_a_cluster() -> None:
     for role, grants in rights.cluster().items():
         for grant in grants:
             if grant.resource is Resource.TOPIC and {"Read", "Write"} & set(grant.operations):
-                reads = role == "agent" and (grant.name, grant.operations) == (kafka_reports.TOPIC, ("Read",))
+                reads = role == "agent" and (grant.name, grant.operations) == (metrics_reporters.TOPIC, ("Read",))
                 assert reads or (role, grant.name.startswith("__")) == ("cruise-control", True)
 
 
 def test_the_agent_may_hold_the_lease() -> None:
     """The group of the lease on a cluster without ZooKeeper is the one in the table."""
     groups = {g.name: g.operations for g in rights.cluster()["agent"] if g.resource is Resource.GROUP}
-    assert groups == {kafka_lease.GROUP: ("Describe", "Read"), "*": ("Describe",)}  # of others: how far behind
+    assert groups == {lease.GROUP: ("Describe", "Read"), "*": ("Describe",)}  # of others: how far behind
 
 
 def test_commands_can_be_typed() -> None:

@@ -5,9 +5,9 @@ import orjson
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core.migration import Migration
-from agent.core.options import Options, Policy
-from agent.core.plan import make_plan
-from agent.translate import from_json, to_json
+from agent.core.planning.options import Options, Policy
+from agent.core.planning.plan import make_plan
+from agent.wire import from_json, to_json
 from tests.scenarios.play import DONE, Play, facts
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent import translate
+from agent import wire as translate
 from agent.core import events as ev
+from agent.core.handlers.commands import COMMAND_NAMES
 from agent.core.migration import Migration
-from agent.core.options import Options, Policy
-from agent.core.orders import COMMAND_NAMES
+from agent.core.planning.options import Options, Policy
 from agent.topics import Topics
 from schemas import generate
 from schemas.commands import COMMANDS, AnyCommand, MigrationOptions
@@ -33,7 +33,7 @@ def test_committed_documents_are_those_of_the_models() -> None:
 
 
 def test_every_event_that_can_be_published_has_its_schema() -> None:
-    """events.json knows each class of core/events.py by its name."""
+    """events.json knows each class of core/events/ by its name."""
     described = {branch["if"]["properties"]["type"]["const"] for branch in DOCUMENTS["events.json"]["allOf"]}
     assert described == {kind.__name__ for kind in EVENT_CLASSES} == {k.__name__ for k in get_args(ev.AnyEvent)}
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.core.options import Policy
-from agent.core.rules import Action, Brokers, Rule, Side
-from agent.settings import ClusterSettings, KafkaSecurity, PolicySettings, Settings, SettingsError, read_clusters
+from agent.config.settings import ClusterSettings, KafkaSecurity, PolicySettings, Settings, SettingsError, read_clusters
+from agent.core.metrics.rules import Action, Brokers, Rule, Side
+from agent.core.planning.options import Policy
 
 ROOT = Path(__file__).parents[2]
 CLUSTER: dict[str, Any] = {

@@ -42,7 +42,7 @@ def test_every_test_states_its_rule() -> None:
 
 
 def test_nobody_swallows_a_cancellation() -> None:
-    """What takes a CancelledError raises it again: await another task's end by agent/ending.py. (Tests may play it.)"""
+    """What takes a CancelledError raises it again: await another task's end by agent/cancellation.py. (Tests may play it.)"""
     takers = [
         f"{p.relative_to(ROOT)}:{node.lineno}"
         for p in SOURCES

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from agent.adapters.ports import PortError
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
-from agent.core.options import Options, Policy
-from agent.core.plan import Wave, WaveState
-from agent.core.reasons import Code
-from agent.tasks import ClusterTasks, Post
+from agent.core.model.reasons import Code
+from agent.core.planning.options import Options, Policy
+from agent.core.planning.plan import Wave, WaveState
+from agent.performer.ports import PortError
+from agent.worker.effect_tasks import ClusterTasks, Post
 
 POLICY = Policy()
 SCOPE = fx.WaveScope(migration_id="m", wave=1, attempt=1, source_broker_ids=(1,), destination_broker_ids=(2,))

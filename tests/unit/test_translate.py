@@ -7,14 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from pydantic import ValidationError
 
-from agent import translate
+from agent import wire
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
-from agent.core.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
-from agent.core.plan import Wave, WaveState
-from agent.core.progress import Progress
-from agent.core.reasons import Code, Reason
-from agent.turn import Record
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
+from agent.core.planning.plan import Wave, WaveState
+from agent.core.planning.progress import Progress
+from agent.worker.turn import Record
 from tests.fakes.values import MESSAGES, RECORDS
 
 AT = 1_700_000_000.0
@@ -56,7 +56,7 @@ def order(kind: type[msg.Command], **fields: Any) -> msg.Command:
 )
 def test_each_command_has_its_order(data: bytes, expected: msg.Command) -> None:
     """Every command of the wire becomes the order of the same meaning."""
-    assert translate.read_command(data, AT) == expected
+    assert wire.read_command(data, AT) == expected
 
 
 def test_every_option_arrives() -> None:
@@ -82,7 +82,7 @@ def test_every_option_arrives() -> None:
         "wave_brokers_max": 4,
         "wave_bytes_max": 5_000_000_000_000,
     }
-    read = translate.read_command(command("start", options=given_options), AT)
+    read = wire.read_command(command("start", options=given_options), AT)
     assert isinstance(read, msg.StartMigration)
     assert read.options == Options(
         mode=Mode.BROKERS,
@@ -143,8 +143,8 @@ BAD: dict[str, tuple[bytes | None, str]] = {
 def test_what_cannot_be_read_says_which_field_and_what_it_should_be(data: bytes | None, says: str) -> None:
     """Bad input of every kind is a ValidationError that names the field, in a few hundred characters."""
     with pytest.raises(ValidationError) as caught:
-        translate.read_command(data, AT)
-    reasons = translate.what_is_wrong(caught.value)
+        wire.read_command(data, AT)
+    reasons = wire.what_is_wrong(caught.value)
     assert any(says in r.seen for r in reasons), reasons
     assert {r.code for r in reasons} == {Code.UNREADABLE_COMMAND}
     assert len("".join(map(str, reasons))) < 1_000 * len(reasons)
@@ -153,8 +153,8 @@ def test_what_cannot_be_read_says_which_field_and_what_it_should_be(data: bytes 
 def test_every_wrong_field_is_told_at_once() -> None:
     """All wrong fields are named in one go, not one after the other."""
     with pytest.raises(ValidationError) as caught:
-        translate.read_command(command("start", options={"mode": "all", "az": 5}, plan_id=7), AT)
-    told = [r.seen.split(":")[0] for r in translate.what_is_wrong(caught.value)]
+        wire.read_command(command("start", options={"mode": "all", "az": 5}, plan_id=7), AT)
+    told = [r.seen.split(":")[0] for r in wire.what_is_wrong(caught.value)]
     assert told == ["options.mode", "options.az", "plan_id"]
 
 
@@ -170,7 +170,7 @@ def test_every_wrong_field_is_told_at_once() -> None:
 )
 def test_the_sender_is_found_where_there_is_one(data: bytes | None, sender: tuple[str | None, str | None]) -> None:
     """command_id and cluster are read out of whatever came, without ever raising."""
-    assert translate.sender_of(data) == sender
+    assert wire.sender_of(data) == sender
 
 
 # ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -181,12 +181,12 @@ def alert(**fields: Any) -> bytes:
 
 def test_an_alert_becomes_an_observation() -> None:
     """Firing and resolved, pause and slow, and what was seen: the summary, or else the labels."""
-    read = translate.read_metric(alert(action="slow", labels={"broker": "11", "az": "a"}))
-    assert translate.alert_observed(read, AT) == msg.AlertChanged(  # type: ignore[arg-type]  # an Alert, as asserted
+    read = wire.read_metric(alert(action="slow", labels={"broker": "11", "az": "a"}))
+    assert wire.alert_observed(read, AT) == msg.AlertChanged(  # type: ignore[arg-type]  # an Alert, as asserted
         at=AT, name="URP", firing=True, slow=True, seen="az=a, broker=11"
     )
-    resolved = translate.read_metric(alert(state="resolved", summary="fine"))
-    assert translate.alert_observed(resolved, AT) == msg.AlertChanged(  # type: ignore[arg-type]
+    resolved = wire.read_metric(alert(state="resolved", summary="fine"))
+    assert wire.alert_observed(resolved, AT) == msg.AlertChanged(  # type: ignore[arg-type]
         at=AT, name="URP", firing=False, seen="fine"
     )
 
@@ -199,8 +199,8 @@ def test_a_bad_sample_is_named_by_its_place() -> None:
         "samples": [{"metric": "m", "value": "x", "time": "2026-11-24T10:00:00Z"}],
     }
     with pytest.raises(ValidationError) as caught:
-        translate.read_metric(json.dumps(batch).encode())
-    assert translate.what_is_wrong(caught.value)[0].seen.startswith("samples.0.value: ")
+        wire.read_metric(json.dumps(batch).encode())
+    assert wire.what_is_wrong(caught.value)[0].seen.startswith("samples.0.value: ")
 
 
 # ── core values to JSON and back ────────────────────────────────────────────────────────────────────────────────
@@ -208,23 +208,23 @@ def test_a_bad_sample_is_named_by_its_place() -> None:
 @given(MESSAGES)
 def test_every_message_comes_back_as_it_was(message: msg.Message) -> None:
     """Whatever the types allow in the inbox survives JSON exactly."""
-    assert translate.from_json(translate.to_json(message, msg.Message), msg.Message) == message
+    assert wire.from_json(wire.to_json(message, msg.Message), msg.Message) == message
 
 
 @LARGE
 @given(RECORDS)
 def test_every_state_comes_back_as_it_was(record: Record) -> None:
     """Whatever the types allow as a saved state survives JSON exactly: pending effects, options, waves, causes."""
-    assert translate.from_json(translate.to_json(record, Record), Record) == record
+    assert wire.from_json(wire.to_json(record, Record), Record) == record
 
 
 def test_another_versions_state_can_be_read() -> None:
     """Unknown fields are left out and missing ones take their defaults, so that two versions can alternate."""
-    saved = json.loads(translate.to_json(Record(migration=Migration(cluster="lab", sequence=7)), Record))
+    saved = json.loads(wire.to_json(Record(migration=Migration(cluster="lab", sequence=7)), Record))
     saved["of_tomorrow"] = 1
     saved["migration"]["of_tomorrow"] = {"a": [1]}
     del saved["outbox"], saved["inbox_id"], saved["migration"]["plans"], saved["migration"]["options"]["soak_seconds"]
-    read = translate.from_json(json.dumps(saved).encode(), Record)
+    read = wire.from_json(json.dumps(saved).encode(), Record)
     assert read == Record(migration=Migration(cluster="lab", sequence=7))
 
 
@@ -239,7 +239,7 @@ STRANGE: list[bytes | None] = [
 def test_a_strangers_inbox_message_is_no_bug(data: bytes | None) -> None:
     """Whatever else is written to the inbox raises ValueError, which is expected, and nothing else."""
     with pytest.raises(ValueError, match=r".+"):
-        translate.from_json(data, msg.Message)  # type: ignore[arg-type]  # Kafka values may be null
+        wire.from_json(data, msg.Message)  # type: ignore[arg-type]  # Kafka values may be null
 
 
 # ── what people read ────────────────────────────────────────────────────────────────────────────────────────────
@@ -255,7 +255,7 @@ def test_status_counts_what_is_left() -> None:
     now = Progress(at=AT, changed_at=AT, replicas_left=4, bytes_left=40, bytes_moved=60, moving=2, eta_seconds=3.0)
     waiting = (Reason(Code.CRUISE_CONTROL_BUSY, "it moves leaders", "an idle executor"),)
     m = Migration(cluster="lab", migration_id="lab-1", phase=Phase.MOVING, waves=waves, progress=now, waiting=waiting)
-    status = translate.status(m, Policy(), AT)
+    status = wire.status(m, Policy(), AT)
     assert [w.replicas_left for w in status.waves] == [0, 4, 10]
     assert (status.replicas_left, status.bytes_left, status.stage) == (14, 140, 2)
     assert [w.share for w in status.waves] == [1.0, 0.6, 0.0]
@@ -269,6 +269,6 @@ def test_a_stranger_gets_the_same_answer_twice() -> None:
     refusal = msg.RefuseCommand(
         command_id="c-1", cluster="elsewhere", at=AT, reasons=(Reason(Code.UNKNOWN_CLUSTER, "cluster: 'elsewhere'"),)
     )
-    answer = translate.refusal_for_unknown_cluster(refusal, "commands/3/17")
+    answer = wire.refusal_for_unknown_cluster(refusal, "commands/3/17")
     assert (answer.id, answer.cluster, answer.data["command_id"]) == ("refused/commands/3/17", "elsewhere", "c-1")
     assert answer.data["reasons"][0]["code"] == "UNKNOWN_CLUSTER"

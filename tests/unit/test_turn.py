@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from agent import turn
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
-from agent.core.options import Options, Policy
-from agent.core.plan import Plan, Wave
-from agent.translate import from_json
+from agent.core.planning.options import Options, Policy
+from agent.core.planning.plan import Plan, Wave
+from agent.wire import from_json
+from agent.worker import turn
 
 AT, POLICY = 1_700_000_000.0, Policy()
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from agent.adapters.prometheus import Exporters, PrometheusError, PrometheusServer, Series, Trouble
+from agent.adapters.prometheus.server import Exporters, PrometheusError, PrometheusServer, Series, Trouble
 from agent.services.collector.mapping import WINDOW, Mapping, Metric
 from agent.services.collector.reading import PageReader, Values, answered, samples_of
 from agent.services.collector.settings import CollectorSettings

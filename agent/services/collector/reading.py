@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from agent.adapters.prometheus import Series
+from agent.adapters.prometheus.server import Series
 from agent.services.collector.mapping import ExporterForm, LabelRule, LabelRules, Metric, Reading
 from schemas.metrics import Sample
 

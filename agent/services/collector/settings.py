@@ -7,9 +7,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.adapters.prometheus import PrometheusConnection, Target
+from agent.adapters.prometheus.server import PrometheusConnection, Target
+from agent.config.settings import SettingsError
 from agent.services.collector.mapping import SHIPPED
-from agent.settings import SettingsError
 
 
 class TargetGroup(BaseModel):

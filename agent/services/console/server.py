@@ -15,10 +15,10 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
+from agent.cancellation import end
 from agent.client import ClientError
+from agent.core.handlers.commands import COMMAND_NAMES, VALID_IN
 from agent.core.migration import RESTING, Phase
-from agent.core.orders import COMMAND_NAMES, VALID_IN
-from agent.ending import end
 from agent.services.console.access import COOKIE, Access, Role, Session, TooManyTriesError, is_same
 from agent.services.console.feed import ControlTopics, Feed, Json
 from agent.services.console.settings import ConsoleSettings

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.settings import SettingsError
+from agent.config.settings import SettingsError
 
 
 class ConsoleSettings(BaseSettings):

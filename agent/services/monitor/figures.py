@@ -10,8 +10,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from agent.core.readiness import HealthObservation, Readiness, ReadinessResult
-from agent.core.reasons import Code
+from agent.core.checks.readiness import HealthObservation, Readiness, ReadinessResult
+from agent.core.model.reasons import Code
 
 COUNTED = (Code.OFFLINE_PARTITION, Code.UNDER_MIN_ISR, Code.UNDER_REPLICATED, Code.NO_MIN_ISR_SLACK)
 

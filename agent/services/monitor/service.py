@@ -1,6 +1,6 @@
 """The monitor at work: looks at the cluster in turns, and answers /ready, /live and /metrics. Run by the command line.
 
-What the answer is, core/readiness.py decides; here is only the clock, the cluster and HTTP.
+What the answer is, core/checks/readiness.py decides; here is only the clock, the cluster and HTTP.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import web
 
-from agent.adapters.ports import PortError
-from agent.core.readiness import (
+from agent.cancellation import end
+from agent.core.checks.readiness import (
     HealthObservation,
     Readiness,
     ReadinessResult,
@@ -23,8 +23,8 @@ from agent.core.readiness import (
     next_readiness,
     reasons,
 )
-from agent.core.reasons import WHAT_TO_DO, Reason
-from agent.ending import end
+from agent.core.model.reasons import WHAT_TO_DO, Reason
+from agent.performer.ports import PortError
 from agent.services.monitor.figures import MonitorMetrics
 from agent.services.monitor.settings import MonitorSettings
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.core.readiness import Criterion, ReadinessPolicy
-from agent.settings import KafkaSecurity, SettingsError
+from agent.config.settings import KafkaSecurity, SettingsError
+from agent.core.checks.readiness import Criterion, ReadinessPolicy
 
 PREFIX = "KAFKA_MIGRATION_MONITOR_"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from agent.adapters.connection import KafkaConnection
+from agent.adapters.kafka.connection import KafkaConnection
 from deploy.lab.standin import SERVER_NAME, SPOKEN_VERSION
 from deploy.lab.standin.api import PREFIX, build_app
 from deploy.lab.standin.clock import SystemClock

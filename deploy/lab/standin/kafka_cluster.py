@@ -16,7 +16,7 @@ from kafka.admin import AlterConfigOp, ConfigFilterType, ConfigResource, ConfigR
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition as KafkaTopicPartition
 
-from agent.adapters.connection import KafkaConnection
+from agent.adapters.kafka.connection import KafkaConnection
 from deploy.lab.standin.cluster import (
     NO_LEADER,
     Broker,

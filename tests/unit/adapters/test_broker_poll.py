@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
-from agent.adapters.broker_poll import BrokerPoll
-from agent.adapters.ports import PortError
+from agent.adapters.kafka.broker_poll import BrokerPoll
+from agent.performer.ports import PortError
 
 
 class Script:

@@ -3,9 +3,9 @@
 from types import SimpleNamespace
 from typing import Any
 
-from agent.adapters.coordinator_looks import POLL_SECONDS, CoordinatorWatch
-from agent.core.cluster import TopicPartition
-from agent.core.reasons import Code
+from agent.core.model.cluster import TopicPartition
+from agent.core.model.reasons import Code
+from agent.performer.coordinator_watch import POLL_SECONDS, CoordinatorWatch
 
 PLAIN, OFFSETS = TopicPartition("t", 0), TopicPartition("__consumer_offsets", 7)
 

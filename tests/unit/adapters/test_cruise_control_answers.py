@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.cruise_control_answers import RequestOutcome, classify, is_full, read_state, read_user_tasks, words
+from agent.adapters.cruise_control.answers import RequestOutcome, classify, is_full, read_state, read_user_tasks, words
 from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
-from agent.core.reasons import Code
+from agent.core.model.reasons import Code
 from tests.contract.recordings import recording
 
 OURS = {"Cruise-Control-Version": "2.5.143"}

@@ -8,9 +8,9 @@ from kafka.errors import ClusterAuthorizationFailedError, InvalidConfigurationEr
 from kafka.protocol.admin import DescribeConfigsResponse, DescribeLogDirsResponse
 from kafka.protocol.metadata import MetadataResponse
 
-from agent.adapters import kafka_admin, kafka_cluster, kafka_throttle
-from agent.core.cluster import Partition, Reassignment, TopicPartition
-from agent.core.throttle import (
+from agent.adapters.kafka import admin, cluster, throttle
+from agent.core.model.cluster import Partition, Reassignment, TopicPartition
+from agent.core.model.throttle import (
     FOLLOWER_RATE,
     FOLLOWER_REPLICAS,
     LEADER_RATE,
@@ -32,7 +32,7 @@ def topic(replicas: list[int], isr: list[int], leader: int = 11) -> Any:
 
 
 def read(answer: Any, *flying: Reassignment) -> Partition:
-    (p,) = kafka_cluster._of_topic(answer, {(r.topic, r.partition): r for r in flying})
+    (p,) = cluster._of_topic(answer, {(r.topic, r.partition): r for r in flying})
     return p
 
 
@@ -61,7 +61,7 @@ def test_partitions_come_in_order() -> None:
         partition(error_code=0, partition_index=n, leader_id=11, replica_nodes=[11], isr_nodes=[11]) for n in (2, 0, 1)
     ]
     answer = Topic(error_code=0, name="t", partitions=told)
-    assert [p.partition for p in kafka_cluster._of_topic(answer, {})] == [0, 1, 2]
+    assert [p.partition for p in cluster._of_topic(answer, {})] == [0, 1, 2]
 
 
 def log_dir(usable_bytes: int, **sizes: int) -> Any:
@@ -79,15 +79,15 @@ def log_dir(usable_bytes: int, **sizes: int) -> Any:
 def test_log_dirs_are_added_up() -> None:
     """Sizes and free bytes of all dirs of a broker; a replica that only moves between two dirs is counted once."""
     answer = DescribeLogDirsResponse(error_code=0, results=[log_dir(40, one=7, future_two=3), log_dir(2, three=5)])
-    found = kafka_cluster._logs(31, answer)
+    found = cluster._logs(31, answer)
     assert found.size_bytes == {TopicPartition("in-40", 0): 7, TopicPartition("in-2", 0): 5}
     assert found.free_bytes == 42
 
 
 def test_a_full_disk_is_not_an_unknown_one() -> None:
     """No usable bytes is 0; a broker that does not tell is -1."""
-    assert kafka_cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(0)])).free_bytes == 0
-    assert kafka_cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(-1)])).free_bytes == -1
+    assert cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(0)])).free_bytes == 0
+    assert cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(-1)])).free_bytes == -1
 
 
 def entry(name: str, value: str | None, source: ConfigSourceType) -> Any:
@@ -100,19 +100,19 @@ def entry(name: str, value: str | None, source: ConfigSourceType) -> Any:
 )
 def test_where_a_rate_comes_from(source: ConfigSourceType, is_static: bool) -> None:
     """A rate of the properties file is static; Kafka's default, the largest long, is no rate."""
-    assert kafka_throttle._is_static(entry(LEADER_RATE, "5", source)) is is_static
-    assert kafka_throttle._rate(entry(LEADER_RATE, str(2**63 - 1), source)) is None
+    assert throttle._is_static(entry(LEADER_RATE, "5", source)) is is_static
+    assert throttle._rate(entry(LEADER_RATE, str(2**63 - 1), source)) is None
 
 
 def test_a_rate_is_in_force_when_both_directions_have_it() -> None:
     """One of two is not enough; a removal leaves what is not this broker's own setting."""
     own = {key: entry(key, "5", ConfigSourceType.DYNAMIC_BROKER_CONFIG) for key in (LEADER_RATE, FOLLOWER_RATE)}
     default = {LEADER_RATE: entry(LEADER_RATE, "9", ConfigSourceType.DYNAMIC_DEFAULT_BROKER_CONFIG)}
-    assert kafka_throttle._has(own, 5)
-    assert not kafka_throttle._has(own, 6)
-    assert not kafka_throttle._has({LEADER_RATE: own[LEADER_RATE]}, 5)
-    assert not kafka_throttle._has(own, None)
-    assert kafka_throttle._has(default, None)
+    assert throttle._has(own, 5)
+    assert not throttle._has(own, 6)
+    assert not throttle._has({LEADER_RATE: own[LEADER_RATE]}, 5)
+    assert not throttle._has(own, None)
+    assert throttle._has(default, None)
 
 
 def test_only_what_is_missing_is_appended() -> None:
@@ -120,7 +120,7 @@ def test_only_what_is_missing_is_appended() -> None:
     replicas = frozenset({(0, 11), (0, 12)})
     order = ThrottleChange(leaders={"t": replicas, "u": replicas}, followers={"t": replicas})
     found = ThrottleFacts(leaders={"t": None, "u": replicas}, followers={"t": frozenset({(0, 11), (7, 7)})})
-    assert kafka_throttle._appended(order, found) == {"t": {FOLLOWER_REPLICAS: (AlterConfigOp.APPEND, "0:12")}}
+    assert throttle._appended(order, found) == {"t": {FOLLOWER_REPLICAS: (AlterConfigOp.APPEND, "0:12")}}
 
 
 def test_a_broker_that_lags_does_not_show_the_lists_yet() -> None:
@@ -131,7 +131,7 @@ def test_a_broker_that_lags_does_not_show_the_lists_yet() -> None:
     def shows(value: str | None, operation: AlterConfigOp) -> bool:
         topics = {"t": {LEADER_REPLICAS: entry(LEADER_REPLICAS, value, ConfigSourceType.DYNAMIC_TOPIC_CONFIG)}}
         told = topics if value is not None else {"t": {}}
-        return kafka_throttle._all_listed(told, {"t": {LEADER_REPLICAS: (operation, None)}}, order)
+        return throttle._all_listed(told, {"t": {LEADER_REPLICAS: (operation, None)}}, order)
 
     added, removed = AlterConfigOp.APPEND, AlterConfigOp.SUBTRACT
     assert [shows(v, added) for v in (None, "", "0:11", "7:7", "0:11,7:7,0:12", "*")] == [
@@ -139,7 +139,7 @@ def test_a_broker_that_lags_does_not_show_the_lists_yet() -> None:
     ]  # fmt: skip
     assert [shows(v, removed) for v in (None, "", "0:11", "7:7", "0:11,7:7,0:12")] == [True, True, False, True, False]
     assert shows(None, AlterConfigOp.DELETE)
-    assert kafka_throttle._all_listed({}, {"t": {LEADER_REPLICAS: (added, None)}}, order), "the topic is gone"
+    assert throttle._all_listed({}, {"t": {LEADER_REPLICAS: (added, None)}}, order), "the topic is gone"
 
 
 def test_settings_of_a_deleted_topic_are_left_out_and_refused_ones_are_raised() -> None:
@@ -147,15 +147,15 @@ def test_settings_of_a_deleted_topic_are_left_out_and_refused_ones_are_raised() 
     gone = Result(error_code=3, error_message=None, resource_type=2, resource_name="gone", configs=[])
     there = Result(error_code=0, error_message=None, resource_type=2, resource_name="there", configs=[])
     hidden = Result(error_code=31, error_message=None, resource_type=4, resource_name="31", configs=[])
-    assert kafka_admin._configs(DescribeConfigsResponse(results=[gone, there])) == {"there": {}}
+    assert admin._configs(DescribeConfigsResponse(results=[gone, there])) == {"there": {}}
     with pytest.raises(ClusterAuthorizationFailedError, match="the settings of 31"):
-        kafka_admin._configs(DescribeConfigsResponse(results=[there, hidden]))
+        admin._configs(DescribeConfigsResponse(results=[there, hidden]))
 
 
 def test_an_error_says_whose_it_is() -> None:
     """Kafka's own words, what they are about, and what to grant if rights are missing; never pages of a request."""
-    told = kafka_admin.error(40, "bad value", "the settings of t")
+    told = admin.error(40, "bad value", "the settings of t")
     assert isinstance(told, InvalidConfigurationError)
-    assert kafka_admin.words(told).endswith("the settings of t: bad value")
-    assert "grant this agent's user Describe" in kafka_admin.words(kafka_admin.error(31, "no" * 5_000, "broker 11"))
-    assert len(kafka_admin.words(kafka_admin.error(31, "no" * 5_000, "broker 11"))) < 500
+    assert admin.words(told).endswith("the settings of t: bad value")
+    assert "grant this agent's user Describe" in admin.words(admin.error(31, "no" * 5_000, "broker 11"))
+    assert len(admin.words(admin.error(31, "no" * 5_000, "broker 11"))) < 500

@@ -7,8 +7,8 @@ from kafka.errors import KafkaError
 from kafka.protocol.admin import DescribeQuorumResponse
 from kafka.protocol.metadata import ApiVersionsResponse
 
-from agent.adapters.kafka_quorum import read
-from agent.core.kraft_facts import VoterFacts
+from agent.adapters.kafka.quorum import read
+from agent.core.kraft.facts import VoterFacts
 
 Topic = DescribeQuorumResponse.TopicData
 Partition = Topic.PartitionData

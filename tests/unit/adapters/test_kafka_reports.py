@@ -2,8 +2,8 @@
 
 import struct
 
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_reports import reporter_of, reporting
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.adapters.kafka.metrics_reporters import reporter_of, reporting
 
 
 def test_the_broker_id_stands_after_class_version_metric_and_time() -> None:

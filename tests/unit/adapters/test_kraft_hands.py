@@ -6,14 +6,14 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.adapters.kraft import KraftPerformer
-from agent.adapters.kraft_metrics import ControllerMetrics
-from agent.adapters.ports import PortError
+from agent.adapters.prometheus.kraft_metrics import ControllerMetrics
 from agent.core import messages as msg
-from agent.core.cluster import Broker, ClusterFacts, Partition
-from agent.core.kraft_changes import NodeChange, NodeMode, migration_keys_of
-from agent.core.kraft_effects import KraftScope, RestartNode, SurveyKraft, WatchKraft
-from agent.core.kraft_facts import QuorumFacts
+from agent.core.kraft.effects import KraftScope, RestartNode, SurveyKraft, WatchKraft
+from agent.core.kraft.facts import QuorumFacts
+from agent.core.kraft.node_config import NodeChange, NodeMode, migration_keys_of
+from agent.core.model.cluster import Broker, ClusterFacts, Partition
+from agent.performer.kraft import KraftPerformer
+from agent.performer.ports import PortError
 from tests.scenarios.kraft_world import FILE, options
 
 QUORUM = QuorumFacts(leader_id=71, epoch=4, voters=())

@@ -2,8 +2,8 @@
 
 import httpx
 
-from agent.adapters.kraft_metrics import ControllerMetrics, read
-from agent.core.kraft_options import KraftController
+from agent.adapters.prometheus.kraft_metrics import ControllerMetrics, read
+from agent.core.kraft.options import KraftController
 
 OURS = """\
 # HELP kafka_controller_kafkacontroller_zkmigrationstate x

@@ -6,14 +6,14 @@ import httpx
 import pytest
 from kafka.errors import SaslAuthenticationFailedError
 
-from agent.adapters.census import CensusConnection, PrometheusCensus
-from agent.adapters.connection import KafkaConnection
-from agent.adapters.kafka_cluster import KafkaCluster
-from agent.adapters.ports import PortError
-from agent.adapters.prometheus import PrometheusConnection, PrometheusServer
-from agent.adapters.zookeeper_access import ZooKeeperAccess
-from agent.core.reasons import Code
-from agent.secrets import newest
+from agent.adapters.kafka.cluster import KafkaCluster
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.adapters.prometheus.client_census import CensusConnection, PrometheusCensus
+from agent.adapters.prometheus.server import PrometheusConnection, PrometheusServer
+from agent.adapters.zookeeper.access import ZooKeeperAccess
+from agent.config.secrets import newest
+from agent.core.model.reasons import Code
+from agent.performer.ports import PortError
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "does not know who asks"), (403, "may not ask")])

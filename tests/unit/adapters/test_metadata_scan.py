@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from kafka.errors import KafkaProtocolError, TopicAuthorizationFailedError
 from kafka.protocol.metadata import MetadataResponse
 
-from agent.adapters.kafka_health import with_moves
-from agent.adapters.metadata_scan import VERSION, Scan, Wanted, decode
-from agent.core.cluster import Partition, Reassignment
-from agent.core.readiness import ReplicaDeficit
+from agent.adapters.kafka.health import with_moves
+from agent.adapters.kafka.metadata_scan import VERSION, Scan, Wanted, decode
+from agent.core.checks.readiness import ReplicaDeficit
+from agent.core.model.cluster import Partition, Reassignment
 
 Topic = MetadataResponse.MetadataResponseTopic
 TopicPartition = Topic.MetadataResponsePartition

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from agent.adapters.prometheus import (
+from agent.adapters.prometheus.server import (
     PAGE_BYTES_MAX,
     Exporters,
     PrometheusConnection,

@@ -5,9 +5,9 @@ import json
 import httpx
 import pytest
 
-from agent.adapters.ports import PortError
-from agent.adapters.restarts import ManualRestarts, WebhookRestarts
-from agent.core.kraft_changes import NodeChange, NodeMode
+from agent.adapters.node_restarts import ManualRestarts, WebhookRestarts
+from agent.core.kraft.node_config import NodeChange, NodeMode
+from agent.performer.ports import PortError
 
 CHANGE = NodeChange(
     node_id=11,

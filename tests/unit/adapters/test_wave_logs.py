@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from agent.adapters.wave_logs import SIZES_PER_SECOND, WaveLogs
-from agent.core.cluster import BrokerLogs, LogDir, TopicPartition
+from agent.core.model.cluster import BrokerLogs, LogDir, TopicPartition
+from agent.performer.wave_logs import SIZES_PER_SECOND, WaveLogs
 
 MANY = 2_000
 NAMES = [TopicPartition("t", n) for n in range(MANY)]

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.adapting import DECREASE, GRID, RECOVERY_SECONDS, next_rate, on_grid
+from agent.core.metrics.adaptive_rate import DECREASE, GRID, RECOVERY_SECONDS, next_rate, on_grid
 
 FLOOR, CEILING = 10_000_000, 100_000_000
 

@@ -1,7 +1,7 @@
 """What clients would notice of a wave."""
 
-from agent.core.clients import Positions, compare_positions, lags_of, sample
-from agent.core.cluster import TopicPartition
+from agent.core.model.client_positions import Positions, compare_positions, lags_of, sample
+from agent.core.model.cluster import TopicPartition
 
 T0, T1, U0 = TopicPartition("t", 0), TopicPartition("t", 1), TopicPartition("u", 0)
 

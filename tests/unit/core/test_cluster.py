@@ -1,6 +1,6 @@
 """Facts about a cluster."""
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 
 STILL = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
 MOVING = Partition("t", 1, leader=11, replicas=(31, 12, 13, 11), isr=(11, 12, 13), adding=(31,), removing=(11,))

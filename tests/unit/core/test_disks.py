@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.core.cluster import BrokerLogs, LogDir
-from agent.core.disks import log_dirs_without_room, shares
+from agent.core.checks.disk_space import log_dirs_without_room, shares
+from agent.core.model.cluster import BrokerLogs, LogDir
 
 
 def _dirs(*counts: int, free_bytes: int = 100) -> tuple[LogDir, ...]:

@@ -4,10 +4,10 @@ import pytest
 
 from agent.core import effects as fx
 from agent.core import events as ev
-from agent.core.draft import EVENTS_PER_STEP_MAX, StepContext
 from agent.core.migration import Migration
-from agent.core.options import Policy
-from agent.core.reasons import Code, Reason
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Policy
+from agent.core.step import EVENTS_PER_STEP_MAX, StepContext
 
 
 def _draft() -> StepContext:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
-from agent.core.estimate import (
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition
+from agent.core.planning.estimate import (
     BURST_SECONDS,
     OVERHEAD_HIGH_SECONDS,
     OVERHEAD_LOW_SECONDS,
@@ -16,8 +16,8 @@ from agent.core.estimate import (
     total_estimate,
     undo_costs,
 )
-from agent.core.options import Options, Policy
-from agent.core.plan import make_plan
+from agent.core.planning.options import Options, Policy
+from agent.core.planning.plan import make_plan
 
 RACKS = {11: "az-a", 12: "az-b", 31: "az-a", 32: "az-b"}
 P0 = Partition("t", 0, leader=11, replicas=(11, 12), isr=(11, 12))

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core import fitness, safety
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
-from agent.core.estimate import Estimate
-from agent.core.fitness import BrokerCheckInput
-from agent.core.load import BrokerLoad
+from agent.core.checks import broker_checks, cluster_checks
+from agent.core.checks.broker_checks import BrokerCheckInput
+from agent.core.checks.cluster_checks import ClusterCheckInput, CruiseControlFacts
 from agent.core.messages import Executor
-from agent.core.options import Limits
-from agent.core.plan import Wave
-from agent.core.reasons import TEXT_CHARACTERS_MAX, CheckResult, Code, Reason
-from agent.core.safety import ClusterCheckInput, CruiseControlFacts
-from agent.core.throttle import BrokerRate, ThrottleFacts
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
+from agent.core.model.reasons import TEXT_CHARACTERS_MAX, CheckResult, Code, Reason
+from agent.core.model.throttle import BrokerRate, ThrottleFacts
+from agent.core.planning.broker_load import BrokerLoad
+from agent.core.planning.estimate import Estimate
+from agent.core.planning.options import Limits
+from agent.core.planning.plan import Wave
 
 OWN_RATE = 5_000
 P0 = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
@@ -64,7 +64,7 @@ FINDINGS = BrokerCheckInput(
     throttle_rates_set=(OWN_RATE,),
     settings={11: ALIKE, 12: ALIKE, 31: ALIKE},  # 32 did not answer
 )
-CHECKED = [*safety.check(WORLD), *fitness.check(WORLD, FINDINGS)]
+CHECKED = [*cluster_checks.check(WORLD), *broker_checks.check(WORLD, FINDINGS)]
 
 
 def _sick(p: Partition, **changes: object) -> ClusterCheckInput:
@@ -299,7 +299,7 @@ def _red(check_results: tuple[CheckResult, ...], code: Code) -> list[CheckResult
 def test_what_is_spoiled_is_named_by_its_code(name: str) -> None:
     """Each check of a wave sees its one fault, and the text names what it is about."""
     world, code, words = SPOILED[name]
-    found = _red(safety.check(world), code)
+    found = _red(cluster_checks.check(world), code)
     assert len(found) == 1
     assert words in found[0].seen
 
@@ -308,7 +308,7 @@ def test_what_is_spoiled_is_named_by_its_code(name: str) -> None:
 def test_what_makes_it_unfit_for_a_start_is_named_by_its_code(name: str) -> None:
     """Each check before a start sees its one fault alone, and the text names what it is about."""
     world, findings, code, words = UNFIT[name]
-    red = [v for v in fitness.check(world, findings) if not v.ok]
+    red = [v for v in broker_checks.check(world, findings) if not v.ok]
     assert [v.code for v in red] == [code]
     assert words in red[0].seen
 
@@ -329,13 +329,13 @@ def test_titles_tell_checks_apart() -> None:
 def test_verdicts_are_bounded() -> None:
     """However much is wrong, a verdict's text stays short enough to travel in an event."""
     gone = replace(WORLD, cluster=_cluster({}, replace(P0, replicas=tuple(range(1_000)))))
-    assert all(len(v.seen) <= TEXT_CHARACTERS_MAX for v in safety.check(gone))
+    assert all(len(v.seen) <= TEXT_CHARACTERS_MAX for v in cluster_checks.check(gone))
 
 
 def test_a_throttle_of_our_last_migration_is_ours() -> None:
     """Entries towards the last migration's destinations are not called foreign by the next, which goes elsewhere."""
     elsewhere = replace(WORLD, waves=(replace(WORLD.waves[0], destination_broker_ids=(32,)),))
-    green: Callable[[BrokerCheckInput], bool] = lambda f: fitness.no_foreign_throttle(elsewhere, f).ok  # noqa: E731
+    green: Callable[[BrokerCheckInput], bool] = lambda f: broker_checks.no_foreign_throttle(elsewhere, f).ok  # noqa: E731
     assert not green(FINDINGS)
     assert green(replace(FINDINGS, migration_destinations=frozenset({31})))
 
@@ -345,27 +345,27 @@ def test_a_wave_to_several_brokers_shares_its_bytes_among_them() -> None:
     wave = Wave(number=1, az="az-a", source_broker_ids=(11,), destination_broker_ids=(31, 33))
     two = BrokerLogs(11, {P0.name: 500, P1.name: 500})
     logs = {11: two, 31: BrokerLogs(31, {}, free_bytes=600), 33: BrokerLogs(33, {}, free_bytes=600)}
-    assert fitness.disk_headroom(replace(WORLD, waves=(wave,)), replace(FINDINGS, logs=logs)).ok
+    assert broker_checks.disk_headroom(replace(WORLD, waves=(wave,)), replace(FINDINGS, logs=logs)).ok
 
 
 def test_the_same_retention_in_another_unit_is_the_same() -> None:
     """168 hours are 604,800,000 ms."""
     ms = {**{k: v for k, v in ALIKE.items() if k != "log.retention.hours"}, "log.retention.ms": "604800000"}
-    assert fitness.broker_settings_match(WORLD, replace(FINDINGS, settings={11: ALIKE, 31: ms})).ok
+    assert broker_checks.broker_settings_match(WORLD, replace(FINDINGS, settings={11: ALIKE, 31: ms})).ok
 
 
 def test_without_a_reporter_anywhere_none_is_asked_for() -> None:
     """Cruise Control may sample Prometheus."""
     bare = {**ALIKE, "metric.reporters": ""}
-    verdict = fitness.reporters(WORLD, replace(FINDINGS, settings={11: bare, 31: bare}))
+    verdict = broker_checks.reporters(WORLD, replace(FINDINGS, settings={11: bare, 31: bare}))
     assert verdict.ok
     assert "another source" in verdict.seen
 
 
 def test_silence_of_everybody_proves_nothing() -> None:
     """Where not even the sources are heard the topic is another one, or its records are read wrongly."""
-    assert fitness.reporters(WORLD, replace(FINDINGS, reporting=frozenset())).ok
-    heard = fitness.reporters(WORLD, replace(FINDINGS, reporting=frozenset({11, 12, 31, 32})))
+    assert broker_checks.reporters(WORLD, replace(FINDINGS, reporting=frozenset())).ok
+    heard = broker_checks.reporters(WORLD, replace(FINDINGS, reporting=frozenset({11, 12, 31, 32})))
     assert heard.ok
     assert "reports to Cruise Control" in heard.seen
 
@@ -374,23 +374,23 @@ def test_lists_of_others_are_told_with_their_state_and_their_way_of_writing() ->
     """Stale or in use, and which tool writes so."""
     world = replace(WORLD, reassignments=(Reassignment("used", 0, (13, 11), (13,), (11,)),))
     lists = {"used": frozenset({(0, 13)}), "old": frozenset({(0, 12)})}
-    seen = fitness.no_foreign_throttle(world, _throttled(leaders=lists, followers=lists)).seen
+    seen = broker_checks.no_foreign_throttle(world, _throttled(leaders=lists, followers=lists)).seen
     assert "1 of them stale" in seen
     assert "as Cruise Control sets them" in seen
     by_tool = _throttled(leaders={"old": frozenset({(0, 12), (0, 13)})}, followers={"old": frozenset({(0, 12)})})
-    assert "as kafka-reassign-partitions sets them" in fitness.no_foreign_throttle(world, by_tool).seen
+    assert "as kafka-reassign-partitions sets them" in broker_checks.no_foreign_throttle(world, by_tool).seen
 
 
 def test_a_blocked_wave_is_named_apart_from_the_others() -> None:
     """What stands in the way of one wave is told with its number; what is wrong with the cluster is not repeated."""
     logs = {**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=5)}
-    blocked = fitness.blocked_waves_of(_sick(P0, isr=(11,)), replace(FINDINGS, logs=logs))
+    blocked = broker_checks.blocked_waves_of(_sick(P0, isr=(11,)), replace(FINDINGS, logs=logs))
     assert [(b.wave, [r.code for r in b.reasons]) for b in blocked] == [(1, [Code.DISK_HEADROOM])]
 
 
 def test_one_replica_is_its_owners_choice() -> None:
     """A topic of one replica is counted, not refused."""
-    verdict = safety.replicas_above_min_isr(WORLD)
+    verdict = cluster_checks.replicas_above_min_isr(WORLD)
     assert verdict.ok
     assert "1 partitions with only one" in verdict.seen
 
@@ -399,5 +399,5 @@ def test_a_moving_partition_is_counted_by_its_replicas_before_the_move() -> None
     """The union of old and new replicas makes no topic safer."""
     moving = Partition("t", 0, leader=11, replicas=(31, 11, 12), isr=(11, 12), adding=(31,), removing=(11,))
     world = replace(WORLD, cluster=replace(_cluster(RACKS, moving), min_isr={"t": 2}))
-    assert not safety.replicas_above_min_isr(world).ok
+    assert not cluster_checks.replicas_above_min_isr(world).ok
     assert TopicPartition("t", 0) == moving.name

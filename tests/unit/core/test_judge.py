@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.judge import FUTURE_SECONDS_MAX, SERIES_MAX, RuleEvaluator
-from agent.core.measured import RuleStateObserved
-from agent.core.rules import Action, Aggregation, Brokers, Level, Rule, RuleState, Side
+from agent.core.metrics.observations import RuleStateObserved
+from agent.core.metrics.rule_evaluator import FUTURE_SECONDS_MAX, SERIES_MAX, RuleEvaluator
+from agent.core.metrics.rules import Action, Aggregation, Brokers, Level, Rule, RuleState, Side
 
 SOURCES, DESTINATIONS = (11, 12), (31, 32)
 EVERYONE = frozenset((*SOURCES, *DESTINATIONS))

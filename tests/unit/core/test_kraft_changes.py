@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core.kraft_changes import (
+from agent.core.kraft.node_config import (
     NodeMode,
     Quorum,
     as_in_file,

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
-from agent.core.lane import INTERNAL_TOPICS, Lane, Selection, selection_filter
-from agent.core.lanes import INTERNAL_AT_ONCE, LARGE_AT_ONCE, LARGE_PARTITIONS_MAX, next_moves, split_by_bounds
-from agent.core.left import rollback_waves
-from agent.core.options import InternalTopics, Options, Pairing, Policy
-from agent.core.plan import Direction, Plan, Wave, WaveState, make_plan
-from agent.core.reasons import Code
+from agent.core.evolve_remaining import rollback_waves
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.model.reasons import Code
+from agent.core.planning.lanes import INTERNAL_AT_ONCE, LARGE_AT_ONCE, LARGE_PARTITIONS_MAX, next_moves, split_by_bounds
+from agent.core.planning.options import InternalTopics, Options, Pairing, Policy
+from agent.core.planning.plan import Direction, Plan, Wave, WaveState, make_plan
+from agent.core.planning.selection import INTERNAL_TOPICS, Lane, Selection, selection_filter
 
 RACKS = {11: "a", 12: "b", 31: "a", 32: "b"}
 POLICY = Policy(source_broker_ids=(11, 12), destination_broker_ids=(31, 32), slow_bytes_per_second=7)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agent.core.latency import SERIES_MAX, WaveLatency
+from agent.core.metrics.produce_latency import SERIES_MAX, WaveLatency
 
 P99, MEAN = "produce_latency_p99_ms", "produce_latency_mean_ms"
 WAVE = ("lab-1", 2)

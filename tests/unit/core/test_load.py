@@ -1,8 +1,8 @@
 """What each broker carries before a plan and after it."""
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
-from agent.core.load import predict_loads
-from agent.core.wave import Wave
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition
+from agent.core.planning.broker_load import predict_loads
+from agent.core.planning.wave import Wave
 
 P0 = Partition("t", 0, leader=11, replicas=(11, 12), isr=(11, 12))
 P1 = Partition("t", 1, leader=12, replicas=(12, 11), isr=(11, 12))

@@ -8,10 +8,10 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.evolve import ANSWERS_MAX
+from agent.core.handlers.commands import COMMAND_NAMES, CONSIDERED_MAX, VALID_IN, migration_id_of
 from agent.core.migration import RESTING, Phase
-from agent.core.options import Options
-from agent.core.orders import COMMAND_NAMES, CONSIDERED_MAX, VALID_IN, migration_id_of
-from agent.core.reasons import Code, Reason
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Options
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import Play, asks, like, surveyed
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition
-from agent.core.options import Options, Policy
-from agent.core.outdated import GROWN_BYTES_MIN, drift_reasons, fingerprint
-from agent.core.plan import make_plan
-from agent.core.reasons import Code
-from agent.core.wave import Plan
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition
+from agent.core.model.reasons import Code
+from agent.core.planning.options import Options, Policy
+from agent.core.planning.plan import make_plan
+from agent.core.planning.plan_drift import GROWN_BYTES_MIN, drift_reasons, fingerprint
+from agent.core.planning.wave import Plan
 
 RACKS = {11: "a", 12: "b", 31: "a", 32: "b"}
 P0 = Partition("t", 0, leader=11, replicas=(11, 12), isr=(11, 12))

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
-from agent.core.left import rollback_waves
-from agent.core.options import Mode, Options, Pairing, Policy
-from agent.core.plan import Direction, Plan, Wave, WaveState, choose_brokers, make_plan, pace
-from agent.core.reasons import Code
+from agent.core.evolve_remaining import rollback_waves
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.model.reasons import Code
+from agent.core.planning.options import Mode, Options, Pairing, Policy
+from agent.core.planning.plan import Direction, Plan, Wave, WaveState, choose_brokers, make_plan, pace
 
 RACKS = {11: "b", 12: "a", 13: "a", 31: "b", 32: "a", 33: "a"}
 POLICY = Policy(source_broker_ids=(11, 12, 13), destination_broker_ids=(31, 32, 33))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core.progress import (
+from agent.core.planning.progress import (
     CLOSING_SECONDS,
     SMOOTHING_SECONDS,
     WINDOW_SECONDS,

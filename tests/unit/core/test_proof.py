@@ -2,11 +2,7 @@
 
 from dataclasses import replace
 
-from agent.core.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
-from agent.core.lane import Selection
-from agent.core.left import rollback_waves
-from agent.core.plan import Direction, Wave
-from agent.core.proof import (
+from agent.core.checks.verification import (
     compare_with_snapshot,
     inspect_wave,
     left_on,
@@ -14,7 +10,11 @@ from agent.core.proof import (
     not_on_preferred_leader,
     orphaned_copy_bytes,
 )
-from agent.core.reasons import Code
+from agent.core.evolve_remaining import rollback_waves
+from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.model.reasons import Code
+from agent.core.planning.plan import Direction, Wave
+from agent.core.planning.selection import Selection
 
 RACKS = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b", 33: "c"}
 WAVE = Wave(number=1, az="a", source_broker_ids=(11,), destination_broker_ids=(31,), attempt=1)

@@ -6,8 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.cluster import Partition
-from agent.core.readiness import (
+from agent.core.checks.readiness import (
     Criterion,
     HealthObservation,
     Readiness,
@@ -18,7 +17,8 @@ from agent.core.readiness import (
     next_readiness,
     reasons,
 )
-from agent.core.reasons import Code, Reason
+from agent.core.model.cluster import Partition
+from agent.core.model.reasons import Code, Reason
 
 POLICY = ReadinessPolicy(ready_after_looks=3, ready_after_seconds=30.0, stale_seconds=35.0)
 SLACK = replace(POLICY, criterion=Criterion.MIN_ISR_SLACK)

@@ -1,6 +1,6 @@
 """Every code is explained."""
 
-from agent.core.reasons import WHAT_TO_DO, Code, Reason
+from agent.core.model.reasons import WHAT_TO_DO, Code, Reason
 
 
 def test_every_code_says_what_to_do() -> None:

@@ -5,11 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.cluster import Broker, ClusterFacts, Partition, Reassignment
-from agent.core.messages import Executor
-from agent.core.plan import Wave
-from agent.core.reasons import Code, Reason
-from agent.core.safety import (
+from agent.core.checks.cluster_checks import (
     WHILE_MOVING,
     ClusterCheckInput,
     CruiseControlFacts,
@@ -19,6 +15,10 @@ from agent.core.safety import (
     no_foreign_reassignment,
     reasons_to_pause,
 )
+from agent.core.messages import Executor
+from agent.core.model.cluster import Broker, ClusterFacts, Partition, Reassignment
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.plan import Wave
 
 RACKS: dict[int, str | None] = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b"}
 P = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))

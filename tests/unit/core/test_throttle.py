@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.core.cluster import Partition
-from agent.core.reasons import Code
-from agent.core.throttle import (
+from agent.core.model.cluster import Partition
+from agent.core.model.reasons import Code
+from agent.core.model.throttle import (
     BrokerRate,
     ThrottleChange,
     ThrottleFacts,

@@ -9,11 +9,11 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.evolve import InvalidTransitionError, evolve
-from agent.core.kraft_facts import ControllersSeen
+from agent.core.kraft.facts import ControllersSeen
 from agent.core.migration import ACTIVE, RESTING, TRANSITIONS, Phase, StopFor
-from agent.core.options import Options
-from agent.core.plan import Plan
-from agent.core.reasons import Code, Reason
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Options
+from agent.core.planning.plan import Plan
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import compared, inspected
 

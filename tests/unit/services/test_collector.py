@@ -12,19 +12,12 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
-from agent.adapters.prometheus import (
-    Exporters,
-    PrometheusConnection,
-    PrometheusServer,
-    Series,
-    Target,
-    Trouble,
-)
+from agent.adapters.prometheus.server import Exporters, PrometheusConnection, PrometheusServer, Series, Target, Trouble
+from agent.config.settings import SettingsError
 from agent.services.collector.collector import Collector, PageSource, Scrape, ServerSource
 from agent.services.collector.mapping import ExporterForm, Mapping, Reading
 from agent.services.collector.reading import Owner, PageReader, samples_of
 from agent.services.collector.settings import CollectorSettings
-from agent.settings import SettingsError
 from schemas.metrics import METRICS, Samples
 from tests.fakes.metrics_topic import MetricsTopicFake
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agent.config.settings import SettingsError
 from agent.services.collector.mapping import SHIPPED, Mapping
 from agent.services.collector.reading import Owner, owner_of
-from agent.settings import SettingsError
 from schemas.metrics import Sample
 
 # What the article names as high-level, system and disk indicators, and what a migration needs beside.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent.adapters.prometheus import Series, Target, parse_page
+from agent.adapters.prometheus.server import Series, Target, parse_page
 from agent.services.collector.mapping import Mapping
 from agent.services.collector.reading import PageReader, samples_of
 from schemas.metrics import Sample

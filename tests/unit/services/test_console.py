@@ -9,11 +9,11 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer, unused_port
 
 from agent.client import ClientError
+from agent.config.settings import SettingsError
 from agent.services.console.access import TRIES_MAX, Access, Role, TooManyTriesError
 from agent.services.console.feed import EVENTS_MAX, Feed
 from agent.services.console.server import Console
 from agent.services.console.settings import ConsoleSettings
-from agent.settings import SettingsError
 from tests.fakes.control_topics import ControlTopicsInMemory
 
 OPERATOR, VIEWER = "the-operators-word", "the-viewers-word"

@@ -6,13 +6,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from typer.testing import CliRunner
 
-from agent.adapters.ports import PortError
 from agent.cli import app as cli
-from agent.core.cluster import Partition
-from agent.core.readiness import Criterion, HealthObservation
+from agent.config.settings import SettingsError
+from agent.core.checks.readiness import Criterion, HealthObservation
+from agent.core.model.cluster import Partition
+from agent.performer.ports import PortError
 from agent.services.monitor.service import HUNG_TIMEOUTS, Monitor
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
-from agent.settings import SettingsError
 
 SICK = tuple(Partition("orders", n, 12, (11, 12, 13), (12, 13)) for n in range(4))
 HEALTHY = HealthObservation(broker_ids=(11, 12, 13), topics=2, partitions=40, min_isr={"orders": 2}, reassigning=1)

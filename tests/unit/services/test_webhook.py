@@ -9,11 +9,11 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from agent.config.settings import SettingsError
 from agent.services import pages
 from agent.services.webhook.server import Webhook
 from agent.services.webhook.settings import WebhookSettings
-from agent.settings import SettingsError
-from deploy.lab.ports import free_ports
+from deploy.lab.cluster.ports import free_ports
 from tests.fakes.metrics_topic import MetricsTopicFake
 
 TOKEN = "a-token-of-32-characters-or-more"

@@ -1,0 +1,51 @@
+"""Which brokers are alive, by Kafka's own word, asked again and again: where no ZooKeeper tells it. For driven_cluster.py."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from agent.cancellation import until_done
+from agent.performer.ports import PortError
+
+POLL_SECONDS = 1.0  # a broker that is killed is fenced after broker.session.timeout.ms (stock: 9 s)
+
+
+class Alive(Protocol):
+    """Who can be asked."""
+
+    async def alive(self) -> Mapping[int, str | None]:
+        """Live brokers and their racks. Raises PortError."""
+        ...
+
+
+class BrokerPoll:
+    """Tells, at each change, which brokers are alive; None: nobody can tell now."""
+
+    def __init__(
+        self, kafka: Alive, on_change: Callable[[frozenset[int] | None], Awaitable[None]], seconds: float = POLL_SECONDS
+    ) -> None:
+        self._kafka = kafka
+        self._on_change = on_change
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; the first thing told is the brokers as they are."""
+        self._task = asyncio.create_task(self._run(), name="broker poll")
+
+    async def stop(self) -> None:
+        """Nothing is told after."""
+        if self._task is not None:
+            await until_done(self._task)
+
+    async def _run(self) -> None:
+        told: frozenset[int] | tuple[()] | None = ()  # neither a set nor None: the first is told in any case
+        while True:
+            try:
+                seen: frozenset[int] | None = frozenset(await self._kafka.alive())
+            except PortError:
+                seen = None
+            if seen != told:
+                await self._on_change(seen)
+                told = seen
+            await asyncio.sleep(self._seconds)

@@ -1,0 +1,211 @@
+"""One driver a cluster, without ZooKeeper: membership in a group of the cluster's own Kafka; its leader drives.
+
+Kafka keeps a group's leader until it leaves or is silent for a session. A thread joins and sends heartbeats; held() and
+holder() are plain reads from any thread. Moves no offset and reads no topic.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+    for_code,
+)
+from kafka.protocol.consumer.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
+
+from agent.adapters import identity
+from agent.adapters.kafka import admin as kafka_admin
+from agent.adapters.kafka.connection import KafkaConnection
+
+log = logging.getLogger("kafka_migration.lease")
+
+GROUP = "kafka-migration-driver"
+PROTOCOL_TYPE, PROTOCOL = "kafka-migration", "lease"
+SESSION_SECONDS = 10.0
+HEARTBEAT_SECONDS = 1.0
+PAUSE_SECONDS = 1.0
+CLOSE_SECONDS = 10.0
+# Kafka gives the lead to another one when it has not heard from us for a session. So it is ours to use for a part of a
+# session after an answer, whatever became of the connection or of this process since.
+LEASE_SAFETY_SHARE = 0.6
+_MEMBER_ID_REQUIRED = 79
+
+
+@dataclass(slots=True)
+class _Member:
+    """Our place in the group."""
+
+    coordinator: int
+    member_id: str = ""
+    generation: int = -1
+    leads: bool = False
+
+
+class KafkaLease:
+    """Sought in the background for as long as the cluster is ours to drive."""
+
+    def __init__(
+        self, connection: KafkaConnection, session_seconds: float = SESSION_SECONDS, owner: str | None = None
+    ) -> None:
+        """`session_seconds`: within the brokers' group.min and group.max.session.timeout.ms. `owner`: for people."""
+        self._connection = connection
+        self._session_seconds = session_seconds
+        self._identity = owner or identity.own_identity()
+        self._held_until = 0.0  # monotonic
+        self._other = "nobody yet"
+        self._member_id = ""
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"lease {connection.bootstrap_servers}", daemon=True)
+
+    def start(self) -> None:
+        """Begin; never blocks."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let it go; nobody may act after. Blocks for the time of a request or two."""
+        self._held_until = 0.0
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=CLOSE_SECONDS)
+
+    def held(self) -> bool:
+        """False when Kafka has not confirmed it lately, and after a pause of this very process."""
+        return time.monotonic() < self._held_until and not self._closing.is_set()
+
+    def holder(self) -> str:
+        """Who has it, for people."""
+        if self.held():
+            return f"this agent ({self._identity})"
+        return f"the lease in group {GROUP} is held by {self._other}"
+
+    # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            admin: KafkaAdminClient | None = None
+            try:
+                admin = kafka_admin.connect(self._connection)
+                self._serve(admin)
+            except UnknownMemberIdError as trouble:
+                self._member_id = ""
+                self._lost(f"unknown: {kafka_admin.words(trouble)}")
+            except GroupAuthorizationFailedError:
+                self._lost(f"nobody: this agent's user may not Read group {GROUP}")
+            except (KafkaError, OSError, RuntimeError) as trouble:
+                self._lost(f"unknown: {kafka_admin.words(trouble)}")
+            except Exception:  # a bug; but a thread that dies would end the driving without a word
+                log.exception("%s: the lease is sought anew", self._connection.bootstrap_servers)
+            finally:
+                if admin is not None:
+                    admin.close()
+            self._closing.wait(PAUSE_SECONDS)
+
+    def _lost(self, other: str) -> None:
+        """`_sure_until` runs out by itself: Kafka may still count us as the leader, and nobody else before that."""
+        if other != self._other:
+            log.warning("%s: the lease is held by %s", self._connection.bootstrap_servers, other)
+        self._other = other
+
+    def _serve(self, admin: KafkaAdminClient) -> None:
+        """Join, and stay; returns when we close. Raises KafkaError when the group has to be joined anew."""
+        manager = admin._manager  # noqa: SLF001  # the library has no call for a group that reads no topic
+        where = manager.run(lambda: admin._find_coordinator_id(GROUP))  # noqa: SLF001
+        # Under its old name when the group has only moved to another broker: then it leads on.
+        member = _Member(coordinator=where, member_id=self._member_id)
+        self._join(admin, member)
+        while not self._closing.wait(HEARTBEAT_SECONDS):
+            self._send_heartbeat(admin, member)
+        self._leave(admin, member)
+
+    def _join(self, admin: KafkaAdminClient, member: _Member) -> None:
+        """Returns when every member has joined; whoever led, leads."""
+        session_ms = int(self._session_seconds * 1_000)
+        while True:
+            answer = self._ask(
+                admin,
+                member,
+                JoinGroupRequest(
+                    group_id=GROUP,
+                    session_timeout_ms=session_ms,
+                    rebalance_timeout_ms=session_ms,
+                    member_id=member.member_id,
+                    group_instance_id=None,
+                    protocol_type=PROTOCOL_TYPE,
+                    protocols=[(PROTOCOL, self._identity.encode())],
+                    max_version=7,
+                ),
+                self._session_seconds + 5.0,
+            )
+            if answer.error_code != _MEMBER_ID_REQUIRED:
+                break
+            member.member_id = answer.member_id
+        _raise_for(answer)
+        self._member_id = member.member_id = answer.member_id
+        member.generation = answer.generation_id
+        member.leads = answer.leader == answer.member_id
+        told = [(m.member_id, self._identity.encode()) for m in answer.members] if member.leads else []
+        synced = self._ask(
+            admin,
+            member,
+            SyncGroupRequest(
+                group_id=GROUP,
+                generation_id=member.generation,
+                member_id=member.member_id,
+                group_instance_id=None,
+                protocol_type=PROTOCOL_TYPE,
+                protocol_name=PROTOCOL,
+                assignments=told,
+                max_version=5,
+            ),
+            self._session_seconds + 5.0,
+        )
+        _raise_for(synced)
+        self._other = bytes(synced.assignment or b"").decode(errors="replace") or "nobody yet"
+        if member.leads:
+            log.info("%s: this agent drives (%s)", self._connection.bootstrap_servers, self._identity)
+
+    def _send_heartbeat(self, admin: KafkaAdminClient, member: _Member) -> None:
+        asked = time.monotonic()
+        request = HeartbeatRequest(
+            group_id=GROUP, generation_id=member.generation, member_id=member.member_id, group_instance_id=None
+        )
+        answer = self._ask(admin, member, request, self._session_seconds / 2)
+        if answer.error_code == RebalanceInProgressError.errno:  # another agent joins or leaves
+            self._join(admin, member)
+            return
+        _raise_for(answer)
+        if member.leads and not self._closing.is_set():
+            self._held_until = asked + self._session_seconds * LEASE_SAFETY_SHARE
+
+    def _leave(self, admin: KafkaAdminClient, member: _Member) -> None:
+        """So that another one need not wait for the end of our session."""
+        if not member.member_id:
+            return
+        self._held_until = 0.0
+        try:
+            ours = LeaveGroupRequest.MemberIdentity(
+                member_id=member.member_id, group_instance_id=None, reason="not driving any more"
+            )
+            request = LeaveGroupRequest(group_id=GROUP, member_id=member.member_id, members=[ours])
+            self._ask(admin, member, request, 3.0)
+        except (KafkaError, OSError, RuntimeError):
+            log.info("%s: the lease ends with its session", self._connection.bootstrap_servers)
+
+    def _ask(self, admin: KafkaAdminClient, member: _Member, request: Any, seconds: float) -> Any:
+        manager = admin._manager  # noqa: SLF001
+        send: Callable[[], Any] = lambda: manager.send(  # noqa: E731
+            request, node_id=member.coordinator, request_timeout_ms=int(seconds * 1_000)
+        )
+        return manager.run(send)
+
+
+def _raise_for(answer: Any) -> None:
+    if answer.error_code:
+        raise for_code(answer.error_code)(f"group {GROUP}")

@@ -1,0 +1,154 @@
+"""The assignment before the start, in the compacted snapshots topic, in pieces: implements SnapshotPort.
+
+A piece is a message of some thousand partitions, zlib-compressed; the last one, a manifest, says how many there are.
+"""
+
+import asyncio
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import TopicPartition as Tp
+from aiokafka.errors import KafkaError
+
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.core.model.client_positions import Positions
+from agent.core.model.cluster import Partition, TopicPartition
+from agent.core.model.reasons import Code
+from agent.performer.ports import PortError
+
+PARTITIONS_PER_PIECE = 5_000  # about 100 kB of JSON each, far below 1 MB, compressed further
+
+
+class SnapshotTopic:
+    """One cluster's snapshots. Keys: `<cluster>/<migration_id>/<piece>` and `.../manifest`."""
+
+    def __init__(self, connection: KafkaConnection, topic: str, cluster: str) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._cluster = cluster
+
+    async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
+        """Write the pieces, then the manifest: what has no manifest does not count."""
+        producer = AIOKafkaProducer(**self._connection.for_aiokafka(), acks="all", enable_idempotence=True)
+        try:
+            await producer.start()
+            partition = 0  # one partition keeps pieces and manifest in order
+            pieces = 0
+            async for piece in packed(partitions):
+                await producer.send_and_wait(
+                    self._topic, key=self._key(migration_id, pieces), value=piece, partition=partition
+                )
+                pieces += 1
+            manifest = json.dumps({"pieces": pieces, "partitions": len(partitions)}).encode()
+            await producer.send_and_wait(
+                self._topic, key=self._key(migration_id, "manifest"), value=manifest, partition=partition
+            )
+        except KafkaError as error:
+            raise PortError(f"the snapshot could not be saved: {error!r}", Code.SNAPSHOT_MISSING) from error
+        finally:
+            await producer.stop()
+
+    async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
+        """Read it back; None if the manifest or a piece is missing."""
+        found = await self._read(self._key(migration_id, ""))
+        manifest = found.pop(self._key(migration_id, "manifest"), None)
+        if manifest is None:
+            return None
+        told = json.loads(manifest)
+        wanted = [self._key(migration_id, n) for n in range(told["pieces"])]
+        if not all(key in found for key in wanted):
+            return None
+        return await asyncio.to_thread(unpack, [found[key] for key in wanted])
+
+    async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
+        """One message: what is sampled is bounded (offsets.py)."""
+        producer = AIOKafkaProducer(**self._connection.for_aiokafka(), acks="all", enable_idempotence=True)
+        key = self._key(migration_id, f"positions-{wave}")
+        try:
+            await producer.start()
+            await producer.send_and_wait(self._topic, key=key, value=pack_positions(positions), partition=0)
+        except KafkaError as error:
+            raise PortError(f"the end offsets could not be saved: {error!r}", Code.SNAPSHOT_MISSING) from error
+        finally:
+            await producer.stop()
+
+    async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
+        """None if they were never saved."""
+        key = self._key(migration_id, f"positions-{wave}")
+        found = await self._read(key)
+        return unpack_positions(found[key]) if key in found else None
+
+    async def _read(self, prefix: bytes) -> dict[bytes, bytes]:
+        """The newest value of every key that begins so."""
+        found: dict[bytes, bytes] = {}
+        consumer = AIOKafkaConsumer(**self._connection.for_aiokafka(), enable_auto_commit=False)
+        try:
+            await consumer.start()
+            tp = Tp(self._topic, 0)
+            consumer.assign([tp])
+            await consumer.seek_to_beginning(tp)
+            end = (await consumer.end_offsets([tp]))[tp]
+            while await consumer.position(tp) < end:
+                for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
+                    found |= {r.key: r.value for r in records if r.key and r.key.startswith(prefix)}
+        except KafkaError as error:
+            raise PortError(f"the snapshot could not be read: {error!r}", Code.SNAPSHOT_MISSING) from error
+        finally:
+            await consumer.stop()
+        return found
+
+    def _key(self, migration_id: str, piece: int | str) -> bytes:
+        return f"{self._cluster}/{migration_id}/{piece}".encode()
+
+
+async def packed(partitions: Sequence[Partition]) -> AsyncIterator[bytes]:
+    """One piece after the other, each made beside the event loop."""
+    for start in range(0, len(partitions), PARTITIONS_PER_PIECE):
+        yield await asyncio.to_thread(pack, partitions[start : start + PARTITIONS_PER_PIECE])
+
+
+def pack(partitions: Sequence[Partition]) -> bytes:
+    """One piece. By topic, so that a name is written once."""
+    by_topic: dict[str, list[Any]] = defaultdict(list)
+    for p in partitions:
+        by_topic[p.topic].append([p.partition, *p.origin])
+    return zlib.compress(json.dumps(by_topic, separators=(",", ":")).encode())
+
+
+def unpack(pieces: Sequence[bytes]) -> dict[TopicPartition, tuple[int, ...]]:
+    """The replicas of every partition in these pieces; equal ones are kept once."""
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+    found: dict[TopicPartition, tuple[int, ...]] = {}
+    for piece in pieces:
+        for topic, rows in json.loads(zlib.decompress(piece)).items():
+            for partition, *held in rows:
+                replicas = tuple(held)
+                found[TopicPartition(topic, partition)] = shared.setdefault(replicas, replicas)
+    return found
+
+
+def pack_positions(positions: Positions) -> bytes:
+    """By topic, as the pieces."""
+    ends: dict[str, list[list[int]]] = defaultdict(list)
+    for (topic, partition), end in positions.ends.items():
+        ends[topic].append([partition, end])
+    told = {
+        "partitions": positions.partitions,
+        "ends": ends,
+        "lags": dict(positions.lags),
+        "groups_unreadable": positions.groups_unreadable,
+    }
+    return zlib.compress(json.dumps(told, separators=(",", ":")).encode())
+
+
+def unpack_positions(value: bytes) -> Positions:
+    """As they were packed."""
+    told = json.loads(zlib.decompress(value))
+    ends = {TopicPartition(topic, p): end for topic, rows in told["ends"].items() for p, end in rows}
+    return Positions(
+        partitions=told["partitions"], ends=ends, lags=told["lags"], groups_unreadable=told["groups_unreadable"]
+    )

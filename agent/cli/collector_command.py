@@ -1,0 +1,149 @@
+"""`kafka-migration collector`, `kafka-migration webhook`: what brings metrics and alerts to the agent. Thin layers."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from agent.cli.connection import lab_settings
+from agent.cli.terminal import Exit, fail
+
+ONCE_SECONDS = 2.0  # between the two scrapes of --once: the growth of a counter needs two
+
+
+def collector(
+    once: Annotated[
+        bool, typer.Option("--once", help="Scrape, print the samples as JSON, publish nothing: to try a mapping.")
+    ] = False,
+    mapping: Annotated[
+        Path | None, typer.Option(help="The mapping file; else KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE, or the shipped.")
+    ] = None,
+) -> None:
+    """Ask Prometheus (or exporters) on an interval, and tell the agent: samples on the `metrics` topic.
+
+    Where from, one of the two:
+
+    - KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL=http://prometheus:9090, asked by PromQL; with ..._TOKEN_FILE, or
+      ..._USERNAME and ..._PASSWORD_FILE, and ..._CA_FILE where it needs them
+
+    - KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE=targets.yaml, exporters read directly, in the form of file_sd_configs:
+      `[{targets: [host:9404], labels: {cluster: orders, broker: "11", platform: ec2}}]`
+
+    What is asked, and under which name and unit it travels, is the mapping file. Copy it, change it, and look:
+
+    `kafka-migration collector --once --mapping my-mapping.yaml`
+
+    Rules on these metrics stand in clusters.yaml. Where there is one, no other clusters than its own are told of. Run
+    one collector; /ready and /metrics are on KAFKA_MIGRATION_COLLECTOR_WEB_PORT (6067). Ctrl-C ends it in order.
+    """
+    os.environ.update(lab_settings("metrics"))
+    if mapping is not None:
+        os.environ["KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE"] = str(mapping)
+    _run(_collect_once() if once else _collect())
+
+
+def webhook() -> None:
+    """Take alerts of an existing monitor by HTTP, and tell the agent: alerts on the `metrics` topic.
+
+    - POST /alertmanager: Alertmanager's webhook, version 4 (Grafana sends the same). The label `cluster` names the
+      Kafka cluster; `severity` critical pauses, warning slows, info notifies, unless `kafka_migration_action` says so
+
+    - POST /alert: `{"cluster": "orders", "name": "checkout-slow", "status": "firing"}`, later with "resolved"
+
+    With `Authorization: Bearer TOKEN`, the token of KAFKA_MIGRATION_WEBHOOK_TOKEN_FILE. It listens on 127.0.0.1:6068
+    unless KAFKA_MIGRATION_WEBHOOK_HOST and ..._PORT say otherwise; TLS with ..._TLS_CERT_FILE and ..._TLS_KEY_FILE.
+
+    `curl -H "Authorization: Bearer $(cat token)" -d '{"cluster": "lab", "name": "by-hand", "status": "firing"}'
+    http://127.0.0.1:6068/alert`
+    """
+    os.environ.update(lab_settings("metrics"))
+    _run(_listen())
+
+
+def _run(work: Any) -> None:
+    from agent import telemetry
+    from agent.config.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.read()
+        telemetry.configure_logging(settings.log_level, settings.log_format)
+        asyncio.run(work)
+    except (SettingsError, OSError) as error:
+        fail(Exit.USAGE, str(error), as_json=False)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or error.title}: {e['msg']}"
+            for e in error.errors(include_url=False, include_input=False)  # what was given may be a secret
+        )
+        fail(Exit.USAGE, wrong, as_json=False)
+
+
+async def _collect() -> None:
+    from agent.config.settings import Settings
+    from agent.services import pages
+    from agent.services.collector.collector import Collector, source_of
+    from agent.services.collector.mapping import Mapping
+    from agent.services.collector.settings import CollectorSettings
+    from agent.services.publisher import Publisher
+
+    settings, own = Settings.read(), CollectorSettings()
+    stop = pages.told_to_stop()
+    source = source_of(own, Mapping.read(own.mapping_file))
+    publisher = Publisher(settings, f"collector/{settings.instance_id}")
+    work = Collector(source, own, _clusters(settings))
+    try:
+        async with pages.served(pages.pages(lambda: work.trouble), own.web_host, own.web_port):
+            await work.run(publisher, stop)
+    finally:
+        await work.close()
+        await publisher.close()
+
+
+async def _collect_once() -> None:
+    from agent.config.settings import Settings
+    from agent.services.collector.collector import Collector, source_of
+    from agent.services.collector.mapping import Mapping
+    from agent.services.collector.settings import CollectorSettings
+    from schemas.metrics import Samples
+
+    own = CollectorSettings()
+    work = Collector(source_of(own, Mapping.read(own.mapping_file)), own, _clusters(Settings.read()))
+    try:
+        found = await work.scrape()
+        if own.targets_file is not None:
+            await asyncio.sleep(ONCE_SECONDS)
+            found = await work.scrape()
+    finally:
+        await work.close()
+    for cluster, samples in found.items():
+        message = Samples(type="samples", cluster=cluster, samples=tuple(samples))
+        sys.stdout.write(message.model_dump_json(indent=2) + "\n")
+    if work.trouble:
+        fail(Exit.UNREACHABLE, work.trouble, as_json=False)
+
+
+async def _listen() -> None:
+    from agent.config.settings import Settings
+    from agent.services import pages
+    from agent.services.publisher import Publisher
+    from agent.services.webhook.server import Webhook
+    from agent.services.webhook.settings import WebhookSettings
+
+    settings, own = Settings.read(), WebhookSettings()
+    stop = pages.told_to_stop()
+    publisher = Publisher(settings, f"webhook/{settings.instance_id}")
+    door = Webhook(own, publisher, _clusters(settings))
+    try:
+        async with pages.served(door.application(), own.host, own.port, own.tls()):
+            await stop.wait()
+    finally:
+        await publisher.close()
+
+
+def _clusters(settings: Any) -> frozenset[str]:
+    """The clusters of clusters.yaml; none when there is no such file here."""
+    return frozenset(settings.clusters()) if settings.clusters_file.exists() else frozenset()

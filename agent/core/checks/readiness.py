@@ -1,0 +1,194 @@
+"""Whether the cluster could lose a broker now: criteria over one look, and hysteresis over many. Pure.
+
+Called by services/monitor. Closing is at once, opening is slow: a flap must not open a disruption budget.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from agent.core.model.cluster import Partition
+from agent.core.model.reasons import Code, Reason
+
+NAMES_IN_A_SENTENCE = 3
+
+
+class Criterion(StrEnum):
+    """What makes a partition that has a leader and its min ISR count against readiness."""
+
+    UNDER_REPLICATED = "under_replicated"  # any replica out of sync, net of adding replicas
+    MIN_ISR_SLACK = "min_isr_slack"  # only when the in-sync replicas come too near to min.insync.replicas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadinessPolicy:
+    """The rules. Seconds are of a monotonic clock."""
+
+    criterion: Criterion = Criterion.UNDER_REPLICATED
+    slack_replicas: int = 1  # in-sync replicas beyond min.insync.replicas: as many brokers may be lost
+    ready_after_looks: int = 3
+    ready_after_seconds: float = 30.0
+    stale_seconds: float = 35.0
+
+
+class ReplicaDeficit(NamedTuple):
+    """What a partition lacks, as far as readiness asks: of how many replicas how many are in sync, and is it led."""
+
+    topic: str
+    replicas: int  # without adding ones
+    in_sync: int
+    leaderless: bool
+
+    @classmethod
+    def of(cls, p: Partition) -> "ReplicaDeficit":
+        return cls(p.topic, len(p.origin), len(p.isr), p.is_offline)
+
+    @property
+    def is_deficient(self) -> bool:
+        return self.leaderless or self.in_sync < self.replicas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthObservation:
+    """What one look at the cluster showed. Partitions that are neither in `doubtful` nor in `rest` are in full sync.
+
+    `rest` counts what is too much to name: with an AZ down it may be every partition.
+    """
+
+    broker_ids: tuple[int, ...]
+    topics: int
+    partitions: int
+    doubtful: tuple[Partition, ...] = ()
+    rest: Mapping[ReplicaDeficit, int] = field(default_factory=dict)
+    min_isr: Mapping[str, int] = field(default_factory=dict)  # of the topics of both
+    reassigning: int = 0
+
+
+class UnhealthyPartition(NamedTuple):
+    """A partition that counts against readiness, and each reason for it."""
+
+    partition: Partition
+    min_isr: int
+    codes: tuple[Code, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadinessResult:
+    """What counts against readiness: `named` worst first, and how many there are, in all and by code."""
+
+    named: tuple[UnhealthyPartition, ...] = ()
+    total: int = 0
+    by_code: Mapping[Code, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """The answer, and what the next one depends on. `healthy_*`: of the looks in a row without a finding."""
+
+    ready: bool = False
+    since: float = 0.0  # when `ready` last changed
+    reasons: tuple[Reason, ...] = ()
+    looked_at: float | None = None
+    healthy_checks: int = 0
+    healthy_since: float = 0.0
+
+
+def find_unhealthy(observation: HealthObservation, policy: ReadinessPolicy) -> ReadinessResult:
+    """Every partition that counts."""
+    named = [
+        UnhealthyPartition(p, min_isr, codes)
+        for p in observation.doubtful
+        if (codes := _codes(ReplicaDeficit.of(p), min_isr := observation.min_isr.get(p.topic, 1), policy))
+    ]
+    named.sort(key=lambda f: (_SEVERITY[f.codes[0]], f.partition.name))
+    by_code = Counter(code for f in named for code in f.codes)
+    total = len(named)
+    for deficit, number in observation.rest.items():
+        if codes := _codes(deficit, observation.min_isr.get(deficit.topic, 1), policy):
+            by_code.update(dict.fromkeys(codes, number))
+            total += number
+    return ReadinessResult(named=tuple(named), total=total, by_code=by_code)
+
+
+def reasons(observation: HealthObservation, result: ReadinessResult) -> tuple[Reason, ...]:
+    """One for each kind of finding, with the number and a few names; none when the cluster is fit."""
+    if not observation.partitions:
+        seen = "no partition at all is visible: an empty cluster, or no right to see its topics"
+        return (Reason(Code.NOTHING_VISIBLE, seen, "Describe on every topic and on the cluster"),)
+    return tuple(
+        Reason(code, f"{number} partitions {_WORDS[code]}: {_names(result, code, number)}", "none")
+        for code in _SEVERITY
+        if (number := result.by_code.get(code, 0))
+    )
+
+
+def next_readiness(before: Readiness, against: tuple[Reason, ...], now: float, policy: ReadinessPolicy) -> Readiness:
+    """The answer after one look. `against`: why not, by this look alone; a look that failed is a reason as well."""
+    if against:
+        since = now if before.ready or before.looked_at is None else before.since
+        return Readiness(ready=False, since=since, reasons=against, looked_at=now)
+    interrupted = before.healthy_checks == 0 or is_stale(before, now, policy)
+    looks = 1 if interrupted else before.healthy_checks + 1
+    healthy_since = now if interrupted else before.healthy_since
+    state = replace(before, looked_at=now, healthy_checks=looks, healthy_since=healthy_since)
+    long_enough = looks >= policy.ready_after_looks and now - healthy_since >= policy.ready_after_seconds
+    if (before.ready and not interrupted) or long_enough:
+        return replace(state, ready=True, since=before.since if before.ready else now, reasons=())
+    settling = Reason(
+        Code.NOT_HEALTHY_FOR_LONG,
+        f"healthy in the last {looks} looks, for {now - healthy_since:.0f} s",
+        f"{policy.ready_after_looks} looks in a row, over {policy.ready_after_seconds:.0f} s",
+    )
+    return replace(state, ready=False, since=now if before.ready else before.since, reasons=(settling,))
+
+
+def as_of(state: Readiness, now: float, policy: ReadinessPolicy) -> Readiness:
+    """The answer to who asks now: an old look is no look."""
+    if state.looked_at is None:
+        return replace(state, ready=False, reasons=(Reason(Code.LOOK_OVERDUE, "no look at the cluster has ended yet"),))
+    if not is_stale(state, now, policy):
+        return state
+    seen = f"the last look at the cluster ended {now - state.looked_at:.0f} s ago"
+    return replace(
+        state, ready=False, reasons=(Reason(Code.LOOK_OVERDUE, seen, f"{policy.stale_seconds:.0f} s at most"),)
+    )
+
+
+def is_stale(state: Readiness, now: float, policy: ReadinessPolicy) -> bool:
+    """Whether so much time has passed since the last look that it says nothing any more."""
+    return state.looked_at is not None and now - state.looked_at > policy.stale_seconds
+
+
+def _codes(deficit: ReplicaDeficit, min_isr: int, policy: ReadinessPolicy) -> tuple[Code, ...]:
+    codes = []
+    if deficit.leaderless:
+        codes.append(Code.OFFLINE_PARTITION)
+    if deficit.in_sync < min(
+        min_isr, deficit.replicas
+    ):  # as Kafka counts: with fewer replicas than min ISR, all of them
+        codes.append(Code.UNDER_MIN_ISR)
+    if policy.criterion is Criterion.UNDER_REPLICATED and deficit.in_sync < deficit.replicas:
+        codes.append(Code.UNDER_REPLICATED)
+    # Where all replicas are in sync, waiting would not give more slack: RF_EQUALS_MIN_ISR is for the doctor to tell.
+    if policy.criterion is Criterion.MIN_ISR_SLACK and deficit.in_sync < min(
+        min_isr + policy.slack_replicas, deficit.replicas
+    ):
+        codes.append(Code.NO_MIN_ISR_SLACK)
+    return tuple(codes)
+
+
+_WORDS = {
+    Code.OFFLINE_PARTITION: "have no leader",
+    Code.UNDER_MIN_ISR: "are under min ISR",
+    Code.UNDER_REPLICATED: "are under-replicated, net of adding replicas",
+    Code.NO_MIN_ISR_SLACK: "would be under min ISR with one more loss",
+}
+_SEVERITY = {code: place for place, code in enumerate(_WORDS)}
+
+
+def _names(result: ReadinessResult, code: Code, number: int) -> str:
+    few = [str(f.partition.name) for f in result.named if code in f.codes][:NAMES_IN_A_SENTENCE]
+    rest = [f"{number - len(few)} more"] if number > len(few) else []
+    return " and ".join([", ".join(few), *rest] if few else rest)

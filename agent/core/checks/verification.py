@@ -1,0 +1,193 @@
+"""What Kafka shows after a wave or a rollback, against the assignment before the start. Pure; used by performer.py."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from agent.core.messages import Compared, Inspected
+from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.plan import Direction, Wave
+from agent.core.planning.selection import selection_filter
+
+EXAMPLES_MAX = 5
+Snapshot = Mapping[TopicPartition, tuple[int, ...]]
+
+
+def replacements(waves: Iterable[Wave]) -> dict[int, frozenset[int]]:
+    """Source broker -> the brokers that may stand in its place, by the forward waves of the plan."""
+    return {
+        s: frozenset(w.destination_broker_ids)
+        for w in waves
+        if w.direction is Direction.FORWARD
+        for s in w.source_broker_ids
+    }
+
+
+def moved_partitions(facts: ClusterFacts, wave: Wave) -> list[Partition]:
+    """Of what the wave takes, what has a replica on one of its destinations: moved by it, or there before."""
+    destinations, is_selected = frozenset(wave.destination_broker_ids), selection_filter(wave.selection)
+    return [p for p in facts.partitions if not destinations.isdisjoint(p.target) and is_selected(p.name)]
+
+
+def misordered(
+    partitions: Iterable[Partition], waves: Sequence[Wave], snapshot: Snapshot
+) -> dict[TopicPartition, tuple[int, ...]]:
+    """Partitions on the right brokers in another order than before the start, with the order they should have.
+
+    A cancelled move leaves one behind: Kafka keeps the target first while it moves, and cancelling [11,12,13] -> 31
+    gives [12,13,11] back (seen on Kafka 3.9). Cruise Control then carries that order on.
+    """
+    replacing = replacements(waves)
+    wrong: dict[TopicPartition, tuple[int, ...]] = {}
+    for p in partitions:
+        before = snapshot.get(p.name)
+        if before is None or p.is_moving or len(before) != len(p.target):
+            continue
+        here = frozenset(p.target)
+        right = tuple(next((h for h in (b, *replacing.get(b, ())) if h in here), -1) for b in before)
+        if right != p.target and frozenset(right) == here:
+            wrong[p.name] = right
+    return wrong
+
+
+def not_on_preferred_leader(partitions: Iterable[Partition]) -> list[Partition]:
+    """Partitions not led by their preferred replica (the first of the list) although nothing moves them."""
+    return [p for p in partitions if not p.is_moving and p.target and p.leader != p.target[0]]
+
+
+def orphaned_copy_bytes(partitions: Iterable[Partition], snapshot: Snapshot, logs: Mapping[int, BrokerLogs]) -> int:
+    """Bytes of copies on these brokers that are not at home there: what a stop has left, until Kafka deletes it.
+
+    While they grow a leader has not yet heard that the move was cancelled, though the controller has: brokers obey
+    it one request after the other, seconds late where the machine is short of time.
+    """
+    held = [(b, log.size_bytes) for b, log in logs.items() if log.size_bytes]
+    if not held:
+        return 0
+    orphaned_bytes = 0
+    for p in partitions:
+        before = snapshot.get(p.name)
+        if before is None:
+            continue
+        # More replicas than before: the word of a broker that is itself behind, for the time of the move.
+        home = p.origin if len(p.origin) <= len(before) else before
+        orphaned_bytes += sum(sizes.get(p.name, 0) for b, sizes in held if b not in home)
+    return orphaned_bytes
+
+
+def left_on(
+    facts: ClusterFacts,
+    sources: frozenset[int],
+    takes: Callable[[TopicPartition], bool],
+    logs: Mapping[int, BrokerLogs],
+) -> tuple[int, int | None]:
+    """Replicas and bytes of what a wave takes that are still on its sources; bytes None while one of them is silent."""
+    held = [p for p in facts.held_by(sources) if takes(p.name)]
+    if sources - logs.keys():
+        return len(held), None
+    sizes = (logs[b].size_bytes.get(p.name, 0) for p in held for b in sources.intersection(p.target))
+    return len(held), sum(sizes)
+
+
+def inspect_wave(
+    facts: ClusterFacts,
+    wave: Wave,
+    waves: Sequence[Wave],
+    snapshot: Snapshot,
+    logs: Mapping[int, BrokerLogs],
+    throttles_left: int,
+) -> Inspected:
+    """The figures of WaveVerified.
+
+    In: the cluster now, the wave, all waves (they say who may stand in whose place), the assignment before the start,
+    the log dirs of the wave's live sources, how many throttle entries of ours are still set.
+    """
+    sources = frozenset(wave.source_broker_ids)
+    looked_at = moved_partitions(facts, wave)
+    replacing = replacements(waves)
+    rf_changed: list[str] = []
+    az_changed: list[str] = []
+    order_changed = 0
+    between = 0
+    racks = facts.racks
+    for p in looked_at:
+        before = snapshot.get(p.name)
+        if before is None or p.is_moving:
+            continue  # a topic younger than the start, or one still on its way, which `reassignments` counts
+        if _is_mid_move(before, p.target, replacing):
+            between += 1
+        elif len(before) != len(p.target):
+            rf_changed.append(f"{p.name} had {len(before)} replicas and has {len(p.target)}")
+        elif not _same_azs(before, p.target, racks, replacing):
+            az_changed.append(f"{p.name} was on {list(before)} and is on {list(p.target)}")
+        elif not _is_in_order(before, p.target, replacing):
+            order_changed += 1
+    is_selected = selection_filter(wave.selection)
+    assigned = {p.name for p in facts.held_by(sources) if is_selected(p.name)}
+    here = [
+        (n, size) for b, log in logs.items() if b in sources for n, size in log.size_bytes.items() if is_selected(n)
+    ]
+    stray_sizes = [size for n, size in here if n not in assigned]
+    return Inspected(
+        stray_bytes=sum(stray_sizes),
+        replicas_left=len(assigned),
+        bytes_left=sum(size for _, size in here),
+        leaders_left=sum(1 for p in facts.partitions if p.leader in sources and is_selected(p.name)),
+        reassignments=sum(1 for p in looked_at if p.is_moving) + between,
+        not_in_sync=sum(1 for p in looked_at if not set(p.target) <= set(p.isr)),
+        not_preferred=len(not_on_preferred_leader(looked_at)),
+        throttles_left=throttles_left,
+        order_changed=order_changed,
+        partitions=len(looked_at),
+        faults=_faults(rf_changed, az_changed),
+    )
+
+
+def _is_mid_move(before: Sequence[int], now: Sequence[int], replacing: Mapping[int, frozenset[int]]) -> bool:
+    """Old and new replicas at once: a broker whose metadata lags behind the end of a move still shows that."""
+    known = frozenset(before).union(*(replacing.get(b, ()) for b in before))
+    return len(now) > len(before) and known.issuperset(now)
+
+
+def _faults(rf_changed: Sequence[str], az_changed: Sequence[str]) -> tuple[Reason, ...]:
+    rows = ((Code.REPLICATION_FACTOR_CHANGED, rf_changed), (Code.AZ_SPREAD_CHANGED, az_changed))
+    return tuple(Reason(code, f"{len(p)} partitions: {'; '.join(p[:EXAMPLES_MAX])}") for code, p in rows if p)
+
+
+def _is_in_order(before: Sequence[int], now: Sequence[int], replacing: Mapping[int, frozenset[int]]) -> bool:
+    """Each replica stands where it stood, or one of its heirs does."""
+    return all(n == b or n in replacing.get(b, ()) for b, n in zip(before, now, strict=True))
+
+
+def _same_azs(
+    before: Sequence[int],
+    now: Sequence[int],
+    racks: Mapping[int, str | None],
+    replacing: Mapping[int, frozenset[int]],
+) -> bool:
+    """As many replicas in each AZ as before; a broker that is gone counts by the AZ of those that replace it."""
+
+    def az(broker: int) -> str | None:
+        if broker in racks:
+            return racks[broker]
+        return next((racks[h] for h in replacing.get(broker, ()) if h in racks), None)
+
+    then, today = [az(b) for b in before], [az(b) for b in now]
+    if None in then or None in today:
+        return True  # no longer to be told: the broker has left
+    return sorted(map(str, then)) == sorted(map(str, today))
+
+
+def compare_with_snapshot(facts: ClusterFacts, snapshot: Snapshot) -> Compared:
+    """The rollback's proof: replica order included; topics deleted since are left out, younger ones too."""
+    different: list[str] = []
+    looked_at = [p for p in facts.partitions if p.name in snapshot]
+    for p in looked_at:
+        before = snapshot[p.name]
+        if p.target != before:
+            different.append(f"{p.name}: {list(before)} before, {list(p.target)} now")
+    return Compared(
+        partitions=len(looked_at),
+        different=len(different),
+        not_preferred=len(not_on_preferred_leader(looked_at)),
+        examples=tuple(different[:EXAMPLES_MAX]),
+    )

@@ -1,0 +1,100 @@
+"""What a look at a moving wave found against it: told, tolerated, or a cause to pause. Called by observations.py."""
+
+from agent.core import events as ev
+from agent.core import messages as msg
+from agent.core.handlers import flow, pause_causes
+from agent.core.migration import OTHERS, StopFor
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.throttle import foreign_rates
+from agent.core.step import StepContext
+
+# What pauses a running move only when it lasts: producers and consumers are still served.
+_WITH_GRACE = frozenset({Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE, Code.COORDINATOR_LOADING})
+# What is told while it lasts, and stops nothing: a throttle of another hand slows or hastens copies, and harms no data.
+# Stopping would lose the copied bytes, and writing over it would undo what somebody may have meant: a wave ends under
+# it, neither touching nor clearing it, and no wave begins (fitness.no_foreign_throttle).
+_TOLERATED = frozenset({Code.FOREIGN_THROTTLE})
+# Self-healing that was switched on while Cruise Control moves a wave of ours: told, and the wave is finished, but no
+# other begins (safety.no_self_healing). A running execution holds healing off; a stop of ours would set it loose within
+# seconds, in the midst of the wave. Switching it off by `admin` would undo what somebody may have meant, and would have
+# to be put back by whoever is alive at the end. What the agent moves by itself holds nothing off: there it pauses.
+_FINISHED_UNDER = frozenset({Code.SELF_HEALING_ON})
+_STOPPED_BY_OTHERS = f"{OTHERS}{Code.EXECUTION_STOPPED_BY_OTHERS}"
+# What is told and waited for, but is no reason to stop what moves.
+_REPORTED_ONLY = frozenset(
+    {
+        Code.CRUISE_CONTROL_UNREACHABLE,
+        Code.CRUISE_CONTROL_LOGIN_REFUSED,
+        Code.KAFKA_UNREACHABLE,
+        Code.KAFKA_LOGIN_REFUSED,
+        Code.THROTTLE_NOT_IN_FORCE,
+    }
+)
+
+
+def update_safety_causes(d: StepContext, o: msg.WaveObserved) -> bool:
+    """Set a cause for every reason that is grave, or has lasted; True if any holds now."""
+    reported = tuple(r for r in o.reasons if r.code not in _REPORTED_ONLY)
+    issues = (*reported, *foreign_rates(o.rates, d.migration.throttle_rates_set))
+    if tuple(dict.fromkeys(str(r.code) for r in issues)) != tuple(c for c, _ in d.migration.health_issues):
+        d.emit(ev.HealthChanged(at=d.at, reasons=issues))
+    since = dict(d.migration.health_issues)
+    by_cruise_control = d.migration.wave is not None and d.migration.wave.selection is None
+    tolerated = _TOLERATED | _FINISHED_UNDER if by_cruise_control else _TOLERATED
+    serious = (r for r in issues if r.code not in tolerated)
+    lasting = tuple(
+        r for r in serious if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds
+    )
+    pause_causes.set_safety_causes(d, lasting)
+    if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.migration.pending_effect(
+        *flow.WAVE_EFFECTS
+    ):
+        flow.retune(d, rate_only=True)
+    return bool(lasting)
+
+
+def against_going_on(d: StepContext, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """Of what a check found, what stands against this attempt: a wave that only fell short is finished."""
+    finished_under = (
+        _FINISHED_UNDER
+        if d.migration.finishes and d.migration.wave and d.migration.wave.selection is None
+        else frozenset()
+    )
+    return tuple(r for r in reasons if r.code not in finished_under)
+
+
+def stopped_by_others(d: StepContext, o: msg.WaveObserved) -> bool:
+    """Whether another hand has stopped this attempt: a cause that an operator lifts, told with what was seen.
+
+    Who asked for a stop stands among Cruise Control's user tasks. `CompletedWithError` alone does not tell a stop from
+    a failure, which is asked for again. A stop that an operator has answered with `resume` is not held up again.
+    """
+    if not o.stopped_by or d.migration.resumed_at > d.migration.executor_since:
+        return False
+    _pause_for_others(d, o.stopped_by, o.replicas_left)
+    return True
+
+
+def told_by_a_stop(d: StepContext, outcome: msg.Outcome) -> None:
+    """Our own stop came after another hand's: when its cause is gone, that other one still waits for an operator."""
+    is_news = (
+        isinstance(outcome, msg.Performed)
+        and outcome.stopped_by
+        and d.migration.resumed_at <= d.migration.executor_since
+    )
+    if is_news and isinstance(outcome, msg.Performed) and d.migration.stop_for is StopFor.PAUSE:
+        _pause_for_others(d, outcome.stopped_by, outcome.replicas_left)
+
+
+def _pause_for_others(d: StepContext, stopped_by: str, replicas_left: int | None) -> None:
+    wave = d.migration.wave
+    assert wave is not None
+    if d.pause_cause(_STOPPED_BY_OTHERS):
+        return
+    left = "an unknown number" if replicas_left is None else str(replicas_left)
+    seen = (
+        f"another hand has stopped the execution of wave {wave.number} attempt {wave.attempt}, "
+        f"by Cruise Control's user tasks {stopped_by}: "
+        f"{left} of {d.migration.attempt_replicas} replicas are still to move"
+    )
+    d.emit(ev.PauseCauseAdded(at=d.at, cause=_STOPPED_BY_OTHERS, seen=seen))

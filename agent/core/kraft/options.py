@@ -1,0 +1,62 @@
+"""What is asked of a way to KRaft: fixed at its start, from the cluster's settings."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.core.kraft.node_config import Quorum
+
+
+class RestartBy(StrEnum):
+    """Who restarts a node with new keys."""
+
+    MANUAL = "manual"  # people, told by an event; the agent waits until the cluster shows it
+    LAB = "lab"  # the lab's supervisor
+    WEBHOOK = "webhook"  # people's own tool, told by a POST
+
+
+class Gates(StrEnum):
+    """What follows when the signals of a phase hold."""
+
+    MANUAL = "manual"  # an operator's `kraft advance`
+    AUTO = "auto"  # the next phase; never the point of no return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KraftController:
+    """A controller to come."""
+
+    node_id: int
+    address: str  # host:port of its controller listener
+    metrics_url: str  # its metrics as a page for Prometheus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KraftOptions:
+    """The standing orders; empty controllers: not configured."""
+
+    controllers: tuple[KraftController, ...] = ()
+    zookeeper: str = ""
+    controller_listener_name: str = "CONTROLLER"
+    controller_security_protocol: str = "PLAINTEXT"
+    inter_broker_listener_name: str = "PLAINTEXT"
+    restart_by: RestartBy = RestartBy.MANUAL
+    gates: Gates = Gates.MANUAL
+    soak_seconds: float = 7 * 24 * 3600.0  # Kafka's own advice: a week or two
+    write_behind_records_max: int = 0  # ZkWriteBehindLag that still counts as none
+    voter_seconds_behind_max: float = 10.0  # a controller that is further behind the quorum's leader counts as away
+    restart_patience_seconds: float = 300.0  # then the restart is asked for again
+    stuck_seconds: float = 60.0  # under-replicated for so long after a broker came back: its leaders cannot heal it
+    look_seconds: float = 2.0
+
+    @property
+    def quorum(self) -> Quorum:
+        return Quorum(
+            voters=tuple((c.node_id, c.address) for c in self.controllers),
+            listener_name=self.controller_listener_name,
+            security_protocol=self.controller_security_protocol,
+            inter_broker_listener_name=self.inter_broker_listener_name,
+        )
+
+    @property
+    def controller_ids(self) -> tuple[int, ...]:
+        return tuple(c.node_id for c in self.controllers)

@@ -1,0 +1,145 @@
+"""Facts about a Kafka cluster as Kafka itself tells them: immutable, and only read by pure functions.
+
+Made by adapters/kafka/cluster.py. 200,000 partitions must fit: slots and tuples, no derived fields.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class TopicPartition(NamedTuple):
+    """A partition's name."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        """As Kafka's tools print it."""
+        return f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A live broker; `rack` is its AZ (broker.rack)."""
+
+    broker_id: int
+    rack: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition; `replicas` is the union of old and new ones while it is reassigned (KIP-455, KIP-860)."""
+
+    topic: str
+    partition: int
+    leader: int  # -1: offline
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    adding: tuple[int, ...] = ()
+    removing: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
+
+    @property
+    def target(self) -> tuple[int, ...]:
+        """The replicas once the reassignment in flight has ended."""
+        return tuple(r for r in self.replicas if r not in self.removing) if self.removing else self.replicas
+
+    @property
+    def origin(self) -> tuple[int, ...]:
+        """The replicas before the reassignment in flight began."""
+        return tuple(r for r in self.replicas if r not in self.adding) if self.adding else self.replicas
+
+    @property
+    def is_moving(self) -> bool:
+        return bool(self.adding or self.removing)
+
+    @property
+    def is_offline(self) -> bool:
+        return self.leader < 0
+
+    @property
+    def is_under_replicated(self) -> bool:
+        """Net of adding replicas, as Kafka counts since KIP-352: a moving partition is not sick."""
+        return len(self.isr) < len(self.origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Reassignment:
+    """A reassignment in flight, as ListPartitionReassignments gives it."""
+
+    topic: str
+    partition: int
+    replicas: tuple[int, ...]
+    adding: tuple[int, ...]
+    removing: tuple[int, ...]
+
+    @property
+    def name(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """The whole cluster at one moment."""
+
+    brokers: tuple[Broker, ...]
+    partitions: tuple[Partition, ...]
+    min_isr: Mapping[str, int] = field(default_factory=dict)  # topic -> min.insync.replicas; absent: 1
+    controller_id: int = -1
+
+    @property
+    def racks(self) -> dict[int, str | None]:
+        """Broker id -> AZ, live brokers only."""
+        return {b.broker_id: b.rack for b in self.brokers}
+
+    def moving(self) -> Iterator[Partition]:
+        """Partitions with a reassignment in flight."""
+        return (p for p in self.partitions if p.is_moving)
+
+    def is_under_min_isr(self, p: Partition) -> bool:
+        """True when acks=all producers fail on it: fewer in sync than min.insync.replicas."""
+        return len(p.isr) < min(self.min_isr.get(p.topic, 1), len(p.origin))
+
+    def held_by(self, broker_ids: frozenset[int]) -> Iterator[Partition]:
+        """Partitions that will still have a replica on one of these brokers when what is in flight has ended."""
+        return (p for p in self.partitions if not broker_ids.isdisjoint(p.target))
+
+
+class LogDir(NamedTuple):
+    """One log dir of a broker."""
+
+    path: str
+    replicas: int  # by their number Kafka chooses the dir of a new replica, not by their size
+    free_bytes: int  # usable on its volume, -1 where the broker does not tell (before KIP-827)
+    total_bytes: int = -1
+
+
+class LogTotals(NamedTuple):
+    """What one broker's log dirs hold (DescribeLogDirs)."""
+
+    replicas: int
+    size_bytes: int
+    free_bytes: int  # usable bytes on its volumes, -1 where the broker does not tell (before KIP-827)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLogs:
+    """The log dirs of one broker: the size of each replica in it, future replicas left out."""
+
+    broker_id: int
+    size_bytes: Mapping[TopicPartition, int]
+    free_bytes: int = -1
+    dirs: tuple[LogDir, ...] = ()  # empty: not told apart
+
+    @property
+    def volumes(self) -> tuple[LogDir, ...]:
+        """Its log dirs; one that stands for all where they are not told apart."""
+        return self.dirs or (LogDir("its log dirs", len(self.size_bytes), self.free_bytes),)
+
+    @property
+    def totals(self) -> LogTotals:
+        return LogTotals(len(self.size_bytes), sum(self.size_bytes.values()), self.free_bytes)

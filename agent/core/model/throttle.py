@@ -1,0 +1,201 @@
+"""KIP-73's throttle as values: which rates, which replicas, what of it is ours. Pure; used by performer.py.
+
+Leaders: the replicas that may be copied from. Followers: only the adding ones, so that an in-sync replica which falls
+behind recovers at full speed (field notes, trap 3). Kafka throttles a replica only while it is not in sync.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from agent.core.model.cluster import Partition
+from agent.core.model.reasons import Code, Reason
+
+LEADER_RATE = "leader.replication.throttled.rate"
+FOLLOWER_RATE = "follower.replication.throttled.rate"
+LEADER_REPLICAS = "leader.replication.throttled.replicas"
+FOLLOWER_REPLICAS = "follower.replication.throttled.replicas"
+
+EXAMPLES_MAX = 5
+RATES_MAX = 10  # of different ones, told at a look
+NEEDED = "no throttle that is not ours"
+# A list is Kafka's own form: `partition:broker`, comma separated; `*` means every replica.
+Replicas = frozenset[tuple[int, int]]  # (partition, broker)
+_NONE: Replicas = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleChange:
+    """What to set or to clear: rates on brokers, replica lists on topics."""
+
+    rates: Mapping[int, int] = field(default_factory=dict)  # broker id -> bytes per second, both directions
+    leaders: Mapping[str, Replicas] = field(default_factory=dict)  # topic -> replicas that send
+    followers: Mapping[str, Replicas] = field(default_factory=dict)  # topic -> replicas that receive
+
+    @property
+    def entries(self) -> int:
+        """How many settings it names: a rate on a broker is one, a throttled replica of a partition is one."""
+        lists = (*self.leaders.values(), *self.followers.values())
+        return len(self.rates) + sum(len(replicas) for replicas in lists)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerRate:
+    """The rates found on one broker; `is_static`: from its properties file, which no request can change."""
+
+    leader: int | None
+    follower: int | None
+    is_static: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleFacts:
+    """What Kafka's dynamic configs show. None as a replica set stands for `*`."""
+
+    rates: Mapping[int, BrokerRate] = field(default_factory=dict)
+    leaders: Mapping[str, Replicas | None] = field(default_factory=dict)
+    followers: Mapping[str, Replicas | None] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.rates or self.leaders or self.followers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSeen:
+    """One rate in force, in either direction, and some of the brokers that have it."""
+
+    bytes_per_second: int
+    brokers: int
+    broker_ids: tuple[int, ...]  # the first few
+
+
+def wave_throttle(
+    partitions: Iterable[Partition],
+    replaced: Mapping[int, tuple[int, ...]],
+    brokers: Iterable[int],
+    rate_bytes_per_second: int,
+) -> ThrottleChange:
+    """The throttle for a wave.
+
+    In: the partitions that will move, source -> possible destinations, the live brokers, the rate of each broker.
+    Out: rates for all of them (any may be a leader that is copied from), leaders: the replicas as they are now,
+    followers: the possible adding ones.
+    """
+    leaders: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    followers: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    for p in partitions:
+        origin = p.origin
+        added = {d for s in origin for d in replaced.get(s, ()) if d not in origin}
+        if not added:
+            continue
+        leaders[p.topic].update((p.partition, r) for r in origin)
+        followers[p.topic].update((p.partition, d) for d in added)
+    return ThrottleChange(
+        rates=dict.fromkeys(brokers, rate_bytes_per_second),
+        leaders={t: frozenset(r) for t, r in leaders.items()},
+        followers={t: frozenset(r) for t, r in followers.items()},
+    )
+
+
+def own_throttle(
+    facts: ThrottleFacts, destinations: Iterable[int], throttle_rates_set: Iterable[int]
+) -> ThrottleChange:
+    """What of the throttle in force is ours, and nobody else's.
+
+    A rate is ours if it is one that this migration has asked for. A partition's entries are ours if one of the
+    wave's destinations is among its followers: only a move towards it throttles that replica. Static rates are not.
+    """
+    to, rates = frozenset(destinations), frozenset(throttle_rates_set)
+    moved: dict[str, set[int]] = defaultdict(set)
+    for lists in (facts.followers, facts.leaders):
+        for topic, replicas in lists.items():
+            moved[topic].update(partition for partition, broker in replicas or () if broker in to)
+
+    def own(lists: Mapping[str, Replicas | None]) -> dict[str, Replicas]:
+        kept = {t: frozenset(r for r in replicas or () if r[0] in moved[t]) for t, replicas in lists.items()}
+        return {t: replicas for t, replicas in kept.items() if replicas}
+
+    return ThrottleChange(
+        rates={
+            b: rate
+            for b, found in facts.rates.items()
+            if not found.is_static and (rate := found.leader or found.follower or 0) in rates
+        },
+        leaders=own(facts.leaders),
+        followers=own(facts.followers),
+    )
+
+
+def rates_seen(facts: ThrottleFacts) -> tuple[RateSeen, ...]:
+    """Every rate in force, most brokers first: whose each is, the ledger of the state tells."""
+    having: dict[int, list[int]] = defaultdict(list)
+    for broker, found in sorted(facts.rates.items()):
+        for rate in {found.leader, found.follower} - {None}:
+            having[rate or 0].append(broker)
+    seen = (
+        RateSeen(bytes_per_second=rate, brokers=len(brokers), broker_ids=tuple(brokers[:EXAMPLES_MAX]))
+        for rate, brokers in having.items()
+    )
+    return tuple(sorted(seen, key=lambda r: (-r.brokers, r.bytes_per_second))[:RATES_MAX])
+
+
+def foreign_rates(seen: Iterable[RateSeen], throttle_rates_set: Iterable[int]) -> tuple[Reason, ...]:
+    """Rates that this migration has never set: another hand has written over ours, or where we set none."""
+    own = frozenset(throttle_rates_set)
+    strange = [r for r in seen if r.bytes_per_second not in own]
+    if not strange:
+        return ()
+    told = "; ".join(
+        f"{r.bytes_per_second:,} bytes/s on brokers {', '.join(map(str, r.broker_ids))}"
+        + (f" and {r.brokers - len(r.broker_ids)} more" if r.brokers > len(r.broker_ids) else "")
+        for r in strange[:EXAMPLES_MAX]
+    )
+    return (Reason(Code.FOREIGN_THROTTLE, f"set by someone else while the wave moves: {told}", NEEDED),)
+
+
+def foreign_replica_lists(facts: ThrottleFacts, destinations: Iterable[int]) -> tuple[Reason, ...]:
+    """Lists with entries that no move of ours has made: `*`, or replicas that go elsewhere."""
+    topics = sorted(topics_with_foreign_entries(facts, own_throttle(facts, destinations, ())))
+    if not topics:
+        return ()
+    more = f" and {len(topics) - EXAMPLES_MAX} more" if len(topics) > EXAMPLES_MAX else ""
+    seen = f"throttled replicas of topics that move were listed by someone else: {', '.join(topics[:EXAMPLES_MAX])}"
+    return (Reason(Code.FOREIGN_THROTTLE, seen + more, NEEDED),)
+
+
+def topics_with_foreign_entries(facts: ThrottleFacts, own: ThrottleChange) -> set[str]:
+    """Topics with an entry that is not ours; None stands for `*`, which never is."""
+    both_lists = ((facts.leaders, own.leaders), (facts.followers, own.followers))
+    return {
+        t for found, mine in both_lists for t, listed in found.items() if listed is None or listed - mine.get(t, _NONE)
+    }
+
+
+def parse_replicas(text: str) -> Replicas | None:
+    """Read Kafka's form; None for `*`. Raises ValueError when it is neither."""
+    if text.strip() == "*":
+        return None
+    pairs = (entry.split(":") for entry in text.split(",") if entry)
+    return frozenset((int(partition), int(broker)) for partition, broker in pairs)
+
+
+def render_replicas(replicas: Replicas) -> str:
+    """Write Kafka's form, sorted so that equal sets read the same."""
+    return ",".join(f"{partition}:{broker}" for partition, broker in sorted(replicas))
+
+
+def in_force(facts: ThrottleFacts, change: ThrottleChange) -> bool:
+    """True while everything that was ordered is set: rates equal, lists at least as long."""
+    for broker, rate in change.rates.items():
+        found = facts.rates.get(broker)
+        if found is None or (found.leader, found.follower) != (rate, rate):
+            return False
+    for asked, found_lists in ((change.leaders, facts.leaders), (change.followers, facts.followers)):
+        for topic, replicas in asked.items():
+            if topic not in found_lists:
+                return False
+            found_replicas = found_lists[topic]
+            if found_replicas is not None and not replicas <= found_replicas:
+                return False
+    return True

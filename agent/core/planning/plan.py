@@ -1,0 +1,155 @@
+"""From facts and options to waves. Pure; called by the performer that surveyed the cluster.
+
+A wave never crosses an AZ. It is one Cruise Control user task, or, with a selection, the agent's own (lanes.py).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from agent.core.model.cluster import BrokerLogs, ClusterFacts, TopicPartition
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning import lanes
+from agent.core.planning.estimate import total_estimate
+from agent.core.planning.options import Mode, Options, Pairing, Policy
+from agent.core.planning.plan_drift import fingerprint
+from agent.core.planning.wave import Direction, Plan, Wave, WaveState
+from agent.core.planning.wave_sizing import pace, partitions_by_broker, with_estimates
+
+__all__ = ["Direction", "Plan", "Wave", "WaveState", "choose_brokers", "make_plan", "pace"]
+
+
+def make_plan(
+    options: Options,
+    policy: Policy,
+    facts: ClusterFacts,
+    logs: Mapping[int, BrokerLogs],
+    plan_id: str,
+    growth: Mapping[TopicPartition, float] | None = None,
+) -> tuple[Plan | None, tuple[Reason, ...]]:
+    """Plan a migration.
+
+    In: what is asked, the cluster's standing orders, the cluster, the log dirs of the brokers involved, and what
+    producers add to each partition in bytes per second (None: not measured).
+    Out: the plan, or every reason why there is none.
+    """
+    sources, destinations, reasons = choose_brokers(options, policy, facts)
+    if reasons := (*reasons, *lanes.incompatible_options(options)):
+        return None, reasons
+    waves, reasons = _waves(options, facts, logs, sources, destinations)
+    if reasons:
+        return None, reasons
+    held = partitions_by_broker(facts, sources)
+    if lanes.has_lanes(options):
+        waves, reasons = lanes.split_into_lanes(waves, options, policy, held, logs)
+        if reasons:
+            return None, reasons
+    waves = with_estimates(waves, options, facts, held, logs, growth or {})
+    total = sum(w.size_bytes for w in waves)
+    rate = options.throttle_bytes_per_second
+    plan = Plan(
+        plan_id=plan_id,
+        waves=waves,
+        partitions=len(facts.partitions),
+        replicas=sum(w.replicas for w in waves),
+        leaders=sum(w.leaders for w in waves),
+        size_bytes=total,
+        options=options,
+        eta_seconds=sum(w.size_bytes / (rate * len(w.source_broker_ids)) for w in waves) if rate else None,
+        estimate=total_estimate([w.estimate for w in waves if w.estimate], options.soak_seconds),
+        fingerprint=fingerprint(facts, sources),
+    )
+    return plan, ()
+
+
+def choose_brokers(
+    options: Options, policy: Policy, facts: ClusterFacts
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[Reason, ...]]:
+    """Which brokers are meant: (sources, destinations, reasons against)."""
+    sources = options.source_broker_ids or policy.source_broker_ids
+    destinations = options.destination_broker_ids or policy.destination_broker_ids
+    racks = facts.racks
+    reasons: list[Reason] = []
+    if not sources or not destinations:
+        named = "source" if not sources else "destination"
+        reasons.append(
+            Reason(
+                Code.UNKNOWN_BROKER,
+                f"no {named} brokers are named",
+                f"`{named}_broker_ids` in the command or in clusters.yaml",
+            )
+        )
+    if overlap := sorted(set(sources) & set(destinations)):
+        reasons.append(Reason(Code.BROKER_SETS_OVERLAP, f"brokers {_ids(overlap)} are both source and destination"))
+    if twice := sorted(b for named in (sources, destinations) for b in set(named) if named.count(b) > 1):
+        reasons.append(Reason(Code.BROKER_SETS_OVERLAP, f"brokers {_ids(twice)} are named twice", "each once"))
+    if options.mode is Mode.AZ:
+        az = options.az or ""
+        known = {rack for b in (*sources, *destinations) if (rack := racks.get(b))}
+        sources = tuple(b for b in sources if racks.get(b) == az)
+        destinations = tuple(b for b in destinations if racks.get(b) == az)
+        if not sources or not destinations:
+            reasons.append(
+                Reason(
+                    Code.UNKNOWN_AZ,
+                    f"AZ '{az}' has {len(sources)} live source and {len(destinations)} live destination brokers",
+                    f"one of {', '.join(sorted(known)) or 'the AZs of the cluster'}",
+                )
+            )
+    return sources, destinations, tuple(reasons)
+
+
+def _waves(
+    options: Options,
+    facts: ClusterFacts,
+    logs: Mapping[int, BrokerLogs],
+    sources: Sequence[int],
+    destinations: Sequence[int],
+) -> tuple[tuple[Wave, ...], tuple[Reason, ...]]:
+    racks = facts.racks
+    # Mode `brokers` with one_to_one pairs by position, as the operator wrote them; AZ equality is a check of its own.
+    if options.mode is Mode.BROKERS and options.pairing is Pairing.ONE_TO_ONE:
+        if len(sources) != len(destinations):
+            return (), (
+                Reason(
+                    Code.PAIRS_UNEVEN,
+                    f"{len(sources)} source brokers and {len(destinations)} destination brokers are named",
+                    "as many of one as of the other",
+                ),
+            )
+        pairs = list(zip(sources, destinations, strict=True))
+        return tuple(
+            Wave(number=n, az=racks.get(s) or "?", source_broker_ids=(s,), destination_broker_ids=(d,))
+            for n, (s, d) in enumerate(pairs, 1)
+        ), ()
+    by_az: dict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    for side, brokers in enumerate((sources, destinations)):
+        for b in sorted(brokers):
+            by_az[racks.get(b) or "?"][side].append(b)
+    waves: list[Wave] = []
+    reasons: list[Reason] = []
+    for az in _az_order(options.az_order, by_az):
+        src, dst = by_az[az]
+        if not src:
+            continue
+        one_to_one = options.pairing is Pairing.ONE_TO_ONE
+        groups = lanes.split_by_bounds(src, dst, options, logs) if dst and not one_to_one else None
+        if one_to_one and len(src) == len(dst):
+            groups = [((s,), (d,)) for s, d in zip(src, dst, strict=True)]
+        if groups is None:
+            reasons.append(
+                Reason(
+                    Code.PAIRS_UNEVEN, f"{az}: source brokers {_ids(src)}, destination brokers {_ids(dst) or 'none'}"
+                )
+            )
+            continue
+        for s, d in groups:
+            waves.append(Wave(number=len(waves) + 1, az=az, source_broker_ids=s, destination_broker_ids=d))
+    return tuple(waves), tuple(reasons)
+
+
+def _az_order(asked: Sequence[str], by_az: Mapping[str, object]) -> list[str]:
+    return [az for az in asked if az in by_az] + sorted(az for az in by_az if az not in asked)
+
+
+def _ids(brokers: Sequence[int]) -> str:
+    return ", ".join(str(b) for b in brokers)

@@ -1,0 +1,134 @@
+"""What each wave of a plan moves, how long it takes, what undoing it costs. Pure; called by plan.py.
+
+One pass over the partitions for the whole plan: 200,000 of them and a hundred waves must take less than a second.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
+from agent.core.planning.estimate import estimate, undo_costs
+from agent.core.planning.options import Options
+from agent.core.planning.selection import selection_filter
+from agent.core.planning.wave import Wave
+
+# Partition movements per broker. Cruise Control allows 1,250 in the whole cluster unless it is told otherwise.
+MOVEMENTS_MIN, MOVEMENTS_MAX = 10, 300
+# To size the concurrency where nothing holds a broker back, not to foretell (estimate.py does, and is careful):
+# 10 Gbit/s and fast disks give half a gigabyte a second. Too low a guess leaves slots empty between two polls (4 GB
+# took 17.5 s where Kafka's own tool took 13.7 s); too high a one opens more slots than are used.
+FASTEST_BYTES_PER_SECOND = 500_000_000
+
+
+def partitions_by_broker(facts: ClusterFacts, brokers: Iterable[int]) -> dict[int, list[Partition]]:
+    """The partitions that each of these brokers will still hold when what is in flight has ended."""
+    held: dict[int, list[Partition]] = {b: [] for b in brokers}
+    for p in facts.partitions:
+        for r in p.target:
+            if r in held:
+                held[r].append(p)
+    return held
+
+
+def with_estimates(
+    waves: Sequence[Wave],
+    options: Options,
+    facts: ClusterFacts,
+    held: Mapping[int, Sequence[Partition]],
+    logs: Mapping[int, BrokerLogs],
+    growth: Mapping[TopicPartition, float],
+) -> tuple[Wave, ...]:
+    """The waves, each with its replicas, leaders, bytes, estimate and what a rollback after it would cost.
+
+    `held`: what each source holds (`holdings`). A wave has not what an earlier one takes from the same broker.
+    """
+    left = {b: list(partitions) for b, partitions in held.items()}
+    told = [_with_estimate(w, left, options, facts, logs, growth) for w in waves]
+    undone = undo_costs([(w.size_bytes, w.estimate) for w in told if w.estimate])
+    return tuple(replace(w, undo=u) for w, u in zip(told, undone, strict=True))
+
+
+def _with_estimate(
+    wave: Wave,
+    left: dict[int, list[Partition]],
+    options: Options,
+    facts: ClusterFacts,
+    logs: Mapping[int, BrokerLogs],
+    growth: Mapping[TopicPartition, float],
+) -> Wave:
+    # Two lists and no pairs: with 600,000 replicas the cyclic collector would take longer than all the rest.
+    moved: list[Partition] = []
+    sizes: list[int] = []
+    leaders = 0
+    for b in wave.source_broker_ids:
+        there: Mapping[tuple[str, int], int] = logs[b].size_bytes if b in logs else {}  # type: ignore[assignment]
+        taken, left[b] = _split(wave, left[b])
+        moved += taken
+        sizes += [there.get((p.topic, p.partition), 0) for p in taken]  # a plain tuple is as good a key, and cheaper
+        leaders += sum(p.leader == b for p in taken)
+    size = sum(sizes)
+    # With the pace that the wave will be given (flow.py), as far as it can be known now.
+    rate = lower_limit(options.throttle_bytes_per_second, wave.throttle_bytes_per_second_max)
+    concurrency, interval_ms = pace(len(moved), size, rate)
+    concurrency = movements_at_once(options, wave, concurrency)
+    return replace(
+        wave,
+        replicas=len(moved),
+        leaders=leaders,
+        size_bytes=size,
+        estimate=estimate(
+            moved,
+            sizes,
+            wave.source_broker_ids,
+            facts,
+            wave.az,
+            rate,
+            concurrency,
+            0 if wave.selection else options.progress_check_interval_ms or interval_ms,
+            growth,
+        ),
+    )
+
+
+def _split(wave: Wave, partitions: list[Partition]) -> tuple[list[Partition], list[Partition]]:
+    """What of these the wave takes, and what it leaves."""
+    if wave.selection is None:
+        return partitions, []
+    is_selected = selection_filter(wave.selection)
+    taken: list[Partition] = []
+    left: list[Partition] = []
+    for p in partitions:
+        (taken if is_selected((p.topic, p.partition)) else left).append(p)
+    return taken, left
+
+
+def movements_at_once(options: Options, wave: Wave, chosen: int) -> int:
+    """Partition movements per broker: as asked or as chosen, within the bounds of the wave and of the whole cluster.
+
+    One wave moves at a time and each of its movements fills a destination: so many of them times so many destinations.
+    """
+    whole = options.partition_movements_in_cluster
+    share = None if whole is None else max(whole // max(len(wave.destination_broker_ids), 1), 1)
+    return (
+        lower_limit(lower_limit(options.partition_movements_per_broker or chosen, wave.partition_movements_max), share)
+        or 1
+    )
+
+
+def lower_limit(wanted: int | None, bound: int | None) -> int | None:
+    """The lower of two limits; None is no limit."""
+    return min((n for n in (wanted, bound) if n is not None), default=None)
+
+
+def pace(replicas: int, size_bytes: int, rate_bytes_per_second: int | None) -> tuple[int, int]:
+    """Concurrency and poll interval for a wave: (partition movements per broker, interval in ms).
+
+    Cruise Control's pace is its polling: a slot freed between two polls stays empty. So each poll should find as many
+    slots as moves end within it, four times over; 5,000 ms is the least interval it executes with. Small replicas all
+    go at once, as by Kafka's own tool: at 100 of 168 a broker was seen to stand idle for 7 s between two batches.
+    """
+    interval_ms = 5_000
+    rate = rate_bytes_per_second or FASTEST_BYTES_PER_SECOND
+    seconds_per_replica = max(size_bytes / max(replicas, 1) / rate, 0.001)
+    return max(MOVEMENTS_MIN, min(MOVEMENTS_MAX, math.ceil(4 * interval_ms / 1_000 / seconds_per_replica))), interval_ms

@@ -1,0 +1,64 @@
+"""The state while one message is met: each event is folded in at once, so that what is decided next sees it."""
+
+from typing import NamedTuple
+
+from agent.core import events as ev
+from agent.core.effects import Effect
+from agent.core.evolve import evolve
+from agent.core.migration import Cause, Migration, Phase
+from agent.core.model.reasons import Reason
+from agent.core.planning.options import Policy
+
+# A decision that goes round in circles is a bug; the longest honest one emits about twenty events.
+EVENTS_PER_STEP_MAX = 200
+
+
+class Step(NamedTuple):
+    """The outcome of one message."""
+
+    migration: Migration
+    events: tuple[ev.AnyEvent, ...]
+
+
+class StepContext:
+    """A migration in the making; lives for one step."""
+
+    def __init__(self, migration: Migration, at: float, policy: Policy) -> None:
+        self.migration = migration
+        self.at = at
+        self.policy = policy
+        self._events: list[ev.AnyEvent] = []
+
+    def emit(self, event: ev.AnyEvent) -> None:
+        """Let this have happened."""
+        self.migration = evolve(self.migration, event)
+        self._events.append(event)
+        assert len(self._events) <= EVENTS_PER_STEP_MAX, [type(e).__name__ for e in self._events[-20:]]
+
+    def request(self, effect: Effect) -> None:
+        """Ask the outside for something; its id comes from the state, so that a replay asks for the same."""
+        effect_id = f"{self.migration.migration_id or self.migration.cluster}/{self.migration.sequence}"
+        self.emit(ev.EffectRequested(at=self.at, effect_id=effect_id, effect=effect))
+
+    def abandon(self, *kinds: type[Effect]) -> None:
+        """Pending effects of these kinds are not wanted any more."""
+        for p in self.migration.pending:
+            if isinstance(p.effect, kinds):
+                self.emit(ev.EffectAbandoned(at=self.at, effect_id=p.effect_id, name=type(p.effect).__name__))
+
+    def report_waiting(self, *reasons: Reason) -> None:
+        """Say why nothing moves; said once as long as the codes stay the same."""
+        if tuple(r.code for r in reasons) != tuple(r.code for r in self.migration.waiting):
+            self.emit(ev.Waiting(at=self.at, reasons=reasons))
+
+    def in_phase(self, *phases: Phase) -> bool:
+        return self.migration.phase in phases
+
+    def pause_cause(self, name: str) -> Cause | None:
+        return next((c for c in self.migration.pause_causes if c.name == name), None)
+
+    def slow_cause(self, name: str) -> Cause | None:
+        return next((c for c in self.migration.slow_causes if c.name == name), None)
+
+    def done(self) -> Step:
+        return Step(self.migration, tuple(self._events))

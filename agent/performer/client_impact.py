@@ -1,0 +1,76 @@
+"""The client side of a wave: reads where its partitions end before it, and compares after it. Called by performer.py.
+
+Told, and a fault where an end offset was lost; that it could not be looked at never stops a wave.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.core.model.client_positions import compare_positions
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.selection import selection_filter
+from agent.performer.ports import PortError
+
+if TYPE_CHECKING:
+    from agent.core.effects import WaveScope
+    from agent.core.messages import Inspected
+    from agent.core.model.client_positions import Positions
+    from agent.performer.ports import KafkaPort, SnapshotPort
+
+log = logging.getLogger("kafka_migration.client_side")
+
+
+class ClientImpactCheck:
+    """Of one cluster; `before` is kept beside the snapshot, so that it outlives the agent."""
+
+    def __init__(self, kafka: KafkaPort, snapshots: SnapshotPort) -> None:
+        self._kafka, self._snapshots = kafka, snapshots
+        self._before: dict[tuple[str, int], Positions] = {}
+
+    async def record_before(self, scope: WaveScope) -> None:
+        """Before the first attempt of a wave; later ones are compared with that as well."""
+        try:
+            if (scope.migration_id, scope.wave) in self._before:
+                return
+            if scope.attempt > 1 and await self._saved_positions(scope) is not None:
+                return
+            logs = await self._kafka.logs(scope.source_broker_ids)
+            is_selected = selection_filter(scope.selection)
+            names = frozenset(name for log in logs.values() for name in log.size_bytes if is_selected(name))
+            seen = await self._kafka.positions(names)
+            await self._snapshots.save_positions(scope.migration_id, scope.wave, seen)
+        except PortError as trouble:
+            log.warning("%s: where its partitions end is not known before it: %s", scope.key, trouble)
+            return
+        self._before = {(scope.migration_id, scope.wave): seen}  # one at a time
+
+    async def compare_after(self, scope: WaveScope, seen: Inspected) -> Inspected:
+        """With the figures of the client side, once all else is as it should be: before that nobody needs them."""
+        if seen.replicas_left or seen.reassignments or seen.not_in_sync or seen.not_preferred or seen.faults:
+            return seen
+        try:
+            if loading := await self._kafka.loading_coordinators(scope.destination_broker_ids):
+                return replace(seen, coordinators_loading=len(loading))
+            before = await self._saved_positions(scope)
+            if before is None:
+                return seen
+            impact = compare_positions(before, await self._kafka.positions(before.ends))
+        except PortError as trouble:
+            log.warning("%s: where its partitions end is not known after it: %s", scope.key, trouble)
+            return seen
+        if not impact.end_offsets_lost:
+            return replace(seen, clients=impact)
+        what = f"{impact.end_offsets_lost} partitions: {'; '.join(impact.examples)}"
+        return replace(seen, clients=impact, faults=(Reason(Code.END_OFFSET_LOST, what, "no end before where it was"),))
+
+    async def _saved_positions(self, scope: WaveScope) -> Positions | None:
+        key = (scope.migration_id, scope.wave)
+        if key not in self._before:
+            found = await self._snapshots.load_positions(*key)
+            if found is None:
+                return None
+            self._before = {key: found}
+        return self._before[key]

@@ -1,0 +1,39 @@
+"""The coordinators while internal topics move: looked at from the first such partition on. Called by watches.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.selection import INTERNAL_TOPICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.core.model.cluster import TopicPartition
+    from agent.performer.performer import Ports
+
+POLL_SECONDS = 2.0
+
+
+class CoordinatorWatch:
+    """Of one attempt of one wave."""
+
+    def __init__(self, ports: Ports, brokers: Iterable[int]) -> None:
+        self._ports = ports
+        self._brokers = frozenset(brokers)
+        self._moves = False  # an internal topic's partition has moved: its coordinator loads when it has arrived
+        self._due = 0.0
+        self._seen: tuple[Reason, ...] = ()
+
+    async def observe(self, alive: Iterable[int], moving: Iterable[TopicPartition]) -> tuple[Reason, ...]:
+        """Reasons for as long as a coordinator loads; a short while of it is how every change of leaders goes."""
+        self._moves = self._moves or any(name.topic in INTERNAL_TOPICS for name in moving)
+        clock = self._ports.clock
+        if not self._moves or clock.now() < self._due:
+            return self._seen
+        self._due = clock.now() + POLL_SECONDS
+        found = await self._ports.kafka.loading_coordinators(self._brokers.intersection(alive))
+        told = "; ".join(f"broker {b}: {what}" for b, what in found.items())
+        self._seen = (Reason(Code.COORDINATOR_LOADING, told, "every coordinator loaded"),) if found else ()
+        return self._seen

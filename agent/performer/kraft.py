@@ -1,0 +1,144 @@
+"""The eyes and hands of a way to KRaft: looks, tells who restarts nodes, frees ZooKeeper. Called by performer.py.
+
+Looks before it acts, and decides nothing: which node, and whether now, the core has said.
+"""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from agent.adapters.node_restarts import Restarts
+from agent.adapters.prometheus.kraft_metrics import ControllerMetrics
+from agent.adapters.zookeeper.kraft_znodes import KraftZooKeeper
+from agent.core import messages as msg
+from agent.core.effects import Effect
+from agent.core.kraft import node_config as changes
+from agent.core.kraft.effects import KraftScope, ReleaseZooKeeper, RestartNode, SurveyKraft, WatchKraft
+from agent.core.kraft.facts import BrokerFacts, KraftFacts, QuorumFacts, ZooKeeperFacts
+from agent.core.kraft.node_config import NodeChange, NodeMode
+from agent.performer.ports import Clock, KafkaPort, PortError
+
+KRAFT_EFFECTS = (SurveyKraft, RestartNode, ReleaseZooKeeper)
+HEARTBEAT_SECONDS = 5.0  # a look is posted when it shows something new, and at least so often
+ASKED_MAX = 2  # brokers that are asked for the quorum, one after the other
+Post = Callable[[msg.Observation], Awaitable[None]]
+
+
+class KraftKafkaPort(Protocol):
+    """What only a way to KRaft asks of a cluster: what brokers were started with, and their controllers."""
+
+    async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
+        """Keys set in each broker's own file; brokers that do not answer are left out. Raises PortError."""
+        ...
+
+    async def quorum(self, broker_id: int) -> QuorumFacts:
+        """The controllers' quorum, by the word of a broker in KRaft mode. Raises PortError."""
+        ...
+
+
+@dataclass(slots=True)
+class KraftPerformer:
+    """One cluster's; `zookeeper` is None where none is configured."""
+
+    kafka: KafkaPort
+    kraft_kafka: KraftKafkaPort
+    zookeeper: KraftZooKeeper | None
+    metrics: ControllerMetrics
+    restarts: Restarts
+    clock: Clock
+
+    async def perform(self, effect: Effect) -> msg.Outcome:
+        """Raises PortError when the outside cannot be had."""
+        if isinstance(effect, SurveyKraft):
+            return await self._survey(effect.scope)
+        if isinstance(effect, ReleaseZooKeeper):
+            return await self._zookeeper().release()
+        assert isinstance(effect, RestartNode), effect
+        return await self._restart(effect)
+
+    async def _survey(self, scope: KraftScope) -> msg.Outcome:
+        facts = await self.observe(scope)
+        files = await self.kraft_kafka.file_settings(facts.alive)
+        kept = {b: changes.migration_keys_of(settings) for b, settings in sorted(files.items())}
+        return msg.KraftSurveyed(facts=facts, files=tuple((b, tuple(sorted(k.items()))) for b, k in kept.items()))
+
+    async def watch(self, watch: WatchKraft, post: Post) -> None:
+        """Runs until it is cancelled."""
+        last: KraftFacts | None = None
+        posted_at = float("-inf")
+        while True:
+            facts = await self.observe(watch.scope, with_kafka=watch.with_kafka)
+            now = self.clock.now()
+            if facts != last or now >= posted_at + HEARTBEAT_SECONDS:
+                await post(msg.KraftObserved(at=now, kraft_id=watch.scope.kraft_id, facts=facts))
+                last, posted_at = facts, now
+            await self.clock.sleep(watch.scope.options.look_seconds)
+
+    async def observe(self, scope: KraftScope, *, with_kafka: bool = True) -> KraftFacts:
+        """Everything once; what does not answer is a fact, too."""
+        zookeeper = await self.zookeeper.facts() if self.zookeeper else ZooKeeperFacts(reachable=False)
+        facts = KraftFacts(
+            reachable=False,
+            controllers=await self.metrics.facts(scope.options.controllers),
+            zookeeper=zookeeper,
+            quorum_epoch=zookeeper.kraft_epoch,
+        )
+        if not with_kafka:
+            return facts
+        try:
+            cluster = await self.kafka.cluster()
+            settings = await self.kraft_kafka.file_settings(cluster.racks)
+        except PortError:
+            return facts
+        sick = [p for p in cluster.partitions if p.is_under_replicated]
+        return replace(
+            facts,
+            reachable=True,
+            brokers=tuple(_broker(b, settings.get(b, {})) for b in sorted(cluster.racks)),
+            assigned=tuple(sorted({r for p in cluster.partitions for r in p.replicas})),
+            reassignments=sum(1 for p in cluster.partitions if p.adding or p.removing),
+            under_replicated=len(sick),
+            under_replicated_leader_ids=tuple(sorted({p.leader for p in sick if p.leader >= 0})),
+            sole_in_sync_broker_ids=tuple(sorted({p.isr[0] for p in sick if len(p.isr) == 1})),
+            offline=sum(1 for p in cluster.partitions if p.leader < 0),
+            quorum=await self._quorum(settings),
+        )
+
+    async def _quorum(self, settings: Mapping[int, Mapping[str, str]]) -> QuorumFacts | None:
+        """Told by the first broker in KRaft mode that knows it."""
+        for broker_id in sorted(b for b, s in settings.items() if changes.broker_mode(s) is NodeMode.KRAFT)[:ASKED_MAX]:
+            with contextlib.suppress(PortError):
+                return await self.kraft_kafka.quorum(broker_id)
+        return None
+
+    async def _restart(self, effect: RestartNode) -> msg.Outcome:
+        change = replace(await self._change(effect), wipe_metadata_log=effect.wipe_metadata_log)
+        await self.restarts.restart(effect.scope.kraft_id, change)
+        return msg.RestartRequested(change=change, instructions=change.instructions())
+
+    async def _change(self, effect: RestartNode) -> NodeChange:
+        options, node = effect.scope.options, effect.node_id
+        if effect.drill:
+            return NodeChange(node_id=node, is_controller=effect.is_controller, target=effect.target)
+        if effect.is_controller:
+            return changes.controller_change(node, effect.target, options.zookeeper, options.quorum)
+        now = (await self.kraft_kafka.file_settings([node])).get(node)
+        if now is None:
+            # It is down, most likely in the middle of its restart: whoever restarts it has its keys already.
+            return NodeChange(node_id=node, is_controller=False, target=effect.target)
+        return changes.broker_change(node, effect.target, now, dict(effect.original), options.quorum)
+
+    def _zookeeper(self) -> KraftZooKeeper:
+        if self.zookeeper is None:
+            raise PortError("no ZooKeeper is configured: `zookeeper` in clusters.yaml")
+        return self.zookeeper
+
+
+def _broker(broker_id: int, settings: Mapping[str, str]) -> BrokerFacts:
+    return BrokerFacts(
+        broker_id=broker_id,
+        mode=changes.broker_mode(settings),
+        protocol_version=settings.get("inter.broker.protocol.version", ""),
+        reserved_id_max=int(settings.get("reserved.broker.max.id", "1000")),
+    )

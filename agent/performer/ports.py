@@ -1,0 +1,226 @@
+"""What the performer needs of the outside, as Protocols: each has a real adapter and a fake for the simulation.
+
+Every call has a time-out of its own. Trouble of the world is raised as `PortError` and nothing else.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.model.client_positions import Positions
+from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.model.endpoints import Endpoint
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.throttle import ThrottleChange, ThrottleFacts
+
+
+class PortError(Exception):
+    """The other side could not be asked or did not answer; the message says who and how."""
+
+    def __init__(self, message: str, code: Code = Code.KAFKA_UNREACHABLE) -> None:
+        super().__init__(message)
+        self.code = code  # which side it was
+
+
+class Clock(Protocol):
+    """Time, so that the simulation can own it."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class KafkaPort(Protocol):
+    """The migrated cluster, as Kafka itself tells it."""
+
+    async def cluster(self) -> ClusterFacts:
+        """Full metadata, with reassignments and min.insync.replicas: dear on a large cluster."""
+        ...
+
+    async def alive(self) -> Mapping[int, str | None]:
+        """Live brokers and their racks: cheap."""
+        ...
+
+    async def reassignments(self) -> Sequence[Reassignment]:
+        """What is in flight: costs by what is in flight."""
+        ...
+
+    async def logs(
+        self, broker_ids: Iterable[int], names: Iterable[TopicPartition] | None = None
+    ) -> Mapping[int, BrokerLogs]:
+        """Log dirs of these brokers (only these partitions in them); brokers that do not answer are left out."""
+        ...
+
+    async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
+        """These partitions only; those that exist no more are left out."""
+        ...
+
+    async def positions(self, names: Iterable[TopicPartition]) -> Positions:
+        """End offsets of a bounded sample of these partitions, and how far groups are behind on them."""
+        ...
+
+    async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
+        """KIP-73 settings in force. `topics` None: of all topics."""
+        ...
+
+    async def broker_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
+        """Settings in force by name, secrets left out; brokers that do not answer are left out."""
+        ...
+
+    async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        """Of these, the registered brokers whose advertised address takes no TCP connection, and why."""
+        ...
+
+    async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
+        """Of these, those that Cruise Control's reporter has told of lately; None: that cannot be seen."""
+        ...
+
+    async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
+        """Of these, the brokers on which groups or transactions wait for a coordinator that loads, and which."""
+        ...
+
+    async def set_throttle(self, change: ThrottleChange) -> None:
+        """Set rates and throttled replicas in a few batched requests; live brokers only."""
+        ...
+
+    async def clear_throttle(self, change: ThrottleChange) -> None:
+        """Remove just what `order` names; what is not there is no error."""
+        ...
+
+    async def reorder_replicas(self, replica_orders: Mapping[TopicPartition, Sequence[int]]) -> None:
+        """Give partitions their replicas in this order; the brokers stay the same, so that nothing is copied."""
+        ...
+
+    async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
+        """Begin reassignments (KIP-455); None cancels the one in flight. What is refused shows in the next look."""
+        ...
+
+    async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
+        """Run preferred leader elections; partitions that need none are no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CruiseControlState:
+    """What Cruise Control says of itself."""
+
+    executor: Executor  # OURS when the reason in force begins with our migration's id
+    executor_state: str  # its own word, such as INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS
+    executor_reason: str
+    valid_windows: int
+    self_healing: tuple[str, ...] = ()  # anomaly types for which it is enabled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserTask:
+    """A remove_broker user task that bears our key."""
+
+    user_task_id: str
+    status: TaskStatus
+    reason: str
+    stopped_by: str = ""  # who, other than we, asked to stop what it executes: endpoint, client and time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveBroker:
+    """One remove_broker request. `throttle_bytes_per_second` is sent only where Cruise Control shall set it."""
+
+    source_broker_ids: tuple[int, ...]
+    destination_broker_ids: tuple[int, ...]
+    reason: str
+    partition_movements_per_broker: int
+    progress_check_interval_ms: int
+    throttle_bytes_per_second: int | None = None
+    dryrun: bool = False
+
+
+class CruiseControlPort(Protocol):
+    """Cruise Control's REST API, as far as we call it. Raises PortError when it cannot be reached."""
+
+    def can_spare_a_question(self) -> bool:
+        """Whether it was asked so seldom of late that a standing watch may ask too; what acts asks in any case."""
+        ...
+
+    async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
+        """Executor and monitor; an answer so old will do, if the executor was idle in it and we gave no order since."""
+        ...
+
+    async def user_tasks(self, key: str) -> Sequence[UserTask]:
+        """The remove_broker tasks, dry runs left out, whose reason is `key` (or begins with `key` + '/')."""
+        ...
+
+    async def remove_broker(self, request: RemoveBroker) -> ExecutionRequested | Busy | Unreachable | Rejected:
+        """Ask; never raises. Unreachable: it may or may not have been accepted."""
+        ...
+
+    async def stop(self, reason: str) -> None:
+        """stop_proposal_execution, leaving other tools' reassignments alone; by `reason` it is known for ours."""
+        ...
+
+    async def set_concurrency(self, partition_movements_per_broker: int) -> None:
+        """admin: felt at the next progress check."""
+        ...
+
+
+class SnapshotPort(Protocol):
+    """The assignment before the start, kept in pieces in the snapshots topic."""
+
+    async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
+        """Keep it; saving again replaces it."""
+        ...
+
+    async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
+        """The replicas of each partition, in order; None if it is not whole."""
+        ...
+
+    async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
+        """Keep where a wave's partitions stood before it; saving again replaces it."""
+        ...
+
+    async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
+        """None if they were never kept."""
+        ...
+
+
+class DiscoveryPort(Protocol):
+    """The service registry in which clients find the brokers. Raises PortError when it does not answer or refuses."""
+
+    async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
+        """The entries of these brokers, as they stand now; those that have none are left out."""
+        ...
+
+    async def register(self, broker_ids: Iterable[int], restore: Iterable[Endpoint]) -> Sequence[Reason]:
+        """Have these brokers in the service, each as in `restore` if it is there, once its endpoint answers.
+
+        Out: why some are not there, or not passing; empty: clients find them all. What is there already stays.
+        """
+        ...
+
+    async def deregister(self, broker_ids: Iterable[int]) -> Sequence[Reason]:
+        """Take them out; out: why some are still there. Those that are not there are no error."""
+        ...
+
+
+class ClientCensus(Protocol):
+    """How many connections clients hold to brokers. What it can see and what not is said by each implementation."""
+
+    async def connections(self, broker_ids: Iterable[int]) -> Mapping[int, int]:
+        """By broker; one that it cannot tell is left out. Raises PortError."""
+        ...
+
+
+class LeasePort(Protocol):
+    """One driver a cluster: a lock beside the cluster, whose loss stops new effects at once."""
+
+    def held(self) -> bool:
+        """True while we are the one driver; asked before every act."""
+        ...
+
+    def holder(self) -> str:
+        """Who holds it, in words."""
+        ...

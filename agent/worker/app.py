@@ -1,0 +1,324 @@
+"""The Faust wiring: a handler a topic, the table, the tick. No decision is taken here.
+
+commands and metrics are validated and forwarded to the inbox; the inbox handler is the only writer of the table.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import faust
+from aiokafka.partitioner import murmur2
+from pydantic import ValidationError
+
+from agent import telemetry, wire
+from agent.config.settings import ClusterSettings, Settings
+from agent.core import messages as msg
+from agent.core.kraft.state import KraftPhase
+from agent.core.metrics.rule_evaluator import Sample
+from agent.core.migration import wake_at
+from agent.core.model.reasons import Code, Reason
+from agent.topics import COMPACTED, Topics
+from agent.worker import turn, web
+from agent.worker.driven_cluster import Drive, DrivenCluster
+from agent.worker.metric_evaluation import MetricEvaluation
+from agent.worker.publisher import WorkerPublisher, raw_topic
+from schemas.metrics import Alert, Samples
+
+log = logging.getLogger("kafka_migration.app")
+
+# Twice as fine as the shortest delay that the core asks for.
+TICK_SECONDS = 0.25
+TICK_RETRY_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
+TABLE_SECONDS_MAX = (
+    20.0  # a share of the clusters, and nothing more of the table was read for so long: it never will be
+)
+
+
+class StuckError(RuntimeError):
+    """The worker has no part in its consumer group and does not get one."""
+
+
+class Agent:
+    """The worker's moving parts around one Faust app."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        settings: Settings,
+        clusters: Mapping[str, ClusterSettings],
+        topics: Topics,
+        inbox_id: str = "",
+        drive: Drive = DrivenCluster.open,
+    ) -> None:
+        """`inbox_id`: Kafka's id of the inbox topic. `drive`: opens what a cluster needs of the outside."""
+        self._drive = drive
+        self.app = app
+        self._settings = settings
+        self._clusters = clusters
+        self._policies = {name: c.core_policy() for name, c in clusters.items()}
+        self._names = topics
+        self._driven: dict[str, DrivenCluster] = {}
+        self._without_zookeeper: set[str] = set()  # driven as clusters that live in KRaft for good
+        self._ticked: dict[str, tuple[float, float]] = {}  # cluster -> the due time last posted for, and when
+        self._has_partitions = False  # of the topics' partitions, by the consumer group
+        self._outbox_resent: set[str] = set()  # clusters whose outbox was sent again since their partition came
+        self._publisher = WorkerPublisher(app, topics, settings.app_id)
+        self._metric_evaluation = MetricEvaluation(self._read_samples)
+        table = app.Table(
+            "migrations",
+            key_type=bytes,
+            value_type=bytes,
+            partitions=settings.topic_partitions,
+            extra_topic_configs=COMPACTED,
+            help="cluster -> Record (turn.py)",
+        )
+        self._records = turn.Records(table, inbox_id)
+        for name, handle in (
+            (topics.commands, self._on_command),
+            (topics.metrics, self._on_metric),
+            (topics.inbox, self._on_inbox),
+        ):
+            app.agent(raw_topic(app, name), name=name)(self._handler(handle))
+        app.timer(TICK_SECONDS)(self._tick)
+        app.task(self._metric_evaluation.run)
+        app.on_partitions_assigned.connect(self._on_assigned)
+        app.on_partitions_revoked.connect(self._on_revoked)
+        app.page("/ready")(web.ready_view(self._is_ready, lambda: sorted(self._driven)))
+        app.page("/metrics")(web.metrics_view())
+
+    # ── handlers ────────────────────────────────────────────────────────────────────────────────────────────────
+    def _handler(self, handle: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+        """A message is acknowledged when it was met. One that cannot be met stops the worker, and is met again."""
+
+        async def run(stream: Any) -> None:
+            async for event in stream.noack().events():
+                try:
+                    await handle(event.message)
+                except Exception as bug:
+                    place = f"{event.message.topic}/{event.message.partition}/{event.message.offset}"
+                    log.critical("%s stops the worker; nothing of it was saved", place, exc_info=True)
+                    await self.app.crash(bug)
+                    raise
+                event.ack()
+
+        return run
+
+    async def _on_command(self, message: Any) -> None:
+        """Orders: validated, forwarded; what cannot be read is rejected, and refused where its sender can be told."""
+        try:
+            command = wire.read_command(message.value, time.time())
+        except ValidationError as error:
+            await self._refuse_unreadable(message, wire.what_is_wrong(error))
+            return
+        if command.cluster in self._clusters:
+            await self._publisher.to_inbox(command.cluster, command)
+        else:
+            await self._refuse_unreadable(message, (self._unknown_cluster(command.cluster),))
+
+    async def _on_metric(self, message: Any) -> None:
+        """Alerts go to the inbox at once; samples are queued as they are, and acknowledged: newer ones will come."""
+        if not wire.may_be_alert(message.value):
+            self._metric_evaluation.put(message)
+            return
+        metric = await self._read_metric(message)
+        if metric is None:
+            return
+        if metric.type == "samples":
+            self._metric_evaluation.put(message)
+        elif metric.action != "notify":
+            await self._publisher.to_inbox(metric.cluster, wire.alert_observed(metric, time.time()))
+
+    async def _read_metric(self, message: Any) -> Samples | Alert | None:
+        """What a monitor says of a cluster of ours; what cannot be read is rejected."""
+        try:
+            metric = wire.read_metric(message.value)
+        except ValidationError as error:
+            await self._publisher.reject(message, wire.what_is_wrong(error))
+            return None
+        if metric.cluster not in self._clusters:
+            await self._publisher.reject(message, (self._unknown_cluster(metric.cluster),))
+            return None
+        return metric
+
+    async def _read_samples(self, message: Any) -> tuple[str, int, list[Sample]] | None:
+        """Queued samples, when their turn comes. A cluster's judge is with its owner."""
+        metric = await self._read_metric(message)
+        if metric is None or metric.type == "alert":
+            return None
+        if self._partition(metric.cluster) != message.partition:  # its sender hashes keys in another way
+            await self._publisher.forward_samples(metric.cluster, message.value)
+            return None
+        samples = wire.samples_of_rules(metric, self._metric_evaluation.metrics(metric.cluster))
+        return metric.cluster, len(metric.samples), samples
+
+    async def _on_inbox(self, message: Any) -> None:
+        """The only writer of the table."""
+        cluster = (message.key or b"").decode(errors="replace")
+        if cluster not in self._clusters:
+            return  # it was taken out of clusters.yaml
+        try:
+            read = wire.from_json(message.value, msg.Message)
+        except ValueError as error:  # someone else has written to the inbox
+            await self._publisher.reject(message, (Reason(Code.UNREADABLE_COMMAND, str(error)[:1_000]),))
+            return
+        await self._resend_outbox(cluster)
+        policy = self._policies[cluster]
+        delivered = self._publisher.delivered_through(cluster)
+        try:
+            taken = turn.apply_message(self._records, cluster, read, message.offset, policy, delivered)
+        except turn.RecordTooLargeError as error:
+            await self._publisher.reject(message, (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)),))
+            return
+        if not taken.events:
+            return
+        migration = taken.record.migration
+        if driven := self._driven.get(cluster):
+            driven.reconcile(migration)
+        await self._publisher.events(cluster, taken.events)
+        await self._publisher.status(migration, policy)
+        for e in taken.events:
+            telemetry.record_event(e)
+
+    async def _refuse_unreadable(self, message: Any, reasons: tuple[Reason, ...]) -> None:
+        """Rejected, and answered where the sender can be told."""
+        place = await self._publisher.reject(message, reasons)
+        command_id, cluster = wire.sender_of(message.value)
+        if command_id is None or cluster is None:
+            return
+        refusal = msg.RefuseCommand(command_id=command_id, cluster=cluster, at=time.time(), reasons=reasons)
+        if cluster in self._clusters:
+            await self._publisher.to_inbox(cluster, refusal)
+        else:
+            await self._publisher.answer_unknown_cluster(refusal, place)
+
+    def _unknown_cluster(self, cluster: str) -> Reason:
+        known = ", ".join(sorted(self._clusters))
+        return Reason(Code.UNKNOWN_CLUSTER, f"cluster: '{cluster}' is not configured here", f"one of: {known}")
+
+    # ── the tick ────────────────────────────────────────────────────────────────────────────────────────────────
+    async def _tick(self) -> None:
+        """Take over what has become ours, let go what is not, and wake what is due."""
+        if not self._is_ready():
+            return
+        ours = self._owned()
+        finished_in_kraft = {n for n in self._driven if self._is_kraft_done(n)} - self._without_zookeeper
+        for name in [n for n in self._driven if n not in ours or n in finished_in_kraft]:
+            await self._release_cluster(name)
+        for name in ours:
+            if name not in self._driven and not self._take_over(name):
+                continue
+            await self._resend_outbox(name)
+            driven = self._driven.get(name)
+            if driven is None:  # let go meanwhile
+                continue
+            driven.reconcile(self._records.load(name).migration)
+            telemetry.LEASE.labels(name).set(driven.lease.held())
+            await self._metric_evaluation.evaluate_on_tick(name)
+            await self._wake(name)
+
+    async def _wake(self, name: str) -> None:
+        """Post a Tick once for each due time: what it leads to sets another."""
+        due, now = wake_at(self._records.load(name).migration), time.time()
+        if due is None or due > now:
+            return
+        last_due, posted_at = self._ticked.get(name, (0.0, 0.0))
+        if due != last_due or posted_at + TICK_RETRY_SECONDS < now:
+            await self._publisher.to_inbox(name, msg.Tick(at=now))
+            self._ticked[name] = (due, now)
+
+    def _is_kraft_done(self, name: str) -> bool:
+        """Once in KRaft for good, nothing is asked of ZooKeeper any more: neither the lease nor who is registered."""
+        return self._records.load(name).migration.kraft.phase is KraftPhase.DONE
+
+    def _take_over(self, name: str) -> bool:
+        async def post(observation: msg.Observation) -> None:
+            await self._publisher.to_inbox(name, self._metric_evaluation.with_produce_latency(name, observation))
+
+        try:
+            cluster = self._clusters[name]
+            if self._is_kraft_done(name):
+                cluster = cluster.model_copy(update={"zookeeper": None})
+                self._without_zookeeper.add(name)
+            self._driven[name] = self._drive(name, cluster, self._settings, self._names, post)
+        except OSError as error:  # a password's file; the other clusters are driven all the same
+            log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
+            return False
+        self._metric_evaluation.open(name, self._policies[name], post, lambda: self._records.load(name).migration)
+        log.info("%s is ours to drive, in phase %s", name, self._records.load(name).migration.phase)
+        self._ticked.pop(name, None)
+        return True
+
+    async def _resend_outbox(self, name: str) -> None:
+        """What its last owner, or a broken connection, may not have delivered: before anything new, so in order."""
+        if name in self._outbox_resent and not self._publisher.has_undelivered(name):
+            return
+        self._outbox_resent.add(name)
+        record = self._records.load(name)
+        await self._publisher.events(name, turn.undelivered(record, self._publisher.delivered_through(name)))
+        # Also of a cluster that has no story yet: whoever looks sees which clusters can be driven.
+        await self._publisher.status(self._records.load(name).migration, self._policies[name])
+
+    async def _release_cluster(self, name: str) -> None:
+        log.info("%s is not ours any more", name)
+        self._metric_evaluation.close(name)
+        await self._driven.pop(name).close()
+
+    async def _on_assigned(self, _app: faust.App, _assigned: Any, **_: Any) -> None:
+        self._has_partitions = True
+
+    async def _on_revoked(self, _app: faust.App, revoked: Any, **_: Any) -> None:
+        self._has_partitions = False
+        lost = {tp.partition for tp in revoked if tp.topic == self._names.inbox}
+        self._outbox_resent -= {name for name in self._clusters if self._partition(name) in lost}
+        for name in [n for n in self._driven if self._partition(n) in lost]:
+            await self._release_cluster(name)
+
+    async def close(self) -> None:
+        """The worker stops."""
+        for name in list(self._driven):
+            await self._release_cluster(name)
+
+    async def watch_assignment(self) -> None:
+        """For as long as the worker lives: one that waits too long for its share of the clusters stops.
+
+        Faust goes on without a word when its coordinator has failed, or when it has missed that a share is its own to
+        read the table for (recovery.py, "rebalance again"); who started us can start us anew.
+        """
+        alive_at = read_at = time.monotonic()
+        read = -1
+        while True:
+            await asyncio.sleep(1.0)
+            now, before, read = time.monotonic(), read, self._table_read()
+            if self._is_ready():
+                alive_at = read_at = now
+            elif not self._has_partitions or read != before:
+                read_at = now
+            if now > alive_at + self._settings.stuck_seconds:
+                says = f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: the worker stops"
+            elif now > read_at + TABLE_SECONDS_MAX:
+                says = (
+                    f"a share of the clusters, but no more of the table for {TABLE_SECONDS_MAX:.0f} s: the worker stops"
+                )
+            else:
+                continue
+            log.critical(says)
+            await self.app.crash(StuckError(says))
+            return
+
+    def _table_read(self) -> int:
+        """How far, in records of all its partitions."""
+        return sum(offset for offset in self.app.tables.recovery.active_offsets.values() if offset is not None)
+
+    def _is_ready(self) -> bool:
+        return not self.app.rebalancing and bool(self.app.tables.recovery.completed.is_set())
+
+    def _owned(self) -> list[str]:
+        actives = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._names.inbox}
+        return [name for name in self._clusters if self._partition(name) in actives]
+
+    def _partition(self, cluster: str) -> int:
+        """Where aiokafka's default partitioner puts a cluster's key."""
+        return int((murmur2(cluster.encode()) & 0x7FFFFFFF) % self._settings.topic_partitions)

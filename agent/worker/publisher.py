@@ -1,0 +1,123 @@
+"""What leaves the worker: inbox messages, progress events, statuses, rejected bytes. Called by app.py.
+
+Remembers what is known to have arrived. Decides nothing.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+
+from agent import telemetry, wire
+from agent.core import messages as msg
+from agent.core.migration import Migration
+from agent.core.model.reasons import Reason
+from agent.core.planning.options import Policy
+from agent.topics import Topics
+from schemas.events import ProgressEvent
+
+log = logging.getLogger("kafka_migration.outbound")
+
+REJECTED_BYTES_MAX = 900_000  # the original is cut there, so that a poison message cannot crash its own funeral
+REASON_HEADER_BYTES_MAX = 10_000
+RESEND_SECONDS = 1.0
+
+
+class WorkerPublisher:
+    """The worker's producer side."""
+
+    def __init__(self, app: faust.App, topics: Topics, app_id: str) -> None:
+        self._source = f"/kafka-migration/{app_id}"
+        self._inbox, self._metrics, self._events, self._status, self._rejected = (
+            raw_topic(app, name)
+            for name in (topics.inbox, topics.metrics, topics.events, topics.status, topics.rejected)
+        )
+        self._delivered: dict[str, int] = {}  # cluster -> last sequence known to be on the events topic
+        self._undelivered_since: dict[
+            str, float
+        ] = {}  # clusters of which an event could not be delivered, and since when
+        self._send_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def to_inbox(self, cluster: str, message: msg.Message) -> None:
+        """Returns when Kafka has it, so that what led to it may be acknowledged."""
+        sent = await self._inbox.send(key=cluster.encode(), value=wire.to_json(message, msg.Message))
+        await asyncio.shield(sent)  # whoever is cancelled here must not take it back half-way
+
+    async def forward_samples(self, cluster: str, value: bytes) -> None:
+        """To the partition where the cluster's owner reads; not waited for: newer ones will come."""
+        await self._metrics.send(key=cluster.encode(), value=value)
+
+    # ── events and status ───────────────────────────────────────────────────────────────────────────────────────
+    def delivered_through(self, cluster: str) -> int:
+        """The last sequence that is known to have arrived, and all before it; -1: none is known."""
+        return self._delivered.get(cluster, -1)
+
+    def has_undelivered(self, cluster: str) -> bool:
+        """Whether events were lost on the way, a while ago: then the outbox is to be sent again."""
+        return time.monotonic() > self._undelivered_since.get(cluster, float("inf")) + RESEND_SECONDS
+
+    async def events(self, cluster: str, events: Iterable[ProgressEvent]) -> None:
+        """In order; does not wait for Kafka's word, which is remembered when it comes. A repeat bears the same id."""
+        async with self._send_locks[cluster]:
+            self._undelivered_since.pop(cluster, None)
+            for e in events:
+                sent = await self._send_event(e)
+                sent.add_done_callback(lambda done, n=e.sequence: self._arrived(cluster, n, done))
+
+    async def answer_unknown_cluster(self, refusal: msg.RefuseCommand, place: str) -> None:
+        """The answer to a command for a cluster that has no state here; `place`: where the command stood."""
+        await asyncio.shield(await self._send_event(wire.refusal_for_unknown_cluster(refusal, place)))
+
+    async def _send_event(self, e: ProgressEvent) -> Any:
+        value, headers = e.model_dump_json().encode(), self._headers(e.type, e.id, e.cluster, e.time)
+        return await self._events.send(key=e.cluster.encode(), value=value, headers=headers)
+
+    def _arrived(self, cluster: str, sequence: int, done: "asyncio.Future[Any]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            log.warning("%s: event %d could not be delivered, and is sent again", cluster, sequence)
+            self._undelivered_since.setdefault(cluster, time.monotonic())
+        elif cluster not in self._undelivered_since:
+            self._delivered[cluster] = max(sequence, self.delivered_through(cluster))
+
+    async def status(self, migration: Migration, policy: Policy) -> None:
+        """The latest full status of a cluster."""
+        now = time.time()
+        status = wire.status(migration, policy, now)
+        identity = f"{migration.migration_id or migration.cluster}/{migration.sequence}"
+        await self._status.send(
+            key=migration.cluster.encode(),
+            value=status.model_dump_json().encode(),
+            headers=self._headers("MigrationStatus", identity, migration.cluster, datetime.fromtimestamp(now, UTC)),
+        )
+        telemetry.record_status(status)
+
+    # ── what could not be read ──────────────────────────────────────────────────────────────────────────────────
+    async def reject(self, message: Any, reasons: tuple[Reason, ...]) -> str:
+        """The original bytes, with why and where from in the headers. Out: that place."""
+        place = f"{message.topic}/{message.partition}/{message.offset}"
+        text = "; ".join(map(str, reasons))
+        telemetry.REJECTED.labels(message.topic).inc()
+        log.warning("%s: rejected %s: %s", message.topic, place, text)
+        headers = [
+            *self._headers("Rejected", place, place, datetime.now(UTC)),
+            ("km_reason", text.encode()[:REASON_HEADER_BYTES_MAX]),
+            ("km_topic", message.topic.encode()),
+            ("km_partition", str(message.partition).encode()),
+            ("km_offset", str(message.offset).encode()),
+        ]
+        value = (message.value or b"")[:REJECTED_BYTES_MAX]
+        await asyncio.shield(await self._rejected.send(key=message.key, value=value, headers=headers))
+        return place
+
+    def _headers(self, kind: str, identity: str, subject: str, at: datetime) -> list[tuple[str, bytes]]:
+        return wire.cloud_event_headers(kind, identity, self._source, subject, at)
+
+
+def raw_topic(app: faust.App, name: str) -> Any:
+    """Bytes in, bytes out: Faust's own codecs crash the worker on a bad value."""
+    return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")

@@ -1,0 +1,168 @@
+"""One message met: load, step, save, and say what is to be published. Synchronous, so that nothing can come between.
+
+Called by app.py's inbox handler (and by the simulation). Knows nothing of Kafka but offsets.
+"""
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass, replace
+
+from agent.core import messages as msg
+from agent.core.decide import step
+from agent.core.messages import Message
+from agent.core.migration import Migration
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.options import Policy
+from agent.wire import from_json, progress_event, to_json
+from schemas.events import ProgressEvent
+
+# Kafka refuses a message over 1 MB and Faust's worker then crashes: the record stays far below. What would begin
+# something is refused early, so that there is always room for what must be told of a move: its stop, its end.
+RECORD_BYTES_MAX = 900_000
+RECORD_BYTES_MAX_TO_BEGIN = 600_000
+EVENT_BYTES_MAX = 300_000  # a plan of 500 waves has 120 kB
+OUTBOX_EVENTS_MAX = 100
+OUTBOX_BYTES_MAX = 250_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the table holds of one cluster.
+
+    `outbox`: events, as JSON, that are not yet known to have reached the events topic; sent again after a take-over.
+    """
+
+    migration: Migration
+    inbox_offset: int = -1  # the last message that changed anything: a replay up to it changes nothing
+    inbox_id: str = ""  # of which inbox: one that was deleted and made anew counts from 0 again
+    outbox: tuple[str, ...] = ()
+    outbox_first: int = 0  # sequence of outbox[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What came of a message."""
+
+    record: Record
+    events: tuple[ProgressEvent, ...]
+    applied: bool  # False: a replay
+
+
+class RecordTooLargeError(Exception):
+    """A state or an event that could not be written; nothing is changed by the message that led to it."""
+
+
+Table = MutableMapping[bytes, bytes]
+
+
+class Records:
+    """The table, read and written as records. A record is parsed once, not on every tick."""
+
+    def __init__(self, table: Table, inbox_id: str = "") -> None:
+        """`inbox_id`: Kafka's id of the inbox topic; empty where topics have none."""
+        self._table = table
+        self.inbox_id = inbox_id
+        self._parsed: dict[str, tuple[bytes, Record]] = {}
+
+    def load(self, cluster: str) -> Record:
+        """The record of a cluster; a fresh one if there is none."""
+        saved = self._table.get(cluster.encode())
+        if not saved:
+            return Record(migration=Migration(cluster=cluster))
+        known = self._parsed.get(cluster)
+        if known is not None and known[0] is saved:
+            return known[1]
+        record: Record = from_json(saved, Record)
+        self._parsed[cluster] = (saved, record)
+        return record
+
+    def save(self, cluster: str, record: Record, bytes_max: int = RECORD_BYTES_MAX) -> None:
+        """Write it. Raises RecordTooLargeError with nothing written."""
+        saved = to_json(record, Record)
+        if len(saved) > bytes_max:
+            raise RecordTooLargeError(f"the state of {cluster} would have {len(saved)} bytes, at most {bytes_max}")
+        self._table[cluster.encode()] = saved
+        self._parsed[cluster] = (saved, record)
+
+    def covers(self, record: Record, offset: int) -> bool:
+        """Whether this offset is one that the record covers: a replay."""
+        another_inbox = bool(record.inbox_id and self.inbox_id and record.inbox_id != self.inbox_id)
+        return offset <= record.inbox_offset and not another_inbox
+
+
+def apply_message(
+    records: Records, cluster: str, message: Message, offset: int, policy: Policy, delivered_through: int = -1
+) -> Turn:
+    """Meet one message.
+
+    In: the records, the message and its inbox offset, and the last sequence known to be on the events topic. Out: the
+    new record, already saved, and the events to publish. What would make the state too large is refused, if it can be
+    answered at all; else RecordTooLargeError is raised with nothing saved.
+    """
+    try:
+        return _apply(records, cluster, message, offset, policy, delivered_through)
+    except RecordTooLargeError as error:
+        refusal = _refusal(message, Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)))
+        if refusal is None:
+            raise
+        return _apply(records, cluster, refusal, offset, policy, delivered_through)
+
+
+def _apply(
+    records: Records, cluster: str, message: Message, offset: int, policy: Policy, delivered_through: int
+) -> Turn:
+    record = records.load(cluster)
+    if records.covers(record, offset):
+        return Turn(record=record, events=(), applied=False)
+    before = record.migration
+    after, events = step(before, message, policy)
+    if not events:
+        # State changes by events alone. Not written, and so met again after a crash: to the same end, nothing.
+        assert after == before, f"{type(message).__name__} changed the state of {cluster} without an event"
+        return Turn(record=record, events=(), applied=True)
+    envelopes = tuple(progress_event(event, after, before.sequence + n) for n, event in enumerate(events))
+    record = replace(record, migration=after, inbox_offset=offset, inbox_id=records.inbox_id)
+    record = _with_outbox(record, envelopes, before.sequence, delivered_through)
+    records.save(cluster, record, RECORD_BYTES_MAX_TO_BEGIN if _begins(message) else RECORD_BYTES_MAX)
+    return Turn(record=record, events=envelopes, applied=True)
+
+
+def _begins(message: Message) -> bool:
+    """Whether it adds to the state for long: a plan, a start, another cause."""
+    survey = isinstance(message, msg.EffectEnded) and isinstance(message.outcome, msg.Surveyed)
+    alert = isinstance(message, msg.AlertChanged) and message.firing
+    return survey or alert or isinstance(message, (msg.PlanMigration, msg.StartMigration))
+
+
+def _refusal(message: Message, reason: Reason) -> Message | None:
+    """What is met in place of a message that cannot be: so that every command has its answer."""
+    if isinstance(message, msg.EffectEnded) and isinstance(message.outcome, msg.Surveyed):
+        return replace(message, outcome=msg.Surveyed(reasons=(reason,), plan=None))
+    if isinstance(message, msg.Command):
+        return msg.RefuseCommand(
+            command_id=message.command_id,
+            cluster=message.cluster,
+            at=message.at,
+            issued_by=message.issued_by,
+            reasons=(reason,),
+        )
+    return None
+
+
+def _with_outbox(record: Record, envelopes: tuple[ProgressEvent, ...], first: int, delivered_through: int) -> Record:
+    """Keep what is not known to be delivered; bounded, oldest dropped first."""
+    start = record.outbox_first if record.outbox else first
+    new = [e.model_dump_json() for e in envelopes]
+    if (largest := max(map(len, new))) > EVENT_BYTES_MAX:
+        raise RecordTooLargeError(f"an event would have {largest} bytes, at most {EVENT_BYTES_MAX}")
+    kept = [*record.outbox, *new]
+    drop = min(max(delivered_through + 1 - start, 0), len(kept))
+    drop = max(drop, len(kept) - OUTBOX_EVENTS_MAX)
+    while drop < len(kept) and sum(len(e) for e in kept[drop:]) > OUTBOX_BYTES_MAX:
+        drop += 1
+    return replace(record, outbox=tuple(kept[drop:]), outbox_first=start + drop)
+
+
+def undelivered(record: Record, delivered_through: int = -1) -> tuple[ProgressEvent, ...]:
+    """What of the outbox is not known to be delivered: sent again by whoever takes the cluster over."""
+    kept = record.outbox[max(delivered_through + 1 - record.outbox_first, 0) :]
+    return tuple(ProgressEvent.model_validate_json(e) for e in kept)

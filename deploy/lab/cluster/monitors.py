@@ -1,0 +1,77 @@
+"""Debian's Prometheus and node exporter beside the brokers, where they are installed (`apt-get install prometheus`).
+
+Called by lab.py, launch.py and supervisor.py. Without them the collector reads the brokers' exporters directly, and has
+no system samples but the load average that the JVMs see.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import yaml
+
+from deploy.lab.cluster.config import Kind, LabConfig, Node, Role
+from deploy.lab.cluster.files import write_atomically
+
+CLUSTER_NAME = "lab"  # as in description.py
+SCRAPE_SECONDS = 2
+PROGRAMS = {
+    "node-exporter": ("prometheus-node-exporter", "node_exporter"),  # Debian's name, and that of its makers
+    "prometheus": ("prometheus",),
+}
+# What the mapping asks for: a page of 60 lines instead of 1,500.
+NODE_COLLECTORS = ("cpu", "filesystem", "loadavg")
+PLATFORMS = {Role.SOURCE: "ec2", Role.DESTINATION: "k8s"}  # what they stand for
+
+
+def found() -> tuple[str, ...]:
+    """The nodes that can run on this machine."""
+    return tuple(name for name, programs in PROGRAMS.items() if any(map(shutil.which, programs)))
+
+
+def command(config: LabConfig, node: Node, settings: Path, data: Path) -> list[str]:
+    """Write the node's files; return the command that runs it."""
+    program = next(path for name in PROGRAMS[node.name] if (path := shutil.which(name)))
+    if node.kind is Kind.NODE_EXPORTER:
+        only = [f"--collector.{name}" for name in NODE_COLLECTORS]
+        return [program, f"--web.listen-address={node.address}", "--collector.disable-defaults", *only]
+    file = settings / "prometheus.yml"
+    write_atomically(file, yaml.safe_dump(_prometheus(config), sort_keys=False))
+    return [
+        program,
+        f"--config.file={file}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=1d",
+        f"--web.listen-address={node.address}",
+        "--log.level=warn",
+    ]
+
+
+def write_targets(config: LabConfig) -> None:
+    """targets.json, in the form of file_sd_configs: for Prometheus, and for a collector without one.
+
+    All brokers stand on one machine, so its node exporter is scraped for each of them.
+    """
+    groups = []
+    node_exporter = next((n for n in config.monitor_nodes if n.kind is Kind.NODE_EXPORTER), None)
+    for node in config.broker_nodes:
+        if node.broker is None:
+            continue
+        labels = {"cluster": CLUSTER_NAME, "broker": str(node.broker.id), "platform": PLATFORMS[node.broker.role]}
+        kafka = f"{node.address.rpartition(':')[0]}:{node.metrics_port}"
+        groups.append({"targets": [kafka], "labels": {"job": "kafka", **labels}})
+        if node_exporter is not None:
+            groups.append({"targets": [node_exporter.address], "labels": {"job": "node", **labels}})
+    write_atomically(_targets_file(config), json.dumps(groups, indent=2) + "\n")
+
+
+def _prometheus(config: LabConfig) -> dict[str, object]:
+    every = f"{SCRAPE_SECONDS}s"
+    return {
+        "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+        "scrape_configs": [{"job_name": "lab", "file_sd_configs": [{"files": [str(_targets_file(config))]}]}],
+    }
+
+
+def _targets_file(config: LabConfig) -> Path:
+    return config.directory.resolve() / "targets.json"

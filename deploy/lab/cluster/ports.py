@@ -1,0 +1,56 @@
+"""Which loopback ports are free. A port found free may be taken a moment later: the lab says so when it happens."""
+
+import random
+import socket
+from collections.abc import Iterable
+
+from deploy.lab.cluster.config import HOST, PORTS_PER_LAB, LabConfig
+
+
+class PortTakenError(RuntimeError):
+    """A port the lab needs is in use; the text names the port and who needs it."""
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on that loopback port now. Sockets in TIME_WAIT do not count, as for the JVM."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def require_free(ports: dict[int, str]) -> None:
+    """Raise PortTakenError naming every taken port with its node. `ports`: port -> what needs it."""
+    taken = [f"port {port} (for {name})" for port, name in sorted(ports.items()) if not is_free(port)]
+    if taken:
+        verb = "is" if len(taken) == 1 else "are"
+        raise PortTakenError(
+            f"{', '.join(taken)} {verb} in use by another program on {HOST}: stop it (is another lab running?), "
+            "or choose another base port (--base-port)"
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    """That many free ports, picked by the system."""
+    probes = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def free_base_port(attempts_max: int = 50) -> int:
+    """A base port whose lab would find every port free, for labs side by side. PortTakenError when none is."""
+    candidates: Iterable[int] = random.sample(range(20_000, 32_000, PORTS_PER_LAB), k=attempts_max)
+    for base in candidates:
+        if all(is_free(port) for port in LabConfig(base_port=base).ports):
+            return base
+    raise PortTakenError(
+        f"no free block of {PORTS_PER_LAB} ports between 20000 and 32000 after {attempts_max} attempts"
+    )

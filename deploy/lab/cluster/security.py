@@ -1,0 +1,362 @@
+"""The secure lab (`lab up --secure`): TLS, SASL, ACLs, secrets in files. Laid over the plain settings by launch.py.
+
+Every user has a password of its own, random, in a file only this user of the machine can read. The plain lab has none.
+"""
+
+import secrets
+import shutil
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent import rights
+from agent.adapters.kafka import acls
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.adapters.zookeeper.access import ZooKeeperAccess
+from deploy.lab.cluster.config import HOST, CruiseControlKind, Kind, LabConfig, Node
+
+BROKERS, ADMIN = "broker", "admin"  # both may do everything: the first between brokers, the second is the lab's own
+AGENT, CRUISE_CONTROL, OPERATOR, OBSERVER, METRICS, WATCHER = (
+    "agent",
+    "cruise-control",
+    "operator",
+    "observer",
+    "metrics",
+    "watcher",
+)
+STRANGER = "stranger"  # is known, and may do nothing
+CERTIFICATE = "certificate"  # instead of a mechanism: TLS with a client certificate
+PLAIN, SCRAM_256, SCRAM_512 = "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"
+# Between them they try every way there is to log in.
+ON_CLUSTER = {ADMIN: PLAIN, AGENT: SCRAM_512, CRUISE_CONTROL: SCRAM_512, WATCHER: SCRAM_256, STRANGER: PLAIN}
+ON_CONTROL = {
+    ADMIN: PLAIN,
+    AGENT: SCRAM_512,
+    OPERATOR: PLAIN,
+    OBSERVER: SCRAM_256,
+    METRICS: CERTIFICATE,
+    STRANGER: SCRAM_512,
+}
+USERS = (BROKERS, *sorted({*ON_CLUSTER, *ON_CONTROL}))
+PREFIX, APP_ID = "kafka-migration.", "kafka-migration"
+_PLAIN_LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
+_SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
+_DIGEST_LOGIN = "org.apache.zookeeper.server.auth.DigestLoginModule"
+Properties = dict[str, str]
+
+
+class Vault:
+    """Where a secure lab keeps its secrets."""
+
+    def __init__(self, config: LabConfig) -> None:
+        self.folder = config.directory.resolve() / "secrets"
+        self.authority = self.folder / "ca.pem"
+        self.jaas = self.folder / "zookeeper.jaas"
+        self.keystore = self.folder / "server.p12"
+        self.accounts = self.folder / "cruise-control.accounts"  # in Jetty's form: name: password,ROLE
+
+    def password_file(self, user: str) -> Path:
+        return self.folder / f"{user}.password"
+
+    def password(self, user: str) -> str:
+        return self.password_file(user).read_text(encoding="utf-8").strip()
+
+    def certificate(self, name: str) -> Path:
+        """Key and certificate, PEM."""
+        return self.folder / f"{name}.pem"
+
+    def make(self) -> None:
+        """New secrets and certificates; passwords are kept where data are kept, as Kafka remembers them."""
+        from deploy.lab.cluster.certificates import Authority
+
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)
+        for user in (*USERS, "keystore"):
+            if not self.password_file(user).exists():
+                self.keep(self.password_file(user), secrets.token_urlsafe(24))
+        authority = Authority()
+        authority.write(self.authority)
+        authority.issue(
+            "server", self.certificate("server"), keystore=self.keystore, keystore_password=self.password("keystore")
+        )
+        for user in (name for name, mechanism in ON_CONTROL.items() if mechanism == CERTIFICATE):
+            authority.issue(user, self.certificate(user))
+        accounts = [f"{AGENT}: {self.password(AGENT)},ADMIN", f"{WATCHER}: {self.password(WATCHER)},VIEWER"]
+        self.keep(self.accounts, "\n".join(accounts) + "\n")
+        logins = " ".join(f'user_{user}="{self.password(user)}"' for user in (BROKERS, ADMIN, AGENT, CRUISE_CONTROL))
+        client = f'username="{BROKERS}" password="{self.password(BROKERS)}"'
+        self.keep(
+            self.jaas,
+            f"Server {{ {_DIGEST_LOGIN} required {logins}; }};\nClient {{ {_DIGEST_LOGIN} required {client}; }};\n",
+        )
+
+    @staticmethod
+    def keep(file: Path, text: str) -> None:
+        file.touch(mode=0o600)
+        file.write_text(text, encoding="utf-8")
+
+
+def prepare(config: LabConfig) -> None:
+    """Before anything starts. Of a lab that begins anew nothing old is left."""
+    vault = Vault(config)
+    if not config.secure:
+        shutil.rmtree(vault.folder, ignore_errors=True)  # or programs would think that the lab is a secure one
+        return
+    if not config.keep_data:
+        shutil.rmtree(vault.folder, ignore_errors=True)
+    vault.make()
+    for name in ("config", "logs"):  # settings bear passwords
+        folder = config.directory.resolve() / name
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
+# ── settings of the nodes ─────────────────────────────────────────────────────────────────────────────────────────────
+def overlay(config: LabConfig, node: Node) -> Properties:
+    """What makes this node a secure one; nothing in a plain lab."""
+    if not config.secure:
+        return {}
+    vault = Vault(config)
+    if node.kind is Kind.ZOOKEEPER:
+        return _zookeeper(vault, node)
+    if node.kind is Kind.BROKER:
+        return _broker(config, vault, node) | (
+            _reporter(vault) if config.cruise_control_kind is CruiseControlKind.REAL else {}
+        )
+    if node.kind is Kind.CONTROL_KAFKA:
+        return _control_kafka(config, vault, node)
+    return _cruise_control(vault)
+
+
+def removed(config: LabConfig, node: Node) -> dict[str, None]:
+    """Settings of the plain node that would leave a door open."""
+    return dict.fromkeys(("clientPort", "clientPortAddress")) if config.secure and node.kind is Kind.ZOOKEEPER else {}
+
+
+def java_options(config: LabConfig, node: Node) -> tuple[str, ...]:
+    """ZooKeeper's users are read from a file that the JVM is told of."""
+    if not config.secure or node.kind is Kind.CONTROL_KAFKA:
+        return ()
+    return (f"-Djava.security.auth.login.config={Vault(config).jaas}",)
+
+
+def stand_in_options(config: LabConfig) -> list[str]:
+    """Of the Cruise Control stand-in: no secret stands on a command line."""
+    if not config.secure:
+        return []
+    vault = Vault(config)
+    return [
+        *("--accounts-file", str(vault.accounts), "--tls-certificate", str(vault.certificate("server"))),
+        *("--kafka-username", CRUISE_CONTROL, "--kafka-password-file", str(vault.password_file(CRUISE_CONTROL))),
+        *("--kafka-sasl-mechanism", ON_CLUSTER[CRUISE_CONTROL], "--kafka-ca-file", str(vault.authority)),
+    ]
+
+
+def _stores(vault: Vault, prefix: str = "") -> Properties:
+    return {
+        f"{prefix}ssl.keystore.type": "PEM",
+        f"{prefix}ssl.keystore.location": str(vault.certificate("server")),
+        f"{prefix}ssl.truststore.type": "PEM",
+        f"{prefix}ssl.truststore.location": str(vault.authority),
+    }
+
+
+def _zookeeper(vault: Vault, node: Node) -> Properties:
+    return {
+        "secureClientPort": str(node.port),
+        "secureClientPortAddress": HOST,
+        "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory",
+        "ssl.keyStore.location": str(vault.certificate("server")),
+        "ssl.keyStore.type": "PEM",
+        "ssl.trustStore.location": str(vault.authority),
+        "ssl.trustStore.type": "PEM",
+        "ssl.clientAuth": "none",  # who it is, the digest tells
+        "authProvider.1": "org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+        "sessionRequireClientSASLAuth": "true",
+    }
+
+
+def _listeners(vault: Vault, users: dict[str, str]) -> Properties:
+    """SASL for the listener SASL_SSL: PLAIN's users are written there, SCRAM's are made when the brokers run."""
+    known = " ".join(f'user_{u}="{vault.password(u)}"' for u in (BROKERS, *(n for n, m in users.items() if m == PLAIN)))
+    own = f'username="{BROKERS}" password="{vault.password(BROKERS)}"'
+    return {
+        **_stores(vault),
+        "sasl.enabled.mechanisms": f"{PLAIN},{SCRAM_256},{SCRAM_512}",
+        "sasl.mechanism.inter.broker.protocol": PLAIN,
+        "listener.name.sasl_ssl.plain.sasl.jaas.config": f"{_PLAIN_LOGIN} required {own} {known};",
+        "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": f"{_SCRAM_LOGIN} required;",
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{_SCRAM_LOGIN} required;",
+        "security.inter.broker.protocol": "SASL_SSL",
+        "super.users": f"User:{BROKERS};User:{ADMIN}",
+        "allow.everyone.if.no.acl.found": "false",
+    }
+
+
+def _broker(config: LabConfig, vault: Vault, node: Node) -> Properties:
+    trust = {name.removeprefix("ssl."): value for name, value in _stores(vault).items() if "trust" in name}
+    return {
+        "listeners": f"SASL_SSL://{node.address}",
+        "advertised.listeners": f"SASL_SSL://{node.address}",
+        **_listeners(vault, ON_CLUSTER),
+        "authorizer.class.name": "kafka.security.authorizer.AclAuthorizer",
+        "zookeeper.connect": config.zookeeper.address,
+        "zookeeper.set.acl": "true",
+        "zookeeper.ssl.client.enable": "true",
+        "zookeeper.clientCnxnSocket": "org.apache.zookeeper.ClientCnxnSocketNetty",
+        **{f"zookeeper.ssl.{name}": value for name, value in trust.items()},
+    }
+
+
+def _control_kafka(config: LabConfig, vault: Vault, node: Node) -> Properties:
+    """Its own controller speaks SASL_SSL too; whoever comes with a certificate has a port of his own."""
+    return {
+        "listeners": f"SASL_SSL://{node.address},CONTROLLER://{HOST}:{config.control_quorum_port},"
+        f"SSL://{HOST}:{config.control_certificate_port}",
+        "advertised.listeners": f"SASL_SSL://{node.address},SSL://{HOST}:{config.control_certificate_port}",
+        "listener.security.protocol.map": "SASL_SSL:SASL_SSL,CONTROLLER:SASL_SSL,SSL:SSL",
+        **_listeners(vault, ON_CONTROL),
+        "sasl.mechanism.controller.protocol": PLAIN,
+        "listener.name.controller.sasl.enabled.mechanisms": PLAIN,
+        "listener.name.controller.plain.sasl.jaas.config": f"{_PLAIN_LOGIN} required "
+        f'username="{BROKERS}" password="{vault.password(BROKERS)}" user_{BROKERS}="{vault.password(BROKERS)}";',
+        "listener.name.ssl.ssl.client.auth": "required",
+        "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    }
+
+
+def _client(vault: Vault, user: str, mechanism: str, prefix: str = "") -> Properties:
+    login = _PLAIN_LOGIN if mechanism == PLAIN else _SCRAM_LOGIN
+    return {
+        f"{prefix}security.protocol": "SASL_SSL",
+        f"{prefix}sasl.mechanism": mechanism,
+        f"{prefix}sasl.jaas.config": f'{login} required username="{user}" password="{vault.password(user)}";',
+        f"{prefix}ssl.truststore.type": "PEM",
+        f"{prefix}ssl.truststore.location": str(vault.authority),
+    }
+
+
+def _reporter(vault: Vault) -> Properties:
+    return _client(vault, BROKERS, PLAIN, "cruise.control.metrics.reporter.")
+
+
+def _cruise_control(vault: Vault) -> Properties:
+    """A real Cruise Control: as a client of the cluster, and its own web server."""
+    return {
+        **_client(vault, CRUISE_CONTROL, ON_CLUSTER[CRUISE_CONTROL]),
+        "webserver.security.enable": "true",
+        "webserver.auth.credentials.file": str(vault.accounts),
+        "webserver.ssl.enable": "true",
+        "webserver.ssl.keystore.type": "PKCS12",
+        "webserver.ssl.keystore.location": str(vault.keystore),
+        "webserver.ssl.keystore.password": vault.password("keystore"),
+        "webserver.ssl.key.password": vault.password("keystore"),
+    }
+
+
+# ── clients ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def kafka_settings(config: LabConfig, user: str, *, on_control: bool = False) -> dict[str, Any]:
+    """The section `security` of this user's settings, secrets by reference; empty in a plain lab."""
+    if not config.secure:
+        return {}
+    vault = Vault(config)
+    mechanism = (ON_CONTROL if on_control else ON_CLUSTER)[user]
+    if mechanism == CERTIFICATE:
+        return {
+            "security_protocol": "SSL",
+            "ssl_cafile": str(vault.authority),
+            "ssl_certfile": str(vault.certificate(user)),
+        }
+    return {
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": mechanism,
+        "username": user,
+        "password_file": str(vault.password_file(user)),
+        "ssl_cafile": str(vault.authority),
+    }
+
+
+def kafka_connection(
+    config: LabConfig, user: str, *, on_control: bool = False, servers: str | None = None
+) -> KafkaConnection:
+    """A client's connection, in both kinds of lab. `servers`: other than all there are."""
+    by_certificate = config.secure and on_control and ON_CONTROL[user] == CERTIFICATE
+    control = f"{HOST}:{config.control_certificate_port}" if by_certificate else config.control_kafka.address
+    where = servers or (control if on_control else config.bootstrap_servers)
+    return connection_of(where, kafka_settings(config, user, on_control=on_control))
+
+
+def connection_of(servers: str, settings: Mapping[str, Any]) -> KafkaConnection:
+    """A client's connection from its settings, as kafka_settings gives them."""
+    given = {name: value for name, value in settings.items() if name != "password_file"}
+    file = settings.get("password_file")
+    password = Path(file).read_text(encoding="utf-8").strip() if file else None
+    return KafkaConnection(bootstrap_servers=servers, password=password, **given)
+
+
+def zookeeper_settings(config: LabConfig) -> dict[str, Any]:
+    """The agent's section `zookeeper_security`; empty in a plain lab."""
+    if not config.secure:
+        return {}
+    vault = Vault(config)
+    return {
+        "username": AGENT,
+        "password_file": str(vault.password_file(AGENT)),
+        "tls": True,
+        "ca_file": str(vault.authority),
+    }
+
+
+def zookeeper_access(config: LabConfig) -> ZooKeeperAccess:
+    """The lab's own."""
+    if not config.secure:
+        return ZooKeeperAccess()
+    vault = Vault(config)
+    return ZooKeeperAccess(username=ADMIN, password=vault.password(ADMIN), tls=True, ca_file=str(vault.authority))
+
+
+def cruise_control_settings(config: LabConfig, user: str = AGENT) -> dict[str, Any]:
+    """Beside the url in the agent's section `cruise_control`; empty in a plain lab."""
+    if not config.secure:
+        return {}
+    vault = Vault(config)
+    return {
+        "username": user,
+        "password_file": str(vault.password_file(user)),
+        "ca_file": str(vault.authority),
+    }
+
+
+def http_client(config: LabConfig, user: str = AGENT) -> dict[str, Any]:
+    """Keyword arguments for httpx, to speak with the lab's Cruise Control."""
+    if not config.secure:
+        return {}
+    vault = Vault(config)
+    trusted = ssl.create_default_context(cafile=str(vault.authority))
+    return {"auth": (user, vault.password(user)), "verify": trusted}
+
+
+# ── once the brokers run ──────────────────────────────────────────────────────────────────────────────────────────────
+def admit(config: LabConfig, admin: Any, *, on_control: bool) -> bool:
+    """Make the users that are kept in Kafka, and give each its rights; twice does no harm. Raises KafkaError.
+
+    Out: whether all is there. A broker that is not the controller refuses users with a code and no words, which the
+    library takes for success, and it asks any broker: then come again with a new client.
+    """
+    from kafka.admin import UserScramCredentialUpsertion
+    from kafka.errors import KafkaError
+
+    vault = Vault(config)
+    users = ON_CONTROL if on_control else ON_CLUSTER
+    by_scram = {user: mechanism for user, mechanism in users.items() if mechanism in {SCRAM_256, SCRAM_512}}
+    made = [UserScramCredentialUpsertion(user, mechanism, vault.password(user)) for user, mechanism in by_scram.items()]
+    if refused := {user: why for user, why in admin.alter_user_scram_credentials(made).items() if why}:
+        raise KafkaError(f"users could not be made: {refused}")
+    there = admin.describe_user_scram_credentials(list(by_scram))
+    if not all(there.get(user, {}).get("credential_infos") for user in by_scram):
+        return False
+    roles = rights.control(PREFIX, APP_ID) if on_control else rights.cluster()
+    acls.create(admin, roles, {role: (f"User:{role}",) for role in roles if role in users})
+    return True

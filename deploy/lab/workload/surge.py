@@ -1,0 +1,154 @@
+"""The demo's load spike: Kafka's own ProducerPerformance, and the rule that the agent shall follow when it comes.
+
+Used by demo.py. What is calm differs from machine to machine, so the rule's threshold is measured just before.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from agent.adapters.prometheus.server import Exporters
+from agent.services.collector.collector import PageSource
+from agent.services.collector.mapping import Mapping as MetricMapping
+from agent.services.collector.settings import CollectorSettings
+from deploy.lab.cluster import topics
+from deploy.lab.cluster.description import CLUSTER_NAME
+from deploy.lab.cluster.files import write_atomically
+from deploy.lab.cluster.processes import ManagedProcess
+from deploy.lab.cluster.readiness import admin_client
+from deploy.lab.cluster.topics import TopicSpec
+from deploy.lab.workload.tools import Keeper, LabInfo, command
+
+RULE = "produce-latency"
+CAUSE = f"metric:{RULE}"
+METRIC = "produce_latency_mean_ms"  # of the moment: a broker's p99 forgets a spike only after minutes
+TIMES_CALM = 3.0
+THRESHOLD_MS_MIN = 300.0  # moving replicas alone costs a lab's brokers 100 to 270 ms now and then
+CLEAR_PART = 0.5
+CALM_SECONDS = 5.0
+TOPIC = TopicSpec("demo.surge", 12)
+HEAP_MEGABYTES = 256
+RECORD_BYTES = 100_000
+CREATE_TIMEOUT_SECONDS = 60.0
+DELETE_TIMEOUT_SECONDS = 10.0
+# Few and large requests: they show in a mean beside the clients' many small ones.
+PRODUCER = ("acks=all", "batch.size=1000000", "linger.ms=50", "max.request.size=12000000", "buffer.memory=60000000")
+_WINDOW = re.compile(r"([\d.]+) MB/sec\), ([\d.]+) ms avg latency, ([\d.]+) ms max latency")
+
+
+async def calm_latency_ms(targets_file: Path) -> float:
+    """How long a produce request takes now, the slowest broker's mean over CALM_SECONDS; by exporters and mapping."""
+    settings = CollectorSettings(targets_file=targets_file, prometheus_url=None)
+    source = PageSource(Exporters(settings.targets(), settings.connection()), MetricMapping.read())
+    try:
+        await source.scrape()  # a mean needs two
+        await asyncio.sleep(CALM_SECONDS)
+        scrape = await source.scrape()
+    finally:
+        await source.close()
+    return max((v for metric, values in scrape.values if metric.name == METRIC for v in values.values()), default=0.0)
+
+
+def rule_for(calm_ms: float) -> dict[str, Any]:
+    """A pause when a broker takes far longer than when calm; with a lab's patience."""
+    above = round(max(TIMES_CALM * calm_ms, THRESHOLD_MS_MIN))
+    return {
+        "name": RULE,
+        "metric": METRIC,
+        "above": above,
+        "clear": round(above * CLEAR_PART),
+        "duration_seconds": 1,
+        "resume_delay_seconds": 8,
+        "stale_seconds": 30,
+        "action": "pause",
+        "on_missing": "notify",
+        "flaps_max": 10,
+    }
+
+
+def add_rule(clusters_file: Path, rule: Mapping[str, Any]) -> None:
+    """Write it into clusters.yaml, as an operator would."""
+    content = yaml.safe_load(clusters_file.read_text(encoding="utf-8"))
+    content["clusters"][CLUSTER_NAME]["policy"]["rules"] = [dict(rule)]
+    write_atomically(clusters_file, yaml.safe_dump(content, sort_keys=False))
+
+
+class Surge:
+    """Producers without a limit, on a topic of their own. Blocking; `close` ends all of them."""
+
+    def __init__(self, lab: LabInfo, directory: Path) -> None:
+        self._lab = lab
+        self._directory = directory.resolve()
+        self._keeper = Keeper()
+        self._producers: list[ManagedProcess] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._keeper.close()
+
+    def create_topic(self) -> None:
+        """On the source brokers, like all the others. KafkaError when the cluster refuses."""
+        placed = topics.assign((TOPIC,), self._lab.source_racks, 3)
+        timeout_ms = int(CREATE_TIMEOUT_SECONDS * 1000)
+        with admin_client(self._lab.bootstrap_servers, CREATE_TIMEOUT_SECONDS) as admin:
+            wanted = {TOPIC.name: {"assignments": placed[TOPIC.name], "configs": topics.settings(TOPIC, 2)}}
+            admin.create_topics(wanted, timeout_ms=timeout_ms)
+            admin.wait_for_topics([TOPIC.name], timeout_ms=timeout_ms)
+
+    def add_producer(self) -> int:
+        """Start one more. Returns how many there are."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        name = f"surge-{len(self._producers) + 1}"
+        process = ManagedProcess(name, self._directory / f"{name}.out")
+        process.output.unlink(missing_ok=True)
+        arguments = {
+            "--topic": TOPIC.name,
+            "--num-records": 100_000_000,
+            "--throughput": -1,
+            "--record-size": RECORD_BYTES,
+            "--producer-props": f"bootstrap.servers={self._lab.bootstrap_servers}",
+        }
+        options = [str(part) for pair in arguments.items() for part in pair]
+        log = self._directory / f"{name}.log"
+        argv = command(self._lab, "ProducerPerformance", HEAP_MEGABYTES, log, *options, *PRODUCER, f"client.id={name}")
+        self._keeper.start(process, argv)
+        self._producers.append(process)
+        return len(self._producers)
+
+    def stop(self) -> dict[str, float] | None:
+        """End all producers. What they said last of their own latency (milliseconds) and rate; None: nothing yet."""
+        for process in self._producers:
+            if process.pid is not None:
+                process.kill()
+        return parse_windows("".join(p.output.read_text(errors="replace") for p in self._producers))
+
+    def forget_records(self) -> None:
+        """Delete what was produced, so that it need not be moved. What the cluster does not delete in time is moved."""
+        from kafka import TopicPartition
+        from kafka.errors import KafkaError
+
+        end = -1  # the high watermark
+        with (
+            contextlib.suppress(KafkaError, OSError),
+            admin_client(self._lab.bootstrap_servers, DELETE_TIMEOUT_SECONDS) as admin,
+        ):
+            admin.delete_records({TopicPartition(TOPIC.name, n): end for n in range(TOPIC.partitions)})
+
+
+def parse_windows(printed: str) -> dict[str, float] | None:
+    """The worst of the windows of five seconds that ProducerPerformance prints; None: it printed none."""
+    if not (said := _WINDOW.findall(printed)):
+        return None
+    return {
+        "megabytes_per_second": max(float(rate) for rate, _, _ in said),
+        "latency_average_ms": max(float(average) for _, average, _ in said),
+        "latency_max_ms": max(float(longest) for _, _, longest in said),
+    }
