@@ -91,27 +91,27 @@ def read_command(data: bytes | None, at: float) -> msg.AnyCommand:
 _KINDS: dict[str, Any] = {word: kind for kind, word in COMMAND_NAMES.items()}
 
 
-def _options(o: wire.MigrationOptions) -> Options:
+def _options(options: wire.MigrationOptions) -> Options:
     return Options(
-        mode=Mode(o.mode),
-        source_broker_ids=o.source_broker_ids,
-        destination_broker_ids=o.destination_broker_ids,
-        az=o.az,
-        az_order=o.az_order,
-        pairing=Pairing(o.pairing),
-        throttle_bytes_per_second=o.throttle_bytes_per_second,
-        throttle_by=ThrottleBy(o.throttle_by),
-        partition_movements_per_broker=o.partition_movements_per_broker,
-        partition_movements_in_cluster=o.partition_movements_in_cluster,
-        progress_check_interval_ms=o.progress_check_interval_ms,
-        soak_seconds=o.soak_seconds,
-        approval=Approval(o.approval),
-        canary_partitions=o.canary_partitions,
-        large_partition_bytes=o.large_partition_bytes,
-        internal_topics=InternalTopics(o.internal_topics),
-        internal_throttle_bytes_per_second=o.internal_throttle_bytes_per_second,
-        wave_brokers_max=o.wave_brokers_max,
-        wave_bytes_max=o.wave_bytes_max,
+        mode=Mode(options.mode),
+        source_broker_ids=options.source_broker_ids,
+        destination_broker_ids=options.destination_broker_ids,
+        az=options.az,
+        az_order=options.az_order,
+        pairing=Pairing(options.pairing),
+        throttle_bytes_per_second=options.throttle_bytes_per_second,
+        throttle_by=ThrottleBy(options.throttle_by),
+        partition_movements_per_broker=options.partition_movements_per_broker,
+        partition_movements_in_cluster=options.partition_movements_in_cluster,
+        progress_check_interval_ms=options.progress_check_interval_ms,
+        soak_seconds=options.soak_seconds,
+        approval=Approval(options.approval),
+        canary_partitions=options.canary_partitions,
+        large_partition_bytes=options.large_partition_bytes,
+        internal_topics=InternalTopics(options.internal_topics),
+        internal_throttle_bytes_per_second=options.internal_throttle_bytes_per_second,
+        wave_brokers_max=options.wave_brokers_max,
+        wave_bytes_max=options.wave_bytes_max,
     )
 
 
@@ -210,22 +210,22 @@ def progress_event(event: ev.AnyEvent, after: Migration, sequence: int) -> Progr
     )
 
 
-def status(m: Migration, policy: Policy, at: float) -> wire_state.MigrationStatus:
+def status(migration: Migration, policy: Policy, at: float) -> wire_state.MigrationStatus:
     """The state as people read it."""
-    counted = on_the_way(m.waves)
-    p = m.progress if m.phase is Phase.MOVING else None  # a rate is of what moves now
+    counted = on_the_way(migration.waves)
+    p = migration.progress if migration.phase is Phase.MOVING else None  # a rate is of what moves now
     return wire_state.MigrationStatus(
-        cluster=m.cluster,
-        migration_id=m.migration_id,
-        sequence=m.sequence,
-        phase=m.phase,
-        phase_since=m.phase_since,
-        stage=m.stage,
-        stage_words=wire_state.STAGES[m.stage],
-        started_at=m.started_at,
+        cluster=migration.cluster,
+        migration_id=migration.migration_id,
+        sequence=migration.sequence,
+        phase=migration.phase,
+        phase_since=migration.phase_since,
+        stage=migration.stage,
+        stage_words=wire_state.STAGES[migration.stage],
+        started_at=migration.started_at,
         updated_at=at,
-        options=to_dict(m.options),
-        waves=tuple(map(_wave_status, m.waves)),
+        options=to_dict(migration.options),
+        waves=tuple(map(_wave_status, migration.waves)),
         share=share_in_all(counted),
         replicas=sum(w.replicas for w in counted),
         replicas_moved=sum(w.replicas_moved for w in counted),
@@ -233,41 +233,45 @@ def status(m: Migration, policy: Policy, at: float) -> wire_state.MigrationStatu
         bytes_left=sum(w.left[1] for w in counted),
         rate_bytes_per_second=p.rate_bytes_per_second if p else 0.0,
         eta_seconds=p.eta_seconds if p else None,
-        throttle_bytes_per_second=m.rate(policy),
-        waiting=tuple(_reason_status(r) for r in m.waiting),
-        blocked=tuple(_reason_status(r) for r in m.blocked),
-        pause_causes=tuple(wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in m.pause_causes),
-        slow_causes=tuple(wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in m.slow_causes),
-        executor=m.executor,
-        pending=tuple(type(p.effect).__name__ for p in m.pending),
-        kraft=_kraft_status(m.kraft),
+        throttle_bytes_per_second=migration.rate(policy),
+        waiting=tuple(_reason_status(r) for r in migration.waiting),
+        blocked=tuple(_reason_status(r) for r in migration.blocked),
+        pause_causes=tuple(
+            wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in migration.pause_causes
+        ),
+        slow_causes=tuple(
+            wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in migration.slow_causes
+        ),
+        executor=migration.executor,
+        pending=tuple(type(p.effect).__name__ for p in migration.pending),
+        kraft=_kraft_status(migration.kraft),
         sources=tuple(
             wire_state.SourceStatus(
                 broker_id=s.broker_id, may_be_shut_down=s.may_be_shut_down, left=s.left, empty_since=s.empty_since
             )
-            for s in m.sources
+            for s in migration.sources
         ),
     )
 
 
-def _kraft_status(k: Kraft) -> wire_state.KraftStatus | None:
-    if not k.kraft_id:
+def _kraft_status(kraft: Kraft) -> wire_state.KraftStatus | None:
+    if not kraft.kraft_id:
         return None
     return wire_state.KraftStatus(
-        kraft_id=k.kraft_id,
-        phase=k.phase,
-        phase_since=k.phase_since,
-        ready=k.ready,
-        waiting=tuple(_reason_status(r) for r in k.waiting),
-        restart_by=k.options.restart_by,
-        node_asked=k.restart_request.node_id if k.restart_request else None,
-        broker_ids=k.broker_ids,
-        controller_ids=k.options.controller_ids,
-        nodes_changed=tuple(node for node, _ in k.modes),
-        drills_passed=k.drills,
-        green_since=k.green_since,
-        soak_seconds=k.options.soak_seconds,
-        controllers=_controllers_seen(k.controllers_seen),
+        kraft_id=kraft.kraft_id,
+        phase=kraft.phase,
+        phase_since=kraft.phase_since,
+        ready=kraft.ready,
+        waiting=tuple(_reason_status(r) for r in kraft.waiting),
+        restart_by=kraft.options.restart_by,
+        node_asked=kraft.restart_request.node_id if kraft.restart_request else None,
+        broker_ids=kraft.broker_ids,
+        controller_ids=kraft.options.controller_ids,
+        nodes_changed=tuple(node for node, _ in kraft.modes),
+        drills_passed=kraft.drills,
+        green_since=kraft.green_since,
+        soak_seconds=kraft.options.soak_seconds,
+        controllers=_controllers_seen(kraft.controllers_seen),
     )
 
 
@@ -275,26 +279,26 @@ def _controllers_seen(seen: ControllersSeen | None) -> wire_state.KraftControlle
     return wire_state.KraftControllersStatus(**asdict(seen)) if seen else None
 
 
-def _reason_status(r: Reason) -> wire_state.ReasonStatus:
-    return wire_state.ReasonStatus(code=r.code, seen=r.seen, needed=r.needed, do=WHAT_TO_DO[r.code])
+def _reason_status(reason: Reason) -> wire_state.ReasonStatus:
+    return wire_state.ReasonStatus(code=reason.code, seen=reason.seen, needed=reason.needed, do=WHAT_TO_DO[reason.code])
 
 
-def _wave_status(w: Wave) -> wire_state.WaveStatus:
-    replicas_left, bytes_left = w.left
+def _wave_status(wave: Wave) -> wire_state.WaveStatus:
+    replicas_left, bytes_left = wave.left
     return wire_state.WaveStatus(
-        number=w.number,
-        az=w.az,
-        direction=w.direction,
-        lane=w.lane,
-        state=w.state,
-        attempt=w.attempt,
-        source_broker_ids=w.source_broker_ids,
-        destination_broker_ids=w.destination_broker_ids,
-        replicas=w.replicas,
-        size_bytes=w.size_bytes,
+        number=wave.number,
+        az=wave.az,
+        direction=wave.direction,
+        lane=wave.lane,
+        state=wave.state,
+        attempt=wave.attempt,
+        source_broker_ids=wave.source_broker_ids,
+        destination_broker_ids=wave.destination_broker_ids,
+        replicas=wave.replicas,
+        size_bytes=wave.size_bytes,
         replicas_left=replicas_left,
         bytes_left=bytes_left,
-        share=share_of(w),
+        share=share_of(wave),
     )
 
 

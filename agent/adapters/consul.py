@@ -198,47 +198,49 @@ class Consul:
         """Why each cannot be used; empty: a broker answers there."""
         turns = asyncio.Semaphore(PROBES_AT_ONCE_MAX)
 
-        async def one(e: Endpoint) -> str:
+        async def one(endpoint: Endpoint) -> str:
             async with turns:
-                return await probe.trouble(e.address, e.port, self._c.probe_tls, self._c.timeout_seconds)
+                return await probe.trouble(endpoint.address, endpoint.port, self._c.probe_tls, self._c.timeout_seconds)
 
         return await asyncio.gather(*map(one, endpoints))
 
-    async def _put_in(self, e: Endpoint) -> None:
+    async def _put_in(self, endpoint: Endpoint) -> None:
         """A broker answers there: let clients find it."""
-        tcp = f"{e.address}:{e.port}"
+        tcp = f"{endpoint.address}:{endpoint.port}"
         if self._c.by_agent:
             body: dict[str, Any] = {
-                "ID": e.service_id,
+                "ID": endpoint.service_id,
                 "Name": self._c.service,
-                "Address": e.address,
-                "Port": e.port,
-                "Tags": list(e.tags),
-                "Meta": dict(e.meta),
+                "Address": endpoint.address,
+                "Port": endpoint.port,
+                "Tags": list(endpoint.tags),
+                "Meta": dict(endpoint.meta),
                 "Check": {"Name": f"TCP {tcp}", "TCP": tcp, "Interval": CHECK_INTERVAL, "Timeout": CHECK_TIMEOUT},
             }
-            await self._ask("PUT", "/v1/agent/service/register", base=self._agent(e.broker_id), json=self._scoped(body))
+            await self._ask(
+                "PUT", "/v1/agent/service/register", base=self._agent(endpoint.broker_id), json=self._scoped(body)
+            )
             return
         service = {
-            "ID": e.service_id,
+            "ID": endpoint.service_id,
             "Service": self._c.service,
-            "Address": e.address,
-            "Port": e.port,
-            "Tags": list(e.tags),
-            "Meta": dict(e.meta),
+            "Address": endpoint.address,
+            "Port": endpoint.port,
+            "Tags": list(endpoint.tags),
+            "Meta": dict(endpoint.meta),
         }
         check = {
-            "CheckID": f"{e.service_id}:answers",
+            "CheckID": f"{endpoint.service_id}:answers",
             "Name": f"TCP {tcp}",
             "Status": "passing",  # seen by us just now; consul-esm goes on with it
-            "ServiceID": e.service_id,
+            "ServiceID": endpoint.service_id,
             "Definition": {"TCP": tcp, "Interval": CHECK_INTERVAL, "Timeout": CHECK_TIMEOUT},
         }
         body = {
-            "Node": e.node,
-            "Address": e.address,
+            "Node": endpoint.node,
+            "Address": endpoint.address,
             "NodeMeta": {"external-node": "true", "external-probe": "true"},
-            "SkipNodeUpdate": e.node != self._c.node,
+            "SkipNodeUpdate": endpoint.node != self._c.node,
             "Service": self._scoped(service),
             "Check": self._scoped(check),
         }

@@ -118,7 +118,7 @@ def _load_table(loads: Sequence[Json]) -> Table:
             both(one, "replicas", str),
             both(one, "leaders", str),
             both(one, "size_bytes", size),
-            both(one, "written_bytes_per_second", lambda b: f"{size(int(b))}/s"),
+            both(one, "written_bytes_per_second", lambda load: f"{size(int(load))}/s"),
         )
     return table
 

@@ -9,28 +9,30 @@ from agent.core.migration import Migration
 from agent.core.model.event import Event
 
 
-def _with_source(m: Migration, broker_id: int, **changes: Any) -> Migration:
-    return replace(m, sources=tuple(replace(s, **changes) if s.broker_id == broker_id else s for s in m.sources))
+def _with_source(migration: Migration, broker_id: int, **changes: Any) -> Migration:
+    return replace(
+        migration, sources=tuple(replace(s, **changes) if s.broker_id == broker_id else s for s in migration.sources)
+    )
 
 
-def _may_be_shut_down(m: Migration, e: ev.SourceMayBeShutDown) -> Migration:
-    return _with_source(m, e.broker_id, may_be_shut_down=True)
+def _may_be_shut_down(migration: Migration, event: ev.SourceMayBeShutDown) -> Migration:
+    return _with_source(migration, event.broker_id, may_be_shut_down=True)
 
 
-def _refilled(m: Migration, e: ev.SourceRefilled) -> Migration:
-    return _with_source(m, e.broker_id, may_be_shut_down=False, empty_since=None)
+def _refilled(migration: Migration, event: ev.SourceRefilled) -> Migration:
+    return _with_source(migration, event.broker_id, may_be_shut_down=False, empty_since=None)
 
 
-def _empty_again(m: Migration, e: ev.SourceEmptyAgain) -> Migration:
-    return _with_source(m, e.broker_id, empty_since=e.at)
+def _empty_again(migration: Migration, event: ev.SourceEmptyAgain) -> Migration:
+    return _with_source(migration, event.broker_id, empty_since=event.at)
 
 
-def _has_left(m: Migration, e: ev.SourceLeft) -> Migration:
-    return _with_source(m, e.broker_id, left=True)
+def _has_left(migration: Migration, event: ev.SourceLeft) -> Migration:
+    return _with_source(migration, event.broker_id, left=True)
 
 
-def _returned(m: Migration, e: ev.SourceReturned) -> Migration:
-    return _with_source(m, e.broker_id, left=False, may_be_shut_down=False, empty_since=e.at)
+def _returned(migration: Migration, event: ev.SourceReturned) -> Migration:
+    return _with_source(migration, event.broker_id, left=False, may_be_shut_down=False, empty_since=event.at)
 
 
 FOLDS: dict[type[Event], Callable[[Migration, Any], Migration]] = {

@@ -7,12 +7,12 @@ from agent.core.events.endpoints import EndpointsDeregistered, EndpointsRegister
 from agent.core.model.endpoints import Endpoint, Endpoints
 
 
-def registered(known: Endpoints, e: EndpointsRegistered) -> Endpoints:
+def registered(known: Endpoints, event: EndpointsRegistered) -> Endpoints:
     """In the service, ours or put back."""
-    now = set(e.broker_ids)
+    now = set(event.broker_ids)
     return Endpoints(
         registered=tuple(sorted({*known.registered, *now})),
-        originals=_first_seen(known.originals, e.others),
+        originals=_first_seen(known.originals, event.others),
         deregistration_requested=tuple(b for b in known.deregistration_requested if b not in now),
         deregistered=tuple(b for b in known.deregistered if b not in now),
     )
@@ -27,8 +27,8 @@ def deregistration_asked(known: Endpoints, effect: DeregisterEndpoints) -> Endpo
     )
 
 
-def deregistered(known: Endpoints, e: EndpointsDeregistered) -> Endpoints:
-    return replace(known, deregistered=tuple(sorted({*known.deregistered, *e.broker_ids})))
+def deregistered(known: Endpoints, event: EndpointsDeregistered) -> Endpoints:
+    return replace(known, deregistered=tuple(sorted({*known.deregistered, *event.broker_ids})))
 
 
 def carried_over(known: Endpoints, still_watched: set[int]) -> Endpoints:

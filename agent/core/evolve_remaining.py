@@ -16,45 +16,49 @@ if TYPE_CHECKING:
     from agent.core.migration import Migration
 
 
-def folded(m: "Migration", e: ev.Event) -> "Migration":
+def folded(migration: "Migration", event: ev.Event) -> "Migration":
     """Keep what this event tells of a wave's sources; called before its own fold. Most events tell nothing of it."""
-    match e:
+    match event:
         case ev.ChecksPassed():
-            m = _with_way_back_as_seen(m, e)
-            return _last_logs(m, e.wave, e.replicas, e.size_bytes)
+            migration = _with_way_back_as_seen(migration, event)
+            return _last_logs(migration, event.wave, event.replicas, event.size_bytes)
         case ev.WaveProgressed() | ev.WaveFellShort():
-            return _last_logs(m, e.wave, e.replicas_left, e.bytes_left)
+            return _last_logs(migration, event.wave, event.replicas_left, event.bytes_left)
         case ev.SourceEmptied() | ev.WaveVerified():
-            return _last_logs(m, e.wave, 0, 0)
+            return _last_logs(migration, event.wave, 0, 0)
         case ev.WaveReopened():  # saved by an older version: a wave that was verified had nothing left
-            done = any(w.number == e.wave and w.state is WaveState.DONE for w in m.waves)
-            return _last_logs(m, e.wave, 0, 0) if done else m
+            done = any(w.number == event.wave and w.state is WaveState.DONE for w in migration.waves)
+            return _last_logs(migration, event.wave, 0, 0) if done else migration
         case ev.EffectFinished(outcome=Performed(replicas_left=int(replicas_left), bytes_left=bytes_left)):
-            stop = next((p.effect for p in m.pending if p.effect_id == e.effect_id), None)
-            return _last_logs(m, stop.scope.wave, replicas_left, bytes_left) if isinstance(stop, StopWave) else m
-    return m
+            stop = next((p.effect for p in migration.pending if p.effect_id == event.effect_id), None)
+            return (
+                _last_logs(migration, stop.scope.wave, replicas_left, bytes_left)
+                if isinstance(stop, StopWave)
+                else migration
+            )
+    return migration
 
 
-def _last_logs(m: "Migration", number: int, replicas_left: int, bytes_left: int | None) -> "Migration":
+def _last_logs(migration: "Migration", number: int, replicas_left: int, bytes_left: int | None) -> "Migration":
     """Bytes that a silent broker does not tell are those that it told last."""
     waves = (
         replace(w, replicas_left=replicas_left, bytes_left=w.bytes_left if bytes_left is None else bytes_left)
         if w.number == number
         else w
-        for w in m.waves
+        for w in migration.waves
     )
-    return replace(m, waves=tuple(waves))
+    return replace(migration, waves=tuple(waves))
 
 
-def _with_way_back_as_seen(m: "Migration", e: ev.ChecksPassed) -> "Migration":
+def _with_way_back_as_seen(migration: "Migration", event: ev.ChecksPassed) -> "Migration":
     """A way back is as long as what its first check finds: what had moved was not planned, and may have grown."""
     waves = (
-        replace(w, replicas=e.replicas, leaders=e.leaders, size_bytes=e.size_bytes)
-        if w.number == e.wave and w.direction is Direction.BACK and w.attempt == 1
+        replace(w, replicas=event.replicas, leaders=event.leaders, size_bytes=event.size_bytes)
+        if w.number == event.wave and w.direction is Direction.BACK and w.attempt == 1
         else w
-        for w in m.waves
+        for w in migration.waves
     )
-    return replace(m, waves=tuple(waves))
+    return replace(migration, waves=tuple(waves))
 
 
 def rollback_waves(waves: Sequence[Wave]) -> tuple[Wave, ...]:
@@ -91,8 +95,8 @@ def rollback_waves(waves: Sequence[Wave]) -> tuple[Wave, ...]:
     return tuple(back)
 
 
-def _pair(w: Wave) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return w.source_broker_ids, w.destination_broker_ids
+def _pair(wave: Wave) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return wave.source_broker_ids, wave.destination_broker_ids
 
 
 # ── for people ──────────────────────────────────────────────────────────────────────────────────────────────────

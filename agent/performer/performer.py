@@ -92,32 +92,32 @@ class Performer:
         except PortError as trouble:
             return msg.Unreachable(reason=Reason(trouble.code, str(trouble)))
 
-    async def _perform(self, effect: fx.Effect, m: Migration, policy: Policy) -> msg.Outcome:
+    async def _perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
         if self.kraft is not None and isinstance(effect, KRAFT_EFFECTS):
             return await self.kraft.perform(effect)
         if isinstance(effect, (fx.MakePlan, fx.PrepareMigration)):
             survey = Survey(self.ports)
             try:
-                return await survey.survey(effect, m, policy)
+                return await survey.survey(effect, migration, policy)
             finally:
                 await survey.release_in_pieces()
         if isinstance(effect, fx.CheckCluster):
-            return await self._check(effect, m, policy)
+            return await self._check(effect, migration, policy)
         if isinstance(effect, fx.StartWave):
-            return await self._start(effect, m)
+            return await self._start(effect, migration)
         if isinstance(effect, fx.MovePartitions):
             if effect.begins:
                 await self._client_impact.record_before(effect.scope)
-                await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
-            return await reassign.move_selection(self.ports, effect, m)
+                await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, migration)
+            return await reassign.move_selection(self.ports, effect, migration)
         if isinstance(effect, fx.TuneWave):
-            return await self._tune(effect, m)
+            return await self._tune(effect, migration)
         if isinstance(effect, fx.StopWave):
-            return await self._stop(effect, m)
+            return await self._stop(effect, migration)
         if isinstance(effect, fx.CloseWave):
-            return await self._close(effect, m)
+            return await self._close(effect, migration)
         if isinstance(effect, fx.CompareSnapshot):
-            return await self._compare(effect, m)
+            return await self._compare(effect, migration)
         if isinstance(effect, fx.RegisterEndpoints):
             return await discovery.register(self.ports, effect)
         if isinstance(effect, fx.DeregisterEndpoints):
@@ -137,27 +137,29 @@ class Performer:
         elif self.kraft is not None:
             await self.kraft.watch(watch, post)
 
-    async def _check(self, effect: fx.CheckCluster, m: Migration, policy: Policy) -> msg.Outcome:
+    async def _check(self, effect: fx.CheckCluster, migration: Migration, policy: Policy) -> msg.Outcome:
         """Before a move, replica order and leaders are what they should be: Cruise Control would carry on both."""
         left_alone = None
         if not await self.ports.kafka.reassignments():
-            snapshot = await self._snapshot(m.migration_id)
-            _, left_alone = await self._restore_order_and_leaders(await self.ports.kafka.cluster(), m, snapshot or {})
-        checked = await Survey(self.ports).check(effect, m, policy)
+            snapshot = await self._snapshot(migration.migration_id)
+            _, left_alone = await self._restore_order_and_leaders(
+                await self.ports.kafka.cluster(), migration, snapshot or {}
+            )
+        checked = await Survey(self.ports).check(effect, migration, policy)
         if left_alone is None or any(r.code is left_alone.code for r in checked.passing):
             return checked
         return replace(checked, passing=(*checked.passing, left_alone))  # it has ended since: once more, in order
 
     async def _restore_order_and_leaders(
-        self, facts: ClusterFacts, m: Migration, snapshot: verification.Snapshot
+        self, facts: ClusterFacts, migration: Migration, snapshot: verification.Snapshot
     ) -> tuple[ClusterFacts, Reason | None]:
-        return await replica_order.put_right(self.ports, facts, m, snapshot, self._executes)
+        return await replica_order.put_right(self.ports, facts, migration, snapshot, self._executes)
 
-    async def _executes(self, m: Migration) -> Reason | None:
-        return await replica_order.executes(self.ports, m)
+    async def _executes(self, migration: Migration) -> Reason | None:
+        return await replica_order.executes(self.ports, migration)
 
     # ── start, tune ─────────────────────────────────────────────────────────────────────────────────────────────
-    async def _start(self, effect: fx.StartWave, m: Migration) -> msg.Outcome:
+    async def _start(self, effect: fx.StartWave, migration: Migration) -> msg.Outcome:
         """Look whether it was asked before; set the throttle; ask. One execution, whatever crashes in between."""
         cc, key = self.ports.cruise_control, effect.scope.key
         # A task that ended with an error may never have executed (a 500 leaves one too): that one is asked for again.
@@ -170,7 +172,7 @@ class Performer:
         if tasks:
             return msg.ExecutionRequested(user_task_id=tasks[-1].user_task_id, adopted=True)
         # The check before the wave has just seen it; what has begun since shows in Kafka, or is refused by itself.
-        state = await cc.state(m.migration_id, age_seconds_max=CHECKED_SECONDS)
+        state = await cc.state(migration.migration_id, age_seconds_max=CHECKED_SECONDS)
         if state.executor is not msg.Executor.IDLE:
             if _reason_key(state) == key:
                 return msg.ExecutionRequested(user_task_id="", adopted=True)
@@ -183,7 +185,7 @@ class Performer:
             return msg.Busy(reason=Reason(code, f"{len(in_flight)} reassignments are in flight", "none"))
         by_agent = effect.throttle_by is ThrottleBy.AGENT
         await self._client_impact.record_before(effect.scope)
-        await self._set_throttle(effect.scope, effect.throttle_bytes_per_second if by_agent else None, m)
+        await self._set_throttle(effect.scope, effect.throttle_bytes_per_second if by_agent else None, migration)
         if not self.ports.lease.held():  # it may have been lost while the throttle was set
             return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
         return await cc.remove_broker(
@@ -197,44 +199,44 @@ class Performer:
             )
         )
 
-    async def _tune(self, effect: fx.TuneWave, m: Migration) -> msg.Outcome:
+    async def _tune(self, effect: fx.TuneWave, migration: Migration) -> msg.Outcome:
         selected = effect.scope.selection is not None  # then the agent is the mover, and counts by itself
-        if m.options.throttle_by is ThrottleBy.AGENT or selected:
-            await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, m)
+        if migration.options.throttle_by is ThrottleBy.AGENT or selected:
+            await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, migration)
         if effect.partition_movements_per_broker is not None and not selected:
             await self.ports.cruise_control.set_concurrency(effect.partition_movements_per_broker)
         return msg.Performed()
 
-    async def _set_throttle(self, scope: fx.WaveScope, rate: int | None, m: Migration) -> None:
+    async def _set_throttle(self, scope: fx.WaveScope, rate: int | None, migration: Migration) -> None:
         """The throttle of the wave as it should be now; None: none of ours."""
         kafka = self.ports.kafka
         if rate is None:
-            await self._clear_throttle(scope, m)
+            await self._clear_throttle(scope, migration)
             return
         moving, _ = await reassign.selected(self.ports, scope)
         alive = await kafka.alive()
         replaced = dict.fromkeys(scope.source_broker_ids, scope.destination_broker_ids)
         await kafka.set_throttle(await run_off_loop(len(moving), throttle.wave_throttle, moving, replaced, alive, rate))
 
-    async def _clear_throttle(self, scope: fx.WaveScope, m: Migration) -> int:
+    async def _clear_throttle(self, scope: fx.WaveScope, migration: Migration) -> int:
         """Remove what is ours; returns how much of it is still found after."""
-        if not m.throttle_rates_set:
+        if not migration.throttle_rates_set:
             return 0
         kafka = self.ports.kafka
         alive = await kafka.alive()
         found = throttle.own_throttle(
-            await kafka.throttle(alive, None), scope.destination_broker_ids, m.throttle_rates_set
+            await kafka.throttle(alive, None), scope.destination_broker_ids, migration.throttle_rates_set
         )
         if not found.entries:
             return 0
         await kafka.clear_throttle(found)
         left = throttle.own_throttle(
-            await kafka.throttle(alive, None), scope.destination_broker_ids, m.throttle_rates_set
+            await kafka.throttle(alive, None), scope.destination_broker_ids, migration.throttle_rates_set
         )
         return left.entries
 
     # ── stop, close, compare ────────────────────────────────────────────────────────────────────────────────────
-    async def _stop(self, effect: fx.StopWave, m: Migration) -> msg.Outcome:
+    async def _stop(self, effect: fx.StopWave, migration: Migration) -> msg.Outcome:
         """Stop what runs under our name, and return only when two looks in a row show nothing of it.
 
         Kafka is looked at each time. Cruise Control takes few questions: it is asked before a stop is given, and once
@@ -256,7 +258,7 @@ class Performer:
             is_due = clock.now() >= stopped_at + STOP_RETRY_SECONDS
             # Told before Kafka is asked: brokers that are overrun answer late, or not at all.
             if is_due or not (in_flight or quiet):
-                running, stopped_by = await self._running(effect.scope, m)
+                running, stopped_by = await self._running(effect.scope, migration)
             if running in _STOPPABLE and is_due:
                 await self._halt(effect.scope)
                 stopped_at = clock.now()
@@ -266,10 +268,10 @@ class Performer:
                 stopped_at = clock.now()
             quiet = 0 if running or in_flight else quiet + 1
             if quiet >= 2:
-                facts, snapshot = await self.ports.kafka.cluster(), await self._snapshot(m.migration_id) or {}
+                facts, snapshot = await self.ports.kafka.cluster(), await self._snapshot(migration.migration_id) or {}
                 before, copied = copied, await self._orphaned_copy_bytes(effect.scope, facts, snapshot)
                 if not copied or (before is not None and copied <= before):  # else a leader has not yet heard of it
-                    return await self._stopped(effect.scope, m, facts, snapshot, stopped_by)
+                    return await self._stopped(effect.scope, migration, facts, snapshot, stopped_by)
             await clock.sleep(STOP_POLL_SECONDS)
         if in_flight and not running:
             seen = f"{in_flight} moves go on in Kafka that Cruise Control does not know"
@@ -278,11 +280,16 @@ class Performer:
         return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
 
     async def _stopped(
-        self, scope: fx.WaveScope, m: Migration, facts: ClusterFacts, snapshot: verification.Snapshot, stopped_by: str
+        self,
+        scope: fx.WaveScope,
+        migration: Migration,
+        facts: ClusterFacts,
+        snapshot: verification.Snapshot,
+        stopped_by: str,
     ) -> msg.Outcome:
         """Tidy up: nothing of it moves any more. `stopped_by`: another hand that had stopped it before."""
-        left = await self._clear_throttle(scope, m)
-        _, left_alone = await self._restore_order_and_leaders(facts, m, snapshot)
+        left = await self._clear_throttle(scope, migration)
+        _, left_alone = await self._restore_order_and_leaders(facts, migration, snapshot)
         if left:
             seen = f"{left} throttle entries of ours are still set"
             return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
@@ -310,7 +317,7 @@ class Performer:
         else:
             await reassign.cancel_selection(self.ports, scope)
 
-    async def _running(self, scope: fx.WaveScope, m: Migration) -> tuple[msg.Executor | None, str]:
+    async def _running(self, scope: fx.WaveScope, migration: Migration) -> tuple[msg.Executor | None, str]:
         """Whom the executor works for, if for this migration or if a request of ours is met; who has stopped it.
 
         FOREIGN: a request of ours is met while somebody else's is executed, which a stop would end. Cruise Control has
@@ -318,7 +325,7 @@ class Performer:
         """
         if scope.selection is not None:
             return None, ""
-        state = await self.ports.cruise_control.state(m.migration_id)
+        state = await self.ports.cruise_control.state(migration.migration_id)
         if state.executor is msg.Executor.OURS:
             return state.executor, ""
         tasks = await self.ports.cruise_control.user_tasks(scope.key)
@@ -338,35 +345,35 @@ class Performer:
             len(facts.partitions), verification.orphaned_copy_bytes, facts.partitions, snapshot, logs
         )
 
-    async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
+    async def _close(self, effect: fx.CloseWave, migration: Migration) -> msg.Outcome:
         """Clear, elect, and look: the figures are Kafka's, and the core judges them."""
         scope, kafka = effect.scope, self.ports.kafka
-        wave = _wave(m, scope.wave)
-        snapshot = await self._snapshot(m.migration_id)
+        wave = _wave(migration, scope.wave)
+        snapshot = await self._snapshot(migration.migration_id)
         if snapshot is None:
-            return _no_snapshot(m.migration_id)
-        if m.options.throttle_by is ThrottleBy.CRUISE_CONTROL and (await self._running(scope, m))[0]:
+            return _no_snapshot(migration.migration_id)
+        if migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL and (await self._running(scope, migration))[0]:
             seen = "Cruise Control is still clearing its throttle"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
         if in_flight := await self._count_in_flight(scope):  # whatever was seen before: what moves keeps its throttle
             return msg.Busy(
                 reason=Reason(Code.ORPHANED_MOVES, f"{in_flight} moves of this wave are in flight", "their end")
             )
-        left = await self._clear_throttle(scope, m)
-        facts, left_alone = await self._restore_order_and_leaders(await kafka.cluster(), m, snapshot)
+        left = await self._clear_throttle(scope, migration)
+        facts, left_alone = await self._restore_order_and_leaders(await kafka.cluster(), migration, snapshot)
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
         found = await run_off_loop(
-            len(facts.partitions), verification.inspect_wave, facts, wave, m.waves, snapshot, logs, left
+            len(facts.partitions), verification.inspect_wave, facts, wave, migration.waves, snapshot, logs, left
         )
         return await self._client_impact.compare_after(scope, found)
 
-    async def _compare(self, effect: fx.CompareSnapshot, m: Migration) -> msg.Outcome:
+    async def _compare(self, effect: fx.CompareSnapshot, migration: Migration) -> msg.Outcome:
         snapshot = await self._snapshot(effect.migration_id)
         if snapshot is None:
             return _no_snapshot(effect.migration_id)
-        facts, left_alone = await self._restore_order_and_leaders(await self.ports.kafka.cluster(), m, snapshot)
+        facts, left_alone = await self._restore_order_and_leaders(await self.ports.kafka.cluster(), migration, snapshot)
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
         return await run_off_loop(len(facts.partitions), verification.compare_with_snapshot, facts, snapshot)
@@ -396,5 +403,5 @@ def _sets(scope: fx.WaveScope) -> tuple[frozenset[int], frozenset[int]]:
     return frozenset(scope.source_broker_ids), frozenset(scope.destination_broker_ids)
 
 
-def _wave(m: Migration, number: int) -> Wave:
-    return next(w for w in m.waves if w.number == number)
+def _wave(migration: Migration, number: int) -> Wave:
+    return next(w for w in migration.waves if w.number == number)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 SEEN_IDLE_SECONDS = 5.0  # an idle executor of Cruise Control needs no second look for so long
 
 
-async def move_selection(ports: Ports, effect: fx.MovePartitions, m: Migration) -> msg.Outcome:
+async def move_selection(ports: Ports, effect: fx.MovePartitions, migration: Migration) -> msg.Outcome:
     """Let as many of the selection move as may at once. What moves or has moved already is found so, and left alone."""
     scope, kafka = effect.scope, ports.kafka
     # Cruise Control cancels reassignments that are not its own as soon as it executes: nothing begins beside it. What
     # it has begun since it was seen idle shows in Kafka.
-    state = await ports.cruise_control.state(m.migration_id, age_seconds_max=SEEN_IDLE_SECONDS)
+    state = await ports.cruise_control.state(migration.migration_id, age_seconds_max=SEEN_IDLE_SECONDS)
     if state.executor is not msg.Executor.IDLE:
         seen = f"its executor is {state.executor_state} for '{state.executor_reason}'"
         return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))

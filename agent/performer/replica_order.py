@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def put_right(
     ports: Ports,
     facts: ClusterFacts,
-    m: Migration,
+    migration: Migration,
     snapshot: verification.Snapshot,
     may_not: Callable[[Migration], Awaitable[Reason | None]],
 ) -> tuple[ClusterFacts, Reason | None]:
@@ -32,11 +32,11 @@ async def put_right(
     Out: the cluster as it is then, and why they were left alone; None: they are as they should be.
     """
     kafka, size = ports.kafka, len(facts.partitions)
-    wrong = await run_off_loop(size, verification.misordered, facts.partitions, m.waves, snapshot)
+    wrong = await run_off_loop(size, verification.misordered, facts.partitions, migration.waves, snapshot)
     not_on_preferred_leader = await run_off_loop(size, verification.not_on_preferred_leader, facts.partitions)
     if not (wrong or not_on_preferred_leader):
         return facts, None
-    if executing := await may_not(m):
+    if executing := await may_not(migration):
         told = (
             f"{len(wrong)} replica orders and {len(not_on_preferred_leader)} leaders are left alone: {executing.seen}"
         )
@@ -51,14 +51,14 @@ async def put_right(
     return facts, None
 
 
-async def executes(ports: Ports, m: Migration) -> Reason | None:
+async def executes(ports: Ports, migration: Migration) -> Reason | None:
     """Why replica orders and leaders are not to be touched now; None: Cruise Control's executor is idle.
 
     Whoever asked for it: an execution waits for the very order that it asked for, and puts it back at every poll.
     Told another one it never ends, and neither do we. One that cannot be asked counts as one that executes.
     """
     try:
-        state = await ports.cruise_control.state(m.migration_id)
+        state = await ports.cruise_control.state(migration.migration_id)
     except PortError as trouble:
         return Reason(trouble.code, str(trouble), "an idle executor")
     if state.executor is msg.Executor.IDLE:

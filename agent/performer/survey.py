@@ -46,7 +46,9 @@ class Survey:
         """Free what was read; afterwards nothing of this survey may be used but its outcome."""
         await run_off_loop(sum(len(log.size_bytes) for log in self._held.values()), release_in_pieces, self._held)
 
-    async def survey(self, effect: fx.MakePlan | fx.PrepareMigration, m: Migration, policy: Policy) -> msg.Surveyed:
+    async def survey(
+        self, effect: fx.MakePlan | fx.PrepareMigration, migration: Migration, policy: Policy
+    ) -> msg.Surveyed:
         """Plan, check everything, and for a start keep the assignment as it is now."""
         kafka = self._ports.kafka
         try:
@@ -62,9 +64,9 @@ class Survey:
             size, make_plan, effect.options, policy, facts, logs, _plan_id(effect), growth
         )
         # Also where there is no plan: what is wrong with the cluster is told all the same.
-        cluster_input = await self._cluster_input(facts, plan.waves if plan else (), m)
+        cluster_input = await self._cluster_input(facts, plan.waves if plan else (), migration)
         rate = effect.options.throttle_bytes_per_second
-        broker_input = await self._broker_input(facts, cluster_input, logs, m, rate, reports=True)
+        broker_input = await self._broker_input(facts, cluster_input, logs, migration, rate, reports=True)
         loads = await run_off_loop(size, broker_load.predict_loads, cluster_input.waves, facts, logs, growth)
         broker_input = replace(broker_input, limits=policy.limits, load={one.broker_id: one for one in loads})
         check_results = (
@@ -83,34 +85,34 @@ class Survey:
             return msg.Surveyed(
                 reasons=reasons, plan=plan, check_results=check_results, blocked_waves=blocked, load=listed_loads
             )
-        plan, stale = _stored_plan(effect, plan, m)
+        plan, stale = _stored_plan(effect, plan, migration)
         reasons = (*reasons, *stale)
         if reasons:
             return msg.Surveyed(reasons=reasons, plan=plan)
         await self._ports.snapshots.save(effect.migration_id, facts.partitions)
         return msg.Surveyed(reasons=(), plan=plan, snapshot_partitions=len(facts.partitions))
 
-    async def check(self, effect: fx.CheckCluster, m: Migration, policy: Policy) -> msg.Checked:
+    async def check(self, effect: fx.CheckCluster, migration: Migration, policy: Policy) -> msg.Checked:
         """Whether the wave may move now, and what is on its sources."""
         try:
             facts = await self._ports.kafka.cluster()
         except PortError as trouble:
             return msg.Checked(reasons=(), passing=(Reason(trouble.code, str(trouble)),))
-        wave = next(w for w in m.waves if w.number == effect.scope.wave)
+        wave = next(w for w in migration.waves if w.number == effect.scope.wave)
         size = len(facts.partitions)
         sources = frozenset(wave.source_broker_ids)
         held, led = await run_off_loop(size, _count_on, sources, facts, wave.selection)
         involved = await self._ports.kafka.logs(
             b for b in sources.union(wave.destination_broker_ids) & facts.racks.keys()
         )
-        cluster_input = await self._cluster_input(facts, (wave,), m, start=False)
+        cluster_input = await self._cluster_input(facts, (wave,), migration, start=False)
         # By the rate that was asked for: one that metrics have lowered climbs again, but not while it is paused for it.
-        broker_input = await self._broker_input(facts, cluster_input, involved, m, m.asked_rate())
+        broker_input = await self._broker_input(facts, cluster_input, involved, migration, migration.asked_rate())
         if not broker_checks.throttle_above_produce(cluster_input, broker_input).ok:
             # The plan's figure is of a moment that may be long past: by what is written now.
             _, growth = await self._logs(list(involved), facts)
             holding = await run_off_loop(size, partitions_by_broker, facts, sources)
-            now = await run_off_loop(size, with_estimates, (wave,), m.options, facts, holding, involved, growth)
+            now = await run_off_loop(size, with_estimates, (wave,), migration.options, facts, holding, involved, growth)
             cluster_input = replace(cluster_input, waves=now)
         if policy.limits != Limits():
             loads = await run_off_loop(size, broker_load.predict_loads, cluster_input.waves, facts, involved, {})
@@ -131,17 +133,17 @@ class Survey:
         )
 
     async def _cluster_input(
-        self, facts: ClusterFacts, waves: Sequence[Wave], m: Migration, *, start: bool = True
+        self, facts: ClusterFacts, waves: Sequence[Wave], migration: Migration, *, start: bool = True
     ) -> cluster_checks.ClusterCheckInput:
         in_flight = await self._ports.kafka.reassignments()
-        cruise_control = await self._cruise_control(waves, m, start=start)
+        cruise_control = await self._cruise_control(waves, migration, start=start)
         return cluster_checks.ClusterCheckInput(
             cluster=facts,
             waves=waves,
             cruise_control=cruise_control,
             reassignments=in_flight,
-            needed_later=m.brokers_of_open_waves if m.wave in waves else frozenset(),
-            rollback_brokers=m.rollback_brokers if m.wave in waves else frozenset(),
+            needed_later=migration.brokers_of_open_waves if migration.wave in waves else frozenset(),
+            rollback_brokers=migration.rollback_brokers if migration.wave in waves else frozenset(),
         )
 
     async def _logs(
@@ -163,7 +165,7 @@ class Survey:
         facts: ClusterFacts,
         cluster_input: cluster_checks.ClusterCheckInput,
         logs: Mapping[int, BrokerLogs],
-        m: Migration,
+        migration: Migration,
         rate: int | None,
         *,
         reports: bool = False,
@@ -172,8 +174,8 @@ class Survey:
         return broker_checks.BrokerCheckInput(
             logs=logs,
             throttle=await kafka.throttle(live, None),
-            throttle_rates_set=m.throttle_rates_set,
-            migration_destinations=frozenset(b for w in m.waves for b in w.destination_broker_ids),
+            throttle_rates_set=migration.throttle_rates_set,
+            migration_destinations=frozenset(b for w in migration.waves for b in w.destination_broker_ids),
             settings=await kafka.broker_settings((cluster_input.sources | cluster_input.destinations) & live),
             unreachable=await kafka.unreachable(cluster_input.destinations & live),
             rate_bytes_per_second=rate,
@@ -183,7 +185,7 @@ class Survey:
         )
 
     async def _cruise_control(
-        self, waves: Sequence[Wave], m: Migration, *, start: bool
+        self, waves: Sequence[Wave], migration: Migration, *, start: bool
     ) -> cluster_checks.CruiseControlFacts:
         """As it is, and whether it could do the first of these waves.
 
@@ -192,7 +194,7 @@ class Survey:
         """
         cc = self._ports.cruise_control
         try:
-            state = await cc.state(m.migration_id)
+            state = await cc.state(migration.migration_id)
         except PortError as trouble:
             return cluster_checks.CruiseControlFacts(reachable=False, trouble=Reason(trouble.code, str(trouble)))
         refusal: Reason | None = None
@@ -248,11 +250,11 @@ def _unknown_brokers(brokers: Sequence[int], facts: ClusterFacts) -> Reason | No
     return Reason(Code.UNKNOWN_BROKER, f"brokers {named} are not in the cluster", f"some of {sorted(known)}")
 
 
-def _stored_plan(effect: fx.PrepareMigration, now: Plan, m: Migration) -> tuple[Plan, tuple[Reason, ...]]:
+def _stored_plan(effect: fx.PrepareMigration, now: Plan, migration: Migration) -> tuple[Plan, tuple[Reason, ...]]:
     """The plan to run, and why it cannot be: the stored one where one is named, else the one made now."""
     if effect.plan_id is None:
         return now, ()
-    planned = next((p for p in m.plans if p.plan_id == effect.plan_id), None)
+    planned = next((p for p in migration.plans if p.plan_id == effect.plan_id), None)
     if planned is None:
         return now, (Reason(Code.UNKNOWN_PLAN, f"plan '{effect.plan_id}' is not known"),)
     return planned, plan_drift.drift_reasons(planned, now)

@@ -67,15 +67,18 @@ class WorkerPublisher:
             self._undelivered_since.pop(cluster, None)
             for e in events:
                 sent = await self._send_event(e)
-                sent.add_done_callback(lambda done, n=e.sequence: self._arrived(cluster, n, done))
+                sent.add_done_callback(lambda done, sequence=e.sequence: self._arrived(cluster, sequence, done))
 
     async def answer_unknown_cluster(self, refusal: msg.RefuseCommand, place: str) -> None:
         """The answer to a command for a cluster that has no state here; `place`: where the command stood."""
         await asyncio.shield(await self._send_event(wire.refusal_for_unknown_cluster(refusal, place)))
 
-    async def _send_event(self, e: ProgressEvent) -> Any:
-        value, headers = e.model_dump_json().encode(), self._headers(e.type, e.id, e.cluster, e.time)
-        return await self._events.send(key=e.cluster.encode(), value=value, headers=headers)
+    async def _send_event(self, event: ProgressEvent) -> Any:
+        value, headers = (
+            event.model_dump_json().encode(),
+            self._headers(event.type, event.id, event.cluster, event.time),
+        )
+        return await self._events.send(key=event.cluster.encode(), value=value, headers=headers)
 
     def _arrived(self, cluster: str, sequence: int, done: "asyncio.Future[Any]") -> None:
         if done.cancelled() or done.exception() is not None:

@@ -56,7 +56,7 @@ def read(told: Any, versions: Any) -> QuorumFacts:
         epoch=partition.leader_epoch,
         voters=tuple(
             VoterFacts(node_id=v.replica_id, seconds_behind=_behind(v.last_caught_up_timestamp, now))
-            for v in sorted(partition.current_voters, key=lambda v: v.replica_id)
+            for v in sorted(partition.current_voters, key=lambda voter: voter.replica_id)
         ),
         observer_ids=tuple(sorted(o.replica_id for o in partition.observers)),
         metadata_version=finalized.get(METADATA_VERSION, 0),

@@ -188,12 +188,16 @@ def rollback_brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
     return CheckResult(code=Code.ROLLBACK_IMPOSSIBLE, ok=not gone, seen=seen, needed=needed)
 
 
-def is_own_reassignment(r: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
+def is_own_reassignment(move: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
     """A reassignment that does what a wave of ours asks: adds only destinations, removes only sources.
 
     A cancelled move may show one side only for a moment: still ours.
     """
-    return destinations.issuperset(r.adding) and sources.issuperset(r.removing) and bool(r.adding or r.removing)
+    return (
+        destinations.issuperset(move.adding)
+        and sources.issuperset(move.removing)
+        and bool(move.adding or move.removing)
+    )
 
 
 def no_foreign_reassignment(cluster_input: ClusterCheckInput) -> CheckResult:

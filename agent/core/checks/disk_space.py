@@ -17,7 +17,7 @@ def shares(dirs: Sequence[LogDir], replicas: int) -> list[float]:
     counts = [d.replicas for d in dirs]
     landing = [0.0] * len(dirs)
     level, left = 0.0, float(max(replicas, 1))
-    order = sorted(range(len(dirs)), key=lambda n: counts[n])
+    order = sorted(range(len(dirs)), key=lambda index: counts[index])
     for at, n in enumerate(order):
         lower = order[: at + 1]
         level = float(counts[n])

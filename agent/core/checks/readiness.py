@@ -42,8 +42,8 @@ class ReplicaDeficit(NamedTuple):
     leaderless: bool
 
     @classmethod
-    def of(cls, p: Partition) -> "ReplicaDeficit":
-        return cls(p.topic, len(p.origin), len(p.isr), p.is_offline)
+    def of(cls, partition: Partition) -> "ReplicaDeficit":
+        return cls(partition.topic, len(partition.origin), len(partition.isr), partition.is_offline)
 
     @property
     def is_deficient(self) -> bool:
@@ -102,7 +102,7 @@ def find_unhealthy(observation: HealthObservation, policy: ReadinessPolicy) -> R
         for p in observation.doubtful
         if (codes := _codes(ReplicaDeficit.of(p), min_isr := observation.min_isr.get(p.topic, 1), policy))
     ]
-    named.sort(key=lambda f: (_SEVERITY[f.codes[0]], f.partition.name))
+    named.sort(key=lambda finding: (_SEVERITY[finding.codes[0]], finding.partition.name))
     by_code = Counter(code for f in named for code in f.codes)
     total = len(named)
     for deficit, number in observation.rest.items():

@@ -10,48 +10,57 @@ from agent.core.migration import DrainedSource, Phase
 from agent.core.step import StepContext
 
 
-def sources_observed(d: StepContext, o: msg.SourcesObserved) -> None:
+def sources_observed(ctx: StepContext, observation: msg.SourcesObserved) -> None:
     """Late arrivals are swept until the source stays empty; then it may be shut down, and is watched until it left."""
-    held = dict(o.replicas)
-    alive = frozenset(o.alive)
-    for s in d.migration.sources:
+    held = dict(observation.replicas)
+    alive = frozenset(observation.alive)
+    for s in ctx.migration.sources:
         if s.broker_id not in held:
             continue
         if s.left:
             if s.broker_id in alive:
-                d.emit(ev.SourceReturned(at=d.at, broker_id=s.broker_id))
+                ctx.emit(ev.SourceReturned(at=ctx.at, broker_id=s.broker_id))
             continue
         if held[s.broker_id]:
-            _refilled(d, s, held[s.broker_id])
+            _refilled(ctx, s, held[s.broker_id])
         elif s.broker_id not in alive and s.may_be_shut_down:
-            d.emit(ev.SourceLeft(at=d.at, broker_id=s.broker_id))
+            ctx.emit(ev.SourceLeft(at=ctx.at, broker_id=s.broker_id))
         elif s.empty_since is None:
-            d.emit(ev.SourceEmptyAgain(at=d.at, broker_id=s.broker_id))
-        elif _may_be_shut_down(d, s) and discovery.is_deregistered(d, s):
-            d.emit(ev.SourceMayBeShutDown(at=d.at, broker_id=s.broker_id))
-    flow.advance(d)
-    ended = d.in_phase(Phase.BETWEEN_WAVES) and d.migration.wave is None and not d.migration.pause_causes
-    if ended and all(held.get(s.broker_id) == 0 for s in d.migration.sources if s.wave):
-        flow.enter_drained(d)
-    if d.in_phase(Phase.DRAINED) and d.migration.sources and all(s.left for s in d.migration.sources):
-        d.emit(ev.MigrationCompleted(at=d.at))
-    discovery.update_registry_at_rest(d)
+            ctx.emit(ev.SourceEmptyAgain(at=ctx.at, broker_id=s.broker_id))
+        elif _may_be_shut_down(ctx, s) and discovery.is_deregistered(ctx, s):
+            ctx.emit(ev.SourceMayBeShutDown(at=ctx.at, broker_id=s.broker_id))
+    flow.advance(ctx)
+    ended = ctx.in_phase(Phase.BETWEEN_WAVES) and ctx.migration.wave is None and not ctx.migration.pause_causes
+    if ended and all(held.get(s.broker_id) == 0 for s in ctx.migration.sources if s.wave):
+        flow.enter_drained(ctx)
+    if ctx.in_phase(Phase.DRAINED) and ctx.migration.sources and all(s.left for s in ctx.migration.sources):
+        ctx.emit(ev.MigrationCompleted(at=ctx.at))
+    discovery.update_registry_at_rest(ctx)
 
 
-def _may_be_shut_down(d: StepContext, s: DrainedSource) -> bool:
+def _may_be_shut_down(ctx: StepContext, source: DrainedSource) -> bool:
     """Empty for long enough; but as long as this migration moves, its own sources are needed for the way back."""
-    if s.may_be_shut_down or s.empty_since is None or (s.wave and not d.in_phase(Phase.DRAINED)):
+    if source.may_be_shut_down or source.empty_since is None or (source.wave and not ctx.in_phase(Phase.DRAINED)):
         return False
-    return d.at >= s.empty_since + d.policy.quiet_seconds
+    return ctx.at >= source.empty_since + ctx.policy.quiet_seconds
 
 
-def throttle_swept(d: StepContext, o: msg.ThrottleSwept) -> None:
+def throttle_swept(ctx: StepContext, observation: msg.ThrottleSwept) -> None:
     """Told, for the audit."""
-    d.emit(ev.LeftoverThrottleCleared(at=d.at, entries=o.entries, broker_ids=o.broker_ids))
+    ctx.emit(ev.LeftoverThrottleCleared(at=ctx.at, entries=observation.entries, broker_ids=observation.broker_ids))
 
 
-def _refilled(d: StepContext, s: DrainedSource, replicas: int) -> None:
-    if d.in_phase(Phase.DRAINED, Phase.BETWEEN_WAVES) and s.wave and not s.may_be_shut_down and s.empty_since:
-        d.emit(ev.WaveReopened(at=d.at, wave=s.wave, why=f"{replicas} replicas have landed on broker {s.broker_id}"))
-    elif s.empty_since is not None:
-        d.emit(ev.SourceRefilled(at=d.at, broker_id=s.broker_id, replicas=replicas))
+def _refilled(ctx: StepContext, source: DrainedSource, replicas: int) -> None:
+    if (
+        ctx.in_phase(Phase.DRAINED, Phase.BETWEEN_WAVES)
+        and source.wave
+        and not source.may_be_shut_down
+        and source.empty_since
+    ):
+        ctx.emit(
+            ev.WaveReopened(
+                at=ctx.at, wave=source.wave, why=f"{replicas} replicas have landed on broker {source.broker_id}"
+            )
+        )
+    elif source.empty_since is not None:
+        ctx.emit(ev.SourceRefilled(at=ctx.at, broker_id=source.broker_id, replicas=replicas))

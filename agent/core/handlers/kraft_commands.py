@@ -30,45 +30,53 @@ KRAFT_VALID_IN: dict[str, frozenset[KraftPhase]] = {
 CONSIDERED_MAX = 4
 
 
-def kraft_command(d: StepContext, o: msg.KraftCommand) -> None:
+def kraft_command(ctx: StepContext, command: msg.KraftCommand) -> None:
     """Each is answered after a fresh look at the cluster; what the state alone forbids is refused at once."""
-    reasons = _refused_by_state(d, o)
+    reasons = _refused_by_state(ctx, command)
     if reasons:
-        d.emit(
-            ev.CommandRefused(at=d.at, command_id=o.command_id, command=o.word, reasons=reasons, issued_by=o.issued_by)
+        ctx.emit(
+            ev.CommandRefused(
+                at=ctx.at,
+                command_id=command.command_id,
+                command=command.word,
+                reasons=reasons,
+                issued_by=command.issued_by,
+            )
         )
         return
-    d.emit(
+    ctx.emit(
         ev.CommandConsidered(
-            at=d.at, command_id=o.command_id, command=o.word, issued_by=o.issued_by, reason=o.reason,
-            options=d.migration.options,
+            at=ctx.at, command_id=command.command_id, command=command.word, issued_by=command.issued_by, reason=command.reason,
+            options=ctx.migration.options,
         )
     )  # fmt: skip
-    k = d.migration.kraft
-    options = k.options if k.phase in KRAFT_ACTIVE else d.policy.kraft
-    d.request(SurveyKraft(command_id=o.command_id, scope=KraftScope(kraft_id=k.kraft_id, options=options)))
+    k = ctx.migration.kraft
+    options = k.options if k.phase in KRAFT_ACTIVE else ctx.policy.kraft
+    ctx.request(SurveyKraft(command_id=command.command_id, scope=KraftScope(kraft_id=k.kraft_id, options=options)))
 
 
-def _refused_by_state(d: StepContext, o: msg.KraftCommand) -> tuple[Reason, ...]:
-    k = d.migration.kraft
+def _refused_by_state(ctx: StepContext, command: msg.KraftCommand) -> tuple[Reason, ...]:
+    k = ctx.migration.kraft
     found: list[Reason] = []
-    if len(d.migration.considered) >= CONSIDERED_MAX or any(c.command == o.word for c in d.migration.considered):
+    if len(ctx.migration.considered) >= CONSIDERED_MAX or any(
+        c.command == command.word for c in ctx.migration.considered
+    ):
         found.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
-    if o.action in ("plan", "start") and not d.policy.kraft.controllers:
+    if command.action in ("plan", "start") and not ctx.policy.kraft.controllers:
         found.append(Reason(Code.KRAFT_NOT_CONFIGURED, "no controllers are named", "`kraft` in clusters.yaml"))
-    if o.action == "start":
-        if d.migration.phase in ACTIVE:
-            found.append(Reason(Code.ALREADY_RUNNING, f"{d.migration.migration_id} is {d.migration.phase}"))
+    if command.action == "start":
+        if ctx.migration.phase in ACTIVE:
+            found.append(Reason(Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"))
         if k.phase not in KRAFT_VALID_IN["start"]:
             found.append(Reason(Code.ALREADY_RUNNING, f"{k.kraft_id} is {k.phase}"))
-    valid = KRAFT_VALID_IN.get(o.action, frozenset(_P))
-    if o.action in ("advance", "finalize") and k.phase not in valid:
+    valid = KRAFT_VALID_IN.get(command.action, frozenset(_P))
+    if command.action in ("advance", "finalize") and k.phase not in valid:
         found.append(_wrong_phase(k.phase, valid))
-    if o.action == "rollback" and k.phase not in ROLLBACK_FROM:
+    if command.action == "rollback" and k.phase not in ROLLBACK_FROM:
         ended = k.phase in (_P.FINALIZING, _P.DONE)
         no = Reason(Code.KRAFT_NO_WAY_BACK, f"it is {k.phase}: ZooKeeper's copy is not written any more")
         found.append(no if ended else _wrong_phase(k.phase, ROLLBACK_FROM))
-    if o.action == "finalize" and not o.i_know:
+    if command.action == "finalize" and not command.i_know:
         found.append(Reason(Code.KRAFT_NOT_CONFIRMED, "finalize cannot be undone", "i_know: true (--i-know)"))
     return tuple(found)
 
@@ -78,56 +86,58 @@ def _wrong_phase(phase: KraftPhase, valid: frozenset[KraftPhase]) -> Reason:
     return Reason(Code.NOT_IN_THIS_PHASE, f"the way to KRaft is in phase {phase}", f"one of: {phases}")
 
 
-def reasons_against_moves(d: StepContext) -> tuple[Reason, ...]:
+def reasons_against_moves(ctx: StepContext) -> tuple[Reason, ...]:
     """Why no replica may be moved now: a reassignment in hybrid mode loses replicas (KAFKA-16120, KAFKA-16121)."""
-    k = d.migration.kraft
+    k = ctx.migration.kraft
     return (Reason(Code.KRAFT_RUNNING, f"{k.kraft_id} is {k.phase}", "its end"),) if k.phase in KRAFT_ACTIVE else ()
 
 
-def kraft_surveyed(d: StepContext, effect: SurveyKraft, outcome: msg.Outcome) -> None:
+def kraft_surveyed(ctx: StepContext, effect: SurveyKraft, outcome: msg.Outcome) -> None:
     """A command met with fresh facts: one answer, with every reason."""
-    considered = next((c for c in d.migration.considered if c.command_id == effect.command_id), None)
+    considered = next((c for c in ctx.migration.considered if c.command_id == effect.command_id), None)
     if considered is None:
         return
     action = considered.command.removeprefix("kraft ")
     facts = outcome.facts if isinstance(outcome, msg.KraftSurveyed) else KraftFacts(reachable=False)
     failed = (outcome.reason,) if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)) else ()
-    reasons = failed or _reasons_against(d, action, effect.scope.options, facts)
+    reasons = failed or _reasons_against(ctx, action, effect.scope.options, facts)
     if reasons and action != "plan":
-        d.emit(
+        ctx.emit(
             ev.CommandRefused(
-                at=d.at, command_id=considered.command_id, command=considered.command, reasons=reasons,
+                at=ctx.at, command_id=considered.command_id, command=considered.command, reasons=reasons,
                 issued_by=considered.issued_by,
             )
         )  # fmt: skip
         return
-    d.emit(
+    ctx.emit(
         ev.CommandAccepted(
-            at=d.at, command_id=considered.command_id, command=considered.command, issued_by=considered.issued_by,
+            at=ctx.at, command_id=considered.command_id, command=considered.command, issued_by=considered.issued_by,
             reason=considered.reason,
         )
     )  # fmt: skip
     match action:
         case "plan":
-            _plan(d, considered, effect.scope.options, facts, reasons)
+            _plan(ctx, considered, effect.scope.options, facts, reasons)
         case "start":
             assert isinstance(outcome, msg.KraftSurveyed)
-            _start(d, considered, effect.scope.options, outcome)
+            _start(ctx, considered, effect.scope.options, outcome)
         case "advance":
-            kraft_flow.enter_next_phase(d, facts)
+            kraft_flow.enter_next_phase(ctx, facts)
         case "rollback":
-            d.abandon(RestartNode)
-            d.emit(kev.KraftRollbackStarted(at=d.at, issued_by=considered.issued_by))
+            ctx.abandon(RestartNode)
+            ctx.emit(kev.KraftRollbackStarted(at=ctx.at, issued_by=considered.issued_by))
         case "finalize":
-            d.abandon(RestartNode)
-            d.emit(kev.KraftFinalizeBegun(at=d.at, issued_by=considered.issued_by))
+            ctx.abandon(RestartNode)
+            ctx.emit(kev.KraftFinalizeBegun(at=ctx.at, issued_by=considered.issued_by))
 
 
-def _reasons_against(d: StepContext, action: str, options: KraftOptions, facts: KraftFacts) -> tuple[Reason, ...]:
-    k = d.migration.kraft
+def _reasons_against(ctx: StepContext, action: str, options: KraftOptions, facts: KraftFacts) -> tuple[Reason, ...]:
+    k = ctx.migration.kraft
     if action in ("plan", "start"):
-        busy = d.migration.phase in ACTIVE and action == "start"  # it began while the cluster was looked at
-        running = (Reason(Code.ALREADY_RUNNING, f"{d.migration.migration_id} is {d.migration.phase}"),) if busy else ()
+        busy = ctx.migration.phase in ACTIVE and action == "start"  # it began while the cluster was looked at
+        running = (
+            (Reason(Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"),) if busy else ()
+        )
         if k.phase in KRAFT_ACTIVE | {_P.DONE}:
             return (*running, Reason(Code.ALREADY_RUNNING, f"{k.kraft_id} is {k.phase}"))
         return (*running, *gates.reasons_not_ready(options, facts))
@@ -136,12 +146,12 @@ def _reasons_against(d: StepContext, action: str, options: KraftOptions, facts: 
         return (_wrong_phase(k.phase, valid),)
     if action == "rollback":
         return () if k.phase is _P.PREPARING else gates.reasons_against_rollback(k, facts)
-    return _reasons_nodes_left(d, facts) + gates.gate_reasons(k, facts, d.at)
+    return _reasons_nodes_left(ctx, facts) + gates.gate_reasons(k, facts, ctx.at)
 
 
-def _reasons_nodes_left(d: StepContext, facts: KraftFacts) -> tuple[Reason, ...]:
+def _reasons_nodes_left(ctx: StepContext, facts: KraftFacts) -> tuple[Reason, ...]:
     """Nodes of this phase that are still to be restarted."""
-    k = d.migration.kraft
+    k = ctx.migration.kraft
     nodes = [node for node, _ in gates.nodes_to_restart(k, facts)]
     if k.restart_request is not None and k.restart_request.node_id not in nodes:
         nodes.append(k.restart_request.node_id)
@@ -151,7 +161,7 @@ def _reasons_nodes_left(d: StepContext, facts: KraftFacts) -> tuple[Reason, ...]
 
 
 def _plan(
-    d: StepContext, c: ev.CommandConsidered, options: KraftOptions, facts: KraftFacts, reasons: tuple[Reason, ...]
+    ctx: StepContext, event: ev.CommandConsidered, options: KraftOptions, facts: KraftFacts, reasons: tuple[Reason, ...]
 ) -> None:
     brokers = sorted(facts.alive)
     steps = [
@@ -164,20 +174,20 @@ def _plan(
         *(f"restart controller {n} without ZooKeeper" for n in options.controller_ids),
         "wait for ZkMigrationState POST_MIGRATION; ZooKeeper may then be shut down",
     ]
-    d.emit(
+    ctx.emit(
         kev.KraftPlanned(
-            at=d.at, command_id=c.command_id, phase=d.migration.kraft.phase, steps=tuple(steps), reasons=reasons
+            at=ctx.at, command_id=event.command_id, phase=ctx.migration.kraft.phase, steps=tuple(steps), reasons=reasons
         )
     )
 
 
-def _start(d: StepContext, c: ev.CommandConsidered, options: KraftOptions, survey: msg.KraftSurveyed) -> None:
-    digest = hashlib.sha256(f"{d.migration.cluster}/{c.command_id}".encode()).hexdigest()[:8]
-    d.emit(
+def _start(ctx: StepContext, event: ev.CommandConsidered, options: KraftOptions, survey: msg.KraftSurveyed) -> None:
+    digest = hashlib.sha256(f"{ctx.migration.cluster}/{event.command_id}".encode()).hexdigest()[:8]
+    ctx.emit(
         kev.KraftStarted(
-            at=d.at,
-            kraft_id=f"kraft-{d.migration.cluster[:24]}-{digest}",
-            command_id=c.command_id,
+            at=ctx.at,
+            kraft_id=f"kraft-{ctx.migration.cluster[:24]}-{digest}",
+            command_id=event.command_id,
             options=options,
             broker_ids=tuple(sorted(survey.facts.alive)),
             originals=survey.files,

@@ -24,25 +24,25 @@ NEXT: dict[KraftPhase, type[ev.Event]] = {
 }
 
 
-def enter_next_phase(d: StepContext, facts: KraftFacts) -> None:
+def enter_next_phase(ctx: StepContext, facts: KraftFacts) -> None:
     """The next phase; called where every signal of this one was just seen to hold."""
-    k = d.migration.kraft
+    k = ctx.migration.kraft
     if (event := NEXT.get(k.phase)) is not None:
-        d.emit(event(at=d.at))  # type: ignore[arg-type]
+        ctx.emit(event(at=ctx.at))  # type: ignore[arg-type]
     elif k.phase is _P.BROKERS_TO_KRAFT:
         errors = facts.active.metadata_errors if facts.active else 0
-        d.emit(kev.KraftSoakBegun(at=d.at, metadata_errors=errors, until=d.at + k.options.soak_seconds))
+        ctx.emit(kev.KraftSoakBegun(at=ctx.at, metadata_errors=errors, until=ctx.at + k.options.soak_seconds))
 
 
 # ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
-def kraft_effect_ended(d: StepContext, effect: RestartNode | ReleaseZooKeeper, outcome: msg.Outcome) -> None:
+def kraft_effect_ended(ctx: StepContext, effect: RestartNode | ReleaseZooKeeper, outcome: msg.Outcome) -> None:
     """Told, or deleted; trouble is said, and the next look asks again."""
     if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
-        _report_waiting(d, outcome.reason)
+        _report_waiting(ctx, outcome.reason)
     elif isinstance(outcome, msg.ZooKeeperReleased):
-        d.emit(
+        ctx.emit(
             kev.KraftReleased(
-                at=d.at,
+                at=ctx.at,
                 controller=outcome.controller,
                 migration=outcome.migration,
                 epoch_before=outcome.epoch_before,
@@ -50,15 +50,15 @@ def kraft_effect_ended(d: StepContext, effect: RestartNode | ReleaseZooKeeper, o
             )
         )
     elif isinstance(outcome, msg.RestartRequested) and isinstance(effect, RestartNode):
-        change, restart_request = outcome.change, d.migration.kraft.restart_request
+        change, restart_request = outcome.change, ctx.migration.kraft.restart_request
         repeated = (
             restart_request is not None
             and restart_request.node_id == effect.node_id
             and restart_request.target is effect.target
         )
-        d.emit(
+        ctx.emit(
             kev.KraftNodeAsked(
-                at=d.at,
+                at=ctx.at,
                 node_id=effect.node_id,
                 is_controller=effect.is_controller,
                 target=effect.target,
@@ -75,47 +75,47 @@ def kraft_effect_ended(d: StepContext, effect: RestartNode | ReleaseZooKeeper, o
 
 
 # ── looks ───────────────────────────────────────────────────────────────────────────────────────────────────────
-def kraft_observed(d: StepContext, o: msg.KraftObserved) -> None:
+def kraft_observed(ctx: StepContext, observation: msg.KraftObserved) -> None:
     """A look at the cluster: a node has changed, a gate is open, the next node is due."""
-    k = d.migration.kraft
-    if k.phase not in KRAFT_ACTIVE or o.kraft_id != k.kraft_id:
+    k = ctx.migration.kraft
+    if k.phase not in KRAFT_ACTIVE or observation.kraft_id != k.kraft_id:
         return
-    if d.migration.pending_effect(ReleaseZooKeeper):
+    if ctx.migration.pending_effect(ReleaseZooKeeper):
         return
-    seen = o.facts.controllers_seen(k.controllers_seen)
+    seen = observation.facts.controllers_seen(k.controllers_seen)
     if seen is not None and seen != k.controllers_seen:
-        d.emit(kev.KraftControllersSeen(at=d.at, controllers_seen=seen))
-    _check_restart_request(d, o.facts)
-    if d.migration.kraft.phase is _P.RELEASING_ZOOKEEPER:
-        _report_waiting(d)
-        d.request(ReleaseZooKeeper(scope=d.migration.kraft.scope()))
+        ctx.emit(kev.KraftControllersSeen(at=ctx.at, controllers_seen=seen))
+    _check_restart_request(ctx, observation.facts)
+    if ctx.migration.kraft.phase is _P.RELEASING_ZOOKEEPER:
+        _report_waiting(ctx)
+        ctx.request(ReleaseZooKeeper(scope=ctx.migration.kraft.scope()))
         return
-    if d.migration.kraft.phase is _P.SOAKING:
-        _soak(d, o.facts)
+    if ctx.migration.kraft.phase is _P.SOAKING:
+        _soak(ctx, observation.facts)
         return
-    if _restart_next_node(d, o.facts):
-        if d.migration.kraft.ready:  # a node has fallen back, or is gone
-            d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
+    if _restart_next_node(ctx, observation.facts):
+        if ctx.migration.kraft.ready:  # a node has fallen back, or is gone
+            ctx.emit(kev.KraftNotReady(at=ctx.at, phase=k.phase))
         return
-    _check_gate(d, o.facts)
+    _check_gate(ctx, observation.facts)
 
 
-def _check_restart_request(d: StepContext, facts: KraftFacts) -> None:
+def _check_restart_request(ctx: StepContext, facts: KraftFacts) -> None:
     """Whether the node whose restart was asked for shows it."""
-    restart_request = d.migration.kraft.restart_request
+    restart_request = ctx.migration.kraft.restart_request
     if restart_request is None:
         return
     if not restart_request.seen_down and _is_down(restart_request, facts):
-        d.emit(kev.KraftNodeSeenDown(at=d.at, node_id=restart_request.node_id))
-        restart_request = d.migration.kraft.restart_request
-    if restart_request is not None and _shows_target(d, restart_request, facts):
-        d.emit(
+        ctx.emit(kev.KraftNodeSeenDown(at=ctx.at, node_id=restart_request.node_id))
+        restart_request = ctx.migration.kraft.restart_request
+    if restart_request is not None and _shows_target(ctx, restart_request, facts):
+        ctx.emit(
             kev.KraftNodeChanged(
-                at=d.at,
+                at=ctx.at,
                 node_id=restart_request.node_id,
                 is_controller=restart_request.is_controller,
                 target=restart_request.target,
-                seconds=d.at - restart_request.at,
+                seconds=ctx.at - restart_request.at,
             )
         )
 
@@ -126,56 +126,56 @@ def _is_down(restart_request: RestartRequest, facts: KraftFacts) -> bool:
     return facts.reachable and restart_request.node_id not in facts.alive
 
 
-def _shows_target(d: StepContext, restart_request: RestartRequest, facts: KraftFacts) -> bool:
+def _shows_target(ctx: StepContext, restart_request: RestartRequest, facts: KraftFacts) -> bool:
     if restart_request.is_controller:
         seen = facts.controller(restart_request.node_id)
         if restart_request.target is NodeMode.STOPPED:
             return not seen.reachable
         return seen.reachable and (seen.started_at > restart_request.at or restart_request.seen_down)
-    if d.migration.kraft.drill is not None and not restart_request.seen_down:
+    if ctx.migration.kraft.drill is not None and not restart_request.seen_down:
         return False
     return facts.mode(restart_request.node_id) is restart_request.target
 
 
-def _restart_next_node(d: StepContext, facts: KraftFacts) -> bool:
+def _restart_next_node(ctx: StepContext, facts: KraftFacts) -> bool:
     """Ask for the next restart; True while there is still a node to come, or a reason to wait with it."""
-    k = d.migration.kraft
+    k = ctx.migration.kraft
     nodes = gates.nodes_to_restart(k, facts)
     if k.restart_request is not None and k.restart_request.node_id not in {n for n, _ in nodes}:
         nodes = ((k.restart_request.node_id, k.restart_request.is_controller), *nodes)
     if not nodes:
         return False
-    if d.migration.pending_effect(RestartNode):
+    if ctx.migration.pending_effect(RestartNode):
         return True
-    if k.restart_request is not None and not _restart_timed_out(d, k.restart_request):
+    if k.restart_request is not None and not _restart_timed_out(ctx, k.restart_request):
         kind = "controller" if k.restart_request.is_controller else "broker"
         who = {RestartBy.MANUAL: "a human", RestartBy.LAB: "the lab", RestartBy.WEBHOOK: "the webhook's tool"}
         seen = f"{kind} {k.restart_request.node_id} does not show mode {k.restart_request.target} yet, asked of {who[k.options.restart_by]}"
-        _report_waiting(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart with the new keys"))
+        _report_waiting(ctx, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart with the new keys"))
         return True
     if not facts.reachable and not gates.may_be_unreachable(k, facts):
-        _report_waiting(d, *gates.cluster_issues(k.broker_ids, facts))
+        _report_waiting(ctx, *gates.cluster_issues(k.broker_ids, facts))
         return True
     node, is_controller = gates.next_node(k, nodes, facts)
     if k.restart_request is not None:  # its patience is over: the same node, whatever else is unwell
         node, is_controller = k.restart_request.node_id, k.restart_request.is_controller
-    elif hindrances := gates.reasons_against_restart(k, facts, node, d.at, is_controller=is_controller):
-        _report_waiting(d, *hindrances)
+    elif hindrances := gates.reasons_against_restart(k, facts, node, ctx.at, is_controller=is_controller):
+        _report_waiting(ctx, *hindrances)
         return True
-    _request_restart(d, node, is_controller=is_controller)
+    _request_restart(ctx, node, is_controller=is_controller)
     return True
 
 
-def _restart_timed_out(d: StepContext, restart_request: RestartRequest) -> bool:
-    by_hand = d.migration.kraft.options.restart_by is RestartBy.MANUAL
-    return not by_hand and d.at > restart_request.at + d.migration.kraft.options.restart_patience_seconds
+def _restart_timed_out(ctx: StepContext, restart_request: RestartRequest) -> bool:
+    by_hand = ctx.migration.kraft.options.restart_by is RestartBy.MANUAL
+    return not by_hand and ctx.at > restart_request.at + ctx.migration.kraft.options.restart_patience_seconds
 
 
-def _request_restart(d: StepContext, node: int, *, is_controller: bool, drill: bool = False) -> None:
-    k = d.migration.kraft
+def _request_restart(ctx: StepContext, node: int, *, is_controller: bool, drill: bool = False) -> None:
+    k = ctx.migration.kraft
     targets = CONTROLLER_TARGET if is_controller else BROKER_TARGET
     target = (NodeMode.MIGRATION if is_controller else NodeMode.KRAFT) if drill else targets[k.phase]
-    d.request(
+    ctx.request(
         RestartNode(
             scope=k.scope(),
             node_id=node,
@@ -189,43 +189,43 @@ def _request_restart(d: StepContext, node: int, *, is_controller: bool, drill: b
     )
 
 
-def _check_gate(d: StepContext, facts: KraftFacts) -> None:
+def _check_gate(ctx: StepContext, facts: KraftFacts) -> None:
     """All nodes of the phase are through: wait for its signals, then for an `advance`, or go on."""
-    k = d.migration.kraft
-    reasons = gates.gate_reasons(k, facts, d.at)
-    _report_waiting(d, *reasons)
+    k = ctx.migration.kraft
+    reasons = gates.gate_reasons(k, facts, ctx.at)
+    _report_waiting(ctx, *reasons)
     if reasons:
         if k.ready:
-            d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
+            ctx.emit(kev.KraftNotReady(at=ctx.at, phase=k.phase))
         return
     match k.phase:
         case _P.FINALIZING:
-            _completed(d, facts)
+            _completed(ctx, facts)
         case _P.BACK_TO_MIGRATION:
             if hindrances := gates.reasons_against_rollback(k, facts):
-                _report_waiting(d, *hindrances)
+                _report_waiting(ctx, *hindrances)
             else:
-                d.emit(kev.KraftControllersLeaving(at=d.at))
+                ctx.emit(kev.KraftControllersLeaving(at=ctx.at))
         case _P.REMOVING_CONTROLLERS:
-            d.emit(kev.KraftReleaseBegun(at=d.at, kraft_epoch=facts.zookeeper.kraft_epoch))
-            d.request(ReleaseZooKeeper(scope=k.scope()))
+            ctx.emit(kev.KraftReleaseBegun(at=ctx.at, kraft_epoch=facts.zookeeper.kraft_epoch))
+            ctx.request(ReleaseZooKeeper(scope=k.scope()))
         case _P.BACK_TO_ZOOKEEPER:
-            d.emit(kev.KraftRolledBack(at=d.at, controller_id=facts.zookeeper.controller_id))
+            ctx.emit(kev.KraftRolledBack(at=ctx.at, controller_id=facts.zookeeper.controller_id))
         case _:
             by_itself = k.options.gates is Gates.AUTO
             if not k.ready:
                 word = "" if by_itself else "`kraft advance` brings the next phase"
-                d.emit(kev.KraftReady(at=d.at, phase=k.phase, next_command=word))
+                ctx.emit(kev.KraftReady(at=ctx.at, phase=k.phase, next_command=word))
             if by_itself:
-                enter_next_phase(d, facts)
+                enter_next_phase(ctx, facts)
 
 
-def _completed(d: StepContext, facts: KraftFacts) -> None:
+def _completed(ctx: StepContext, facts: KraftFacts) -> None:
     fenced = facts.active.fenced_brokers if facts.active else 0
     q = facts.quorum
-    d.emit(
+    ctx.emit(
         kev.KraftCompleted(
-            at=d.at,
+            at=ctx.at,
             brokers_fenced=fenced,
             metadata_version=q.metadata_version if q else 0,
             metadata_version_max=q.metadata_version_max if q else 0,
@@ -233,63 +233,65 @@ def _completed(d: StepContext, facts: KraftFacts) -> None:
     )
 
 
-def _soak(d: StepContext, facts: KraftFacts) -> None:
+def _soak(ctx: StepContext, facts: KraftFacts) -> None:
     """Time counts while every signal holds; the drills come first, one after the other."""
-    k = d.migration.kraft
+    k = ctx.migration.kraft
     if k.drill is not None:
-        _drill(d, facts)
+        _drill(ctx, facts)
         return
     unwell = gates.soak_reasons(k, facts)
     if unwell:
         if k.green_since is not None:
-            d.emit(kev.KraftGreen(at=d.at, since=None))
+            ctx.emit(kev.KraftGreen(at=ctx.at, since=None))
         if k.ready:
-            d.emit(kev.KraftNotReady(at=d.at, phase=k.phase))
-        _report_waiting(d, *unwell)
+            ctx.emit(kev.KraftNotReady(at=ctx.at, phase=k.phase))
+        _report_waiting(ctx, *unwell)
         return
     if k.green_since is None:
-        d.emit(kev.KraftGreen(at=d.at, since=d.at))
+        ctx.emit(kev.KraftGreen(at=ctx.at, since=ctx.at))
     if due := [drill for drill in Drill if drill not in k.drills]:
-        d.emit(kev.KraftDrillBegun(at=d.at, drill=due[0]))
-        _drill(d, facts)
+        ctx.emit(kev.KraftDrillBegun(at=ctx.at, drill=due[0]))
+        _drill(ctx, facts)
         return
-    reasons = gates.finalize_reasons(d.migration.kraft, facts, d.at)
-    _report_waiting(d, *reasons)
+    reasons = gates.finalize_reasons(ctx.migration.kraft, facts, ctx.at)
+    _report_waiting(ctx, *reasons)
     if not reasons and not k.ready:
-        d.emit(kev.KraftReady(at=d.at, phase=k.phase, next_command="`kraft finalize --i-know`: the point of no return"))
+        ctx.emit(
+            kev.KraftReady(at=ctx.at, phase=k.phase, next_command="`kraft finalize --i-know`: the point of no return")
+        )
 
 
-def _drill(d: StepContext, facts: KraftFacts) -> None:
+def _drill(ctx: StepContext, facts: KraftFacts) -> None:
     """Restart the active controller, or a broker; passed when the cluster is whole again with another controller."""
-    k = d.migration.kraft
+    k = ctx.migration.kraft
     assert k.drill is not None
-    if d.migration.pending_effect(RestartNode):
+    if ctx.migration.pending_effect(RestartNode):
         return
     if k.restart_request is None and k.drilled_node_id is None:
         if wrong := gates.soak_reasons(k, facts):
-            _report_waiting(d, *wrong)
+            _report_waiting(ctx, *wrong)
             return
         if k.drill is Drill.CONTROLLER_FAIL_OVER:
             assert facts.active is not None
-            _request_restart(d, facts.active.node_id, is_controller=True, drill=True)
+            _request_restart(ctx, facts.active.node_id, is_controller=True, drill=True)
         else:
-            _request_restart(d, k.broker_ids[0], is_controller=False, drill=True)
+            _request_restart(ctx, k.broker_ids[0], is_controller=False, drill=True)
         return
     if k.restart_request is not None:
-        if _restart_timed_out(d, k.restart_request):
-            _request_restart(d, k.restart_request.node_id, is_controller=k.restart_request.is_controller, drill=True)
+        if _restart_timed_out(ctx, k.restart_request):
+            _request_restart(ctx, k.restart_request.node_id, is_controller=k.restart_request.is_controller, drill=True)
         else:
             seen = f"node {k.restart_request.node_id} has not come back from its restart"
-            _report_waiting(d, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart, with the keys it has"))
+            _report_waiting(ctx, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart, with the keys it has"))
         return
     if wrong := gates.soak_reasons(k, facts):
-        _report_waiting(d, *wrong)
+        _report_waiting(ctx, *wrong)
         return
-    d.emit(kev.KraftDrillPassed(at=d.at, drill=k.drill, seconds=d.at - k.drill_since))
+    ctx.emit(kev.KraftDrillPassed(at=ctx.at, drill=k.drill, seconds=ctx.at - k.drill_since))
 
 
-def _report_waiting(d: StepContext, *reasons: Reason) -> None:
+def _report_waiting(ctx: StepContext, *reasons: Reason) -> None:
     """Say what is awaited; once, as long as the codes and the nodes stay the same."""
-    known = tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in d.migration.kraft.waiting)
+    known = tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in ctx.migration.kraft.waiting)
     if tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in reasons) != known:
-        d.emit(kev.KraftWaiting(at=d.at, reasons=reasons))
+        ctx.emit(kev.KraftWaiting(at=ctx.at, reasons=reasons))

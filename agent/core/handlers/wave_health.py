@@ -32,69 +32,69 @@ _REPORTED_ONLY = frozenset(
 )
 
 
-def update_safety_causes(d: StepContext, o: msg.WaveObserved) -> bool:
+def update_safety_causes(ctx: StepContext, observation: msg.WaveObserved) -> bool:
     """Set a cause for every reason that is grave, or has lasted; True if any holds now."""
-    reported = tuple(r for r in o.reasons if r.code not in _REPORTED_ONLY)
-    issues = (*reported, *foreign_rates(o.rates, d.migration.throttle_rates_set))
-    if tuple(dict.fromkeys(str(r.code) for r in issues)) != tuple(c for c, _ in d.migration.health_issues):
-        d.emit(ev.HealthChanged(at=d.at, reasons=issues))
-    since = dict(d.migration.health_issues)
-    by_cruise_control = d.migration.wave is not None and d.migration.wave.selection is None
+    reported = tuple(r for r in observation.reasons if r.code not in _REPORTED_ONLY)
+    issues = (*reported, *foreign_rates(observation.rates, ctx.migration.throttle_rates_set))
+    if tuple(dict.fromkeys(str(r.code) for r in issues)) != tuple(c for c, _ in ctx.migration.health_issues):
+        ctx.emit(ev.HealthChanged(at=ctx.at, reasons=issues))
+    since = dict(ctx.migration.health_issues)
+    by_cruise_control = ctx.migration.wave is not None and ctx.migration.wave.selection is None
     tolerated = _TOLERATED | _FINISHED_UNDER if by_cruise_control else _TOLERATED
     serious = (r for r in issues if r.code not in tolerated)
     lasting = tuple(
-        r for r in serious if r.code not in _WITH_GRACE or d.at >= since[str(r.code)] + d.policy.grace_seconds
+        r for r in serious if r.code not in _WITH_GRACE or ctx.at >= since[str(r.code)] + ctx.policy.grace_seconds
     )
-    pause_causes.set_safety_causes(d, lasting)
-    if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in o.reasons) and not d.migration.pending_effect(
+    pause_causes.set_safety_causes(ctx, lasting)
+    if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in observation.reasons) and not ctx.migration.pending_effect(
         *flow.WAVE_EFFECTS
     ):
-        flow.retune(d, rate_only=True)
+        flow.retune(ctx, rate_only=True)
     return bool(lasting)
 
 
-def against_going_on(d: StepContext, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+def against_going_on(ctx: StepContext, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """Of what a check found, what stands against this attempt: a wave that only fell short is finished."""
     finished_under = (
         _FINISHED_UNDER
-        if d.migration.finishes and d.migration.wave and d.migration.wave.selection is None
+        if ctx.migration.finishes and ctx.migration.wave and ctx.migration.wave.selection is None
         else frozenset()
     )
     return tuple(r for r in reasons if r.code not in finished_under)
 
 
-def stopped_by_others(d: StepContext, o: msg.WaveObserved) -> bool:
+def stopped_by_others(ctx: StepContext, observation: msg.WaveObserved) -> bool:
     """Whether another hand has stopped this attempt: a cause that an operator lifts, told with what was seen.
 
     Who asked for a stop stands among Cruise Control's user tasks. `CompletedWithError` alone does not tell a stop from
     a failure, which is asked for again. A stop that an operator has answered with `resume` is not held up again.
     """
-    if not o.stopped_by or d.migration.resumed_at > d.migration.executor_since:
+    if not observation.stopped_by or ctx.migration.resumed_at > ctx.migration.executor_since:
         return False
-    _pause_for_others(d, o.stopped_by, o.replicas_left)
+    _pause_for_others(ctx, observation.stopped_by, observation.replicas_left)
     return True
 
 
-def told_by_a_stop(d: StepContext, outcome: msg.Outcome) -> None:
+def told_by_a_stop(ctx: StepContext, outcome: msg.Outcome) -> None:
     """Our own stop came after another hand's: when its cause is gone, that other one still waits for an operator."""
     is_news = (
         isinstance(outcome, msg.Performed)
         and outcome.stopped_by
-        and d.migration.resumed_at <= d.migration.executor_since
+        and ctx.migration.resumed_at <= ctx.migration.executor_since
     )
-    if is_news and isinstance(outcome, msg.Performed) and d.migration.stop_for is StopFor.PAUSE:
-        _pause_for_others(d, outcome.stopped_by, outcome.replicas_left)
+    if is_news and isinstance(outcome, msg.Performed) and ctx.migration.stop_for is StopFor.PAUSE:
+        _pause_for_others(ctx, outcome.stopped_by, outcome.replicas_left)
 
 
-def _pause_for_others(d: StepContext, stopped_by: str, replicas_left: int | None) -> None:
-    wave = d.migration.wave
+def _pause_for_others(ctx: StepContext, stopped_by: str, replicas_left: int | None) -> None:
+    wave = ctx.migration.wave
     assert wave is not None
-    if d.pause_cause(_STOPPED_BY_OTHERS):
+    if ctx.pause_cause(_STOPPED_BY_OTHERS):
         return
     left = "an unknown number" if replicas_left is None else str(replicas_left)
     seen = (
         f"another hand has stopped the execution of wave {wave.number} attempt {wave.attempt}, "
         f"by Cruise Control's user tasks {stopped_by}: "
-        f"{left} of {d.migration.attempt_replicas} replicas are still to move"
+        f"{left} of {ctx.migration.attempt_replicas} replicas are still to move"
     )
-    d.emit(ev.PauseCauseAdded(at=d.at, cause=_STOPPED_BY_OTHERS, seen=seen))
+    ctx.emit(ev.PauseCauseAdded(at=ctx.at, cause=_STOPPED_BY_OTHERS, seen=seen))

@@ -7,55 +7,57 @@ from agent.core.planning.progress import Beginning, eta_seconds, smoothed_rate
 from agent.core.step import StepContext
 
 
-def bytes_left(d: StepContext, o: msg.WaveObserved) -> int:
+def bytes_left(ctx: StepContext, observation: msg.WaveObserved) -> int:
     """As seen; while a source is silent, as it was seen last: what is not told is not gone."""
-    wave = d.migration.wave
+    wave = ctx.migration.wave
     assert wave is not None
-    return wave.left[1] if o.silent else o.bytes_left
+    return wave.left[1] if observation.silent else observation.bytes_left
 
 
-def tell(d: StepContext, o: msg.WaveObserved) -> None:
+def tell(ctx: StepContext, observation: msg.WaveObserved) -> None:
     """How far it is, at least every few seconds; and that it stalls, when nothing has moved for long."""
-    p = d.migration.progress
-    moved = p is None or (p.bytes_moved, p.replicas_left) != (o.bytes_moved, o.replicas_left)
-    if p is None or d.at >= p.at + d.policy.progress_seconds or (moved and d.at >= p.at + 1.0):
-        rate = smoothed_rate(p, d.at, o.bytes_moved)
-        _last_logs(d, o, rate, _eta(d, o, rate))
-    p = d.migration.progress
-    if p is not None and not d.migration.stalled and d.at >= p.changed_at + d.policy.stall_seconds:
-        seen = f"no byte and no replica has moved for {d.at - p.changed_at:.0f} s, {o.moving} moves in flight"
-        d.emit(ev.MovementStalled(at=d.at, wave=o.wave, reason=Reason(Code.STALLED, seen)))
+    p = ctx.migration.progress
+    moved = p is None or (p.bytes_moved, p.replicas_left) != (observation.bytes_moved, observation.replicas_left)
+    if p is None or ctx.at >= p.at + ctx.policy.progress_seconds or (moved and ctx.at >= p.at + 1.0):
+        rate = smoothed_rate(p, ctx.at, observation.bytes_moved)
+        _last_logs(ctx, observation, rate, _eta(ctx, observation, rate))
+    p = ctx.migration.progress
+    if p is not None and not ctx.migration.stalled and ctx.at >= p.changed_at + ctx.policy.stall_seconds:
+        seen = (
+            f"no byte and no replica has moved for {ctx.at - p.changed_at:.0f} s, {observation.moving} moves in flight"
+        )
+        ctx.emit(ev.MovementStalled(at=ctx.at, wave=observation.wave, reason=Reason(Code.STALLED, seen)))
 
 
-def tell_standstill(d: StepContext, o: msg.WaveObserved) -> None:
+def tell_standstill(ctx: StepContext, observation: msg.WaveObserved) -> None:
     """What is left while it is paused, when that is not what was told: another hand, or a stop that could not count."""
-    wave = d.migration.wave
-    if wave is not None and not o.silent and o.replicas_left != wave.left[0]:
-        _last_logs(d, o, 0.0, None)
+    wave = ctx.migration.wave
+    if wave is not None and not observation.silent and observation.replicas_left != wave.left[0]:
+        _last_logs(ctx, observation, 0.0, None)
 
 
-def _eta(d: StepContext, o: msg.WaveObserved, rate: float) -> float | None:
-    wave, throttle = d.migration.wave, d.migration.rate(d.policy)
+def _eta(ctx: StepContext, observation: msg.WaveObserved, rate: float) -> float | None:
+    wave, throttle = ctx.migration.wave, ctx.migration.rate(ctx.policy)
     assert wave is not None
     told = wave.estimate.low_seconds if wave.estimate else 0.0
     beginning = Beginning(
-        elapsed_seconds=d.at - d.migration.phase_since,
-        size_bytes=d.migration.attempt_bytes,
-        planned_seconds=told * min(d.migration.attempt_bytes / wave.size_bytes, 1.0) if wave.size_bytes else told,
+        elapsed_seconds=ctx.at - ctx.migration.phase_since,
+        size_bytes=ctx.migration.attempt_bytes,
+        planned_seconds=told * min(ctx.migration.attempt_bytes / wave.size_bytes, 1.0) if wave.size_bytes else told,
     )
     limit = throttle * len(wave.destination_broker_ids) if throttle else None
-    return eta_seconds(bytes_left(d, o), rate, limit, beginning)
+    return eta_seconds(bytes_left(ctx, observation), rate, limit, beginning)
 
 
-def _last_logs(d: StepContext, o: msg.WaveObserved, rate: float, eta: float | None) -> None:
-    d.emit(
+def _last_logs(ctx: StepContext, observation: msg.WaveObserved, rate: float, eta: float | None) -> None:
+    ctx.emit(
         ev.WaveProgressed(
-            at=d.at,
-            wave=o.wave,
-            replicas_left=o.replicas_left,
-            bytes_left=bytes_left(d, o),
-            bytes_moved=o.bytes_moved,
-            moving=o.moving,
+            at=ctx.at,
+            wave=observation.wave,
+            replicas_left=observation.replicas_left,
+            bytes_left=bytes_left(ctx, observation),
+            bytes_moved=observation.bytes_moved,
+            moving=observation.moving,
             rate_bytes_per_second=rate,
             eta_seconds=eta,
         )

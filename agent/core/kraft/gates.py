@@ -84,7 +84,7 @@ def nodes_to_restart(kraft: Kraft, facts: KraftFacts) -> tuple[tuple[int, bool],
     modes = dict(kraft.modes)
     nodes = kraft.options.controller_ids
     if target is NodeMode.KRAFT and facts.active:  # the active one last: one fail-over instead of three
-        nodes = tuple(sorted(nodes, key=lambda n: n == (facts.active and facts.active.node_id)))
+        nodes = tuple(sorted(nodes, key=lambda node: node == (facts.active and facts.active.node_id)))
     if target is NodeMode.MIGRATION:
         return tuple((n, True) for n in nodes if not facts.controller(n).reachable)
     # One that is only about to start shows nothing, as one that is gone does: so each is told to stop.
@@ -273,7 +273,7 @@ def next_node(kraft: Kraft, nodes: tuple[tuple[int, bool], ...], facts: KraftFac
     if kraft.phase is not KraftPhase.BACK_TO_ZOOKEEPER:
         return nodes[0]
     stuck = facts.under_replicated_leader_ids
-    return min(nodes, key=lambda n: (n[0] in facts.sole_in_sync_broker_ids, n[0] not in stuck))
+    return min(nodes, key=lambda node: (node[0] in facts.sole_in_sync_broker_ids, node[0] not in stuck))
 
 
 def _not_yet_back(kraft: Kraft, facts: KraftFacts, node: int, at: float) -> Reasons:

@@ -247,7 +247,9 @@ class RuleEvaluator:
         wanted = self._expected(rule, expected)
         missing: tuple[int | None, ...] = ()
         if wanted:
-            missing = tuple(sorted(wanted - {b for b, _ in fresh}, key=lambda b: -1 if b is None else b))
+            missing = tuple(
+                sorted(wanted - {b for b, _ in fresh}, key=lambda broker_id: -1 if broker_id is None else broker_id)
+            )
         level = rule.clear_level if tracking.fired else rule.threshold
         bad = beyond = lasting = 0
         oldest, newest, earliest = float("inf"), float("-inf"), float("inf")

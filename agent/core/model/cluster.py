@@ -100,9 +100,9 @@ class ClusterFacts:
         """Partitions with a reassignment in flight."""
         return (p for p in self.partitions if p.is_moving)
 
-    def is_under_min_isr(self, p: Partition) -> bool:
+    def is_under_min_isr(self, partition: Partition) -> bool:
         """True when acks=all producers fail on it: fewer in sync than min.insync.replicas."""
-        return len(p.isr) < min(self.min_isr.get(p.topic, 1), len(p.origin))
+        return len(partition.isr) < min(self.min_isr.get(partition.topic, 1), len(partition.origin))
 
     def held_by(self, broker_ids: frozenset[int]) -> Iterator[Partition]:
         """Partitions that will still have a replica on one of these brokers when what is in flight has ended."""

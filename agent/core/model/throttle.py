@@ -137,7 +137,7 @@ def rates_seen(facts: ThrottleFacts) -> tuple[RateSeen, ...]:
         RateSeen(bytes_per_second=rate, brokers=len(brokers), broker_ids=tuple(brokers[:EXAMPLES_MAX]))
         for rate, brokers in having.items()
     )
-    return tuple(sorted(seen, key=lambda r: (-r.brokers, r.bytes_per_second))[:RATES_MAX])
+    return tuple(sorted(seen, key=lambda rate: (-rate.brokers, rate.bytes_per_second))[:RATES_MAX])
 
 
 def foreign_rates(seen: Iterable[RateSeen], throttle_rates_set: Iterable[int]) -> tuple[Reason, ...]:

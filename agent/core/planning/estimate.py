@@ -110,7 +110,7 @@ def _bottleneck(rate: int | None, polled: bool, per_broker: float, led: Mapping[
     if polled:
         return "Cruise Control's polling"
     binds = "the throttle" if rate else "the network and disks (no throttle is set)"
-    sender = max(led, key=lambda b: led[b], default=-1)
+    sender = max(led, key=lambda broker_id: led[broker_id], default=-1)
     if led and led[sender] > per_broker:
         return f"{binds} of broker {sender}, which leads {led[sender]} bytes of it"
     if largest_bytes > per_broker * 0.5 and largest_bytes < sum(led.values()):
@@ -122,8 +122,8 @@ def total_estimate(waves: Sequence[Estimate], soak_seconds: float) -> Estimate |
     """The waves one after the other, with the rest between them; None where there is no wave."""
     if not waves:
         return None
-    largest = max(waves, key=lambda w: w.largest_partition_bytes)
-    longest = max(range(len(waves)), key=lambda n: waves[n].high_seconds)
+    largest = max(waves, key=lambda wave: wave.largest_partition_bytes)
+    longest = max(range(len(waves)), key=lambda index: waves[index].high_seconds)
     resting = soak_seconds * (len(waves) - 1)
     words = f"{len(waves)} wave{'s' if len(waves) > 1 else ''} one after the other"
     if resting:

@@ -108,7 +108,7 @@ def _large_partitions(
         return ()
     large = {n for n, size in sizes.items() if size >= bound and n.topic not in INTERNAL_TOPICS}
     found = [p.name for p in held if (p.topic, p.partition) in large] if large else []
-    return tuple((n.topic, n.partition) for n in sorted(found, key=lambda n: (-sizes[n], n)))
+    return tuple((n.topic, n.partition) for n in sorted(found, key=lambda name: (-sizes[name], name)))
 
 
 def _canary(
@@ -123,7 +123,7 @@ def _canary(
         sizes, large = _sizes(w, logs), frozenset(large_partitions[w.number])
         names = [p.name for p in held[w.source_broker_ids[0]] if p.topic not in INTERNAL_TOPICS and p.name not in large]
         if names:
-            chosen = sorted(names, key=lambda n: (sizes.get(n, 0), n))[:count]
+            chosen = sorted(names, key=lambda name: (sizes.get(name, 0), name))[:count]
             selection = Selection(partitions=tuple((n.topic, n.partition) for n in chosen))
             return [replace(w, lane=Lane.CANARY, selection=selection)]
     return []
@@ -172,5 +172,5 @@ def next_moves(
     """
     waiting = [p for p in partitions if not p.is_moving and source in p.replicas and destination not in p.replicas]
     sign = -1 if largest_first else 1
-    waiting.sort(key=lambda p: (sign * sizes.get(p.name, 0), p.name))
+    waiting.sort(key=lambda partition: (sign * sizes.get(partition.name, 0), partition.name))
     return {p.name: tuple(destination if r == source else r for r in p.replicas) for p in waiting[: max(count, 0)]}

@@ -112,20 +112,20 @@ class PageReader:
             grouped[owner_of(s.labels, self._rules)].append(value)
         return {owner: _reduced(reading.reduce, values) for owner, values in grouped.items()}
 
-    def _per_second(self, name: str, s: Series, value: float) -> float | None:
+    def _per_second(self, name: str, series: Series, value: float) -> float | None:
         """Growth by the second since the last scrape; None: not seen before. A smaller one has begun anew, from 0."""
-        key = (name, _key(s))
-        self._now[key] = (value, s.at)
+        key = (name, _key(series))
+        self._now[key] = (value, series.at)
         before = self._last.get(key)
-        if before is None or math.isnan(before[0]) or s.at <= before[1]:
+        if before is None or math.isnan(before[0]) or series.at <= before[1]:
             return None
         begun_anew = value < before[0] * (1 - EQUAL_WITHIN)
         grown = value if begun_anew else max(value - before[0], 0.0)
-        return grown / (s.at - before[1])
+        return grown / (series.at - before[1])
 
 
-def _key(s: Series) -> frozenset[tuple[str, str]]:
-    return frozenset((name, value) for name, value in s.labels.items() if name != "__name__")
+def _key(series: Series) -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in series.labels.items() if name != "__name__")
 
 
 def _reduced(how: str, values: Sequence[float]) -> float:
