@@ -50,7 +50,7 @@ CALM_SECONDS_MAX = 300.0
 class Round:
     """One pause and the resume after it, in milliseconds since the alert was published, or since it was resolved."""
 
-    restart_request: float  # Cruise Control was asked to stop
+    asked: float  # Cruise Control was asked to stop
     still: float  # Kafka shows no reassignment any more
     told: float  # MigrationPaused: the agent has proved it
     again: float  # since the alert was resolved: Kafka shows reassignments
@@ -139,11 +139,11 @@ class Pauses:
         paused = await self._until("MigrationPaused", since, WAIT_SECONDS_MAX)
         if left := await self._count_in_flight():
             raise RuntimeError(f"{left} reassignments are in flight though pause {number} was told")
-        restart_request = await self._asked_to_stop(published)
+        asked = await self._asked_to_stop(published)
         resolved = await self._alert(number, "resolved")
         again = await self._await_flying(lambda in_flight: in_flight > 0)
         return Round(
-            restart_request=restart_request - published,
+            asked=asked - published,
             still=still - published,
             told=datetime.fromisoformat(paused["time"]).timestamp() * 1_000 - published,
             again=again - resolved,
@@ -195,7 +195,7 @@ class Pauses:
     def _write(self, number: int) -> None:
         r = self.rounds[-1]
         print(
-            f"pause {number:3}: asked after {r.restart_request:6.0f} ms, nothing moves after {r.still:6.0f} ms, told after"
+            f"pause {number:3}: asked after {r.asked:6.0f} ms, nothing moves after {r.still:6.0f} ms, told after"
             f" {r.told:6.0f} ms; moves again {r.again:6.0f} ms after the alert has gone ({r.in_flight} moved)",
             flush=True,
         )
@@ -217,7 +217,7 @@ def totals(rounds: Sequence[Round], seconds: float, where: str) -> list[dict[str
         _row(f"{name}: from start to drained", round(seconds, 1), "s"),
     ]
     for words, took, p50_max, p99_max in (
-        ("alert until Cruise Control is asked to stop", [r.restart_request for r in rounds], None, ASKED_P99_MS),
+        ("alert until Cruise Control is asked to stop", [r.asked for r in rounds], None, ASKED_P99_MS),
         ("alert until nothing moves in Kafka", [r.still for r in rounds], STILL_P50_MS, STILL_P99_MS),
         ("alert until the agent has proved it", [r.told for r in rounds], None, None),
         ("alert resolved until Kafka moves again", [r.again for r in rounds], None, AGAIN_P99_MS),

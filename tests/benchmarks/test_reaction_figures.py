@@ -25,8 +25,8 @@ def test_events_compare_medians_with_both_targets() -> None:
 
 def test_pauses_are_judged_until_nothing_moves() -> None:
     """One step in a hundred that waits for 15 s is seen by the longest, five are by p99, and the request by itself."""
-    good = pauses.Round(asked=20.0, still=2_500.0, told=4_500.0, again=1_000.0, flying=10, load=1.0)
-    late = pauses.Round(asked=15_020.0, still=17_500.0, told=19_500.0, again=1_000.0, flying=10, load=9.0)
+    good = pauses.Round(asked=20.0, still=2_500.0, told=4_500.0, again=1_000.0, in_flight=10, load=1.0)
+    late = pauses.Round(asked=15_020.0, still=17_500.0, told=19_500.0, again=1_000.0, in_flight=10, load=9.0)
     assert list(_held(pauses.figures([good] * 100, 900.0, "here")).values()) == [True] * 4
     rows = pauses.figures([good] * 95 + [late] * 5, 900.0, "here")
     assert list(_held(rows).values()) == [False, True, False, True]

@@ -29,12 +29,12 @@ async def test_few_are_asked_in_any_5_s_and_orders_do_not_wait() -> None:
     began = now()
     questions = [asyncio.ensure_future(client.state("lab-1")) for _ in range(4)]
     await asyncio.sleep(0.3)
-    assert len(script.restart_request) == 3
+    assert len(script.asked) == 3
     assert not client.can_spare_a_question()
     await client.stop("lab-1/1/1")
-    assert (len(script.restart_request), script.restart_request[-1].method) == (4, "POST")
+    assert (len(script.asked), script.asked[-1].method) == (4, "POST")
     await asyncio.gather(*questions)
-    assert len(script.restart_request) == 5
+    assert len(script.asked) == 5
     assert 4.5 < now() - began < 8.0
 
 
@@ -44,12 +44,12 @@ async def test_an_answer_serves_whoever_may_have_an_older_one() -> None:
     client = _client(script)
     await client.state("lab-1")
     await client.state("lab-1", age_seconds_max=5.0)
-    assert len(script.restart_request) == 1
+    assert len(script.asked) == 1
     await client.state("lab-1")
-    assert len(script.restart_request) == 2
+    assert len(script.asked) == 2
     await client.stop("lab-1/1/1")
     await client.state("lab-1", age_seconds_max=5.0)
-    assert [r.method for r in script.restart_request] == ["GET", "GET", "POST", "GET"]
+    assert [r.method for r in script.asked] == ["GET", "GET", "POST", "GET"]
 
 
 async def test_a_changed_file_counts_with_the_next_request(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_a_changed_file_counts_with_the_next_request(tmp_path: Path) -> No
         for text in ("old\n", "new\n", ""):
             file.write_text(text)
             await client.state("lab-1")
-        sent = [r.headers["Authorization"] for r in script.restart_request]
+        sent = [r.headers["Authorization"] for r in script.asked]
         assert sent == [*words, words[0]]
 
 
@@ -78,7 +78,7 @@ async def test_a_full_servlet_is_waited_for() -> None:
     began = now()
     await asyncio.gather(_client(state).state("lab-1"), _client(stop).stop("lab-1/1/1"))
     assert isinstance(await _client(request).remove_broker(REQUEST), ExecutionRequested)
-    assert [len(s.restart_request) for s in (state, stop, request)] == [3, 3, 3]
+    assert [len(s.asked) for s in (state, stop, request)] == [3, 3, 3]
     assert now() - began < 4.0
 
 

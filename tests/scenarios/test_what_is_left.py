@@ -80,7 +80,7 @@ def test_bytes_of_a_silent_source_are_not_told_to_be_gone() -> None:
     """A look at which a source does not answer has no bytes of it: those that it told last count on."""
     play = half_moved()
     assert play.m.wave is not None
-    play.wait(6).consider(
+    play.wait(6).meet(
         msg.WaveObserved(
             at=play.now, wave=1, attempt=1, replicas_left=2, bytes_left=0, bytes_moved=4_000, moving=1,
             executor=msg.Executor.OURS, task=msg.TaskStatus.IN_EXECUTION, silent=True,

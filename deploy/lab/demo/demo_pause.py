@@ -98,7 +98,7 @@ class PauseAct:
         results = self.results
         self.say(
             f"  stopped after {results['stopped_after_seconds']:.1f} s with {results['replicas_left']} of "
-            f"{results['replicas']} replicas left, {results['replicas_told_left']} are results; "
+            f"{results['replicas']} replicas left, {results['replicas_told_left']} are told; "
             f"{results['replicas_moved_meanwhile']} replicas moved in {self.pause_seconds:.0f} s"
         )
         self.say(f"command: tune, throttle as before; command: resume (paused at {results['share_told']:.0%})")
@@ -118,7 +118,7 @@ def what_is_wrong(results: dict[str, Any]) -> list[str]:
         wrong.append(f"{results['replicas_moved_meanwhile']} replicas that moved during {of_wave}")
     if results["replicas_told_left"] != results["replicas_left"]:
         seen = f"{results['replicas_left']} replicas were left during {of_wave}"
-        wrong.append(f"{seen}, and the status results {results['replicas_told_left']}")
+        wrong.append(f"{seen}, and the status told {results['replicas_told_left']}")
     return wrong
 
 

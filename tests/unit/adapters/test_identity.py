@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from agent.adapters import identity
 
-HOLDER = "from agent.adapters import identity; print(identity.mine(), flush=True); input()"
+HOLDER = "from agent.adapters import identity; print(identity.own_identity(), flush=True); input()"
 JUDGE = "import os, sys; from agent.adapters import identity; print(os.getpid(), identity.is_dead(sys.argv[1]))"
 # As an engine restarts a container of a pod: number 1 of a process table of its own, in the pod's network.
 IN_A_CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc")
