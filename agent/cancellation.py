@@ -1,7 +1,9 @@
-"""How a task of ours is ended by whoever waits for its end. Used by adapters, services, the lab and benchmarks.
+"""How a task of ours is ended by whoever waits for its end.
 
-`await task` behind `suppress(CancelledError)` would swallow the cancellation of the waiting task together with that of
-the task that it waits for.
+Used by adapters, services, the lab and benchmarks.
+
+`await task` behind `suppress(CancelledError)` would swallow the cancellation of the waiting task
+together with that of the task that it waits for.
 """
 
 import asyncio
@@ -10,7 +12,9 @@ from typing import Any
 CANCEL_AGAIN_SECONDS = 2.0
 
 
-async def until_done(task: "asyncio.Future[Any]", retry_seconds: float = CANCEL_AGAIN_SECONDS) -> None:
+async def until_done(
+    task: "asyncio.Future[Any]", retry_seconds: float = CANCEL_AGAIN_SECONDS
+) -> None:
     """Cancel the task until it has ended, however it ends: a library may lose a cancellation.
 
     Raises CancelledError only when the caller itself is cancelled.

@@ -1,6 +1,8 @@
-"""The other side of the control topics: publish a command, wait for its answer, follow events, read the status.
+"""The other side of the control topics: publish a command, wait for its answer, follow events, read
+the status.
 
-Used by cli.py, by the demo and by tests; any service may do the same with its own Kafka client. Needs no agent code.
+Used by cli.py, by the demo and by tests; any service may do the same with its own Kafka client.
+Needs no agent code.
 """
 
 import asyncio
@@ -26,7 +28,8 @@ class ClientError(Exception):
 class ControlClient:
     """Speaks with the agent through Kafka and nothing else.
 
-    `connection`: keyword arguments for aiokafka (bootstrap_servers, security...). `prefix`: of the topics.
+    `connection`: keyword arguments for aiokafka (bootstrap_servers, security...). `prefix`: of the
+    topics.
     """
 
     def __init__(self, connection: Mapping[str, Any], prefix: str = "kafka-migration.") -> None:
@@ -34,21 +37,28 @@ class ControlClient:
         self._prefix = prefix
 
     async def send_command(self, command: Json, timeout_seconds: float = 60.0) -> Json:
-        """Publish a command and return the event that answers it (CommandAccepted or CommandRefused).
+        """Publish a command and return the event that answers it (CommandAccepted or
+        CommandRefused).
 
-        Fills in `command_id` where it is missing. Raises ClientError when no answer comes in time: the command is
-        published all the same, and will be met as soon as an agent runs.
+        Fills in `command_id` where it is missing. Raises ClientError when no answer comes in time:
+        the command is published all the same, and will be met as soon as an agent runs.
         """
         command = {"command_id": uuid.uuid4().hex, **command}
         async with self._tail("events", from_start=False) as events, self._producer() as producer:
             value = json.dumps(command).encode()
-            await producer.send_and_wait(self._prefix + "commands", value=value, key=command["cluster"].encode())
+            await producer.send_and_wait(
+                self._prefix + "commands", value=value, key=command["cluster"].encode()
+            )
             deadline = time.monotonic() + timeout_seconds
             async for event in _until(events, deadline):
-                if event.get("type") in ANSWERS and event["data"].get("command_id") == command["command_id"]:
+                if (
+                    event.get("type") in ANSWERS
+                    and event["data"].get("command_id") == command["command_id"]
+                ):
                     return event
         raise ClientError(
-            f"no answer to {command['type']} {command['command_id']} within {timeout_seconds:.0f} s: "
+            f"no answer to {command['type']} {command['command_id']} within "
+            f"{timeout_seconds:.0f} s: "
             "is an agent running? The command stays in the topic and will be met when one does."
         )
 
@@ -57,14 +67,18 @@ class ControlClient:
         command = {"command_id": uuid.uuid4().hex, **command}
         async with self._tail("events", from_start=False) as events, self._producer() as producer:
             value = json.dumps(command).encode()
-            await producer.send_and_wait(self._prefix + "commands", value=value, key=command["cluster"].encode())
+            await producer.send_and_wait(
+                self._prefix + "commands", value=value, key=command["cluster"].encode()
+            )
             async for event in _until(events, time.monotonic() + timeout_seconds):
                 mine = event["data"].get("command_id") == command["command_id"]
                 if mine and event["type"] in {"PlanMade", "KraftPlanned", "CommandRefused"}:
                     return event
         raise ClientError(f"no plan within {timeout_seconds:.0f} s: is an agent running?")
 
-    async def events(self, cluster: str | None = None, *, from_start: bool = False) -> AsyncIterator[Json]:
+    async def events(
+        self, cluster: str | None = None, *, from_start: bool = False
+    ) -> AsyncIterator[Json]:
         """Progress events as they come, for ever; of one cluster, or of all."""
         async with self._tail("events", from_start=from_start) as events:
             async for event in events:
@@ -92,7 +106,9 @@ class ControlClient:
                     yield status
 
     async def everything(self, topic: str) -> AsyncGenerator[Json | None]:
-        """All of `events` or `status` from its start on, for ever; None each time when there is no more for now."""
+        """All of `events` or `status` from its start on, for ever; None each time when there is
+        no more for now.
+        """
         async with self._tail(topic, from_start=True) as messages:
             async for message in messages:
                 yield message
@@ -111,23 +127,32 @@ class ControlClient:
             await producer.stop()
 
     @asynccontextmanager
-    async def _tail(self, topic: str, *, from_start: bool) -> AsyncIterator[AsyncIterator[Json | None]]:
-        """A reader of all partitions of a topic, without a consumer group; None stands for `caught up, none now`."""
+    async def _tail(
+        self, topic: str, *, from_start: bool
+    ) -> AsyncIterator[AsyncIterator[Json | None]]:
+        """A reader of all partitions of a topic, without a consumer group; None stands for
+        `caught up, none now`.
+        """
         name = self._prefix + topic
         consumer = AIOKafkaConsumer(
             name,
             **self._connection,
             enable_auto_commit=False,
             fetch_max_wait_ms=100,
-            # Not by seeking: the consumer's own reset to this may still be under way, and would overtake it.
+            # Not by seeking: the consumer's own reset to this may still be under way, and would
+            # overtake it.
             auto_offset_reset="earliest" if from_start else "latest",
         )
         try:
             await consumer.start()
             partitions = sorted(consumer.assignment())
             if not partitions:
-                raise ClientError(f"topic {name} does not exist yet: start an agent once, or correct the topic prefix")
-            for tp in partitions:  # the reset is lazy: positions must be fixed before anything is published
+                raise ClientError(
+                    f"topic {name} does not exist yet: start an agent once, or "
+                    "correct the topic prefix"
+                )
+            # the reset is lazy: positions must be fixed before anything is published
+            for tp in partitions:
                 await consumer.position(tp)
             yield _read(consumer, partitions)
         except KafkaError as error:
@@ -140,7 +165,9 @@ class ControlClient:
         return ClientError(f"the control Kafka at {servers} cannot be used: {error}")
 
 
-async def _read(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> AsyncIterator[Json | None]:
+async def _read(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+) -> AsyncIterator[Json | None]:
     while True:
         batches = await consumer.getmany(*partitions, timeout_ms=200)
         for records in batches.values():

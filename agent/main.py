@@ -1,4 +1,6 @@
-"""Builds everything from Settings and runs the worker: `python -m agent.main`, or `kafka-migration agent`.
+"""Builds everything from Settings and runs the worker:
+
+`python -m agent.main`, or `kafka-migration agent`.
 
 The only module with import side effects is Faust itself, which is imported inside `run`.
 """
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from agent.worker.app import Agent
     from agent.worker.driven_cluster import Drive
 
-# Faust's own state: commit often, so that a replay after a crash is short; never `exactly_once`, which loses updates.
+# Faust's own state: commit often, so that a replay after a crash is short; never `exactly_once`,
+# which loses updates.
 COMMIT_SECONDS = 0.5
 MESSAGE_BYTES_MAX = 1_000_000
 
@@ -48,8 +51,9 @@ def build(settings: Settings, drive: "Drive | None" = None) -> tuple[Any, "Agent
         broker_request_timeout=max(settings.session_timeout_seconds * 3, 40.0),
         broker_commit_interval=COMMIT_SECONDS,
         consumer_group_instance_id=settings.instance_id,
-        # Kafka gives a static member that comes back its old assignment, and Faust's assignor hangs for ever if that
-        # names another URL: so it must not change with a port or an address. Nobody connects to it.
+        # Kafka gives a static member that comes back its old assignment, and Faust's assignor hangs
+        # for ever if that names another URL: so it must not change with a port or an address.
+        # Nobody connects to it.
         canonical_url=f"http://{quote(settings.instance_id, safe='')}",
         processing_guarantee=ProcessingGuarantee.AT_LEAST_ONCE,
         producer_acks=-1,

@@ -1,4 +1,5 @@
-"""Who needs which rights (Kafka ACLs): one table, for `kafka-migration acls` and for the secure lab.
+"""Who needs which rights (Kafka ACLs): one table, for `kafka-migration acls` and for the secure
+lab.
 
 Pure. What stands here is tested in a cluster that grants nothing else.
 """
@@ -34,7 +35,9 @@ _CHANGE = (*_SEE, "Alter", "AlterConfigs")
 
 
 def control(prefix: str, app_id: str) -> dict[str, tuple[Grant, ...]]:
-    """Roles on the control Kafka. Whoever may write `commands` moves data; whoever may write `metrics` can pause it.
+    """Roles on the control Kafka.
+
+    Whoever may write `commands` moves data; whoever may write `metrics` can pause it.
 
     `prefix`: of the control topics; `app_id`: the agent's.
     """
@@ -42,9 +45,13 @@ def control(prefix: str, app_id: str) -> dict[str, tuple[Grant, ...]]:
     owned = ("inbox", "events", "status", "rejected", "snapshots")
     return {
         "agent": (
-            *(_topic(prefix + name, *_SEE, "Create", "Read", "Write", "AlterConfigs") for name in owned),
+            *(
+                _topic(prefix + name, *_SEE, "Create", "Read", "Write", "AlterConfigs")
+                for name in owned
+            ),
             *(_topic(prefix + name, *_SEE, "Create", "Read") for name in ("commands", "metrics")),
-            Grant(Resource.TOPIC, f"{app_id}-", (*_SEE, "Create", "Read", "Write"), prefixed=True),  # Faust's table
+            # Faust's table
+            Grant(Resource.TOPIC, f"{app_id}-", (*_SEE, "Create", "Read", "Write"), prefixed=True),
             Grant(Resource.GROUP, app_id, ("Describe", "Read")),
         ),
         "operator": (_topic(f"{prefix}commands", "Describe", "Write"), *reads),
@@ -54,8 +61,14 @@ def control(prefix: str, app_id: str) -> dict[str, tuple[Grant, ...]]:
 
 
 def cluster() -> dict[str, tuple[Grant, ...]]:
-    """Roles on a migrated cluster. No role of ours may read or write its messages: brokers' metrics are none."""
-    changes = (Grant(Resource.CLUSTER, "kafka-cluster", _CHANGE), Grant(Resource.TOPIC, "*", _CHANGE))
+    """Roles on a migrated cluster.
+
+    No role of ours may read or write its messages: brokers' metrics are none.
+    """
+    changes = (
+        Grant(Resource.CLUSTER, "kafka-cluster", _CHANGE),
+        Grant(Resource.TOPIC, "*", _CHANGE),
+    )
     sees = (Grant(Resource.CLUSTER, "kafka-cluster", _SEE), Grant(Resource.TOPIC, "*", _SEE))
     own = ("Create", "Read", "Write")
     return {
@@ -63,8 +76,10 @@ def cluster() -> dict[str, tuple[Grant, ...]]:
         "agent": (
             *changes,
             Grant(Resource.GROUP, DRIVER_GROUP, ("Describe", "Read")),
-            Grant(Resource.GROUP, "*", ("Describe",)),  # how far groups are behind, before and after a wave
-            Grant(Resource.TOPIC, METRICS_TOPIC, ("Read",)),  # does each destination report to Cruise Control
+            # how far groups are behind, before and after a wave
+            Grant(Resource.GROUP, "*", ("Describe",)),
+            # does each destination report to Cruise Control
+            Grant(Resource.TOPIC, METRICS_TOPIC, ("Read",)),
         ),
         "cruise-control": (
             *changes,
@@ -77,9 +92,15 @@ def cluster() -> dict[str, tuple[Grant, ...]]:
 
 
 def commands(
-    roles: Mapping[str, Iterable[Grant]], principals: Mapping[str, Iterable[str]], bootstrap_servers: str, config: str
+    roles: Mapping[str, Iterable[Grant]],
+    principals: Mapping[str, Iterable[str]],
+    bootstrap_servers: str,
+    config: str,
 ) -> list[str]:
-    """As `kafka-acls` commands for a shell. `principals`: role -> who has it; `config`: the admin's client settings."""
+    """As `kafka-acls` commands for a shell.
+
+    `principals`: role -> who has it; `config`: the admin's client settings.
+    """
     lines = []
     for role, grants in roles.items():
         for principal in principals.get(role, ()):
@@ -87,8 +108,14 @@ def commands(
                 words = ["kafka-acls", "--bootstrap-server", bootstrap_servers]
                 words += ["--command-config", config] if config else []
                 words += ["--add", "--allow-principal", principal]
-                words += [word for operation in grant.operations for word in ("--operation", operation)]
-                words += ["--cluster"] if grant.resource is Resource.CLUSTER else [f"--{grant.resource}", grant.name]
+                words += [
+                    word for operation in grant.operations for word in ("--operation", operation)
+                ]
+                words += (
+                    ["--cluster"]
+                    if grant.resource is Resource.CLUSTER
+                    else [f"--{grant.resource}", grant.name]
+                )
                 words += ["--resource-pattern-type", "prefixed"] if grant.prefixed else []
                 lines.append(shlex.join(words))
     return lines

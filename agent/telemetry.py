@@ -13,19 +13,32 @@ from schemas.state import MigrationStatus
 log = logging.getLogger("kafka_migration")
 
 # What an operator wants to read; the rest is for machines.
-QUIET = frozenset({"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"})
-# Faust, mode and aiokafka spend a sixth of the main thread on log records that nobody prints (measured).
+QUIET = frozenset(
+    {"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"}
+)
+# Faust, mode and aiokafka spend a sixth of the main thread on log records that nobody prints
+# (measured).
 NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "kazoo", "httpx", "httpcore")
 
 EVENTS = Counter("kafka_migration_events", "Progress events published", ["cluster", "type"])
-REFUSALS = Counter("kafka_migration_reasons", "Reasons for not moving, by code", ["cluster", "code"])
+REFUSALS = Counter(
+    "kafka_migration_reasons", "Reasons for not moving, by code", ["cluster", "code"]
+)
 REJECTED = Counter("kafka_migration_rejected", "Messages that could not be read", ["topic"])
-PHASE = Gauge("kafka_migration_phase", "1 for the phase in which the migration is", ["cluster", "phase"])
+PHASE = Gauge(
+    "kafka_migration_phase", "1 for the phase in which the migration is", ["cluster", "phase"]
+)
 LEFT = Gauge("kafka_migration_left_bytes", "Bytes still on source brokers of the plan", ["cluster"])
-REPLICAS_LEFT = Gauge("kafka_migration_left_replicas", "Replicas still on source brokers of the plan", ["cluster"])
-LEASE = Gauge("kafka_migration_lease_held", "1 while this agent is the one driver of the cluster", ["cluster"])
+REPLICAS_LEFT = Gauge(
+    "kafka_migration_left_replicas", ("Replicas still on source brokers of the plan"), ["cluster"]
+)
+LEASE = Gauge(
+    "kafka_migration_lease_held", "1 while this agent is the one driver of the cluster", ["cluster"]
+)
 MOVED = Gauge("kafka_migration_moved_ratio", "What has moved, 0 to 1, in every phase", ["cluster"])
-RATE = Gauge("kafka_migration_rate_bytes_per_second", "Smoothed rate of the current wave", ["cluster"])
+RATE = Gauge(
+    "kafka_migration_rate_bytes_per_second", "Smoothed rate of the current wave", ["cluster"]
+)
 
 SAMPLES = Counter(
     "kafka_migration_samples",
@@ -33,9 +46,13 @@ SAMPLES = Counter(
     ["cluster"],
 )
 SAMPLES_LATE = Counter(
-    "kafka_migration_samples_late", "Samples out of order, doubled, or of a wrong clock", ["cluster"]
+    "kafka_migration_samples_late",
+    "Samples out of order, doubled, or of a wrong clock",
+    ["cluster"],
 )
-SAMPLES_DROPPED = Counter("kafka_migration_samples_dropped", "Messages of samples that newer ones superseded unread")
+SAMPLES_DROPPED = Counter(
+    "kafka_migration_samples_dropped", ("Messages of samples that newer ones superseded unread")
+)
 
 
 class _PlainFormatter(logging.Formatter):
@@ -53,7 +70,8 @@ class _JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -67,8 +85,8 @@ class _JsonFormatter(logging.Formatter):
 class _OncePerSeconds(logging.Filter):
     """The same line of code speaks of the same thing at most once in so many seconds.
 
-    A lost broker makes a library say 24,000 lines, and a broken sender may send as many commands. Ours name what they
-    speak of, a cluster or a topic, first. Events are never left out.
+    A lost broker makes a library say 24,000 lines, and a broken sender may send as many commands.
+    Ours name what they speak of, a cluster or a topic, first. Events are never left out.
     """
 
     PLACES_MAX = 10_000
@@ -82,7 +100,9 @@ class _OncePerSeconds(logging.Filter):
         if record.name == log.name:
             return True
         ours = record.name.startswith(f"{log.name}.")
-        subject = str(record.args[0]) if ours and isinstance(record.args, tuple) and record.args else ""
+        subject = (
+            str(record.args[0]) if ours and isinstance(record.args, tuple) and record.args else ""
+        )
         place, now = (record.pathname, record.lineno, subject), time.monotonic()
         if now - self._last.get(place, float("-inf")) < self._seconds:
             return False
@@ -110,8 +130,22 @@ def record_event(event: ProgressEvent) -> None:
     for reason in event.data.get("reasons") or ():
         REFUSALS.labels(event.cluster, reason["code"]).inc()
     level = logging.DEBUG if event.type in QUIET else logging.INFO
-    fields = {"cluster": event.cluster, "id": event.id, "type": event.type, "phase": event.phase, "stage": event.stage}
-    log.log(level, "%s %s %s: %s", event.cluster, event.id, event.type, event.summary, extra={"fields": fields})
+    fields = {
+        "cluster": event.cluster,
+        "id": event.id,
+        "type": event.type,
+        "phase": event.phase,
+        "stage": event.stage,
+    }
+    log.log(
+        level,
+        "%s %s %s: %s",
+        event.cluster,
+        event.id,
+        event.type,
+        event.summary,
+        extra={"fields": fields},
+    )
 
 
 def record_status(status: MigrationStatus) -> None:

@@ -1,7 +1,7 @@
 """The control topics: their names, and their creation before the worker starts. Called by main.py.
 
-Made by ourselves and not by Faust: compaction and partition counts are part of the contract, and a missing source topic
-would be ignored in silence.
+Made by ourselves and not by Faust: compaction and partition counts are part of the contract, and a
+missing source topic would be ignored in silence.
 """
 
 import time
@@ -45,13 +45,17 @@ class Topics:
 
 
 def ensure(settings: Settings) -> tuple[Topics, str]:
-    """Create what is missing. Out: the names, and Kafka's id of the inbox (another one, if it is ever made anew).
+    """Create what is missing.
+
+    Out: the names, and Kafka's id of the inbox (another one, if it is ever made anew).
 
     Raises SettingsError when Kafka cannot be reached or the inbox has another shape.
     """
     topics = Topics.named(settings.topic_prefix)
     try:
-        admin = KafkaAdminClient(**settings.connection().for_kafka_python(), client_id="kafka-migration-topics")
+        admin = KafkaAdminClient(
+            **settings.connection().for_kafka_python(), client_id="kafka-migration-topics"
+        )
     except (KafkaError, OSError) as error:
         says = f"the control Kafka at {settings.bootstrap_servers} cannot be reached: {error!r}"
         raise SettingsError(f"{says}; set KAFKA_MIGRATION_BOOTSTRAP_SERVERS") from error
@@ -59,7 +63,9 @@ def ensure(settings: Settings) -> tuple[Topics, str]:
         there = _described(admin)
         _check_inbox(there.get(topics.inbox), topics.inbox, settings.topic_partitions)
         _create(admin, settings, topics, there)
-        _keep_compacted(admin, [name for name in (topics.status, topics.snapshots) if name in there])
+        _keep_compacted(
+            admin, [name for name in (topics.status, topics.snapshots) if name in there]
+        )
         inbox_id = str(_shown(admin, topics.inbox).get("topic_id") or "")
     except (KafkaError, OSError) as error:
         raise SettingsError(f"the control topics cannot be created: {error!r}") from error
@@ -77,7 +83,9 @@ def _shown(admin: KafkaAdminClient, name: str) -> dict[str, Any]:
     deadline = time.monotonic() + SHOWN_SECONDS_MAX
     while (found := _described(admin).get(name)) is None:
         if time.monotonic() > deadline:
-            raise SettingsError(f"topic {name} was created and is not shown after {SHOWN_SECONDS_MAX:.0f} s")
+            raise SettingsError(
+                f"topic {name} was created and is not shown after {SHOWN_SECONDS_MAX:.0f} s"
+            )
         time.sleep(SHOWN_LOOK_SECONDS)
     return found
 
@@ -86,10 +94,14 @@ def _check_inbox(inbox: Mapping[str, Any] | None, name: str, partitions: int) ->
     """The table has the inbox's partitions. The other topics may have as many as they like."""
     if inbox is not None and len(inbox["partitions"]) != partitions:
         says = f"topic {name} has {len(inbox['partitions'])} partitions"
-        raise SettingsError(f"{says}, KAFKA_MIGRATION_TOPIC_PARTITIONS wants {partitions}: set it to that")
+        raise SettingsError(
+            f"{says}, KAFKA_MIGRATION_TOPIC_PARTITIONS wants {partitions}: set it to that"
+        )
 
 
-def _create(admin: KafkaAdminClient, settings: Settings, topics: Topics, there: Mapping[str, Any]) -> None:
+def _create(
+    admin: KafkaAdminClient, settings: Settings, topics: Topics, there: Mapping[str, Any]
+) -> None:
     configs = {
         topics.status: COMPACTED,
         topics.snapshots: COMPACTED,
@@ -114,7 +126,9 @@ def _create(admin: KafkaAdminClient, settings: Settings, topics: Topics, there: 
 
 
 def _keep_compacted(admin: KafkaAdminClient, names: list[str]) -> None:
-    """A topic that a broker has made by itself, when someone asked for it, would forget what must be kept."""
+    """A topic that a broker has made by itself, when someone asked for it, would forget what
+    must be kept.
+    """
     policy = "cleanup.policy"
     for name in names:
         asked = [ConfigResource(ConfigResourceType.TOPIC, name, [policy])]

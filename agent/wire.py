@@ -1,4 +1,7 @@
-"""Between the wire and the core: the only file that knows both. Pure; called by app.py, turn.py and tests."""
+"""Between the wire and the core: the only file that knows both.
+
+Pure; called by app.py, turn.py and tests.
+"""
 
 from collections.abc import Container, Mapping
 from dataclasses import asdict
@@ -21,7 +24,15 @@ from agent.core.kraft.state import Kraft
 from agent.core.metrics.rule_evaluator import Sample
 from agent.core.migration import Cause, CommandAnswer, DrainedSource, Migration, Phase
 from agent.core.model.reasons import WHAT_TO_DO, Code, Reason
-from agent.core.planning.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
+from agent.core.planning.options import (
+    Approval,
+    InternalTopics,
+    Mode,
+    Options,
+    Pairing,
+    Policy,
+    ThrottleBy,
+)
 from agent.core.planning.plan import Plan, Wave
 from schemas import commands as wire
 from schemas import metrics as wire_metrics
@@ -30,11 +41,12 @@ from schemas.events import ProgressEvent
 
 ERRORS_MAX = 10  # of one unreadable message: enough to mend it
 
-# ── core values to JSON and back ────────────────────────────────────────────────────────────────────────────────
+# ── core values to JSON and back ──────────────────────────────────────────────────────────────────
 _CONVERTER = make_converter()
 for _union in (fx.Effect, msg.Outcome, msg.Observation, msg.AnyCommand, msg.Message):
     configure_tagged_union(_union, _CONVERTER, tag_name="type")
-# In these there is no union: orjson writes them by itself, three times faster (0.6 ms for a state of 100 brokers).
+# In these there is no union: orjson writes them by itself, three times faster (0.6 ms for a state
+# of 100 brokers).
 for _plain in (CommandAnswer, Cause, Options, Plan, Reason, DrainedSource, Wave):
     _CONVERTER.register_unstructure_hook(_plain, lambda value: value)
 
@@ -45,7 +57,9 @@ def to_json(value: Any, kind: Any) -> bytes:
 
 
 def from_json(data: bytes, kind: Any) -> Any:
-    """Back again. Unknown fields are left out and missing ones take their defaults, so that versions can be mixed.
+    """Back again.
+
+    Unknown fields are left out and missing ones take their defaults, so that versions can be mixed.
 
     Raises ValueError when it is not that.
     """
@@ -61,9 +75,12 @@ def to_dict(value: Any) -> dict[str, Any]:
     return plain
 
 
-# ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────
 def read_command(data: bytes | None, at: float) -> msg.AnyCommand:
-    """A message of the control topic as a core command. Raises ValidationError that names each wrong field."""
+    """A message of the control topic as a core command.
+
+    Raises ValidationError that names each wrong field.
+    """
     parsed = wire.COMMANDS.validate_json(data or b"", strict=True)
     common = {
         "command_id": parsed.command_id,
@@ -121,12 +138,17 @@ def read_metric(data: bytes | None) -> wire_metrics.Samples | wire_metrics.Alert
 
 
 def may_be_alert(data: bytes | None) -> bool:
-    """A cheap look before parsing: no alert is without this word, and hardly a batch of samples has it."""
+    """A cheap look before parsing: no alert is without this word, and hardly a batch of samples
+    has it.
+    """
     return not data or b'"alert"' in data
 
 
 def samples_of_rules(samples: wire_metrics.Samples, metrics: Container[str]) -> list[Sample]:
-    """Of a batch, the samples of these metrics, as the judge takes them. Most samples of a scrape bear one time."""
+    """Of a batch, the samples of these metrics, as the judge takes them.
+
+    Most samples of a scrape bear one time.
+    """
     samples_taken: list[Sample] = []
     of, at = None, 0.0
     for s in samples.samples:
@@ -144,7 +166,11 @@ def alert_observed(alert: wire_metrics.Alert, at: float) -> msg.AlertChanged:
     """An alert as the core sees it."""
     seen = alert.summary or ", ".join(f"{k}={v}" for k, v in sorted(alert.labels.items()))[:500]
     return msg.AlertChanged(
-        at=at, name=alert.name, firing=alert.state == "firing", slow=alert.action == "slow", seen=seen
+        at=at,
+        name=alert.name,
+        firing=alert.state == "firing",
+        slow=alert.action == "slow",
+        seen=seen,
     )
 
 
@@ -164,7 +190,10 @@ def what_is_wrong(error: ValidationError) -> tuple[Reason, ...]:
         needs, _ = wrong.setdefault(path or "the message", ([], given))
         needs.append(says)
     return tuple(
-        Reason(Code.UNREADABLE_COMMAND, f"{path}: {' or '.join(needs)[:500]}" + (f", not {given}" if given else ""))
+        Reason(
+            Code.UNREADABLE_COMMAND,
+            f"{path}: {' or '.join(needs)[:500]}" + (f", not {given}" if given else ""),
+        )
         for path, (needs, given) in list(wrong.items())[:ERRORS_MAX]
     )
 
@@ -192,7 +221,7 @@ def sender_of(data: bytes | None) -> tuple[str | None, str | None]:
     return command_id, cluster
 
 
-# ── events and status ───────────────────────────────────────────────────────────────────────────────────────────
+# ── events and status ─────────────────────────────────────────────────────────────────────────────
 def progress_event(event: ev.AnyEvent, after: Migration, sequence: int) -> ProgressEvent:
     """An event in its envelope; `after` is the state it led to, at the end of its step."""
     migration_id = after.migration_id
@@ -213,7 +242,8 @@ def progress_event(event: ev.AnyEvent, after: Migration, sequence: int) -> Progr
 def status(migration: Migration, policy: Policy, at: float) -> wire_state.MigrationStatus:
     """The state as people read it."""
     counted = on_the_way(migration.waves)
-    p = migration.progress if migration.phase is Phase.MOVING else None  # a rate is of what moves now
+    # a rate is of what moves now
+    p = migration.progress if migration.phase is Phase.MOVING else None
     return wire_state.MigrationStatus(
         cluster=migration.cluster,
         migration_id=migration.migration_id,
@@ -237,17 +267,22 @@ def status(migration: Migration, policy: Policy, at: float) -> wire_state.Migrat
         waiting=tuple(_reason_status(r) for r in migration.waiting),
         blocked=tuple(_reason_status(r) for r in migration.blocked),
         pause_causes=tuple(
-            wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in migration.pause_causes
+            wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since)
+            for c in migration.pause_causes
         ),
         slow_causes=tuple(
-            wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since) for c in migration.slow_causes
+            wire_state.CauseStatus(name=c.name, seen=c.seen, since=c.since)
+            for c in migration.slow_causes
         ),
         executor=migration.executor,
         pending=tuple(type(p.effect).__name__ for p in migration.pending),
         kraft=_kraft_status(migration.kraft),
         sources=tuple(
             wire_state.SourceStatus(
-                broker_id=s.broker_id, may_be_shut_down=s.may_be_shut_down, left=s.left, empty_since=s.empty_since
+                broker_id=s.broker_id,
+                may_be_shut_down=s.may_be_shut_down,
+                left=s.left,
+                empty_since=s.empty_since,
             )
             for s in migration.sources
         ),
@@ -280,7 +315,9 @@ def _controllers_seen(seen: ControllersSeen | None) -> wire_state.KraftControlle
 
 
 def _reason_status(reason: Reason) -> wire_state.ReasonStatus:
-    return wire_state.ReasonStatus(code=reason.code, seen=reason.seen, needed=reason.needed, do=WHAT_TO_DO[reason.code])
+    return wire_state.ReasonStatus(
+        code=reason.code, seen=reason.seen, needed=reason.needed, do=WHAT_TO_DO[reason.code]
+    )
 
 
 def _wave_status(wave: Wave) -> wire_state.WaveStatus:
@@ -302,7 +339,9 @@ def _wave_status(wave: Wave) -> wire_state.WaveStatus:
     )
 
 
-def cloud_event_headers(kind: str, identity: str, source: str, subject: str, at: datetime) -> list[tuple[str, bytes]]:
+def cloud_event_headers(
+    kind: str, identity: str, source: str, subject: str, at: datetime
+) -> list[tuple[str, bytes]]:
     """CloudEvents 1.0 attributes in Kafka's binary mode."""
     given: Mapping[str, str] = {
         "ce_specversion": "1.0",
@@ -318,7 +357,9 @@ def cloud_event_headers(kind: str, identity: str, source: str, subject: str, at:
 
 def refusal_for_unknown_cluster(refusal: msg.RefuseCommand, place: str) -> ProgressEvent:
     """The answer to a command for a cluster that has no state here."""
-    event = ev.CommandRefused(at=refusal.at, command_id=refusal.command_id, command="command", reasons=refusal.reasons)
+    event = ev.CommandRefused(
+        at=refusal.at, command_id=refusal.command_id, command="command", reasons=refusal.reasons
+    )
     return ProgressEvent(
         id=f"refused/{place}",
         type="CommandRefused",

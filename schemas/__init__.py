@@ -1,1 +1,4 @@
-"""The wire: what travels on the control topics. Other services may use these models; they need no agent code to run."""
+"""The wire: what travels on the control topics.
+
+Other services may use these models; they need no agent code to run.
+"""

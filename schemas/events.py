@@ -1,4 +1,6 @@
-"""Progress events: the envelope, around the event classes that are declared once (agent/core/events/)."""
+"""Progress events: the envelope, around the event classes that are declared once
+(agent/core/events/).
+"""
 
 from datetime import datetime
 from typing import Any, get_args
@@ -15,7 +17,9 @@ class ProgressEvent(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(description="<migration_id>/<sequence>: the same id is the same event, sent again")
+    id: str = Field(
+        description=("<migration_id>/<sequence>: the same id is the same event, sent again")
+    )
     type: str = Field(description="The event's name, such as WaveVerified")
     time: datetime
     cluster: str
@@ -23,7 +27,11 @@ class ProgressEvent(BaseModel):
     sequence: int = Field(ge=0)
     phase: str = Field(description="The migration's phase after it")
     stage: int = Field(
-        ge=1, le=4, description="1 registered, 2 moving, 3 sources hold nothing, 4 they may be shut down"
+        ge=1,
+        le=4,
+        description=("1 registered, 2 moving, 3 sources hold nothing, 4 they may be shut down"),
     )
     summary: str = Field(description="A sentence for people")
-    data: dict[str, Any] = Field(description="The event's own fields; see the JSON Schema of its type")
+    data: dict[str, Any] = Field(
+        description=("The event's own fields; see the JSON Schema of its type")
+    )

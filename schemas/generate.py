@@ -1,4 +1,6 @@
-"""Writes JSON Schema and an AsyncAPI 3.0 document from the models: `python -m schemas.generate` (`--check`: compare).
+"""Writes JSON Schema and an AsyncAPI 3.0 document from the models:
+
+`python -m schemas.generate` (`--check`: compare).
 
 Called by `make schemas` and `make check`; a difference fails the build.
 """
@@ -19,16 +21,31 @@ from schemas.state import MigrationStatus
 
 FOLDER = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-HEADERS = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "content-type")
+HEADERS = (
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_time",
+    "ce_subject",
+    "content-type",
+)
 # topic -> (who sends, what it says, schema file or None for bytes)
 CHANNELS: dict[str, tuple[str, str, str | None]] = {
     "commands": ("receive", "Orders; `command_id` makes a repeat harmless", "commands.json"),
     "metrics": ("receive", "Samples and alerts", "metrics.json"),
-    "events": ("send", "Progress events, ordered per cluster; a repeat bears the same id", "events.json"),
+    "events": (
+        "send",
+        "Progress events, ordered per cluster; a repeat bears the same id",
+        "events.json",
+    ),
     "status": ("send", "The latest full status of each cluster; compacted", "status.json"),
     "rejected": (
         "send",
-        "What could not be read: the original bytes, with km_reason, km_topic, km_partition, km_offset",
+        (
+            "What could not be read: the original bytes, with km_reason, km_topic, km_partition, "
+            "km_offset"
+        ),
         None,
     ),
 }
@@ -40,7 +57,9 @@ def documents() -> dict[str, dict[str, Any]]:
         "commands.json": _titled(COMMANDS.json_schema(), "Command"),
         "metrics.json": _titled(METRICS.json_schema(), "Metric"),
         "events.json": _events(),
-        "status.json": _titled(MigrationStatus.model_json_schema(mode="serialization"), "MigrationStatus"),
+        "status.json": _titled(
+            MigrationStatus.model_json_schema(mode="serialization"), "MigrationStatus"
+        ),
         "asyncapi.json": _asyncapi(),
     }
 
@@ -79,11 +98,15 @@ def _asyncapi() -> dict[str, Any]:
     headers = {"type": "object", "properties": {name: {"type": "string"} for name in HEADERS}}
     channels, operations = {}, {}
     for name, (action, summary, file) in CHANNELS.items():
-        payload: dict[str, Any] = {"$ref": f"./{file}"} if file else {"description": "the original bytes"}
+        payload: dict[str, Any] = (
+            {"$ref": f"./{file}"} if file else {"description": "the original bytes"}
+        )
         channels[name] = {
             "address": f"kafka-migration.{name}",
             "description": summary,
-            "messages": {name: {"headers": headers, "payload": payload, "contentType": "application/json"}},
+            "messages": {
+                name: {"headers": headers, "payload": payload, "contentType": "application/json"}
+            },
         }
         operations[f"{action}_{name}"] = {
             "action": action,
@@ -95,7 +118,9 @@ def _asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Kafka-Migration",
             "version": "0.1.0",
-            "description": "Commands in, progress events out. The key of every message is the cluster's name.",
+            "description": (
+                "Commands in, progress events out. The key of every message is the cluster's name."
+            ),
         },
         "channels": channels,
         "operations": operations,

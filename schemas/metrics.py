@@ -14,8 +14,12 @@ class Sample(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
-    metric: str = Field(min_length=1, max_length=200, description="Name, with its unit last where it has one")
-    value: Annotated[float, WithJsonSchema(_NUMBER)] = Field(description='"NaN" means: the source had no value')
+    metric: str = Field(
+        min_length=1, max_length=200, description=("Name, with its unit last where it has one")
+    )
+    value: Annotated[float, WithJsonSchema(_NUMBER)] = Field(
+        description=('"NaN" means: the source had no value')
+    )
     unit: str = Field(default="", max_length=20)
     time: datetime
     broker: int | None = Field(default=None, description="null: of the cluster as a whole")

@@ -20,7 +20,9 @@ class ReasonStatus(BaseModel):
     code: str
     seen: str
     needed: str = ""
-    do: str = Field(default="", description="What to do about it, in one line; the runbook says more")
+    do: str = Field(
+        default="", description=("What to do about it, in one line; the runbook says more")
+    )
 
 
 class CauseStatus(BaseModel):
@@ -42,7 +44,8 @@ class WaveStatus(BaseModel):
     az: str
     direction: str
     lane: str = Field(
-        default="rest", description="rest: Cruise Control moves it; any other: the agent, by reassignment"
+        default="rest",
+        description=("rest: Cruise Control moves it; any other: the agent, by reassignment"),
     )
     state: str
     attempt: int
@@ -50,7 +53,9 @@ class WaveStatus(BaseModel):
     destination_broker_ids: tuple[int, ...]
     replicas: int = Field(description="planned; of a way back: found at its first check")
     size_bytes: int = Field(description="planned; of a way back: found at its first check")
-    replicas_left: int = Field(description="on its sources, as Kafka showed it last; before the first look: planned")
+    replicas_left: int = Field(
+        description=("on its sources, as Kafka showed it last; before the first look: planned")
+    )
     bytes_left: int = Field(description="like replicas_left")
     share: float = Field(description="moved, from 0 to 1: the mean of its bytes and its replicas")
 
@@ -88,7 +93,9 @@ class KraftStatus(BaseModel):
     kraft_id: str
     phase: str
     phase_since: float
-    ready: bool = Field(description="every signal of the phase holds: `advance` or `finalize` may come")
+    ready: bool = Field(
+        description=("every signal of the phase holds: `advance` or `finalize` may come")
+    )
     waiting: tuple[ReasonStatus, ...]
     restart_by: str
     node_asked: int | None = Field(description="the node whose restart is awaited")
@@ -118,7 +125,10 @@ class MigrationStatus(BaseModel):
     options: dict[str, Any]
     waves: tuple[WaveStatus, ...]
     share: float = Field(
-        description="moved, from 0 to 1, in every phase: of the present direction's waves, each by its bytes"
+        description=(
+            "moved, from 0 to 1, in every phase: of the present direction's waves, "
+            "each by its bytes"
+        )
     )
     replicas: int = Field(description="of the present direction's waves, planned")
     replicas_moved: int = Field(description="of them")

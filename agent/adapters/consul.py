@@ -1,6 +1,9 @@
-"""Consul's HTTP API through httpx: implements DiscoveryPort. Registers broker endpoints in the existing Kafka service.
+"""Consul's HTTP API through httpx: implements DiscoveryPort.
 
-After developer.hashicorp.com/consul/api-docs (agent/service, catalog, health). Looks before and after each act.
+Registers broker endpoints in the existing Kafka service.
+
+After developer.hashicorp.com/consul/api-docs (agent/service, catalog, health). Looks before and
+after each act.
 """
 
 import asyncio
@@ -33,8 +36,10 @@ class ConsulConnection:
     url: str
     service: str
     endpoints: Mapping[int, tuple[str, ...]]  # broker id -> host:port of its proxies
-    by_agent: bool = True  # False: by the catalog, whose entries nobody checks but us (or consul-esm)
-    agent_urls: Mapping[int, str] = field(default_factory=dict)  # broker id -> the agent that has its entries
+    # False: by the catalog, whose entries nobody checks but us (or consul-esm)
+    by_agent: bool = True
+    # broker id -> the agent that has its entries
+    agent_urls: Mapping[int, str] = field(default_factory=dict)
     token: str | None = field(default=None, repr=False)
     token_file: Path | None = None  # read anew for each request
     datacenter: str | None = None
@@ -49,7 +54,10 @@ class ConsulConnection:
     probe_tls: ssl.SSLContext | None = None  # the brokers' client listener speaks TLS
 
     def login(self) -> HttpLogin:
-        """Who we are, and whom we trust. Raises OSError or ssl.SSLError when a file cannot be read."""
+        """Who we are, and whom we trust.
+
+        Raises OSError or ssl.SSLError when a file cannot be read.
+        """
         login = HttpLogin(self.ca_file, self.certificate_file, self.key_file)
         if self.token:
             login.by_token(self.token, self.token_file, header="X-Consul-Token", prefix="")
@@ -72,7 +80,9 @@ class _Entry:
 class Consul:
     """One service of one Consul. Raises OSError for files that cannot be read."""
 
-    def __init__(self, connection: ConsulConnection, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, connection: ConsulConnection, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._c = connection
         login = connection.login()
         self._client = httpx.AsyncClient(
@@ -82,26 +92,41 @@ class Consul:
     async def close(self) -> None:
         await self._client.aclose()
 
-    # ── the port ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the port ──────────────────────────────────────────────────────────────────────────────────
     async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
         """The entries of these brokers, as they stand now."""
         return [e.endpoint for e in await self._entries(broker_ids)]
 
-    async def register(self, broker_ids: Iterable[int], restore: Iterable[Endpoint]) -> Sequence[Reason]:
+    async def register(
+        self, broker_ids: Iterable[int], restore: Iterable[Endpoint]
+    ) -> Sequence[Reason]:
         """Have these brokers in the service; out: why some are not there, or not passing."""
         ids = tuple(broker_ids)
-        reasons = [_not_ready(b, "has no entry in `endpoints`") for b in ids if not self._c.endpoints.get(b)]
+        reasons = [
+            _not_ready(b, "has no entry in `endpoints`")
+            for b in ids
+            if not self._c.endpoints.get(b)
+        ]
         there = {e.place for e in await self._entries(ids)}
         wanted = self._wanted(ids, tuple(restore))
         for endpoint, why in zip(wanted, await self._probed(wanted), strict=True):
             if why:
-                reasons.append(_not_ready(endpoint.broker_id, f"at {endpoint.address}:{endpoint.port}: {why}"))
+                reasons.append(
+                    _not_ready(
+                        endpoint.broker_id, (f"at {endpoint.address}:{endpoint.port}: {why}")
+                    )
+                )
             elif f"{endpoint.address}:{endpoint.port}" not in there:
                 await self._put_in(endpoint)
         if reasons:
             return reasons
         return [
-            _not_ready(b, f"is in the service at {place} and not passing" if known else f"at {place} is not seen yet")
+            _not_ready(
+                b,
+                f"is in the service at {place} and not passing"
+                if known
+                else f"at {place} is not seen yet",
+            )
             for b, place, known in await self._not_passing(ids)
         ]
 
@@ -115,17 +140,24 @@ class Consul:
                 path = f"/v1/agent/service/deregister/{quote(e.service_id, safe='')}"
                 await self._ask("PUT", path, base=self._agent(e.broker_id))
             elif entry.has_agent:
-                seen = f"(entry {e.service_id}) belongs to the Consul agent on node {e.node}; name it in agent_urls"
+                seen = (
+                    f"(entry {e.service_id}) belongs to the Consul agent on node {e.node}; "
+                    "name it in agent_urls"
+                )
                 reasons.append(_not_ready(e.broker_id, seen))
             else:
-                body = self._scoped({"Node": e.node, "ServiceID": e.service_id}, "Datacenter", self._c.datacenter)
+                body = self._scoped(
+                    {"Node": e.node, "ServiceID": e.service_id}, "Datacenter", self._c.datacenter
+                )
                 await self._ask("PUT", "/v1/catalog/deregister", json=body)
         if reasons:
             return reasons
         left = await self._entries(ids)
-        return [_not_ready(e.endpoint.broker_id, f"is still in the service at {e.place}") for e in left]
+        return [
+            _not_ready(e.endpoint.broker_id, f"is still in the service at {e.place}") for e in left
+        ]
 
-    # ── what is there ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── what is there ─────────────────────────────────────────────────────────────────────────────
     async def _entries(self, broker_ids: Iterable[int]) -> list[_Entry]:
         wanted = frozenset(broker_ids)
         if not wanted:
@@ -139,7 +171,9 @@ class Consul:
                 address = service["Address"] or node["Address"]
                 meta = service.get("Meta") or {}
                 named = meta.get(BROKER_META, "")
-                broker = broker_at.get(f"{address}:{service['Port']}", int(named) if named.isdecimal() else None)
+                broker = broker_at.get(
+                    f"{address}:{service['Port']}", int(named) if named.isdecimal() else None
+                )
                 if broker not in wanted:
                     continue
                 endpoint = Endpoint(
@@ -169,12 +203,14 @@ class Consul:
         ]
 
     async def _local(self, broker_id: int) -> frozenset[str]:
-        """The ids of all services that this broker's agent has of its own; none where we go by the catalog."""
+        """The ids of all services that this broker's agent has of its own; none where we go by
+        the catalog.
+        """
         if not self._c.by_agent:
             return frozenset()
         return frozenset(await self._ask("GET", "/v1/agent/services", base=self._agent(broker_id)))
 
-    # ── acts ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── acts ──────────────────────────────────────────────────────────────────────────────────────
     def _wanted(self, broker_ids: Sequence[int], restore: Sequence[Endpoint]) -> list[Endpoint]:
         """Entries as they were, and for places that had none new ones."""
         old = {f"{e.address}:{e.port}": e for e in restore}
@@ -200,7 +236,9 @@ class Consul:
 
         async def one(endpoint: Endpoint) -> str:
             async with turns:
-                return await probe.trouble(endpoint.address, endpoint.port, self._c.probe_tls, self._c.timeout_seconds)
+                return await probe.trouble(
+                    endpoint.address, endpoint.port, self._c.probe_tls, self._c.timeout_seconds
+                )
 
         return await asyncio.gather(*map(one, endpoints))
 
@@ -215,10 +253,18 @@ class Consul:
                 "Port": endpoint.port,
                 "Tags": list(endpoint.tags),
                 "Meta": dict(endpoint.meta),
-                "Check": {"Name": f"TCP {tcp}", "TCP": tcp, "Interval": CHECK_INTERVAL, "Timeout": CHECK_TIMEOUT},
+                "Check": {
+                    "Name": f"TCP {tcp}",
+                    "TCP": tcp,
+                    "Interval": CHECK_INTERVAL,
+                    "Timeout": CHECK_TIMEOUT,
+                },
             }
             await self._ask(
-                "PUT", "/v1/agent/service/register", base=self._agent(endpoint.broker_id), json=self._scoped(body)
+                "PUT",
+                "/v1/agent/service/register",
+                base=self._agent(endpoint.broker_id),
+                json=self._scoped(body),
             )
             return
         service = {
@@ -244,41 +290,63 @@ class Consul:
             "Service": self._scoped(service),
             "Check": self._scoped(check),
         }
-        await self._ask("PUT", "/v1/catalog/register", json=self._scoped(body, "Datacenter", self._c.datacenter))
+        await self._ask(
+            "PUT", "/v1/catalog/register", json=self._scoped(body, "Datacenter", self._c.datacenter)
+        )
 
-    # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────
     def _agent(self, broker_id: int) -> str:
         return self._c.agent_urls.get(broker_id, self._c.url)
 
-    def _scoped(self, body: dict[str, Any], key: str = "", value: str | None = None) -> dict[str, Any]:
-        """With namespace and partition (Enterprise) where they are set; Consul's free edition knows neither."""
+    def _scoped(
+        self, body: dict[str, Any], key: str = "", value: str | None = None
+    ) -> dict[str, Any]:
+        """With namespace and partition (Enterprise) where they are set; Consul's free edition
+        knows neither.
+        """
         given = {"Namespace": self._c.namespace, "Partition": self._c.partition, key: value}
         return body | {name: v for name, v in given.items() if name and v}
 
-    async def _ask(self, method: str, path: str, *, base: str | None = None, json: Any = None) -> Any:
+    async def _ask(
+        self, method: str, path: str, *, base: str | None = None, json: Any = None
+    ) -> Any:
         """The answer's JSON. Raises PortError: CONSUL_REJECTED when asking again would not help."""
         base = (base or self._c.url).rstrip("/")
         scope = {"dc": self._c.datacenter, "ns": self._c.namespace, "partition": self._c.partition}
         if path.startswith("/v1/agent/"):  # an agent is of one datacenter
             del scope["dc"]
         try:
-            async with asyncio.timeout(self._c.timeout_seconds * 2):  # httpx limits each read, not their sum
+            # httpx limits each read, not their sum
+            async with asyncio.timeout(self._c.timeout_seconds * 2):
                 response = await self._client.request(
                     method, base + path, params={k: v for k, v in scope.items() if v}, json=json
                 )
             body = response.json() if response.is_success and response.content.strip() else None
         except (httpx.HTTPError, TimeoutError, ValueError) as error:
-            says = f"Consul at {base} did not answer {path}: {type(error).__name__} {error}".rstrip()
+            says = (
+                f"Consul at {base} did not answer {path}: {type(error).__name__} {error}".rstrip()
+            )
             raise PortError(says, Code.CONSUL_UNREACHABLE) from error
         if response.is_success:
             return body
-        says = f"Consul at {base} answered {path} with {response.status_code}: {response.text[:WORDS_CHARACTERS_MAX]}"
+        says = (
+            f"Consul at {base} answered {path} with {response.status_code}: "
+            f"{response.text[:WORDS_CHARACTERS_MAX]}"
+        )
         if response.status_code == httpx.codes.UNAUTHORIZED or "ACL not found" in response.text:
             raise PortError(f"{says}; it does not know this token", Code.CONSUL_LOGIN_REFUSED)
         if response.status_code == httpx.codes.FORBIDDEN:
-            raise PortError(f"{says}; the token lacks a right to do this", Code.CONSUL_LOGIN_REFUSED)
-        raise PortError(says, Code.CONSUL_REJECTED if response.is_client_error else Code.CONSUL_UNREACHABLE)
+            raise PortError(
+                f"{says}; the token lacks a right to do this", Code.CONSUL_LOGIN_REFUSED
+            )
+        raise PortError(
+            says, Code.CONSUL_REJECTED if response.is_client_error else Code.CONSUL_UNREACHABLE
+        )
 
 
 def _not_ready(broker_id: int, seen: str) -> Reason:
-    return Reason(Code.ENDPOINT_NOT_READY, f"the endpoint of broker {broker_id} {seen}", "in the service and passing")
+    return Reason(
+        Code.ENDPOINT_NOT_READY,
+        f"the endpoint of broker {broker_id} {seen}",
+        "in the service and passing",
+    )

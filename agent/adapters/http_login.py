@@ -1,7 +1,7 @@
 """Who we are at an HTTP service: httpx asks before each request. Used by every client of one.
 
-Secrets and keys change while we run: each request bears what its file holds then, and a new certificate counts for the
-next connection.
+Secrets and keys change while we run: each request bears what its file holds then, and a new
+certificate counts for the next connection.
 """
 
 import base64
@@ -15,10 +15,16 @@ from agent.config.secrets import newest
 
 
 class HttpLogin(httpx.Auth):
-    """A login that follows its files. Raises OSError or ssl.SSLError when a file of TLS cannot be read at first."""
+    """A login that follows its files.
+
+    Raises OSError or ssl.SSLError when a file of TLS cannot be read at first.
+    """
 
     def __init__(
-        self, ca_file: str | None = None, certificate_file: str | None = None, key_file: str | None = None
+        self,
+        ca_file: str | None = None,
+        certificate_file: str | None = None,
+        key_file: str | None = None,
     ) -> None:
         self._ca_file, self._certificate_file, self._key_file = ca_file, certificate_file, key_file
         self._header = ""
@@ -43,7 +49,9 @@ class HttpLogin(httpx.Auth):
 
         self._header, self._value = "Authorization", value
 
-    def by_token(self, token: str, file: Path | None, header: str = "Authorization", prefix: str = "Bearer ") -> None:
+    def by_token(
+        self, token: str, file: Path | None, header: str = "Authorization", prefix: str = "Bearer "
+    ) -> None:
         """A token; `token` is what the file held at first."""
         self._header, self._value = header, lambda: f"{prefix}{newest(token, file) or ''}"
 
@@ -53,7 +61,9 @@ class HttpLogin(httpx.Auth):
             try:
                 self._load(self._context)
             except (OSError, ssl.SSLError):
-                pass  # half written, or a certificate without its key yet: looked at again before the next request
+                # half written, or a certificate without its key yet: looked at again before the
+                # next request
+                pass
             else:
                 self._seen = stamps
         if self._header:

@@ -1,4 +1,6 @@
-"""Who holds a lease, in a line that tells whether that process can still live. Called by sessions.py.
+"""Who holds a lease, in a line that tells whether that process can still live.
+
+Called by sessions.py.
 
 A killed process keeps its lock until its ZooKeeper session ends. Only where its death is certain
 may it be cut short: an agent that is restarted acts again at once.
@@ -49,7 +51,9 @@ def is_dead(identity: str) -> bool:
 
 @functools.cache
 def _own() -> tuple[str, socket.socket | None]:
-    """The name of this process, and what binds it: kept until the process ends, and never given up before."""
+    """The name of this process, and what binds it: kept until the process ends, and never given
+    up before.
+    """
     name = secrets.token_hex(8)
     return name, _bind(name)
 
@@ -66,9 +70,11 @@ def _bind(name: str) -> socket.socket | None:
 
 
 def _names() -> str:
-    """Which network namespace of which boot of which machine this is; empty where the system does not tell.
+    """Which network namespace of which boot of which machine this is; empty where the system does
+    not tell.
 
-    A namespace's number is given again only when the namespace is gone, and all of its processes with it.
+    A namespace's number is given again only when the namespace is gone, and all of its processes
+    with it.
     """
     try:
         names = f"{_BOOT_ID.read_text(encoding='ascii').strip()}-{_NETWORK_NAMESPACE.stat().st_ino}"

@@ -1,4 +1,5 @@
-"""Who restarts a node with new keys: people, the lab's supervisor, or people's own tool behind a webhook. For kraft.py.
+"""Who restarts a node with new keys: people, the lab's supervisor, or people's own tool behind a
+webhook. For kraft.py.
 
 Each is told once for each attempt; whether it was done, the cluster itself shows.
 """
@@ -50,13 +51,17 @@ class LabRestarts:
     directory: Path
 
     async def restart(self, kraft_id: str, change: NodeChange) -> None:  # noqa: ARG002
-        """One node stopped in order and started with its new keys; returns when its process runs."""
+        """One node stopped in order and started with its new keys; returns when its process
+        runs.
+        """
         from deploy.lab.cluster.lab import LabError
 
         try:
             await asyncio.to_thread(self._restart, change)
         except (LabError, KeyError, OSError) as error:
-            raise PortError(f"the lab in {self.directory} does not restart it: {error}", Code.EFFECT_FAILED) from error
+            raise PortError(
+                f"the lab in {self.directory} does not restart it: {error}", Code.EFFECT_FAILED
+            ) from error
 
     def _restart(self, change: NodeChange) -> None:
         from deploy.lab.cluster.lab import Lab
@@ -69,10 +74,13 @@ class LabRestarts:
             return
         data = lab.folders.data(name)
         if change.wipe_metadata_log:
-            # A controller begins anew, formatted by its next start; a broker loses only its copy of KRaft's log.
+            # A controller begins anew, formatted by its next start; a broker loses only its copy of
+            # KRaft's log.
             shutil.rmtree(data if change.is_controller else data / METADATA_LOG, ignore_errors=True)
         kept = lab.folders.overrides(name)
-        overrides: dict[str, str | None] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        overrides: dict[str, str | None] = (
+            json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        )
         overrides |= {**dict.fromkeys(change.remove), **dict(change.set)}
         lab.start(name, overrides, wait=False)
 
@@ -81,7 +89,9 @@ class LabRestarts:
 
 
 class WebhookRestarts:
-    """People's own tool: a POST of the change as JSON, answered with any 2xx when it was understood."""
+    """People's own tool: a POST of the change as JSON, answered with any 2xx when it was
+    understood.
+    """
 
     def __init__(
         self,
@@ -110,9 +120,13 @@ class WebhookRestarts:
         try:
             answer = await self._http.post(self._url, json=body)
         except httpx.HTTPError as error:
-            raise PortError(f"the webhook at {self._url} does not answer: {error!r}", Code.EFFECT_FAILED) from error
+            raise PortError(
+                f"the webhook at {self._url} does not answer: {error!r}", Code.EFFECT_FAILED
+            ) from error
         if not answer.is_success:
-            raise PortError(f"the webhook at {self._url} answered {answer.status_code}", Code.EFFECT_FAILED)
+            raise PortError(
+                f"the webhook at {self._url} answered {answer.status_code}", Code.EFFECT_FAILED
+            )
 
     async def close(self) -> None:
         await self._http.aclose()

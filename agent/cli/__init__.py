@@ -1,6 +1,9 @@
-"""`kafka-migration`: what operators and CI type. Speaks with the agent through the control topics and nothing else.
+"""`kafka-migration`: what operators and CI type.
 
-app.py puts it together; commands.py gives commands, status.py shows where it stands, render.py makes tables and sentences.
+Speaks with the agent through the control topics and nothing else.
+
+app.py puts it together; commands.py gives commands, status.py shows where it stands, render.py
+makes tables and sentences.
 """
 
 

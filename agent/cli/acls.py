@@ -1,4 +1,7 @@
-"""`acls`: the Kafka ACLs that this system's users need, printed for review or applied. Registered by app.py."""
+"""`acls`: the Kafka ACLs that this system's users need, printed for review or applied.
+
+Registered by app.py.
+"""
 
 import os
 from typing import Annotated, NoReturn
@@ -13,14 +16,23 @@ from agent.config.settings import Settings, SettingsError
 APPLY_SECONDS = 30.0
 
 MaybeCluster = Annotated[
-    str | None, typer.Argument(help="A cluster of clusters.yaml: rights on its Kafka. Left out: on the control Kafka.")
+    str | None,
+    typer.Argument(
+        help=("A cluster of clusters.yaml: rights on its Kafka. Left out: on the control Kafka.")
+    ),
 ]
 Grants = Annotated[
     list[str] | None,
-    typer.Option("--grant", metavar="ROLE=PRINCIPAL", help="Such as operator=User:alice; may be repeated."),
+    typer.Option(
+        "--grant", metavar="ROLE=PRINCIPAL", help=("Such as operator=User:alice; may be repeated.")
+    ),
 ]
-Apply = Annotated[bool, typer.Option(help="Create them, with the credentials of the settings (an admin's).")]
-CommandConfig = Annotated[str, typer.Option(help="The admin's client settings, as kafka-acls wants them.")]
+Apply = Annotated[
+    bool, typer.Option(help=("Create them, with the credentials of the settings (an admin's)."))
+]
+CommandConfig = Annotated[
+    str, typer.Option(help=("The admin's client settings, as kafka-acls wants them."))
+]
 
 
 def acls(
@@ -32,7 +44,8 @@ def acls(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Print the Kafka ACLs that agent, operators, observers and metrics senders need, as `kafka-acls` commands.
+    """Print the Kafka ACLs that agent, operators, observers and metrics senders need, as
+    `kafka-acls` commands.
 
     `kafka-migration acls --grant operator=User:alice --grant agent=User:migration`
 
@@ -45,12 +58,20 @@ def acls(
             os.environ.update(lab_settings("admin"))  # of a lab that runs here
         settings = Settings.read(bootstrap_servers=servers) if servers else Settings.read()
         connection = settings.clusters()[cluster] if cluster else None
-        kafka = connection.security.connection(connection.bootstrap_servers) if connection else settings.connection()
+        kafka = (
+            connection.security.connection(connection.bootstrap_servers)
+            if connection
+            else settings.connection()
+        )
     except KeyError:
         fail(Exit.USAGE, f"no cluster {cluster!r} in {settings.clusters_file}", as_json=as_json)
     except (SettingsError, OSError) as error:
         fail(Exit.USAGE, f"the settings cannot be used: {error}", as_json=as_json)
-    roles = rights.cluster() if cluster else rights.control(prefix or settings.topic_prefix, settings.app_id)
+    roles = (
+        rights.cluster()
+        if cluster
+        else rights.control(prefix or settings.topic_prefix, settings.app_id)
+    )
     principals = _principals(grant, roles, as_json=as_json)
     if not apply:
         lines = rights.commands(roles, principals, kafka.bootstrap_servers, command_config)
@@ -88,4 +109,8 @@ def _principals(
 
 
 def _wrong(text: str, roles: list[str], *, as_json: bool) -> NoReturn:
-    fail(Exit.USAGE, f"--grant {text}: give ROLE=User:NAME with one of the roles {', '.join(roles)}", as_json=as_json)
+    fail(
+        Exit.USAGE,
+        (f"--grant {text}: give ROLE=User:NAME with one of the roles {', '.join(roles)}"),
+        as_json=as_json,
+    )

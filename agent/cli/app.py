@@ -1,4 +1,7 @@
-"""The command line, put together. `--help` teaches; all that is behind it is in the files beside."""
+"""The command line, put together.
+
+`--help` teaches; all that is behind it is in the files beside.
+"""
 
 import logging
 import os
@@ -33,7 +36,7 @@ Every order is a message on the control topic; a running agent obeys it, or refu
 **Where:** `--bootstrap-servers`, or KAFKA_MIGRATION_BOOTSTRAP_SERVERS, or else the lab that runs in `.lab`.
 
 **Exit codes:** 0 done, 1 refused, 2 wrong usage, 3 unreachable or no answer.
-"""
+"""  # noqa: E501
 
 app = typer.Typer(
     name="kafka-migration",
@@ -71,9 +74,11 @@ app.add_typer(lab_app, name="lab", rich_help_panel=_RUN)
 
 @app.command("agent", rich_help_panel=_RUN)
 def agent() -> None:
-    """Run the agent in the foreground, with its settings from KAFKA_MIGRATION_* variables; Ctrl-C ends it.
+    """Run the agent in the foreground, with its settings from KAFKA_MIGRATION_* variables; Ctrl-C
+    ends it.
 
-    Without settings, where a lab runs in `.lab`: that lab's agent. What moves goes on while it is away.
+    Without settings, where a lab runs in `.lab`: that lab's agent. What moves goes on while it is
+    away.
     """
     os.environ.update(lab_settings())
     from agent.main import run
@@ -84,7 +89,8 @@ def agent() -> None:
 def main() -> None:
     """The entry point of `kafka-migration` and `python -m agent.cli`."""
     for noisy in ("aiokafka", "kafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # the error that counts is told in one line
+        # the error that counts is told in one line
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     app()
 
 

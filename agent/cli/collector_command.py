@@ -1,4 +1,6 @@
-"""`kafka-migration collector`, `kafka-migration webhook`: what brings metrics and alerts to the agent. Thin layers."""
+"""`kafka-migration collector`, `kafka-migration webhook`: what brings metrics and alerts to the
+agent. Thin layers.
+"""
 
 import asyncio
 import os
@@ -17,28 +19,38 @@ ONCE_SECONDS = 2.0  # between the two scrapes of --once: the growth of a counter
 
 def collector(
     once: Annotated[
-        bool, typer.Option("--once", help="Scrape, print the samples as JSON, publish nothing: to try a mapping.")
+        bool,
+        typer.Option(
+            "--once", help=("Scrape, print the samples as JSON, publish nothing: to try a mapping.")
+        ),
     ] = False,
     mapping: Annotated[
-        Path | None, typer.Option(help="The mapping file; else KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE, or the shipped.")
+        Path | None,
+        typer.Option(
+            help=("The mapping file; else KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE, or the shipped.")
+        ),
     ] = None,
 ) -> None:
-    """Ask Prometheus (or exporters) on an interval, and tell the agent: samples on the `metrics` topic.
+    """Ask Prometheus (or exporters) on an interval, and tell the agent: samples on the `metrics`
+    topic.
 
     Where from, one of the two:
 
-    - KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL=http://prometheus:9090, asked by PromQL; with ..._TOKEN_FILE, or
-      ..._USERNAME and ..._PASSWORD_FILE, and ..._CA_FILE where it needs them
+    - KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL=http://prometheus:9090, asked by PromQL; with
+      ..._TOKEN_FILE, or ..._USERNAME and ..._PASSWORD_FILE, and ..._CA_FILE where it needs them
 
-    - KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE=targets.yaml, exporters read directly, in the form of file_sd_configs:
-      `[{targets: [host:9404], labels: {cluster: orders, broker: "11", platform: ec2}}]`
+    - KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE=targets.yaml, exporters read directly, in the form of
+      file_sd_configs: `[{targets: [host:9404], labels: {cluster: orders, broker: "11", platform:
+      ec2}}]`
 
-    What is asked, and under which name and unit it travels, is the mapping file. Copy it, change it, and look:
+    What is asked, and under which name and unit it travels, is the mapping file. Copy it, change
+    it, and look:
 
     `kafka-migration collector --once --mapping my-mapping.yaml`
 
-    Rules on these metrics stand in clusters.yaml. Where there is one, no other clusters than its own are told of. Run
-    one collector; /ready and /metrics are on KAFKA_MIGRATION_COLLECTOR_WEB_PORT (6067). Ctrl-C ends it in order.
+    Rules on these metrics stand in clusters.yaml. Where there is one, no other clusters than its
+    own are told of. Run one collector; /ready and /metrics are on
+    KAFKA_MIGRATION_COLLECTOR_WEB_PORT (6067). Ctrl-C ends it in order.
     """
     os.environ.update(lab_settings("metrics"))
     if mapping is not None:
@@ -47,18 +59,22 @@ def collector(
 
 
 def webhook() -> None:
-    """Take alerts of an existing monitor by HTTP, and tell the agent: alerts on the `metrics` topic.
+    """Take alerts of an existing monitor by HTTP, and tell the agent: alerts on the `metrics`
+    topic.
 
-    - POST /alertmanager: Alertmanager's webhook, version 4 (Grafana sends the same). The label `cluster` names the
-      Kafka cluster; `severity` critical pauses, warning slows, info notifies, unless `kafka_migration_action` says so
+    - POST /alertmanager: Alertmanager's webhook, version 4 (Grafana sends the same). The label
+      `cluster` names the Kafka cluster; `severity` critical pauses, warning slows, info notifies,
+      unless `kafka_migration_action` says so
 
-    - POST /alert: `{"cluster": "orders", "name": "checkout-slow", "status": "firing"}`, later with "resolved"
+    - POST /alert: `{"cluster": "orders", "name": "checkout-slow", "status": "firing"}`, later with
+      "resolved"
 
-    With `Authorization: Bearer TOKEN`, the token of KAFKA_MIGRATION_WEBHOOK_TOKEN_FILE. It listens on 127.0.0.1:6068
-    unless KAFKA_MIGRATION_WEBHOOK_HOST and ..._PORT say otherwise; TLS with ..._TLS_CERT_FILE and ..._TLS_KEY_FILE.
+    With `Authorization: Bearer TOKEN`, the token of KAFKA_MIGRATION_WEBHOOK_TOKEN_FILE. It listens
+    on 127.0.0.1:6068 unless KAFKA_MIGRATION_WEBHOOK_HOST and ..._PORT say otherwise; TLS with
+    ..._TLS_CERT_FILE and ..._TLS_KEY_FILE.
 
-    `curl -H "Authorization: Bearer $(cat token)" -d '{"cluster": "lab", "name": "by-hand", "status": "firing"}'
-    http://127.0.0.1:6068/alert`
+    `curl -H "Authorization: Bearer $(cat token)" -d '{"cluster": "lab", "name": "by-hand",
+    "status": "firing"}' http://127.0.0.1:6068/alert`
     """
     os.environ.update(lab_settings("metrics"))
     _run(_listen())
@@ -77,7 +93,8 @@ def _run(work: Any) -> None:
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or error.title}: {e['msg']}"
-            for e in error.errors(include_url=False, include_input=False)  # what was given may be a secret
+            # what was given may be a secret
+            for e in error.errors(include_url=False, include_input=False)
         )
         fail(Exit.USAGE, wrong, as_json=False)
 
@@ -111,7 +128,9 @@ async def _collect_once() -> None:
     from schemas.metrics import Samples
 
     own = CollectorSettings()
-    work = Collector(source_of(own, Mapping.read(own.mapping_file)), own, _clusters(Settings.read()))
+    work = Collector(
+        source_of(own, Mapping.read(own.mapping_file)), own, _clusters(Settings.read())
+    )
     try:
         found = await work.scrape()
         if own.targets_file is not None:

@@ -1,4 +1,5 @@
-"""The commands that give an order: checked here as the agent will check it, published, and the answer shown.
+"""The commands that give an order: checked here as the agent will check it, published, and the
+answer shown.
 
 Registered by app.py. Nothing is decided here: the agent obeys or refuses.
 """
@@ -44,7 +45,8 @@ from agent.cli.terminal import Exit, fail, out, print_json, run
 from agent.core.planning.options import Approval, InternalTopics, Mode, Pairing, ThrottleBy
 from schemas.commands import COMMANDS
 
-ANSWER_SECONDS = 120.0  # a start surveys the cluster and asks Cruise Control for a dry run before it is answered
+# a start surveys the cluster and asks Cruise Control for a dry run before it is answered
+ANSWER_SECONDS = 120.0
 
 
 def plan(
@@ -74,7 +76,9 @@ def plan(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Dry run: what would move, how much, how long, and everything that stands in the way. Moves nothing.
+    """Dry run: what would move, how much, how long, and everything that stands in the way.
+
+    Moves nothing.
 
     `kafka-migration plan lab`
 
@@ -85,11 +89,29 @@ def plan(
     Exit code 1 when something stands in the way. `start --plan ID` starts exactly this plan.
     """
     options = _options(
-        mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
+        mode,
+        az,
+        source,
+        destination,
+        az_order,
+        pairing,
+        throttle,
+        throttle_by,
+        concurrency,
+        soak,
+        approval,
     ) | _lane_options(
-        canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes, cluster_concurrency
+        canary,
+        large_partitions,
+        internal_topics,
+        internal_throttle,
+        wave_brokers,
+        wave_bytes,
+        cluster_concurrency,
     )
-    command = command_for("plan", cluster, reason, issued_by, command_id, {"options": options}, as_json=as_json)
+    command = command_for(
+        "plan", cluster, reason, issued_by, command_id, {"options": options}, as_json=as_json
+    )
     connection = connect(servers, prefix, as_json=as_json)
 
     async def work() -> None:
@@ -105,7 +127,12 @@ def start(
     cluster: Cluster,
     plan_id: Annotated[
         str | None,
-        typer.Option("--plan", metavar="ID", help="Exactly this plan; it brings its options.", rich_help_panel=MOVE),
+        typer.Option(
+            "--plan",
+            metavar="ID",
+            help="Exactly this plan; it brings its options.",
+            rich_help_panel=MOVE,
+        ),
     ] = None,
     mode: ModeOption = None,
     az: Az = None,
@@ -128,7 +155,9 @@ def start(
     reason: Reason = "",
     issued_by: IssuedBy = "",
     command_id: CommandId = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then watch until it rests.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Then watch until it rests.")
+    ] = False,
     as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
@@ -142,13 +171,30 @@ def start(
     `kafka-migration start prod-1 --plan 3f2a9c`
     """
     options = _options(
-        mode, az, source, destination, az_order, pairing, throttle, throttle_by, concurrency, soak, approval
+        mode,
+        az,
+        source,
+        destination,
+        az_order,
+        pairing,
+        throttle,
+        throttle_by,
+        concurrency,
+        soak,
+        approval,
     ) | _lane_options(
-        canary, large_partitions, internal_topics, internal_throttle, wave_brokers, wave_bytes, cluster_concurrency
+        canary,
+        large_partitions,
+        internal_topics,
+        internal_throttle,
+        wave_brokers,
+        wave_bytes,
+        cluster_concurrency,
     )
     if plan_id is not None and options:
         raise typer.BadParameter(
-            "a plan brings its own options: give --plan alone, or make another plan", param_hint="--plan"
+            "a plan brings its own options: give --plan alone, or make another plan",
+            param_hint="--plan",
         )
     what = {"options": options} if plan_id is None else {"plan_id": plan_id}
     command = command_for("start", cluster, reason, issued_by, command_id, what, as_json=as_json)
@@ -165,7 +211,10 @@ def start(
 def pause(
     cluster: Cluster,
     slow: Annotated[
-        bool, typer.Option("--slow", help="Lower the throttle to the floor instead: copied bytes are kept.")
+        bool,
+        typer.Option(
+            "--slow", help=("Lower the throttle to the floor instead: copied bytes are kept.")
+        ),
     ] = False,
     reason: Reason = "",
     issued_by: IssuedBy = "",
@@ -228,8 +277,13 @@ def plain(word: str, doc: str) -> Callable[..., None]:
 
 PLAIN = {
     "resume": "Lift the operator's pause or slowness; safety and alert causes lift themselves.",
-    "rollback": "Undo what was moved, last wave first, and prove it against the assignment before the start.",
-    "cancel": "Stop for good and leave what was moved where it is. `rollback` is still possible after it.",
+    "rollback": (
+        "Undo what was moved, last wave first, and prove it against the assignment "
+        "before the start."
+    ),
+    "cancel": (
+        "Stop for good and leave what was moved where it is. `rollback` is still possible after it."
+    ),
     "approve": "Open the gate before the next AZ or wave (see `start --approval`).",
     "retry": "Try a blocked wave again, or sweep a drained broker that has refilled.",
     "skip": "Leave a blocked wave as it is, and go on with the next.",
@@ -315,7 +369,9 @@ def command_for(
         fail(Exit.USAGE, render.wrong_fields(error), as_json=as_json)
 
 
-async def _send(connection: Connection, command: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+async def _send(
+    connection: Connection, command: dict[str, Any], *, as_json: bool
+) -> dict[str, Any]:
     """Publish, show the answer; exit code 1 when refused."""
     answer = await connection.client.send_command(command, ANSWER_SECONDS)
     print_json(answer, line=True) if as_json else out.print(render.answer(answer))

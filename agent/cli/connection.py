@@ -1,4 +1,6 @@
-"""Which control Kafka a command speaks to: the option, else the environment, else the lab that runs here."""
+"""Which control Kafka a command speaks to: the option, else the environment, else the lab that
+runs here.
+"""
 
 import os
 from dataclasses import dataclass
@@ -12,20 +14,32 @@ from agent.client import ControlClient
 from agent.config.settings import Settings, SettingsError
 
 Cluster = Annotated[
-    str, typer.Argument(envvar="KAFKA_MIGRATION_CLUSTER", help="The cluster's name in clusters.yaml, such as `lab`.")
+    str,
+    typer.Argument(
+        envvar="KAFKA_MIGRATION_CLUSTER",
+        help=("The cluster's name in clusters.yaml, such as `lab`."),
+    ),
 ]
-MaybeCluster = Annotated[str | None, typer.Argument(help="The cluster's name; all clusters when left out.")]
+MaybeCluster = Annotated[
+    str | None, typer.Argument(help=("The cluster's name; all clusters when left out."))
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 Servers = Annotated[
     str | None,
     typer.Option(
         "--bootstrap-servers",
         metavar="HOST:PORT,...",
-        help="The Kafka of the control topics; else KAFKA_MIGRATION_BOOTSTRAP_SERVERS, else the lab's.",
+        help=(
+            "The Kafka of the control topics; else KAFKA_MIGRATION_BOOTSTRAP_SERVERS, else "
+            "the lab's."
+        ),
     ),
 ]
 TopicPrefix = Annotated[
-    str | None, typer.Option("--topic-prefix", help="Of the control topics; else as the agent's settings say.")
+    str | None,
+    typer.Option(
+        "--topic-prefix", help=("Of the control topics; else as the agent's settings say.")
+    ),
 ]
 
 
@@ -38,12 +52,16 @@ class Connection:
 
 
 def connect(servers: str | None, prefix: str | None, *, as_json: bool) -> Connection:
-    """The control Kafka to speak to. Ends with exit code 2 when none is named and no lab runs here."""
+    """The control Kafka to speak to.
+
+    Ends with exit code 2 when none is named and no lab runs here.
+    """
     servers = servers or os.environ.get("KAFKA_MIGRATION_BOOTSTRAP_SERVERS") or _lab_servers()
     if not servers:
         fail(
             Exit.USAGE,
-            "no control Kafka is named: give --bootstrap-servers or KAFKA_MIGRATION_BOOTSTRAP_SERVERS, or start a lab "
+            "no control Kafka is named: give --bootstrap-servers or "
+            "KAFKA_MIGRATION_BOOTSTRAP_SERVERS, or start a lab "
             f"here with `kafka-migration lab up` (none runs in {lab_directory()})",
             as_json=as_json,
         )
@@ -51,7 +69,9 @@ def connect(servers: str | None, prefix: str | None, *, as_json: bool) -> Connec
         settings = Settings.read(bootstrap_servers=servers)
         arguments = settings.connection().for_aiokafka()
     except (SettingsError, OSError) as error:
-        fail(Exit.USAGE, f"the KAFKA_MIGRATION_... settings cannot be used: {error}", as_json=as_json)
+        fail(
+            Exit.USAGE, f"the KAFKA_MIGRATION_... settings cannot be used: {error}", as_json=as_json
+        )
     return Connection(ControlClient(arguments, prefix or settings.topic_prefix), servers)
 
 
@@ -63,7 +83,8 @@ def lab_directory() -> Path:
 def _lab_servers() -> str | None:
     """The control Kafka of the lab that runs in this folder, if one does.
 
-    Whoever gives orders to a secure lab does so as its operator, unless the environment says otherwise.
+    Whoever gives orders to a secure lab does so as its operator, unless the environment says
+    otherwise.
     """
     lab = running_lab()
     if lab is None:
@@ -87,7 +108,11 @@ def lab_settings(user: str = "agent") -> dict[str, str]:
         return {}
     from deploy.lab.demo.agent_process import lab_environment
 
-    return {n: v for n, v in lab_environment(lab, lab_directory(), user=user).items() if n not in os.environ}
+    return {
+        n: v
+        for n, v in lab_environment(lab, lab_directory(), user=user).items()
+        if n not in os.environ
+    }
 
 
 def running_lab() -> dict[str, Any] | None:

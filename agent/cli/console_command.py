@@ -14,25 +14,38 @@ from agent.config.settings import SettingsError
 
 def console(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless told otherwise, and then with a token.")
+        str | None,
+        typer.Option(
+            help=("Address to listen on; 127.0.0.1 unless told otherwise, and then with a token.")
+        ),
     ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="8088 unless told otherwise.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="8088 unless told otherwise.")
+    ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(help="Who knows its content may order. Without one, on loopback, a token is made up.")
+        Path | None,
+        typer.Option(
+            help=("Who knows its content may order. Without one, on loopback, a token is made up.")
+        ),
     ] = None,
-    viewer_token_file: Annotated[Path | None, typer.Option(help="Who knows its content may look.")] = None,
+    viewer_token_file: Annotated[
+        Path | None, typer.Option(help="Who knows its content may look.")
+    ] = None,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """A web page that shows every migration live, and gives orders: the picture, the reasons, the buttons.
+    """A web page that shows every migration live, and gives orders: the picture, the reasons, the
+    buttons.
 
-    All it knows comes from the control topics, so it may run anywhere, as often as you like, and be away at any time.
+    All it knows comes from the control topics, so it may run anywhere, as often as you like, and be
+    away at any time.
 
     `kafka-migration console`
 
     `kafka-migration console --host 0.0.0.0 --token-file /run/secrets/console-token`
 
-    Settings: KAFKA_MIGRATION_CONSOLE_HOST, _PORT, _TOKEN_FILE, _VIEWER_TOKEN_FILE, _PUBLIC_ORIGIN, _SESSION_HOURS.
+    Settings: KAFKA_MIGRATION_CONSOLE_HOST, _PORT, _TOKEN_FILE, _VIEWER_TOKEN_FILE, _PUBLIC_ORIGIN,
+    _SESSION_HOURS.
     """
     from aiohttp import web
 
@@ -54,10 +67,23 @@ def console(
     made_up = token is None
     token = token or secrets.token_urlsafe(24)
     # After the `#`, so that the browser keeps it to itself: it is in no request and in no log.
-    err.print(f"console: {settings.origin}/" + (f"#token={token}" if made_up else ""), soft_wrap=True)
+    err.print(
+        f"console: {settings.origin}/" + (f"#token={token}" if made_up else ""), soft_wrap=True
+    )
     access = Access(token, viewer_token, settings.session_hours * 3_600, time.time)
     app = Console(settings, access, connection.client, Feed(connection.client)).app()
     try:
-        web.run_app(app, host=settings.host, port=settings.port, print=None, access_log=None, shutdown_timeout=2.0)
+        web.run_app(
+            app,
+            host=settings.host,
+            port=settings.port,
+            print=None,
+            access_log=None,
+            shutdown_timeout=2.0,
+        )
     except OSError as error:
-        fail(Exit.USAGE, f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}", as_json=False)
+        fail(
+            Exit.USAGE,
+            (f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"),
+            as_json=False,
+        )

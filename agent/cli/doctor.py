@@ -1,4 +1,7 @@
-"""`doctor`: is the cluster fit for a migration? Every check, green and red. Registered by app.py; moves nothing."""
+"""`doctor`: is the cluster fit for a migration?
+
+Every check, green and red. Registered by app.py; moves nothing.
+"""
 
 from typing import Any
 
@@ -19,7 +22,8 @@ def doctor(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Look at the cluster and Cruise Control as a start would: every check, green and red, and what to do.
+    """Look at the cluster and Cruise Control as a start would: every check, green and red, and what
+    to do.
 
     `kafka-migration doctor lab`
 
@@ -29,7 +33,9 @@ def doctor(
     """
     named = {"source_broker_ids": source, "destination_broker_ids": destination}
     options = {name: ids for name, ids in named.items() if ids is not None}
-    command = command_for("plan", cluster, "doctor", "", None, {"options": options}, as_json=as_json)
+    command = command_for(
+        "plan", cluster, "doctor", "", None, {"options": options}, as_json=as_json
+    )
     connection = connect(servers, prefix, as_json=as_json)
 
     async def work() -> None:
@@ -42,18 +48,30 @@ def doctor(
 
 
 def check_results_of(event: dict[str, Any]) -> dict[str, Any]:
-    """PlanMade or a refusal as findings: all verdicts, and what keeps a plan from being made as red ones too."""
+    """PlanMade or a refusal as findings: all verdicts, and what keeps a plan from being made as
+    red ones too.
+    """
     data = event["data"]
     told = [dict(v) for v in data.get("check_results") or []]
     known = {v["code"] for v in told if not v["ok"]}
     told += [
-        {"title": "plan", "code": r["code"], "ok": False, "seen": r["seen"], "needed": r.get("needed", "")}
+        {
+            "title": "plan",
+            "code": r["code"],
+            "ok": False,
+            "seen": r["seen"],
+            "needed": r.get("needed", ""),
+        }
         for r in data.get("reasons") or []
         if r["code"] not in known
     ]
     for verdict in told:
         verdict["do"] = "" if verdict["ok"] else render.what_to_do(verdict)
-    return {"cluster": event.get("cluster", ""), "fit": all(v["ok"] for v in told), "check_results": told}
+    return {
+        "cluster": event.get("cluster", ""),
+        "fit": all(v["ok"] for v in told),
+        "check_results": told,
+    }
 
 
 __all__ = ["check_results_of", "doctor"]

@@ -1,4 +1,6 @@
-"""The options of the commands that give an order: what each is for, with its unit and an example."""
+"""The options of the commands that give an order: what each is for, with its unit and an
+example.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -26,31 +28,52 @@ def parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 ModeOption = Annotated[
     Mode | None,
     typer.Option(
-        "--mode", help="full: everything, AZ by AZ; az: one AZ; brokers: the named ones.", rich_help_panel=MOVE
+        "--mode",
+        help="full: everything, AZ by AZ; az: one AZ; brokers: the named ones.",
+        rich_help_panel=MOVE,
     ),
 ]
-Az = Annotated[str | None, typer.Option("--az", help="The AZ (broker.rack) of mode az.", rich_help_panel=MOVE)]
+Az = Annotated[
+    str | None, typer.Option("--az", help="The AZ (broker.rack) of mode az.", rich_help_panel=MOVE)
+]
 SourceOption = Annotated[
     Any,
-    typer.Option("--source", parser=parser(ids_of), metavar="11,12", help="Source broker ids.", rich_help_panel=MOVE),
+    typer.Option(
+        "--source",
+        parser=parser(ids_of),
+        metavar="11,12",
+        help="Source broker ids.",
+        rich_help_panel=MOVE,
+    ),
 ]
 DestinationOption = Annotated[
     Any,
     typer.Option(
-        "--destination", parser=parser(ids_of), metavar="31,32", help="Destination broker ids.", rich_help_panel=MOVE
+        "--destination",
+        parser=parser(ids_of),
+        metavar="31,32",
+        help="Destination broker ids.",
+        rich_help_panel=MOVE,
     ),
 ]
 AzOrder = Annotated[
     Any,
     typer.Option(
-        "--az-order", parser=parser(names_of), metavar="az-b,az-a", help="AZs to move first.", rich_help_panel=MOVE
+        "--az-order",
+        parser=parser(names_of),
+        metavar="az-b,az-a",
+        help="AZs to move first.",
+        rich_help_panel=MOVE,
     ),
 ]
 PairingOption = Annotated[
     Pairing | None,
     typer.Option(
         "--pairing",
-        help="one_to_one: a broker to a broker, exactly reversible; zone: an AZ's brokers in one request.",
+        help=(
+            "one_to_one: a broker to a broker, exactly reversible; zone: an AZ's brokers in "
+            "one request."
+        ),
         rich_help_panel=MOVE,
     ),
 ]
@@ -71,20 +94,38 @@ ThrottleByOption = Annotated[
 Concurrency = Annotated[
     int | None,
     typer.Option(
-        "--concurrency", min=1, help="Replicas moving at once on each broker; else chosen.", rich_help_panel=HOW
+        "--concurrency",
+        min=1,
+        help="Replicas moving at once on each broker; else chosen.",
+        rich_help_panel=HOW,
     ),
 ]
 ClusterConcurrency = Annotated[
     int | None,
-    typer.Option("--cluster-concurrency", min=1, help="And at once in the whole cluster.", rich_help_panel=HOW),
+    typer.Option(
+        "--cluster-concurrency",
+        min=1,
+        help="And at once in the whole cluster.",
+        rich_help_panel=HOW,
+    ),
 ]
 Soak = Annotated[
     Any,
-    typer.Option("--soak", parser=parser(seconds_of), metavar="5m", help="Rest after each wave.", rich_help_panel=HOW),
+    typer.Option(
+        "--soak",
+        parser=parser(seconds_of),
+        metavar="5m",
+        help="Rest after each wave.",
+        rich_help_panel=HOW,
+    ),
 ]
 ApprovalOption = Annotated[
     Approval | None,
-    typer.Option("--approval", help="Wait for `approve` before each az or wave after the first.", rich_help_panel=HOW),
+    typer.Option(
+        "--approval",
+        help="Wait for `approve` before each az or wave after the first.",
+        rich_help_panel=HOW,
+    ),
 ]
 Canary = Annotated[
     int | None,
@@ -92,7 +133,8 @@ Canary = Annotated[
         "--canary",
         min=1,
         metavar="N",
-        help="The N smallest partitions of the first pair move first, in a wave of their own; add --soak or "
+        help="The N smallest partitions of the first pair move first, in a wave of their own; "
+        "add --soak or "
         "--approval wave, and see that clients are well before it goes on.",
         rich_help_panel=ORDER,
     ),
@@ -103,7 +145,10 @@ LargePartitions = Annotated[
         "--large-partition-bytes",
         parser=parser(bytes_of),
         metavar="50GB",
-        help="Partitions of at least this size move two at a time in a wave of their own, so that they hold up nobody.",
+        help=(
+            "Partitions of at least this size move two at a time in a wave of their own, so "
+            "that they hold up nobody."
+        ),
         rich_help_panel=ORDER,
     ),
 ]
@@ -111,8 +156,10 @@ InternalTopicsOption = Annotated[
     InternalTopics | None,
     typer.Option(
         "--internal-topics",
-        help="When __consumer_offsets and __transaction_state move, and with them the coordinators. first: of each "
-        "pair, slowly, and Cruise Control moves the rest; last: after all others, slowly, and the agent moves the "
+        help="When __consumer_offsets and __transaction_state move, and with them the "
+        "coordinators. first: of each "
+        "pair, slowly, and Cruise Control moves the rest; last: after all others, slowly, and "
+        "the agent moves the "
         "others itself, as Cruise Control cannot leave a topic behind.",
         rich_help_panel=ORDER,
     ),
@@ -147,11 +194,18 @@ WaveBytes = Annotated[
         rich_help_panel=ORDER,
     ),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the events.", rich_help_panel=SAY)]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Why; kept in the events.", rich_help_panel=SAY)
+]
 IssuedBy = Annotated[
-    str, typer.Option("--issued-by", help="Who; default user@host.", show_default=False, rich_help_panel=SAY)
+    str,
+    typer.Option(
+        "--issued-by", help="Who; default user@host.", show_default=False, rich_help_panel=SAY
+    ),
 ]
 CommandId = Annotated[
     str | None,
-    typer.Option("--command-id", help="Give the same id again to repeat safely.", rich_help_panel=SAY),
+    typer.Option(
+        "--command-id", help="Give the same id again to repeat safely.", rich_help_panel=SAY
+    ),
 ]

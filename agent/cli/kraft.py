@@ -1,4 +1,7 @@
-"""`kafka-migration kraft ...`: the orders of the way from ZooKeeper to KRaft, and where it stands. For app.py."""
+"""`kafka-migration kraft ...`: the orders of the way from ZooKeeper to KRaft, and where it stands.
+
+For app.py.
+"""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -25,7 +28,10 @@ class Action(StrEnum):
 
 
 def kraft(
-    action: Annotated[Action, typer.Argument(help="plan: dry run; advance: the next phase, when its signals hold.")],
+    action: Annotated[
+        Action,
+        typer.Argument(help=("plan: dry run; advance: the next phase, when its signals hold.")),
+    ],
     cluster: Cluster,
     i_know: Annotated[
         bool, typer.Option("--i-know", help="With finalize: that there is no way back after it.")
@@ -37,7 +43,8 @@ def kraft(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """From ZooKeeper to KRaft, the last stage: each phase waits for its signals, and can be undone until `finalize`.
+    """From ZooKeeper to KRaft, the last stage: each phase waits for its signals, and can be undone
+    until `finalize`.
 
     `kafka-migration kraft plan lab`
 
@@ -52,7 +59,11 @@ def kraft(
             found = (await connection.client.statuses()).get(cluster)
             state = (found or {}).get("kraft")
             if state is None:
-                fail(Exit.REFUSED, f"{cluster} was never started on its way to KRaft: `kraft plan`", as_json=as_json)
+                fail(
+                    Exit.REFUSED,
+                    (f"{cluster} was never started on its way to KRaft: `kraft plan`"),
+                    as_json=as_json,
+                )
             print_json(state) if as_json else out.print(lines_of(state))
 
         run(show(), as_json=as_json)
@@ -69,7 +80,11 @@ def kraft(
             print_json(answer)
         else:
             steps = answer["data"].get("steps", [])
-            out.print("\n".join([*(f"{n:3}. {step}" for n, step in enumerate(steps, 1)), answer["summary"]]))
+            out.print(
+                "\n".join(
+                    [*(f"{n:3}. {step}" for n, step in enumerate(steps, 1)), answer["summary"]]
+                )
+            )
         if answer["data"].get("reasons"):
             raise typer.Exit(int(Exit.REFUSED))
 
@@ -78,15 +93,24 @@ def kraft(
 
 def lines_of(state: dict[str, Any]) -> str:
     """Where it stands, in a few lines."""
-    lines = [f"{state['kraft_id']}: {state['phase']}" + (", every signal holds" if state["ready"] else "")]
+    lines = [
+        f"{state['kraft_id']}: {state['phase']}"
+        + (", every signal holds" if state["ready"] else "")
+    ]
     nodes = ", ".join(map(str, state["nodes_changed"])) or "none"
-    asked = f"; awaited: {state['node_asked']} (by {state['restart_by']})" if state["node_asked"] is not None else ""
+    asked = (
+        f"; awaited: {state['node_asked']} (by {state['restart_by']})"
+        if state["node_asked"] is not None
+        else ""
+    )
     lines.append(f"  nodes changed in this phase: {nodes}{asked}")
     lines += [f"  waits: {line.plain.strip()}" for line in render.reason_lines(state["waiting"])]
     if seen := state.get("controllers"):
         lines.append(
-            f"  controllers: {seen['leader_id']} leads; brokers registered: {seen['brokers_active']}, "
-            f"fenced: {seen['brokers_fenced']}; metadata.version: {seen['metadata_version'] or 'not told yet'}"
+            f"  controllers: {seen['leader_id']} leads; brokers registered: "
+            f"{seen['brokers_active']}, "
+            f"fenced: {seen['brokers_fenced']}; metadata.version: "
+            f"{seen['metadata_version'] or 'not told yet'}"
         )
     if state["drills_passed"]:
         lines.append(f"  drills passed: {', '.join(state['drills_passed'])}")

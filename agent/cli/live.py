@@ -1,4 +1,6 @@
-"""A running migration as rich bars: one for each wave and one for all. Fed with statuses; used by `watch` and the demo.
+"""A running migration as rich bars: one for each wave and one for all.
+
+Fed with statuses; used by `watch` and the demo.
 
 Shows replicas, bytes, rate and ETA; below them the phase and why nothing moves.
 """
@@ -42,7 +44,10 @@ class Bars:
         now = time.time()
         self._head = Text.assemble(
             (str(state["cluster"]), "bold"),
-            f"  {state.get('migration_id') or ''}  stage {state['stage']} of 4: {state['stage_words']}",
+            (
+                f"  {state.get('migration_id') or ''}  stage {state['stage']} of 4: "
+                f"{state['stage_words']}"
+            ),
         )
         for wave in waves:
             share, words = wave_share(wave, state)
@@ -51,8 +56,13 @@ class Bars:
         if waves:
             ended = sum(w["state"] in ENDED for w in waves)
             left = f"{size(state['bytes_left'])} left"
-            self._bar("all", state.get("share", 0.0), f"{left}, {ended} of {len(waves)} waves ended")
-        self._foot = [Text.assemble("phase: ", render.phase(state, now)), *render.why_not_moving(state)]
+            self._bar(
+                "all", state.get("share", 0.0), (f"{left}, {ended} of {len(waves)} waves ended")
+            )
+        self._foot = [
+            Text.assemble("phase: ", render.phase(state, now)),
+            *render.why_not_moving(state),
+        ]
 
     def _bar(self, name: str, share: float, words: str) -> None:
         if name not in self._tasks:
@@ -61,7 +71,9 @@ class Bars:
 
 
 class Lines:
-    """The same for CI and log files: a line when the phase or a reason changes, and every few seconds."""
+    """The same for CI and log files: a line when the phase or a reason changes, and every few
+    seconds.
+    """
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -77,7 +89,10 @@ class Lines:
             return
         self._said, self._due = gist, now + LINE_SECONDS
         ended = sum(w["state"] in ENDED for w in state.get("waves") or [])
-        words = f"{state['phase'].replace('_', ' ')}, {ended} of {len(state.get('waves') or [])} waves ended"
+        words = (
+            f"{state['phase'].replace('_', ' ')}, {ended} of "
+            f"{len(state.get('waves') or [])} waves ended"
+        )
         moved = f", moved: {render.moved_words(state)}" if state.get("migration_id") else ""
         self._write(f"{words}{moved}, left: {render.left_words(state)}")
         for line in why:
@@ -85,7 +100,9 @@ class Lines:
 
 
 def wave_share(wave: Json, state: Json) -> tuple[float, str]:
-    """How much of a wave is done, 0 to 1, and its figures in words: what was moved is shown in every state."""
+    """How much of a wave is done, 0 to 1, and its figures in words: what was moved is shown in
+    every state.
+    """
     planned = f"{wave['replicas']:,} replicas, {size(wave['size_bytes'])}"
     if wave["state"] == "done":
         return 1.0, f"{planned}, verified"
@@ -96,7 +113,9 @@ def wave_share(wave: Json, state: Json) -> tuple[float, str]:
     if wave["state"] in ("skipped", "abandoned"):
         words += f", {wave['state']}"
     elif state["phase"] == "moving" and wave["state"] == "active":
-        words += f", {size(state['rate_bytes_per_second'])}/s, ETA {duration(state.get('eta_seconds'))}"
+        words += (
+            f", {size(state['rate_bytes_per_second'])}/s, ETA {duration(state.get('eta_seconds'))}"
+        )
     return share, words
 
 

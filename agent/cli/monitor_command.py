@@ -19,7 +19,7 @@ Also `/live` and `/metrics`. Without settings, where a lab runs in `.lab`: that 
 
 Settings, all by environment:
 
-"""
+"""  # noqa: E501
 
 
 def monitor() -> None:
@@ -27,7 +27,9 @@ def monitor() -> None:
     _name_the_lab()
     try:
         settings = MonitorSettings.read()
-        connection = settings.security.connection(settings.bootstrap_servers, settings.request_timeout_seconds)
+        connection = settings.security.connection(
+            settings.bootstrap_servers, settings.request_timeout_seconds
+        )
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
     except OSError as error:
@@ -39,13 +41,25 @@ def monitor() -> None:
     from agent.telemetry import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it says at length, a look's reason says in a line
+    # what it says at length, a look's reason says in a line
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     app = Monitor(settings, KafkaCluster(connection)).app()
     try:
-        web.run_app(app, host=settings.host, port=settings.port, print=None, access_log=None, shutdown_timeout=2.0)
+        web.run_app(
+            app,
+            host=settings.host,
+            port=settings.port,
+            print=None,
+            access_log=None,
+            shutdown_timeout=2.0,
+        )
     except OSError as error:
         fail(
-            Exit.USAGE, f"{PREFIX}HOST, _PORT: {settings.host}:{settings.port} cannot be listened on: {error.strerror}"
+            Exit.USAGE,
+            (
+                f"{PREFIX}HOST, _PORT: {settings.host}:{settings.port} cannot be "
+                f"listened on: {error.strerror}"
+            ),
         )
 
 

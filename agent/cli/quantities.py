@@ -1,4 +1,6 @@
-"""Bytes, rates and times as people write and read them. Pure; used by the command line and the demo.
+"""Bytes, rates and times as people write and read them.
+
+Pure; used by the command line and the demo.
 
 Sizes are decimal (1 MB = 1,000,000 bytes), as Kafka's and Cruise Control's throttles are spoken of.
 """
@@ -14,7 +16,10 @@ _SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
 def bytes_of(text: str) -> int:
-    """`100MB`, `1.5GiB`, `250000`, and rates such as `50MB/s` -> bytes. ValueError, with examples, otherwise."""
+    """`100MB`, `1.5GiB`, `250000`, and rates such as `50MB/s` -> bytes.
+
+    ValueError, with examples, otherwise.
+    """
     bare = text.strip().removesuffix("/s").strip()
     if bare.lower() == "off":
         return 0

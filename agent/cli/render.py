@@ -1,4 +1,6 @@
-"""Statuses, plans, answers and events as people read them. Pure: JSON of the control topics in, rich renderables out.
+"""Statuses, plans, answers and events as people read them.
+
+Pure: JSON of the control topics in, rich renderables out.
 
 Used by commands.py, status.py and the demo. Tolerates fields that a newer agent adds.
 """
@@ -19,9 +21,9 @@ from agent.core.model.reasons import WHAT_TO_DO, Code
 Json = Mapping[str, Any]
 
 _COLOURS = {
-    "moving": "green", "closing": "green", "requesting": "green", "checking": "cyan", "between_waves": "cyan",
+    "moving": "green", "closing": "green", "requesting": "green", "checking": "cyan", "between_waves": "cyan",  # noqa: E501
     "awaiting_approval": "yellow", "stopping": "yellow", "paused": "yellow", "blocked": "bold red",
-    "drained": "green", "completed": "bold green", "rolled_back": "bold green", "cancelled": "yellow",
+    "drained": "green", "completed": "bold green", "rolled_back": "bold green", "cancelled": "yellow",  # noqa: E501
 }  # fmt: skip
 _OPTION_OF = {
     "source_broker_ids": "--source", "destination_broker_ids": "--destination", "plan_id": "--plan",
@@ -36,7 +38,11 @@ def reason_lines(reasons: Sequence[Json], indent: str = "  ") -> list[Text]:
     lines = []
     for reason in reasons:
         needed = f" (needed: {reason['needed']})" if reason.get("needed") else ""
-        lines.append(Text.assemble(indent, (str(reason["code"]), "bold red"), f": {reason.get('seen', '')}{needed}"))
+        lines.append(
+            Text.assemble(
+                indent, (str(reason["code"]), "bold red"), (f": {reason.get('seen', '')}{needed}")
+            )
+        )
         if to_do := what_to_do(reason):
             lines.append(Text.assemble(indent, ("  do: ", "dim"), to_do))
     return lines
@@ -51,10 +57,13 @@ def what_to_do(reason: Json) -> str:
 
 
 def wrong_fields(error: ValidationError) -> str:
-    """A schema's complaint in the words of the command line: which option, what is wrong with it."""
+    """A schema's complaint in the words of the command line: which option, what is wrong with
+    it.
+    """
     complaints = []
     for one in error.errors():
-        path = [str(part) for part in one["loc"][1:] if part != "options"]  # the first part is the command's word
+        # the first part is the command's word
+        path = [str(part) for part in one["loc"][1:] if part != "options"]
         name = path[0] if path else ""
         message = one["msg"].removeprefix("Value error, ")
         option = _OPTION_OF.get(name, f"--{name.replace('_', '-')}")
@@ -67,8 +76,12 @@ def answer(event: Json) -> RenderableType:
     data = event["data"]
     again = " (it was answered before: nothing is done twice)" if data.get("repeat") else ""
     if event["type"] == "CommandAccepted":
-        return Text.assemble(("accepted", "bold green"), f": {data['command']} {event.get('cluster', '')}{again}")
-    head = Text.assemble(("refused", "bold red"), f": {data['command']} {event.get('cluster', '')}{again}")
+        return Text.assemble(
+            ("accepted", "bold green"), (f": {data['command']} {event.get('cluster', '')}{again}")
+        )
+    head = Text.assemble(
+        ("refused", "bold red"), (f": {data['command']} {event.get('cluster', '')}{again}")
+    )
     return Group(head, *reason_lines(data["reasons"]))
 
 
@@ -93,13 +106,20 @@ def plan(event: Json) -> RenderableType:
         parts.append(_load_table(loads))
     if checks := data.get("check_results"):
         red = sum(not v["ok"] for v in checks)
-        parts.append(Text(f"checks: {len(checks) - red} green, {red} red (`kafka-migration doctor` shows them all)"))
+        parts.append(
+            Text(
+                f"checks: {len(checks) - red} green, {red} red (`kafka-migration "
+                "doctor` shows them all)"
+            )
+        )
     if reasons:
         parts.append(Text("in the way:", style="bold red"))
         parts.extend(reason_lines(reasons))
     elif found:
         start = f"kafka-migration start {event.get('cluster', '')} --plan {found['plan_id']}"
-        parts.append(Text.assemble(("nothing stands in the way", "green"), f"; start it with: {start}"))
+        parts.append(
+            Text.assemble(("nothing stands in the way", "green"), (f"; start it with: {start}"))
+        )
     return Group(*parts)
 
 
@@ -128,16 +148,24 @@ def _estimate_lines(found: Json | None) -> list[Text]:
     if not found:
         return []
     lines = [
-        f"time: {duration(found['low_seconds'])} to {duration(found['high_seconds'])} ({found['reasoning']})",
+        (
+            f"time: {duration(found['low_seconds'])} to {duration(found['high_seconds'])} "
+            f"({found['reasoning']})"
+        ),
         f"between AZs: {size(found['cross_az_bytes'])}, copied from leaders in another AZ",
     ]
     if found.get("largest_partition"):
-        lines.append(f"largest partition: {found['largest_partition']}, {size(found['largest_partition_bytes'])}")
+        lines.append(
+            f"largest partition: {found['largest_partition']}, "
+            f"{size(found['largest_partition_bytes'])}"
+        )
     return [Text(line) for line in lines]
 
 
 def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
-    """Of each wave: how long, what crosses AZs, what a rollback after it costs, what stands in its way alone."""
+    """Of each wave: how long, what crosses AZs, what a rollback after it costs, what stands in
+    its way alone.
+    """
     against = {b["wave"]: b["reasons"] for b in blocked}
     lines = []
     for wave in waves:
@@ -151,7 +179,10 @@ def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
             words.append(f"a rollback after it: {size(undo['size_bytes'])}, {back}")
         if words:
             lines.append(Text(f"wave {wave['number']}: {'; '.join(words)}"))
-        lines += [Text.assemble(("  in its way: ", "red"), str(r["code"])) for r in against.get(wave["number"], ())]
+        lines += [
+            Text.assemble(("  in its way: ", "red"), str(r["code"]))
+            for r in against.get(wave["number"], ())
+        ]
     return lines
 
 
@@ -166,12 +197,18 @@ def check_results(findings: Json) -> RenderableType:
             seen = Text(f"{v['seen']} (needed: {v['needed']})")
         elif not v["ok"]:
             needed = f" (needed: {v['needed']})" if v.get("needed") else ""
-            seen = Text.assemble((str(v["code"]), "bold red"), f": {v['seen']}{needed}\n", ("do: ", "dim"), v["do"])
+            seen = Text.assemble(
+                (str(v["code"]), "bold red"), f": {v['seen']}{needed}\n", ("do: ", "dim"), v["do"]
+            )
         mark = Text("ok", style="green") if v["ok"] else Text("no", style="bold red")
-        table.add_row(Text("?", style="bold yellow") if v.get("unknown") else mark, v["title"], seen)
+        table.add_row(
+            Text("?", style="bold yellow") if v.get("unknown") else mark, v["title"], seen
+        )
     red = sum(not v["ok"] for v in findings["check_results"])
     end = Text(f"{red} of {len(findings['check_results'])} checks are red", style="bold red")
-    return Group(table, end if red else Text("fit: nothing stands in the way of a start", style="bold green"))
+    return Group(
+        table, end if red else Text("fit: nothing stands in the way of a start", style="bold green")
+    )
 
 
 def status(state: Json, now: float) -> RenderableType:
@@ -179,7 +216,10 @@ def status(state: Json, now: float) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
-    grid.add_row("migration", f"{state.get('migration_id') or 'none yet'} on [bold]{escape(state['cluster'])}[/]")
+    grid.add_row(
+        "migration",
+        (f"{state.get('migration_id') or 'none yet'} on [bold]{escape(state['cluster'])}[/]"),
+    )
     grid.add_row("phase", phase(state, now))
     grid.add_row("stage", f"{state['stage']} of 4: {state['stage_words']}")
     if state.get("migration_id"):
@@ -210,7 +250,16 @@ def kraft_words(kraft: Json) -> str:
 def statuses(states: Sequence[Json], now: float) -> RenderableType:
     """One line a cluster."""
     table = Table(box=None, padding=(0, 2))
-    for column in ("cluster", "migration", "phase", "stage", "waves", "left", "ETA", "why it does not move"):
+    for column in (
+        "cluster",
+        "migration",
+        "phase",
+        "stage",
+        "waves",
+        "left",
+        "ETA",
+        "why it does not move",
+    ):
         table.add_column(column, style="bold" if column == "cluster" else "")
     for state in states:
         waves = state.get("waves") or []
@@ -246,20 +295,29 @@ def why_not_moving(state: Json) -> list[Text]:
     if causes := state.get("slow_causes"):
         lines.append(Text("slowed by:", style="bold yellow"))
         lines += [_cause_line(cause) for cause in causes]
-    for key, title in (("blocked", "blocked; retry, skip, cancel or rollback:"), ("waiting", "waiting for:")):
+    for key, title in (
+        ("blocked", "blocked; retry, skip, cancel or rollback:"),
+        ("waiting", "waiting for:"),
+    ):
         if reasons := state.get(key):
             lines.append(Text(title, style="bold yellow"))
             lines += reason_lines(reasons)
     if state["phase"] == "awaiting_approval":
         lines.append(Text("waiting for approval:", style="bold yellow"))
-        lines.append(Text.assemble(("  do: ", "dim"), f"kafka-migration approve {state['cluster']}"))
+        lines.append(
+            Text.assemble(("  do: ", "dim"), (f"kafka-migration approve {state['cluster']}"))
+        )
     return lines
 
 
 def sentence(event: Json) -> Text:
     """One event on one line: time, type, sentence."""
     return Text.assemble(
-        (_clock(event), "dim"), " ", (f"{event['type']:<20}", "cyan"), " ", str(event.get("summary", ""))
+        (_clock(event), "dim"),
+        " ",
+        (f"{event['type']:<20}", "cyan"),
+        " ",
+        str(event.get("summary", "")),
     )
 
 
@@ -294,7 +352,10 @@ def moved_words(state: Json) -> str:
     percent = 99 if 0.99 < (share := state.get("share", 0.0)) < 1 else round(100 * share)
     waves = state.get("waves") or []
     back = " back" if waves and waves[-1].get("direction") == "back" else ""
-    return f"{percent} %, {state.get('replicas_moved', 0):,} of {count(state.get('replicas', 0), 'replica')}{back}"
+    return (
+        f"{percent} %, {state.get('replicas_moved', 0):,} of "
+        f"{count(state.get('replicas', 0), 'replica')}{back}"
+    )
 
 
 def left_words(state: Json) -> str:
@@ -302,19 +363,28 @@ def left_words(state: Json) -> str:
     left = f"{count(state['replicas_left'], 'replica')}, {size(state['bytes_left'])}"
     if state["phase"] != "moving":
         return left
-    return f"{left}, {size(state['rate_bytes_per_second'])}/s, ETA of this wave {duration(state.get('eta_seconds'))}"
+    return (
+        f"{left}, {size(state['rate_bytes_per_second'])}/s, ETA of this wave "
+        f"{duration(state.get('eta_seconds'))}"
+    )
 
 
 def _wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
     table = Table(box=None, padding=(0, 2))
     for column in ("wave", "az", "from", "to", *(("state",) if with_state else ())):
         table.add_column(column)
-    for column in ("replicas", "size", *(("replicas left", "bytes left") if with_state else ("leaders",))):
+    for column in (
+        "replicas",
+        "size",
+        *(("replicas left", "bytes left") if with_state else ("leaders",)),
+    ):
         table.add_column(column, justify="right")
     for wave in waves:
         lane = f" {wave['lane']}" if wave.get("lane", "rest") != "rest" else ""
         back = f"{lane} (back)" if wave.get("direction") == "back" else lane
-        state = f"{wave['state']}" + (f", attempt {wave['attempt']}" if wave.get("attempt", 0) > 1 else "")
+        state = f"{wave['state']}" + (
+            f", attempt {wave['attempt']}" if wave.get("attempt", 0) > 1 else ""
+        )
         table.add_row(
             f"{wave['number']}{back}",
             wave["az"],
@@ -323,7 +393,11 @@ def _wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
             *((state,) if with_state else ()),
             f"{wave['replicas']:,}",
             size(wave["size_bytes"]),
-            *((f"{wave['replicas_left']:,}", size(wave["bytes_left"])) if with_state else (f"{wave['leaders']:,}",)),
+            *(
+                (f"{wave['replicas_left']:,}", size(wave["bytes_left"]))
+                if with_state
+                else (f"{wave['leaders']:,}",)
+            ),
         )
     return table
 

@@ -1,4 +1,7 @@
-"""The commands that only look: `status`, `watch`, `events`. Registered by app.py; used by `start --follow`."""
+"""The commands that only look:
+
+`status`, `watch`, `events`. Registered by app.py; used by `start --follow`.
+"""
 
 import contextlib
 import time
@@ -9,7 +12,15 @@ import typer
 from rich.live import Live
 
 from agent.cli import render
-from agent.cli.connection import Cluster, Connection, JsonOption, MaybeCluster, Servers, TopicPrefix, connect
+from agent.cli.connection import (
+    Cluster,
+    Connection,
+    JsonOption,
+    MaybeCluster,
+    Servers,
+    TopicPrefix,
+    connect,
+)
 from agent.cli.live import Bars, Lines
 from agent.cli.terminal import Exit, err, fail, out, print_json, run
 
@@ -17,7 +28,10 @@ ENDS = frozenset({"none", "completed", "cancelled", "rolled_back"})
 
 
 def status(
-    cluster: MaybeCluster = None, as_json: JsonOption = False, servers: Servers = None, prefix: TopicPrefix = None
+    cluster: MaybeCluster = None,
+    as_json: JsonOption = False,
+    servers: Servers = None,
+    prefix: TopicPrefix = None,
 ) -> None:
     """Where it stands: phase, stage, waves, and why it does not move, with what to do.
 
@@ -36,17 +50,32 @@ def status(
             elif len(states) == 1:
                 out.print(render.status(states[0], time.time()))
             else:
-                out.print(render.statuses(states, time.time()) if states else "no migration was ever started")
+                out.print(
+                    render.statuses(states, time.time())
+                    if states
+                    else ("no migration was ever started")
+                )
             return
         if cluster not in found:
             known = ", ".join(sorted(found)) or "none"
-            fail(Exit.REFUSED, f"no status of cluster '{cluster}'; there is one of: {known}", as_json=as_json)
-        print_json(found[cluster]) if as_json else out.print(render.status(found[cluster], time.time()))
+            fail(
+                Exit.REFUSED,
+                f"no status of cluster '{cluster}'; there is one of: {known}",
+                as_json=as_json,
+            )
+        print_json(found[cluster]) if as_json else out.print(
+            render.status(found[cluster], time.time())
+        )
 
     run(work(), as_json=as_json)
 
 
-def watch(cluster: Cluster, as_json: JsonOption = False, servers: Servers = None, prefix: TopicPrefix = None) -> None:
+def watch(
+    cluster: Cluster,
+    as_json: JsonOption = False,
+    servers: Servers = None,
+    prefix: TopicPrefix = None,
+) -> None:
     """Progress as it comes: a bar for each wave, rate and ETA. Ends when nothing is left to watch.
 
     That is: the sources may be shut down, or it is completed, cancelled or rolled back.
@@ -59,9 +88,15 @@ def watch(cluster: Cluster, as_json: JsonOption = False, servers: Servers = None
 
 def events(
     cluster: MaybeCluster = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with those to come.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with those to come.")
+    ] = False,
     from_start: Annotated[
-        bool, typer.Option("--from-start", help="With --follow: first all there are. Without it they are all shown.")
+        bool,
+        typer.Option(
+            "--from-start",
+            help=("With --follow: first all there are. Without it they are all shown."),
+        ),
     ] = False,
     as_json: JsonOption = False,
     servers: Servers = None,
@@ -76,7 +111,9 @@ def events(
     connection = connect(servers, prefix, as_json=as_json)
 
     def show(event: dict[str, Any]) -> None:
-        print_json(event, line=True) if as_json else out.print(render.sentence(event), soft_wrap=True)
+        print_json(event, line=True) if as_json else out.print(
+            render.sentence(event), soft_wrap=True
+        )
 
     async def work() -> None:
         if follow:
@@ -92,7 +129,10 @@ def events(
 async def watch_until_rest(
     connection: Connection, cluster: str, *, as_json: bool, after: dict[str, Any] | None = None
 ) -> None:
-    """Show statuses until nothing is left to watch. `after`: a start's answer; what was before it is passed over."""
+    """Show statuses until nothing is left to watch.
+
+    `after`: a start's answer; what was before it is passed over.
+    """
     before = int(after["sequence"]) if after and after.get("sequence") else 0
     show: Callable[[dict[str, Any]], None]
     with contextlib.ExitStack() as until_end:
@@ -104,7 +144,9 @@ async def watch_until_rest(
             show = bars.show
         else:
             show = Lines(
-                lambda line: out.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False, soft_wrap=True)
+                lambda line: out.print(
+                    f"{time.strftime('%H:%M:%S')} {line}", markup=False, soft_wrap=True
+                )
             ).show
         async for state in connection.client.follow_status(cluster):
             if before and int(state.get("sequence", before + 1)) <= before:

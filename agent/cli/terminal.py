@@ -1,4 +1,6 @@
-"""How the command line ends and speaks: exit codes, plain errors, JSON or tables. Used by every command.
+"""How the command line ends and speaks: exit codes, plain errors, JSON or tables.
+
+Used by every command.
 
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 unreachable or unanswered.
 """
@@ -35,7 +37,10 @@ def print_json(value: Any, *, line: bool = False) -> None:
 
 
 def fail(code: Exit, text: str, *, as_json: bool = False, **details: Any) -> NoReturn:
-    """Say what is wrong and end. With `as_json` stdout still gets one JSON value, so that a script can read it."""
+    """Say what is wrong and end.
+
+    With `as_json` stdout still gets one JSON value, so that a script can read it.
+    """
     if as_json:
         print_json({"error": text, "exit_code": int(code), **details})
     else:
@@ -44,7 +49,9 @@ def fail(code: Exit, text: str, *, as_json: bool = False, **details: Any) -> NoR
 
 
 def run(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
-    """Run a command's work; the control Kafka's trouble ends in exit code 3, Ctrl-C in 130 without a trace."""
+    """Run a command's work; the control Kafka's trouble ends in exit code 3, Ctrl-C in 130
+    without a trace.
+    """
     try:
         asyncio.run(work)
     except ClientError as error:

@@ -8,7 +8,8 @@ from agent.config.settings import Settings, SettingsError
 
 
 def topics() -> None:
-    """Make the control topics, compacted and partitioned as the agent needs them, and end; a repeat changes nothing.
+    """Make the control topics, compacted and partitioned as the agent needs them, and end; a repeat
+    changes nothing.
 
     The agent does it too. With this, only who runs this needs the right to create topics.
     """

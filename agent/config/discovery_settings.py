@@ -1,4 +1,7 @@
-"""Settings of client discovery, a section of a cluster in clusters.yaml: Consul, the endpoints, the census."""
+"""Settings of client discovery, a section of a cluster in clusters.yaml:
+
+Consul, the endpoints, the census.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from agent.config.secrets import secret
 URL = r"^https?://[^/@?#\s]+(/[^?#\s]*)?$"
 Place = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$", description="host:port of a proxy")]
 BrokerId = Annotated[int, Field(ge=0)]
-CONNECTIONS = "sum by (broker) (kafka_server_socket_server_metrics_connection_count{{cluster={name!r}}})"
+CONNECTIONS = (
+    "sum by (broker) (kafka_server_socket_server_metrics_connection_count{{cluster={name!r}}})"
+)
 
 
 class CensusSettings(BaseModel):
@@ -27,12 +32,17 @@ class CensusSettings(BaseModel):
     url: str = Field(pattern=URL, description="The Prometheus server")
     query: str | None = Field(
         default=None,
-        description="PromQL, one value a broker; by default the sum of socket-server-metrics' connection-count. "
+        description="PromQL, one value a broker; by default the sum of socket-server-metrics' "
+        "connection-count. "
         "Narrow it to the clients' listener where brokers use another one among themselves",
     )
     broker_label: str = Field(default="broker", description="The label that holds the broker's id")
     connections_allowed: int = Field(
-        default=0, ge=0, description="To each broker, that are not clients': brokers, exporters, tools on that listener"
+        default=0,
+        ge=0,
+        description=(
+            "To each broker, that are not clients': brokers, exporters, tools on that listener"
+        ),
     )
     username: str | None = None
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
@@ -51,12 +61,22 @@ class CensusSettings(BaseModel):
             password=secret(self.password, self.password_file),
             token=secret(None, self.token_file),
             **self.model_dump(
-                include={"password_file", "token_file", "ca_file", "cert_file", "key_file", "timeout_seconds"}
+                include={
+                    "password_file",
+                    "token_file",
+                    "ca_file",
+                    "cert_file",
+                    "key_file",
+                    "timeout_seconds",
+                }
             ),
         )
         query = self.query or CONNECTIONS.format(name=cluster).replace("'", '"')
         return CensusConnection(
-            prometheus=prometheus, query=query, broker_label=self.broker_label, allowed=self.connections_allowed
+            prometheus=prometheus,
+            query=query,
+            broker_label=self.broker_label,
+            allowed=self.connections_allowed,
         )
 
 
@@ -65,24 +85,34 @@ class ConsulSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(pattern=URL, description="Of a Consul agent or server, such as https://consul.internal:8501")
+    url: str = Field(
+        pattern=URL, description="Of a Consul agent or server, such as https://consul.internal:8501"
+    )
     service: str = Field(min_length=1, max_length=128, description="The existing Kafka service")
     endpoints: dict[BrokerId, tuple[Place, ...] | Place] = Field(
         description="Broker id -> its proxies, of every source and destination broker"
     )
     register_by: Literal["agent", "catalog"] = Field(
-        default="agent", description="agent: Consul checks the endpoint; catalog: for a node without a Consul agent"
+        default="agent",
+        description=(
+            "agent: Consul checks the endpoint; catalog: for a node without a Consul agent"
+        ),
     )
     agent_urls: dict[BrokerId, Annotated[str, Field(pattern=URL)]] = Field(
-        default_factory=dict, description="Broker id -> the Consul agent that has its entries, where that is not `url`"
+        default_factory=dict,
+        description=("Broker id -> the Consul agent that has its entries, where that is not `url`"),
     )
-    node: str = Field(default="kafka-migration-external", description="The node's name of catalog entries")
+    node: str = Field(
+        default="kafka-migration-external", description=("The node's name of catalog entries")
+    )
     tags: tuple[str, ...] = Field(default=(), description="Of the entries that we make")
     datacenter: str | None = None
     namespace: str | None = Field(default=None, description="Consul Enterprise")
     partition: str | None = Field(default=None, description="Consul Enterprise")
     token: SecretStr | None = Field(default=None, description="Prefer token_file")
-    token_file: Path | None = Field(default=None, description="A file that holds nothing but the ACL token")
+    token_file: Path | None = Field(
+        default=None, description=("A file that holds nothing but the ACL token")
+    )
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
@@ -90,16 +120,21 @@ class ConsulSettings(BaseModel):
     grace_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="How long a source stays discoverable after it was drained: at least the clients' "
+        description="How long a source stays discoverable after it was drained: at least the "
+        "clients' "
         "metadata.max.age.ms (stock 300 s)",
     )
-    census: CensusSettings | None = Field(default=None, description="Without it nobody counts connections")
+    census: CensusSettings | None = Field(
+        default=None, description=("Without it nobody counts connections")
+    )
 
     @model_validator(mode="after")
     def _an_endpoint_leads_to_one_broker(self) -> Self:
         places = [place for b in self.endpoints for place in self.places(b)]
         if twice := sorted({p for p in places if places.count(p) > 1}):
-            raise ValueError(f"endpoints: {', '.join(twice)} named for two brokers; a proxy's port leads to one")
+            raise ValueError(
+                f"endpoints: {', '.join(twice)} named for two brokers; a proxy's port leads to one"
+            )
         return self
 
     def places(self, broker_id: int) -> tuple[str, ...]:
@@ -112,11 +147,16 @@ class ConsulSettings(BaseModel):
         return sorted(b for b in broker_ids if not self.places(b))
 
     def connection(self, probe_tls: ssl.SSLContext | None) -> ConsulConnection:
-        """As the adapter wants it. `probe_tls`: where the clients' listener speaks TLS. Raises OSError."""
+        """As the adapter wants it.
+
+        `probe_tls`: where the clients' listener speaks TLS. Raises OSError.
+        """
         return ConsulConnection(
             endpoints={b: self.places(b) for b in self.endpoints},
             by_agent=self.register_by == "agent",
             token=secret(self.token, self.token_file),
             probe_tls=probe_tls,
-            **self.model_dump(exclude={"endpoints", "register_by", "token", "grace_seconds", "census"}),
+            **self.model_dump(
+                exclude={"endpoints", "register_by", "token", "grace_seconds", "census"}
+            ),
         )

@@ -1,4 +1,7 @@
-"""Metric rules and limits as clusters.yaml writes them; read by settings.py. Every field: its unit, why its default."""
+"""Metric rules and limits as clusters.yaml writes them; read by settings.py.
+
+Every field: its unit, why its default.
+"""
 
 import math
 from typing import Annotated, Literal, Self
@@ -19,25 +22,48 @@ class RuleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Its cause is called metric:NAME")
-    metric: str = Field(min_length=1, max_length=200, description="As the samples name it, with its unit")
-    above: _Level | None = Field(default=None, description="Bad above this; one of `above` and `below`")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9._-]{1,100}$", description=("Its cause is called metric:NAME")
+    )
+    metric: str = Field(
+        min_length=1, max_length=200, description=("As the samples name it, with its unit")
+    )
+    above: _Level | None = Field(
+        default=None, description=("Bad above this; one of `above` and `below`")
+    )
     below: _Level | None = Field(default=None, description="Bad below this")
-    clear: _Level | None = Field(default=None, description="Fired, it is calm only beyond this; default: the threshold")
-    duration_seconds: _Seconds = Field(default=0.0, description="It must be bad for so long, by the samples' own times")
-    resume_delay_seconds: _Seconds = Field(default=60.0, description="And calm for so long: a breath of a busy broker")
+    clear: _Level | None = Field(
+        default=None, description=("Fired, it is calm only beyond this; default: the threshold")
+    )
+    duration_seconds: _Seconds = Field(
+        default=0.0, description=("It must be bad for so long, by the samples' own times")
+    )
+    resume_delay_seconds: _Seconds = Field(
+        default=60.0, description=("And calm for so long: a breath of a busy broker")
+    )
     stale_seconds: float = Field(
         default=60.0, gt=0, le=86_400, description="Older samples are none: four scrapes of 15 s"
     )
-    aggregation: Aggregation = Field(default=Aggregation.ANY, description="any, all or worst of the brokers")
-    brokers: Brokers = Field(default=Brokers.ALL, description="all, source, destination; cluster: of no broker")
-    platform: Literal["ec2", "k8s"] | None = Field(default=None, description="Only samples with this tag")
+    aggregation: Aggregation = Field(
+        default=Aggregation.ANY, description=("any, all or worst of the brokers")
+    )
+    brokers: Brokers = Field(
+        default=Brokers.ALL, description=("all, source, destination; cluster: of no broker")
+    )
+    platform: Literal["ec2", "k8s"] | None = Field(
+        default=None, description=("Only samples with this tag")
+    )
     action: Action = Field(default=Action.PAUSE, description="notify, slow or pause")
     on_missing: Literal["pause", "slow", "notify", "ignore"] | None = Field(
         default=None,
-        description="No fresh sample of a broker that is to move; default: pause, or notify where that is all",
+        description=(
+            "No fresh sample of a broker that is to move; default: pause, or notify "
+            "where that is all"
+        ),
     )
-    flaps_max: int = Field(default=3, ge=1, le=20, description="So many pauses in the window wait for an operator")
+    flaps_max: int = Field(
+        default=3, ge=1, le=20, description=("So many pauses in the window wait for an operator")
+    )
     flap_window_seconds: float = Field(default=3_600.0, gt=0, le=604_800)
 
     @model_validator(mode="after")
@@ -55,7 +81,11 @@ class RuleSettings(BaseModel):
         return Rule(
             name=self.name,
             metric=self.metric,
-            threshold=self.above if self.above is not None else self.below if self.below is not None else math.inf,
+            threshold=self.above
+            if self.above is not None
+            else self.below
+            if self.below is not None
+            else math.inf,
             side=Side.ABOVE if self.above is not None else Side.BELOW,
             clear=self.clear,
             duration_seconds=self.duration_seconds,
@@ -65,7 +95,9 @@ class RuleSettings(BaseModel):
             brokers=self.brokers,
             platform=self.platform,
             action=self.action,
-            on_missing=missing[self.on_missing] if self.on_missing in missing else Action(str(self.on_missing)),
+            on_missing=missing[self.on_missing]
+            if self.on_missing in missing
+            else Action(str(self.on_missing)),
             flaps_max=self.flaps_max,
             flap_window_seconds=self.flap_window_seconds,
         )
@@ -76,9 +108,13 @@ class LimitsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    replicas_max: int | None = Field(default=None, ge=1, description="Replicas on one broker after the move")
+    replicas_max: int | None = Field(
+        default=None, ge=1, description=("Replicas on one broker after the move")
+    )
     network_bytes_per_second_max: int | None = Field(
-        default=None, ge=1, description="What may come in: the throttle, and what is written to its logs"
+        default=None,
+        ge=1,
+        description=("What may come in: the throttle, and what is written to its logs"),
     )
 
     def core(self) -> Limits:

@@ -1,7 +1,9 @@
-"""Where a secret comes from: a file (preferred), else a value. Called by the settings and by what connects.
+"""Where a secret comes from: a file (preferred), else a value.
 
-Never logs what it read. A file counts as it is when a connection is made or a request sent: a secret that was changed
-there needs no restart.
+Called by the settings and by what connects.
+
+Never logs what it read. A file counts as it is when a connection is made or a request sent: a
+secret that was changed there needs no restart.
 """
 
 from pathlib import Path
@@ -17,7 +19,9 @@ def secret(value: SecretStr | None, file: Path | None) -> str | None:
 
 
 def newest(known: str | None, file: Path | None) -> str | None:
-    """What the file holds now; what is known where there is no file, or while it cannot be read or is being written."""
+    """What the file holds now; what is known where there is no file, or while it cannot be read
+    or is being written.
+    """
     if file is None:
         return known
     try:

@@ -1,6 +1,8 @@
-"""Settings of the agent: environment variables (KAFKA_MIGRATION_...), secrets from files, and clusters.yaml.
+"""Settings of the agent: environment variables (KAFKA_MIGRATION_...), secrets from files, and
+clusters.yaml.
 
-Every field says what it is, its unit, and why its default. Errors name the file, the cluster and the field.
+Every field says what it is, its unit, and why its default. Errors name the file, the cluster and
+the field.
 """
 
 import socket
@@ -8,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.cruise_control.client import CruiseControlConnection
@@ -23,11 +33,16 @@ from agent.core.planning.options import Policy
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the text says which field of which file, and what it should be."""
+    """The settings cannot be used; the text says which field of which file, and what it should
+    be.
+    """
 
 
 class KafkaSecurity(BaseModel):
-    """How to connect to a Kafka cluster. Passwords: from `password_file`, or by environment for the control Kafka."""
+    """How to connect to a Kafka cluster.
+
+    Passwords: from `password_file`, or by environment for the control Kafka.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +50,9 @@ class KafkaSecurity(BaseModel):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     username: str | None = None
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
-    password_file: Path | None = Field(default=None, description="A file that holds nothing but the password")
+    password_file: Path | None = Field(
+        default=None, description=("A file that holds nothing but the password")
+    )
     ssl_cafile: str | None = None
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
@@ -44,12 +61,17 @@ class KafkaSecurity(BaseModel):
     @model_validator(mode="after")
     def _sasl_is_whole(self) -> Self:
         if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
-            raise ValueError(f"security_protocol {self.security_protocol} and sasl_mechanism do not fit each other")
+            raise ValueError(
+                f"security_protocol {self.security_protocol} and sasl_mechanism "
+                "do not fit each other"
+            )
         if self.sasl_mechanism and not (self.username and (self.password or self.password_file)):
             raise ValueError("SASL needs username and password_file")
         return self
 
-    def connection(self, bootstrap_servers: str, request_timeout_seconds: float = 10.0) -> KafkaConnection:
+    def connection(
+        self, bootstrap_servers: str, request_timeout_seconds: float = 10.0
+    ) -> KafkaConnection:
         """As the adapters want it. Raises OSError when the password's file cannot be read."""
         return KafkaConnection(
             bootstrap_servers=bootstrap_servers,
@@ -67,14 +89,23 @@ class KafkaSecurity(BaseModel):
 
 
 class ZooKeeperSecurity(BaseModel):
-    """How to connect to a cluster's ZooKeeper: SASL DIGEST-MD5, TLS, a client certificate, or none of them."""
+    """How to connect to a cluster's ZooKeeper:
+
+    SASL DIGEST-MD5, TLS, a client certificate, or none of them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    username: str | None = Field(default=None, description="As in the section `Client` of a broker's JAAS file")
+    username: str | None = Field(
+        default=None, description=("As in the section `Client` of a broker's JAAS file")
+    )
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
-    password_file: Path | None = Field(default=None, description="A file that holds nothing but the password")
-    tls: bool = Field(default=False, description="Where brokers have zookeeper.ssl.client.enable=true")
+    password_file: Path | None = Field(
+        default=None, description=("A file that holds nothing but the password")
+    )
+    tls: bool = Field(
+        default=False, description=("Where brokers have zookeeper.ssl.client.enable=true")
+    )
     ca_file: str | None = None
     certificate_file: str | None = Field(default=None, description="PEM; may hold the key too")
     key_file: str | None = None
@@ -94,7 +125,14 @@ class ZooKeeperSecurity(BaseModel):
             username=self.username,
             password=secret(self.password, self.password_file),
             **self.model_dump(
-                include={"password_file", "tls", "ca_file", "certificate_file", "key_file", "check_hostname"}
+                include={
+                    "password_file",
+                    "tls",
+                    "ca_file",
+                    "certificate_file",
+                    "key_file",
+                    "check_hostname",
+                }
             ),
         )
 
@@ -105,18 +143,25 @@ class CruiseControlSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
-        pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",  # it is told to anyone in errors: no password stands in it
-        description="With or without /kafkacruisecontrol; user name and password have fields of their own",
+        # it is told to anyone in errors: no password stands in it
+        pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",
+        description=(
+            "With or without /kafkacruisecontrol; user name and password have fields of their own"
+        ),
     )
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
-    token_file: Path | None = Field(default=None, description="A file that holds nothing but a bearer token")
+    token_file: Path | None = Field(
+        default=None, description=("A file that holds nothing but a bearer token")
+    )
     timeout_seconds: float = Field(
         default=10.0, gt=0, le=120, description="Recorded answers took 0.2 s; a proxy may add"
     )
     ca_file: str | None = None
-    certificate_file: str | None = Field(default=None, description="A client certificate, PEM; may hold the key too")
+    certificate_file: str | None = Field(
+        default=None, description=("A client certificate, PEM; may hold the key too")
+    )
     key_file: str | None = None
 
     def connection(self) -> CruiseControlConnection:
@@ -183,7 +228,9 @@ class KraftControllerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: int = Field(ge=0, description="Its node.id; no broker may have it")
-    address: str = Field(pattern=r"^[^\s:/]+:\d+$", description="host:port of its controller listener")
+    address: str = Field(
+        pattern=r"^[^\s:/]+:\d+$", description=("host:port of its controller listener")
+    )
     metrics_url: str = Field(
         pattern=r"^https?://\S+$", description="Its metrics as a page for Prometheus (JMX exporter)"
     )
@@ -196,25 +243,47 @@ class KraftSettings(BaseModel):
 
     controllers: Annotated[tuple[KraftControllerSettings, ...], Field(min_length=1, max_length=9)]
     controller_listener_name: str = "CONTROLLER"
-    controller_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    inter_broker_listener_name: str = Field(default="PLAINTEXT", description="As the brokers have it")
+    controller_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = (
+        "PLAINTEXT"
+    )
+    inter_broker_listener_name: str = Field(
+        default="PLAINTEXT", description=("As the brokers have it")
+    )
     restart_by: Literal["manual", "lab", "webhook"] = Field(
-        default="manual", description="Who restarts nodes: people told by events, the lab, or a tool told by a POST"
+        default="manual",
+        description=(
+            "Who restarts nodes: people told by events, the lab, or a tool told by a POST"
+        ),
     )
     lab_directory: Path | None = Field(default=None, description="With `lab`: its folder")
-    webhook_url: str | None = Field(default=None, pattern=r"^https?://\S+$", description="With `webhook`")
-    webhook_token_file: Path | None = Field(default=None, description="A file that holds nothing but a bearer token")
+    webhook_url: str | None = Field(
+        default=None, pattern=r"^https?://\S+$", description="With `webhook`"
+    )
+    webhook_token_file: Path | None = Field(
+        default=None, description=("A file that holds nothing but a bearer token")
+    )
     gates: Literal["manual", "auto"] = Field(
-        default="manual", description="auto: goes on by itself when the signals hold; never past `finalize`"
+        default="manual",
+        description=("auto: goes on by itself when the signals hold; never past `finalize`"),
     )
-    soak_seconds: float = Field(default=604_800.0, ge=0, description="Kafka's own advice: a week or two")
-    write_behind_records_max: int = Field(default=0, ge=0, description="ZkWriteBehindLag that counts as none")
+    soak_seconds: float = Field(
+        default=604_800.0, ge=0, description=("Kafka's own advice: a week or two")
+    )
+    write_behind_records_max: int = Field(
+        default=0, ge=0, description=("ZkWriteBehindLag that counts as none")
+    )
     voter_seconds_behind_max: float = Field(
-        default=10.0, ge=1, description="A controller that is further behind the quorum's leader counts as away"
+        default=10.0,
+        ge=1,
+        description=("A controller that is further behind the quorum's leader counts as away"),
     )
-    restart_patience_seconds: float = Field(default=300.0, gt=0, description="Then a restart is asked for again")
+    restart_patience_seconds: float = Field(
+        default=300.0, gt=0, description=("Then a restart is asked for again")
+    )
     stuck_seconds: float = Field(
-        default=60.0, ge=1, description="On the way back: a broker whose partitions do not heal for so long is next"
+        default=60.0,
+        ge=1,
+        description=("On the way back: a broker whose partitions do not heal for so long is next"),
     )
     look_seconds: float = Field(default=2.0, ge=0.2, le=60)
 
@@ -232,7 +301,9 @@ class KraftSettings(BaseModel):
             return LabRestarts(self.lab_directory)
         if self.restart_by == "webhook" and self.webhook_url:
             return WebhookRestarts(
-                self.webhook_url, secret(None, self.webhook_token_file), token_file=self.webhook_token_file
+                self.webhook_url,
+                secret(None, self.webhook_token_file),
+                token_file=self.webhook_token_file,
             )
         return ManualRestarts()
 
@@ -240,7 +311,8 @@ class KraftSettings(BaseModel):
         """As the core reads it."""
         return KraftOptions(
             controllers=tuple(
-                KraftController(node_id=c.id, address=c.address, metrics_url=c.metrics_url) for c in self.controllers
+                KraftController(node_id=c.id, address=c.address, metrics_url=c.metrics_url)
+                for c in self.controllers
             ),
             zookeeper=zookeeper,
             restart_by=RestartBy(self.restart_by),
@@ -250,8 +322,8 @@ class KraftSettings(BaseModel):
 
 
 _KRAFT_AS_THEY_ARE = {
-    "controller_listener_name", "controller_security_protocol", "inter_broker_listener_name", "soak_seconds",
-    "write_behind_records_max", "voter_seconds_behind_max", "restart_patience_seconds", "stuck_seconds", "look_seconds",
+    "controller_listener_name", "controller_security_protocol", "inter_broker_listener_name", "soak_seconds",  # noqa: E501
+    "write_behind_records_max", "voter_seconds_behind_max", "restart_patience_seconds", "stuck_seconds", "look_seconds",  # noqa: E501
 }  # fmt: skip
 
 
@@ -263,12 +335,17 @@ class ClusterSettings(BaseModel):
     bootstrap_servers: str
     security: KafkaSecurity = KafkaSecurity()
     zookeeper: str | None = Field(
-        default=None, description="host:port,...; empty on KRaft: then the lock is a group of its Kafka"
+        default=None,
+        description=("host:port,...; empty on KRaft: then the lock is a group of its Kafka"),
     )
     zookeeper_security: ZooKeeperSecurity = ZooKeeperSecurity()
     cruise_control: CruiseControlSettings
-    consul: ConsulSettings | None = Field(default=None, description="Where clients find brokers in a Consul service")
-    source_broker_ids: BrokerIds = Field(default=(), description="What modes `full` and `az` move from")
+    consul: ConsulSettings | None = Field(
+        default=None, description=("Where clients find brokers in a Consul service")
+    )
+    source_broker_ids: BrokerIds = Field(
+        default=(), description=("What modes `full` and `az` move from")
+    )
     destination_broker_ids: BrokerIds = Field(default=(), description="And to")
     policy: PolicySettings = PolicySettings()
     kraft: KraftSettings | None = Field(
@@ -279,7 +356,10 @@ class ClusterSettings(BaseModel):
     def _each_broker_once(self) -> Self:
         named = [*self.source_broker_ids, *self.destination_broker_ids]
         if twice := sorted({b for b in named if named.count(b) > 1}):
-            raise ValueError(f"source_broker_ids, destination_broker_ids: {twice} named twice; a broker has one side")
+            raise ValueError(
+                f"source_broker_ids, destination_broker_ids: {twice} named twice; "
+                "a broker has one side"
+            )
         return self
 
     @model_validator(mode="after")
@@ -296,7 +376,9 @@ class ClusterSettings(BaseModel):
             destination_broker_ids=self.destination_broker_ids,
             **self.policy.overrides(),
             discovery=self.consul is not None,
-            discovery_grace_seconds=self.consul.grace_seconds if self.consul else Policy().discovery_grace_seconds,
+            discovery_grace_seconds=self.consul.grace_seconds
+            if self.consul
+            else Policy().discovery_grace_seconds,
             kraft=self.kraft.options(self.zookeeper or "") if self.kraft else KraftOptions(),
         )
 
@@ -308,41 +390,63 @@ class Settings(BaseSettings):
         env_prefix="KAFKA_MIGRATION_", env_nested_delimiter="__", extra="ignore", frozen=True
     )
 
-    bootstrap_servers: str = Field(default="localhost:9092", description="The control Kafka: commands, events, state")
-    security: KafkaSecurity = Field(
-        default=KafkaSecurity(), description="Of the control Kafka: KAFKA_MIGRATION_SECURITY__PASSWORD_FILE and so on"
+    bootstrap_servers: str = Field(
+        default="localhost:9092", description=("The control Kafka: commands, events, state")
     )
-    clusters_file: Path = Field(default=Path("clusters.yaml"), description="The clusters this agent drives")
+    security: KafkaSecurity = Field(
+        default=KafkaSecurity(),
+        description=("Of the control Kafka: KAFKA_MIGRATION_SECURITY__PASSWORD_FILE and so on"),
+    )
+    clusters_file: Path = Field(
+        default=Path("clusters.yaml"), description=("The clusters this agent drives")
+    )
     topic_prefix: str = Field(default="kafka-migration.", description="Before each topic's name")
-    topic_partitions: int = Field(default=4, ge=1, le=100, description="4: a dozen clusters over a few workers")
+    topic_partitions: int = Field(
+        default=4, ge=1, le=100, description=("4: a dozen clusters over a few workers")
+    )
     topic_replication_factor: int = Field(
         default=3, ge=1, le=5, description="3 on a real cluster; the lab has one broker"
     )
-    app_id: str = Field(default="kafka-migration", description="Consumer group and prefix of Faust's own topics")
+    app_id: str = Field(
+        default="kafka-migration", description=("Consumer group and prefix of Faust's own topics")
+    )
     instance_id: str = Field(
         default_factory=socket.gethostname,
-        description="Static group membership: a worker that comes back with the same id owns its clusters at once. "
+        description="Static group membership: a worker that comes back with the same id owns "
+        "its clusters at once. "
         "Two workers must not share one; a StatefulSet's host names are right",
     )
-    # After kill -9 (measured) the same instance is back in 2 s, whatever this is; another one waits for this first.
-    session_timeout_seconds: float = Field(default=10.0, ge=6, le=60, description="10: a take-over within 15 s")
+    # After kill -9 (measured) the same instance is back in 2 s, whatever this is; another one waits
+    # for this first.
+    session_timeout_seconds: float = Field(
+        default=10.0, ge=6, le=60, description="10: a take-over within 15 s"
+    )
     stuck_seconds: float = Field(
         default=120.0,
         ge=5,
-        description="A worker that has no share of the clusters for so long ends, to be started anew; a rebalance or a "
+        description="A worker that has no share of the clusters for so long ends, to be "
+        "started anew; a rebalance or a "
         "recovery takes seconds",
     )
     web_host: str = Field(
-        default="127.0.0.1", description="For /ready and /metrics; Faust's own default is every address"
+        default="127.0.0.1",
+        description=("For /ready and /metrics; Faust's own default is every address"),
     )
     web_port: int = Field(default=6066, ge=1, le=65535)
-    data_folder: Path = Field(default=Path("build/agent"), description="Faust's scratch files; the state is in Kafka")
+    data_folder: Path = Field(
+        default=Path("build/agent"), description=("Faust's scratch files; the state is in Kafka")
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["text", "json"] = Field(default="text", description="json: one object a line, for collectors")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description=("json: one object a line, for collectors")
+    )
 
     @classmethod
     def read(cls, **given: Any) -> Self:
-        """From the environment, and what is given before it. Raises SettingsError that names each wrong variable."""
+        """From the environment, and what is given before it.
+
+        Raises SettingsError that names each wrong variable.
+        """
         try:
             return cls(**given)
         except ValidationError as error:
@@ -363,7 +467,9 @@ class Settings(BaseSettings):
 
 
 # A name is a message key, a part of ids, and a part of the `reason` that Cruise Control gives back.
-_CLUSTER_NAME: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")])
+_CLUSTER_NAME: TypeAdapter[str] = TypeAdapter(
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+)
 
 
 def _without_the_text(error: yaml.YAMLError) -> str:
@@ -384,11 +490,15 @@ def read_clusters(path: Path) -> dict[str, ClusterSettings]:
         raise SettingsError(f"{path} is not YAML: {_without_the_text(error)}") from None
     entries = raw.get("clusters") if isinstance(raw, dict) else None
     if not isinstance(entries, dict) or not entries:
-        raise SettingsError(f"{path}: it must have a mapping `clusters`, from each cluster's name to its settings")
+        raise SettingsError(
+            f"{path}: it must have a mapping `clusters`, from each cluster's name to its settings"
+        )
     clusters: dict[str, ClusterSettings] = {}
     for name, entry in entries.items():
         try:
-            clusters[_CLUSTER_NAME.validate_python(str(name))] = ClusterSettings.model_validate(entry)
+            clusters[_CLUSTER_NAME.validate_python(str(name))] = ClusterSettings.model_validate(
+                entry
+            )
         except ValidationError as error:
             wrong = "; ".join(
                 f"{'.'.join(map(str, e['loc'])) or 'the entry'}: {e['msg']}"

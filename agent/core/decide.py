@@ -1,14 +1,21 @@
 """The one way into the core: `step(migration, message, policy) -> Step(migration, events)`.
 
-Called by turn.py (and by the simulation) for every message of the inbox. Orders are met in commands.py, facts in
-observations.py; what comes next is in flow.py.
+Called by turn.py (and by the simulation) for every message of the inbox. Orders are met in
+commands.py, facts in observations.py; what comes next is in flow.py.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from agent.core import messages as msg
-from agent.core.handlers import commands, drained_sources, effect_outcomes, kraft_commands, kraft_flow, pause_causes
+from agent.core.handlers import (
+    commands,
+    drained_sources,
+    effect_outcomes,
+    kraft_commands,
+    kraft_flow,
+    pause_causes,
+)
 from agent.core.migration import Migration
 from agent.core.planning.options import Policy
 from agent.core.step import Step, StepContext
@@ -42,8 +49,9 @@ _HANDLERS: dict[type[msg.Message], Callable[[StepContext, Any], None]] = {
 def step(migration: Migration, message: msg.Message, policy: Policy) -> Step:
     """Meet one message.
 
-    In: the state as saved, a message, the cluster's standing orders. Out: the new state and the events that led to it.
-    Raises InvalidTransitionError or KeyError only on a bug: then nothing is saved.
+    In: the state as saved, a message, the cluster's standing orders. Out: the new state and the
+    events that led to it. Raises InvalidTransitionError or KeyError only on a bug: then nothing is
+    saved.
     """
     ctx = StepContext(migration, message.at, policy)
     if isinstance(message, msg.Command) and commands.is_repeat(ctx, message):

@@ -1,6 +1,9 @@
-"""What the outside shall do. Asked for by an event, kept as pending in the state, performed by performer/performer.py.
+"""What the outside shall do.
 
-A performer looks before it acts: each effect may be performed again after a crash, and must then change nothing twice.
+Asked for by an event, kept as pending in the state, performed by performer/performer.py.
+
+A performer looks before it acts: each effect may be performed again after a crash, and must then
+change nothing twice.
 """
 
 from dataclasses import dataclass
@@ -32,7 +35,10 @@ class PrepareMigration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveScope:
-    """Which wave, and its key: `reason` comes back from Cruise Control as `migration_id/wave/attempt`."""
+    """Which wave, and its key:
+
+    `reason` comes back from Cruise Control as `migration_id/wave/attempt`.
+    """
 
     migration_id: str
     wave: int
@@ -69,7 +75,9 @@ class StartWave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovePartitions:
-    """Move a wave's selection by Kafka's own reassignment, so many at once; asked again as they end: ExecutionAsked."""
+    """Move a wave's selection by Kafka's own reassignment, so many at once; asked again as they
+    end: ExecutionAsked.
+    """
 
     scope: WaveScope
     throttle_bytes_per_second: int | None
@@ -88,7 +96,9 @@ class TuneWave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopWave:
-    """Stop the execution, wait until nothing of it moves, clear the throttle; ends with Performed."""
+    """Stop the execution, wait until nothing of it moves, clear the throttle; ends with
+    Performed.
+    """
 
     scope: WaveScope
     at_once: bool  # an execution of ours is known to run: stop first, look after
@@ -97,24 +107,31 @@ class StopWave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseWave:
-    """Clear the throttle, elect preferred leaders, and look what Kafka shows; ends with Inspected."""
+    """Clear the throttle, elect preferred leaders, and look what Kafka shows; ends with
+    Inspected.
+    """
 
     scope: WaveScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareSnapshot:
-    """Compare the assignment with the one saved before the start, election run first; ends with Compared."""
+    """Compare the assignment with the one saved before the start, election run first; ends with
+    Compared.
+    """
 
     migration_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterEndpoints:
-    """Have these brokers' endpoints in the service: reachable, answering, passing; ends with Registered."""
+    """Have these brokers' endpoints in the service: reachable, answering, passing; ends with
+    Registered.
+    """
 
     broker_ids: tuple[int, ...]
-    other_broker_ids: tuple[int, ...] = ()  # whose entries are only looked at, so that they can be put back
+    # whose entries are only looked at, so that they can be put back
+    other_broker_ids: tuple[int, ...] = ()
     restore: tuple[Endpoint, ...] = ()  # entries to be put back as they were
 
 
@@ -142,7 +159,9 @@ class WatchSources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchThrottle:
-    """Standing: while nothing moves, clear what a broker that was down brings back of our throttle; ThrottleSwept."""
+    """Standing: while nothing moves, clear what a broker that was down brings back of our
+    throttle; ThrottleSwept.
+    """
 
     destination_broker_ids: tuple[int, ...]
     throttle_rates_set: tuple[int, ...]

@@ -1,4 +1,7 @@
-"""Fold one event into the state. No decision is taken here: everything that is needed stands in the event."""
+"""Fold one event into the state.
+
+No decision is taken here: everything that is needed stands in the event.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +19,15 @@ from agent.core.effects import (
 )
 from agent.core.kraft import evolve as kraft_evolve
 from agent.core.messages import Busy, Checked, Executor, TaskStatus, Unreachable
-from agent.core.migration import TRANSITIONS, Cause, CommandAnswer, DrainedSource, Migration, Phase, StopFor
+from agent.core.migration import (
+    TRANSITIONS,
+    Cause,
+    CommandAnswer,
+    DrainedSource,
+    Migration,
+    Phase,
+    StopFor,
+)
 from agent.core.model.reasons import Code
 from agent.core.planning.plan import Direction, Wave, WaveState
 from agent.core.planning.progress import Progress
@@ -33,7 +44,9 @@ _FOLDS: dict[type[ev.Event], Fold] = evolve_metrics.FOLDS | evolve_drained_sourc
 
 
 class InvalidTransitionError(Exception):
-    """An event that cannot happen in this phase: a bug, which stops the worker with nothing saved."""
+    """An event that cannot happen in this phase: a bug, which stops the worker with nothing
+    saved.
+    """
 
 
 def evolve(migration: Migration, event: ev.Event) -> Migration:
@@ -42,7 +55,8 @@ def evolve(migration: Migration, event: ev.Event) -> Migration:
     rows = TRANSITIONS.get(kind)
     if rows is not None and migration.phase not in rows:
         raise InvalidTransitionError(
-            f"{kind.__name__} cannot happen in phase {migration.phase} of {migration.migration_id or migration.cluster}"
+            f"{kind.__name__} cannot happen in phase {migration.phase} of "
+            f"{migration.migration_id or migration.cluster}"
         )
     migration = evolve_remaining.folded(migration, event)
     if fold := _FOLDS.get(kind):
@@ -51,11 +65,15 @@ def evolve(migration: Migration, event: ev.Event) -> Migration:
         migration = replace(migration, kraft=kraft_evolve.fold(migration.kraft, event))
     migration = replace(migration, sequence=migration.sequence + 1)
     if rows is not None and rows[migration.phase] is not migration.phase:
-        migration = replace(migration, phase=rows[migration.phase], phase_since=event.at, retry_at=None, retries=0)
+        migration = replace(
+            migration, phase=rows[migration.phase], phase_since=event.at, retry_at=None, retries=0
+        )
     return migration
 
 
-def _on(kind: type[E]) -> Callable[[Callable[[Migration, E], Migration]], Callable[[Migration, E], Migration]]:
+def _on(
+    kind: type[E],
+) -> Callable[[Callable[[Migration, E], Migration]], Callable[[Migration, E], Migration]]:
     def register(fold: Callable[[Migration, E], Migration]) -> Callable[[Migration, E], Migration]:
         _FOLDS[kind] = fold
         return fold
@@ -67,7 +85,7 @@ def _with_wave(migration: Migration, number: int, **changes: Any) -> tuple[Wave,
     return tuple(replace(w, **changes) if w.number == number else w for w in migration.waves)
 
 
-# ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────
 @_on(ev.CommandConsidered)
 def _(migration: Migration, event: ev.CommandConsidered) -> Migration:
     return replace(migration, considered=(*migration.considered, event))
@@ -84,23 +102,34 @@ def _answered(migration: Migration, answer: CommandAnswer) -> Migration:
 
 @_on(ev.CommandAccepted)
 def _(migration: Migration, event: ev.CommandAccepted) -> Migration:
-    return _answered(migration, CommandAnswer(command_id=event.command_id, command=event.command, accepted=True))
+    return _answered(
+        migration, CommandAnswer(command_id=event.command_id, command=event.command, accepted=True)
+    )
 
 
 @_on(ev.CommandRefused)
 def _(migration: Migration, event: ev.CommandRefused) -> Migration:
     return _answered(
         migration,
-        CommandAnswer(command_id=event.command_id, command=event.command, accepted=False, reasons=event.reasons),
+        CommandAnswer(
+            command_id=event.command_id,
+            command=event.command,
+            accepted=False,
+            reasons=event.reasons,
+        ),
     )
 
 
 @_on(ev.PlanMade)
 def _(migration: Migration, event: ev.PlanMade) -> Migration:
-    return replace(migration, plans=with_new_plan(migration.plans, event.plan)) if event.plan else migration
+    return (
+        replace(migration, plans=with_new_plan(migration.plans, event.plan))
+        if event.plan
+        else migration
+    )
 
 
-# ── effects ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── effects ───────────────────────────────────────────────────────────────────────────────────────
 @_on(ev.EffectRequested)
 def _(migration: Migration, event: ev.EffectRequested) -> Migration:
     pending = Pending(effect_id=event.effect_id, effect=event.effect, since=event.at)
@@ -134,7 +163,9 @@ def _(migration: Migration, event: ev.EffectFinished) -> Migration:
         migration,
         pending=tuple(p for p in migration.pending if p.effect_id != event.effect_id),
         retry_at=event.retry_at,
-        retries=migration.retries + 1 if isinstance(event.outcome, (Busy, Unreachable)) else migration.retries,
+        retries=migration.retries + 1
+        if isinstance(event.outcome, (Busy, Unreachable))
+        else migration.retries,
     )
     if isinstance(event.outcome, Checked) and migration.phase is Phase.PAUSED:
         bad = {f"safety:{r.code}" for r in event.outcome.reasons}
@@ -142,7 +173,9 @@ def _(migration: Migration, event: ev.EffectFinished) -> Migration:
         migration = replace(
             migration,
             pause_causes=tuple(
-                replace(c, clear_since=None if blind or c.name in bad else (c.clear_since or event.at))
+                replace(
+                    c, clear_since=None if blind or c.name in bad else (c.clear_since or event.at)
+                )
                 if c.is_safety
                 else c
                 for c in migration.pause_causes
@@ -163,10 +196,12 @@ def _(migration: Migration, event: ev.EndpointsDeregistered) -> Migration:
 
 @_on(ev.EffectAbandoned)
 def _(migration: Migration, event: ev.EffectAbandoned) -> Migration:
-    return replace(migration, pending=tuple(p for p in migration.pending if p.effect_id != event.effect_id))
+    return replace(
+        migration, pending=tuple(p for p in migration.pending if p.effect_id != event.effect_id)
+    )
 
 
-# ── the course of a migration ───────────────────────────────────────────────────────────────────────────────────
+# ── the course of a migration ─────────────────────────────────────────────────────────────────────
 @_on(ev.MigrationStarted)
 def _(migration: Migration, event: ev.MigrationStarted) -> Migration:
     filled = {b for w in event.plan.waves for b in w.destination_broker_ids}
@@ -180,13 +215,18 @@ def _(migration: Migration, event: ev.MigrationStarted) -> Migration:
         options=event.options,
         waves=event.plan.waves,
         snapshot_partitions=event.snapshot_partitions,
-        # Alerts outlive a migration, and so does the watch over brokers that an earlier one drained.
+        # Alerts outlive a migration, and so does the watch over brokers that an earlier one
+        # drained.
         pause_causes=_causes_that_outlast(migration.pause_causes),
         slow_causes=_causes_that_outlast(migration.slow_causes),
         rule_states=migration.rule_states,
         suppressed=migration.suppressed,
         # But they are no wave's of this one, and what it moves to is not drained any more.
-        sources=tuple(replace(s, wave=0) for s in migration.sources if not s.left and s.broker_id not in filled),
+        sources=tuple(
+            replace(s, wave=0)
+            for s in migration.sources
+            if not s.left and s.broker_id not in filled
+        ),
         endpoints=evolve_endpoints.carried_over(
             migration.endpoints, {s.broker_id for s in migration.sources if not s.left}
         ),
@@ -209,7 +249,9 @@ def _(migration: Migration, event: ev.HealthChanged) -> Migration:
     since = dict(migration.health_issues)
     return replace(
         migration,
-        health_issues=tuple((c, since.get(c, event.at)) for c in dict.fromkeys(str(r.code) for r in event.reasons)),
+        health_issues=tuple(
+            (c, since.get(c, event.at)) for c in dict.fromkeys(str(r.code) for r in event.reasons)
+        ),
     )
 
 
@@ -239,13 +281,18 @@ def _(migration: Migration, event: ev.ChecksPassed) -> Migration:
 
 @_on(ev.ExecutionStarted)
 def _(migration: Migration, event: ev.ExecutionStarted) -> Migration:
-    return replace(migration, executor=Executor.OURS, task=TaskStatus.ACTIVE, executor_since=event.at)
+    return replace(
+        migration, executor=Executor.OURS, task=TaskStatus.ACTIVE, executor_since=event.at
+    )
 
 
 @_on(ev.WaveProgressed)
 def _(migration: Migration, event: ev.WaveProgressed) -> Migration:
     before = migration.progress
-    same = before is not None and (before.bytes_moved, before.replicas_left) == (event.bytes_moved, event.replicas_left)
+    same = before is not None and (before.bytes_moved, before.replicas_left) == (
+        event.bytes_moved,
+        event.replicas_left,
+    )
     return replace(
         migration,
         stalled=migration.stalled and same,
@@ -271,7 +318,9 @@ def _(migration: Migration, _e: ev.MovementStalled) -> Migration:
 def _(migration: Migration, event: ev.WaveFellShort) -> Migration:
     return replace(
         migration,
-        attempts_without_progress=0 if event.progressed else migration.attempts_without_progress + 1,
+        attempts_without_progress=0
+        if event.progressed
+        else migration.attempts_without_progress + 1,
         finishes=True,
     )
 
@@ -298,7 +347,9 @@ def _(migration: Migration, event: ev.WaveVerified) -> Migration:
 
 @_on(ev.WaveSkipped)
 def _(migration: Migration, event: ev.WaveSkipped) -> Migration:
-    return replace(migration, waves=_with_wave(migration, event.wave, state=WaveState.SKIPPED), blocked=())
+    return replace(
+        migration, waves=_with_wave(migration, event.wave, state=WaveState.SKIPPED), blocked=()
+    )
 
 
 @_on(ev.WaveReopened)
@@ -323,11 +374,16 @@ def _(migration: Migration, event: ev.ApprovalGiven) -> Migration:
 @_on(ev.MigrationBlocked)
 def _(migration: Migration, event: ev.MigrationBlocked) -> Migration:
     return replace(
-        migration, blocked=event.reasons, waiting=(), stop_for=None, attempts_without_progress=0, finishes=False
+        migration,
+        blocked=event.reasons,
+        waiting=(),
+        stop_for=None,
+        attempts_without_progress=0,
+        finishes=False,
     )
 
 
-# ── pause, resume, slow, tune ───────────────────────────────────────────────────────────────────────────────────
+# ── pause, resume, slow, tune ─────────────────────────────────────────────────────────────────────
 @_on(ev.StopRequested)
 def _(migration: Migration, event: ev.StopRequested) -> Migration:
     return replace(migration, stop_for=StopFor(event.purpose), waiting=(), blocked=event.reasons)
@@ -350,12 +406,13 @@ def _(migration: Migration, event: ev.MigrationTuned) -> Migration:
     )
 
 
-# ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── ends ──────────────────────────────────────────────────────────────────────────────────────────
 @_on(ev.RollbackStarted)
 def _(migration: Migration, event: ev.RollbackStarted) -> Migration:
     undone = {b for w in event.waves for b in w.destination_broker_ids}
     ended_waves = tuple(
-        w if w.state is WaveState.DONE else replace(w, state=WaveState.ABANDONED) for w in migration.waves
+        w if w.state is WaveState.DONE else replace(w, state=WaveState.ABANDONED)
+        for w in migration.waves
     )
     return replace(
         migration,
@@ -372,7 +429,9 @@ def _(migration: Migration, event: ev.RollbackStarted) -> Migration:
 @_on(ev.MigrationCancelled)
 def _(migration: Migration, _e: ev.MigrationCancelled) -> Migration:
     ended_waves = tuple(
-        w if w.state in (WaveState.DONE, WaveState.SKIPPED) else replace(w, state=WaveState.ABANDONED)
+        w
+        if w.state in (WaveState.DONE, WaveState.SKIPPED)
+        else replace(w, state=WaveState.ABANDONED)
         for w in migration.waves
     )
     # What may be shut down is watched on, so that the word can be taken back.
@@ -407,4 +466,9 @@ def _causes_that_outlast(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
 
 @_on(ev.MigrationDrained)
 def _(migration: Migration, _e: ev.MigrationDrained) -> Migration:
-    return replace(migration, waiting=(), slow_causes=_causes_that_outlast(migration.slow_causes), adapted_rate=None)
+    return replace(
+        migration,
+        waiting=(),
+        slow_causes=_causes_that_outlast(migration.slow_causes),
+        adapted_rate=None,
+    )

@@ -1,4 +1,7 @@
-"""Folds what happens to a drained source broker into the state; taken up by evolve.py. Decides nothing."""
+"""Folds what happens to a drained source broker into the state; taken up by evolve.py.
+
+Decides nothing.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +14,10 @@ from agent.core.model.event import Event
 
 def _with_source(migration: Migration, broker_id: int, **changes: Any) -> Migration:
     return replace(
-        migration, sources=tuple(replace(s, **changes) if s.broker_id == broker_id else s for s in migration.sources)
+        migration,
+        sources=tuple(
+            replace(s, **changes) if s.broker_id == broker_id else s for s in migration.sources
+        ),
     )
 
 
@@ -32,7 +38,9 @@ def _has_left(migration: Migration, event: ev.SourceLeft) -> Migration:
 
 
 def _returned(migration: Migration, event: ev.SourceReturned) -> Migration:
-    return _with_source(migration, event.broker_id, left=False, may_be_shut_down=False, empty_since=event.at)
+    return _with_source(
+        migration, event.broker_id, left=False, may_be_shut_down=False, empty_since=event.at
+    )
 
 
 FOLDS: dict[type[Event], Callable[[Migration, Any], Migration]] = {

@@ -1,4 +1,7 @@
-"""How the events of the service registry change the state. Registered in evolve.py; decides nothing."""
+"""How the events of the service registry change the state.
+
+Registered in evolve.py; decides nothing.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +25,9 @@ def deregistration_asked(known: Endpoints, effect: DeregisterEndpoints) -> Endpo
     """Before it happens: after a crash nobody knows whether it has."""
     return replace(
         known,
-        deregistration_requested=tuple(sorted({*known.deregistration_requested, *effect.broker_ids})),
+        deregistration_requested=tuple(
+            sorted({*known.deregistration_requested, *effect.broker_ids})
+        ),
         registered=tuple(b for b in known.registered if b not in effect.broker_ids),
     )
 
@@ -34,7 +39,9 @@ def deregistered(known: Endpoints, event: EndpointsDeregistered) -> Endpoints:
 def carried_over(known: Endpoints, still_watched: set[int]) -> Endpoints:
     """Into the next migration: only what was taken out of brokers that are still under watch."""
     return Endpoints(
-        originals=tuple(e for e in known.originals if e.broker_id in known.deregistration_requested),
+        originals=tuple(
+            e for e in known.originals if e.broker_id in known.deregistration_requested
+        ),
         deregistration_requested=tuple(b for b in known.deregistration_requested),
         deregistered=tuple(b for b in known.deregistered if b in still_watched),
     )

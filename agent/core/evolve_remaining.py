@@ -1,4 +1,5 @@
-"""What is left of each wave, and how much of it has moved: the last that Kafka showed, kept in every phase.
+"""What is left of each wave, and how much of it has moved: the last that Kafka showed, kept in
+every phase.
 
 `folded` is called by evolve.py with every event; the rest by wire.py, for the status.
 """
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def folded(migration: "Migration", event: ev.Event) -> "Migration":
-    """Keep what this event tells of a wave's sources; called before its own fold. Most events tell nothing of it."""
+    """Keep what this event tells of a wave's sources; called before its own fold.
+
+    Most events tell nothing of it.
+    """
     match event:
         case ev.ChecksPassed():
             migration = _with_way_back_as_seen(migration, event)
@@ -26,11 +30,18 @@ def folded(migration: "Migration", event: ev.Event) -> "Migration":
             return _last_logs(migration, event.wave, event.replicas_left, event.bytes_left)
         case ev.SourceEmptied() | ev.WaveVerified():
             return _last_logs(migration, event.wave, 0, 0)
-        case ev.WaveReopened():  # saved by an older version: a wave that was verified had nothing left
-            done = any(w.number == event.wave and w.state is WaveState.DONE for w in migration.waves)
+        # saved by an older version: a wave that was verified had nothing left
+        case ev.WaveReopened():
+            done = any(
+                w.number == event.wave and w.state is WaveState.DONE for w in migration.waves
+            )
             return _last_logs(migration, event.wave, 0, 0) if done else migration
-        case ev.EffectFinished(outcome=Performed(replicas_left=int(replicas_left), bytes_left=bytes_left)):
-            stop = next((p.effect for p in migration.pending if p.effect_id == event.effect_id), None)
+        case ev.EffectFinished(
+            outcome=Performed(replicas_left=int(replicas_left), bytes_left=bytes_left)
+        ):
+            stop = next(
+                (p.effect for p in migration.pending if p.effect_id == event.effect_id), None
+            )
             return (
                 _last_logs(migration, stop.scope.wave, replicas_left, bytes_left)
                 if isinstance(stop, StopWave)
@@ -39,10 +50,16 @@ def folded(migration: "Migration", event: ev.Event) -> "Migration":
     return migration
 
 
-def _last_logs(migration: "Migration", number: int, replicas_left: int, bytes_left: int | None) -> "Migration":
+def _last_logs(
+    migration: "Migration", number: int, replicas_left: int, bytes_left: int | None
+) -> "Migration":
     """Bytes that a silent broker does not tell are those that it told last."""
     waves = (
-        replace(w, replicas_left=replicas_left, bytes_left=w.bytes_left if bytes_left is None else bytes_left)
+        replace(
+            w,
+            replicas_left=replicas_left,
+            bytes_left=w.bytes_left if bytes_left is None else bytes_left,
+        )
         if w.number == number
         else w
         for w in migration.waves
@@ -51,7 +68,9 @@ def _last_logs(migration: "Migration", number: int, replicas_left: int, bytes_le
 
 
 def _with_way_back_as_seen(migration: "Migration", event: ev.ChecksPassed) -> "Migration":
-    """A way back is as long as what its first check finds: what had moved was not planned, and may have grown."""
+    """A way back is as long as what its first check finds: what had moved was not planned, and
+    may have grown.
+    """
     waves = (
         replace(w, replicas=event.replicas, leaders=event.leaders, size_bytes=event.size_bytes)
         if w.number == event.wave and w.direction is Direction.BACK and w.attempt == 1
@@ -64,7 +83,8 @@ def _with_way_back_as_seen(migration: "Migration", event: ev.ChecksPassed) -> "M
 def rollback_waves(waves: Sequence[Wave]) -> tuple[Wave, ...]:
     """The waves that undo what `waves` moved or began to move, last first, numbered after them.
 
-    A whole wave takes back all that is on its destination: what the lanes of its pair have moved as well.
+    A whole wave takes back all that is on its destination: what the lanes of its pair have moved as
+    well.
     """
     touched = [w for w in reversed(waves) if w.direction is Direction.FORWARD and w.attempt > 0]
     first = max((w.number for w in waves), default=0) + 1
@@ -88,7 +108,9 @@ def rollback_waves(waves: Sequence[Wave]) -> tuple[Wave, ...]:
                 lane=w.lane,
                 selection=w.selection,
                 # The rest goes back at full speed: what was slow of it may be all that there is.
-                throttle_bytes_per_second_max=w.throttle_bytes_per_second_max if w.selection else None,
+                throttle_bytes_per_second_max=w.throttle_bytes_per_second_max
+                if w.selection
+                else None,
                 partition_movements_max=w.partition_movements_max if w.selection else None,
             )
         )
@@ -99,7 +121,7 @@ def _pair(wave: Wave) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return wave.source_broker_ids, wave.destination_broker_ids
 
 
-# ── for people ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── for people ────────────────────────────────────────────────────────────────────────────────────
 def on_the_way(waves: Sequence[Wave]) -> tuple[Wave, ...]:
     """The waves that count: those of the present direction. A way back counts by itself."""
     return tuple(w for w in waves if w.direction is waves[-1].direction)

@@ -1,4 +1,6 @@
-"""What comes in: commands (orders, which may be refused) and observations (facts). All carry their own time.
+"""What comes in: commands (orders, which may be refused) and observations (facts).
+
+All carry their own time.
 
 Made by wire.py (commands) and the adapters (observations); met by decide.py.
 """
@@ -25,10 +27,13 @@ from agent.core.planning.options import Options
 from agent.core.planning.plan import Plan
 
 
-# ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What all commands have in common. `at` is when the agent read it, in seconds since the epoch."""
+    """What all commands have in common.
+
+    `at` is when the agent read it, in seconds since the epoch.
+    """
 
     command_id: str
     cluster: str
@@ -46,7 +51,10 @@ class PlanMigration(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartMigration(Command):
-    """Move. With `plan_id`: just that plan, refused if the cluster has changed in a way that matters."""
+    """Move.
+
+    With `plan_id`: just that plan, refused if the cluster has changed in a way that matters.
+    """
 
     options: Options
     plan_id: str | None = None
@@ -99,7 +107,9 @@ class SkipWave(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftCommand(Command):
-    """From ZooKeeper to KRaft: plan, start, advance, rollback or finalize; the last only with `i_know`."""
+    """From ZooKeeper to KRaft: plan, start, advance, rollback or finalize; the last only with
+    `i_know`.
+    """
 
     action: str
     i_know: bool = False
@@ -111,7 +121,9 @@ class KraftCommand(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefuseCommand(Command):
-    """A command that could be read but not obeyed for a reason found at the edge, such as an unknown field."""
+    """A command that could be read but not obeyed for a reason found at the edge, such as an
+    unknown field.
+    """
 
     reasons: tuple[Reason, ...]
 
@@ -132,22 +144,28 @@ AnyCommand: TypeAlias = (
 )
 
 
-# ── outcomes of effects: told apart by what to do next ──────────────────────────────────────────────────────────
+# ── outcomes of effects: told apart by what to do next ────────────────────────────────────────────
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surveyed:
-    """PrepareMigration and MakePlan end so: every reason against it, and the plan if one could be made."""
+    """PrepareMigration and MakePlan end so: every reason against it, and the plan if one could
+    be made.
+    """
 
     reasons: tuple[Reason, ...]
     plan: Plan | None
-    check_results: tuple[CheckResult, ...] = ()  # every check, green and red; each red one is among the reasons too
+    # every check, green and red; each red one is among the reasons too
+    check_results: tuple[CheckResult, ...] = ()
     snapshot_partitions: int = 0  # partitions whose assignment was saved; 0 for a plan
-    blocked_waves: tuple[BlockedWave, ...] = ()  # what stands in the way of single waves; the rest holds for all
+    # what stands in the way of single waves; the rest holds for all
+    blocked_waves: tuple[BlockedWave, ...] = ()
     load: tuple[BrokerLoad, ...] = ()  # each broker of the plan before and after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """CheckCluster ends so: reasons that need a change in the world, and those that pass by themselves."""
+    """CheckCluster ends so: reasons that need a change in the world, and those that pass by
+    themselves.
+    """
 
     reasons: tuple[Reason, ...]
     passing: tuple[Reason, ...] = ()
@@ -158,7 +176,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRequested:
-    """StartWave ends so: Cruise Control accepted it under this user task; `adopted` when it had it already."""
+    """StartWave ends so:
+
+    Cruise Control accepted it under this user task; `adopted` when it had it already.
+    """
 
     user_task_id: str
     adopted: bool = False
@@ -178,10 +199,13 @@ class Inspected:
     order_changed: int  # moved partitions whose replica order is not the one before, substituted
     partitions: int  # partitions that were looked at
     coordinators_loading: int = 0  # destinations on which groups or transactions wait for one
-    stray_bytes: int = 0  # of bytes_left: logs that no assignment names, left by a broker that was down meanwhile
-    faults: tuple[Reason, ...] = ()  # replication factor or AZ spread changed, or an end offset lost
+    # of bytes_left: logs that no assignment names, left by a broker that was down meanwhile
+    stray_bytes: int = 0
+    # replication factor or AZ spread changed, or an end offset lost
+    faults: tuple[Reason, ...] = ()
     clients: ClientImpact | None = None  # None: not looked at before the wave
-    produce_latency: tuple[ProduceLatency, ...] | None = None  # while it moved; None: no metric of it came
+    # while it moved; None: no metric of it came
+    produce_latency: tuple[ProduceLatency, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +220,10 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performed:
-    """StopWave and TuneWave end so: done. A stop tells what it has left on the wave's sources, as Kafka shows it."""
+    """StopWave and TuneWave end so: done.
+
+    A stop tells what it has left on the wave's sources, as Kafka shows it.
+    """
 
     replicas_left: int | None = None
     bytes_left: int | None = None  # None: a source is silent
@@ -243,7 +270,7 @@ Outcome: TypeAlias = (
 )
 
 
-# ── observations ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── observations ──────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """Time passes; sent when `wake_at` of the state is due."""
@@ -281,7 +308,9 @@ class TaskStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveObserved:
-    """The standing watch looked at the wave; Kafka's facts first, Cruise Control's word beside them."""
+    """The standing watch looked at the wave; Kafka's facts first, Cruise Control's word beside
+    them.
+    """
 
     at: float
     wave: int
@@ -290,18 +319,23 @@ class WaveObserved:
     bytes_left: int
     bytes_moved: int  # on the destinations, of partitions still in flight or done
     moving: int  # our reassignments in flight
-    executor: Executor | None  # None: Cruise Control was not asked at this look, and neither was `task`
+    # None: Cruise Control was not asked at this look, and neither was `task`
+    executor: Executor | None
     task: TaskStatus
-    trouble: Reason | None = None  # why Cruise Control could not be asked, in its own words where it has said some
+    # why Cruise Control could not be asked, in its own words where it has said some
+    trouble: Reason | None = None
     reasons: tuple[Reason, ...] = ()  # why it is not safe to go on, as of now
     rates: tuple[RateSeen, ...] = ()  # KIP-73 rates in force on any broker
     silent: bool = False  # a source does not answer: its bytes are in no figure
-    stopped_by: str = ""  # who, other than we, asked Cruise Control to stop this attempt, by its own user tasks
+    # who, other than we, asked Cruise Control to stop this attempt, by its own user tasks
+    stopped_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcesObserved:
-    """The watch after the move looked at the drained brokers: replicas on each, and which of them are alive."""
+    """The watch after the move looked at the drained brokers: replicas on each, and which of
+    them are alive.
+    """
 
     at: float
     replicas: tuple[tuple[int, int], ...]  # (broker id, replicas on it)
@@ -310,7 +344,9 @@ class SourcesObserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleSwept:
-    """The watch over throttles found some of ours at rest, and cleared it: a broker had been down."""
+    """The watch over throttles found some of ours at rest, and cleared it: a broker had been
+    down.
+    """
 
     at: float
     entries: int

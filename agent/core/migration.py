@@ -49,13 +49,15 @@ class Phase(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
-RESTING = frozenset({Phase.NONE, Phase.DRAINED, Phase.COMPLETED, Phase.CANCELLED, Phase.ROLLED_BACK})
+RESTING = frozenset(
+    {Phase.NONE, Phase.DRAINED, Phase.COMPLETED, Phase.CANCELLED, Phase.ROLLED_BACK}
+)
 ACTIVE = frozenset(Phase) - RESTING
 
 _P = Phase
 
-# (phases in which it can happen) x event -> the phase after. An event that is not here changes no phase.
-# The picture in ARCHITECTURE.md is generated from this table.
+# (phases in which it can happen) x event -> the phase after. An event that is not here changes no
+# phase. The picture in ARCHITECTURE.md is generated from this table.
 TRANSITIONS: dict[type[ev.Event], dict[Phase, Phase]] = {
     ev.MigrationStarted: dict.fromkeys(RESTING, _P.BETWEEN_WAVES),
     ev.WaveBegun: {_P.BETWEEN_WAVES: _P.CHECKING},
@@ -66,7 +68,9 @@ TRANSITIONS: dict[type[ev.Event], dict[Phase, Phase]] = {
     ev.WaveVerified: {_P.CLOSING: _P.BETWEEN_WAVES},
     ev.ApprovalAwaited: {_P.BETWEEN_WAVES: _P.AWAITING_APPROVAL},
     ev.ApprovalGiven: {_P.AWAITING_APPROVAL: _P.BETWEEN_WAVES},
-    ev.MigrationBlocked: dict.fromkeys((_P.CHECKING, _P.CLOSING, _P.STOPPING, _P.PROVING), _P.BLOCKED),
+    ev.MigrationBlocked: dict.fromkeys(
+        (_P.CHECKING, _P.CLOSING, _P.STOPPING, _P.PROVING), _P.BLOCKED
+    ),
     ev.WaveReopened: dict.fromkeys((_P.BLOCKED, _P.DRAINED, _P.BETWEEN_WAVES), _P.BETWEEN_WAVES),
     ev.WaveSkipped: {_P.BLOCKED: _P.BETWEEN_WAVES},
     ev.StopRequested: dict.fromkeys(
@@ -82,10 +86,13 @@ TRANSITIONS: dict[type[ev.Event], dict[Phase, Phase]] = {
         ),
         _P.STOPPING,
     ),
-    ev.MigrationPaused: dict.fromkeys((_P.STOPPING, _P.CHECKING, _P.BETWEEN_WAVES, _P.AWAITING_APPROVAL), _P.PAUSED),
+    ev.MigrationPaused: dict.fromkeys(
+        (_P.STOPPING, _P.CHECKING, _P.BETWEEN_WAVES, _P.AWAITING_APPROVAL), _P.PAUSED
+    ),
     ev.MigrationResumed: {_P.PAUSED: _P.BETWEEN_WAVES},
     ev.MigrationCancelled: dict.fromkeys(
-        (_P.STOPPING, _P.CHECKING, _P.BETWEEN_WAVES, _P.AWAITING_APPROVAL, _P.PAUSED, _P.BLOCKED), _P.CANCELLED
+        (_P.STOPPING, _P.CHECKING, _P.BETWEEN_WAVES, _P.AWAITING_APPROVAL, _P.PAUSED, _P.BLOCKED),
+        _P.CANCELLED,
     ),
     ev.RollbackStarted: dict.fromkeys(
         (
@@ -118,7 +125,9 @@ class StopFor(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """A cause of a pause or of slowness; `clear_since`: a safety reason is gone, not yet trusted to stay so."""
+    """A cause of a pause or of slowness; `clear_since`: a safety reason is gone, not yet
+    trusted to stay so.
+    """
 
     name: str
     seen: str
@@ -137,7 +146,9 @@ class Cause:
 
     @property
     def is_external(self) -> bool:
-        """Set and lifted by monitors or by metric rules, whatever the migration does; it outlives one."""
+        """Set and lifted by monitors or by metric rules, whatever the migration does; it
+        outlives one.
+        """
         return self.name.startswith(("alert:", METRIC))
 
 
@@ -213,7 +224,8 @@ class Migration:
     attempt_replicas: int = 0  # on the sources when this attempt was checked
     attempt_bytes: int = 0
     attempts_without_progress: int = 0
-    finishes: bool = False  # the last attempt fell short, and nothing has stood still since: the wave is being finished
+    # the last attempt fell short, and nothing has stood still since: the wave is being finished
+    finishes: bool = False
     wave_since: float = 0.0
     executor: Executor = Executor.IDLE
     task: TaskStatus = TaskStatus.NONE
@@ -225,7 +237,8 @@ class Migration:
     # why it does not move
     waiting: tuple[Reason, ...] = ()
     waiting_since: float = 0.0
-    health_issues: tuple[tuple[str, float], ...] = ()  # (code, since): what speaks against moving on
+    # (code, since): what speaks against moving on
+    health_issues: tuple[tuple[str, float], ...] = ()
     retry_at: float | None = None
     retries: int = 0
     pause_causes: tuple[Cause, ...] = ()
@@ -241,7 +254,8 @@ class Migration:
     adapted_rate: AdaptedRate | None = None
 
     # the outside
-    throttle_rates_set: tuple[int, ...] = ()  # every throttle this migration has set: what it may clear
+    # every throttle this migration has set: what it may clear
+    throttle_rates_set: tuple[int, ...] = ()
     pending: tuple[Pending, ...] = ()
     considered: tuple[ev.CommandConsidered, ...] = ()
     answers: tuple[CommandAnswer, ...] = ()
@@ -254,7 +268,9 @@ class Migration:
     @property
     def wave(self) -> Wave | None:
         """The wave whose turn it is, or None when all have ended."""
-        return next((w for w in self.waves if w.state in (WaveState.PENDING, WaveState.ACTIVE)), None)
+        return next(
+            (w for w in self.waves if w.state in (WaveState.PENDING, WaveState.ACTIVE)), None
+        )
 
     @property
     def direction(self) -> Direction:
@@ -262,7 +278,9 @@ class Migration:
 
     @property
     def stage(self) -> int:
-        """The article's four stages: 1 registered, 2 moving, 3 sources hold nothing, 4 they may be shut down."""
+        """The article's four stages: 1 registered, 2 moving, 3 sources hold nothing, 4 they may
+        be shut down.
+        """
         watched = [s for s in self.sources if not s.left]
         if self.phase is Phase.COMPLETED or (watched and all(s.may_be_shut_down for s in watched)):
             return 4
@@ -274,15 +292,25 @@ class Migration:
     def brokers_of_open_waves(self) -> frozenset[int]:
         """Brokers of both sides of every wave that has not ended."""
         open_waves = (w for w in self.waves if w.state in (WaveState.PENDING, WaveState.ACTIVE))
-        return frozenset(b for w in open_waves for b in (*w.source_broker_ids, *w.destination_broker_ids))
+        return frozenset(
+            b for w in open_waves for b in (*w.source_broker_ids, *w.destination_broker_ids)
+        )
 
     @property
     def rollback_brokers(self) -> frozenset[int]:
-        """Sources that waves of this migration have drained, as long as it goes forward: a rollback needs them."""
+        """Sources that waves of this migration have drained, as long as it goes forward: a
+        rollback needs them.
+        """
         if self.direction is Direction.BACK:
             return frozenset()
-        released = {s.broker_id for s in self.sources if s.may_be_shut_down or s.left}  # they left on our word
-        return frozenset(b for w in self.waves if w.state is WaveState.DONE for b in w.source_broker_ids) - released
+        # they left on our word
+        released = {s.broker_id for s in self.sources if s.may_be_shut_down or s.left}
+        return (
+            frozenset(
+                b for w in self.waves if w.state is WaveState.DONE for b in w.source_broker_ids
+            )
+            - released
+        )
 
     def scope(self) -> WaveScope:
         """The current wave as effects name it; only where there is one."""
@@ -300,31 +328,40 @@ class Migration:
 
     @property
     def throttles(self) -> bool:
-        """Whether the agent sets the throttle of the current wave: always where it moves it by itself."""
+        """Whether the agent sets the throttle of the current wave: always where it moves it by
+        itself.
+        """
         return self.options.throttle_by is ThrottleBy.AGENT or (
             self.wave is not None and self.wave.selection is not None
         )
 
     def movements_at_once(self, chosen: int) -> int:
-        """Partition movements per broker for the current wave: as asked or as chosen, within its bound."""
+        """Partition movements per broker for the current wave: as asked or as chosen, within
+        its bound.
+        """
         wave = self.wave
         return movements_at_once(self.options, wave, chosen) if wave else chosen
 
     def rate(self, policy: Policy) -> int | None:
         """The throttle that should be in force, bytes per second.
 
-        The floor while someone says `slow` without a measure; else what the headroom allows; else the asked one.
+        The floor while someone says `slow` without a measure; else what the headroom allows; else
+        the asked one.
         """
         asked = self.asked_rate()
         if any(not c.name.startswith(METRIC) for c in self.slow_causes):
-            return min(policy.slow_bytes_per_second, asked) if asked else policy.slow_bytes_per_second
+            return (
+                min(policy.slow_bytes_per_second, asked) if asked else policy.slow_bytes_per_second
+            )
         if self.adapted_rate is None:
             return asked
         allowed = self.adapted_rate.bytes_per_second
         return min(allowed, asked) if asked else allowed
 
     def asked_rate(self) -> int | None:
-        """The throttle that the current wave has when nobody slows it, bytes per second; None: none."""
+        """The throttle that the current wave has when nobody slows it, bytes per second; None:
+        none.
+        """
         bound = self.wave.throttle_bytes_per_second_max if self.wave else None
         return lower_limit(self.options.throttle_bytes_per_second, bound)
 
@@ -337,19 +374,32 @@ class Migration:
 
 
 def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
-    """The standing watches this state wants; the shell starts what is missing and ends what is not wanted."""
+    """The standing watches this state wants; the shell starts what is missing and ends what is
+    not wanted.
+    """
     m = migration
     wanted: list[Watch] = []
-    if m.phase is Phase.MOVING or (m.phase is Phase.PAUSED and m.wave is not None and m.wave.attempt > 0):
-        # While paused as well: what another hand starts under our key must not move while a cause holds.
+    if m.phase is Phase.MOVING or (
+        m.phase is Phase.PAUSED and m.wave is not None and m.wave.attempt > 0
+    ):
+        # While paused as well: what another hand starts under our key must not move while a cause
+        # holds.
         throttled = m.throttles and m.rate(policy) is not None
         wanted.append(WatchWave(scope=m.scope(), throttled=throttled and m.phase is Phase.MOVING))
-    if m.throttle_rates_set and m.phase in RESTING | {Phase.PAUSED, Phase.BLOCKED, Phase.AWAITING_APPROVAL}:
+    if m.throttle_rates_set and m.phase in RESTING | {
+        Phase.PAUSED,
+        Phase.BLOCKED,
+        Phase.AWAITING_APPROVAL,
+    }:
         destinations = {b for w in m.waves for b in w.destination_broker_ids}
         wanted.append(
-            WatchThrottle(destination_broker_ids=tuple(sorted(destinations)), throttle_rates_set=m.throttle_rates_set)
+            WatchThrottle(
+                destination_broker_ids=tuple(sorted(destinations)),
+                throttle_rates_set=m.throttle_rates_set,
+            )
         )
-    # Those that have left too, until the migration is completed: a broker that comes back may receive new topics.
+    # Those that have left too, until the migration is completed: a broker that comes back may
+    # receive new topics.
     if under_watch := tuple(s.broker_id for s in m.sources if m.phase is not Phase.COMPLETED):
         wanted.append(WatchSources(source_broker_ids=under_watch))
     if (look := kraft_watch(m.kraft)) is not None:
@@ -364,7 +414,11 @@ def wake_at(migration: Migration) -> float | None:
     if m.retry_at is not None:
         due.append(m.retry_at)
     # Where clients are to find the brokers first, the clock for asking again is what counts.
-    if m.phase is Phase.BETWEEN_WAVES and m.retry_at is None and m.pending_effect(RegisterEndpoints) is None:
+    if (
+        m.phase is Phase.BETWEEN_WAVES
+        and m.retry_at is None
+        and m.pending_effect(RegisterEndpoints) is None
+    ):
         due.append(m.soak_until)
     due += [h.until for h in m.suppressed]
     return min(due, default=None)

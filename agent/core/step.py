@@ -1,4 +1,6 @@
-"""The state while one message is met: each event is folded in at once, so that what is decided next sees it."""
+"""The state while one message is met: each event is folded in at once, so that what is decided
+next sees it.
+"""
 
 from typing import NamedTuple
 
@@ -33,18 +35,28 @@ class StepContext:
         """Let this have happened."""
         self.migration = evolve(self.migration, event)
         self._events.append(event)
-        assert len(self._events) <= EVENTS_PER_STEP_MAX, [type(e).__name__ for e in self._events[-20:]]
+        assert len(self._events) <= EVENTS_PER_STEP_MAX, [
+            type(e).__name__ for e in self._events[-20:]
+        ]
 
     def request(self, effect: Effect) -> None:
-        """Ask the outside for something; its id comes from the state, so that a replay asks for the same."""
-        effect_id = f"{self.migration.migration_id or self.migration.cluster}/{self.migration.sequence}"
+        """Ask the outside for something; its id comes from the state, so that a replay asks for
+        the same.
+        """
+        effect_id = (
+            f"{self.migration.migration_id or self.migration.cluster}/{self.migration.sequence}"
+        )
         self.emit(ev.EffectRequested(at=self.at, effect_id=effect_id, effect=effect))
 
     def abandon(self, *kinds: type[Effect]) -> None:
         """Pending effects of these kinds are not wanted any more."""
         for p in self.migration.pending:
             if isinstance(p.effect, kinds):
-                self.emit(ev.EffectAbandoned(at=self.at, effect_id=p.effect_id, name=type(p.effect).__name__))
+                self.emit(
+                    ev.EffectAbandoned(
+                        at=self.at, effect_id=p.effect_id, name=type(p.effect).__name__
+                    )
+                )
 
     def report_waiting(self, *reasons: Reason) -> None:
         """Say why nothing moves; said once as long as the codes stay the same."""

@@ -1,4 +1,6 @@
-"""The client side of a wave: reads where its partitions end before it, and compares after it. Called by performer.py.
+"""The client side of a wave: reads where its partitions end before it, and compares after it.
+
+Called by performer.py.
 
 Told, and a fault where an end offset was lost; that it could not be looked at never stops a wave.
 """
@@ -39,17 +41,29 @@ class ClientImpactCheck:
                 return
             logs = await self._kafka.logs(scope.source_broker_ids)
             is_selected = selection_filter(scope.selection)
-            names = frozenset(name for log in logs.values() for name in log.size_bytes if is_selected(name))
+            names = frozenset(
+                name for log in logs.values() for name in log.size_bytes if is_selected(name)
+            )
             seen = await self._kafka.positions(names)
             await self._snapshots.save_positions(scope.migration_id, scope.wave, seen)
         except PortError as trouble:
-            log.warning("%s: where its partitions end is not known before it: %s", scope.key, trouble)
+            log.warning(
+                "%s: where its partitions end is not known before it: %s", scope.key, trouble
+            )
             return
         self._before = {(scope.migration_id, scope.wave): seen}  # one at a time
 
     async def compare_after(self, scope: WaveScope, seen: Inspected) -> Inspected:
-        """With the figures of the client side, once all else is as it should be: before that nobody needs them."""
-        if seen.replicas_left or seen.reassignments or seen.not_in_sync or seen.not_preferred or seen.faults:
+        """With the figures of the client side, once all else is as it should be: before that
+        nobody needs them.
+        """
+        if (
+            seen.replicas_left
+            or seen.reassignments
+            or seen.not_in_sync
+            or seen.not_preferred
+            or seen.faults
+        ):
             return seen
         try:
             if loading := await self._kafka.loading_coordinators(scope.destination_broker_ids):
@@ -59,12 +73,18 @@ class ClientImpactCheck:
                 return seen
             impact = compare_positions(before, await self._kafka.positions(before.ends))
         except PortError as trouble:
-            log.warning("%s: where its partitions end is not known after it: %s", scope.key, trouble)
+            log.warning(
+                "%s: where its partitions end is not known after it: %s", scope.key, trouble
+            )
             return seen
         if not impact.end_offsets_lost:
             return replace(seen, clients=impact)
         what = f"{impact.end_offsets_lost} partitions: {'; '.join(impact.examples)}"
-        return replace(seen, clients=impact, faults=(Reason(Code.END_OFFSET_LOST, what, "no end before where it was"),))
+        return replace(
+            seen,
+            clients=impact,
+            faults=(Reason(Code.END_OFFSET_LOST, what, "no end before where it was"),),
+        )
 
     async def _saved_positions(self, scope: WaveScope) -> Positions | None:
         key = (scope.migration_id, scope.wave)

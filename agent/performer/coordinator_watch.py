@@ -1,4 +1,7 @@
-"""The coordinators while internal topics move: looked at from the first such partition on. Called by watches.py."""
+"""The coordinators while internal topics move: looked at from the first such partition on.
+
+Called by watches.py.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,17 @@ class CoordinatorWatch:
     def __init__(self, ports: Ports, brokers: Iterable[int]) -> None:
         self._ports = ports
         self._brokers = frozenset(brokers)
-        self._moves = False  # an internal topic's partition has moved: its coordinator loads when it has arrived
+        # an internal topic's partition has moved: its coordinator loads when it has arrived
+        self._moves = False
         self._due = 0.0
         self._seen: tuple[Reason, ...] = ()
 
-    async def observe(self, alive: Iterable[int], moving: Iterable[TopicPartition]) -> tuple[Reason, ...]:
-        """Reasons for as long as a coordinator loads; a short while of it is how every change of leaders goes."""
+    async def observe(
+        self, alive: Iterable[int], moving: Iterable[TopicPartition]
+    ) -> tuple[Reason, ...]:
+        """Reasons for as long as a coordinator loads; a short while of it is how every change
+        of leaders goes.
+        """
         self._moves = self._moves or any(name.topic in INTERNAL_TOPICS for name in moving)
         clock = self._ports.clock
         if not self._moves or clock.now() < self._due:
@@ -35,5 +43,7 @@ class CoordinatorWatch:
         self._due = clock.now() + POLL_SECONDS
         found = await self._ports.kafka.loading_coordinators(self._brokers.intersection(alive))
         told = "; ".join(f"broker {b}: {what}" for b, what in found.items())
-        self._seen = (Reason(Code.COORDINATOR_LOADING, told, "every coordinator loaded"),) if found else ()
+        self._seen = (
+            (Reason(Code.COORDINATOR_LOADING, told, "every coordinator loaded"),) if found else ()
+        )
         return self._seen

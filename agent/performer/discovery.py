@@ -1,4 +1,6 @@
-"""Performs RegisterEndpoints and DeregisterEndpoints over the ports. Called by performer.py; decides nothing.
+"""Performs RegisterEndpoints and DeregisterEndpoints over the ports.
+
+Called by performer.py; decides nothing.
 
 Looks before it acts, and after: what is there already stays, what is gone already is no error.
 """
@@ -30,37 +32,66 @@ async def register(ports: Ports, effect: fx.RegisterEndpoints) -> msg.Outcome:
 
 
 async def deregister(ports: Ports, effect: fx.DeregisterEndpoints) -> msg.Outcome:
-    """Take out those that hold nothing and that no client is connected to; tell why the others stay."""
+    """Take out those that hold nothing and that no client is connected to; tell why the others
+    stay.
+    """
     if ports.discovery is None:
         return Deregistered(broker_ids=effect.broker_ids, counted=False)
     alive = await ports.kafka.alive()
     asked = [b for b in effect.broker_ids if b in alive]  # a broker that is down has no clients
-    held = {b: Reason(Code.NOT_DRAINED, f"broker {b} does not tell its replicas", "none") for b in asked}
+    held = {
+        b: Reason(Code.NOT_DRAINED, f"broker {b} does not tell its replicas", "none") for b in asked
+    }
     for b, logs in (await ports.kafka.logs(asked)).items():
         if logs.size_bytes:
-            held[b] = Reason(Code.NOT_DRAINED, f"broker {b} holds {len(logs.size_bytes)} replicas", "none")
+            held[b] = Reason(
+                Code.NOT_DRAINED, f"broker {b} holds {len(logs.size_bytes)} replicas", "none"
+            )
         else:
             held.pop(b, None)
     if ports.census is not None:
-        held |= _connected(await ports.census.connections(asked), [b for b in asked if b not in held])
+        held |= _connected(
+            await ports.census.connections(asked), [b for b in asked if b not in held]
+        )
     free = [b for b in effect.broker_ids if b not in held]
     still = tuple(await ports.discovery.deregister(free)) if free else ()
     out = () if still else tuple(free)
-    return Deregistered(broker_ids=out, counted=ports.census is not None, held=(*held.values(), *still))
+    return Deregistered(
+        broker_ids=out, counted=ports.census is not None, held=(*held.values(), *still)
+    )
 
 
 async def check_results(ports: Ports, destinations: Sequence[int]) -> tuple[CheckResult, ...]:
-    """For a plan: whether the registry answers and lets us look; none where there is no registry."""
+    """For a plan: whether the registry answers and lets us look; none where there is no
+    registry.
+    """
     if ports.discovery is None:
         return ()
     needed, title = "an answer", "where clients find brokers"
     try:
         known = {e.broker_id for e in await ports.discovery.endpoints_of(destinations)}
     except PortError as trouble:
-        return (CheckResult(code=trouble.code, ok=False, seen=shortened(str(trouble)), needed=needed, title=title),)
-    counted = "connections are counted" if ports.census else "nobody counts connections: the grace alone decides"
-    seen = f"{len(known)} of {len(destinations)} destinations are in the service, the others will be; {counted}"
-    return (CheckResult(code=Code.CONSUL_UNREACHABLE, ok=True, seen=seen, needed=needed, title=title),)
+        return (
+            CheckResult(
+                code=trouble.code,
+                ok=False,
+                seen=shortened(str(trouble)),
+                needed=needed,
+                title=title,
+            ),
+        )
+    counted = (
+        "connections are counted"
+        if ports.census
+        else ("nobody counts connections: the grace alone decides")
+    )
+    seen = (
+        f"{len(known)} of {len(destinations)} destinations are in the service, the others "
+        f"will be; {counted}"
+    )
+    return (
+        CheckResult(code=Code.CONSUL_UNREACHABLE, ok=True, seen=seen, needed=needed, title=title),
+    )
 
 
 def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int, Reason]:
@@ -68,9 +99,15 @@ def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int
     found = {}
     for b in broker_ids:
         if b not in counts:
-            found[b] = Reason(Code.CENSUS_UNREACHABLE, f"nobody counts the connections of broker {b}", "their number")
+            found[b] = Reason(
+                Code.CENSUS_UNREACHABLE,
+                (f"nobody counts the connections of broker {b}"),
+                "their number",
+            )
         elif counts[b]:
-            found[b] = Reason(Code.CLIENTS_CONNECTED, f"{counts[b]} connections to broker {b}", "none")
+            found[b] = Reason(
+                Code.CLIENTS_CONNECTED, f"{counts[b]} connections to broker {b}", "none"
+            )
     return found
 
 

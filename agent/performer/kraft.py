@@ -1,4 +1,6 @@
-"""The eyes and hands of a way to KRaft: looks, tells who restarts nodes, frees ZooKeeper. Called by performer.py.
+"""The eyes and hands of a way to KRaft: looks, tells who restarts nodes, frees ZooKeeper.
+
+Called by performer.py.
 
 Looks before it acts, and decides nothing: which node, and whether now, the core has said.
 """
@@ -14,7 +16,13 @@ from agent.adapters.zookeeper.kraft_znodes import KraftZooKeeper
 from agent.core import messages as msg
 from agent.core.effects import Effect
 from agent.core.kraft import node_config as changes
-from agent.core.kraft.effects import KraftScope, ReleaseZooKeeper, RestartNode, SurveyKraft, WatchKraft
+from agent.core.kraft.effects import (
+    KraftScope,
+    ReleaseZooKeeper,
+    RestartNode,
+    SurveyKraft,
+    WatchKraft,
+)
 from agent.core.kraft.facts import BrokerFacts, KraftFacts, QuorumFacts, ZooKeeperFacts
 from agent.core.kraft.node_config import NodeChange, NodeMode
 from agent.performer.ports import Clock, KafkaPort, PortError
@@ -26,10 +34,15 @@ Post = Callable[[msg.Observation], Awaitable[None]]
 
 
 class KraftKafkaPort(Protocol):
-    """What only a way to KRaft asks of a cluster: what brokers were started with, and their controllers."""
+    """What only a way to KRaft asks of a cluster: what brokers were started with, and their
+    controllers.
+    """
 
     async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
-        """Keys set in each broker's own file; brokers that do not answer are left out. Raises PortError."""
+        """Keys set in each broker's own file; brokers that do not answer are left out.
+
+        Raises PortError.
+        """
         ...
 
     async def quorum(self, broker_id: int) -> QuorumFacts:
@@ -61,7 +74,9 @@ class KraftPerformer:
         facts = await self.observe(scope)
         files = await self.kraft_kafka.file_settings(facts.alive)
         kept = {b: changes.migration_keys_of(settings) for b, settings in sorted(files.items())}
-        return msg.KraftSurveyed(facts=facts, files=tuple((b, tuple(sorted(k.items()))) for b, k in kept.items()))
+        return msg.KraftSurveyed(
+            facts=facts, files=tuple((b, tuple(sorted(k.items()))) for b, k in kept.items())
+        )
 
     async def watch(self, watch: WatchKraft, post: Post) -> None:
         """Runs until it is cancelled."""
@@ -77,7 +92,9 @@ class KraftPerformer:
 
     async def observe(self, scope: KraftScope, *, with_kafka: bool = True) -> KraftFacts:
         """Everything once; what does not answer is a fact, too."""
-        zookeeper = await self.zookeeper.facts() if self.zookeeper else ZooKeeperFacts(reachable=False)
+        zookeeper = (
+            await self.zookeeper.facts() if self.zookeeper else ZooKeeperFacts(reachable=False)
+        )
         facts = KraftFacts(
             reachable=False,
             controllers=await self.metrics.facts(scope.options.controllers),
@@ -107,7 +124,9 @@ class KraftPerformer:
 
     async def _quorum(self, settings: Mapping[int, Mapping[str, str]]) -> QuorumFacts | None:
         """Told by the first broker in KRaft mode that knows it."""
-        for broker_id in sorted(b for b, s in settings.items() if changes.broker_mode(s) is NodeMode.KRAFT)[:ASKED_MAX]:
+        for broker_id in sorted(
+            b for b, s in settings.items() if changes.broker_mode(s) is NodeMode.KRAFT
+        )[:ASKED_MAX]:
             with contextlib.suppress(PortError):
                 return await self.kraft_kafka.quorum(broker_id)
         return None
@@ -120,14 +139,19 @@ class KraftPerformer:
     async def _change(self, effect: RestartNode) -> NodeChange:
         options, node = effect.scope.options, effect.node_id
         if effect.drill:
-            return NodeChange(node_id=node, is_controller=effect.is_controller, target=effect.target)
+            return NodeChange(
+                node_id=node, is_controller=effect.is_controller, target=effect.target
+            )
         if effect.is_controller:
             return changes.controller_change(node, effect.target, options.zookeeper, options.quorum)
         now = (await self.kraft_kafka.file_settings([node])).get(node)
         if now is None:
-            # It is down, most likely in the middle of its restart: whoever restarts it has its keys already.
+            # It is down, most likely in the middle of its restart: whoever restarts it has its keys
+            # already.
             return NodeChange(node_id=node, is_controller=False, target=effect.target)
-        return changes.broker_change(node, effect.target, now, dict(effect.original), options.quorum)
+        return changes.broker_change(
+            node, effect.target, now, dict(effect.original), options.quorum
+        )
 
     def _zookeeper(self) -> KraftZooKeeper:
         if self.zookeeper is None:

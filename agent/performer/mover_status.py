@@ -1,7 +1,9 @@
-"""What Cruise Control says of a wave, asked seldom: Kafka tells how the wave goes. Called by watches.py.
+"""What Cruise Control says of a wave, asked seldom:
 
-Cruise Control takes five questions at a time from all of its clients, each for 5 s. So it is asked now and then, and as
-soon as what Kafka shows has changed; in between nothing is said of it.
+Kafka tells how the wave goes. Called by watches.py.
+
+Cruise Control takes five questions at a time from all of its clients, each for 5 s. So it is asked
+now and then, and as soon as what Kafka shows has changed; in between nothing is said of it.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ class MoverLook:
         self.self_healing: tuple[str, ...] = ()
 
     async def look(self, ours: int, replicas_left: int) -> Word:
-        """`ours`: moves in flight, by Kafka's word; of a selection they alone tell whether it moves."""
+        """`ours`: moves in flight, by Kafka's word; of a selection they alone tell whether it
+        moves.
+        """
         word, is_over = NOT_ASKED, not ours and not replicas_left
         if not is_over and self._is_wanted(is_moving=bool(ours)):
             word = await self._ask(is_moving=bool(ours))
@@ -64,7 +68,8 @@ class MoverLook:
         try:
             state = await cruise_control.state(self._migration_id)
             self.self_healing = state.self_healing
-            word = Word(state.executor, msg.TaskStatus.IN_EXECUTION)  # what executes for us is our request
+            # what executes for us is our request
+            word = Word(state.executor, msg.TaskStatus.IN_EXECUTION)
             if state.executor is not msg.Executor.OURS and self._scope.selection is None:
                 tasks = await cruise_control.user_tasks(self._scope.key)
                 word = Word(state.executor)

@@ -1,7 +1,9 @@
-"""Work on a whole cluster, beside the event loop. Used by survey.py, performer.py and watches.py; decides nothing.
+"""Work on a whole cluster, beside the event loop.
 
-A thread shares the interpreter with the loop and gives it back every millisecond; one pass of the cyclic collector over
-200,000 partitions does not, and holds the loop for its whole length.
+Used by survey.py, performer.py and watches.py; decides nothing.
+
+A thread shares the interpreter with the loop and gives it back every millisecond; one pass of the
+cyclic collector over 200,000 partitions does not, and holds the loop for its whole length.
 """
 
 import asyncio
@@ -22,7 +24,9 @@ SWITCH_SECONDS = 0.001  # CPython's own is 5 ms
 _pauses: list[None] = []  # one for each that wants the collector to wait
 
 
-async def run_off_loop(partitions: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_off_loop(
+    partitions: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     """Do pure work on so many partitions: in a thread where it would hold the event loop."""
     if partitions <= PARTITIONS_INLINE_MAX:
         return work(*args, **kwargs)
@@ -30,18 +34,25 @@ async def run_off_loop(partitions: int, work: Callable[P, T], *args: P.args, **k
 
 
 def shorten_switch_interval() -> None:
-    """Let threads give the interpreter back sooner: a turn of the event loop waits for it several times."""
+    """Let threads give the interpreter back sooner: a turn of the event loop waits for it
+    several times.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def release_in_pieces(whole: dict[int, Any]) -> None:
-    """Empty it entry by entry: what is freed in one piece holds the loop for as long as that takes."""
+    """Empty it entry by entry: what is freed in one piece holds the loop for as long as that
+    takes.
+    """
     while whole:
         whole.popitem()
 
 
 def freeze_heap(partitions: int) -> None:
-    """What was just read stays for long: the collector need not walk through it ever again. Called while it waits."""
+    """What was just read stays for long: the collector need not walk through it ever again.
+
+    Called while it waits.
+    """
     if partitions > PARTITIONS_INLINE_MAX:
         gc.freeze()
 

@@ -1,6 +1,9 @@
-"""Performs effects on a real cluster, and keeps the standing watches. Called by the effect tasks (agent/worker/effect_tasks.py).
+"""Performs effects on a real cluster, and keeps the standing watches.
 
-Looks before it acts: every effect may be performed again after a crash. Decides nothing: it returns what it found.
+Called by the effect tasks (agent/worker/effect_tasks.py).
+
+Looks before it acts: every effect may be performed again after a crash. Decides nothing: it returns
+what it found.
 """
 
 from collections.abc import Awaitable, Callable
@@ -45,7 +48,13 @@ STOP_POLL_SECONDS = 0.5
 STOP_AT_ONCE_SECONDS = 2.0  # a stop that was asked for longer ago looks first who executes
 CHECKED_SECONDS = 3.0  # a look at Cruise Control's executor is good for so long before a start
 # Effects that hold the whole cluster in memory, and end within seconds.
-_WHOLE_CLUSTER = (fx.MakePlan, fx.PrepareMigration, fx.CheckCluster, fx.CloseWave, fx.CompareSnapshot)
+_WHOLE_CLUSTER = (
+    fx.MakePlan,
+    fx.PrepareMigration,
+    fx.CheckCluster,
+    fx.CloseWave,
+    fx.CompareSnapshot,
+)
 # Somebody else's execution is not ours to end.
 _STOPPABLE = (msg.Executor.OURS, msg.Executor.IDLE)
 _RUNNING = frozenset({msg.TaskStatus.ACTIVE, msg.TaskStatus.IN_EXECUTION})
@@ -79,11 +88,15 @@ class Performer:
     async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
         """Do it, or find it done.
 
-        In: the effect, the state that asked for it, the cluster's standing orders. Out: how it ended; trouble of the
-        world is an outcome, an exception is a bug.
+        In: the effect, the state that asked for it, the cluster's standing orders. Out: how it
+        ended; trouble of the world is an outcome, an exception is a bug.
         """
         if not self.ports.lease.held():
-            return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
+            return msg.Busy(
+                reason=Reason(
+                    Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"
+                )
+            )
         try:
             if isinstance(effect, _WHOLE_CLUSTER):
                 with gc_paused():
@@ -92,7 +105,9 @@ class Performer:
         except PortError as trouble:
             return msg.Unreachable(reason=Reason(trouble.code, str(trouble)))
 
-    async def _perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
+    async def _perform(
+        self, effect: fx.Effect, migration: Migration, policy: Policy
+    ) -> msg.Outcome:
         if self.kraft is not None and isinstance(effect, KRAFT_EFFECTS):
             return await self.kraft.perform(effect)
         if isinstance(effect, (fx.MakePlan, fx.PrepareMigration)):
@@ -128,7 +143,9 @@ class Performer:
         """Look again and again, and post what is seen; runs until it is cancelled."""
         if isinstance(watch, fx.WatchWave):
             snapshot = await self._snapshot(watch.scope.migration_id) or {}
-            names = await run_off_loop(len(snapshot), partitions_moved_by, watch.scope, migration, snapshot)
+            names = await run_off_loop(
+                len(snapshot), partitions_moved_by, watch.scope, migration, snapshot
+            )
             await WaveWatch(self.ports, watch, migration, names).run(post)
         elif isinstance(watch, fx.WatchSources):
             await SourceWatch(self.ports, watch).run(post)
@@ -137,8 +154,13 @@ class Performer:
         elif self.kraft is not None:
             await self.kraft.watch(watch, post)
 
-    async def _check(self, effect: fx.CheckCluster, migration: Migration, policy: Policy) -> msg.Outcome:
-        """Before a move, replica order and leaders are what they should be: Cruise Control would carry on both."""
+    async def _check(
+        self, effect: fx.CheckCluster, migration: Migration, policy: Policy
+    ) -> msg.Outcome:
+        """Before a move, replica order and leaders are what they should be:
+
+        Cruise Control would carry on both.
+        """
         left_alone = None
         if not await self.ports.kafka.reassignments():
             snapshot = await self._snapshot(migration.migration_id)
@@ -148,7 +170,8 @@ class Performer:
         checked = await Survey(self.ports).check(effect, migration, policy)
         if left_alone is None or any(r.code is left_alone.code for r in checked.passing):
             return checked
-        return replace(checked, passing=(*checked.passing, left_alone))  # it has ended since: once more, in order
+        # it has ended since: once more, in order
+        return replace(checked, passing=(*checked.passing, left_alone))
 
     async def _restore_order_and_leaders(
         self, facts: ClusterFacts, migration: Migration, snapshot: verification.Snapshot
@@ -158,12 +181,16 @@ class Performer:
     async def _executes(self, migration: Migration) -> Reason | None:
         return await replica_order.executes(self.ports, migration)
 
-    # ── start, tune ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── start, tune ───────────────────────────────────────────────────────────────────────────────
     async def _start(self, effect: fx.StartWave, migration: Migration) -> msg.Outcome:
-        """Look whether it was asked before; set the throttle; ask. One execution, whatever crashes in between."""
+        """Look whether it was asked before; set the throttle; ask.
+
+        One execution, whatever crashes in between.
+        """
         cc, key = self.ports.cruise_control, effect.scope.key
-        # A task that ended with an error may never have executed (a 500 leaves one too): that one is asked for again.
-        # Unless another hand has stopped it: then it has executed, and what follows is an operator's to say.
+        # A task that ended with an error may never have executed (a 500 leaves one too): that one
+        # is asked for again. Unless another hand has stopped it: then it has executed, and what
+        # follows is an operator's to say.
         failed = msg.TaskStatus.COMPLETED_WITH_ERROR
         tasks = [t for t in await cc.user_tasks(key) if t.status is not failed or t.stopped_by]
         if tasks and tasks[-1].status is msg.TaskStatus.ACTIVE:
@@ -171,7 +198,8 @@ class Performer:
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "its answer"))
         if tasks:
             return msg.ExecutionRequested(user_task_id=tasks[-1].user_task_id, adopted=True)
-        # The check before the wave has just seen it; what has begun since shows in Kafka, or is refused by itself.
+        # The check before the wave has just seen it; what has begun since shows in Kafka, or is
+        # refused by itself.
         state = await cc.state(migration.migration_id, age_seconds_max=CHECKED_SECONDS)
         if state.executor is not msg.Executor.IDLE:
             if _reason_key(state) == key:
@@ -180,14 +208,24 @@ class Performer:
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
         if in_flight := await self.ports.kafka.reassignments():
             sources, destinations = _sets(effect.scope)
-            ours = all(cluster_checks.is_own_reassignment(r, sources, destinations) for r in in_flight)
+            ours = all(
+                cluster_checks.is_own_reassignment(r, sources, destinations) for r in in_flight
+            )
             code = Code.ORPHANED_MOVES if ours else Code.FOREIGN_REASSIGNMENT
-            return msg.Busy(reason=Reason(code, f"{len(in_flight)} reassignments are in flight", "none"))
+            return msg.Busy(
+                reason=Reason(code, f"{len(in_flight)} reassignments are in flight", "none")
+            )
         by_agent = effect.throttle_by is ThrottleBy.AGENT
         await self._client_impact.record_before(effect.scope)
-        await self._set_throttle(effect.scope, effect.throttle_bytes_per_second if by_agent else None, migration)
+        await self._set_throttle(
+            effect.scope, effect.throttle_bytes_per_second if by_agent else None, migration
+        )
         if not self.ports.lease.held():  # it may have been lost while the throttle was set
-            return msg.Busy(reason=Reason(Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"))
+            return msg.Busy(
+                reason=Reason(
+                    Code.OTHER_DRIVER, self.ports.lease.holder(), "the lease of this cluster"
+                )
+            )
         return await cc.remove_broker(
             RemoveBroker(
                 source_broker_ids=effect.scope.source_broker_ids,
@@ -200,14 +238,17 @@ class Performer:
         )
 
     async def _tune(self, effect: fx.TuneWave, migration: Migration) -> msg.Outcome:
-        selected = effect.scope.selection is not None  # then the agent is the mover, and counts by itself
+        # then the agent is the mover, and counts by itself
+        selected = effect.scope.selection is not None
         if migration.options.throttle_by is ThrottleBy.AGENT or selected:
             await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, migration)
         if effect.partition_movements_per_broker is not None and not selected:
             await self.ports.cruise_control.set_concurrency(effect.partition_movements_per_broker)
         return msg.Performed()
 
-    async def _set_throttle(self, scope: fx.WaveScope, rate: int | None, migration: Migration) -> None:
+    async def _set_throttle(
+        self, scope: fx.WaveScope, rate: int | None, migration: Migration
+    ) -> None:
         """The throttle of the wave as it should be now; None: none of ours."""
         kafka = self.ports.kafka
         if rate is None:
@@ -216,7 +257,9 @@ class Performer:
         moving, _ = await reassign.selected(self.ports, scope)
         alive = await kafka.alive()
         replaced = dict.fromkeys(scope.source_broker_ids, scope.destination_broker_ids)
-        await kafka.set_throttle(await run_off_loop(len(moving), throttle.wave_throttle, moving, replaced, alive, rate))
+        await kafka.set_throttle(
+            await run_off_loop(len(moving), throttle.wave_throttle, moving, replaced, alive, rate)
+        )
 
     async def _clear_throttle(self, scope: fx.WaveScope, migration: Migration) -> int:
         """Remove what is ours; returns how much of it is still found after."""
@@ -225,29 +268,35 @@ class Performer:
         kafka = self.ports.kafka
         alive = await kafka.alive()
         found = throttle.own_throttle(
-            await kafka.throttle(alive, None), scope.destination_broker_ids, migration.throttle_rates_set
+            await kafka.throttle(alive, None),
+            scope.destination_broker_ids,
+            migration.throttle_rates_set,
         )
         if not found.entries:
             return 0
         await kafka.clear_throttle(found)
         left = throttle.own_throttle(
-            await kafka.throttle(alive, None), scope.destination_broker_ids, migration.throttle_rates_set
+            await kafka.throttle(alive, None),
+            scope.destination_broker_ids,
+            migration.throttle_rates_set,
         )
         return left.entries
 
-    # ── stop, close, compare ────────────────────────────────────────────────────────────────────────────────────
+    # ── stop, close, compare ──────────────────────────────────────────────────────────────────────
     async def _stop(self, effect: fx.StopWave, migration: Migration) -> msg.Outcome:
-        """Stop what runs under our name, and return only when two looks in a row show nothing of it.
+        """Stop what runs under our name, and return only when two looks in a row show nothing of
+        it.
 
-        Kafka is looked at each time. Cruise Control takes few questions: it is asked before a stop is given, and once
-        Kafka shows nothing of it any more. It has then to say once that it works for us no more: what it has let go it
-        does not take up.
+        Kafka is looked at each time. Cruise Control takes few questions: it is asked before a stop
+        is given, and once Kafka shows nothing of it any more. It has then to say once that it works
+        for us no more: what it has let go it does not take up.
         """
         clock = self.ports.clock
         began = clock.now()
         stopped_at = float("-inf")
         quiet, copied = 0, None
-        # Until they are asked: what is to be stopped at once runs, and moves. Later somebody else's may run.
+        # Until they are asked: what is to be stopped at once runs, and moves. Later somebody else's
+        # may run.
         at_once = effect.at_once and began < effect.asked_at + STOP_AT_ONCE_SECONDS
         running = msg.Executor.OURS if at_once else None
         in_flight, stopped_by = int(at_once), ""
@@ -268,9 +317,16 @@ class Performer:
                 stopped_at = clock.now()
             quiet = 0 if running or in_flight else quiet + 1
             if quiet >= 2:
-                facts, snapshot = await self.ports.kafka.cluster(), await self._snapshot(migration.migration_id) or {}
-                before, copied = copied, await self._orphaned_copy_bytes(effect.scope, facts, snapshot)
-                if not copied or (before is not None and copied <= before):  # else a leader has not yet heard of it
+                facts, snapshot = (
+                    await self.ports.kafka.cluster(),
+                    await self._snapshot(migration.migration_id) or {},
+                )
+                before, copied = (
+                    copied,
+                    await self._orphaned_copy_bytes(effect.scope, facts, snapshot),
+                )
+                # else a leader has not yet heard of it
+                if not copied or (before is not None and copied <= before):
                     return await self._stopped(effect.scope, migration, facts, snapshot, stopped_by)
             await clock.sleep(STOP_POLL_SECONDS)
         if in_flight and not running:
@@ -287,7 +343,10 @@ class Performer:
         snapshot: verification.Snapshot,
         stopped_by: str,
     ) -> msg.Outcome:
-        """Tidy up: nothing of it moves any more. `stopped_by`: another hand that had stopped it before."""
+        """Tidy up: nothing of it moves any more.
+
+        `stopped_by`: another hand that had stopped it before.
+        """
         left = await self._clear_throttle(scope, migration)
         _, left_alone = await self._restore_order_and_leaders(facts, migration, snapshot)
         if left:
@@ -295,20 +354,29 @@ class Performer:
             return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
         return replace(await self._left(scope, facts, left_alone), stopped_by=stopped_by)
 
-    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None) -> msg.Performed:
-        """What is on the wave's sources now that nothing of it moves. No figure holds up a stop that is proved.
+    async def _left(
+        self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None
+    ) -> msg.Performed:
+        """What is on the wave's sources now that nothing of it moves.
 
-        `left_alone`: why orders and leaders were not put right: the next check, or the proof, does so.
+        No figure holds up a stop that is proved.
+
+        `left_alone`: why orders and leaders were not put right: the next check, or the proof, does
+        so.
         """
         try:
-            logs = await self.ports.kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
+            logs = await self.ports.kafka.logs(
+                b for b in scope.source_broker_ids if b in facts.racks
+            )
         except PortError:
             logs = {}
         sources, takes = frozenset(scope.source_broker_ids), selection_filter(scope.selection)
         replicas_left, bytes_left = await run_off_loop(
             len(facts.partitions), verification.left_on, facts, sources, takes, logs
         )
-        return msg.Performed(replicas_left=replicas_left, bytes_left=bytes_left, left_alone=left_alone)
+        return msg.Performed(
+            replicas_left=replicas_left, bytes_left=bytes_left, left_alone=left_alone
+        )
 
     async def _halt(self, scope: fx.WaveScope) -> None:
         """Tell the wave's mover to stop."""
@@ -317,11 +385,15 @@ class Performer:
         else:
             await reassign.cancel_selection(self.ports, scope)
 
-    async def _running(self, scope: fx.WaveScope, migration: Migration) -> tuple[msg.Executor | None, str]:
-        """Whom the executor works for, if for this migration or if a request of ours is met; who has stopped it.
+    async def _running(
+        self, scope: fx.WaveScope, migration: Migration
+    ) -> tuple[msg.Executor | None, str]:
+        """Whom the executor works for, if for this migration or if a request of ours is met; who
+        has stopped it.
 
-        FOREIGN: a request of ours is met while somebody else's is executed, which a stop would end. Cruise Control has
-        no part in a selection. Who, other than we, has stopped the execution is told once it has ended.
+        FOREIGN: a request of ours is met while somebody else's is executed, which a stop would end.
+        Cruise Control has no part in a selection. Who, other than we, has stopped the execution is
+        told once it has ended.
         """
         if scope.selection is not None:
             return None, ""
@@ -340,9 +412,15 @@ class Performer:
         self, scope: fx.WaveScope, facts: ClusterFacts, snapshot: verification.Snapshot
     ) -> int:
         """Bytes that lie on the wave's destinations and are not at home there."""
-        logs = await self.ports.kafka.logs(b for b in scope.destination_broker_ids if b in facts.racks)
+        logs = await self.ports.kafka.logs(
+            b for b in scope.destination_broker_ids if b in facts.racks
+        )
         return await run_off_loop(
-            len(facts.partitions), verification.orphaned_copy_bytes, facts.partitions, snapshot, logs
+            len(facts.partitions),
+            verification.orphaned_copy_bytes,
+            facts.partitions,
+            snapshot,
+            logs,
         )
 
     async def _close(self, effect: fx.CloseWave, migration: Migration) -> msg.Outcome:
@@ -352,20 +430,37 @@ class Performer:
         snapshot = await self._snapshot(migration.migration_id)
         if snapshot is None:
             return _no_snapshot(migration.migration_id)
-        if migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL and (await self._running(scope, migration))[0]:
+        if (
+            migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL
+            and (await self._running(scope, migration))[0]
+        ):
             seen = "Cruise Control is still clearing its throttle"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
-        if in_flight := await self._count_in_flight(scope):  # whatever was seen before: what moves keeps its throttle
+        # whatever was seen before: what moves keeps its throttle
+        if in_flight := await self._count_in_flight(scope):
             return msg.Busy(
-                reason=Reason(Code.ORPHANED_MOVES, f"{in_flight} moves of this wave are in flight", "their end")
+                reason=Reason(
+                    Code.ORPHANED_MOVES,
+                    f"{in_flight} moves of this wave are in flight",
+                    "their end",
+                )
             )
         left = await self._clear_throttle(scope, migration)
-        facts, left_alone = await self._restore_order_and_leaders(await kafka.cluster(), migration, snapshot)
+        facts, left_alone = await self._restore_order_and_leaders(
+            await kafka.cluster(), migration, snapshot
+        )
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
         logs = await kafka.logs(b for b in scope.source_broker_ids if b in facts.racks)
         found = await run_off_loop(
-            len(facts.partitions), verification.inspect_wave, facts, wave, migration.waves, snapshot, logs, left
+            len(facts.partitions),
+            verification.inspect_wave,
+            facts,
+            wave,
+            migration.waves,
+            snapshot,
+            logs,
+            left,
         )
         return await self._client_impact.compare_after(scope, found)
 
@@ -373,10 +468,14 @@ class Performer:
         snapshot = await self._snapshot(effect.migration_id)
         if snapshot is None:
             return _no_snapshot(effect.migration_id)
-        facts, left_alone = await self._restore_order_and_leaders(await self.ports.kafka.cluster(), migration, snapshot)
+        facts, left_alone = await self._restore_order_and_leaders(
+            await self.ports.kafka.cluster(), migration, snapshot
+        )
         if left_alone is not None:
             return msg.Busy(reason=left_alone)
-        return await run_off_loop(len(facts.partitions), verification.compare_with_snapshot, facts, snapshot)
+        return await run_off_loop(
+            len(facts.partitions), verification.compare_with_snapshot, facts, snapshot
+        )
 
     async def _snapshot(self, migration_id: str) -> verification.Snapshot | None:
         if migration_id not in self._snapshots:

@@ -1,15 +1,30 @@
-"""What the performer needs of the outside, as Protocols: each has a real adapter and a fake for the simulation.
+"""What the performer needs of the outside, as Protocols: each has a real adapter and a fake for the
+simulation.
 
-Every call has a time-out of its own. Trouble of the world is raised as `PortError` and nothing else.
+Every call has a time-out of its own. Trouble of the world is raised as `PortError` and nothing
+else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import (
+    Busy,
+    ExecutionRequested,
+    Executor,
+    Rejected,
+    TaskStatus,
+    Unreachable,
+)
 from agent.core.model.client_positions import Positions
-from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.model.cluster import (
+    BrokerLogs,
+    ClusterFacts,
+    Partition,
+    Reassignment,
+    TopicPartition,
+)
 from agent.core.model.endpoints import Endpoint
 from agent.core.model.reasons import Code, Reason
 from agent.core.model.throttle import ThrottleChange, ThrottleFacts
@@ -53,7 +68,9 @@ class KafkaPort(Protocol):
     async def logs(
         self, broker_ids: Iterable[int], names: Iterable[TopicPartition] | None = None
     ) -> Mapping[int, BrokerLogs]:
-        """Log dirs of these brokers (only these partitions in them); brokers that do not answer are left out."""
+        """Log dirs of these brokers (only these partitions in them); brokers that do not answer
+        are left out.
+        """
         ...
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
@@ -61,10 +78,14 @@ class KafkaPort(Protocol):
         ...
 
     async def positions(self, names: Iterable[TopicPartition]) -> Positions:
-        """End offsets of a bounded sample of these partitions, and how far groups are behind on them."""
+        """End offsets of a bounded sample of these partitions, and how far groups are behind on
+        them.
+        """
         ...
 
-    async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
+    async def throttle(
+        self, broker_ids: Iterable[int], topics: Iterable[str] | None
+    ) -> ThrottleFacts:
         """KIP-73 settings in force. `topics` None: of all topics."""
         ...
 
@@ -73,15 +94,21 @@ class KafkaPort(Protocol):
         ...
 
     async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
-        """Of these, the registered brokers whose advertised address takes no TCP connection, and why."""
+        """Of these, the registered brokers whose advertised address takes no TCP connection,
+        and why.
+        """
         ...
 
     async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
-        """Of these, those that Cruise Control's reporter has told of lately; None: that cannot be seen."""
+        """Of these, those that Cruise Control's reporter has told of lately; None: that cannot
+        be seen.
+        """
         ...
 
     async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
-        """Of these, the brokers on which groups or transactions wait for a coordinator that loads, and which."""
+        """Of these, the brokers on which groups or transactions wait for a coordinator that
+        loads, and which.
+        """
         ...
 
     async def set_throttle(self, change: ThrottleChange) -> None:
@@ -92,12 +119,19 @@ class KafkaPort(Protocol):
         """Remove just what `order` names; what is not there is no error."""
         ...
 
-    async def reorder_replicas(self, replica_orders: Mapping[TopicPartition, Sequence[int]]) -> None:
-        """Give partitions their replicas in this order; the brokers stay the same, so that nothing is copied."""
+    async def reorder_replicas(
+        self, replica_orders: Mapping[TopicPartition, Sequence[int]]
+    ) -> None:
+        """Give partitions their replicas in this order; the brokers stay the same, so that
+        nothing is copied.
+        """
         ...
 
     async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
-        """Begin reassignments (KIP-455); None cancels the one in flight. What is refused shows in the next look."""
+        """Begin reassignments (KIP-455); None cancels the one in flight.
+
+        What is refused shows in the next look.
+        """
         ...
 
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
@@ -123,12 +157,16 @@ class UserTask:
     user_task_id: str
     status: TaskStatus
     reason: str
-    stopped_by: str = ""  # who, other than we, asked to stop what it executes: endpoint, client and time
+    # who, other than we, asked to stop what it executes: endpoint, client and time
+    stopped_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveBroker:
-    """One remove_broker request. `throttle_bytes_per_second` is sent only where Cruise Control shall set it."""
+    """One remove_broker request.
+
+    `throttle_bytes_per_second` is sent only where Cruise Control shall set it.
+    """
 
     source_broker_ids: tuple[int, ...]
     destination_broker_ids: tuple[int, ...]
@@ -140,26 +178,39 @@ class RemoveBroker:
 
 
 class CruiseControlPort(Protocol):
-    """Cruise Control's REST API, as far as we call it. Raises PortError when it cannot be reached."""
+    """Cruise Control's REST API, as far as we call it.
+
+    Raises PortError when it cannot be reached.
+    """
 
     def can_spare_a_question(self) -> bool:
-        """Whether it was asked so seldom of late that a standing watch may ask too; what acts asks in any case."""
+        """Whether it was asked so seldom of late that a standing watch may ask too; what acts
+        asks in any case.
+        """
         ...
 
     async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
-        """Executor and monitor; an answer so old will do, if the executor was idle in it and we gave no order since."""
+        """Executor and monitor; an answer so old will do, if the executor was idle in it and we
+        gave no order since.
+        """
         ...
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
-        """The remove_broker tasks, dry runs left out, whose reason is `key` (or begins with `key` + '/')."""
+        """The remove_broker tasks, dry runs left out, whose reason is `key` (or begins with
+        `key` + '/').
+        """
         ...
 
-    async def remove_broker(self, request: RemoveBroker) -> ExecutionRequested | Busy | Unreachable | Rejected:
+    async def remove_broker(
+        self, request: RemoveBroker
+    ) -> ExecutionRequested | Busy | Unreachable | Rejected:
         """Ask; never raises. Unreachable: it may or may not have been accepted."""
         ...
 
     async def stop(self, reason: str) -> None:
-        """stop_proposal_execution, leaving other tools' reassignments alone; by `reason` it is known for ours."""
+        """stop_proposal_execution, leaving other tools' reassignments alone; by `reason` it is
+        known for ours.
+        """
         ...
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
@@ -188,16 +239,23 @@ class SnapshotPort(Protocol):
 
 
 class DiscoveryPort(Protocol):
-    """The service registry in which clients find the brokers. Raises PortError when it does not answer or refuses."""
+    """The service registry in which clients find the brokers.
+
+    Raises PortError when it does not answer or refuses.
+    """
 
     async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
         """The entries of these brokers, as they stand now; those that have none are left out."""
         ...
 
-    async def register(self, broker_ids: Iterable[int], restore: Iterable[Endpoint]) -> Sequence[Reason]:
-        """Have these brokers in the service, each as in `restore` if it is there, once its endpoint answers.
+    async def register(
+        self, broker_ids: Iterable[int], restore: Iterable[Endpoint]
+    ) -> Sequence[Reason]:
+        """Have these brokers in the service, each as in `restore` if it is there, once its endpoint
+        answers.
 
-        Out: why some are not there, or not passing; empty: clients find them all. What is there already stays.
+        Out: why some are not there, or not passing; empty: clients find them all. What is there
+        already stays.
         """
         ...
 
@@ -207,7 +265,10 @@ class DiscoveryPort(Protocol):
 
 
 class ClientCensus(Protocol):
-    """How many connections clients hold to brokers. What it can see and what not is said by each implementation."""
+    """How many connections clients hold to brokers.
+
+    What it can see and what not is said by each implementation.
+    """
 
     async def connections(self, broker_ids: Iterable[int]) -> Mapping[int, int]:
         """By broker; one that it cannot tell is left out. Raises PortError."""

@@ -1,4 +1,5 @@
-"""Moves a wave's selection by Kafka's own reassignment (KIP-455): the second mover, beside Cruise Control.
+"""Moves a wave's selection by Kafka's own reassignment (KIP-455): the second mover, beside Cruise
+Control.
 
 Called by performer.py. Looks before it acts, and cancels only what is its own; decides nothing.
 """
@@ -25,12 +26,19 @@ if TYPE_CHECKING:
 SEEN_IDLE_SECONDS = 5.0  # an idle executor of Cruise Control needs no second look for so long
 
 
-async def move_selection(ports: Ports, effect: fx.MovePartitions, migration: Migration) -> msg.Outcome:
-    """Let as many of the selection move as may at once. What moves or has moved already is found so, and left alone."""
+async def move_selection(
+    ports: Ports, effect: fx.MovePartitions, migration: Migration
+) -> msg.Outcome:
+    """Let as many of the selection move as may at once.
+
+    What moves or has moved already is found so, and left alone.
+    """
     scope, kafka = effect.scope, ports.kafka
-    # Cruise Control cancels reassignments that are not its own as soon as it executes: nothing begins beside it. What
-    # it has begun since it was seen idle shows in Kafka.
-    state = await ports.cruise_control.state(migration.migration_id, age_seconds_max=SEEN_IDLE_SECONDS)
+    # Cruise Control cancels reassignments that are not its own as soon as it executes: nothing
+    # begins beside it. What it has begun since it was seen idle shows in Kafka.
+    state = await ports.cruise_control.state(
+        migration.migration_id, age_seconds_max=SEEN_IDLE_SECONDS
+    )
     if state.executor is not msg.Executor.IDLE:
         seen = f"its executor is {state.executor_state} for '{state.executor_reason}'"
         return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
@@ -42,16 +50,22 @@ async def move_selection(ports: Ports, effect: fx.MovePartitions, migration: Mig
     free = effect.partition_movements_per_broker - len(own)
     held, sizes = await selected(ports, scope)
     (source,), (destination,) = scope.source_broker_ids, scope.destination_broker_ids
-    moves = next_moves(held, sizes, source, destination, free, largest_first=scope.lane is Lane.LARGE)
+    moves = next_moves(
+        held, sizes, source, destination, free, largest_first=scope.lane is Lane.LARGE
+    )
     if not ports.lease.held():  # it may have been lost while we looked
-        return msg.Busy(reason=Reason(Code.OTHER_DRIVER, ports.lease.holder(), "the lease of this cluster"))
+        return msg.Busy(
+            reason=Reason(Code.OTHER_DRIVER, ports.lease.holder(), ("the lease of this cluster"))
+        )
     if moves:
         await kafka.reassign(moves)
     return msg.ExecutionRequested(user_task_id="", adopted=bool(own))
 
 
 async def cancel_selection(ports: Ports, scope: fx.WaveScope) -> None:
-    """Cancel what of the selection is in flight; what has arrived stays, what was copied in part is lost."""
+    """Cancel what of the selection is in flight; what has arrived stays, what was copied in
+    part is lost.
+    """
     own = own_reassignments(await ports.kafka.reassignments(), scope)
     if own and ports.lease.held():
         await ports.kafka.reassign({(r.name): None for r in own})
@@ -59,18 +73,30 @@ async def cancel_selection(ports: Ports, scope: fx.WaveScope) -> None:
 
 def own_reassignments(in_flight: Iterable[Reassignment], scope: fx.WaveScope) -> list[Reassignment]:
     """Of what is in flight, that which does what this wave asks, for a partition that it takes."""
-    sources, destinations = frozenset(scope.source_broker_ids), frozenset(scope.destination_broker_ids)
+    sources, destinations = (
+        frozenset(scope.source_broker_ids),
+        frozenset(scope.destination_broker_ids),
+    )
     is_selected = selection_filter(scope.selection)
     return [
-        r for r in in_flight if cluster_checks.is_own_reassignment(r, sources, destinations) and is_selected(r.name)
+        r
+        for r in in_flight
+        if cluster_checks.is_own_reassignment(r, sources, destinations) and is_selected(r.name)
     ]
 
 
-async def selected(ports: Ports, scope: fx.WaveScope) -> tuple[list[Partition], dict[TopicPartition, int]]:
-    """What of the selection an assignment names on the sources, with the size of each there as far as it is told."""
+async def selected(
+    ports: Ports, scope: fx.WaveScope
+) -> tuple[list[Partition], dict[TopicPartition, int]]:
+    """What of the selection an assignment names on the sources, with the size of each there as
+    far as it is told.
+    """
     kafka, is_selected = ports.kafka, selection_filter(scope.selection)
     logs = await kafka.logs(scope.source_broker_ids)
-    sizes = {n: size for log in logs.values() for n, size in log.size_bytes.items() if is_selected(n)}
-    if silent := frozenset(scope.source_broker_ids) - logs.keys():  # what it holds moves all the same
+    sizes = {
+        n: size for log in logs.values() for n, size in log.size_bytes.items() if is_selected(n)
+    }
+    # what it holds moves all the same
+    if silent := frozenset(scope.source_broker_ids) - logs.keys():
         sizes |= {p.name: 0 for p in (await kafka.cluster()).held_by(silent) if is_selected(p.name)}
     return list(await kafka.describe(sizes)) if sizes else [], sizes

@@ -32,19 +32,26 @@ async def put_right(
     Out: the cluster as it is then, and why they were left alone; None: they are as they should be.
     """
     kafka, size = ports.kafka, len(facts.partitions)
-    wrong = await run_off_loop(size, verification.misordered, facts.partitions, migration.waves, snapshot)
-    not_on_preferred_leader = await run_off_loop(size, verification.not_on_preferred_leader, facts.partitions)
+    wrong = await run_off_loop(
+        size, verification.misordered, facts.partitions, migration.waves, snapshot
+    )
+    not_on_preferred_leader = await run_off_loop(
+        size, verification.not_on_preferred_leader, facts.partitions
+    )
     if not (wrong or not_on_preferred_leader):
         return facts, None
     if executing := await may_not(migration):
         told = (
-            f"{len(wrong)} replica orders and {len(not_on_preferred_leader)} leaders are left alone: {executing.seen}"
+            f"{len(wrong)} replica orders and {len(not_on_preferred_leader)} leaders are left "
+            f"alone: {executing.seen}"
         )
         return facts, replace(executing, seen=told)
     if wrong:
         await kafka.reorder_replicas(wrong)
         facts = await kafka.cluster()
-        not_on_preferred_leader = await run_off_loop(size, verification.not_on_preferred_leader, facts.partitions)
+        not_on_preferred_leader = await run_off_loop(
+            size, verification.not_on_preferred_leader, facts.partitions
+        )
     if not_on_preferred_leader:
         await kafka.elect_preferred([p.name for p in not_on_preferred_leader])
         facts = await kafka.cluster()
@@ -52,10 +59,13 @@ async def put_right(
 
 
 async def executes(ports: Ports, migration: Migration) -> Reason | None:
-    """Why replica orders and leaders are not to be touched now; None: Cruise Control's executor is idle.
+    """Why replica orders and leaders are not to be touched now; None:
 
-    Whoever asked for it: an execution waits for the very order that it asked for, and puts it back at every poll.
-    Told another one it never ends, and neither do we. One that cannot be asked counts as one that executes.
+    Cruise Control's executor is idle.
+
+    Whoever asked for it: an execution waits for the very order that it asked for, and puts it back
+    at every poll. Told another one it never ends, and neither do we. One that cannot be asked
+    counts as one that executes.
     """
     try:
         state = await ports.cruise_control.state(migration.migration_id)
@@ -64,5 +74,7 @@ async def executes(ports: Ports, migration: Migration) -> Reason | None:
     if state.executor is msg.Executor.IDLE:
         return None
     whose = "our" if state.executor is msg.Executor.OURS else "somebody else's"
-    seen = f"Cruise Control's executor is {state.executor_state} for {whose} '{state.executor_reason}'"
+    seen = (
+        f"Cruise Control's executor is {state.executor_state} for {whose} '{state.executor_reason}'"
+    )
     return Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor")

@@ -1,6 +1,9 @@
-"""Looks at the whole cluster before something moves: for a plan, a start, a wave. Called by performer.py.
+"""Looks at the whole cluster before something moves: for a plan, a start, a wave.
 
-Gathers facts; the checks and the plan themselves are pure (core/checks/cluster_checks.py, core/checks/broker_checks.py, core/planning/plan.py).
+Called by performer.py.
+
+Gathers facts; the checks and the plan themselves are pure (core/checks/cluster_checks.py,
+core/checks/broker_checks.py, core/planning/plan.py).
 """
 
 from __future__ import annotations
@@ -44,7 +47,9 @@ class Survey:
 
     async def release_in_pieces(self) -> None:
         """Free what was read; afterwards nothing of this survey may be used but its outcome."""
-        await run_off_loop(sum(len(log.size_bytes) for log in self._held.values()), release_in_pieces, self._held)
+        await run_off_loop(
+            sum(len(log.size_bytes) for log in self._held.values()), release_in_pieces, self._held
+        )
 
     async def survey(
         self, effect: fx.MakePlan | fx.PrepareMigration, migration: Migration, policy: Policy
@@ -56,19 +61,29 @@ class Survey:
         except PortError as trouble:
             return msg.Surveyed(reasons=(Reason(trouble.code, str(trouble)),), plan=None)
         sources, destinations, _ = choose_brokers(effect.options, policy, facts)
-        if unknown := await run_off_loop(len(facts.partitions), _unknown_brokers, (*sources, *destinations), facts):
+        if unknown := await run_off_loop(
+            len(facts.partitions), _unknown_brokers, (*sources, *destinations), facts
+        ):
             return msg.Surveyed(reasons=(unknown,), plan=None)
         size = len(facts.partitions)
-        logs, growth = await self._logs([b for b in (*sources, *destinations) if b in facts.racks], facts)
+        logs, growth = await self._logs(
+            [b for b in (*sources, *destinations) if b in facts.racks], facts
+        )
         plan, against = await run_off_loop(
             size, make_plan, effect.options, policy, facts, logs, _plan_id(effect), growth
         )
         # Also where there is no plan: what is wrong with the cluster is told all the same.
         cluster_input = await self._cluster_input(facts, plan.waves if plan else (), migration)
         rate = effect.options.throttle_bytes_per_second
-        broker_input = await self._broker_input(facts, cluster_input, logs, migration, rate, reports=True)
-        loads = await run_off_loop(size, broker_load.predict_loads, cluster_input.waves, facts, logs, growth)
-        broker_input = replace(broker_input, limits=policy.limits, load={one.broker_id: one for one in loads})
+        broker_input = await self._broker_input(
+            facts, cluster_input, logs, migration, rate, reports=True
+        )
+        loads = await run_off_loop(
+            size, broker_load.predict_loads, cluster_input.waves, facts, logs, growth
+        )
+        broker_input = replace(
+            broker_input, limits=policy.limits, load={one.broker_id: one for one in loads}
+        )
         check_results = (
             *await run_off_loop(size, cluster_checks.check, cluster_input),
             *await run_off_loop(size, broker_checks.check, cluster_input, broker_input),
@@ -79,11 +94,17 @@ class Survey:
             return msg.Surveyed(reasons=reasons, plan=None, check_results=check_results)
         if plan.replicas == 0:
             reasons = (*reasons, Reason(Code.NOTHING_TO_MOVE, "the source brokers hold no replica"))
-        blocked = await run_off_loop(size, broker_checks.blocked_waves_of, cluster_input, broker_input)
+        blocked = await run_off_loop(
+            size, broker_checks.blocked_waves_of, cluster_input, broker_input
+        )
         if isinstance(effect, fx.MakePlan):
             listed_loads = loads[: broker_load.BROKERS_MAX]
             return msg.Surveyed(
-                reasons=reasons, plan=plan, check_results=check_results, blocked_waves=blocked, load=listed_loads
+                reasons=reasons,
+                plan=plan,
+                check_results=check_results,
+                blocked_waves=blocked,
+                load=listed_loads,
             )
         plan, stale = _stored_plan(effect, plan, migration)
         reasons = (*reasons, *stale)
@@ -92,7 +113,9 @@ class Survey:
         await self._ports.snapshots.save(effect.migration_id, facts.partitions)
         return msg.Surveyed(reasons=(), plan=plan, snapshot_partitions=len(facts.partitions))
 
-    async def check(self, effect: fx.CheckCluster, migration: Migration, policy: Policy) -> msg.Checked:
+    async def check(
+        self, effect: fx.CheckCluster, migration: Migration, policy: Policy
+    ) -> msg.Checked:
         """Whether the wave may move now, and what is on its sources."""
         try:
             facts = await self._ports.kafka.cluster()
@@ -106,17 +129,26 @@ class Survey:
             b for b in sources.union(wave.destination_broker_ids) & facts.racks.keys()
         )
         cluster_input = await self._cluster_input(facts, (wave,), migration, start=False)
-        # By the rate that was asked for: one that metrics have lowered climbs again, but not while it is paused for it.
-        broker_input = await self._broker_input(facts, cluster_input, involved, migration, migration.asked_rate())
+        # By the rate that was asked for: one that metrics have lowered climbs again, but not while
+        # it is paused for it.
+        broker_input = await self._broker_input(
+            facts, cluster_input, involved, migration, migration.asked_rate()
+        )
         if not broker_checks.throttle_above_produce(cluster_input, broker_input).ok:
             # The plan's figure is of a moment that may be long past: by what is written now.
             _, growth = await self._logs(list(involved), facts)
             holding = await run_off_loop(size, partitions_by_broker, facts, sources)
-            now = await run_off_loop(size, with_estimates, (wave,), migration.options, facts, holding, involved, growth)
+            now = await run_off_loop(
+                size, with_estimates, (wave,), migration.options, facts, holding, involved, growth
+            )
             cluster_input = replace(cluster_input, waves=now)
         if policy.limits != Limits():
-            loads = await run_off_loop(size, broker_load.predict_loads, cluster_input.waves, facts, involved, {})
-            broker_input = replace(broker_input, limits=policy.limits, load={one.broker_id: one for one in loads})
+            loads = await run_off_loop(
+                size, broker_load.predict_loads, cluster_input.waves, facts, involved, {}
+            )
+            broker_input = replace(
+                broker_input, limits=policy.limits, load={one.broker_id: one for one in loads}
+            )
         check_results = (
             *await run_off_loop(size, cluster_checks.check, cluster_input),
             *await run_off_loop(size, broker_checks.check, cluster_input, broker_input),
@@ -129,11 +161,21 @@ class Survey:
             passing=passing,
             replicas=held,
             leaders=led,
-            size_bytes=sum(size for log in logs.values() for n, size in log.size_bytes.items() if is_selected(n)),
+            size_bytes=sum(
+                size
+                for log in logs.values()
+                for n, size in log.size_bytes.items()
+                if is_selected(n)
+            ),
         )
 
     async def _cluster_input(
-        self, facts: ClusterFacts, waves: Sequence[Wave], migration: Migration, *, start: bool = True
+        self,
+        facts: ClusterFacts,
+        waves: Sequence[Wave],
+        migration: Migration,
+        *,
+        start: bool = True,
     ) -> cluster_checks.ClusterCheckInput:
         in_flight = await self._ports.kafka.reassignments()
         cruise_control = await self._cruise_control(waves, migration, start=start)
@@ -142,21 +184,27 @@ class Survey:
             waves=waves,
             cruise_control=cruise_control,
             reassignments=in_flight,
-            needed_later=migration.brokers_of_open_waves if migration.wave in waves else frozenset(),
+            needed_later=migration.brokers_of_open_waves
+            if migration.wave in waves
+            else frozenset(),
             rollback_brokers=migration.rollback_brokers if migration.wave in waves else frozenset(),
         )
 
     async def _logs(
         self, brokers: Sequence[int], facts: ClusterFacts
     ) -> tuple[Mapping[int, BrokerLogs], Mapping[TopicPartition, float]]:
-        """The log dirs, and what producers add to each partition in bytes per second: two looks, a while apart."""
+        """The log dirs, and what producers add to each partition in bytes per second: two
+        looks, a while apart.
+        """
         kafka, clock, partitions = self._ports.kafka, self._ports.clock, facts.partitions
         before = dict(await kafka.logs(brokers))
         began = clock.now()
         await clock.sleep(GROWTH_SECONDS)
         self._held = dict(await kafka.logs(brokers))
         seconds = clock.now() - began
-        growth = await run_off_loop(len(partitions), estimate.growth_between, partitions, before, self._held, seconds)
+        growth = await run_off_loop(
+            len(partitions), estimate.growth_between, partitions, before, self._held, seconds
+        )
         await run_off_loop(len(partitions), release_in_pieces, before)
         return self._held, growth
 
@@ -175,11 +223,17 @@ class Survey:
             logs=logs,
             throttle=await kafka.throttle(live, None),
             throttle_rates_set=migration.throttle_rates_set,
-            migration_destinations=frozenset(b for w in migration.waves for b in w.destination_broker_ids),
-            settings=await kafka.broker_settings((cluster_input.sources | cluster_input.destinations) & live),
+            migration_destinations=frozenset(
+                b for w in migration.waves for b in w.destination_broker_ids
+            ),
+            settings=await kafka.broker_settings(
+                (cluster_input.sources | cluster_input.destinations) & live
+            ),
             unreachable=await kafka.unreachable(cluster_input.destinations & live),
             rate_bytes_per_second=rate,
-            reporting=await kafka.reporting((cluster_input.sources | cluster_input.destinations) & live)
+            reporting=await kafka.reporting(
+                (cluster_input.sources | cluster_input.destinations) & live
+            )
             if reports
             else None,
         )
@@ -189,17 +243,23 @@ class Survey:
     ) -> cluster_checks.CruiseControlFacts:
         """As it is, and whether it could do the first of these waves.
 
-        Before a start a dry run always tells. Between waves it costs a computation and the request says the same, so
-        that it is asked for only where no window is valid: they refill, and it can mostly be had before they have.
+        Before a start a dry run always tells. Between waves it costs a computation and the request
+        says the same, so that it is asked for only where no window is valid: they refill, and it
+        can mostly be had before they have.
         """
         cc = self._ports.cruise_control
         try:
             state = await cc.state(migration.migration_id)
         except PortError as trouble:
-            return cluster_checks.CruiseControlFacts(reachable=False, trouble=Reason(trouble.code, str(trouble)))
+            return cluster_checks.CruiseControlFacts(
+                reachable=False, trouble=Reason(trouble.code, str(trouble))
+            )
         refusal: Reason | None = None
-        its_own = bool(waves) and (start or waves[0].selection is None)  # a selection is moved by the agent
-        asked = its_own and state.executor is msg.Executor.IDLE and (start or not state.valid_windows)
+        # a selection is moved by the agent
+        its_own = bool(waves) and (start or waves[0].selection is None)
+        asked = (
+            its_own and state.executor is msg.Executor.IDLE and (start or not state.valid_windows)
+        )
         if asked:
             answer = await cc.remove_broker(_dry_run(waves[0]))
             if isinstance(answer, (msg.Busy, msg.Unreachable, msg.Rejected)):
@@ -233,7 +293,9 @@ def _plan_id(effect: fx.MakePlan | fx.PrepareMigration) -> str:
     return effect.command_id
 
 
-def _count_on(brokers: frozenset[int], facts: ClusterFacts, selection: Selection | None) -> tuple[int, int]:
+def _count_on(
+    brokers: frozenset[int], facts: ClusterFacts, selection: Selection | None
+) -> tuple[int, int]:
     """Of what a wave takes, the replicas and the leaders on these brokers."""
     is_selected = selection_filter(selection)
     held = [p for p in facts.held_by(brokers) if is_selected(p.name)]
@@ -247,11 +309,17 @@ def _unknown_brokers(brokers: Sequence[int], facts: ClusterFacts) -> Reason | No
     if not strangers:
         return None
     named = ", ".join(map(str, strangers))
-    return Reason(Code.UNKNOWN_BROKER, f"brokers {named} are not in the cluster", f"some of {sorted(known)}")
+    return Reason(
+        Code.UNKNOWN_BROKER, f"brokers {named} are not in the cluster", f"some of {sorted(known)}"
+    )
 
 
-def _stored_plan(effect: fx.PrepareMigration, now: Plan, migration: Migration) -> tuple[Plan, tuple[Reason, ...]]:
-    """The plan to run, and why it cannot be: the stored one where one is named, else the one made now."""
+def _stored_plan(
+    effect: fx.PrepareMigration, now: Plan, migration: Migration
+) -> tuple[Plan, tuple[Reason, ...]]:
+    """The plan to run, and why it cannot be: the stored one where one is named, else the one
+    made now.
+    """
     if effect.plan_id is None:
         return now, ()
     planned = next((p for p in migration.plans if p.plan_id == effect.plan_id), None)

@@ -1,4 +1,5 @@
-"""The throttle in force, looked at: while a wave moves (watches.py), and at rest for what a broker has brought back.
+"""The throttle in force, looked at: while a wave moves (watches.py), and at rest for what a broker
+has brought back.
 
 Nothing is changed while a wave moves: what of it is whose, and what follows, is the core's to say.
 """
@@ -34,7 +35,9 @@ class ThrottleObservation:
 
 
 class WaveThrottleWatch:
-    """Of one attempt of one wave: is ours in force still, and is one of someone else's there beside it."""
+    """Of one attempt of one wave: is ours in force still, and is one of someone else's there
+    beside it.
+    """
 
     def __init__(self, ports: Ports, scope: fx.WaveScope, *, throttled: bool) -> None:
         """`throttled`: a rate of ours should be in force."""
@@ -44,19 +47,28 @@ class WaveThrottleWatch:
         self._due = 0.0
         self._seen = ThrottleObservation()
 
-    async def observe(self, alive: Iterable[int], ours: Sequence[Reassignment]) -> ThrottleObservation:
-        """Rates on every live broker, as each may be copied from; lists of the topics that move now."""
+    async def observe(
+        self, alive: Iterable[int], ours: Sequence[Reassignment]
+    ) -> ThrottleObservation:
+        """Rates on every live broker, as each may be copied from; lists of the topics that move
+        now.
+        """
         clock = self._ports.clock
         began = clock.now()
         if began < self._due:
             return self._seen
         found = await self._ports.kafka.throttle(alive, {r.topic for r in ours})
         self._due = began + max(POLL_SECONDS, (clock.now() - began) * POLL_SHARE)
-        reasons = [*self._not_in_force(found, ours), *throttle.foreign_replica_lists(found, self._destinations)]
+        reasons = [
+            *self._not_in_force(found, ours),
+            *throttle.foreign_replica_lists(found, self._destinations),
+        ]
         self._seen = ThrottleObservation(tuple(reasons), throttle.rates_seen(found))
         return self._seen
 
-    def _not_in_force(self, found: throttle.ThrottleFacts, ours: Sequence[Reassignment]) -> list[Reason]:
+    def _not_in_force(
+        self, found: throttle.ThrottleFacts, ours: Sequence[Reassignment]
+    ) -> list[Reason]:
         """What we set must still be set, on the brokers and for what is in flight."""
         if not self._throttled:
             return []
@@ -69,12 +81,18 @@ class WaveThrottleWatch:
         ]
         if not bare and not unlisted:
             return []
-        seen = f"no rate on brokers {bare}" if bare else f"{len(unlisted)} moving partitions are not listed"
+        seen = (
+            f"no rate on brokers {bare}"
+            if bare
+            else (f"{len(unlisted)} moving partitions are not listed")
+        )
         return [Reason(Code.THROTTLE_NOT_IN_FORCE, seen, "the throttle that was set")]
 
 
 class ThrottleWatch:
-    """Clears our throttle where it comes back: a broker that was down kept its setting, and only it can change it."""
+    """Clears our throttle where it comes back: a broker that was down kept its setting, and
+    only it can change it.
+    """
 
     def __init__(self, ports: Ports, watch: fx.WatchThrottle) -> None:
         self._ports = ports
@@ -96,7 +114,8 @@ class ThrottleWatch:
             alive = frozenset(await kafka.alive())
             doubtful = alive - self._clean
             if doubtful and self._ports.lease.held():
-                # Lists belong to topics: they can be cleared whoever is down, and are looked at with the first look.
+                # Lists belong to topics: they can be cleared whoever is down, and are looked at
+                # with the first look.
                 found = await kafka.throttle(doubtful, None if not self._clean else ())
                 own = throttle.own_throttle(found, self._destinations, self._own_rates)
                 self._clean = alive
@@ -104,7 +123,9 @@ class ThrottleWatch:
                     self._clean = frozenset()
                     await kafka.clear_throttle(own)
                     return msg.ThrottleSwept(
-                        at=self._ports.clock.now(), entries=own.entries, broker_ids=tuple(sorted(own.rates))
+                        at=self._ports.clock.now(),
+                        entries=own.entries,
+                        broker_ids=tuple(sorted(own.rates)),
                     )
             self._clean &= alive
         except PortError:

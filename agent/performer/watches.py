@@ -1,7 +1,10 @@
-"""The standing watches: look at a moving wave, or at drained brokers, and post what is seen. Called by performer.py.
+"""The standing watches: look at a moving wave, or at drained brokers, and post what is seen.
 
-A look costs by what is in flight. Full metadata is fetched only where a decision needs it: when a broker of the wave
-has gone or come, and now and then for what is sick elsewhere, as often as its cost allows.
+Called by performer.py.
+
+A look costs by what is in flight. Full metadata is fetched only where a decision needs it: when a
+broker of the wave has gone or come, and now and then for what is sick elsewhere, as often as its
+cost allows.
 """
 
 from __future__ import annotations
@@ -43,20 +46,30 @@ UNHEALTHY_MAX = 1_000  # partitions looked at again, at most: one is enough to s
 BROKERS_SECONDS = 15.0  # settings and listeners: asked of each broker of the wave
 
 
-def partitions_moved_by(scope: fx.WaveScope, migration: Migration, snapshot: Snapshot) -> frozenset[TopicPartition]:
-    """What the wave moves: what it takes of the partitions that its forward source held before the start."""
+def partitions_moved_by(
+    scope: fx.WaveScope, migration: Migration, snapshot: Snapshot
+) -> frozenset[TopicPartition]:
+    """What the wave moves: what it takes of the partitions that its forward source held before
+    the start.
+    """
     wave = next((w for w in migration.waves if w.number == scope.wave), None)
     back = wave is not None and wave.direction is Direction.BACK
     held = frozenset(scope.destination_broker_ids if back else scope.source_broker_ids)
     is_selected = selection_filter(scope.selection)
     # What its pair's lanes took before it is no progress of a whole wave.
     way = (scope.source_broker_ids, scope.destination_broker_ids)
-    lanes = [w for w in migration.waves if w.selection and (w.source_broker_ids, w.destination_broker_ids) == way]
+    lanes = [
+        w
+        for w in migration.waves
+        if w.selection and (w.source_broker_ids, w.destination_broker_ids) == way
+    ]
     others = [selection_filter(w.selection) for w in lanes if scope.selection is None and not back]
     return frozenset(
         name
         for name, replicas in snapshot.items()
-        if not held.isdisjoint(replicas) and is_selected(name) and not any(other(name) for other in others)
+        if not held.isdisjoint(replicas)
+        and is_selected(name)
+        and not any(other(name) for other in others)
     )
 
 
@@ -64,7 +77,11 @@ class WaveWatch:
     """Looks at one attempt of one wave."""
 
     def __init__(
-        self, ports: Ports, watch: fx.WatchWave, migration: Migration, moved_names: frozenset[TopicPartition]
+        self,
+        ports: Ports,
+        watch: fx.WatchWave,
+        migration: Migration,
+        moved_names: frozenset[TopicPartition],
     ) -> None:
         self._ports = ports
         self._scope = watch.scope
@@ -75,7 +92,9 @@ class WaveWatch:
         self._throttle = WaveThrottleWatch(ports, watch.scope, throttled=watch.throttled)
         self._is_selected = selection_filter(watch.scope.selection)
         is_selected = self._is_selected if watch.scope.selection else None
-        self._logs = WaveLogs(ports.kafka, ports.clock, self._sources, self._destinations, moved_names, is_selected)
+        self._logs = WaveLogs(
+            ports.kafka, ports.clock, self._sources, self._destinations, moved_names, is_selected
+        )
         self._pause_reasons: tuple[Reason, ...] = ()
         self._health_due = 0.0
         self._mover = MoverLook(ports, watch.scope, migration)
@@ -84,10 +103,12 @@ class WaveWatch:
         self._unreachable: Mapping[int, str] = {}
         self._full_metadata_due = 0.0
         self._gone: frozenset[int] = frozenset()
-        self._unhealthy: frozenset[TopicPartition] = frozenset()  # at the last look at the whole cluster
+        # at the last look at the whole cluster
+        self._unhealthy: frozenset[TopicPartition] = frozenset()
         self._min_isr: Mapping[str, int] = {}
         self._assigned = 0  # to the sources, at that look
-        self._stray: frozenset[tuple[int, TopicPartition]] = frozenset()  # on a source's disks, named by no assignment
+        # on a source's disks, named by no assignment
+        self._stray: frozenset[tuple[int, TopicPartition]] = frozenset()
         self._stray_due = 0.0
 
     async def run(self, post: Post) -> None:
@@ -114,7 +135,9 @@ class WaveWatch:
             totals = self._logs.totals(moving)
             left = await self._replicas_left(totals.replicas_left, moving)
         except PortError:
-            return None  # nothing is known, so nothing is said; the lease and the broker watch speak up by themselves
+            # nothing is known, so nothing is said; the lease and the broker watch speak up by
+            # themselves
+            return None
         said = await self._mover.look(len(ours), left)
         return msg.WaveObserved(
             at=self._ports.clock.now(),
@@ -134,16 +157,22 @@ class WaveWatch:
         )
 
     async def _replicas_left(self, on_disk: int, moving: Collection[TopicPartition]) -> int:
-        """By the log dirs; a source that does not answer is counted by its assignments, and strays are not counted."""
+        """By the log dirs; a source that does not answer is counted by its assignments, and
+        strays are not counted.
+        """
         if self._logs.silent:
             return self._assigned
         clock = self._ports.clock
         if on_disk and not moving and clock.now() >= self._stray_due:
             began = clock.now()
             self._stray = await stray_replicas(self._ports.kafka, self._logs.held)
-            self._stray_due = clock.now() + max(HEALTH_SECONDS, (clock.now() - began) * FULL_METADATA_SHARE)
+            self._stray_due = clock.now() + max(
+                HEALTH_SECONDS, (clock.now() - began) * FULL_METADATA_SHARE
+            )
         held = self._logs.held
-        self._stray = frozenset((b, name) for b, name in self._stray if name in held[b] and name not in moving)
+        self._stray = frozenset(
+            (b, name) for b, name in self._stray if name in held[b] and name not in moving
+        )
         return on_disk - len(self._stray)
 
     async def _read_broker_settings(self, alive: Mapping[int, str | None]) -> None:
@@ -152,20 +181,33 @@ class WaveWatch:
         if clock.now() < self._brokers_due:
             return
         self._brokers_due = clock.now() + BROKERS_SECONDS
-        self._settings = await self._ports.kafka.broker_settings((self._sources | self._destinations) & alive.keys())
+        self._settings = await self._ports.kafka.broker_settings(
+            (self._sources | self._destinations) & alive.keys()
+        )
         self._unreachable = await self._ports.kafka.unreachable(self._destinations & alive.keys())
 
     async def _health(
-        self, alive: Mapping[int, str | None], in_flight: Sequence[Reassignment], moving: Collection[TopicPartition]
+        self,
+        alive: Mapping[int, str | None],
+        in_flight: Sequence[Reassignment],
+        moving: Collection[TopicPartition],
     ) -> None:
-        """What speaks against going on: of the whole cluster when that is due, else of what moves and what was sick."""
+        """What speaks against going on: of the whole cluster when that is due, else of what
+        moves and what was sick.
+        """
         clock = self._ports.clock
         gone = (self._sources | self._destinations | self._m.brokers_of_open_waves) - alive.keys()
         began = clock.now()
-        if gone != self._gone or began >= self._full_metadata_due or (self._logs.silent and not self._assigned):
+        if (
+            gone != self._gone
+            or began >= self._full_metadata_due
+            or (self._logs.silent and not self._assigned)
+        ):
             with gc_paused():
                 facts = await self._ports.kafka.cluster()
-                await run_off_loop(len(facts.partitions), self._check_whole_cluster, facts, in_flight, moving)
+                await run_off_loop(
+                    len(facts.partitions), self._check_whole_cluster, facts, in_flight, moving
+                )
                 del facts  # before the collector may walk through it
             self._gone = gone
             self._full_metadata_due = clock.now() + max(
@@ -183,7 +225,10 @@ class WaveWatch:
         self._health_due = clock.now() + HEALTH_SECONDS
 
     def _check_whole_cluster(
-        self, facts: ClusterFacts, in_flight: Sequence[Reassignment], moving: Collection[TopicPartition]
+        self,
+        facts: ClusterFacts,
+        in_flight: Sequence[Reassignment],
+        moving: Collection[TopicPartition],
     ) -> None:
         self._pause_reasons = self._find_pause_reasons(facts, in_flight, moving)
         self._min_isr = facts.min_isr
@@ -194,19 +239,27 @@ class WaveWatch:
         self._unhealthy = frozenset(islice(sick, UNHEALTHY_MAX))
 
     def _find_pause_reasons(
-        self, facts: ClusterFacts, in_flight: Sequence[Reassignment], moving: Collection[TopicPartition]
+        self,
+        facts: ClusterFacts,
+        in_flight: Sequence[Reassignment],
+        moving: Collection[TopicPartition],
     ) -> tuple[Reason, ...]:
         wave = next(w for w in self._m.waves if w.number == self._scope.wave)
         cluster_input = cluster_checks.ClusterCheckInput(
             cluster=facts,
-            waves=(replace(wave, estimate=None),),  # what producers add was seen to fit before the wave
-            cruise_control=cluster_checks.CruiseControlFacts(reachable=True, self_healing=self._mover.self_healing),
+            # what producers add was seen to fit before the wave
+            waves=(replace(wave, estimate=None),),
+            cruise_control=cluster_checks.CruiseControlFacts(
+                reachable=True, self_healing=self._mover.self_healing
+            ),
             reassignments=in_flight,
             needed_later=self._m.brokers_of_open_waves,
             rollback_brokers=self._m.rollback_brokers,
         )
         broker_input = broker_checks.BrokerCheckInput(
-            logs=self._logs.remaining_logs(moving), settings=self._settings, unreachable=self._unreachable
+            logs=self._logs.remaining_logs(moving),
+            settings=self._settings,
+            unreachable=self._unreachable,
         )
         return (
             *cluster_checks.reasons_to_pause(cluster_input),
@@ -219,14 +272,17 @@ async def stray_replicas(
 ) -> frozenset[tuple[int, TopicPartition]]:
     """What lies on these brokers' disks though no assignment names it there: nothing depends on it.
 
-    A replica that is leaving is named until it has left: else a wave that begins during a look would look drained.
-    Only the partitions found on disk are asked for: next to none on a broker that is drained.
+    A replica that is leaving is named until it has left: else a wave that begins during a look
+    would look drained. Only the partitions found on disk are asked for: next to none on a broker
+    that is drained.
     """
     names = {name for sizes in held.values() for name in sizes}
     if not names:
         return frozenset()
     assigned = {(b, p.name) for p in await kafka.describe(names) for b in p.replicas}
-    return frozenset((b, name) for b, sizes in held.items() for name in sizes if (b, name) not in assigned)
+    return frozenset(
+        (b, name) for b, sizes in held.items() for name in sizes if (b, name) not in assigned
+    )
 
 
 class SourceWatch:
@@ -235,7 +291,8 @@ class SourceWatch:
     def __init__(self, ports: Ports, watch: fx.WatchSources) -> None:
         self._ports = ports
         self._brokers = watch.source_broker_ids
-        self._missing: dict[int, int] = {}  # those that do not tell: replicas that assignments name on them
+        # those that do not tell: replicas that assignments name on them
+        self._missing: dict[int, int] = {}
         self._full_metadata_due = 0.0
 
     async def run(self, post: Post) -> None:
@@ -265,14 +322,17 @@ class SourceWatch:
     async def _assigned_to(self, missing: frozenset[int]) -> dict[int, int]:
         """A broker that has left may still be named in assignments: then it has not left for good.
 
-        Full metadata when another one is missing, then as often as its cost allows: nobody assigns to what is gone.
+        Full metadata when another one is missing, then as often as its cost allows: nobody assigns
+        to what is gone.
         """
         clock = self._ports.clock
         began = clock.now()
         if missing - self._missing.keys() or (missing and began >= self._full_metadata_due):
             with gc_paused():
                 facts = await self._ports.kafka.cluster()
-                self._missing = await run_off_loop(len(facts.partitions), _replicas_assigned_to, missing, facts)
+                self._missing = await run_off_loop(
+                    len(facts.partitions), _replicas_assigned_to, missing, facts
+                )
                 del facts
             self._full_metadata_due = clock.now() + max(
                 FULL_METADATA_SECONDS, (clock.now() - began) * FULL_METADATA_SHARE

@@ -1,7 +1,10 @@
-"""What a wave's brokers hold, kept up to date at the cost of what is in flight. Used by watches.py; decides nothing.
+"""What a wave's brokers hold, kept up to date at the cost of what is in flight.
 
-Between whole looks at the log dirs only the partitions on their way are asked for: those in flight now, and those that
-were and are still on their source. How soon a whole look is due depends on how much it tells.
+Used by watches.py; decides nothing.
+
+Between whole looks at the log dirs only the partitions on their way are asked for: those in flight
+now, and those that were and are still on their source. How soon a whole look is due depends on how
+much it tells.
 """
 
 from __future__ import annotations
@@ -17,15 +20,18 @@ if TYPE_CHECKING:
     from agent.core.model.cluster import BrokerLogs, LogDir, TopicPartition
     from agent.performer.ports import Clock, KafkaPort
 
-# How many replicas' sizes may be read for a second of waiting: a lab's brokers are looked at every second as a whole,
-# a pair with 24,000 replicas every two minutes. Where nothing is in flight, what moved unseen would be waited for.
+# How many replicas' sizes may be read for a second of waiting: a lab's brokers are looked at every
+# second as a whole, a pair with 24,000 replicas every two minutes. Where nothing is in flight, what
+# moved unseen would be waited for.
 SIZES_PER_SECOND = 200
 SIZES_PER_SECOND_IDLE = 2_000
 FULL_LOOK_SECONDS_IDLE_MAX = 60.0
 
 
 class WaveLogTotals(NamedTuple):
-    """Of the sources that answered: replicas and bytes on them; on the destinations: what has come."""
+    """Of the sources that answered: replicas and bytes on them; on the destinations: what has
+    come.
+    """
 
     replicas_left: int
     bytes_left: int
@@ -44,7 +50,10 @@ class WaveLogs:
         moved_names: frozenset[TopicPartition],
         is_selected: Callable[[TopicPartition], bool] | None = None,
     ) -> None:
-        """`takes`: what the wave takes of its sources; None: all. What it leaves there is not looked at."""
+        """`takes`: what the wave takes of its sources; None: all.
+
+        What it leaves there is not looked at.
+        """
         self._is_selected = is_selected
         self._kafka, self._clock = kafka, clock
         self._sources, self._destinations = sources, destinations
@@ -52,11 +61,14 @@ class WaveLogs:
         self._full_look_at = 0.0
         self.sizes = 0  # told by the last whole look
         self._answered: frozenset[int] = frozenset()
-        self._asked: frozenset[TopicPartition] = frozenset()  # on their way at the last look, or not yet gone after it
-        self._last_logs: dict[int, BrokerLogs] = {}  # at the last whole look; free space as of the last look
+        # on their way at the last look, or not yet gone after it
+        self._asked: frozenset[TopicPartition] = frozenset()
+        # at the last whole look; free space as of the last look
+        self._last_logs: dict[int, BrokerLogs] = {}
         self.held: dict[int, dict[TopicPartition, int]] = {}
         self._held_bytes = 0
-        self._arrived: dict[TopicPartition, int] = {}  # the largest copy of each; once there, its size then
+        # the largest copy of each; once there, its size then
+        self._arrived: dict[TopicPartition, int] = {}
         self._arrived_bytes = 0
         self._settled: set[TopicPartition] = set()  # producers make it grow: that is no movement
 
@@ -74,7 +86,8 @@ class WaveLogs:
             found = self._taken(await self._kafka.logs(brokers, asked)) if asked else {}
             if not asked or found.keys() == self._answered:
                 self._update(found, asked, moving)
-                # All that it knew of is gone: only a whole look can tell that nothing has come meanwhile.
+                # All that it knew of is gone: only a whole look can tell that nothing has come
+                # meanwhile.
                 if any(self.held.values()) or not self.held:
                     return
         found = await self._kafka.logs(brokers)
@@ -89,7 +102,9 @@ class WaveLogs:
         if is_selected is None:
             return found
         return {
-            b: replace(log, size_bytes={n: size for n, size in log.size_bytes.items() if is_selected(n)})
+            b: replace(
+                log, size_bytes={n: size for n, size in log.size_bytes.items() if is_selected(n)}
+            )
             if b in self._sources
             else log
             for b, log in found.items()
@@ -116,7 +131,9 @@ class WaveLogs:
         )
 
     def remaining_logs(self, in_flight: Collection[TopicPartition]) -> dict[int, BrokerLogs]:
-        """All brokers' logs, the sources' without what has been copied already: only the rest needs room."""
+        """All brokers' logs, the sources' without what has been copied already: only the rest
+        needs room.
+        """
         rest = dict(self._last_logs)
         for b, held in self.held.items():
             left = dict(held)
@@ -131,13 +148,20 @@ class WaveLogs:
         self.held = {b: dict(log.size_bytes) for b, log in found.items() if b in self._sources}
         self._held_bytes = sum(sum(sizes.values()) for sizes in self.held.values())
         self._count_arrivals(found, moving, self._arrived.keys())
-        self._asked = moving.union(n for n in self._asked if any(n in sizes for sizes in self.held.values()))
+        self._asked = moving.union(
+            n for n in self._asked if any(n in sizes for sizes in self.held.values())
+        )
 
     def _update(
-        self, found: Mapping[int, BrokerLogs], asked: frozenset[TopicPartition], moving: frozenset[TopicPartition]
+        self,
+        found: Mapping[int, BrokerLogs],
+        asked: frozenset[TopicPartition],
+        moving: frozenset[TopicPartition],
     ) -> None:
         for b, log in found.items():
-            dirs = tuple(map(_with_free_bytes, self._last_logs[b].dirs, log.dirs)) if log.dirs else ()
+            dirs = (
+                tuple(map(_with_free_bytes, self._last_logs[b].dirs, log.dirs)) if log.dirs else ()
+            )
             self._last_logs[b] = replace(self._last_logs[b], free_bytes=log.free_bytes, dirs=dirs)
         still: set[TopicPartition] = set()
         for b, held in self.held.items():
@@ -151,7 +175,10 @@ class WaveLogs:
         self._asked = moving | still
 
     def _count_arrivals(
-        self, found: Mapping[int, BrokerLogs], moving: frozenset[TopicPartition], asked: Collection[TopicPartition]
+        self,
+        found: Mapping[int, BrokerLogs],
+        moving: frozenset[TopicPartition],
+        asked: Collection[TopicPartition],
     ) -> None:
         """`asked`: what `found` must tell; a copy that it does not tell was given up."""
         copies: dict[TopicPartition, int] = {}

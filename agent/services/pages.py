@@ -1,4 +1,7 @@
-"""The small HTTP server of the processes beside the agent: /ready and /metrics, and what they add. On aiohttp."""
+"""The small HTTP server of the processes beside the agent: /ready and /metrics, and what they add.
+
+On aiohttp.
+"""
 
 import asyncio
 import signal
@@ -19,7 +22,9 @@ def pages(trouble: Callable[[], str], body_bytes_max: int = 65_536) -> web.Appli
 
     async def ready(_request: web.Request) -> web.Response:
         why_not = trouble()
-        return web.json_response({"ready": not why_not, "trouble": why_not}, status=503 if why_not else 200)
+        return web.json_response(
+            {"ready": not why_not, "trouble": why_not}, status=503 if why_not else 200
+        )
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -34,14 +39,19 @@ def pages(trouble: Callable[[], str], body_bytes_max: int = 65_536) -> web.Appli
 async def served(
     application: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[None]:
-    """Serve until the block ends; requests under way are answered. Raises SettingsError when the port is taken."""
+    """Serve until the block ends; requests under way are answered.
+
+    Raises SettingsError when the port is taken.
+    """
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_SECONDS)
     await runner.setup()
     try:
         try:
             await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
-            raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; choose another port") from error
+            raise SettingsError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another port"
+            ) from error
         yield
     finally:
         await runner.cleanup()

@@ -1,4 +1,5 @@
-"""Puts samples and alerts on the metrics topic, for the processes beside the agent (collector, webhook).
+"""Puts samples and alerts on the metrics topic, for the processes beside the agent (collector,
+webhook).
 
 Returns when Kafka has them, or raises. Decides nothing.
 """
@@ -15,7 +16,8 @@ from agent.topics import Topics
 from agent.wire import cloud_event_headers
 from schemas.metrics import Alert, Samples
 
-SEND_SECONDS_MAX = 8.0  # Alertmanager waits 10 s for an answer, and a scrape's values are old by then
+# Alertmanager waits 10 s for an answer, and a scrape's values are old by then
+SEND_SECONDS_MAX = 8.0
 
 
 class NotPublishedError(Exception):
@@ -29,7 +31,10 @@ class MetricsTopic(Protocol):
 
 
 class Publisher:
-    """A producer for the metrics topic. `who`: the sender, as CloudEvents' source, such as `collector/host-1`."""
+    """A producer for the metrics topic.
+
+    `who`: the sender, as CloudEvents' source, such as `collector/host-1`.
+    """
 
     def __init__(self, settings: Settings, who: str) -> None:
         self.topic = Topics.named(settings.topic_prefix).metrics
@@ -40,17 +45,29 @@ class Publisher:
         self._starting = asyncio.Lock()
 
     async def publish(self, message: Samples | Alert, identity: str) -> None:
-        """Key: the cluster. `identity`: the CloudEvents id; the same one again is the same message."""
+        """Key: the cluster.
+
+        `identity`: the CloudEvents id; the same one again is the same message.
+        """
         kind = "Samples" if isinstance(message, Samples) else "Alert"
-        headers = cloud_event_headers(kind, identity, self._source, message.cluster, datetime.now(UTC))
+        headers = cloud_event_headers(
+            kind, identity, self._source, message.cluster, datetime.now(UTC)
+        )
         value = message.model_dump_json().encode()
         try:
             async with asyncio.timeout(SEND_SECONDS_MAX):
                 producer = await self._started()
-                await producer.send_and_wait(self.topic, value=value, key=message.cluster.encode(), headers=headers)
+                await producer.send_and_wait(
+                    self.topic, value=value, key=message.cluster.encode(), headers=headers
+                )
         except (KafkaError, OSError, TimeoutError) as error:
-            says = f"the control Kafka at {self._servers} did not take it within {SEND_SECONDS_MAX:.0f} s"
-            raise NotPublishedError(f"{says}: {error!r}; is it up, and does topic {self.topic} exist?") from error
+            says = (
+                f"the control Kafka at {self._servers} did not take it within "
+                f"{SEND_SECONDS_MAX:.0f} s"
+            )
+            raise NotPublishedError(
+                f"{says}: {error!r}; is it up, and does topic {self.topic} exist?"
+            ) from error
 
     async def close(self) -> None:
         """What is on its way still arrives, if Kafka takes it."""
@@ -58,10 +75,14 @@ class Publisher:
             await self._producer.stop()
 
     async def _started(self) -> Any:
-        """Started when first needed, so that a Kafka that is down at our start is no reason to end."""
+        """Started when first needed, so that a Kafka that is down at our start is no reason to
+        end.
+        """
         async with self._starting:
             if self._producer is None:
-                producer = AIOKafkaProducer(**self._connection.for_aiokafka(), acks="all", enable_idempotence=True)
+                producer = AIOKafkaProducer(
+                    **self._connection.for_aiokafka(), acks="all", enable_idempotence=True
+                )
                 try:
                     await producer.start()
                 except BaseException:

@@ -1,6 +1,7 @@
 """The Faust wiring: a handler a topic, the table, the tick. No decision is taken here.
 
-commands and metrics are validated and forwarded to the inbox; the inbox handler is the only writer of the table.
+commands and metrics are validated and forwarded to the inbox; the inbox handler is the only writer
+of the table.
 """
 
 import asyncio
@@ -33,7 +34,8 @@ log = logging.getLogger("kafka_migration.app")
 TICK_SECONDS = 0.25
 TICK_RETRY_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
 TABLE_SECONDS_MAX = (
-    20.0  # a share of the clusters, and nothing more of the table was read for so long: it never will be
+    # a share of the clusters, and nothing more of the table was read for so long: it never will be
+    20.0
 )
 
 
@@ -53,7 +55,10 @@ class Agent:
         inbox_id: str = "",
         drive: Drive = DrivenCluster.open,
     ) -> None:
-        """`inbox_id`: Kafka's id of the inbox topic. `drive`: opens what a cluster needs of the outside."""
+        """`inbox_id`:
+
+        Kafka's id of the inbox topic. `drive`: opens what a cluster needs of the outside.
+        """
         self._drive = drive
         self.app = app
         self._settings = settings
@@ -62,9 +67,11 @@ class Agent:
         self._names = topics
         self._driven: dict[str, DrivenCluster] = {}
         self._without_zookeeper: set[str] = set()  # driven as clusters that live in KRaft for good
-        self._ticked: dict[str, tuple[float, float]] = {}  # cluster -> the due time last posted for, and when
+        # cluster -> the due time last posted for, and when
+        self._ticked: dict[str, tuple[float, float]] = {}
         self._has_partitions = False  # of the topics' partitions, by the consumer group
-        self._outbox_resent: set[str] = set()  # clusters whose outbox was sent again since their partition came
+        # clusters whose outbox was sent again since their partition came
+        self._outbox_resent: set[str] = set()
         self._publisher = WorkerPublisher(app, topics, settings.app_id)
         self._metric_evaluation = MetricEvaluation(self._read_samples)
         table = app.Table(
@@ -89,17 +96,26 @@ class Agent:
         app.page("/ready")(web.ready_view(self._is_ready, lambda: sorted(self._driven)))
         app.page("/metrics")(web.metrics_view())
 
-    # ── handlers ────────────────────────────────────────────────────────────────────────────────────────────────
-    def _handler(self, handle: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-        """A message is acknowledged when it was met. One that cannot be met stops the worker, and is met again."""
+    # ── handlers ──────────────────────────────────────────────────────────────────────────────────
+    def _handler(
+        self, handle: Callable[[Any], Awaitable[None]]
+    ) -> Callable[[Any], Awaitable[None]]:
+        """A message is acknowledged when it was met.
+
+        One that cannot be met stops the worker, and is met again.
+        """
 
         async def run(stream: Any) -> None:
             async for event in stream.noack().events():
                 try:
                     await handle(event.message)
                 except Exception as bug:
-                    place = f"{event.message.topic}/{event.message.partition}/{event.message.offset}"
-                    log.critical("%s stops the worker; nothing of it was saved", place, exc_info=True)
+                    place = (
+                        f"{event.message.topic}/{event.message.partition}/{event.message.offset}"
+                    )
+                    log.critical(
+                        "%s stops the worker; nothing of it was saved", place, exc_info=True
+                    )
                     await self.app.crash(bug)
                     raise
                 event.ack()
@@ -107,7 +123,9 @@ class Agent:
         return run
 
     async def _on_command(self, message: Any) -> None:
-        """Orders: validated, forwarded; what cannot be read is rejected, and refused where its sender can be told."""
+        """Orders: validated, forwarded; what cannot be read is rejected, and refused where its
+        sender can be told.
+        """
         try:
             command = wire.read_command(message.value, time.time())
         except ValidationError as error:
@@ -119,7 +137,9 @@ class Agent:
             await self._refuse_unreadable(message, (self._unknown_cluster(command.cluster),))
 
     async def _on_metric(self, message: Any) -> None:
-        """Alerts go to the inbox at once; samples are queued as they are, and acknowledged: newer ones will come."""
+        """Alerts go to the inbox at once; samples are queued as they are, and acknowledged:
+        newer ones will come.
+        """
         if not wire.may_be_alert(message.value):
             self._metric_evaluation.put(message)
             return
@@ -148,7 +168,8 @@ class Agent:
         metric = await self._read_metric(message)
         if metric is None or metric.type == "alert":
             return None
-        if self._partition(metric.cluster) != message.partition:  # its sender hashes keys in another way
+        # its sender hashes keys in another way
+        if self._partition(metric.cluster) != message.partition:
             await self._publisher.forward_samples(metric.cluster, message.value)
             return None
         samples = wire.samples_of_rules(metric, self._metric_evaluation.metrics(metric.cluster))
@@ -162,15 +183,21 @@ class Agent:
         try:
             read = wire.from_json(message.value, msg.Message)
         except ValueError as error:  # someone else has written to the inbox
-            await self._publisher.reject(message, (Reason(Code.UNREADABLE_COMMAND, str(error)[:1_000]),))
+            await self._publisher.reject(
+                message, (Reason(Code.UNREADABLE_COMMAND, str(error)[:1_000]),)
+            )
             return
         await self._resend_outbox(cluster)
         policy = self._policies[cluster]
         delivered = self._publisher.delivered_through(cluster)
         try:
-            taken = turn.apply_message(self._records, cluster, read, message.offset, policy, delivered)
+            taken = turn.apply_message(
+                self._records, cluster, read, message.offset, policy, delivered
+            )
         except turn.RecordTooLargeError as error:
-            await self._publisher.reject(message, (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)),))
+            await self._publisher.reject(
+                message, (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, str(error)),)
+            )
             return
         if not taken.events:
             return
@@ -188,7 +215,9 @@ class Agent:
         command_id, cluster = wire.sender_of(message.value)
         if command_id is None or cluster is None:
             return
-        refusal = msg.RefuseCommand(command_id=command_id, cluster=cluster, at=time.time(), reasons=reasons)
+        refusal = msg.RefuseCommand(
+            command_id=command_id, cluster=cluster, at=time.time(), reasons=reasons
+        )
         if cluster in self._clusters:
             await self._publisher.to_inbox(cluster, refusal)
         else:
@@ -196,15 +225,19 @@ class Agent:
 
     def _unknown_cluster(self, cluster: str) -> Reason:
         known = ", ".join(sorted(self._clusters))
-        return Reason(Code.UNKNOWN_CLUSTER, f"cluster: '{cluster}' is not configured here", f"one of: {known}")
+        return Reason(
+            Code.UNKNOWN_CLUSTER, f"cluster: '{cluster}' is not configured here", f"one of: {known}"
+        )
 
-    # ── the tick ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the tick ──────────────────────────────────────────────────────────────────────────────────
     async def _tick(self) -> None:
         """Take over what has become ours, let go what is not, and wake what is due."""
         if not self._is_ready():
             return
         ours = self._owned()
-        finished_in_kraft = {n for n in self._driven if self._is_kraft_done(n)} - self._without_zookeeper
+        finished_in_kraft = {
+            n for n in self._driven if self._is_kraft_done(n)
+        } - self._without_zookeeper
         for name in [n for n in self._driven if n not in ours or n in finished_in_kraft]:
             await self._release_cluster(name)
         for name in ours:
@@ -230,12 +263,16 @@ class Agent:
             self._ticked[name] = (due, now)
 
     def _is_kraft_done(self, name: str) -> bool:
-        """Once in KRaft for good, nothing is asked of ZooKeeper any more: neither the lease nor who is registered."""
+        """Once in KRaft for good, nothing is asked of ZooKeeper any more: neither the lease nor
+        who is registered.
+        """
         return self._records.load(name).migration.kraft.phase is KraftPhase.DONE
 
     def _take_over(self, name: str) -> bool:
         async def post(observation: msg.Observation) -> None:
-            await self._publisher.to_inbox(name, self._metric_evaluation.with_produce_latency(name, observation))
+            await self._publisher.to_inbox(
+                name, self._metric_evaluation.with_produce_latency(name, observation)
+            )
 
         try:
             cluster = self._clusters[name]
@@ -246,18 +283,24 @@ class Agent:
         except OSError as error:  # a password's file; the other clusters are driven all the same
             log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
             return False
-        self._metric_evaluation.open(name, self._policies[name], post, lambda: self._records.load(name).migration)
+        self._metric_evaluation.open(
+            name, self._policies[name], post, lambda: self._records.load(name).migration
+        )
         log.info("%s is ours to drive, in phase %s", name, self._records.load(name).migration.phase)
         self._ticked.pop(name, None)
         return True
 
     async def _resend_outbox(self, name: str) -> None:
-        """What its last owner, or a broken connection, may not have delivered: before anything new, so in order."""
+        """What its last owner, or a broken connection, may not have delivered: before anything
+        new, so in order.
+        """
         if name in self._outbox_resent and not self._publisher.has_undelivered(name):
             return
         self._outbox_resent.add(name)
         record = self._records.load(name)
-        await self._publisher.events(name, turn.undelivered(record, self._publisher.delivered_through(name)))
+        await self._publisher.events(
+            name, turn.undelivered(record, self._publisher.delivered_through(name))
+        )
         # Also of a cluster that has no story yet: whoever looks sees which clusters can be driven.
         await self._publisher.status(self._records.load(name).migration, self._policies[name])
 
@@ -282,10 +325,12 @@ class Agent:
             await self._release_cluster(name)
 
     async def watch_assignment(self) -> None:
-        """For as long as the worker lives: one that waits too long for its share of the clusters stops.
+        """For as long as the worker lives: one that waits too long for its share of the clusters
+        stops.
 
-        Faust goes on without a word when its coordinator has failed, or when it has missed that a share is its own to
-        read the table for (recovery.py, "rebalance again"); who started us can start us anew.
+        Faust goes on without a word when its coordinator has failed, or when it has missed that a
+        share is its own to read the table for (recovery.py, "rebalance again"); who started us can
+        start us anew.
         """
         alive_at = read_at = time.monotonic()
         read = -1
@@ -297,10 +342,14 @@ class Agent:
             elif not self._has_partitions or read != before:
                 read_at = now
             if now > alive_at + self._settings.stuck_seconds:
-                says = f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: the worker stops"
+                says = (
+                    f"no share of the clusters for {self._settings.stuck_seconds:.0f} s: "
+                    "the worker stops"
+                )
             elif now > read_at + TABLE_SECONDS_MAX:
                 says = (
-                    f"a share of the clusters, but no more of the table for {TABLE_SECONDS_MAX:.0f} s: the worker stops"
+                    "a share of the clusters, but no more of the table for "
+                    f"{TABLE_SECONDS_MAX:.0f} s: the worker stops"
                 )
             else:
                 continue
@@ -310,13 +359,21 @@ class Agent:
 
     def _table_read(self) -> int:
         """How far, in records of all its partitions."""
-        return sum(offset for offset in self.app.tables.recovery.active_offsets.values() if offset is not None)
+        return sum(
+            offset
+            for offset in self.app.tables.recovery.active_offsets.values()
+            if offset is not None
+        )
 
     def _is_ready(self) -> bool:
         return not self.app.rebalancing and bool(self.app.tables.recovery.completed.is_set())
 
     def _owned(self) -> list[str]:
-        actives = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self._names.inbox}
+        actives = {
+            tp.partition
+            for tp in self.app.assignor.assigned_actives()
+            if tp.topic == self._names.inbox
+        }
         return [name for name in self._clusters if self._partition(name) in actives]
 
     def _partition(self, cluster: str) -> int:

@@ -1,4 +1,6 @@
-"""One driven cluster: its ports, performer, tasks and lease, for as long as its inbox partition is ours."""
+"""One driven cluster: its ports, performer, tasks and lease, for as long as its inbox partition
+is ours.
+"""
 
 import asyncio
 import logging
@@ -48,7 +50,9 @@ class WallClock:
 
 
 class Registrations:
-    """Posts, at each change, which brokers are registered in ZooKeeper, and which are lost since the last look."""
+    """Posts, at each change, which brokers are registered in ZooKeeper, and which are lost
+    since the last look.
+    """
 
     def __init__(self, name: str, post: Post) -> None:
         self._name = name
@@ -61,10 +65,14 @@ class Registrations:
             lost = self._known - brokers
             try:
                 await self._post(
-                    BrokersObserved(at=time.time(), registered=tuple(sorted(brokers)), lost=tuple(sorted(lost)))
+                    BrokersObserved(
+                        at=time.time(), registered=tuple(sorted(brokers)), lost=tuple(sorted(lost))
+                    )
                 )
             except Exception:  # the control Kafka does not answer
-                log.exception("%s: registered brokers could not be posted; they are posted again", self._name)
+                log.exception(
+                    "%s: registered brokers could not be posted; they are posted again", self._name
+                )
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._known = brokers
@@ -113,7 +121,11 @@ class DrivenCluster:
         lease.start()
         brokers: BrokerWatch | BrokerPoll
         changed = Registrations(name, post).changed
-        brokers = BrokerWatch(zookeeper, changed, access=access) if zookeeper else BrokerPoll(kafka, changed)
+        brokers = (
+            BrokerWatch(zookeeper, changed, access=access)
+            if zookeeper
+            else BrokerPoll(kafka, changed)
+        )
         brokers.start()
         kraft_performer = KraftPerformer(
             kafka=kafka,
@@ -143,8 +155,12 @@ class DrivenCluster:
             await other.close()
 
 
-def _discovery(name: str, cluster: ClusterSettings) -> tuple[Consul | None, PrometheusCensus | None]:
-    """The registry in which clients find this cluster, and who counts their connections; None where there is none."""
+def _discovery(
+    name: str, cluster: ClusterSettings
+) -> tuple[Consul | None, PrometheusCensus | None]:
+    """The registry in which clients find this cluster, and who counts their connections; None
+    where there is none.
+    """
     given = cluster.consul
     if given is None:
         return None, None

@@ -1,6 +1,8 @@
-"""Effects and watches as asyncio tasks of the cluster's owner: starts what is wanted and not running, ends what is not.
+"""Effects and watches as asyncio tasks of the cluster's owner: starts what is wanted and not
+running, ends what is not.
 
-Called by app.py after each turn and on each tick. Never touches state: how an effect ended is posted to the inbox.
+Called by app.py after each turn and on each tick. Never touches state: how an effect ended is
+posted to the inbox.
 """
 
 import asyncio
@@ -22,13 +24,16 @@ from agent.performer.ports import LeasePort, PortError
 log = logging.getLogger("kafka_migration.tasks")
 
 Post = Callable[[Observation], Awaitable[None]]
-# Plans and surveys run beside the main line of a wave; everything else of a cluster runs one at a time.
+# Plans and surveys run beside the main line of a wave; everything else of a cluster runs one at a
+# time.
 _CONCURRENT_EFFECTS = (fx.MakePlan, fx.PrepareMigration, SurveyKraft)
-# What is cancelled leaves within a turn or two of the event loop; one whose cancellation was lost is cancelled again
-# after 2 s, after 4, 8, ... and is waited for that long at most: a pause must not take longer for it.
+# What is cancelled leaves within a turn or two of the event loop; one whose cancellation was lost
+# is cancelled again after 2 s, after 4, 8, ... and is waited for that long at most: a pause must
+# not take longer for it.
 CANCEL_SECONDS_MAX = 5.0
 WAITS_TOLD_SECONDS = 0.5
-# An agent that has just come back waits for its lease that long before it says that another one drives.
+# An agent that has just come back waits for its lease that long before it says that another one
+# drives.
 LEASE_SECONDS = 3.0
 LEASE_POLL_SECONDS = 0.05
 RETRY_SECONDS = 1.0
@@ -74,8 +79,10 @@ class ClusterTasks:
         self._retry_seconds = retry_seconds
         self._cancel_again_seconds = cancel_again_seconds
         self._cancel_seconds_max = cancel_seconds_max
-        self._effects: dict[str, asyncio.Task[None]] = {}  # by effect id, until it is no longer pending
-        self._acting: dict[asyncio.Task[None] | None, fx.Effect] = {}  # those that are past the lease
+        # by effect id, until it is no longer pending
+        self._effects: dict[str, asyncio.Task[None]] = {}
+        # those that are past the lease
+        self._acting: dict[asyncio.Task[None] | None, fx.Effect] = {}
         self._watches: dict[fx.Watch, asyncio.Task[None]] = {}
         self._ending: dict[asyncio.Task[None], _Ending] = {}
 
@@ -83,11 +90,15 @@ class ClusterTasks:
         """Make what runs be what the state wants; without the lease, nothing."""
         self._cancel_again()
         wanted = {p.effect_id: p.effect for p in migration.pending}
-        for effect_id in (self._effects.keys() - wanted.keys()) | self._without_lease(migration.cluster):
+        for effect_id in (self._effects.keys() - wanted.keys()) | self._without_lease(
+            migration.cluster
+        ):
             self._end(self._effects.pop(effect_id))
         for effect_id, effect in wanted.items():
             if effect_id not in self._effects:
-                before = frozenset() if isinstance(effect, _CONCURRENT_EFFECTS) else self._still_acting()
+                before = (
+                    frozenset() if isinstance(effect, _CONCURRENT_EFFECTS) else self._still_acting()
+                )
                 self._effects[effect_id] = asyncio.create_task(
                     self._run(effect_id, effect, migration, before),
                     name=f"{migration.cluster}: {type(effect).__name__} {effect_id}",
@@ -99,7 +110,8 @@ class ClusterTasks:
             running = self._watches.get(watch)
             if running is None or running.done():
                 self._watches[watch] = asyncio.create_task(
-                    self._watch(watch, migration), name=f"{migration.cluster}: {type(watch).__name__}"
+                    self._watch(watch, migration),
+                    name=(f"{migration.cluster}: {type(watch).__name__}"),
                 )
 
     def _without_lease(self, cluster: str) -> set[str]:
@@ -118,7 +130,11 @@ class ClusterTasks:
         self._effects.clear()
         self._watches.clear()
         if left := await self._until_left(tuple(self._ending)):
-            log.error("%s was cancelled %.1f s ago and is left running", _names(left), self._cancel_seconds_max)
+            log.error(
+                "%s was cancelled %.1f s ago and is left running",
+                _names(left),
+                self._cancel_seconds_max,
+            )
 
     def _end(self, task: asyncio.Task[None]) -> None:
         if not task.done():
@@ -128,23 +144,33 @@ class ClusterTasks:
             task.add_done_callback(lambda done: self._ending.pop(done, None))
 
     def _cancel_again(self) -> None:
-        """Whoever was cancelled a while ago and still lives has lost it, or hangs while it tidies up: it is named."""
+        """Whoever was cancelled a while ago and still lives has lost it, or hangs while it
+        tidies up: it is named.
+        """
         now = time.monotonic()
         for task, ending in self._ending.items():
             if now >= ending.again_at:
                 age = now - ending.since
-                log.warning("%s was cancelled %.1f s ago and still runs: it is cancelled again", task.get_name(), age)
+                log.warning(
+                    "%s was cancelled %.1f s ago and still runs: it is cancelled again",
+                    task.get_name(),
+                    age,
+                )
                 task.cancel()
                 ending.again_at = now + age
 
     def _still_acting(self) -> frozenset[asyncio.Task[None]]:
-        """What an effect must not overtake: cancelled requests that may still be on their way to the outside.
+        """What an effect must not overtake: cancelled requests that may still be on their way to
+        the outside.
 
-        A watch is none. The one that changes anything (WatchThrottle) does so on the admin line, whose thread keeps the
-        order of what it is asked. Nor is what has not begun, or runs beside the main line.
+        A watch is none. The one that changes anything (WatchThrottle) does so on the admin line,
+        whose thread keeps the order of what it is asked. Nor is what has not begun, or runs beside
+        the main line.
         """
         return frozenset(
-            task for task in self._ending if not isinstance(self._acting.get(task), (*_CONCURRENT_EFFECTS, type(None)))
+            task
+            for task in self._ending
+            if not isinstance(self._acting.get(task), (*_CONCURRENT_EFFECTS, type(None)))
         )
 
     async def _until_left(self, ending: Collection[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
@@ -158,17 +184,27 @@ class ClusterTasks:
             self._cancel_again()
         return left
 
-    # ── one effect ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── one effect ────────────────────────────────────────────────────────────────────────────────
     async def _run(
-        self, effect_id: str, effect: fx.Effect, migration: Migration, before: frozenset[asyncio.Task[None]]
+        self,
+        effect_id: str,
+        effect: fx.Effect,
+        migration: Migration,
+        before: frozenset[asyncio.Task[None]],
     ) -> None:
         if before:
-            await self._let_leave(before, f"{migration.cluster}: {type(effect).__name__} {effect_id}")
+            await self._let_leave(
+                before, (f"{migration.cluster}: {type(effect).__name__} {effect_id}")
+            )
         outcome = await self._outcome(effect, migration)
         try:
             await self._post(EffectEnded(at=time.time(), effect_id=effect_id, outcome=outcome))
         except Exception:
-            log.exception("%s: how %s ended could not be posted; it is performed again", migration.cluster, effect_id)
+            log.exception(
+                "%s: how %s ended could not be posted; it is performed again",
+                migration.cluster,
+                effect_id,
+            )
             await asyncio.sleep(self._retry_seconds)
             if self._effects.get(effect_id) is asyncio.current_task():
                 del self._effects[effect_id]
@@ -179,21 +215,34 @@ class ClusterTasks:
         _, living = await asyncio.wait(before, timeout=WAITS_TOLD_SECONDS)
         if not living:
             return
-        log.warning("%s waits for %s to leave, for %.0f s at most", what, _names(living), self._cancel_seconds_max)
+        log.warning(
+            "%s waits for %s to leave, for %.0f s at most",
+            what,
+            _names(living),
+            self._cancel_seconds_max,
+        )
         left = await self._until_left(living)
         waited = time.monotonic() - began
-        log.warning("%s begins after %.1f s%s", what, waited, f", beside {_names(left)}" if left else "")
+        log.warning(
+            "%s begins after %.1f s%s", what, waited, f", beside {_names(left)}" if left else ""
+        )
 
     async def _outcome(self, effect: fx.Effect, migration: Migration) -> Outcome:
         if not await self._has_lease():
-            return Busy(reason=Reason(Code.OTHER_DRIVER, self._lease.holder(), "the lease of this cluster"))
+            return Busy(
+                reason=Reason(
+                    Code.OTHER_DRIVER, self._lease.holder(), ("the lease of this cluster")
+                )
+            )
         acting = asyncio.current_task()
         self._acting[acting] = effect
         try:
             return await self._performer.perform(effect, migration, self._policy)
         except Exception as bug:
             log.exception("%s: %s failed", migration.cluster, type(effect).__name__)
-            return Unreachable(reason=Reason(Code.EFFECT_FAILED, f"{type(effect).__name__}: {bug!r}"[:1_000]))
+            return Unreachable(
+                reason=Reason(Code.EFFECT_FAILED, (f"{type(effect).__name__}: {bug!r}")[:1_000])
+            )
         finally:
             del self._acting[acting]
 
@@ -212,7 +261,9 @@ class ClusterTasks:
         except PortError as trouble:
             log.warning("%s: %s is blind: %s", migration.cluster, type(watch).__name__, trouble)
         except Exception:
-            log.exception("%s: %s failed; it is started again", migration.cluster, type(watch).__name__)
+            log.exception(
+                "%s: %s failed; it is started again", migration.cluster, type(watch).__name__
+            )
         await asyncio.sleep(self._retry_seconds)
 
 

@@ -1,4 +1,6 @@
-"""What leaves the worker: inbox messages, progress events, statuses, rejected bytes. Called by app.py.
+"""What leaves the worker: inbox messages, progress events, statuses, rejected bytes.
+
+Called by app.py.
 
 Remembers what is known to have arrived. Decides nothing.
 """
@@ -23,7 +25,8 @@ from schemas.events import ProgressEvent
 
 log = logging.getLogger("kafka_migration.outbound")
 
-REJECTED_BYTES_MAX = 900_000  # the original is cut there, so that a poison message cannot crash its own funeral
+# the original is cut there, so that a poison message cannot crash its own funeral
+REJECTED_BYTES_MAX = 900_000
 REASON_HEADER_BYTES_MAX = 10_000
 RESEND_SECONDS = 1.0
 
@@ -35,9 +38,16 @@ class WorkerPublisher:
         self._source = f"/kafka-migration/{app_id}"
         self._inbox, self._metrics, self._events, self._status, self._rejected = (
             raw_topic(app, name)
-            for name in (topics.inbox, topics.metrics, topics.events, topics.status, topics.rejected)
+            for name in (
+                topics.inbox,
+                topics.metrics,
+                topics.events,
+                topics.status,
+                topics.rejected,
+            )
         )
-        self._delivered: dict[str, int] = {}  # cluster -> last sequence known to be on the events topic
+        # cluster -> last sequence known to be on the events topic
+        self._delivered: dict[str, int] = {}
         self._undelivered_since: dict[
             str, float
         ] = {}  # clusters of which an event could not be delivered, and since when
@@ -45,33 +55,48 @@ class WorkerPublisher:
 
     async def to_inbox(self, cluster: str, message: msg.Message) -> None:
         """Returns when Kafka has it, so that what led to it may be acknowledged."""
-        sent = await self._inbox.send(key=cluster.encode(), value=wire.to_json(message, msg.Message))
+        sent = await self._inbox.send(
+            key=cluster.encode(), value=wire.to_json(message, msg.Message)
+        )
         await asyncio.shield(sent)  # whoever is cancelled here must not take it back half-way
 
     async def forward_samples(self, cluster: str, value: bytes) -> None:
-        """To the partition where the cluster's owner reads; not waited for: newer ones will come."""
+        """To the partition where the cluster's owner reads; not waited for: newer ones will
+        come.
+        """
         await self._metrics.send(key=cluster.encode(), value=value)
 
-    # ── events and status ───────────────────────────────────────────────────────────────────────────────────────
+    # ── events and status ─────────────────────────────────────────────────────────────────────────
     def delivered_through(self, cluster: str) -> int:
         """The last sequence that is known to have arrived, and all before it; -1: none is known."""
         return self._delivered.get(cluster, -1)
 
     def has_undelivered(self, cluster: str) -> bool:
         """Whether events were lost on the way, a while ago: then the outbox is to be sent again."""
-        return time.monotonic() > self._undelivered_since.get(cluster, float("inf")) + RESEND_SECONDS
+        return (
+            time.monotonic() > self._undelivered_since.get(cluster, float("inf")) + RESEND_SECONDS
+        )
 
     async def events(self, cluster: str, events: Iterable[ProgressEvent]) -> None:
-        """In order; does not wait for Kafka's word, which is remembered when it comes. A repeat bears the same id."""
+        """In order; does not wait for Kafka's word, which is remembered when it comes.
+
+        A repeat bears the same id.
+        """
         async with self._send_locks[cluster]:
             self._undelivered_since.pop(cluster, None)
             for e in events:
                 sent = await self._send_event(e)
-                sent.add_done_callback(lambda done, sequence=e.sequence: self._arrived(cluster, sequence, done))
+                sent.add_done_callback(
+                    lambda done, sequence=e.sequence: self._arrived(cluster, sequence, done)
+                )
 
     async def answer_unknown_cluster(self, refusal: msg.RefuseCommand, place: str) -> None:
-        """The answer to a command for a cluster that has no state here; `place`: where the command stood."""
-        await asyncio.shield(await self._send_event(wire.refusal_for_unknown_cluster(refusal, place)))
+        """The answer to a command for a cluster that has no state here; `place`: where the
+        command stood.
+        """
+        await asyncio.shield(
+            await self._send_event(wire.refusal_for_unknown_cluster(refusal, place))
+        )
 
     async def _send_event(self, event: ProgressEvent) -> Any:
         value, headers = (
@@ -95,11 +120,13 @@ class WorkerPublisher:
         await self._status.send(
             key=migration.cluster.encode(),
             value=status.model_dump_json().encode(),
-            headers=self._headers("MigrationStatus", identity, migration.cluster, datetime.fromtimestamp(now, UTC)),
+            headers=self._headers(
+                "MigrationStatus", identity, migration.cluster, datetime.fromtimestamp(now, UTC)
+            ),
         )
         telemetry.record_status(status)
 
-    # ── what could not be read ──────────────────────────────────────────────────────────────────────────────────
+    # ── what could not be read ────────────────────────────────────────────────────────────────────
     async def reject(self, message: Any, reasons: tuple[Reason, ...]) -> str:
         """The original bytes, with why and where from in the headers. Out: that place."""
         place = f"{message.topic}/{message.partition}/{message.offset}"
@@ -114,13 +141,19 @@ class WorkerPublisher:
             ("km_offset", str(message.offset).encode()),
         ]
         value = (message.value or b"")[:REJECTED_BYTES_MAX]
-        await asyncio.shield(await self._rejected.send(key=message.key, value=value, headers=headers))
+        await asyncio.shield(
+            await self._rejected.send(key=message.key, value=value, headers=headers)
+        )
         return place
 
-    def _headers(self, kind: str, identity: str, subject: str, at: datetime) -> list[tuple[str, bytes]]:
+    def _headers(
+        self, kind: str, identity: str, subject: str, at: datetime
+    ) -> list[tuple[str, bytes]]:
         return wire.cloud_event_headers(kind, identity, self._source, subject, at)
 
 
 def raw_topic(app: faust.App, name: str) -> Any:
     """Bytes in, bytes out: Faust's own codecs crash the worker on a bad value."""
-    return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    return app.topic(
+        name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )

@@ -1,4 +1,6 @@
-"""One message met: load, step, save, and say what is to be published. Synchronous, so that nothing can come between.
+"""One message met: load, step, save, and say what is to be published.
+
+Synchronous, so that nothing can come between.
 
 Called by app.py's inbox handler (and by the simulation). Knows nothing of Kafka but offsets.
 """
@@ -15,8 +17,9 @@ from agent.core.planning.options import Policy
 from agent.wire import from_json, progress_event, to_json
 from schemas.events import ProgressEvent
 
-# Kafka refuses a message over 1 MB and Faust's worker then crashes: the record stays far below. What would begin
-# something is refused early, so that there is always room for what must be told of a move: its stop, its end.
+# Kafka refuses a message over 1 MB and Faust's worker then crashes: the record stays far below.
+# What would begin something is refused early, so that there is always room for what must be told of
+# a move: its stop, its end.
 RECORD_BYTES_MAX = 900_000
 RECORD_BYTES_MAX_TO_BEGIN = 600_000
 EVENT_BYTES_MAX = 300_000  # a plan of 500 waves has 120 kB
@@ -28,11 +31,13 @@ OUTBOX_BYTES_MAX = 250_000
 class Record:
     """What the table holds of one cluster.
 
-    `outbox`: events, as JSON, that are not yet known to have reached the events topic; sent again after a take-over.
+    `outbox`: events, as JSON, that are not yet known to have reached the events topic; sent again
+    after a take-over.
     """
 
     migration: Migration
-    inbox_offset: int = -1  # the last message that changed anything: a replay up to it changes nothing
+    # the last message that changed anything: a replay up to it changes nothing
+    inbox_offset: int = -1
     inbox_id: str = ""  # of which inbox: one that was deleted and made anew counts from 0 again
     outbox: tuple[str, ...] = ()
     outbox_first: int = 0  # sequence of outbox[0]
@@ -48,7 +53,9 @@ class Turn:
 
 
 class RecordTooLargeError(Exception):
-    """A state or an event that could not be written; nothing is changed by the message that led to it."""
+    """A state or an event that could not be written; nothing is changed by the message that led
+    to it.
+    """
 
 
 Table = MutableMapping[bytes, bytes]
@@ -79,7 +86,9 @@ class Records:
         """Write it. Raises RecordTooLargeError with nothing written."""
         saved = to_json(record, Record)
         if len(saved) > bytes_max:
-            raise RecordTooLargeError(f"the state of {cluster} would have {len(saved)} bytes, at most {bytes_max}")
+            raise RecordTooLargeError(
+                f"the state of {cluster} would have {len(saved)} bytes, at most {bytes_max}"
+            )
         self._table[cluster.encode()] = saved
         self._parsed[cluster] = (saved, record)
 
@@ -90,13 +99,19 @@ class Records:
 
 
 def apply_message(
-    records: Records, cluster: str, message: Message, offset: int, policy: Policy, delivered_through: int = -1
+    records: Records,
+    cluster: str,
+    message: Message,
+    offset: int,
+    policy: Policy,
+    delivered_through: int = -1,
 ) -> Turn:
     """Meet one message.
 
-    In: the records, the message and its inbox offset, and the last sequence known to be on the events topic. Out: the
-    new record, already saved, and the events to publish. What would make the state too large is refused, if it can be
-    answered at all; else RecordTooLargeError is raised with nothing saved.
+    In: the records, the message and its inbox offset, and the last sequence known to be on the
+    events topic. Out: the new record, already saved, and the events to publish. What would make the
+    state too large is refused, if it can be answered at all; else RecordTooLargeError is raised
+    with nothing saved.
     """
     try:
         return _apply(records, cluster, message, offset, policy, delivered_through)
@@ -108,7 +123,12 @@ def apply_message(
 
 
 def _apply(
-    records: Records, cluster: str, message: Message, offset: int, policy: Policy, delivered_through: int
+    records: Records,
+    cluster: str,
+    message: Message,
+    offset: int,
+    policy: Policy,
+    delivered_through: int,
 ) -> Turn:
     record = records.load(cluster)
     if records.covers(record, offset):
@@ -116,13 +136,20 @@ def _apply(
     before = record.migration
     after, events = step(before, message, policy)
     if not events:
-        # State changes by events alone. Not written, and so met again after a crash: to the same end, nothing.
-        assert after == before, f"{type(message).__name__} changed the state of {cluster} without an event"
+        # State changes by events alone. Not written, and so met again after a crash: to the same
+        # end, nothing.
+        assert after == before, (
+            f"{type(message).__name__} changed the state of {cluster} without an event"
+        )
         return Turn(record=record, events=(), applied=True)
-    envelopes = tuple(progress_event(event, after, before.sequence + n) for n, event in enumerate(events))
+    envelopes = tuple(
+        progress_event(event, after, before.sequence + n) for n, event in enumerate(events)
+    )
     record = replace(record, migration=after, inbox_offset=offset, inbox_id=records.inbox_id)
     record = _with_outbox(record, envelopes, before.sequence, delivered_through)
-    records.save(cluster, record, RECORD_BYTES_MAX_TO_BEGIN if _begins(message) else RECORD_BYTES_MAX)
+    records.save(
+        cluster, record, RECORD_BYTES_MAX_TO_BEGIN if _begins(message) else RECORD_BYTES_MAX
+    )
     return Turn(record=record, events=envelopes, applied=True)
 
 
@@ -148,7 +175,9 @@ def _refusal(message: Message, reason: Reason) -> Message | None:
     return None
 
 
-def _with_outbox(record: Record, envelopes: tuple[ProgressEvent, ...], first: int, delivered_through: int) -> Record:
+def _with_outbox(
+    record: Record, envelopes: tuple[ProgressEvent, ...], first: int, delivered_through: int
+) -> Record:
     """Keep what is not known to be delivered; bounded, oldest dropped first."""
     start = record.outbox_first if record.outbox else first
     new = [e.model_dump_json() for e in envelopes]
@@ -163,6 +192,8 @@ def _with_outbox(record: Record, envelopes: tuple[ProgressEvent, ...], first: in
 
 
 def undelivered(record: Record, delivered_through: int = -1) -> tuple[ProgressEvent, ...]:
-    """What of the outbox is not known to be delivered: sent again by whoever takes the cluster over."""
+    """What of the outbox is not known to be delivered: sent again by whoever takes the cluster
+    over.
+    """
     kept = record.outbox[max(delivered_through + 1 - record.outbox_first, 0) :]
     return tuple(ProgressEvent.model_validate_json(e) for e in kept)

@@ -1,4 +1,7 @@
-"""The worker's two pages, /ready and /metrics, as Faust views. Called by app.py; they show figures, not contents."""
+"""The worker's two pages, /ready and /metrics, as Faust views.
+
+Called by app.py; they show figures, not contents.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
 def ready_view(is_ready: Callable[[], bool], drives: Callable[[], list[str]]) -> type[View]:
-    """200 while this worker drives, or could drive, its share; 503 while it starts or partitions change hands."""
+    """200 while this worker drives, or could drive, its share; 503 while it starts or
+    partitions change hands.
+    """
 
     class Ready(View):  # type: ignore[misc]
         async def get(self, request: Request) -> Response:  # noqa: ARG002 - the form of a Faust view

@@ -1,4 +1,6 @@
-"""`kafka-migration lab ...`: the lab on the command line. A thin layer over lab.py; holds no logic of its own.
+"""`kafka-migration lab ...`: the lab on the command line.
+
+A thin layer over lab.py; holds no logic of its own.
 
 Mounted by agent/cli.py. Without it: `python -m deploy.lab.cli`.
 """
@@ -19,16 +21,24 @@ from deploy.lab.cluster.lab import Lab, LabError
 
 lab_app = typer.Typer(
     no_args_is_help=True,
-    help="A real cluster on this machine to try a migration on: ZooKeeper, three source and three destination brokers "
-    "in three AZs, Cruise Control, and a small Kafka for the agent's own topics. Needs nothing but Python (Linux).",
+    help="A real cluster on this machine to try a migration on: ZooKeeper, three source and "
+    "three destination brokers "
+    "in three AZs, Cruise Control, and a small Kafka for the agent's own topics. Needs nothing "
+    "but Python (Linux).",
 )
 console = Console(stderr=True)  # progress and errors
 output = Console()
 
 Directory = Annotated[
-    Path, typer.Option("--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder: data, logs, lab.json.")
+    Path,
+    typer.Option(
+        "--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help=("The lab's folder: data, logs, lab.json.")
+    ),
 ]
-Name = Annotated[str, typer.Argument(help="zookeeper, control-kafka, broker-11 ... broker-33, cruise-control, ...")]
+Name = Annotated[
+    str,
+    typer.Argument(help=("zookeeper, control-kafka, broker-11 ... broker-33, cruise-control, ...")),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print lab.json's content instead of tables.")]
 DEFAULT_DIRECTORY = Path(".lab")
 
@@ -45,29 +55,57 @@ def up(
             help="First of the lab's 100 ports; broker 11 has +11.",
         ),
     ] = LabConfig().base_port,
-    kafka_version: Annotated[str, typer.Option(help="3.x; with --kraft also 4.x.")] = LabConfig().kafka_version,
+    kafka_version: Annotated[
+        str, typer.Option(help="3.x; with --kraft also 4.x.")
+    ] = LabConfig().kafka_version,
     cruise_control: Annotated[
         CruiseControlKind,
-        typer.Option(help="auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in."),
+        typer.Option(
+            help=("auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in.")
+        ),
     ] = CruiseControlKind.AUTO,
     secure: Annotated[
-        bool, typer.Option(help="TLS, passwords and ACLs everywhere; the secrets are in the lab's folder.")
+        bool,
+        typer.Option(
+            help=("TLS, passwords and ACLs everywhere; the secrets are in the lab's folder.")
+        ),
     ] = False,
     metrics: Annotated[
         Metrics,
-        typer.Option(help="auto: JMX exporters, and Debian's Prometheus and node exporter if they are installed."),
+        typer.Option(
+            help=(
+                "auto: JMX exporters, and Debian's Prometheus and node exporter if "
+                "they are installed."
+            )
+        ),
     ] = Metrics.AUTO,
-    kraft: Annotated[bool, typer.Option(help="Without ZooKeeper: three KRaft controllers.")] = LabConfig().kraft,
+    kraft: Annotated[
+        bool, typer.Option(help="Without ZooKeeper: three KRaft controllers.")
+    ] = LabConfig().kraft,
     controllers: Annotated[
-        bool, typer.Option(help="With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`.")
+        bool,
+        typer.Option(
+            help=(
+                "With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`."
+            )
+        ),
     ] = False,
-    proxies: Annotated[bool, typer.Option(help="HAProxy between clients and brokers; it must be installed.")] = False,
-    keep_data: Annotated[bool, typer.Option(help="Go on with the data of the last lab in this folder.")] = False,
-    foreground: Annotated[bool, typer.Option(help="Stay; end the lab on Ctrl-C, or when this command dies.")] = False,
+    proxies: Annotated[
+        bool, typer.Option(help=("HAProxy between clients and brokers; it must be installed."))
+    ] = False,
+    keep_data: Annotated[
+        bool, typer.Option(help=("Go on with the data of the last lab in this folder."))
+    ] = False,
+    foreground: Annotated[
+        bool, typer.Option(help=("Stay; end the lab on Ctrl-C, or when this command dies."))
+    ] = False,
     start_timeout_seconds: Annotated[float, typer.Option(help="Give up after this long.")] = 180.0,
     as_json: AsJson = False,
 ) -> None:
-    """Start the lab and wait until all of it serves. It goes on after this command, until `down`."""
+    """Start the lab and wait until all of it serves.
+
+    It goes on after this command, until `down`.
+    """
     config = LabConfig(
         directory=directory,
         base_port=base_port,
@@ -88,7 +126,10 @@ def up(
             print(json.dumps(content, indent=2))
         else:
             _show(lab.status())
-            console.print(f"ready after {content['ready_after_seconds']} s; {lab.folders.lab_file} describes it")
+            console.print(
+                f"ready after {content['ready_after_seconds']} s; "
+                f"{lab.folders.lab_file} describes it"
+            )
         if foreground:
             _hold(lab)
 
@@ -111,7 +152,9 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False) ->
         print(json.dumps(content, indent=2))
     else:
         _show(content)
-    nodes_run = all(node["state"] in {"running", "not started"} for node in content["processes"].values())
+    nodes_run = all(
+        node["state"] in {"running", "not started"} for node in content["processes"].values()
+    )
     raise typer.Exit(0 if content["running"] and content["state"] == "ready" and nodes_run else 1)
 
 
@@ -135,12 +178,19 @@ def start(
     directory: Directory = DEFAULT_DIRECTORY,
     properties: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; KEY= removes it. May be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help=("Change a setting; KEY= removes it. May be repeated."),
+        ),
     ] = None,
 ) -> None:
     """Start a node that was killed or stopped, on its old data, and wait until it serves."""
     with _errors_told():
-        changes = {key: value or None for key, _, value in (text.partition("=") for text in properties or [])}
+        changes = {
+            key: value or None
+            for key, _, value in (text.partition("=") for text in properties or [])
+        }
         Lab.at(directory).start(name, changes or None)
 
 
@@ -163,7 +213,9 @@ def _up(lab: Lab, attached: bool) -> dict[str, Any]:
     with console.status("starting the lab"):
         return lab.up(
             attached=attached,
-            progress=lambda step: console.print(f"[dim]{time.monotonic() - started:5.1f} s[/dim]  {step}"),
+            progress=lambda step: console.print(
+                f"[dim]{time.monotonic() - started:5.1f} s[/dim]  {step}"
+            ),
         )
 
 
@@ -179,7 +231,10 @@ def _hold(lab: Lab) -> None:
 
 
 def _show(content: dict[str, Any]) -> None:
-    output.print(f"lab: [bold]{content['state']}[/bold]" + (f" ({content['error']})" if content.get("error") else ""))
+    output.print(
+        f"lab: [bold]{content['state']}[/bold]"
+        + (f" ({content['error']})" if content.get("error") else "")
+    )
     if not content["processes"]:
         return
     table = Table("node", "state", "port", "pid", "AZ", "role")
@@ -194,7 +249,8 @@ def _show(content: dict[str, Any]) -> None:
             str(node["port"]),
             str(node["pid"] or "") if alive else "",
             place.get("rack", ""),
-            place.get("role", "") or (content["cruise_control"] if name == "cruise-control" else ""),
+            place.get("role", "")
+            or (content["cruise_control"] if name == "cruise-control" else ""),
         )
     output.print(table)
     output.print(f"brokers        {content['bootstrap_servers']}", soft_wrap=True)

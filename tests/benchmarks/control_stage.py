@@ -1,4 +1,7 @@
-"""A control Kafka of one broker and a worker before still clusters, as processes. Used by reaction.py and events.py."""
+"""A control Kafka of one broker and a worker before still clusters, as processes.
+
+Used by reaction.py and events.py.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,27 @@ READY_SECONDS_MAX = 60.0
 PARTITIONS = 4
 PREFIX = "bench."
 RULES = [
-    {"name": "latency", "metric": "produce_latency_p99_ms", "above": 500, "clear": 200, "action": "notify"},
-    {"name": "handlers", "metric": "request_handler_idle_ratio", "below": 0.1, "clear": 0.3, "action": "notify"},
-    {"name": "network", "metric": "network_processor_idle_ratio", "below": 0.1, "clear": 0.3, "action": "notify"},
+    {
+        "name": "latency",
+        "metric": "produce_latency_p99_ms",
+        "above": 500,
+        "clear": 200,
+        "action": "notify",
+    },
+    {
+        "name": "handlers",
+        "metric": "request_handler_idle_ratio",
+        "below": 0.1,
+        "clear": 0.3,
+        "action": "notify",
+    },
+    {
+        "name": "network",
+        "metric": "network_processor_idle_ratio",
+        "below": 0.1,
+        "clear": 0.3,
+        "action": "notify",
+    },
     {"name": "min-isr", "metric": "under_min_isr_partitions", "above": 0, "action": "notify"},
     {"name": "offline", "metric": "offline_partitions", "above": 0, "action": "notify"},
     {"name": "disk", "metric": "disk_used_ratio", "above": 0.85, "clear": 0.8, "action": "notify"},
@@ -43,7 +64,10 @@ class Stage:
         self.folder, self.clusters = folder, clusters
         folder.mkdir(parents=True, exist_ok=True)
         config = LabConfig(
-            directory=folder / "lab", base_port=base_port, brokers=(), cruise_control=CruiseControlKind.NONE
+            directory=folder / "lab",
+            base_port=base_port,
+            brokers=(),
+            cruise_control=CruiseControlKind.NONE,
         )
         self.lab = Lab(config)
         self.bootstrap_servers = config.control_kafka.address
@@ -57,7 +81,14 @@ class Stage:
         sources, destinations = [b for b in RACKS if b < 31], [b for b in RACKS if b >= 31]
         # Nobody is missed here: the brokers of the samples are many more than the cluster's.
         rules = [
-            {**r, "on_missing": "ignore", "stale_seconds": 86_400, "resume_delay_seconds": 0, **rule} for r in RULES
+            {
+                **r,
+                "on_missing": "ignore",
+                "stale_seconds": 86_400,
+                "resume_delay_seconds": 0,
+                **rule,
+            }
+            for r in RULES
         ]
         entry = {
             "bootstrap_servers": "127.0.0.1:1",
@@ -66,7 +97,10 @@ class Stage:
             "policy": {"slow_bytes_per_second": 10_000_000, "rules": rules},
         }
         url = f"http://127.0.0.1:{self.recorder_port}"
-        listed = {n: {**entry, "cruise_control": {"url": f"{url}/{n}/kafkacruisecontrol"}} for n in self.clusters}
+        listed = {
+            n: {**entry, "cruise_control": {"url": f"{url}/{n}/kafkacruisecontrol"}}
+            for n in self.clusters
+        }
         self._clusters_file.write_text(yaml.safe_dump({"clusters": listed}))
 
     def settings(self, app_id: str) -> dict[str, str]:
@@ -85,7 +119,9 @@ class Stage:
         }
 
     def ensure_topics(self, metrics_configs: dict[str, str]) -> None:
-        """Make the control topics as the worker would, with these settings on top for the metrics topic."""
+        """Make the control topics as the worker would, with these settings on top for the
+        metrics topic.
+        """
         settings = Settings.model_validate(
             {
                 "bootstrap_servers": self.bootstrap_servers,
@@ -96,7 +132,9 @@ class Stage:
         )
         self.names, _ = topics.ensure(settings)
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.names.metrics, metrics_configs)])
+        admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, self.names.metrics, metrics_configs)]
+        )
         admin.close()
 
     @contextlib.contextmanager
@@ -121,7 +159,10 @@ class Stage:
             if process.pid is None:
                 raise RuntimeError(f"the worker has ended: {process.last_words(20)}")
             url = f"http://127.0.0.1:{self._web_port}/ready"
-            with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=2) as answer:
+            with (
+                contextlib.suppress(urllib.error.URLError, OSError),
+                urllib.request.urlopen(url, timeout=2) as answer,
+            ):
                 if answer.status == 200:
                     return
             time.sleep(0.2)
@@ -130,11 +171,17 @@ class Stage:
     def counter(self, name: str) -> float:
         """The sum of one of the worker's Prometheus counters; 0 while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._web_port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self._web_port}/metrics", timeout=5
+            ) as answer:
                 text = answer.read().decode()
         except (urllib.error.URLError, OSError):
             return 0.0
-        lines = [line for line in text.splitlines() if line.startswith((f"{name}_total{{", f"{name}_total "))]
+        lines = [
+            line
+            for line in text.splitlines()
+            if line.startswith((f"{name}_total{{", f"{name}_total "))
+        ]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 

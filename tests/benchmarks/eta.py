@@ -1,8 +1,8 @@
 """How long waves take against what was told before they began. `make bench-eta`.
 
-Real moves in the lab: forth and back, of several sizes, throttled and not, with and without producers. Writes
-build/bench/eta.json (figures and targets) and eta-moves.json (every move), after each move. The bound is that of
-Kafka's own throttling test.
+Real moves in the lab: forth and back, of several sizes, throttled and not, with and without
+producers. Writes build/bench/eta.json (figures and targets) and eta-moves.json (every move), after
+each move. The bound is that of Kafka's own throttling test.
 """
 
 import argparse
@@ -43,8 +43,11 @@ SEND_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One move to make. `seconds`: what its throttle makes it last (None: no throttle); `written`: by producers, in
-    parts of the throttle (or of 20 MB/s)."""
+    """One move to make.
+
+    `seconds`: what its throttle makes it last (None: no throttle); `written`: by producers, in
+    parts of the throttle (or of 20 MB/s).
+    """
 
     megabytes: int
     seconds: float | None
@@ -69,7 +72,10 @@ MOVES = (
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """One move made. `told_seconds`: the first ETA; `while_moving`: real time left by the first one told on the way."""
+    """One move made.
+
+    `told_seconds`: the first ETA; `while_moving`: real time left by the first one told on the way.
+    """
 
     move: Move
     size_bytes: int
@@ -93,19 +99,52 @@ def figures(took: Sequence[Took], cruise_control: str) -> list[dict[str, Any]]:
         _row("moves", len(took), "moves", f">= {MOVES_MIN}", held=len(took) >= MOVES_MIN),
     ]
     for number, t in enumerate(took, 1):
-        rate = f"{t.rate_bytes_per_second / MEGABYTE:.1f} MB/s" if t.rate_bytes_per_second else "no throttle"
+        rate = (
+            f"{t.rate_bytes_per_second / MEGABYTE:.1f} MB/s"
+            if t.rate_bytes_per_second
+            else "no throttle"
+        )
         written = ", producers write" if t.move.written else ""
-        name = f"move {number}: {t.size_bytes / MEGABYTE:.0f} MB, {rate}{written}: real time / first ETA"
-        rows.append(_row(name, round(t.ratio, 2), "ratio", f"{LOW:g} to {HIGH:g}", held=LOW <= t.ratio <= HIGH))
+        name = (
+            f"move {number}: {t.size_bytes / MEGABYTE:.0f} MB, {rate}{written}: real time / "
+            "first ETA"
+        )
+        rows.append(
+            _row(
+                name,
+                round(t.ratio, 2),
+                "ratio",
+                f"{LOW:g} to {HIGH:g}",
+                held=LOW <= t.ratio <= HIGH,
+            )
+        )
         if (ratio := t.while_moving) is not None:
             name = f"move {number}: real time left / first ETA told while moving"
-            rows.append(_row(name, round(ratio, 2), "ratio", f"{LOW:g} to {HIGH:g}", held=LOW <= ratio <= HIGH))
+            rows.append(
+                _row(
+                    name,
+                    round(ratio, 2),
+                    "ratio",
+                    f"{LOW:g} to {HIGH:g}",
+                    held=LOW <= ratio <= HIGH,
+                )
+            )
     if took:
         ratios = [t.ratio for t in took]
         rows += [
-            _row("least real time / first ETA", round(min(ratios), 2), "ratio", f">= {LOW:g}", held=min(ratios) >= LOW),
             _row(
-                "most real time / first ETA", round(max(ratios), 2), "ratio", f"<= {HIGH:g}", held=max(ratios) <= HIGH
+                "least real time / first ETA",
+                round(min(ratios), 2),
+                "ratio",
+                f">= {LOW:g}",
+                held=min(ratios) >= LOW,
+            ),
+            _row(
+                "most real time / first ETA",
+                round(max(ratios), 2),
+                "ratio",
+                f"<= {HIGH:g}",
+                held=max(ratios) <= HIGH,
             ),
             _row(
                 "moves that ended within the interval told",
@@ -116,7 +155,9 @@ def figures(took: Sequence[Took], cruise_control: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(figure: str, value: Any, unit: str, target: str | None = None, *, held: bool | None = None) -> dict[str, Any]:
+def _row(
+    figure: str, value: Any, unit: str, target: str | None = None, *, held: bool | None = None
+) -> dict[str, Any]:
     return {"figure": figure, "value": value, "unit": unit, "target": target, "held": held}
 
 
@@ -127,13 +168,17 @@ class Bench:
         self.took: list[Took] = []
         self._lab, self._folder = lab, folder
         self._description = lab.status()
-        self._client = ControlClient({"bootstrap_servers": str(self._description["control_bootstrap_servers"])})
+        self._client = ControlClient(
+            {"bootstrap_servers": str(self._description["control_bootstrap_servers"])}
+        )
         self._story = Story(self._client, CLUSTER, folder / "eta-events.jsonl")
         self._topics = tuple(t for t in default_topics() if t.kind is TopicKind.PLAIN)[:12]
 
     async def run(self, agent: AgentProcess, moves: Sequence[Move]) -> None:
         """Each move starts where the one before has ended."""
-        self._gone = lambda: None if agent.is_running else f"the agent has ended: {agent.last_words()}"
+        self._gone = lambda: (
+            None if agent.is_running else (f"the agent has ended: {agent.last_words()}")
+        )
         await agent.ready(self._client)
         filled = 0
         source, destination = PAIR
@@ -194,17 +239,24 @@ class Bench:
         )
         t = self.took[-1]
         print(
-            f"{len(self.took):2} {t.size_bytes / MEGABYTE:5.0f} MB at {(rate or 0) / MEGABYTE:5.1f} MB/s"
+            f"{len(self.took):2} {t.size_bytes / MEGABYTE:5.0f} MB at "
+            f"{(rate or 0) / MEGABYTE:5.1f} MB/s"
             f" +{written / MEGABYTE:.1f}: {t.seconds:6.1f} s,"
             f" told {t.planned_seconds:6.1f} to {t.told_high_seconds:6.1f} s,"
-            f" ratio {t.ratio:.2f}, on the way {t.while_moving or 0:.2f} (load {load:.0f}; {t.reasoning})",
+            f" ratio {t.ratio:.2f}, on the way {t.while_moving or 0:.2f} (load {load:.0f}; "
+            f"{t.reasoning})",
             flush=True,
         )
 
     def _on_the_way(self, since: int, verified: Event) -> float | None:
         """Real time still to go by the first ETA that was told while it moved."""
         first = next(
-            (e for e in self._story.events[since:] if e["type"] == "WaveProgressed" and e["data"]["eta_seconds"]), None
+            (
+                e
+                for e in self._story.events[since:]
+                if e["type"] == "WaveProgressed" and e["data"]["eta_seconds"]
+            ),
+            None,
         )
         if first is None:
             return None
@@ -213,7 +265,11 @@ class Bench:
     async def _bytes_on(self, source: int, destination: int) -> int:
         """By the agent's own plan."""
         await self._clear()
-        options = {"mode": "brokers", "source_broker_ids": [source], "destination_broker_ids": [destination]}
+        options = {
+            "mode": "brokers",
+            "source_broker_ids": [source],
+            "destination_broker_ids": [destination],
+        }
         made = await self._client.plan({"type": "plan", "cluster": CLUSTER, "options": options})
         return int(made["data"]["plan"]["size_bytes"])
 
@@ -227,7 +283,9 @@ class Bench:
         deadline = time.monotonic() + WAVE_SECONDS_MAX
         while True:
             since = len(self._story.events)
-            answer = await self._client.send_command({"type": "start", "cluster": CLUSTER, "options": options})
+            answer = await self._client.send_command(
+                {"type": "start", "cluster": CLUSTER, "options": options}
+            )
             if answer["type"] == "CommandAccepted":
                 return await self._until("MigrationStarted", since)
             if time.monotonic() > deadline:
@@ -238,7 +296,9 @@ class Bench:
         def come(event: Event) -> bool:
             return bool(event["type"] == kind)
 
-        return await self._story.until(come, WAVE_SECONDS_MAX, what=kind, since=since, unless=self._gone)
+        return await self._story.until(
+            come, WAVE_SECONDS_MAX, what=kind, since=since, unless=self._gone
+        )
 
     @contextlib.asynccontextmanager
     async def _written(self, bytes_per_second: float) -> AsyncIterator[None]:
@@ -257,7 +317,9 @@ class Bench:
         record = os.urandom(RECORD_BYTES)
         per_turn = bytes_per_second * SEND_SECONDS / RECORD_BYTES
         sent = due = 0.0
-        async with AIOKafkaProducer(bootstrap_servers=servers, linger_ms=20, max_batch_size=200_000) as producer:
+        async with AIOKafkaProducer(
+            bootstrap_servers=servers, linger_ms=20, max_batch_size=200_000
+        ) as producer:
             while True:
                 due += per_turn
                 while sent < due:
@@ -268,7 +330,10 @@ class Bench:
     def _write(self) -> None:
         rows = figures(self.took, str(self._lab.config.cruise_control_kind))
         write_atomically(self._folder / "eta.json", json.dumps(rows, indent=2) + "\n")
-        write_atomically(self._folder / "eta-moves.json", json.dumps([asdict(t) for t in self.took], indent=2) + "\n")
+        write_atomically(
+            self._folder / "eta-moves.json",
+            json.dumps([asdict(t) for t in self.took], indent=2) + "\n",
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -280,8 +345,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of topics the agent is about to make
-    with Lab(LabConfig(directory=folder / "eta-lab", base_port=given.base_port)).running(print) as lab:
+    # it complains of topics the agent is about to make
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    with Lab(LabConfig(directory=folder / "eta-lab", base_port=given.base_port)).running(
+        print
+    ) as lab:
         agent = AgentProcess(lab, folder / "eta-agent.log")
         agent.start()
         try:
@@ -290,7 +358,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             agent.stop()
     rows = json.loads((folder / "eta.json").read_text(encoding="utf-8"))
     for r in rows:
-        print(f"{r['figure']:90} {r['value']!s:>10} {r['unit']:8} {r['target'] or '':12} {r['held']}")
+        print(
+            f"{r['figure']:90} {r['value']!s:>10} {r['unit']:8} {r['target'] or '':12} {r['held']}"
+        )
     return 0 if all(r["held"] is not False for r in rows) else 1
 
 

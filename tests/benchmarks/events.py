@@ -1,8 +1,10 @@
-"""How many samples a second one worker parses, judges and saves, against a consumer that only parses, in one run.
+"""How many samples a second one worker parses, judges and saves, against a consumer that only
+parses, in one run.
 
-`make bench-events` writes build/bench/events.json. A round: the worker, which owns its clusters, is stopped (SIGSTOP)
-while a topic is filled and a plain consumer reads it; then it goes on, and has all of it before it. What it judges
-leads to changed verdicts, which are saved. Targets: 100,000 samples a second, and half of the plain consumer.
+`make bench-events` writes build/bench/events.json. A round: the worker, which owns its clusters, is
+stopped (SIGSTOP) while a topic is filled and a plain consumer reads it; then it goes on, and has
+all of it before it. What it judges leads to changed verdicts, which are saved. Targets: 100,000
+samples a second, and half of the plain consumer.
 """
 
 import argparse
@@ -24,11 +26,13 @@ from tests.benchmarks.recorder import Recorder
 from tests.benchmarks.samples import BATCH, batch
 
 CLUSTERS = [f"c{n:02d}" for n in range(12)]
-# All of it fits into the worker's queue (metric_evaluation.py), so that nothing is dropped: every sample is judged.
+# All of it fits into the worker's queue (metric_evaluation.py), so that nothing is dropped: every
+# sample is judged.
 MESSAGES = 1_500
 CHANGES_EVERY = 50  # so many messages of a cluster, and its latency rule says another thing
 BROKER_GROUPS = 5
-SCRAPE_SECONDS = 0.01  # between the times that two scrapes of a cluster tell; a later round's are never older
+# between the times that two scrapes of a cluster tell; a later round's are never older
+SCRAPE_SECONDS = 0.01
 SAMPLES_PER_SECOND, SHARE = 100_000, 0.5
 STOPPED_SECONDS_MAX = 8.0  # a longer stop, and the worker loses its session
 ROUND_SECONDS_MAX = 60.0
@@ -39,7 +43,9 @@ LOOK_SECONDS = 0.1  # each look costs the worker some milliseconds
 async def fill(stage: Stage) -> int:
     """Scrapes of all clusters by turns, times in order. Returns the bytes."""
     began, total = time.time(), 0
-    async with AIOKafkaProducer(bootstrap_servers=stage.bootstrap_servers, max_request_size=900_000) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=stage.bootstrap_servers, max_request_size=900_000
+    ) as producer:
         for n in range(MESSAGES):
             cluster, scrape = CLUSTERS[n % len(CLUSTERS)], n // len(CLUSTERS)
             bad = scrape // (CHANGES_EVERY // BROKER_GROUPS) % 2 == 1
@@ -93,17 +99,28 @@ def go_on(stage: Stage, pid: int, everything: float) -> float:
         if judged(stage) >= everything:
             return MESSAGES * BATCH / (time.perf_counter() - began)
         time.sleep(LOOK_SECONDS)
-    says = f"of {everything:,.0f} samples {judged(stage):,.0f} were judged in {ROUND_SECONDS_MAX:.0f} s"
+    says = (
+        f"of {everything:,.0f} samples {judged(stage):,.0f} were judged in "
+        f"{ROUND_SECONDS_MAX:.0f} s"
+    )
     raise RuntimeError(says)
 
 
-def figures(plains: list[float], workers: list[float], counted: dict[str, float], where: str) -> list[dict[str, Any]]:
+def figures(
+    plains: list[float], workers: list[float], counted: dict[str, float], where: str
+) -> list[dict[str, Any]]:
     """Rows of {figure, value, unit, target, held}."""
     by_worker, by_plain = median(workers), median(plains)
     share = by_worker / by_plain
     held = by_worker >= SAMPLES_PER_SECOND
     rows = [
-        _row("worker, parsed, judged and saved", round(by_worker), "samples/s", f">= {SAMPLES_PER_SECOND:,}", held),
+        _row(
+            "worker, parsed, judged and saved",
+            round(by_worker),
+            "samples/s",
+            f">= {SAMPLES_PER_SECOND:,}",
+            held,
+        ),
         _row("plain aiokafka consumer, the same parse", round(by_plain), "samples/s"),
         _row("worker / plain consumer", round(share, 2), "ratio", f">= {SHARE:g}", share >= SHARE),
         _row("rounds, by turns", len(workers), "rounds"),
@@ -112,12 +129,17 @@ def figures(plains: list[float], workers: list[float], counted: dict[str, float]
     ]
     rows += [_row(f"all rounds: {name}", int(value), "count") for name, value in counted.items()]
     size = f"{MESSAGES * BATCH:,} samples in batches of {BATCH}"
-    words = f"{where}; {size}, {len(CLUSTERS)} clusters, {PARTITIONS} partitions, six rules over ten metrics"
+    words = (
+        f"{where}; {size}, {len(CLUSTERS)} clusters, {PARTITIONS} partitions, six rules "
+        "over ten metrics"
+    )
     rows.append(_row("settings", words, "words"))
     return rows
 
 
-def _row(figure: str, value: Any, unit: str, target: str | None = None, held: bool | None = None) -> dict[str, Any]:
+def _row(
+    figure: str, value: Any, unit: str, target: str | None = None, held: bool | None = None
+) -> dict[str, Any]:
     return {"figure": figure, "value": value, "unit": unit, "target": target, "held": held}
 
 
@@ -142,10 +164,16 @@ async def measure(stage: Stage, rounds: int, where: str) -> list[dict[str, Any]]
                 if (lasted := time.perf_counter() - stopped) > STOPPED_SECONDS_MAX:
                     os.kill(process.pid, signal.SIGCONT)
                     raise RuntimeError(
-                        f"filled and read in {lasted:.0f} s: too slow a machine to keep a worker waiting"
+                        f"filled and read in {lasted:.0f} s: too slow a machine to keep a "
+                        "worker waiting"
                     )
-                workers.append(await asyncio.to_thread(go_on, stage, process.pid, before + MESSAGES * BATCH))
-                print(f"round {n + 1}: {filled / 1e6:.0f} MB, plain {plains[-1]:,.0f}, worker {workers[-1]:,.0f}/s")
+                workers.append(
+                    await asyncio.to_thread(go_on, stage, process.pid, before + MESSAGES * BATCH)
+                )
+                print(
+                    f"round {n + 1}: {filled / 1e6:.0f} MB, plain {plains[-1]:,.0f}, worker "
+                    f"{workers[-1]:,.0f}/s"
+                )
                 await asyncio.sleep(REST_SECONDS)
             names = ("samples", "samples_late", "samples_dropped", "events")
             counted = {n: stage.counter(f"kafka_migration_{n}") for n in names}
@@ -170,7 +198,10 @@ def main() -> int:
         rows = asyncio.run(measure(stage, given.rounds, where))
     write_atomically(folder / "events.json", json.dumps(rows, indent=2) + "\n")
     for row in rows:
-        print(f"{row['figure']:42} {row['value']!s:>12} {row['unit']:10} {row['target'] or '':10} {row['held']}")
+        print(
+            f"{row['figure']:42} {row['value']!s:>12} {row['unit']:10} "
+            f"{row['target'] or '':10} {row['held']}"
+        )
     return 0 if all(row["held"] is not False for row in rows) else 1
 
 

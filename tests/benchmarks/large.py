@@ -1,6 +1,9 @@
-"""A cluster of 100 brokers and 200,000 partitions in three copies, in memory. Used by plan.py and wire.py.
+"""A cluster of 100 brokers and 200,000 partitions in three copies, in memory.
 
-Half of the brokers are sources and hold everything, as before a migration; the other half are empty destinations.
+Used by plan.py and wire.py.
+
+Half of the brokers are sources and hold everything, as before a migration; the other half are empty
+destinations.
 """
 
 from collections.abc import Mapping
@@ -32,7 +35,9 @@ def topic(number: int) -> str:
 
 def replicas_of(number: int) -> tuple[int, ...]:
     """One in each AZ, the preferred leader by turns."""
-    spread = [brokers[(number + n * (number // 17)) % len(brokers)] for n, brokers in enumerate(_BY_AZ)]
+    spread = [
+        brokers[(number + n * (number // 17)) % len(brokers)] for n, brokers in enumerate(_BY_AZ)
+    ]
     turn = number % 3
     return (*spread[turn:], *spread[:turn])
 
@@ -44,7 +49,10 @@ def size_of(number: int) -> int:
 
 @dataclass
 class LargeCluster:
-    """What is true. `flying`: number of a partition -> (source, destination); `moved`: those that have arrived."""
+    """What is true.
+
+    `flying`: number of a partition -> (source, destination); `moved`: those that have arrived.
+    """
 
     flying: dict[int, tuple[int, int]] = field(default_factory=dict)
     moved: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -89,7 +97,9 @@ class LargeCluster:
             p = self.partition(number)
             held = shared.setdefault(p.replicas, p.replicas)
             isr = shared.setdefault(p.isr, p.isr)
-            partitions.append(Partition(p.topic, p.partition, p.leader, held, isr, p.adding, p.removing))
+            partitions.append(
+                Partition(p.topic, p.partition, p.leader, held, isr, p.adding, p.removing)
+            )
         return ClusterFacts(
             brokers=tuple(Broker(b, rack) for b, rack in sorted(RACKS.items())),
             partitions=tuple(partitions),
@@ -100,7 +110,10 @@ class LargeCluster:
     def logs(self) -> dict[int, BrokerLogs]:
         """The log dirs of every broker."""
         names = [name_of(n) for n in range(PARTITIONS)]
-        return {b: BrokerLogs(b, {names[n]: size for n, size in self.on(b).items()}, FREE_BYTES) for b in RACKS}
+        return {
+            b: BrokerLogs(b, {names[n]: size for n, size in self.on(b).items()}, FREE_BYTES)
+            for b in RACKS
+        }
 
 
 def name_of(number: int) -> TopicPartition:

@@ -1,7 +1,8 @@
 """What it costs to watch a large cluster: `make bench-monitor`. Writes build/bench/monitor.json.
 
-A real `kafka-migration monitor` looks at 200,000 partitions every 10 s, over the wire protocol; the kernel says what it
-spent. The cluster itself is tests/fakes/wire_broker.py, whose own cost is not counted.
+A real `kafka-migration monitor` looks at 200,000 partitions every 10 s, over the wire protocol; the
+kernel says what it spent. The cluster itself is tests/fakes/wire_broker.py, whose own cost is not
+counted.
 """
 
 import argparse
@@ -43,7 +44,9 @@ class Usage:
 def usage(pid: int) -> Usage:
     """As the kernel counts, user and system time of all threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
     ticks = int(fields[11]) + int(fields[12])
     return Usage(
         ticks / os.sysconf("SC_CLK_TCK"),
@@ -65,8 +68,12 @@ async def measure(seconds: float) -> list[dict[str, Any]]:
         "INTERVAL_SECONDS": str(INTERVAL_SECONDS),
         "PORT": str(port),
     }
-    environment = os.environ | {f"KAFKA_MIGRATION_MONITOR_{name}": value for name, value in settings.items()}
-    monitor = await asyncio.create_subprocess_exec(sys.executable, "-m", "agent.cli", "monitor", env=environment)
+    environment = os.environ | {
+        f"KAFKA_MIGRATION_MONITOR_{name}": value for name, value in settings.items()
+    }
+    monitor = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent.cli", "monitor", env=environment
+    )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10.0) as http:
             rows = [
@@ -75,7 +82,13 @@ async def measure(seconds: float) -> list[dict[str, Any]]:
                 for row in await _spent(name, one, seconds, broker, http, monitor.pid)
             ]
         rows.append(
-            _row("memory at most", usage(monitor.pid).megabytes_max, "MB", f"<= {MEGABYTES_MAX:g}", MEGABYTES_MAX)
+            _row(
+                "memory at most",
+                usage(monitor.pid).megabytes_max,
+                "MB",
+                f"<= {MEGABYTES_MAX:g}",
+                MEGABYTES_MAX,
+            )
         )
         return rows
     finally:
@@ -85,7 +98,12 @@ async def measure(seconds: float) -> list[dict[str, Any]]:
 
 
 async def _spent(
-    name: str, situation: Situation, seconds: float, broker: WireBroker, http: httpx.AsyncClient, pid: int
+    name: str,
+    situation: Situation,
+    seconds: float,
+    broker: WireBroker,
+    http: httpx.AsyncClient,
+    pid: int,
 ) -> list[dict[str, Any]]:
     broker.become(situation)
     sick = bool(situation.down)
@@ -105,7 +123,13 @@ async def _spent(
         raise SystemExit(f"{name}: {looked:.0f} looks, {report['seen']}: this is no measurement")
     print(f"{name}: {looked:.0f} looks, {against} partitions against it, ready: {report['ready']}")
     return [
-        _row(f"{name}: share of a core", spent / elapsed, "cores", f"<= {CORE_SHARE_MAX:g}", CORE_SHARE_MAX),
+        _row(
+            f"{name}: share of a core",
+            spent / elapsed,
+            "cores",
+            f"<= {CORE_SHARE_MAX:g}",
+            CORE_SHARE_MAX,
+        ),
         _row(f"{name}: one look", await _metric(http, "look_seconds"), "s"),
         _row(f"{name}: partitions against readiness", against, "partitions"),
     ]
@@ -124,12 +148,24 @@ async def _until(http: httpx.AsyncClient, holds: Any) -> None:
 
 async def _metric(http: httpx.AsyncClient, name: str) -> float:
     lines = (await http.get("/metrics")).text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"kafka_migration_monitor_{name}{{"))
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if line.startswith(f"kafka_migration_monitor_{name}{{")
+    )
 
 
-def _row(figure: str, value: float, unit: str, target: str | None = None, most: float | None = None) -> dict[str, Any]:
+def _row(
+    figure: str, value: float, unit: str, target: str | None = None, most: float | None = None
+) -> dict[str, Any]:
     held = None if most is None else value <= most
-    return {"figure": figure, "value": round(value, 3), "unit": unit, "target": target, "held": held}
+    return {
+        "figure": figure,
+        "value": round(value, 3),
+        "unit": unit,
+        "target": target,
+        "held": held,
+    }
 
 
 def _free_port() -> int:
@@ -145,12 +181,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="of each situation")
     parser.add_argument("--file", type=Path, default=Path("build/bench/monitor.json"))
     given = parser.parse_args(arguments)
-    rows = [_row("partitions watched", 200_000, "partitions"), _row("from look to look", INTERVAL_SECONDS, "s")]
+    rows = [
+        _row("partitions watched", 200_000, "partitions"),
+        _row("from look to look", INTERVAL_SECONDS, "s"),
+    ]
     rows += asyncio.run(measure(given.seconds))
     given.file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(given.file, json.dumps(rows, indent=2) + "\n")
     for row in rows:
-        print(f"{row['figure']:50} {row['value']} {row['unit']:10} {row['target'] or '':10} {row['held']}")
+        print(
+            f"{row['figure']:50} {row['value']} {row['unit']:10} {row['target'] or '':10} "
+            f"{row['held']}"
+        )
     return 0 if all(row["held"] is not False for row in rows) else 1
 
 

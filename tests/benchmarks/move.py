@@ -1,7 +1,10 @@
-"""How fast a broker is emptied: this agent, Kafka's tool, Cruise Control by hand, the article. `make bench-move`.
+"""How fast a broker is emptied: this agent, Kafka's tool, Cruise Control by hand, the article.
 
-Writes build/bench/move.json (figures and targets) and move-rounds.json (every move), after each move. With --keep,
-what several sittings have measured stands together: other sizes, more rounds, the other Cruise Control.
+`make bench-move`.
+
+Writes build/bench/move.json (figures and targets) and move-rounds.json (every move), after each
+move. With --keep, what several sittings have measured stands together: other sizes, more rounds,
+the other Cruise Control.
 """
 
 import argparse
@@ -63,7 +66,9 @@ class Bench:
         """Every size, every round, every way by turns."""
         await agent.ready(self._client)
         cluster = Cluster(self._description, self._folder)
-        self._gone = lambda: None if agent.is_running else f"the agent has ended: {agent.last_words()}"
+        self._gone = lambda: (
+            None if agent.is_running else (f"the agent has ended: {agent.last_words()}")
+        )
         filled = 0
         producer = AIOKafkaProducer(bootstrap_servers=self._control, acks="all")
         async with producer as self._producer, self._story.following():
@@ -78,13 +83,17 @@ class Bench:
         await cluster.close()
 
     def _fill(self, fill_bytes: int) -> None:
-        plain = tuple(t for t in default_topics() if t.kind is TopicKind.PLAIN)[: self._given.topics]
+        plain = tuple(t for t in default_topics() if t.kind is TopicKind.PLAIN)[
+            : self._given.topics
+        ]
         config = WorkloadConfig(topics=plain, fill_bytes=fill_bytes)
         with Workload(self._description, self._folder / "clients", config) as workload:
             workload.create_topics()
             workload.fill()
 
-    async def _measure(self, cluster: Cluster, home: Assignment, letter: str, gigabytes: float, number: int) -> None:
+    async def _measure(
+        self, cluster: Cluster, home: Assignment, letter: str, gigabytes: float, number: int
+    ) -> None:
         moved_bytes = await cluster.bytes_on_source()
         bound = max(int(moved_bytes / self._given.bound_seconds), 1_000_000)
         rate = {"d": ARTICLE_RATE, "e": ARTICLE_RATE, "f": bound}.get(letter)
@@ -101,9 +110,12 @@ class Bench:
             empty = await cluster.until_empty(began)
         following = await cluster.until_next(began)
         kind = str(self._description["cruise_control"])
-        self.measured.append(Measured(gigabytes, number, WAYS[letter], moved_bytes, empty, following, rate, kind))
+        self.measured.append(
+            Measured(gigabytes, number, WAYS[letter], moved_bytes, empty, following, rate, kind)
+        )
         print(
-            f"{gigabytes:g} GB round {number} {WAYS[letter]:24} empty {empty:7.1f} s, next wave {following:7.1f} s"
+            f"{gigabytes:g} GB round {number} {WAYS[letter]:24} empty {empty:7.1f} s, next "
+            f"wave {following:7.1f} s"
             f" (load {load:.0f})",
             flush=True,
         )
@@ -114,7 +126,12 @@ class Bench:
 
     async def _order(self, kind: str, rate: int | None = None) -> None:
         """Publish with a producer that is connected already: the clock shall not run for that."""
-        body: dict[str, Any] = {"type": kind, "cluster": CLUSTER, "issued_by": "bench", "command_id": uuid.uuid4().hex}
+        body: dict[str, Any] = {
+            "type": kind,
+            "cluster": CLUSTER,
+            "issued_by": "bench",
+            "command_id": uuid.uuid4().hex,
+        }
         if kind == "start":
             body["options"] = {
                 "mode": "brokers",
@@ -126,17 +143,27 @@ class Bench:
 
     def _refused(self, since: int) -> str | None:
         bad = ("CommandRefused", "MigrationBlocked")
-        return self._gone() or next((str(e["summary"]) for e in self._story.events[since:] if e["type"] in bad), None)
+        return self._gone() or next(
+            (str(e["summary"]) for e in self._story.events[since:] if e["type"] in bad), None
+        )
 
     async def _verified(self, since: int) -> None:
         await self._await("WaveVerified", since)
         first = self._story.events[since]["time"] if len(self._story.events) > since else ""
-        told = [f"{e['type']} {e['time'][14:22]}" for e in self._story.events[since:] if e["type"] != "WaveProgressed"]
+        told = [
+            f"{e['type']} {e['time'][14:22]}"
+            for e in self._story.events[since:]
+            if e["type"] != "WaveProgressed"
+        ]
         print(f"      since {first}: {', '.join(told)}", flush=True)
 
     async def _roll_back(self) -> None:
-        """A drained migration sweeps what comes to its source: only a rolled back one leaves it alone."""
-        await self._await("MigrationDrained", 0 if not self._story.events else self._last("MigrationStarted"))
+        """A drained migration sweeps what comes to its source: only a rolled back one leaves it
+        alone.
+        """
+        await self._await(
+            "MigrationDrained", 0 if not self._story.events else self._last("MigrationStarted")
+        )
         since = len(self._story.events)
         await self._order("rollback")
         await self._await("RollbackCompleted", since)
@@ -145,7 +172,9 @@ class Bench:
         def come(event: Event) -> bool:
             return bool(event["type"] == kind)
 
-        return await self._story.until(come, WAVE_SECONDS_MAX, what=kind, since=since, unless=self._gone)
+        return await self._story.until(
+            come, WAVE_SECONDS_MAX, what=kind, since=since, unless=self._gone
+        )
 
     def _last(self, kind: str) -> int:
         return max(n for n, e in enumerate(self._story.events) if e["type"] == kind)
@@ -171,17 +200,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when every target held."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=float, nargs="+", default=[0.25, 1.0, 4.0], help="GB on the source broker")
+    parser.add_argument(
+        "--sizes", type=float, nargs="+", default=[0.25, 1.0, 4.0], help="GB on the source broker"
+    )
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help=f"{WAYS}")
-    parser.add_argument("--keep", action="store_true", help="add to what earlier sittings have measured")
-    parser.add_argument("--topics", type=int, default=20, help="how many of the demo's plain topics")
-    parser.add_argument("--bound-seconds", type=float, default=60.0, help="what a binding throttle makes a move last")
+    parser.add_argument(
+        "--keep", action="store_true", help=("add to what earlier sittings have measured")
+    )
+    parser.add_argument(
+        "--topics", type=int, default=20, help=("how many of the demo's plain topics")
+    )
+    parser.add_argument(
+        "--bound-seconds",
+        type=float,
+        default=60.0,
+        help=("what a binding throttle makes a move last"),
+    )
     parser.add_argument("--base-port", type=int, default=29700)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     given = parser.parse_args(arguments)
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of topics the agent is about to make
+    # it complains of topics the agent is about to make
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with Lab(LabConfig(directory=folder / "lab", base_port=given.base_port)).running(print) as lab:
         agent = AgentProcess(lab, folder / "agent.log")
         agent.start()
@@ -191,7 +232,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             agent.stop()
     rows = json.loads((folder / "move.json").read_text(encoding="utf-8"))
     for row in rows:
-        print(f"{row['figure']:60} {row['value']} {row['unit']:8} {row['target'] or '':10} {row['held']}")
+        print(
+            f"{row['figure']:60} {row['value']} {row['unit']:8} {row['target'] or '':10} "
+            f"{row['held']}"
+        )
     return 0 if all(row["held"] is not False for row in rows) else 1
 
 

@@ -1,7 +1,9 @@
-"""One whole migration in the lab that is paused again and again by alerts: until nothing moves. Called by reaction.py.
+"""One whole migration in the lab that is paused again and again by alerts: until nothing moves.
 
-The clocks are Kafka's list of reassignments (in this lab they are all ours) and the time at which Cruise Control was
-asked to stop. The agent's own events only say when a round is over.
+Called by reaction.py.
+
+The clocks are Kafka's list of reassignments (in this lab they are all ours) and the time at which
+Cruise Control was asked to stop. The agent's own events only say when a round is over.
 """
 
 import asyncio
@@ -34,9 +36,11 @@ from deploy.lab.workload.workload import Workload, WorkloadConfig
 
 CLUSTER, METRICS = "lab", "kafka-migration.metrics"
 SOURCE, DESTINATION = 11, 31
-# A stop drops what is half copied: with partitions of 9 MB at 100 kB/s none is copied whole between two pauses.
+# A stop drops what is half copied: with partitions of 9 MB at 100 kB/s none is copied whole between
+# two pauses.
 TOPICS, FILL_BYTES, THROTTLE_BYTES_PER_SECOND = 4, 300_000_000, 100_000
-# Cruise Control obeys a stop at its next look at its execution: every 5 s, the least that it allows by default.
+# Cruise Control obeys a stop at its next look at its execution: every 5 s, the least that it allows
+# by default.
 CHECK_SECONDS = 5.0
 STILL_P50_MS, STILL_P99_MS = (CHECK_SECONDS / 2 + 1) * 1_000, (CHECK_SECONDS + 1) * 1_000
 ASKED_P99_MS = 1_000.0  # on two cores beside nine JVMs; on an idle machine 100 ms (reaction.py)
@@ -48,7 +52,9 @@ CALM_SECONDS_MAX = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One pause and the resume after it, in milliseconds since the alert was published, or since it was resolved."""
+    """One pause and the resume after it, in milliseconds since the alert was published, or
+    since it was resolved.
+    """
 
     asked: float  # Cruise Control was asked to stop
     still: float  # Kafka shows no reassignment any more
@@ -71,11 +77,15 @@ class Pauses:
         self._story = Story(self._client, CLUSTER, folder / "events.jsonl")
         self._rng = random.Random(1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bench-admin")
-        self._admin = KafkaAdminClient(bootstrap_servers=str(self._description["bootstrap_servers"]).split(","))
+        self._admin = KafkaAdminClient(
+            bootstrap_servers=str(self._description["bootstrap_servers"]).split(",")
+        )
 
     async def run(self, agent: AgentProcess) -> None:
         """From the start to drained, with all pauses in between."""
-        self._gone = lambda: None if agent.is_running else f"the agent has ended: {agent.last_words()}"
+        self._gone = lambda: (
+            None if agent.is_running else (f"the agent has ended: {agent.last_words()}")
+        )
         await agent.ready(self._client)
         await asyncio.to_thread(self._fill)
         producer = AIOKafkaProducer(bootstrap_servers=self._control, acks="all")
@@ -107,7 +117,9 @@ class Pauses:
         """Cruise Control has its windows, and nothing else stands in the way."""
         async with asyncio.timeout(CALM_SECONDS_MAX):
             while True:
-                made = await self._client.plan({"type": "plan", "cluster": CLUSTER, "options": self._options()})
+                made = await self._client.plan(
+                    {"type": "plan", "cluster": CLUSTER, "options": self._options()}
+                )
                 if not made["data"]["reasons"]:
                     return
                 await asyncio.sleep(1.0)
@@ -125,15 +137,19 @@ class Pauses:
         if answer["type"] != "CommandAccepted":
             raise RuntimeError(f"{word} was refused: {answer['summary']}")
 
-    # ── one round ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── one round ─────────────────────────────────────────────────────────────────────────────────
     async def _round(self, number: int) -> Round:
-        """Waits at random before the alert, so that Cruise Control's looks come at any time after it."""
+        """Waits at random before the alert, so that Cruise Control's looks come at any time
+        after it.
+        """
         if number == 1:
             await self._await_flying(lambda in_flight: in_flight > 0)
         await asyncio.sleep(self._rng.uniform(0.0, CHECK_SECONDS))
         in_flight, since = await self._count_in_flight(), len(self._story.events)
         if not in_flight:
-            raise RuntimeError(f"nothing moved before pause {number}: the migration is too short for so many")
+            raise RuntimeError(
+                f"nothing moved before pause {number}: the migration is too short for so many"
+            )
         published = await self._alert(number, "firing")
         still = await self._await_flying(lambda in_flight: in_flight == 0)
         paused = await self._until("MigrationPaused", since, WAIT_SECONDS_MAX)
@@ -167,7 +183,9 @@ class Pauses:
         return published
 
     async def _count_in_flight(self) -> int:
-        look = asyncio.get_running_loop().run_in_executor(self._thread, self._admin.list_partition_reassignments)
+        look = asyncio.get_running_loop().run_in_executor(
+            self._thread, self._admin.list_partition_reassignments
+        )
         return len(await look)
 
     async def _await_flying(self, holds: Callable[[int], bool]) -> float:
@@ -182,7 +200,9 @@ class Pauses:
     async def _asked_to_stop(self, published: float) -> float:
         """When Cruise Control took the first stop since then, by its own list of tasks."""
         url = f"{self._description['cruise_control_url']}/user_tasks"
-        answer = await self._http.get(url, params={"json": "true", "endpoints": "stop_proposal_execution"})
+        answer = await self._http.get(
+            url, params={"json": "true", "endpoints": "stop_proposal_execution"}
+        )
         times = [float(task["StartMs"]) for task in answer.raise_for_status().json()["userTasks"]]
         return min(at for at in times if at >= int(published))
 
@@ -195,8 +215,10 @@ class Pauses:
     def _write(self, number: int) -> None:
         r = self.rounds[-1]
         print(
-            f"pause {number:3}: asked after {r.asked:6.0f} ms, nothing moves after {r.still:6.0f} ms, told after"
-            f" {r.told:6.0f} ms; moves again {r.again:6.0f} ms after the alert has gone ({r.in_flight} moved)",
+            f"pause {number:3}: asked after {r.asked:6.0f} ms, nothing moves after "
+            f"{r.still:6.0f} ms, told after"
+            f" {r.told:6.0f} ms; moves again {r.again:6.0f} ms after the alert has gone "
+            f"({r.in_flight} moved)",
             flush=True,
         )
         rows = [asdict(r) for r in self.rounds]
@@ -217,8 +239,18 @@ def totals(rounds: Sequence[Round], seconds: float, where: str) -> list[dict[str
         _row(f"{name}: from start to drained", round(seconds, 1), "s"),
     ]
     for words, took, p50_max, p99_max in (
-        ("alert until Cruise Control is asked to stop", [r.asked for r in rounds], None, ASKED_P99_MS),
-        ("alert until nothing moves in Kafka", [r.still for r in rounds], STILL_P50_MS, STILL_P99_MS),
+        (
+            "alert until Cruise Control is asked to stop",
+            [r.asked for r in rounds],
+            None,
+            ASKED_P99_MS,
+        ),
+        (
+            "alert until nothing moves in Kafka",
+            [r.still for r in rounds],
+            STILL_P50_MS,
+            STILL_P99_MS,
+        ),
         ("alert until the agent has proved it", [r.told for r in rounds], None, None),
         ("alert resolved until Kafka moves again", [r.again for r in rounds], None, AGAIN_P99_MS),
     ):
@@ -234,16 +266,21 @@ def totals(rounds: Sequence[Round], seconds: float, where: str) -> list[dict[str
     return rows
 
 
-def _row(figure: str, value: Any, unit: str, target: str | None = None, *, held: bool | None = None) -> dict[str, Any]:
+def _row(
+    figure: str, value: Any, unit: str, target: str | None = None, *, held: bool | None = None
+) -> dict[str, Any]:
     return {"figure": figure, "value": value, "unit": unit, "target": target, "held": held}
 
 
 def measure(folder: Path, base_port: int, rounds: int, machine: str) -> list[dict[str, Any]]:
     """With a lab and an agent of its own. Out: the figures."""
     folder.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of topics the agent is about to make
+    # it complains of topics the agent is about to make
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
-        lab = stack.enter_context(Lab(LabConfig(directory=folder / "lab", base_port=base_port)).running(print))
+        lab = stack.enter_context(
+            Lab(LabConfig(directory=folder / "lab", base_port=base_port)).running(print)
+        )
         agent = AgentProcess(lab, folder / "agent.log")
         stack.callback(agent.stop)
         agent.start()
@@ -251,8 +288,11 @@ def measure(folder: Path, base_port: int, rounds: int, machine: str) -> list[dic
         asyncio.run(pauses.run(agent))
         kind = str(lab.config.cruise_control_kind)
     where = (
-        f"{machine}; the whole lab on it: Cruise Control ({kind}) with its least progress check interval of"
-        f" {CHECK_SECONDS:g} s, Kafka {lab.config.kafka_version}, {FILL_BYTES / 1e6:g} MB on the source at"
-        f" {THROTTLE_BYTES_PER_SECOND / 1e3:g} kB/s; Kafka is looked at every {POLL_SECONDS * 1_000:g} ms"
+        f"{machine}; the whole lab on it: Cruise Control ({kind}) with its least progress "
+        "check interval of"
+        f" {CHECK_SECONDS:g} s, Kafka {lab.config.kafka_version}, {FILL_BYTES / 1e6:g} MB on "
+        "the source at"
+        f" {THROTTLE_BYTES_PER_SECOND / 1e3:g} kB/s; Kafka is looked at every "
+        f"{POLL_SECONDS * 1_000:g} ms"
     )
     return totals(pauses.rounds, pauses.seconds, where)

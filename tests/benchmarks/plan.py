@@ -1,7 +1,7 @@
 """Planning, checking, proving and watching 100 brokers with 200,000 partitions. `make bench-plan`.
 
-Writes build/bench/plan.json. The pure part and the performer's part each run in a process of their own: memory is a
-peak, and the peak of one must not hide in that of the other.
+Writes build/bench/plan.json. The pure part and the performer's part each run in a process of their
+own: memory is a peak, and the peak of one must not hide in that of the other.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def row(figure: str, value: float, unit: str, most: float | None = None) -> Row:
     return {"figure": figure, "value": value, "unit": unit, "target": target, "held": held}
 
 
-# ── the pure part ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── the pure part ─────────────────────────────────────────────────────────────────────────────────
 def pure() -> list[Row]:
     """Plan and checks, as the core sees them; the peak of this process is what they need."""
     large = LargeCluster()
@@ -68,7 +68,10 @@ def _pure(large: LargeCluster) -> list[Row]:
         cruise_control=cluster_checks.CruiseControlFacts(reachable=True, valid_windows=1),
     )
     check_results, before_start = _timed(
-        lambda: (*cluster_checks.check(world), *broker_checks.check(world, broker_checks.BrokerCheckInput(logs=logs)))
+        lambda: (
+            *cluster_checks.check(world),
+            *broker_checks.check(world, broker_checks.BrokerCheckInput(logs=logs)),
+        )
     )
     assert [v.code for v in check_results if not v.ok] == [], check_results
     _, before_wave = _timed(lambda: cluster_checks.check(world))
@@ -80,7 +83,12 @@ def _pure(large: LargeCluster) -> list[Row]:
         row("plan", round(planned, 3), "s", PLAN_SECONDS_MAX),
         row("every check before a start", round(before_start, 3), "s", CHECK_SECONDS_MAX),
         row("every check before a wave", round(before_wave, 3), "s", CHECK_SECONDS_MAX),
-        row("peak memory: cluster, log dirs, plan, checks", round(megabytes, 1), "MB", MEMORY_MEGABYTES_MAX),
+        row(
+            "peak memory: cluster, log dirs, plan, checks",
+            round(megabytes, 1),
+            "MB",
+            MEMORY_MEGABYTES_MAX,
+        ),
         *_records(plan),
         *_snapshot(facts.partitions),
     ]
@@ -92,7 +100,9 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def _records(plan: Plan) -> list[Row]:
-    """What is saved and published: three plans of fifty waves, and a migration that has started on one of them."""
+    """What is saved and published: three plans of fifty waves, and a migration that has started
+    on one of them.
+    """
     table: dict[bytes, bytes] = {}
     records, offset = Records(table), iter(range(1_000))
 
@@ -112,7 +122,12 @@ def _records(plan: Plan) -> list[Row]:
     assert records.load("large").migration.waves, "not started"
     return [
         row("PlanMade event, 50 waves", max(made), "bytes", EVENT_BYTES_MAX),
-        row("record saved, 3 plans and a start of 50 waves", len(table[b"large"]), "bytes", RECORD_BYTES_MAX),
+        row(
+            "record saved, 3 plans and a start of 50 waves",
+            len(table[b"large"]),
+            "bytes",
+            RECORD_BYTES_MAX,
+        ),
     ]
 
 
@@ -125,7 +140,8 @@ def _snapshot(partitions: Sequence[Partition]) -> list[Row]:
     starts = range(0, len(partitions), snapshot_store.PARTITIONS_PER_PIECE)
     pieces, seconds = _timed(
         lambda: [
-            snapshot_store.pack(partitions[start : start + snapshot_store.PARTITIONS_PER_PIECE]) for start in starts
+            snapshot_store.pack(partitions[start : start + snapshot_store.PARTITIONS_PER_PIECE])
+            for start in starts
         ]
     )
     assert len(snapshot_store.unpack(pieces)) == len(partitions)
@@ -136,7 +152,7 @@ def _snapshot(partitions: Sequence[Partition]) -> list[Row]:
     ]
 
 
-# ── the performer's part ────────────────────────────────────────────────────────────────────────────────────────
+# ── the performer's part ──────────────────────────────────────────────────────────────────────────
 class Clock:
     now = staticmethod(time.time)
     sleep = staticmethod(asyncio.sleep)
@@ -158,7 +174,10 @@ class IdleCruiseControl:
 
     async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
         return CruiseControlState(
-            executor=msg.Executor.IDLE, executor_state="NO_TASK_IN_PROGRESS", executor_reason="", valid_windows=1
+            executor=msg.Executor.IDLE,
+            executor_state="NO_TASK_IN_PROGRESS",
+            executor_reason="",
+            valid_windows=1,
         )
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
@@ -195,8 +214,8 @@ class PackedSnapshots:
 class Lag:
     """How late the event loop is, in seconds: the worst since the last look.
 
-    `own`: not more than this process has worked meanwhile, in all its threads. While it does not work, it does not hold
-    the loop either: another program has the processor.
+    `own`: not more than this process has worked meanwhile, in all its threads. While it does not
+    work, it does not hold the loop either: another program has the processor.
     """
 
     def __init__(self) -> None:
@@ -235,7 +254,9 @@ class Stage:
         self.rows: list[Row] = []
 
     async def run(self) -> list[Row]:
-        """Every way in which the agent looks at the whole cluster, one after the other, and a watch over a wave."""
+        """Every way in which the agent looks at the whole cluster, one after the other, and a
+        watch over a wave.
+        """
         listening = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
         self.wire.port = listening.sockets[0].getsockname()[1]
         probe = asyncio.create_task(self.lag.run())
@@ -271,7 +292,9 @@ class Stage:
         done: msg.Outcome = await self._measured(name, self.performer.perform(effect, m, POLICY))
         return done
 
-    async def _measured(self, name: str, work: Awaitable[Any], most: float | None = LAG_MILLISECONDS_MAX) -> Any:
+    async def _measured(
+        self, name: str, work: Awaitable[Any], most: float | None = LAG_MILLISECONDS_MAX
+    ) -> Any:
         await asyncio.sleep(0.1)  # what this bench has done itself is not the agent's
         self.lag.take()
         self.wire.forget()
@@ -280,16 +303,24 @@ class Stage:
         seconds, (own, late) = time.perf_counter() - began, self.lag.take()
         self.rows.append(row(f"{name}: event loop held", round(own * 1_000, 1), "ms", most))
         self.rows.append(
-            row(f"{name}: event loop late, the machine's other work included", round(late * 1_000, 1), "ms")
+            row(
+                f"{name}: event loop late, the machine's other work included",
+                round(late * 1_000, 1),
+                "ms",
+            )
         )
         self.rows.append(row(f"{name}: took", round(seconds, 2), "s"))
         if received := sum(self.wire.received_bytes.values()):
             self.rows.append(row(f"{name}: read from Kafka", round(received / MEGABYTE, 2), "MB"))
-            self.rows.append(row(f"{name}: requests to Kafka", sum(self.wire.requests.values()), "requests"))
+            self.rows.append(
+                row(f"{name}: requests to Kafka", sum(self.wire.requests.values()), "requests")
+            )
         return done
 
     async def _watch(self, scope: fx.WaveScope, m: Migration) -> None:
-        """A hundred replicas of the first source are on their way; one a second arrives, and the next one leaves."""
+        """A hundred replicas of the first source are on their way; one a second arrives, and
+        the next one leaves.
+        """
         pair = (scope.source_broker_ids[0], scope.destination_broker_ids[0])
         to_come = iter(sorted(self.large.on(pair[0])))
         self.large.flying |= {next(to_come): pair for _ in range(IN_FLIGHT)}
@@ -298,26 +329,48 @@ class Stage:
 
         async def post(o: msg.Observation) -> None:
             assert isinstance(o, msg.WaveObserved)
-            seen.append((o, sum(self.wire.requests.values()), sum(self.wire.received_bytes.values())))
+            seen.append(
+                (o, sum(self.wire.requests.values()), sum(self.wire.received_bytes.values()))
+            )
             self.wire.forget()
-            self.large.moved[arrived] = self.large.flying.pop(arrived := next(iter(self.large.flying)))
+            self.large.moved[arrived] = self.large.flying.pop(
+                arrived := next(iter(self.large.flying))
+            )
             self.large.flying[next(to_come)] = pair
 
-        watch = asyncio.create_task(self.performer.watch(fx.WatchWave(scope=scope, throttled=True), m, post))
-        await self._measured(f"watch over a wave, {WATCH_SECONDS:g} s", asyncio.sleep(WATCH_SECONDS))
+        watch = asyncio.create_task(
+            self.performer.watch(fx.WatchWave(scope=scope, throttled=True), m, post)
+        )
+        await self._measured(
+            f"watch over a wave, {WATCH_SECONDS:g} s", asyncio.sleep(WATCH_SECONDS)
+        )
         watch.cancel()
         looks = sorted((received, requests) for _, requests, received in seen[1:])
         assert len(looks) > 2, "the watch does not look"
         assert all(o.moving == IN_FLIGHT for o, _, _ in seen), [o.moving for o, _, _ in seen]
         self.rows += [
-            row(f"a look with {IN_FLIGHT} in flight, median: read from Kafka", looks[len(looks) // 2][0], "bytes"),
-            row(f"a look with {IN_FLIGHT} in flight, median: requests", looks[len(looks) // 2][1], "requests"),
-            row(f"a look with {IN_FLIGHT} in flight, dearest: read from Kafka", looks[-1][0], "bytes"),
+            row(
+                f"a look with {IN_FLIGHT} in flight, median: read from Kafka",
+                looks[len(looks) // 2][0],
+                "bytes",
+            ),
+            row(
+                f"a look with {IN_FLIGHT} in flight, median: requests",
+                looks[len(looks) // 2][1],
+                "requests",
+            ),
+            row(
+                f"a look with {IN_FLIGHT} in flight, dearest: read from Kafka",
+                looks[-1][0],
+                "bytes",
+            ),
             row("looks in that time", len(seen), "looks"),
         ]
 
     async def _prove(self, scope: fx.WaveScope, m: Migration) -> None:
-        """Everything of the first wave has arrived: proved, compared, and watched for late arrivals."""
+        """Everything of the first wave has arrived: proved, compared, and watched for late
+        arrivals.
+        """
         source, destination = scope.source_broker_ids[0], scope.destination_broker_ids[0]
         self.large.flying.clear()
         self.large.moved |= dict.fromkeys(self.large.on(source), (source, destination))
@@ -325,7 +378,9 @@ class Stage:
         closed = await self._did("proof after a wave", fx.CloseWave(scope=scope), m)
         assert isinstance(closed, msg.Inspected), closed
         assert (closed.replicas_left, closed.bytes_left, closed.order_changed) == (0, 0, 0), closed
-        compared = await self._did("comparison with the snapshot", fx.CompareSnapshot(migration_id="m"), m)
+        compared = await self._did(
+            "comparison with the snapshot", fx.CompareSnapshot(migration_id="m"), m
+        )
         assert isinstance(compared, msg.Compared), compared
         assert compared.different, compared
         seen: list[msg.Observation] = []
@@ -333,7 +388,9 @@ class Stage:
         async def post(o: msg.Observation) -> None:
             seen.append(o)
 
-        watch = asyncio.create_task(self.performer.watch(fx.WatchSources(source_broker_ids=(source,)), m, post))
+        watch = asyncio.create_task(
+            self.performer.watch(fx.WatchSources(source_broker_ids=(source,)), m, post)
+        )
         await self._measured("watch over a drained broker, 7 s", asyncio.sleep(7.0))
         watch.cancel()
         assert seen, "the watch does not look"
@@ -345,7 +402,8 @@ def performer() -> list[Row]:
     stage = Stage()
     rows = asyncio.run(stage.run())
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
-    # With the brokers' own answers, which stand in this process too: that is what the agent may need at most.
+    # With the brokers' own answers, which stand in this process too: that is what the agent may
+    # need at most.
     return [*rows, row("peak memory of the performer's process", round(megabytes, 1), "MB")]
 
 
@@ -355,7 +413,9 @@ PARTS = {"pure": pure, "performer": performer}
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when every target held."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=list(PARTS), help="only this part, in this process, to standard output")
+    parser.add_argument(
+        "--part", choices=list(PARTS), help=("only this part, in this process, to standard output")
+    )
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     given = parser.parse_args(arguments)
     if given.part:
@@ -364,13 +424,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     for part in PARTS:
         made = subprocess.run(
-            [sys.executable, "-m", __spec__.name, "--part", part], stdout=subprocess.PIPE, text=True, check=True
+            [sys.executable, "-m", __spec__.name, "--part", part],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
         )
         rows += json.loads(made.stdout)
     given.folder.mkdir(parents=True, exist_ok=True)
     write_atomically(given.folder / "plan.json", json.dumps(rows, indent=2) + "\n")
     for r in rows:
-        print(f"{r['figure']:66} {r['value']:>12} {r['unit']:10} {r['target'] or '':10} {r['held']}")
+        print(
+            f"{r['figure']:66} {r['value']:>12} {r['unit']:10} {r['target'] or '':10} {r['held']}"
+        )
     return 0 if all(r["held"] is not False for r in rows) else 1
 
 

@@ -1,8 +1,10 @@
-"""How fast an alert acts: from its append to the broker until Cruise Control is told to stop, or Kafka to throttle.
+"""How fast an alert acts: from its append to the broker until Cruise Control is told to stop, or
+Kafka to throttle.
 
-`make bench-reaction` writes build/bench/reaction.json. One worker drives twelve moving clusters; a recorder stands for
-their Cruise Controls. Targets: p50 20 ms, p99 100 ms; with a burst of samples right in front of the alert p99 1 s.
-Then a whole migration in the lab, with a hundred pauses, until nothing moves (pauses.py): `--events 0` makes only that.
+`make bench-reaction` writes build/bench/reaction.json. One worker drives twelve moving clusters; a
+recorder stands for their Cruise Controls. Targets: p50 20 ms, p99 100 ms; with a burst of samples
+right in front of the alert p99 1 s. Then a whole migration in the lab, with a hundred pauses, until
+nothing moves (pauses.py): `--events 0` makes only that.
 """
 
 import argparse
@@ -66,7 +68,9 @@ class Bench:
             print(f"{len(pauses)} pauses", flush=True)
             slows = await self._share(slow_events, self._slow)
             print(f"{len(slows)} slows", flush=True)
-            behind = [await self._behind_a_burst(CLUSTERS[n % len(CLUSTERS)]) for n in range(bursts)]
+            behind = [
+                await self._behind_a_burst(CLUSTERS[n % len(CLUSTERS)]) for n in range(bursts)
+            ]
             print(f"{len(behind)} behind bursts", flush=True)
         return {"pause": pauses, "slow": slows, "burst": behind, "append": self.burst_milliseconds}
 
@@ -76,7 +80,9 @@ class Bench:
         async def many(cluster: str, times: int) -> list[float]:
             return [await one(cluster) for _ in range(times)]
 
-        shares = [events // len(CLUSTERS) + (n < events % len(CLUSTERS)) for n in range(len(CLUSTERS))]
+        shares = [
+            events // len(CLUSTERS) + (n < events % len(CLUSTERS)) for n in range(len(CLUSTERS))
+        ]
         found = await asyncio.gather(*(many(c, n) for c, n in zip(CLUSTERS, shares, strict=True)))
         return [ms for several in found for ms in several]
 
@@ -87,13 +93,16 @@ class Bench:
             "cluster": cluster,
             "options": {"mode": "full", "throttle_bytes_per_second": ASKED_RATE},
         }
-        await self._producer.send_and_wait(self._commands, json.dumps(body).encode(), cluster.encode())
+        await self._producer.send_and_wait(
+            self._commands, json.dumps(body).encode(), cluster.encode()
+        )
 
     async def _moving(self, cluster: str) -> None:
         told = self._recorder.told[cluster]
         async with asyncio.timeout(MOVING_SECONDS_MAX):
             await told.started.wait()
-        await asyncio.sleep(self._rng.uniform(0.3, 0.8))  # its phase is MOVING now; and no rhythm with the watches
+        # its phase is MOVING now; and no rhythm with the watches
+        await asyncio.sleep(self._rng.uniform(0.3, 0.8))
 
     async def _alert(self, cluster: str, name: str, state: str, action: str) -> float:
         """Publish; when the broker appended it, by its own clock."""
@@ -106,7 +115,9 @@ class Bench:
             "summary": "bench",
             "time": datetime.now(UTC).isoformat(),
         }
-        told = await self._producer.send_and_wait(self._metrics, json.dumps(body).encode(), cluster.encode())
+        told = await self._producer.send_and_wait(
+            self._metrics, json.dumps(body).encode(), cluster.encode()
+        )
         return float(told.timestamp) / 1_000
 
     def _name(self) -> str:
@@ -146,7 +157,9 @@ class Bench:
         return took
 
     async def _behind_a_burst(self, cluster: str) -> float:
-        """A second's samples at ten times the steady rate, all on the alert's own partition, right in front of it."""
+        """A second's samples at ten times the steady rate, all on the alert's own partition,
+        right in front of it.
+        """
         now = time.time()
         bodies = [batch(cluster, 1_000 + 20 * n, now) for n in range(50)]
         await self._moving(cluster)
@@ -178,7 +191,10 @@ def figures(took: dict[str, list[float]], where: str, dropped: float) -> list[di
             continue
         cuts = quantiles(milliseconds, n=100, method="inclusive")
         rows.append(_row(f"{words[kind]}: events", len(milliseconds), "events"))
-        for name, value, most in (("p50", cuts[49], targets[kind][0]), ("p99", cuts[98], targets[kind][1])):
+        for name, value, most in (
+            ("p50", cuts[49], targets[kind][0]),
+            ("p99", cuts[98], targets[kind][1]),
+        ):
             target = None if most is None else f"<= {most:g}"
             held = None if most is None else value <= most
             rows.append(_row(f"{words[kind]}: {name}", round(value, 1), "ms", target, held))
@@ -186,15 +202,19 @@ def figures(took: dict[str, list[float]], where: str, dropped: float) -> list[di
     for peer, seconds in PEERS.items():
         rows.append(_row(f"beside it: {peer}", seconds * 1_000, "ms"))
     settings = (
-        f"{where}; one worker, {len(CLUSTERS)} moving clusters, Kafka 3.9.1 of one broker, acks=all, linger 0, commit "
-        f"every {COMMIT_SECONDS:g} s, uvloop, Faust's loggers at WARNING; append times are the broker's (LogAppendTime)"
+        f"{where}; one worker, {len(CLUSTERS)} moving clusters, Kafka 3.9.1 of one broker, "
+        "acks=all, linger 0, commit "
+        f"every {COMMIT_SECONDS:g} s, uvloop, Faust's loggers at WARNING; append times are the "
+        "broker's (LogAppendTime)"
     )
     rows.append(_row("settings", settings, "words"))
     rows.append(_row("messages of samples superseded unread", dropped, "messages"))
     return rows
 
 
-def _row(figure: str, value: Any, unit: str, target: str | None = None, held: bool | None = None) -> dict[str, Any]:
+def _row(
+    figure: str, value: Any, unit: str, target: str | None = None, held: bool | None = None
+) -> dict[str, Any]:
     return {"figure": figure, "value": value, "unit": unit, "target": target, "held": held}
 
 
@@ -215,17 +235,29 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000)
     parser.add_argument("--slow-events", type=int, default=200)
     parser.add_argument("--bursts", type=int, default=30)
-    parser.add_argument("--pauses", type=int, default=100, help="in a whole migration in the lab: 12 s each; 0: none")
-    parser.add_argument("--base-port", type=int, default=29800, help="two labs: its hundred ports and the next")
+    parser.add_argument(
+        "--pauses",
+        type=int,
+        default=100,
+        help=("in a whole migration in the lab: 12 s each; 0: none"),
+    )
+    parser.add_argument(
+        "--base-port", type=int, default=29800, help=("two labs: its hundred ports and the next")
+    )
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     given = parser.parse_args()
     folder = given.folder.absolute()
     rows = before_still_clusters(folder, given) if given.events else []
     if given.pauses:
-        rows += pauses.measure(folder / "reaction-pauses", given.base_port + 100, given.pauses, machine())
+        rows += pauses.measure(
+            folder / "reaction-pauses", given.base_port + 100, given.pauses, machine()
+        )
     write_atomically(folder / "reaction.json", json.dumps(rows, indent=2) + "\n")
     for row in rows:
-        print(f"{row['figure']:80} {row['value']!s:>12} {row['unit']:8} {row['target'] or '':10} {row['held']}")
+        print(
+            f"{row['figure']:80} {row['value']!s:>12} {row['unit']:8} "
+            f"{row['target'] or '':10} {row['held']}"
+        )
     return 0 if all(row["held"] is not False for row in rows) else 1
 
 

@@ -58,7 +58,9 @@ class Recorder:
                 told.key, told.at = "", at
                 told.tasks[-1]["Status"] = "Completed"
                 told.stopped.set()
-            return web.json_response({"message": "Proposal execution stopped.", "version": 1}, headers=headers)
+            return web.json_response(
+                {"message": "Proposal execution stopped.", "version": 1}, headers=headers
+            )
         if endpoint == "user_tasks":
             return web.json_response({"userTasks": told.tasks[-5:], "version": 1}, headers=headers)
         if endpoint == "remove_broker":

@@ -1,4 +1,6 @@
-"""How soon an agent acts again after kill -9, while a wave moves: itself, and a second worker. `make bench-recovery`.
+"""How soon an agent acts again after kill -9, while a wave moves: itself, and a second worker.
+
+`make bench-recovery`.
 
 Writes build/bench/recovery.json. The clock runs from the kill to the first event of the new life.
 """
@@ -48,7 +50,9 @@ class Recovery:
         async with stage.story.following():
             await self._ready(stage.worker, drives=True)
             await self._started()
-            await self._until(lambda e: e["type"] == "WaveProgressed" and e["data"]["moving"] > 0, 0)
+            await self._until(
+                lambda e: e["type"] == "WaveProgressed" and e["data"]["moving"] > 0, 0
+            )
             for _ in range(self._rounds):
                 await asyncio.sleep(REST_SECONDS)
                 self.same.append(await self._kill(stage.worker, start_again=True))
@@ -72,7 +76,9 @@ class Recovery:
             "throttle_bytes_per_second": THROTTLE_BYTES_PER_SECOND,
         }
         deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while (answer := await self._stage.order("start", options=options))["type"] != "CommandAccepted":
+        while (answer := await self._stage.order("start", options=options))[
+            "type"
+        ] != "CommandAccepted":
             if time.monotonic() > deadline:
                 raise TimeoutError(f"it does not start: {answer['summary']}")
             await asyncio.sleep(REST_SECONDS)
@@ -92,7 +98,9 @@ class Recovery:
     async def _until(self, wanted: Any, since: int) -> dict[str, Any]:
         event = await self._stage.until(wanted, WAIT_SECONDS_MAX, max(since - 3, 0))
         if event is None:
-            raise TimeoutError(f"nothing was told for {WAIT_SECONDS_MAX:.0f} s; {self._stage.story.last_words()}")
+            raise TimeoutError(
+                f"nothing was told for {WAIT_SECONDS_MAX:.0f} s; {self._stage.story.last_words()}"
+            )
         return event
 
     async def _ready(self, worker: Worker, *, drives: bool = False) -> None:
@@ -111,7 +119,9 @@ class Recovery:
         raise TimeoutError("the worker does not become ready")
 
     async def _undisturbed(self) -> dict[str, Any]:
-        """What ran before the first kill runs on: one execution, never stopped, its moves still in flight."""
+        """What ran before the first kill runs on: one execution, never stopped, its moves still
+        in flight.
+        """
         told = self._stage.story
         last = told.of("WaveProgressed")[-1]["data"]
         return {
@@ -121,7 +131,9 @@ class Recovery:
         }
 
 
-def figures(same: Sequence[float], second: Sequence[float], wave: dict[str, Any]) -> list[dict[str, Any]]:
+def figures(
+    same: Sequence[float], second: Sequence[float], wave: dict[str, Any]
+) -> list[dict[str, Any]]:
     """Rows of {figure, value, unit, target, held}: the slowest kill counts."""
     rows: list[dict[str, Any]] = []
     for name, seconds, most in (
@@ -134,13 +146,28 @@ def figures(same: Sequence[float], second: Sequence[float], wave: dict[str, Any]
             _row(f"{name}, median", round(median(seconds), 2), "s", None, None),
             _row(f"{name}, slowest", round(slowest, 2), "s", f"<= {most:g}", slowest <= most),
         ]
-    once, calm = wave["executions"] == 1, wave["disturbances"] == 0 and wave["moving at the end"] > 0
-    rows.append(_row("executions asked for, all kills", wave["executions"], "executions", "1", once))
-    rows.append(_row("stops, pauses, new attempts", wave["disturbances"], "events", "0, and still moving", calm))
+    once, calm = (
+        wave["executions"] == 1,
+        wave["disturbances"] == 0 and wave["moving at the end"] > 0,
+    )
+    rows.append(
+        _row("executions asked for, all kills", wave["executions"], "executions", "1", once)
+    )
+    rows.append(
+        _row(
+            "stops, pauses, new attempts",
+            wave["disturbances"],
+            "events",
+            "0, and still moving",
+            calm,
+        )
+    )
     return rows
 
 
-def _row(figure: str, value: Any, unit: str, target: str | None, held: bool | None) -> dict[str, Any]:
+def _row(
+    figure: str, value: Any, unit: str, target: str | None, held: bool | None
+) -> dict[str, Any]:
     return {"figure": figure, "value": value, "unit": unit, "target": target, "held": held}
 
 
@@ -151,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--base-port", type=int, default=29600)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     given = parser.parse_args(arguments)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of topics the agent is about to make
+    # it complains of topics the agent is about to make
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     with Lab(LabConfig(directory=folder / "lab", base_port=given.base_port)).running(print) as lab:
@@ -170,7 +198,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = figures(recovery.same, recovery.second, wave)
     write_atomically(folder / "recovery.json", json.dumps(rows, indent=2) + "\n")
     for row in rows:
-        print(f"{row['figure']:40} {row['value']} {row['unit']:10} {row['target'] or '':20} {row['held']}")
+        print(
+            f"{row['figure']:40} {row['value']} {row['unit']:10} {row['target'] or '':20} "
+            f"{row['held']}"
+        )
     return 0 if all(row["held"] is not False for row in rows) else 1
 
 

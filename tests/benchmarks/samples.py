@@ -1,4 +1,7 @@
-"""Batches of samples as the collector publishes them, many and fast. Used by reaction.py and events.py."""
+"""Batches of samples as the collector publishes them, many and fast.
+
+Used by reaction.py and events.py.
+"""
 
 from datetime import UTC, datetime
 
@@ -21,7 +24,9 @@ BROKERS = BATCH // len(METRICS)
 
 
 def batch(cluster: str, first_broker: int, at: float, latency_ms: float = 50.0) -> bytes:
-    """All metrics of so many brokers at one time; more than half of them are judged by some rule."""
+    """All metrics of so many brokers at one time; more than half of them are judged by some
+    rule.
+    """
     time = datetime.fromtimestamp(at, UTC)
     samples = tuple(
         Sample(

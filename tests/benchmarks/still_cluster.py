@@ -1,7 +1,9 @@
-"""The agent's worker as it is, before clusters that stand still: `python -m tests.benchmarks.still_cluster`.
+"""The agent's worker as it is, before clusters that stand still:
 
-Started by reaction.py and events.py. Kafka's side of each cluster is in memory and answers at once; control topics,
-Faust, core, effects and Cruise Control's client are the real ones.
+`python -m tests.benchmarks.still_cluster`.
+
+Started by reaction.py and events.py. Kafka's side of each cluster is in memory and answers at once;
+control topics, Faust, core, effects and Cruise Control's client are the real ones.
 """
 
 import os
@@ -14,7 +16,14 @@ from agent.adapters.kafka.snapshot_store import SnapshotTopic
 from agent.adapters.zookeeper.sessions import NoLease
 from agent.config.settings import ClusterSettings, Settings
 from agent.core.model.client_positions import Positions
-from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.model.cluster import (
+    Broker,
+    BrokerLogs,
+    ClusterFacts,
+    Partition,
+    Reassignment,
+    TopicPartition,
+)
 from agent.core.model.throttle import BrokerRate, ThrottleChange, ThrottleFacts
 from agent.main import run
 from agent.performer.performer import Performer, Ports
@@ -30,12 +39,15 @@ SETTINGS = {
     "inter.broker.protocol.version": "3.9",
     "message.max.bytes": "1048588",
     "log.retention.ms": "604800000",
-    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter",
+    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter",  # noqa: E501
 }
 
 
 class StillCluster:
-    """Six brokers, one replica of each partition in each AZ, all on the sources, for ever. Implements KafkaPort."""
+    """Six brokers, one replica of each partition in each AZ, all on the sources, for ever.
+
+    Implements KafkaPort.
+    """
 
     def __init__(self, name: str, recorder: str) -> None:
         self._name = name
@@ -43,13 +55,17 @@ class StillCluster:
         self._facts = ThrottleFacts()
         orders = ((11, 12, 13), (12, 13, 11), (13, 11, 12))
         self._partitions = {
-            TopicPartition("t", n): Partition("t", n, orders[n % 3][0], orders[n % 3], orders[n % 3])
+            TopicPartition("t", n): Partition(
+                "t", n, orders[n % 3][0], orders[n % 3], orders[n % 3]
+            )
             for n in range(PARTITIONS)
         }
 
     async def cluster(self) -> ClusterFacts:
         brokers = tuple(Broker(b, rack) for b, rack in RACKS.items())
-        return ClusterFacts(brokers=brokers, partitions=tuple(self._partitions.values()), min_isr={"t": 2})
+        return ClusterFacts(
+            brokers=brokers, partitions=tuple(self._partitions.values()), min_isr={"t": 2}
+        )
 
     async def alive(self) -> Mapping[int, str | None]:
         return dict(RACKS)
@@ -69,7 +85,9 @@ class StillCluster:
     async def positions(self, names: Iterable[TopicPartition]) -> Positions:
         return Positions(partitions=len(list(names)))
 
-    async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
+    async def throttle(
+        self, broker_ids: Iterable[int], topics: Iterable[str] | None
+    ) -> ThrottleFacts:
         return self._facts
 
     async def broker_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
@@ -110,13 +128,21 @@ class StillCluster:
         await self._client.aclose()
 
 
-def drive(name: str, cluster: ClusterSettings, settings: Settings, topics: Topics, post: Post) -> DrivenCluster:
+def drive(
+    name: str, cluster: ClusterSettings, settings: Settings, topics: Topics, post: Post
+) -> DrivenCluster:
     """As DrivenCluster.open does, with a still Kafka and no lease."""
     kafka = StillCluster(name, os.environ[RECORDER])
     cruise_control = CruiseControl(cluster.cruise_control.connection())
     snapshots = SnapshotTopic(settings.connection(), topics.snapshots, name)
     lease = NoLease()
-    ports = Ports(kafka=kafka, cruise_control=cruise_control, snapshots=snapshots, lease=lease, clock=WallClock())
+    ports = Ports(
+        kafka=kafka,
+        cruise_control=cruise_control,
+        snapshots=snapshots,
+        lease=lease,
+        clock=WallClock(),
+    )
     tasks = ClusterTasks(Performer(ports), lease, cluster.core_policy(), post)
     return DrivenCluster(tasks, lease, kafka, cruise_control, None)
 

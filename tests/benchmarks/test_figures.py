@@ -6,7 +6,9 @@ from tests.benchmarks import recovery
 from tests.benchmarks.figures import Measured, figures, numbered
 
 
-def _moves(way: str, *seconds: float, gigabytes: float = 1.0, rate: int | None = None) -> list[Measured]:
+def _moves(
+    way: str, *seconds: float, gigabytes: float = 1.0, rate: int | None = None
+) -> list[Measured]:
     return [
         Measured(gigabytes, number, way, 1_000_000_000, empty, empty + 1.0, rate)
         for number, empty in enumerate(seconds, 1)
@@ -56,10 +58,17 @@ def test_a_throttle_that_does_not_bind_is_told() -> None:
 
 
 def test_sittings_are_merged() -> None:
-    """What is measured later goes on with the rounds of its kind, size and way; other kinds stand beside it."""
+    """What is measured later goes on with the rounds of its kind, size and way; other kinds
+    stand beside it.
+    """
     before = [*_moves("kafka", 5.0, 6.0), *_moves("agent", 7.0)]
     merged = numbered(_moves("kafka", 7.0), before)
-    assert [(m.way, m.round) for m in merged] == [("kafka", 1), ("kafka", 2), ("agent", 1), ("kafka", 3)]
+    assert [(m.way, m.round) for m in merged] == [
+        ("kafka", 1),
+        ("kafka", 2),
+        ("agent", 1),
+        ("kafka", 3),
+    ]
     lab = [replace(m, cruise_control="stand-in") for m in before]
     names = [row["figure"] for row in figures(numbered(lab, before))]
     assert "kafka, source empty, 1 GB (real)" in names
@@ -67,10 +76,16 @@ def test_sittings_are_merged() -> None:
 
 
 def test_the_slowest_recovery_counts() -> None:
-    """One kill that took too long, one execution too many, or a wave that was stopped: the figure does not hold."""
+    """One kill that took too long, one execution too many, or a wave that was stopped: the
+    figure does not hold.
+    """
     calm = {"executions": 1, "disturbances": 0, "moving at the end": 9}
-    held = [row["held"] for row in recovery.figures([2.0, 2.1], [11.0], calm) if row["held"] is not None]
+    held = [
+        row["held"] for row in recovery.figures([2.0, 2.1], [11.0], calm) if row["held"] is not None
+    ]
     assert held == [True] * 4
     bad = {"executions": 2, "disturbances": 1, "moving at the end": 9}
-    missed = [row["held"] for row in recovery.figures([2.0, 5.1], [15.5], bad) if row["held"] is not None]
+    missed = [
+        row["held"] for row in recovery.figures([2.0, 5.1], [15.5], bad) if row["held"] is not None
+    ]
     assert missed == [False] * 4

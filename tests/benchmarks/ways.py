@@ -1,6 +1,7 @@
 """The ways to move broker 11 to 31, and the two clocks they are timed by. Called by move.py.
 
-Moves and puts back; knows nothing of figures. The clocks read Kafka's metadata and Cruise Control only.
+Moves and puts back; knows nothing of figures. The clocks read Kafka's metadata and Cruise Control
+only.
 """
 
 import asyncio
@@ -45,7 +46,8 @@ class Cluster:
         self._folder = folder.resolve()
         self._connect()
         self._http = httpx.AsyncClient(timeout=CALL_SECONDS, trust_env=False)
-        # A session that asks the same URL again is given its first answer, for ever: no cookie is kept.
+        # A session that asks the same URL again is given its first answer, for ever: no cookie is
+        # kept.
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     async def close(self) -> None:
@@ -60,21 +62,31 @@ class Cluster:
         self._admin = KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=milliseconds)
 
     async def _ask(self, question: Callable[[], T]) -> T:
-        """Ask Kafka in the admin client's one thread; a call that never comes back costs its client, not the run."""
+        """Ask Kafka in the admin client's one thread; a call that never comes back costs its
+        client, not the run.
+        """
         for attempt in range(ATTEMPTS_MAX):
             work = asyncio.get_running_loop().run_in_executor(self._thread, question)
             try:
                 async with asyncio.timeout(CALL_SECONDS):
                     return await work
             except TimeoutError:
-                print(f"      Kafka's admin client did not come back (attempt {attempt + 1}): a new one", flush=True)
+                print(
+                    (
+                        f"      Kafka's admin client did not come back (attempt {attempt + 1}): "
+                        "a new one"
+                    ),
+                    flush=True,
+                )
                 self._thread.shutdown(wait=False)
                 self._connect()
         raise MoveError(f"Kafka gave no answer in {ATTEMPTS_MAX} x {CALL_SECONDS:.0f} s")
 
     # ---- clocks
 
-    async def until_empty(self, began: float, unless: Callable[[], str | None] = lambda: None) -> float:
+    async def until_empty(
+        self, began: float, unless: Callable[[], str | None] = lambda: None
+    ) -> float:
         """Seconds from `began` until Kafka's metadata names no replica on the source."""
         while True:
             names = await self._ask(self._on_source)
@@ -84,11 +96,15 @@ class Cluster:
             if reason := unless():
                 raise MoveError(reason)
             if now > MOVE_SECONDS_MAX:
-                raise MoveError(f"{len(names)} partitions are still on broker {SOURCE} after {now:.0f} s")
+                raise MoveError(
+                    f"{len(names)} partitions are still on broker {SOURCE} after {now:.0f} s"
+                )
             await asyncio.sleep(POLL_SECONDS)
 
     async def until_next(self, began: float) -> float:
-        """Seconds from `began` until a next wave could start: no reassignment, Cruise Control idle, a dry run 200."""
+        """Seconds from `began` until a next wave could start: no reassignment, Cruise Control
+        idle, a dry run 200.
+        """
         said = ""
         while time.monotonic() - began < MOVE_SECONDS_MAX:
             flying = await self._ask(self._flying)
@@ -100,15 +116,29 @@ class Cluster:
 
     async def _not_ready(self) -> str:
         try:
-            answer = await self._http.get(f"{self._url}/state", params={"substates": "executor", "json": "true"})
-            word = answer.json().get("ExecutorState", {}).get("state", "") if answer.is_success else answer.text[:200]
+            answer = await self._http.get(
+                f"{self._url}/state", params={"substates": "executor", "json": "true"}
+            )
+            word = (
+                answer.json().get("ExecutorState", {}).get("state", "")
+                if answer.is_success
+                else answer.text[:200]
+            )
             if word != "NO_TASK_IN_PROGRESS":
                 return f"Cruise Control: {word}"
-            dry = {"brokerid": str(NEXT_SOURCE), "destination_broker_ids": str(NEXT_DESTINATION), "dryrun": "true"}
+            dry = {
+                "brokerid": str(NEXT_SOURCE),
+                "destination_broker_ids": str(NEXT_DESTINATION),
+                "dryrun": "true",
+            }
             answer = await self._post(dry)
         except httpx.HTTPError as error:
             return f"Cruise Control: {error!r}"
-        return "" if answer.status_code == httpx.codes.OK else f"dry run: {answer.status_code} {answer.text[-300:]}"
+        return (
+            ""
+            if answer.status_code == httpx.codes.OK
+            else (f"dry run: {answer.status_code} {answer.text[-300:]}")
+        )
 
     async def _post(self, parameters: Mapping[str, str]) -> httpx.Response:
         """remove_broker, followed until it is no longer computing."""
@@ -126,7 +156,9 @@ class Cluster:
     async def by_kafka(self) -> None:
         """Kafka's own tool, everything at once."""
         file = self._folder / "reassignment.json"
-        await asyncio.to_thread(file.write_text, json.dumps(await self._ask(self._everything_at_once)))
+        await asyncio.to_thread(
+            file.write_text, json.dumps(await self._ask(self._everything_at_once))
+        )
         options = (
             "--bootstrap-server",
             self.info.bootstrap_servers,
@@ -135,20 +167,31 @@ class Cluster:
             "--execute",
         )
         tool = "reassign.ReassignPartitionsCommand"
-        argv = command(self.info, tool, TOOL_HEAP_MEGABYTES, self._folder / "reassign.log", *options)
+        argv = command(
+            self.info, tool, TOOL_HEAP_MEGABYTES, self._folder / "reassign.log", *options
+        )
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
         printed, _ = await process.communicate()
         if process.returncode:
             raise MoveError(f"ReassignPartitionsCommand: {printed.decode(errors='replace')[-500:]}")
 
     async def by_cruise_control(self, more: Mapping[str, str]) -> float:
-        """One request by hand. `more`: beyond brokers and dryrun; nothing stands for all its defaults.
+        """One request by hand.
 
-        Returns when it was sent (monotonic): one that was refused for want of metric windows is sent again, and is no
-        part of the move.
+        `more`: beyond brokers and dryrun; nothing stands for all its defaults.
+
+        Returns when it was sent (monotonic): one that was refused for want of metric windows is
+        sent again, and is no part of the move.
         """
-        wanted = {"brokerid": str(SOURCE), "destination_broker_ids": str(DESTINATION), "dryrun": "false", **more}
+        wanted = {
+            "brokerid": str(SOURCE),
+            "destination_broker_ids": str(DESTINATION),
+            "dryrun": "false",
+            **more,
+        }
         for _ in range(REQUESTS_MAX):
             sent = time.monotonic()
             answer = await self._post(wanted)
@@ -170,13 +213,17 @@ class Cluster:
             for name in self._on_source():
                 names.setdefault(name.topic, []).append(name.partition)
             answers = self._admin.describe_log_dirs(names, [SOURCE])
-            topics = [t for answer in answers for folder in answer["log_dirs"] for t in folder["topics"]]
+            topics = [
+                t for answer in answers for folder in answer["log_dirs"] for t in folder["topics"]
+            ]
             return sum(int(p["partition_size"]) for t in topics for p in t["partitions"])
 
         return await self._ask(ask)
 
     async def put_back(self, wanted: Assignment) -> None:
-        """By Kafka's own reassignment; returns when all is in sync, led as before, and Cruise Control is ready."""
+        """By Kafka's own reassignment; returns when all is in sync, led as before, and Cruise
+        Control is ready.
+        """
         began = time.monotonic()
         while time.monotonic() - began < MOVE_SECONDS_MAX:
             if await self._ask(lambda: self._is_back(wanted)):
@@ -190,7 +237,9 @@ class Cluster:
         if self._admin.list_partition_reassignments():
             return False
         now = self._assignment()
-        if moved := {name: replicas for name, replicas in wanted.items() if now.get(name) != replicas}:
+        if moved := {
+            name: replicas for name, replicas in wanted.items() if now.get(name) != replicas
+        }:
             self._admin.alter_partition_reassignments(moved)
             return False
         parts = [p for topic in self._admin.describe_topics() for p in topic["partitions"]]
@@ -216,7 +265,11 @@ class Cluster:
 
     def _everything_at_once(self) -> dict[str, Any]:
         rows = [
-            {"topic": n.topic, "partition": n.partition, "replicas": [DESTINATION if r == SOURCE else r for r in held]}
+            {
+                "topic": n.topic,
+                "partition": n.partition,
+                "replicas": [DESTINATION if r == SOURCE else r for r in held],
+            }
             for n, held in self._assignment().items()
             if SOURCE in held
         ]

@@ -1,6 +1,8 @@
-"""kafka-python's admin client with everything but the socket: a large cluster answers in Kafka's own bytes.
+"""kafka-python's admin client with everything but the socket: a large cluster answers in Kafka's
+own bytes.
 
-Used by plan.py. Each answer is encoded, counted and decoded by the library, as it would be from a connection.
+Used by plan.py. Each answer is encoded, counted and decoded by the library, as it would be from a
+connection.
 """
 
 import inspect
@@ -44,7 +46,10 @@ _Config = DescribeConfigsResponse.DescribeConfigsResult
 
 
 class Wire:
-    """Stands where kafka-python's connection manager stands. `requests`, `received_bytes`: by kind of request."""
+    """Stands where kafka-python's connection manager stands.
+
+    `requests`, `received_bytes`: by kind of request.
+    """
 
     def __init__(self, large: LargeCluster) -> None:
         self.large = large
@@ -65,13 +70,18 @@ class Wire:
     def prepare(self) -> None:
         """Encode what does not change and is long; the cluster has just been changed."""
         self._kept.clear()
-        for request, brokers in ((MetadataRequest(topics=None), [None]), (DescribeLogDirsRequest(topics=None), RACKS)):
+        for request, brokers in (
+            (MetadataRequest(topics=None), [None]),
+            (DescribeLogDirsRequest(topics=None), RACKS),
+        ):
             for b in brokers:
                 self.send(request, b)
         self.forget()
 
     def run(self, ask: Callable[..., Any], *args: Any) -> Any:
-        """As the library's: a coroutine function or one that returns a future; every answer is there at once."""
+        """As the library's: a coroutine function or one that returns a future; every answer is
+        there at once.
+        """
         asked = ask(*args)
         if inspect.iscoroutine(asked):
             try:
@@ -132,7 +142,11 @@ class Wire:
 
     def _metadata(self, request: Any, _: int | None) -> Any:
         asked = None if request.topics is None else [t.name for t in request.topics]
-        wanted = range(TOPICS) if asked is None else [_NUMBER_OF[name] for name in asked if name in _NUMBER_OF]
+        wanted = (
+            range(TOPICS)
+            if asked is None
+            else [_NUMBER_OF[name] for name in asked if name in _NUMBER_OF]
+        )
         unknown = [name for name in asked or () if name not in _NUMBER_OF]
         return MetadataResponse(
             throttle_time_ms=0,
@@ -140,14 +154,19 @@ class Wire:
             cluster_id="large",
             controller_id=SOURCES[0],
             topics=[
-                *(_Topic(error_code=0, name=topic(n), partitions=self._partitions(n)) for n in wanted),
+                *(
+                    _Topic(error_code=0, name=topic(n), partitions=self._partitions(n))
+                    for n in wanted
+                ),
                 *(_Topic(error_code=UNKNOWN_TOPIC, name=name, partitions=[]) for name in unknown),
             ],
         )
 
     def _partitions(self, number: int) -> list[Any]:
         start = number * PARTITIONS_PER_TOPIC
-        return [_partition(self.large.partition(n)) for n in range(start, start + PARTITIONS_PER_TOPIC)]
+        return [
+            _partition(self.large.partition(n)) for n in range(start, start + PARTITIONS_PER_TOPIC)
+        ]
 
     def _reassignments(self, _: Any, __: int | None) -> Any:
         by_topic: dict[str, list[Any]] = {}
@@ -168,7 +187,11 @@ class Wire:
         assert node_id is not None
         asked = None
         if request.topics is not None:
-            asked = {_NUMBER_OF[t.topic] * PARTITIONS_PER_TOPIC + p for t in request.topics for p in t.partitions}
+            asked = {
+                _NUMBER_OF[t.topic] * PARTITIONS_PER_TOPIC + p
+                for t in request.topics
+                for p in t.partitions
+            }
         one, by_topic = _Dir.DescribeLogDirsTopic.DescribeLogDirsPartition, {}
         for number, size in self.large.on(node_id).items():
             if asked is None or number in asked:
@@ -180,9 +203,16 @@ class Wire:
                         is_future_key=False,
                     )
                 )
-        topics = [_Dir.DescribeLogDirsTopic(name=topic(n), partitions=found) for n, found in by_topic.items()]
+        topics = [
+            _Dir.DescribeLogDirsTopic(name=topic(n), partitions=found)
+            for n, found in by_topic.items()
+        ]
         log_dir = _Dir(
-            error_code=0, log_dir="/data", topics=topics, total_bytes=FREE_BYTES * 2, usable_bytes=FREE_BYTES
+            error_code=0,
+            log_dir="/data",
+            topics=topics,
+            total_bytes=FREE_BYTES * 2,
+            usable_bytes=FREE_BYTES,
         )
         return DescribeLogDirsResponse(error_code=0, results=[log_dir])
 
@@ -196,7 +226,11 @@ class Wire:
                 resource_name=r.resource_name,
                 configs=[
                     _Config.DescribeConfigsResourceResult(
-                        name=key, value=values[key], read_only=False, config_source=5, is_sensitive=False
+                        name=key,
+                        value=values[key],
+                        read_only=False,
+                        config_source=5,
+                        is_sensitive=False,
                     )
                     for key in r.configuration_keys or ()
                     if key in values
@@ -210,7 +244,12 @@ class Wire:
         one = IncrementalAlterConfigsResponse.AlterConfigsResourceResponse
         return IncrementalAlterConfigsResponse(
             responses=[
-                one(error_code=0, error_message=None, resource_type=r.resource_type, resource_name=r.resource_name)
+                one(
+                    error_code=0,
+                    error_message=None,
+                    resource_type=r.resource_type,
+                    resource_name=r.resource_name,
+                )
                 for r in request.resources
             ]
         )

@@ -1,6 +1,8 @@
-"""An agent that kills itself (SIGKILL) once, at the boundary of an effect that DIE_AT names; otherwise the real one.
+"""An agent that kills itself (SIGKILL) once, at the boundary of an effect that DIE_AT names;
+otherwise the real one.
 
-Run as a process of its own by the chaos tests. DIE_ONCE names a file that remembers that it has died already.
+Run as a process of its own by the chaos tests. DIE_ONCE names a file that remembers that it has
+died already.
 """
 
 import os

@@ -1,4 +1,7 @@
-"""The faults: each strikes while a wave moves, says what is expected, and what was seen, by code. Called by run.py."""
+"""The faults: each strikes while a wave moves, says what is expected, and what was seen, by code.
+
+Called by run.py.
+"""
 
 import asyncio
 import time
@@ -16,13 +19,17 @@ RECOVERY_SECONDS_MAX = 150.0
 
 @dataclass(frozen=True)
 class Fault:
-    """`strike` does the damage, mends it where that belongs to the fault, and returns what counts as recovered."""
+    """`strike` does the damage, mends it where that belongs to the fault, and returns what
+    counts as recovered.
+    """
 
     name: str
     expected: str
     strike: Strike
-    sign: Callable[[Event], bool] | None = None  # must be told on the way, such as a pause with its cause
-    strike_seconds: float = 20.0  # something must be left to move for so long, or it strikes what has ended by itself
+    # must be told on the way, such as a pause with its cause
+    sign: Callable[[Event], bool] | None = None
+    # something must be left to move for so long, or it strikes what has ended by itself
+    strike_seconds: float = 20.0
     recovery_seconds_max: float = RECOVERY_SECONDS_MAX
 
 
@@ -30,10 +37,13 @@ def _type(*kinds: str) -> Callable[[Event], bool]:
     return lambda e: e["type"] in kinds
 
 
-ENDS = ("MigrationDrained", "RollbackCompleted")  # nothing more is told of a migration after its end
+# nothing more is told of a migration after its end
+ENDS = ("MigrationDrained", "RollbackCompleted")
 ended = _type(*ENDS)
 # The migration acts again: it tells progress, closes a wave, begins one, or comes to its end.
-acts = _type("WaveProgressed", "SourceEmptied", "WaveVerified", "WaveBegun", "ExecutionStarted", *ENDS)
+acts = _type(
+    "WaveProgressed", "SourceEmptied", "WaveVerified", "WaveBegun", "ExecutionStarted", *ENDS
+)
 
 
 def _code(code: str) -> Callable[[Event], bool]:
@@ -43,7 +53,9 @@ def _code(code: str) -> Callable[[Event], bool]:
         data = e["data"]
         reasons = [r["code"] for r in data.get("reasons") or ()]
         outcome = (data.get("outcome") or {}).get("reason") or {}
-        return code in reasons or data.get("cause") == f"safety:{code}" or outcome.get("code") == code
+        return (
+            code in reasons or data.get("cause") == f"safety:{code}" or outcome.get("code") == code
+        )
 
     return told
 
@@ -90,7 +102,9 @@ async def _broker_of_wave(stage: Stage, side: str) -> str:
 
 
 def kill_broker_of_wave(side: str, down_seconds: float) -> Strike:
-    """kill -9 a source or a destination of the wave that moves, and start it again after a while."""
+    """kill -9 a source or a destination of the wave that moves, and start it again after a
+    while.
+    """
 
     async def strike(stage: Stage) -> Callable[[Event], bool]:
         return await kill_node(await _broker_of_wave(stage, side), down_seconds)(stage)
@@ -132,7 +146,9 @@ def freeze_node(name: str, seconds: float) -> Strike:
 
 
 async def second_agent(stage: Stage) -> Callable[[Event], bool]:
-    """Another agent, with topics and state of its own, is ordered to drive the same cluster: it must be refused."""
+    """Another agent, with topics and state of its own, is ordered to drive the same cluster: it
+    must be refused.
+    """
     from agent.client import ControlClient
 
     prefix = f"other{time.time():.0f}."
@@ -146,11 +162,15 @@ async def second_agent(stage: Stage) -> Callable[[Event], bool]:
     other.start()
     try:
         await asyncio.sleep(12.0)
-        client = ControlClient({"bootstrap_servers": stage.lab.status()["control_bootstrap_servers"]}, prefix)
+        client = ControlClient(
+            {"bootstrap_servers": stage.lab.status()["control_bootstrap_servers"]}, prefix
+        )
         answer: Any = await client.send_command({"type": "start", "cluster": "lab"}, 60.0)
         codes = [r["code"] for r in answer["data"].get("reasons") or ()]
         if answer["type"] != "CommandRefused" or "OTHER_DRIVER" not in codes:
-            raise AssertionError(f"the second agent was not refused for OTHER_DRIVER: {answer['summary']}")
+            raise AssertionError(
+                f"the second agent was not refused for OTHER_DRIVER: {answer['summary']}"
+            )
     finally:
         other.stop()
     return acts
@@ -169,7 +189,10 @@ async def takeover(stage: Stage) -> Callable[[Event], bool]:
 RESUMES = "acts again"
 CATALOGUE: tuple[Fault, ...] = (
     Fault("agent killed while moving", RESUMES, kill_agent),
-    *(Fault(f"agent killed {b.replace('_', ' ')}", RESUMES, agent_dies_at(b), strike_seconds=40.0) for b in BOUNDARIES),
+    *(
+        Fault(f"agent killed {b.replace('_', ' ')}", RESUMES, agent_dies_at(b), strike_seconds=40.0)
+        for b in BOUNDARIES
+    ),
     Fault("agent replaced by another worker", RESUMES, takeover),
     Fault("cruise control killed", RESUMES, kill_node("cruise-control", 3.0)),
     Fault(
@@ -206,8 +229,18 @@ CATALOGUE: tuple[Fault, ...] = (
         strike_seconds=40.0,
     ),
     Fault("zookeeper restarted", RESUMES, kill_node("zookeeper", 3.0)),
-    Fault("control kafka lost for 60 s", RESUMES, kill_node("control-kafka", 60.0), strike_seconds=80.0),
-    Fault("a second agent is started by mistake", "refused with OTHER_DRIVER", second_agent, strike_seconds=60.0),
+    Fault(
+        "control kafka lost for 60 s",
+        RESUMES,
+        kill_node("control-kafka", 60.0),
+        strike_seconds=80.0,
+    ),
+    Fault(
+        "a second agent is started by mistake",
+        "refused with OTHER_DRIVER",
+        second_agent,
+        strike_seconds=60.0,
+    ),
 )
 # Three minutes of `make test`; the integration tests kill the agent in other moments.
 SHORT = ("agent killed after send", "cruise control killed", "destination broker killed")

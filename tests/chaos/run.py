@@ -1,4 +1,6 @@
-"""Chaos on the real lab: real processes are killed and frozen while clients run and replicas move. `make chaos`.
+"""Chaos on the real lab: real processes are killed and frozen while clients run and replicas move.
+
+`make chaos`.
 
 Writes build/chaos/report.json: one row a fault (done, expected, seen, recovery_seconds, strikes),
 and the clients' account.
@@ -31,8 +33,8 @@ REST_BYTES_PER_SECOND = 50_000_000  # nothing strikes any more
 async def strike(stage: Stage, fault: Fault) -> dict[str, Any]:
     """One fault, its expectation, and how it went.
 
-    A migration that came to its end while the fault struck tells nothing more, whatever the fault did: such a strike
-    shows nothing, and is made again in the next migration.
+    A migration that came to its end while the fault struck tells nothing more, whatever the fault
+    did: such a strike shows nothing, and is made again in the next migration.
     """
     row: dict[str, Any] = {
         "fault": fault.name,
@@ -105,7 +107,10 @@ async def play(lab: Lab, folder: Path, faults: list[Fault]) -> dict[str, Any]:
                 row = await strike(stage, fault)
                 rows.append(row)
                 print(
-                    f"{n:3}/{len(faults)} {row['fault']:44} {row['seen'][:100]} ({row['recovery_seconds']} s)",
+                    (
+                        f"{n:3}/{len(faults)} {row['fault']:44} {row['seen'][:100]} "
+                        f"({row['recovery_seconds']} s)"
+                    ),
                     flush=True,
                 )
             end = await come_to_rest(stage)
@@ -119,32 +124,54 @@ def main() -> int:
     """The command line; 0 when every fault went as expected and no message was lost or doubled."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--faults", type=int, default=30, help="how many; the catalogue is gone through again and again"
+        "--faults",
+        type=int,
+        default=30,
+        help=("how many; the catalogue is gone through again and again"),
     )
-    parser.add_argument("--short", action="store_true", help="only the few that `make test` has room for")
+    parser.add_argument(
+        "--short", action="store_true", help=("only the few that `make test` has room for")
+    )
     parser.add_argument("--only", help="only faults whose name has this in it")
     parser.add_argument("--base-port", type=int, default=29500)
     parser.add_argument("--folder", type=Path, default=Path("build/chaos"))
     given = parser.parse_args()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of topics the agent is about to make
-    catalogue = [f for f in CATALOGUE if (not given.short or f.name in SHORT) and (given.only or "") in f.name]
-    faults = catalogue if given.short or given.only else [catalogue[n % len(catalogue)] for n in range(given.faults)]
+    # it complains of topics the agent is about to make
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    catalogue = [
+        f
+        for f in CATALOGUE
+        if (not given.short or f.name in SHORT) and (given.only or "") in f.name
+    ]
+    faults = (
+        catalogue
+        if given.short or given.only
+        else [catalogue[n % len(catalogue)] for n in range(given.faults)]
+    )
     fill_bytes = FILL_BYTES_SHORT if given.short else FILL_BYTES
     report = run(given.folder.absolute(), given.base_port, faults, fill_bytes)
     wrong = what_is_wrong(report)
-    print(json.dumps({"messages": report["messages"], "end": report["end"], "seconds": report["seconds"]}))
+    print(
+        json.dumps(
+            {"messages": report["messages"], "end": report["end"], "seconds": report["seconds"]}
+        )
+    )
     for line in wrong:
         print(f"WRONG: {line}", file=sys.stderr)
     return 1 if wrong else 0
 
 
-def run(folder: Path, base_port: int, faults: list[Fault], fill_bytes: int = FILL_BYTES) -> dict[str, Any]:
+def run(
+    folder: Path, base_port: int, faults: list[Fault], fill_bytes: int = FILL_BYTES
+) -> dict[str, Any]:
     """Play it and write the report."""
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with Lab(LabConfig(directory=folder / "lab", base_port=base_port)).running() as lab:
         description = lab.status()
-        with Workload(description, folder / "clients", WorkloadConfig(fill_bytes=fill_bytes)) as workload:
+        with Workload(
+            description, folder / "clients", WorkloadConfig(fill_bytes=fill_bytes)
+        ) as workload:
             workload.create_topics()
             workload.fill()
             workload.start_clients()
@@ -162,10 +189,17 @@ def what_is_wrong(report: dict[str, Any]) -> list[str]:
     """Everything that should not be."""
     wrong = [f"{r['fault']}: {r['seen']}" for r in report["faults"] if r["seen"] != r["expected"]]
     counts = report["messages"]
-    # Errors of a send are no loss: the client was told. What it was told is there must be there, once and in order.
-    wrong += [f"{counts[what]} messages {what}" for what in ("lost", "duplicated", "out_of_order") if counts[what]]
+    # Errors of a send are no loss: the client was told. What it was told is there must be there,
+    # once and in order.
+    wrong += [
+        f"{counts[what]} messages {what}"
+        for what in ("lost", "duplicated", "out_of_order")
+        if counts[what]
+    ]
     clients = report["clients"]
-    wrong += [f"{clients[what]} messages {what}" for what in ("vanished", "unread") if clients[what]]
+    wrong += [
+        f"{clients[what]} messages {what}" for what in ("vanished", "unread") if clients[what]
+    ]
     wrong += [f"{name} died" for name in clients["ended_by_themselves"]]
     if not counts["acknowledged"]:
         wrong.append("no message was acknowledged: nothing was proved")

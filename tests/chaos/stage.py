@@ -1,4 +1,6 @@
-"""What a chaos run plays upon: a lab, clients, an agent, and a migration that is kept moving, forward and back."""
+"""What a chaos run plays upon: a lab, clients, an agent, and a migration that is kept moving,
+forward and back.
+"""
 
 import asyncio
 import shutil
@@ -79,7 +81,9 @@ class Stage:
     def phase(self) -> str:
         return str(self.story.events[-1]["phase"]) if self.story.events else "none"
 
-    async def until(self, wanted: Callable[[Event], bool], seconds: float, since: int) -> Event | None:
+    async def until(
+        self, wanted: Callable[[Event], bool], seconds: float, since: int
+    ) -> Event | None:
         """The first event from index `since` on that is wanted; None when time is out."""
         deadline = time.monotonic() + seconds
         looked_at = since
@@ -93,7 +97,8 @@ class Stage:
         return None
 
     async def moving(self, seconds: float) -> None:
-        """Return when a wave is on its way, and the migration has more left than it can move in so many seconds.
+        """Return when a wave is on its way, and the migration has more left than it can move in so
+        many seconds.
 
         What stands still is started, turned back or released; what has too little left ends first.
         """

@@ -13,7 +13,9 @@ from tests.chaos.run import FILL_BYTES_SHORT, run, what_is_wrong
 @pytest.mark.chaos
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_when_processes_die(tmp_path: Path) -> None:
-    """Agent, Cruise Control and a broker are killed while a wave moves: it goes on, and clients lose nothing."""
+    """Agent, Cruise Control and a broker are killed while a wave moves: it goes on, and clients
+    lose nothing.
+    """
     faults = [f for f in CATALOGUE if f.name in SHORT]
     report = run(tmp_path, free_base_port(), faults, FILL_BYTES_SHORT)
     assert what_is_wrong(report) == []

@@ -1,6 +1,8 @@
-"""The recorded exchanges of a real Cruise Control, and how an answer is compared with one: status, headers, shape.
+"""The recorded exchanges of a real Cruise Control, and how an answer is compared with one: status,
+headers, shape.
 
-Shape: the same keys all the way down, the same JSON types. Numbers, ids and times may differ; error texts may not.
+Shape: the same keys all the way down, the same JSON types. Numbers, ids and times may differ; error
+texts may not.
 """
 
 import json
@@ -47,7 +49,9 @@ def recording(number: int) -> Recording:
         name=path.stem,
         method=request["method"],
         path_and_query=request["url"].split("19190", 1)[1],
-        request_headers={name: value for name, value in request["headers"].items() if name != "Accept"},
+        request_headers={
+            name: value for name, value in request["headers"].items() if name != "Accept"
+        },
         status=response["status"],
         headers=response["headers"] or {},
         body=response["body"],
@@ -63,8 +67,15 @@ def differences(recorded: Any, answered: Any, path: str = "$") -> list[str]:
             return []
         return differences(_merged(recorded), _merged(answered), f"{path}[]")
     if type(recorded) is not type(answered):
-        return [f"{path}: recorded a {type(recorded).__name__} ({recorded!r:.60}), answered {answered!r:.60}"]
-    if path.endswith((".errorMessage", ".message")) and normalised(recorded) != normalised(answered):
+        return [
+            (
+                f"{path}: recorded a {type(recorded).__name__} ({recorded!r:.60}), answered "
+                f"{answered!r:.60}"
+            )
+        ]
+    if path.endswith((".errorMessage", ".message")) and normalised(recorded) != normalised(
+        answered
+    ):
         return [f"{path}: recorded {normalised(recorded)!r}, answered {normalised(answered)!r}"]
     return []
 
@@ -73,7 +84,9 @@ def _dict_differences(recorded: dict[str, Any], answered: dict[str, Any], path: 
     if _keyed_by_id(recorded) or _keyed_by_id(answered):
         if not recorded or not answered:
             return []
-        return differences(_merged(list(recorded.values())), _merged(list(answered.values())), f"{path}.<id>")
+        return differences(
+            _merged(list(recorded.values())), _merged(list(answered.values())), f"{path}.<id>"
+        )
     found = [f"{path}.{key}: not answered" for key in recorded.keys() - answered.keys()]
     found += [f"{path}.{key}: not recorded" for key in answered.keys() - recorded.keys()]
     for key in recorded.keys() & answered.keys():
@@ -100,7 +113,9 @@ def _merged(values: list[Any]) -> Any:
 
 
 def normalised(text: str) -> str:
-    """A message without what differs from run to run: ids, numbers, which partition, the order inside a list."""
+    """A message without what differs from run to run: ids, numbers, which partition, the order
+    inside a list.
+    """
     text = _UUID.sub("<uuid>", text)
     text = _PARTITION.sub("TopicPartition=<tp>", text)
     text = _LIST.sub(lambda found: "[" + ", ".join(sorted(found[1].split(", "))) + "]", text)

@@ -49,7 +49,10 @@ class Answered:
 
 @dataclass
 class Lab:
-    """A running stand-in with its cluster and clock. `task_id` is the execution the recordings poll."""
+    """A running stand-in with its cluster and clock.
+
+    `task_id` is the execution the recordings poll.
+    """
 
     clock: DrivenClock
     cluster: MemoryCluster
@@ -59,7 +62,9 @@ class Lab:
     task_id: str = ""
     polled: str = ""
 
-    async def call(self, method: str, path_and_query: str, headers: Mapping[str, str] | None = None) -> Answered:
+    async def call(
+        self, method: str, path_and_query: str, headers: Mapping[str, str] | None = None
+    ) -> Answered:
         self.client.session.cookie_jar.clear()  # the recorder kept no session
         async with self.client.request(method, path_and_query, headers=headers) as response:
             is_json = response.content_type == "application/json"
@@ -130,7 +135,12 @@ async def _nothing(_lab: Lab) -> None:
 
 
 async def _some_tasks(lab: Lab) -> None:
-    for query in ("state?json=true", "load?json=true", "kafka_cluster_state?json=true", "proposals?json=true"):
+    for query in (
+        "state?json=true",
+        "load?json=true",
+        "kafka_cluster_state?json=true",
+        "proposals?json=true",
+    ):
         await lab.get(query)
     await lab.post("remove_broker?brokerid=99&json=true")
     await lab.post("remove_broker?brokerid=11&destination_broker_ids=31&json=true")
@@ -160,7 +170,9 @@ async def _in_flight(lab: Lab) -> None:
 
 async def _in_flight_throttled(lab: Lab) -> None:
     lab.cluster.copy_seconds = 600.0
-    await lab.execute(f"{PAIR}&replication_throttle=5000000&concurrent_partition_movements_per_broker=10")
+    await lab.execute(
+        f"{PAIR}&replication_throttle=5000000&concurrent_partition_movements_per_broker=10"
+    )
     await lab.clock.advance(40)
 
 
@@ -211,7 +223,9 @@ async def _reviewed(lab: Lab) -> None:
     """Request 0 is approved, 1 waits."""
     await _review_pending(lab)
     await lab.call("POST", "/kafkacruisecontrol/review?approve=0&reason=ok&json=true", AUTHORIZED)
-    await lab.call("POST", "/kafkacruisecontrol/remove_broker?dryrun=false&brokerid=12&json=true", AUTHORIZED)
+    await lab.call(
+        "POST", "/kafkacruisecontrol/remove_broker?dryrun=false&brokerid=12&json=true", AUTHORIZED
+    )
 
 
 async def _review_discarded(lab: Lab) -> None:
@@ -219,7 +233,9 @@ async def _review_discarded(lab: Lab) -> None:
     await _reviewed(lab)
     await lab.call("POST", "/kafkacruisecontrol/review?discard=1&reason=no&json=true", AUTHORIZED)
     await lab.call("POST", "/kafkacruisecontrol/stop_proposal_execution?json=true", AUTHORIZED)
-    await lab.call("POST", "/kafkacruisecontrol/admin?concurrent_leader_movements=7&json=true", AUTHORIZED)
+    await lab.call(
+        "POST", "/kafkacruisecontrol/admin?concurrent_leader_movements=7&json=true", AUTHORIZED
+    )
     lab.polled = "/kafkacruisecontrol/remove_broker?review_id=0"
     lab.task_id = (await lab.call("POST", lab.polled, AUTHORIZED)).task_id
 
@@ -256,7 +272,9 @@ async def _external(lab: Lab) -> None:
     lab.cluster.copy_seconds = 600.0
     moves = {TopicPartition(f"topic-{number:02}", 0): None for number in range(19)}
     view = await lab.cluster.describe()
-    await lab.cluster.reassign({tp: tuple(31 if b == 11 else b for b in view.partitions[tp].replicas) for tp in moves})
+    await lab.cluster.reassign(
+        {tp: tuple(31 if b == 11 else b for b in view.partitions[tp].replicas) for tp in moves}
+    )
     await lab.clock.advance(11)
 
 
@@ -265,9 +283,12 @@ async def _external_after_moves(lab: Lab) -> None:
     lab.cluster.copy_seconds = 600.0
     view = await lab.cluster.describe()
     moves = {TopicPartition(f"topic-{number:02}", 0) for number in range(19)}
-    await lab.cluster.reassign({tp: tuple(32 if b == 12 else b for b in view.partitions[tp].replicas) for tp in moves})
+    await lab.cluster.reassign(
+        {tp: tuple(32 if b == 12 else b for b in view.partitions[tp].replicas) for tp in moves}
+    )
     await lab.clock.advance(11)
-    await lab.post("remove_broker?brokerid=13&destination_broker_ids=33&json=true")  # the metadata are those of now
+    # the metadata are those of now
+    await lab.post("remove_broker?brokerid=13&destination_broker_ids=33&json=true")
 
 
 async def _external_after_two(lab: Lab) -> None:
@@ -311,7 +332,11 @@ async def _source_dead(lab: Lab) -> None:
 
 
 async def _viewer_asked(lab: Lab) -> None:
-    await lab.call("GET", "/kafkacruisecontrol/user_tasks?json=true", {"Authorization": "Basic dmlld2VyOnZpZXdlcnB3"})
+    await lab.call(
+        "GET",
+        "/kafkacruisecontrol/user_tasks?json=true",
+        {"Authorization": "Basic dmlld2VyOnZpZXdlcnB3"},
+    )
 
 
 _COLD = replace(WARM, window_warmup_seconds=10.0)
@@ -326,7 +351,9 @@ SITUATIONS: Mapping[str, Situation] = {
     "some tasks": Situation(_some_tasks),
     "executing": Situation(_executing),
     "between batches": Situation(_between_batches),
-    "between batches, stale": Situation(_between_batches, replace(WARM, metadata_max_age_ms=60_000)),
+    "between batches, stale": Situation(
+        _between_batches, replace(WARM, metadata_max_age_ms=60_000)
+    ),
     "in flight": Situation(_in_flight),
     "in flight, throttled": Situation(_in_flight_throttled),
     "moving leaders": Situation(_moving_leaders),
@@ -343,7 +370,9 @@ SITUATIONS: Mapping[str, Situation] = {
     "review pending": Situation(_review_pending, _REVIEW),
     "reviewed": Situation(_reviewed, _REVIEW),
     "review discarded": Situation(_review_discarded, _REVIEW),
-    "review, slow": Situation(_reviewed, replace(_REVIEW, request_max_block_ms=0), answer_seconds=5.0),
+    "review, slow": Situation(
+        _reviewed, replace(_REVIEW, request_max_block_ms=0), answer_seconds=5.0
+    ),
     "external": Situation(_external),
     "external after moves": Situation(_external_after_moves),
     "external after two": Situation(_external_after_two),

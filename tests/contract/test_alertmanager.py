@@ -1,4 +1,6 @@
-"""The whole way of an alert with the real programs: our alert rules in Prometheus, Alertmanager, the webhook."""
+"""The whole way of an alert with the real programs: our alert rules in Prometheus,
+Alertmanager, the webhook.
+"""
 
 import asyncio
 import contextlib
@@ -26,7 +28,10 @@ SECONDS_MAX = 60.0
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.skipif(not (PROMETHEUS and ALERTMANAGER), reason="Debian's prometheus, prometheus-alertmanager: no"),
+    pytest.mark.skipif(
+        not (PROMETHEUS and ALERTMANAGER),
+        reason=("Debian's prometheus, prometheus-alertmanager: no"),
+    ),
 ]
 
 
@@ -37,29 +42,40 @@ class Broker:
         self.offline = 0
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(text=f"kafka_controller_kafkacontroller_offlinepartitionscount {self.offline}\n")
+        return web.Response(
+            text=(f"kafka_controller_kafkacontroller_offlinepartitionscount {self.offline}\n")
+        )
 
 
 @contextlib.asynccontextmanager
-async def listening(broker: Broker, topic: MetricsTopicFake, exporter_port: int, port: int) -> AsyncIterator[None]:
+async def listening(
+    broker: Broker, topic: MetricsTopicFake, exporter_port: int, port: int
+) -> AsyncIterator[None]:
     """The exporter and the webhook, on loopback."""
     exporter = web.Application()
     exporter.router.add_get("/metrics", broker.metrics)
     settings = WebhookSettings(token=TOKEN, port=port)
     webhook = Webhook(settings, topic, frozenset({"lab"})).application()
-    async with pages.served(exporter, "127.0.0.1", exporter_port), pages.served(webhook, "127.0.0.1", port):
+    async with (
+        pages.served(exporter, "127.0.0.1", exporter_port),
+        pages.served(webhook, "127.0.0.1", port),
+    ):
         yield
 
 
 @contextlib.contextmanager
 def monitors(folder: Path, exporter_port: int, webhook_port: int) -> Iterator[None]:
-    """Prometheus with our rules, and Alertmanager as deploy/prometheus/alerts.yml says it should be."""
+    """Prometheus with our rules, and Alertmanager as deploy/prometheus/alerts.yml says it
+    should be.
+    """
     prometheus_port, alertmanager_port = free_ports(2)
     labels = {"cluster": "lab", "broker": "11", "job": "kafka"}
     prometheus = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(ALERTS)],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager_port}"]}]}]},
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager_port}"]}]}]
+        },
         "scrape_configs": [
             {
                 "job_name": "brokers",
@@ -74,7 +90,12 @@ def monitors(folder: Path, exporter_port: int, webhook_port: int) -> Iterator[No
         "http_config": {"authorization": {"credentials_file": str(folder / "token")}},
     }
     alertmanager = {
-        "route": {"receiver": "kafka-migration", "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"},
+        "route": {
+            "receiver": "kafka-migration",
+            "group_wait": "0s",
+            "group_interval": "1s",
+            "repeat_interval": "1h",
+        },
         "receivers": [{"name": "kafka-migration", "webhook_configs": [receiver]}],
     }
     for name, settings in {"prometheus": prometheus, "alertmanager": alertmanager}.items():
@@ -105,7 +126,9 @@ def monitors(folder: Path, exporter_port: int, webhook_port: int) -> Iterator[No
 
 
 async def test_an_alert_of_ours_fires_and_is_resolved_at_the_webhook(tmp_path: Path) -> None:
-    """A partition goes offline: the alert arrives as critical, to pause; it comes back: the same alert is resolved."""
+    """A partition goes offline: the alert arrives as critical, to pause; it comes back: the
+    same alert is resolved.
+    """
     broker, topic = Broker(), MetricsTopicFake()
     exporter_port, webhook_port = free_ports(2)
 
@@ -124,7 +147,12 @@ async def test_an_alert_of_ours_fires_and_is_resolved_at_the_webhook(tmp_path: P
             except TimeoutError:
                 pytest.fail((tmp_path / "monitors.log").read_text()[-3000:])
     fired, resolved = topic.alerts[0], topic.alerts[-1]
-    assert (fired.cluster, fired.state, fired.severity, fired.action) == ("lab", "firing", "critical", "pause")
+    assert (fired.cluster, fired.state, fired.severity, fired.action) == (
+        "lab",
+        "firing",
+        "critical",
+        "pause",
+    )
     assert fired.name.startswith("KafkaOfflinePartitions:")
     assert fired.summary == "3 partitions of lab have no leader"
     assert (resolved.name, resolved.state) == (fired.name, "resolved")

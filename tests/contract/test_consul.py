@@ -1,4 +1,6 @@
-"""The Consul adapter against its documented API: one in memory, and a real one where CONSUL_HTTP_ADDR names it."""
+"""The Consul adapter against its documented API: one in memory, and a real one where
+CONSUL_HTTP_ADDR names it.
+"""
 
 import contextlib
 import os
@@ -25,7 +27,9 @@ TOKEN = "let-me-in"
 
 @dataclass
 class Stage:
-    """A Consul with a service, and brokers 11 (in the service) and 31 (not yet), whose proxies answer."""
+    """A Consul with a service, and brokers 11 (in the service) and 31 (not yet), whose proxies
+    answer.
+    """
 
     connection: ConsulConnection
     fake: FakeConsul | None
@@ -48,11 +52,17 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     async with contextlib.AsyncExitStack() as stack:
         endpoints = {b: (await stack.enter_async_context(listener()),) for b in (11, 31)}
         if request.param == "real":
-            fake, url, token = None, REAL if "://" in REAL else f"http://{REAL}", os.environ.get("CONSUL_HTTP_TOKEN")
+            fake, url, token = (
+                None,
+                REAL if "://" in REAL else f"http://{REAL}",
+                os.environ.get("CONSUL_HTTP_TOKEN"),
+            )
         else:
             fake = FakeConsul(token=TOKEN)
             url, token = await stack.enter_async_context(fake.agent("node-1")), TOKEN
-        stage = Stage(ConsulConnection(url=url, service=service, endpoints=endpoints, token=token), fake)
+        stage = Stage(
+            ConsulConnection(url=url, service=service, endpoints=endpoints, token=token), fake
+        )
         async with stage.client() as consul:
             await _until_ready(consul, 11)
             yield stage
@@ -71,7 +81,9 @@ async def _until_ready(consul: Consul, broker: int, restore: tuple[Endpoint, ...
 
 
 async def test_an_endpoint_is_registered_in_the_existing_service(stage: Stage) -> None:
-    """It is not called there before Consul's own check passes; registering again changes nothing."""
+    """It is not called there before Consul's own check passes; registering again changes
+    nothing.
+    """
     async with stage.client() as consul:
         first = await consul.register([31], ())
         assert [r.code for r in first] == [Code.ENDPOINT_NOT_READY]
@@ -105,14 +117,22 @@ async def test_what_was_taken_out_is_put_back_as_it_was(stage: Stage) -> None:
         )
         await _until_ready(consul, 11, (old,))
         (back,) = await consul.endpoints_of([11])
-        assert (back.service_id, back.tags, dict(back.meta)["team"]) == ("by-hand-11", ("primary", "v3"), "storage")
+        assert (back.service_id, back.tags, dict(back.meta)["team"]) == (
+            "by-hand-11",
+            ("primary", "v3"),
+            "storage",
+        )
 
 
 @pytest.mark.parametrize("kind", ["nobody", "no Kafka"])
 async def test_a_dead_proxy_is_not_registered(stage: Stage, kind: str) -> None:
     """No client is sent where no broker answers: the port is closed, or something else listens."""
     async with contextlib.AsyncExitStack() as stack:
-        place = _closed_port() if kind == "nobody" else await stack.enter_async_context(listener(is_kafka=False))
+        place = (
+            _closed_port()
+            if kind == "nobody"
+            else await stack.enter_async_context(listener(is_kafka=False))
+        )
         async with stage.client(endpoints={31: (place,)}) as consul:
             (reason,) = await consul.register([31], ())
             assert reason.code is Code.ENDPOINT_NOT_READY
@@ -121,7 +141,9 @@ async def test_a_dead_proxy_is_not_registered(stage: Stage, kind: str) -> None:
 
 
 async def test_catalog_entries(stage: Stage) -> None:
-    """By the catalog an entry belongs to a node without a Consul agent, and passes once we have seen it answer."""
+    """By the catalog an entry belongs to a node without a Consul agent, and passes once we have
+    seen it answer.
+    """
     async with stage.client(by_agent=False) as consul:
         assert await consul.register([31], ()) == []
         (entry,) = await consul.endpoints_of([31])
@@ -136,23 +158,40 @@ def _closed_port() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-# ── what only the one in memory can be made to do ───────────────────────────────────────────────────────────────
+# ── what only the one in memory can be made to do ─────────────────────────────────────────────────
 @pytest.fixture
 async def fake() -> AsyncIterator[tuple[FakeConsul, ConsulConnection]]:
     """With broker 11 registered by the agent of another node."""
     consul = FakeConsul(token=TOKEN)
     async with consul.agent("node-1") as url, consul.agent("node-2") as other, listener() as place:
         host, _, port = place.rpartition(":")
-        service = {"ID": "k11", "Service": "kafka", "Address": host, "Port": int(port), "Tags": [], "Meta": {}}
+        service = {
+            "ID": "k11",
+            "Service": "kafka",
+            "Address": host,
+            "Port": int(port),
+            "Tags": [],
+            "Meta": {},
+        }
         consul.put(Instance("node-2", service, owner="node-2"))
         yield (
             consul,
-            ConsulConnection(url=url, service="kafka", endpoints={11: (place,)}, token=TOKEN, agent_urls={11: other}),
+            ConsulConnection(
+                url=url,
+                service="kafka",
+                endpoints={11: (place,)},
+                token=TOKEN,
+                agent_urls={11: other},
+            ),
         )
 
 
-async def test_an_entry_of_another_agent_is_left_to_it(fake: tuple[FakeConsul, ConsulConnection]) -> None:
-    """Its agent would put it back: without that agent's address it is not touched, and that is told."""
+async def test_an_entry_of_another_agent_is_left_to_it(
+    fake: tuple[FakeConsul, ConsulConnection],
+) -> None:
+    """Its agent would put it back: without that agent's address it is not touched, and that is
+    told.
+    """
     consul, connection = fake
     stranger = Consul(replace(connection, agent_urls={}))
     (reason,) = await stranger.deregister([11])
@@ -166,8 +205,12 @@ async def test_an_entry_of_another_agent_is_left_to_it(fake: tuple[FakeConsul, C
     await owner.close()
 
 
-async def test_refusals_are_told_apart_from_silence(fake: tuple[FakeConsul, ConsulConnection]) -> None:
-    """A wrong token is CONSUL_LOGIN_REFUSED; an error of Consul's own and a closed port are CONSUL_UNREACHABLE."""
+async def test_refusals_are_told_apart_from_silence(
+    fake: tuple[FakeConsul, ConsulConnection],
+) -> None:
+    """A wrong token is CONSUL_LOGIN_REFUSED; an error of Consul's own and a closed port are
+    CONSUL_UNREACHABLE.
+    """
     consul, connection = fake
     for wrong, code in (
         (replace(connection, token="stale"), Code.CONSUL_LOGIN_REFUSED),
@@ -198,14 +241,20 @@ def _prometheus(*series: tuple[str, float]) -> httpx.MockTransport:
     def answer(request: httpx.Request) -> httpx.Response:
         assert "connection_count" in request.url.params["query"]
         result = [{"metric": {"broker": b}, "value": [1.0, str(n)]} for b, n in series]
-        return httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": result}})
+        return httpx.Response(
+            200, json={"status": "success", "data": {"resultType": "vector", "result": result}}
+        )
 
     return httpx.MockTransport(answer)
 
 
 async def test_connections_are_counted_by_broker() -> None:
-    """What is allowed does not count, and a broker of which nothing is told is left out, never taken for free."""
-    connection = CensusConnection(prometheus=PrometheusConnection(url="http://p"), query="connection_count", allowed=2)
+    """What is allowed does not count, and a broker of which nothing is told is left out, never
+    taken for free.
+    """
+    connection = CensusConnection(
+        prometheus=PrometheusConnection(url="http://p"), query="connection_count", allowed=2
+    )
     series = _prometheus(("11", 5.0), ("12", 2.0), ("13", float("nan")), ("99", 7.0))
     census = PrometheusCensus(connection, PrometheusServer(connection.prometheus, series))
     assert await census.connections([11, 12, 13, 14]) == {11: 3, 12: 0}
@@ -224,11 +273,20 @@ async def test_a_blind_census_is_told() -> None:
 
 
 async def test_an_entry_of_old_is_checked_too(fake: tuple[FakeConsul, ConsulConnection]) -> None:
-    """Passing by Consul's word is not enough: a proxy that was registered by hand must lead to a broker as well."""
+    """Passing by Consul's word is not enough: a proxy that was registered by hand must lead to
+    a broker as well.
+    """
     consul, connection = fake
     async with listener(is_kafka=False) as place:
         host, _, port = place.rpartition(":")
-        service = {"ID": "k31", "Service": "kafka", "Address": host, "Port": int(port), "Tags": [], "Meta": {}}
+        service = {
+            "ID": "k31",
+            "Service": "kafka",
+            "Address": host,
+            "Port": int(port),
+            "Tags": [],
+            "Meta": {},
+        }
         consul.put(Instance("node-1", service, owner="node-1"))
         client = Consul(replace(connection, endpoints={31: (place,)}))
         (reason,) = await client.register([31], ())
@@ -237,7 +295,9 @@ async def test_an_entry_of_old_is_checked_too(fake: tuple[FakeConsul, ConsulConn
 
 
 async def test_an_unnamed_broker_is_told() -> None:
-    """A broker without an entry in `endpoints` cannot be registered, and that is said before Consul is asked."""
+    """A broker without an entry in `endpoints` cannot be registered, and that is said before
+    Consul is asked.
+    """
     async with FakeConsul().agent("node-1") as url:
         client = Consul(ConsulConnection(url=url, service="kafka", endpoints={}))
         (reason,) = await client.register([31], ())

@@ -17,12 +17,16 @@ from tests.contract.test_cruise_control_client import REQUEST, Script
 
 def _client(script: Script) -> CruiseControl:
     return CruiseControl(
-        CruiseControlConnection(url="http://cc:9090"), httpx.MockTransport(script), Questions(questions_max=1_000)
+        CruiseControlConnection(url="http://cc:9090"),
+        httpx.MockTransport(script),
+        Questions(questions_max=1_000),
     )
 
 
 async def test_few_are_asked_in_any_5_s_and_orders_do_not_wait() -> None:
-    """Four questions at once: three are asked, the fourth waits until one counts no more; a stop passes it by."""
+    """Four questions at once: three are asked, the fourth waits until one counts no more; a
+    stop passes it by.
+    """
     script, now = Script(recording(8)), asyncio.get_running_loop().time
     given = CruiseControlConnection(url="http://cc:9090")
     client = CruiseControl(given, httpx.MockTransport(script))
@@ -39,7 +43,9 @@ async def test_few_are_asked_in_any_5_s_and_orders_do_not_wait() -> None:
 
 
 async def test_an_answer_serves_whoever_may_have_an_older_one() -> None:
-    """A look of a moment ago is told again where it will do, never after an order of ours, and never unasked."""
+    """A look of a moment ago is told again where it will do, never after an order of ours, and
+    never unasked.
+    """
     script = Script(recording(8))
     client = _client(script)
     await client.state("lab-1")
@@ -53,10 +59,15 @@ async def test_an_answer_serves_whoever_may_have_an_older_one() -> None:
 
 
 async def test_a_changed_file_counts_with_the_next_request(tmp_path: Path) -> None:
-    """Passwords and tokens are changed without a restart; a file that is being written keeps the last one."""
+    """Passwords and tokens are changed without a restart; a file that is being written keeps
+    the last one.
+    """
     file = tmp_path / "secret"
     for given, words in (
-        ({"username": "u", "password": "old", "password_file": file}, ("Basic dTpvbGQ=", "Basic dTpuZXc=")),
+        (
+            {"username": "u", "password": "old", "password_file": file},
+            ("Basic dTpvbGQ=", "Basic dTpuZXc="),
+        ),
         ({"token": "old", "token_file": file}, ("Bearer old", "Bearer new")),
     ):
         script = Script(recording(8))
@@ -72,7 +83,9 @@ async def test_a_changed_file_counts_with_the_next_request(tmp_path: Path) -> No
 
 
 async def test_a_full_servlet_is_waited_for() -> None:
-    """Refused before it was begun: whatever it was is asked again soon, a remove_broker too, and loses no 5 s."""
+    """Refused before it was begun: whatever it was is asked again soon, a remove_broker too,
+    and loses no 5 s.
+    """
     full, now = recording(344), asyncio.get_running_loop().time
     state, stop, request = (Script(full, full, recording(n)) for n in (8, 76, 29))
     began = now()

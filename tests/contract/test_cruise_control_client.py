@@ -1,4 +1,6 @@
-"""Our client against the recorded answers of a real Cruise Control, through httpx's own mock transport."""
+"""Our client against the recorded answers of a real Cruise Control, through httpx's own mock
+transport.
+"""
 
 import asyncio
 import json
@@ -42,23 +44,25 @@ MEANINGS: dict[tuple[type, Code | None], str] = {
         212-deadempty33-dryrun-11-31 214-deadsource11-dryrun-11-31 215-deadsource11-dryrun-12-32
         217-dead11-confirmed-dryrun-11-31 219-dead33-confirmed-dryrun-12-32 220-dead33-confirmed-dryrun-11-31
         330-strategy-unknown-dryrun 331-reason-empty 332-excluded-topics-dryrun 333-brokerid-twice
-        340-execute-nothing-left""",
+        340-execute-nothing-left""",  # noqa: E501
     # an execution runs; more replicas than racks while it moves
     (Busy, Code.CRUISE_CONTROL_BUSY): """
         064-inflight-second-execute-other 065-inflight-same-request-again 103-kill9-external-ongoing-dryrun
         104-kill9-external-ongoing-execute 105-kill9-external-ongoing-execute-stop_ongoing
         131-external-remove-13-33-execute 140-external-stop_ongoing_execution-2 143-extonly-dryrun
-        144-extonly-execute-autostop 170-own-ongoing-stop_ongoing_execution 172-own-ongoing-retry""",
+        144-extonly-execute-autostop 170-own-ongoing-stop_ongoing_execution 172-own-ongoing-retry""",  # noqa: E501
     # no windows; a broker not in its metadata; a dead broker elsewhere
     (Busy, Code.CRUISE_CONTROL_NOT_READY): """
         005-remove_broker-fresh-start-dryrun 113-err-unknown-broker-99 114-err-unknown-destination-98
         153-one-broker-hardgoals-execute 154-one-broker-hardgoals-rollback 163-destkill-dryrun-12-32
         165-destkill-dryrun-11-31-dest-dead 168-destkill-execute-12-32-while-31-dead
-        216-dead11-confirmed-dryrun-12-32""",
+        216-dead11-confirmed-dryrun-12-32""",  # noqa: E501
     # the poll of a user task that died with the process
     (Unreachable, Code.CRUISE_CONTROL_UNREACHABLE): "101-kill9-restarted-poll-old-tid",
     # a role too low
-    (Rejected, Code.CRUISE_CONTROL_LOGIN_REFUSED): "180-auth-user-remove_broker 181-auth-viewer-remove_broker",
+    (Rejected, Code.CRUISE_CONTROL_LOGIN_REFUSED): (
+        "180-auth-user-remove_broker 181-auth-viewer-remove_broker"
+    ),
     # the wrong rack; parameters; two-step verification
     (Rejected, Code.CRUISE_CONTROL_REJECTED): """
         111-err-dest-wrong-rack-12-to-31 112-err-dest-wrong-rack-12-to-33 129-err-exec-dest-wrong-rack-12-to-31
@@ -69,7 +73,7 @@ MEANINGS: dict[tuple[type, Code | None], str] = {
         191-review-11-reuse-submitted 199-review-16-resubmit-same-review_id 200-review-17-submit-discarded
         201-review-18-submit-pending 203-review-20-unknown-id 307-err-goal-unknown
         308-err-goal-unknown-beside-hard 309-err-exec-interval-1000 327-err-brokerid-empty
-        328-err-max-in-cluster-0 329-err-use-ready-goals-and-goals""",
+        328-err-max-in-cluster-0 329-err-use-ready-goals-and-goals""",  # noqa: E501
 }
 MEANING = {name: meaning for meaning, names in MEANINGS.items() for name in names.split()}
 REQUEST = RemoveBroker(
@@ -90,12 +94,19 @@ def _client(answer: Answering, **connection: str | float) -> CruiseControl:
 
 def _replay(r: Recording) -> Answering:
     body = r.body if isinstance(r.body, str) else json.dumps(r.body)
-    headers = {k: v for k, v in r.headers.items() if k.lower() not in ("content-length", "content-encoding")}
+    headers = {
+        k: v
+        for k, v in r.headers.items()
+        if k.lower() not in ("content-length", "content-encoding")
+    }
     return lambda _request: httpx.Response(r.status, headers=headers, content=body)
 
 
 class Script:
-    """Answers one after the other, the last for ever; an exception is raised. Keeps what it was asked."""
+    """Answers one after the other, the last for ever; an exception is raised.
+
+    Keeps what it was asked.
+    """
 
     def __init__(self, *answers: Recording | Exception) -> None:
         self.answers = list(answers)
@@ -121,7 +132,9 @@ def _remove_broker_recordings() -> list[str]:
 class TestMeanings:
     @pytest.mark.parametrize("name", _remove_broker_recordings())
     def test_each_recorded_answer_is_told_apart_by_what_to_do_next(self, name: str) -> None:
-        """Accepted, wait, look first, or call a human: each of the recorded answers has its one meaning."""
+        """Accepted, wait, look first, or call a human: each of the recorded answers has its one
+        meaning.
+        """
         r = recording(int(name[:3]))
         answer = classify(r.status, r.headers, r.body)
         kind, code = MEANING[name]
@@ -138,7 +151,12 @@ class TestMeanings:
 
     async def test_the_client_returns_what_the_answer_means(self) -> None:
         """What the table says is what the caller of remove_broker gets."""
-        for number, kind in ((29, ExecutionRequested), (64, Busy), (101, Unreachable), (111, Rejected)):
+        for number, kind in (
+            (29, ExecutionRequested),
+            (64, Busy),
+            (101, Unreachable),
+            (111, Rejected),
+        ):
             assert type(await _client(_replay(recording(number))).remove_broker(REQUEST)) is kind
 
     async def test_a_dry_run_tells_what_stands_against_the_request(self) -> None:
@@ -154,7 +172,9 @@ class TestMeanings:
 
 class TestRequests:
     async def test_the_request_says_what_the_design_asks(self) -> None:
-        """Hard goals only, our key as reason, the pair, nothing left to a default that differs, and no throttle."""
+        """Hard goals only, our key as reason, the pair, nothing left to a default that differs,
+        and no throttle.
+        """
         script = Script(recording(29))
         await _client(script).remove_broker(REQUEST)
         (asked,) = script.asked
@@ -181,7 +201,9 @@ class TestRequests:
         assert script.asked[0].url.params["replication_throttle"] == "100000000"
 
     async def test_what_is_sent_is_what_cruise_control_takes(self) -> None:
-        """An unknown parameter is answered with 400: the stand-in's parser, held to recordings, knows ours."""
+        """An unknown parameter is answered with 400: the stand-in's parser, held to recordings,
+        knows ours.
+        """
         script = Script(recording(29), recording(76), recording(66), recording(8), recording(20))
         client = _client(script)
         await client.remove_broker(replace(REQUEST, throttle_bytes_per_second=1))
@@ -190,7 +212,10 @@ class TestRequests:
         await client.state("lab-1")
         await client.user_tasks("lab-1")
         for asked in script.asked:
-            parse(find_endpoint(asked.method, asked.url.path.rsplit("/", 1)[-1]), asked.url.params.multi_items())
+            parse(
+                find_endpoint(asked.method, asked.url.path.rsplit("/", 1)[-1]),
+                asked.url.params.multi_items(),
+            )
 
     async def test_a_stop_leaves_other_tools_alone(self) -> None:
         """Unless told otherwise, Cruise Control cancels everyone's reassignments."""
@@ -208,7 +233,9 @@ class TestRequests:
         assert "51 characters" in answer.reason.seen
         assert script.asked == []
 
-    @pytest.mark.parametrize("url", ["http://cc:9090", "http://cc:9090/", "http://cc:9090/kafkacruisecontrol/"])
+    @pytest.mark.parametrize(
+        "url", ["http://cc:9090", "http://cc:9090/", "http://cc:9090/kafkacruisecontrol/"]
+    )
     async def test_the_path_may_be_left_out_of_the_url(self, url: str) -> None:
         """With or without /kafkacruisecontrol, and whatever slash stands at its end."""
         script = Script(recording(8))
@@ -216,11 +243,14 @@ class TestRequests:
         assert script.asked[0].url.path == "/kafkacruisecontrol/state"
 
     @pytest.mark.parametrize(
-        "url", ["cc:9090", "ftp://cc", "http://", "http://cc:port", "http://u:hush@cc", "http://cc?x=1"]
+        "url",
+        ["cc:9090", "ftp://cc", "http://", "http://cc:port", "http://u:hush@cc", "http://cc?x=1"],
     )
     def test_a_url_that_is_none_is_refused_at_once(self, url: str) -> None:
         """The refusal shows what one looks like."""
-        with pytest.raises(ValueError, match="such as http://HOST:9090/kafkacruisecontrol") as caught:
+        with pytest.raises(
+            ValueError, match="such as http://HOST:9090/kafkacruisecontrol"
+        ) as caught:
             _client(Script(recording(8)), url=url)
         assert "hush" not in str(caught.value)
 
@@ -252,32 +282,47 @@ class TestSecrets:
 
 
 def test_a_ca_file_is_read_at_once(tmp_path: Path) -> None:
-    """A file that is not there, or holds no certificate, is told when the agent starts, and not in the first wave."""
+    """A file that is not there, or holds no certificate, is told when the agent starts, and not
+    in the first wave.
+    """
     CruiseControl(CruiseControlConnection(url="https://cc:9090", ca_file=certifi.where()))
     (tmp_path / "empty.pem").touch()
     for name in ("empty.pem", "missing.pem"):
         with pytest.raises(OSError):  # noqa: PT011 — ssl.SSLError and FileNotFoundError share no narrower base
-            CruiseControl(CruiseControlConnection(url="https://cc:9090", ca_file=str(tmp_path / name)))
+            CruiseControl(
+                CruiseControlConnection(url="https://cc:9090", ca_file=str(tmp_path / name))
+            )
 
 
 class TestTrouble:
     async def test_a_lost_request_is_looked_for_and_never_sent_again(self) -> None:
         """No answer to remove_broker: it may have been accepted, so the client leaves it at one."""
-        for error in (httpx.ReadTimeout("slow"), httpx.ConnectError("refused"), httpx.RemoteProtocolError("gone")):
+        for error in (
+            httpx.ReadTimeout("slow"),
+            httpx.ConnectError("refused"),
+            httpx.RemoteProtocolError("gone"),
+        ):
             script = Script(error)
             answer = await _client(script).remove_broker(REQUEST)
             assert isinstance(answer, Unreachable)
             assert answer.reason.code is Code.CRUISE_CONTROL_UNREACHABLE
-            assert "http://cruise-control:9090/kafkacruisecontrol did not answer remove_broker" in answer.reason.seen
+            assert (
+                "http://cruise-control:9090/kafkacruisecontrol did not answer remove_broker"
+                in answer.reason.seen
+            )
             assert len(script.asked) == 1
 
     async def test_a_question_is_asked_once_more_when_the_connection_fails(self) -> None:
-        """A connection closed meanwhile is no trouble; a second failure is, and so is silence, which was waited for."""
+        """A connection closed meanwhile is no trouble; a second failure is, and so is silence,
+        which was waited for.
+        """
         again = Script(httpx.RemoteProtocolError("Server disconnected"), recording(8))
         assert (await _client(again).state("lab-1")).executor is Executor.IDLE
         for error, times in ((httpx.ConnectError("refused"), 2), (httpx.ReadTimeout("slow"), 1)):
             script = Script(error)
-            with pytest.raises(PortError, match=f"did not answer state: {type(error).__name__}") as caught:
+            with pytest.raises(
+                PortError, match=f"did not answer state: {type(error).__name__}"
+            ) as caught:
                 await _client(script).state("lab-1")
             assert caught.value.code is Code.CRUISE_CONTROL_UNREACHABLE
             assert len(script.asked) == times
@@ -285,13 +330,21 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("number", "says", "code"),
         [
-            (175, "does not know this user name.* 401.*credentials", Code.CRUISE_CONTROL_LOGIN_REFUSED),
+            (
+                175,
+                "does not know this user name.* 401.*credentials",
+                Code.CRUISE_CONTROL_LOGIN_REFUSED,
+            ),
             (177, "does not allow him.* 403.*role ADMIN", Code.CRUISE_CONTROL_LOGIN_REFUSED),
             (23, "its right URL", Code.CRUISE_CONTROL_REJECTED),
         ],
     )
-    async def test_a_refused_question_says_what_is_wrong(self, number: int, says: str, code: Code) -> None:
-        """401, 403 and 404 are for a human, who is told what to mend; asking again would not help."""
+    async def test_a_refused_question_says_what_is_wrong(
+        self, number: int, says: str, code: Code
+    ) -> None:
+        """401, 403 and 404 are for a human, who is told what to mend; asking again would not
+        help.
+        """
         script = Script(recording(number))
         with pytest.raises(PortError, match=says) as caught:
             await _client(script).state("lab-1")
@@ -299,7 +352,9 @@ class TestTrouble:
         assert len(script.asked) == 1
 
     async def test_a_stop_that_waits_for_a_review_has_not_stopped(self) -> None:
-        """Two-step verification answers 200 to a stop, and does nothing: that is an error, not a success."""
+        """Two-step verification answers 200 to a stop, and does nothing: that is an error, not
+        a success.
+        """
         for number, ask in (
             (192, lambda client: client.stop("k/1/1")),
             (193, lambda client: client.set_concurrency(7)),
@@ -309,8 +364,15 @@ class TestTrouble:
             assert caught.value.code is Code.CRUISE_CONTROL_REJECTED
 
     async def test_what_is_not_understood_is_trouble_and_no_bug(self) -> None:
-        """A page instead of JSON, or JSON of another shape, is the world's fault: PortError, never an exception."""
-        for page in (httpx.Response(200, text="<html>"), httpx.Response(200, json={}), httpx.Response(200, json=[])):
+        """A page instead of JSON, or JSON of another shape, is the world's fault:
+
+        PortError, never an exception.
+        """
+        for page in (
+            httpx.Response(200, text="<html>"),
+            httpx.Response(200, json={}),
+            httpx.Response(200, json=[]),
+        ):
             client = _client(lambda _request, page=page: page)  # type: ignore[misc]
             with pytest.raises(PortError):
                 await client.state("lab-1")
@@ -319,7 +381,9 @@ class TestTrouble:
             assert isinstance(await client.remove_broker(REQUEST), Unreachable)
 
     async def test_an_answer_that_never_ends_is_left(self) -> None:
-        """A limit on each read is none on their sum: a server that sends a byte now and then is left in time."""
+        """A limit on each read is none on their sum: a server that sends a byte now and then is
+        left in time.
+        """
 
         async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -330,7 +394,9 @@ class TestTrouble:
         async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             client = CruiseControl(CruiseControlConnection(url=url, timeout_seconds=0.2))
-            with pytest.raises(PortError, match="did not answer stop_proposal_execution: TimeoutError"):
+            with pytest.raises(
+                PortError, match=("did not answer stop_proposal_execution: TimeoutError")
+            ):
                 async with asyncio.timeout(5):
                     await client.stop("lab-1/1/1")
             await client.close()
@@ -338,7 +404,9 @@ class TestTrouble:
 
 class TestComputing:
     async def test_proposals_that_take_long_are_polled_by_their_user_task(self) -> None:
-        """202, then the answer: each poll names the user task, so that it cannot begin a second one."""
+        """202, then the answer: each poll names the user task, so that it cannot begin a second
+        one.
+        """
         script = Script(recording(197), recording(197), recording(153))
         answer = await _client(script).remove_broker(REQUEST)
         assert isinstance(answer, Busy)
@@ -353,7 +421,9 @@ class TestComputing:
         assert len(script.asked) == 1
 
     async def test_a_dry_run_without_an_end_is_no_yes(self) -> None:
-        """Only its end tells whether the request can be met; an execution is followed as a user task instead."""
+        """Only its end tells whether the request can be met; an execution is followed as a user
+        task instead.
+        """
         script = Script(replace(recording(197), headers={}))
         refusal = await _client(script).ready(REQUEST)
         assert isinstance(refusal, Busy)
@@ -365,7 +435,9 @@ class TestComputing:
         assert isinstance(await _client(script).remove_broker(REQUEST), Unreachable)
 
     async def test_we_listen_for_longer_than_it_is_silent(self) -> None:
-        """It holds a request for 10 s before it answers 202: a time-out of 10 s would never hear that."""
+        """It holds a request for 10 s before it answers 202: a time-out of 10 s would never
+        hear that.
+        """
         script = Script(recording(8), recording(29), recording(76))
         client = _client(script, timeout_seconds=3.0)
         await client.state("lab-1")
@@ -377,7 +449,9 @@ class TestComputing:
 
 
 async def test_a_refused_request_is_not_taken_for_an_execution() -> None:
-    """A 500 leaves a user task that reads Active for a while: it is left out when our key is looked for."""
+    """A 500 leaves a user task that reads Active for a while: it is left out when our key is
+    looked for.
+    """
     refused = recording(64)
 
     def answer(request: httpx.Request) -> httpx.Response:

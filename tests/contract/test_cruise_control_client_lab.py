@@ -1,4 +1,5 @@
-"""Our client and the lab's Cruise Control on real brokers: the real one where CRUISE_CONTROL_CLASSPATH names it.
+"""Our client and the lab's Cruise Control on real brokers: the real one where
+CRUISE_CONTROL_CLASSPATH names it.
 
 Run with `pytest -m lab`.
 """
@@ -29,12 +30,16 @@ TOO_LONG_SECONDS = 180.0
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A lab with one topic on the source brokers; the URL of its Cruise Control."""
     config = LabConfig(
-        directory=tmp_path_factory.mktemp("lab"), base_port=free_base_port(), cruise_control=CruiseControlKind.AUTO
+        directory=tmp_path_factory.mktemp("lab"),
+        base_port=free_base_port(),
+        cruise_control=CruiseControlKind.AUTO,
     )
     with Lab(config).running():
         admin = KafkaAdminClient(bootstrap_servers=config.bootstrap_servers)
         orders = ((11, 12, 13), (12, 13, 11), (13, 11, 12))
-        admin.create_topics({"moved": {"assignments": {p: list(orders[p % 3]) for p in range(PARTITIONS)}}})
+        admin.create_topics(
+            {"moved": {"assignments": {p: list(orders[p % 3]) for p in range(PARTITIONS)}}}
+        )
         admin.close()
         producer = KafkaProducer(bootstrap_servers=config.bootstrap_servers, acks=1)
         for partition in range(PARTITIONS):
@@ -63,7 +68,9 @@ async def _until(what: str, condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_a_wave_is_asked_found_and_ended(url: str) -> None:
-    """Ready, asked once, found by its key in user_tasks and executor, refused while busy, completed."""
+    """Ready, asked once, found by its key in user_tasks and executor, refused while busy,
+    completed.
+    """
     client = CruiseControl(CruiseControlConnection(url=url))
     wave = _wave(11, 31, 1)
 
@@ -99,7 +106,9 @@ async def test_a_wave_is_asked_found_and_ended(url: str) -> None:
 
 
 async def test_a_stop_ends_what_runs(url: str) -> None:
-    """One partition at a time, so that something is left to stop: the task ends with an error, and is idle."""
+    """One partition at a time, so that something is left to stop: the task ends with an error,
+    and is idle.
+    """
     client = CruiseControl(CruiseControlConnection(url=url))
     wave = replace(_wave(13, 33, 3), partition_movements_per_broker=1)
 
@@ -115,5 +124,7 @@ async def test_a_stop_ends_what_runs(url: str) -> None:
     assert not await idle()
     await client.stop("lab-1/1/1")
     await _until("the stop", idle)
-    assert [t.status for t in await client.user_tasks(wave.reason)] == [TaskStatus.COMPLETED_WITH_ERROR]
+    assert [t.status for t in await client.user_tasks(wave.reason)] == [
+        TaskStatus.COMPLETED_WITH_ERROR
+    ]
     await client.close()

@@ -1,4 +1,6 @@
-"""Our client and the stand-in, which is held to the recordings: the agent's whole talk with it, in memory."""
+"""Our client and the stand-in, which is held to the recordings: the agent's whole talk with it,
+in memory.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -12,7 +14,14 @@ import pytest
 
 from agent.adapters.cruise_control.client import CruiseControl, CruiseControlConnection
 from agent.adapters.cruise_control.request_budget import Questions
-from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import (
+    Busy,
+    ExecutionRequested,
+    Executor,
+    Rejected,
+    TaskStatus,
+    Unreachable,
+)
 from agent.core.model.reasons import Code
 from agent.performer.ports import PortError, RemoveBroker
 from deploy.lab.standin.settings import Settings
@@ -52,7 +61,9 @@ async def _talk(
 ) -> AsyncIterator[tuple[CruiseControl, Lab]]:
     async with lab(settings) as standin:
         url = f"{standin.client.make_url('/')}"
-        connection = CruiseControlConnection(url=url, username=username, password=password, password_file=password_file)
+        connection = CruiseControlConnection(
+            url=url, username=username, password=password, password_file=password_file
+        )
         client = CruiseControl(connection, questions=Questions(questions_max=1_000))
         yield client, standin
         await client.close()
@@ -73,7 +84,9 @@ async def _inject(standin: Lab, fault: str) -> None:
 
 
 async def test_a_wave_from_the_question_to_its_end() -> None:
-    """Ready, asked, ours, busy for a second one, tuned, completed, and found by its key all the while."""
+    """Ready, asked, ours, busy for a second one, tuned, completed, and found by its key all the
+    while.
+    """
     async with _talk() as (client, standin):
         assert await client.ready(REQUEST) is None
         asked = await client.remove_broker(REQUEST)
@@ -110,7 +123,9 @@ async def test_a_stopped_wave_reads_as_ended_with_an_error() -> None:
 
 
 async def test_a_stop_by_another_hand_is_told_with_who_asked() -> None:
-    """The task reads as after our own stop, or as after a failure; the stop is a user task, and names its client."""
+    """The task reads as after our own stop, or as after a failure; the stop is a user task, and
+    names its client.
+    """
     async with _talk() as (client, standin):
         standin.cluster.copy_seconds = 600.0
         await client.remove_broker(REQUEST)
@@ -136,7 +151,9 @@ async def test_an_execution_that_failed_is_not_told_as_stopped() -> None:
 
 
 async def test_an_answer_lost_on_its_way_is_found_by_the_key() -> None:
-    """The connection drops after the request was accepted: unreachable, and user_tasks tells that it runs."""
+    """The connection drops after the request was accepted: unreachable, and user_tasks tells
+    that it runs.
+    """
     async with _talk() as (client, standin):
         await _inject(standin, "accept_then_drop")
         assert isinstance(await client.remove_broker(REQUEST), Unreachable)
@@ -144,7 +161,9 @@ async def test_an_answer_lost_on_its_way_is_found_by_the_key() -> None:
 
 
 async def test_a_request_that_never_arrived_is_not_found() -> None:
-    """A page from something in between: unreachable as well, and user_tasks tells that nothing runs."""
+    """A page from something in between: unreachable as well, and user_tasks tells that nothing
+    runs.
+    """
     async with _talk() as (client, standin):
         await _inject(standin, "garbage")
         assert isinstance(await client.remove_broker(REQUEST), Unreachable)
@@ -152,9 +171,15 @@ async def test_a_request_that_never_arrived_is_not_found() -> None:
 
 
 async def test_the_stock_limit_of_user_tasks_is_lived_with() -> None:
-    """Five questions fill a stock servlet for 5 s: whatever is asked is answered as soon as it has room."""
+    """Five questions fill a stock servlet for 5 s: whatever is asked is answered as soon as it
+    has room.
+    """
     async with _talk(replace(WARM, max_active_user_tasks=5)) as (client, standin):
-        for ask in (lambda: client.state("lab-1a2b"), lambda: client.stop(KEY), lambda: client.remove_broker(REQUEST)):
+        for ask in (
+            lambda: client.state("lab-1a2b"),
+            lambda: client.stop(KEY),
+            lambda: client.remove_broker(REQUEST),
+        ):
             while (await standin.get("state?json=true")).status == 200:
                 pass
             answer = await _while_time_passes(standin, ask())  # type: ignore[arg-type]
@@ -162,12 +187,17 @@ async def test_the_stock_limit_of_user_tasks_is_lived_with() -> None:
 
 
 async def test_a_password_that_changes_in_mid_move_is_named_and_read_anew(tmp_path: Path) -> None:
-    """The execution goes on, the next look says that the login is refused, and the new file ends that by itself."""
+    """The execution goes on, the next look says that the login is refused, and the new file
+    ends that by itself.
+    """
     file = tmp_path / "password"
     file.write_text("adminpw")
     accounts = dict(ACCOUNTS)
     settings = replace(WARM, accounts=accounts)
-    async with _talk(settings, username="admin", password="adminpw", password_file=file) as (client, standin):
+    async with _talk(settings, username="admin", password="adminpw", password_file=file) as (
+        client,
+        standin,
+    ):
         standin.cluster.copy_seconds = 600.0
         assert isinstance(await client.remove_broker(REQUEST), ExecutionRequested)
         await standin.clock.advance(6)
@@ -185,7 +215,9 @@ async def test_proposals_that_take_long_are_one_request() -> None:
     """Answered 202, polled by its user task: accepted in the end, once."""
     async with _talk(replace(WARM, request_max_block_ms=1)) as (_, standin):
         heard = Listening()
-        client = CruiseControl(CruiseControlConnection(url=f"{standin.client.make_url('/')}"), heard)
+        client = CruiseControl(
+            CruiseControlConnection(url=f"{standin.client.make_url('/')}"), heard
+        )
         await standin.clock.advance(8)
         standin.cluster.answer_seconds = 14.0
         asked = await _while_time_passes(standin, client.remove_broker(REQUEST))
@@ -197,7 +229,9 @@ async def test_proposals_that_take_long_are_one_request() -> None:
 
 
 async def test_a_broker_it_does_not_know_is_waited_for() -> None:
-    """Its metadata may be older than the broker; the reason says so, since the number may be wrong as well."""
+    """Its metadata may be older than the broker; the reason says so, since the number may be
+    wrong as well.
+    """
     async with _talk() as (client, _standin):
         refusal = await client.ready(replace(REQUEST, destination_broker_ids=(98,)))
         assert isinstance(refusal, Busy)

@@ -1,4 +1,6 @@
-"""What the lab's HAProxy does to whoever looks at endpoints: the real program, with listeners for brokers behind it."""
+"""What the lab's HAProxy does to whoever looks at endpoints: the real program, with listeners
+for brokers behind it.
+"""
 
 import asyncio
 import re
@@ -30,7 +32,9 @@ class Fronts:
     async def sessions(self, broker: int) -> int:
         async with httpx.AsyncClient() as http:
             page = await http.get(f"http://{self.config.proxy_node.address}/metrics")
-        found = re.search(rf'haproxy_frontend_current_sessions{{proxy="broker-{broker}"}} (\d+)', page.text)
+        found = re.search(
+            rf'haproxy_frontend_current_sessions{{proxy="broker-{broker}"}} (\d+)', page.text
+        )
         assert found is not None, page.text[:500]
         return int(found[1])
 
@@ -61,7 +65,9 @@ async def test_a_proxy_is_judged_by_what_is_behind_it(fronts: Fronts) -> None:
 
 
 async def test_a_proxy_counts_the_clients_of_its_broker(fronts: Fronts) -> None:
-    """A client that is connected and says nothing counts, until it goes: the census of a lab with proxies."""
+    """A client that is connected and says nothing counts, until it goes: the census of a lab
+    with proxies.
+    """
     _, writer = await asyncio.open_connection("127.0.0.1", proxies.proxy_port(fronts.config, 11))
     await asyncio.sleep(0.2)
     assert (await fronts.sessions(11), await fronts.sessions(12)) == (1, 0)

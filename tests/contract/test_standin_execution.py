@@ -1,4 +1,6 @@
-"""What single recordings cannot show: the stand-in's pace, its stops, its throttle, what it does to Kafka."""
+"""What single recordings cannot show: the stand-in's pace, its stops, its throttle, what it
+does to Kafka.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -13,7 +15,9 @@ from tests.contract.standin_situations import ARTICLE, HARD_PAIR, PAIR, WARM, la
 
 class TestPace:
     async def test_it_moves_at_the_pace_of_its_checks(self) -> None:
-        """91 moves at 25 are four batches, whatever the bytes: 25 to 30 s at an interval of 5 s, leaders included."""
+        """91 moves at 25 are four batches, whatever the bytes: 25 to 30 s at an interval of 5
+        s, leaders included.
+        """
         async with lab() as standin:
             started = standin.clock.now()
             await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=25")
@@ -23,7 +27,9 @@ class TestPace:
             assert 25 <= standin.clock.now() - started <= 30
 
     async def test_a_batch_of_all_empties_the_source_at_once(self) -> None:
-        """With 100 moves at 5 s the source is empty within 16 s and the executor idle within 23 s, as recorded."""
+        """With 100 moves at 5 s the source is empty within 16 s and the executor idle within 23
+        s, as recorded.
+        """
         async with lab() as standin:
             standin.cluster.copy_seconds = 8.0
             started = standin.clock.now()
@@ -34,7 +40,9 @@ class TestPace:
             assert standin.clock.now() - started <= 23
 
     async def test_its_own_throttle_is_slow(self) -> None:
-        """The article's call takes many times as long with Cruise Control's throttle, because of the configs alone."""
+        """The article's call takes many times as long with Cruise Control's throttle, because
+        of the configs alone.
+        """
         async with lab() as standin:
             started = standin.clock.now()
             await standin.execute(ARTICLE)
@@ -53,7 +61,7 @@ class TestPace:
     async def test_the_cluster_wide_limit_holds_too(self) -> None:
         """max_partition_movements_in_cluster caps what is in flight."""
         async with lab() as standin:
-            query = f"{PAIR}&concurrent_partition_movements_per_broker=25&max_partition_movements_in_cluster=4"
+            query = f"{PAIR}&concurrent_partition_movements_per_broker=25&max_partition_movements_in_cluster=4"  # noqa: E501
             await standin.execute(query)
             assert len(await standin.cluster.reassignments()) == 4
 
@@ -69,7 +77,9 @@ class TestPace:
 
 class TestStop:
     async def test_stop_cancels_what_is_in_flight_and_keeps_what_is_done(self) -> None:
-        """Finished moves stay, moves in flight are cancelled, and the same request again is only the rest."""
+        """Finished moves stay, moves in flight are cancelled, and the same request again is
+        only the rest.
+        """
         async with lab() as standin:
             answered = await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=25")
             await standin.clock.advance(4)
@@ -80,11 +90,15 @@ class TestStop:
             assert standin.cluster.replicas_on(31) == 25
             assert not await standin.cluster.reassignments()
             assert await task_status(standin, answered.task_id) == "CompletedWithError"
-            again = await standin.post("remove_broker?brokerid=11&destination_broker_ids=31&json=true")
+            again = await standin.post(
+                "remove_broker?brokerid=11&destination_broker_ids=31&json=true"
+            )
             assert again.body["summary"]["numReplicaMovements"] == 66
 
     async def test_a_cancelled_move_leaves_another_order(self) -> None:
-        """Kafka's cancel does not restore the order: [11, 12, 13] comes back as [12, 13, 11], still led by 11."""
+        """Kafka's cancel does not restore the order: [11, 12, 13] comes back as [12, 13, 11],
+        still led by 11.
+        """
         async with lab() as standin:
             standin.cluster.copy_seconds = 600
             tp = TopicPartition("topic-00", 0)
@@ -96,7 +110,9 @@ class TestStop:
             assert standin.cluster.partition(tp).leader == 11
 
     async def test_stopping_ones_own_run_for_a_new_one_fails(self) -> None:
-        """stop_ongoing_execution stops the first, then finds four replicas in metadata that are still old."""
+        """stop_ongoing_execution stops the first, then finds four replicas in metadata that are
+        still old.
+        """
         async with lab() as standin:
             standin.cluster.copy_seconds = 600
             await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=10")
@@ -119,17 +135,23 @@ class TestStop:
 
 class TestOtherTools:
     async def test_a_real_request_cancels_their_reassignments(self) -> None:
-        """auto.stop.external.agent: any real remove_broker does, even one that then fails; a dryrun does not."""
+        """auto.stop.external.agent: any real remove_broker does, even one that then fails; a
+        dryrun does not.
+        """
         async with lab() as standin:
             standin.cluster.copy_seconds = 600
             await standin.cluster.reassign({TopicPartition("topic-00", 0): (31, 12, 13)})
-            await standin.post("remove_broker?dryrun=true&brokerid=11&destination_broker_ids=31&json=true")
+            await standin.post(
+                "remove_broker?dryrun=true&brokerid=11&destination_broker_ids=31&json=true"
+            )
             assert await standin.cluster.reassignments()
             failed = await standin.post("remove_broker?dryrun=false&brokerid=99&json=true")
             assert failed.status == 500
             assert not await standin.cluster.reassignments()
 
-    @pytest.mark.parametrize(("query", "left"), [("json=true", 0), ("stop_external_agent=false&json=true", 1)])
+    @pytest.mark.parametrize(
+        ("query", "left"), [("json=true", 0), ("stop_external_agent=false&json=true", 1)]
+    )
     async def test_stop_cancels_theirs_by_default(self, query: str, left: int) -> None:
         """stop_external_agent defaults to true."""
         async with lab() as standin:
@@ -149,7 +171,9 @@ class TestOtherTools:
             assert standin.cluster.replicas_on(31) == 91
 
     async def test_an_order_that_someone_changed_is_put_back_at_every_check(self) -> None:
-        """As long as another hand sets another order, it sets its own again and does not end; left alone it ends."""
+        """As long as another hand sets another order, it sets its own again and does not end;
+        left alone it ends.
+        """
         async with lab() as standin:
             standin.cluster.copy_seconds = 1.0
             tp = TopicPartition("topic-00", 0)
@@ -199,10 +223,14 @@ class TestSelfHealing:
 
 class TestThrottle:
     async def test_it_is_set_per_batch_and_cleared_after(self) -> None:
-        """Rates on all brokers of the batch, old and new replicas on both lists, nothing left at the end."""
+        """Rates on all brokers of the batch, old and new replicas on both lists, nothing left
+        at the end.
+        """
         async with lab() as standin:
             standin.cluster.copy_seconds = 600
-            await standin.execute(f"{PAIR}&replication_throttle=5000000&concurrent_partition_movements_per_broker=1")
+            await standin.execute(
+                f"{PAIR}&replication_throttle=5000000&concurrent_partition_movements_per_broker=1"
+            )
             await standin.clock.advance(32)
             ((tp, _),) = (await standin.cluster.reassignments()).items()
             listed = await standin.cluster.topic_configs(tp.topic)
@@ -218,10 +246,14 @@ class TestThrottle:
             assert not any(standin.cluster.configs.values())
 
     async def test_a_crash_leaves_it_behind(self) -> None:
-        """The process dies in a move: rates and lists stay, and its successor neither knows nor clears them."""
+        """The process dies in a move: rates and lists stay, and its successor neither knows nor
+        clears them.
+        """
         async with lab() as standin:
             standin.cluster.copy_seconds = 600
-            await standin.execute(f"{PAIR}&replication_throttle=5000000&concurrent_partition_movements_per_broker=10")
+            await standin.execute(
+                f"{PAIR}&replication_throttle=5000000&concurrent_partition_movements_per_broker=10"
+            )
             await standin.clock.advance(60)
             await standin.service.close()
             successor = CruiseControl(standin.cluster, WARM, standin.clock)
@@ -233,10 +265,14 @@ class TestThrottle:
 
 class TestTruth:
     async def test_completed_does_not_mean_drained(self) -> None:
-        """Planned from metadata that are older than a topic, the execution completes and leaves it on the source."""
+        """Planned from metadata that are older than a topic, the execution completes and leaves
+        it on the source.
+        """
         async with lab() as standin:
             standin.cluster.add_topic("late", [(11, 12, 13)])
-            answered = await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=100")
+            answered = await standin.execute(
+                f"{PAIR}&concurrent_partition_movements_per_broker=100"
+            )
             await standin.until_idle()
             assert await task_status(standin, answered.task_id) == "Completed"
             assert standin.cluster.replicas_on(11) == 1
@@ -254,7 +290,9 @@ class TestTruth:
             assert await task_status(standin, answered.task_id) == "CompletedWithError"
 
     async def test_a_destination_that_dies_late_ends_it_too(self) -> None:
-        """Moves that ended stay, leaders that cannot come are given up: idle within 25 s, as recorded."""
+        """Moves that ended stay, leaders that cannot come are given up: idle within 25 s, as
+        recorded.
+        """
         async with lab() as standin:
             answered = await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=8")
             await standin.clock.advance(5.5)
@@ -277,7 +315,9 @@ class TestTruth:
             assert await task_status(standin, answered.task_id) == "Completed"
 
     async def test_windows_are_missing_after_moves(self) -> None:
-        """For a while after an execution nothing can be planned; a dryrun that answers 200 is the readiness test."""
+        """For a while after an execution nothing can be planned; a dryrun that answers 200 is
+        the readiness test.
+        """
         async with lab(replace(WARM, window_refill_seconds=10.0)) as standin:
             await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=100")
             await standin.until(ExecutorState.NO_TASK_IN_PROGRESS)
@@ -294,14 +334,19 @@ class TestTruth:
             assert (await standin.post(query)).status == 200
             refused = await standin.post(f"{query}&dryrun=false")
             assert refused.status == 500
-            assert "Attempt to set execution progress check interval [1000ms]" in refused.body["errorMessage"]
+            assert (
+                "Attempt to set execution progress check interval [1000ms]"
+                in refused.body["errorMessage"]
+            )
             assert standin.executor_state() is ExecutorState.NO_TASK_IN_PROGRESS
 
     async def test_any_concurrency_is_taken_by_an_execution(self) -> None:
         """5000 a broker is refused by `admin` only."""
         async with lab() as standin:
             await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=5000")
-            refused = await standin.post("admin?concurrent_partition_movements_per_broker=5000&json=true")
+            refused = await standin.post(
+                "admin?concurrent_partition_movements_per_broker=5000&json=true"
+            )
             assert refused.status == 500
             await standin.until_idle()
             assert standin.cluster.replicas_on(31) == 91

@@ -1,7 +1,9 @@
-"""The stand-in and, where one can be had, the real Cruise Control, on real brokers: the same questions to both.
+"""The stand-in and, where one can be had, the real Cruise Control, on real brokers: the same
+questions to both.
 
-The real one is taken from CRUISE_CONTROL_URL (with CRUISE_CONTROL_BOOTSTRAP_SERVERS for its brokers), else started by
-the lab from CRUISE_CONTROL_CLASSPATH, else left out. Run with `pytest -m lab`.
+The real one is taken from CRUISE_CONTROL_URL (with CRUISE_CONTROL_BOOTSTRAP_SERVERS for its
+brokers), else started by the lab from CRUISE_CONTROL_CLASSPATH, else left out. Run with `pytest -m
+lab`.
 """
 
 import os
@@ -23,8 +25,53 @@ from tests.contract.recordings import differences, recording
 
 pytestmark = pytest.mark.lab
 
-SIMPLE = [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 21, 22, 23, 24, 26, 27, 28, 49, 53, 56, 68, 69, 71, 85, 88, 113,
-          114, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 139, 150, *range(301, 336)]  # fmt: skip
+SIMPLE = [
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    13,
+    14,
+    15,
+    16,
+    17,
+    20,
+    21,
+    22,
+    23,
+    24,
+    26,
+    27,
+    28,
+    49,
+    53,
+    56,
+    68,
+    69,
+    71,
+    85,
+    88,
+    113,
+    114,
+    115,
+    116,
+    117,
+    118,
+    119,
+    120,
+    121,
+    122,
+    123,
+    124,
+    125,
+    126,
+    127,
+    139,
+    150,
+    *range(301, 336),
+]
 """Recordings whose situation is a cluster at rest with 11, 12, 13 full and 31, 32, 33 empty."""
 
 GOALS = f"goals={','.join(HARD_GOALS)}"
@@ -40,7 +87,9 @@ class Target:
     client: httpx.Client
     admin: Any
 
-    def call(self, method: str, path_and_query: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    def call(
+        self, method: str, path_and_query: str, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
         """Without a session, and asked again while the servlet is full."""
         while True:
             self.client.cookies.clear()
@@ -58,7 +107,10 @@ class Target:
 
     def assignment(self) -> Assignment:
         return {
-            (topic["name"], found["partition_index"]): (list(found["replica_nodes"]), found["leader_id"])
+            (topic["name"], found["partition_index"]): (
+                list(found["replica_nodes"]),
+                found["leader_id"],
+            )
             for topic in self.admin.describe_topics()
             for found in topic["partitions"]
         }
@@ -71,14 +123,20 @@ class Target:
 
     def until_ready(self) -> None:
         """A dryrun that answers 200 is the readiness test."""
-        dryrun = f"remove_broker?dryrun=true&brokerid=11&destination_broker_ids=31&{GOALS}&json=true"
+        dryrun = (
+            f"remove_broker?dryrun=true&brokerid=11&destination_broker_ids=31&{GOALS}&json=true"
+        )
         self.until(lambda: self.post(dryrun).status_code == 200, "a dryrun that answers 200")
 
     def until_idle(self) -> None:
-        self.until(lambda: self.executor_state()["state"] == "NO_TASK_IN_PROGRESS", "an idle executor")
+        self.until(
+            lambda: self.executor_state()["state"] == "NO_TASK_IN_PROGRESS", "an idle executor"
+        )
 
     def execute(self, source: int, destination: int, more: str) -> str:
-        """Starts a move and answers its User-Task-ID; busy answers are asked again, as every client must."""
+        """Starts a move and answers its User-Task-ID; busy answers are asked again, as every
+        client must.
+        """
         query = (
             f"remove_broker?dryrun=false&brokerid={source}&destination_broker_ids={destination}"
             f"&execution_progress_check_interval_ms=5000&{GOALS}&{more}&json=true"
@@ -93,8 +151,14 @@ class Target:
         return str(answers[-1].headers["User-Task-ID"])
 
     def throttles(self) -> dict[str, str]:
-        brokers = [ConfigResource(ConfigResourceType.BROKER, str(broker)) for broker in (11, 12, 13, 31, 32, 33)]
-        topics = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in {name for name, _ in self.assignment()}]
+        brokers = [
+            ConfigResource(ConfigResourceType.BROKER, str(broker))
+            for broker in (11, 12, 13, 31, 32, 33)
+        ]
+        topics = [
+            ConfigResource(ConfigResourceType.TOPIC, topic)
+            for topic in {name for name, _ in self.assignment()}
+        ]
         return {
             f"{kind}/{name}/{key}": entry["value"]
             for kind, resources in self.admin.describe_configs([*brokers, *topics]).items()
@@ -105,11 +169,18 @@ class Target:
 
 
 def _prepare(admin: Any, bootstrap_servers: str) -> None:
-    """Topics on the source brokers, in every order of replicas, with 2 MB to copy in each partition."""
+    """Topics on the source brokers, in every order of replicas, with 2 MB to copy in each
+    partition.
+    """
     for number in range(TOPICS):
         assignment = {p: list(ORDERS[(number + p) % len(ORDERS)]) for p in range(4)}
         admin.create_topics(
-            {f"topic-{number:02}": {"assignments": assignment, "configs": {"min.insync.replicas": "2"}}}
+            {
+                f"topic-{number:02}": {
+                    "assignments": assignment,
+                    "configs": {"min.insync.replicas": "2"},
+                }
+            }
         )
     producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks=1)
     for number in range(TOPICS):
@@ -121,21 +192,32 @@ def _prepare(admin: Any, bootstrap_servers: str) -> None:
 
 
 @pytest.fixture(scope="module", params=["stand-in", "real"])
-def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def target(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
     kind = request.param
     url = os.environ.get("CRUISE_CONTROL_URL", "") if kind == "real" else ""
     if url:
         with httpx.Client(base_url=url, timeout=60) as client:
-            yield Target(client, KafkaAdminClient(bootstrap_servers=os.environ["CRUISE_CONTROL_BOOTSTRAP_SERVERS"]))
+            yield Target(
+                client,
+                KafkaAdminClient(bootstrap_servers=os.environ["CRUISE_CONTROL_BOOTSTRAP_SERVERS"]),
+            )
         return
     if kind == "real" and not os.environ.get("CRUISE_CONTROL_CLASSPATH"):
-        pytest.skip("neither CRUISE_CONTROL_URL nor CRUISE_CONTROL_CLASSPATH: no real Cruise Control to ask")
+        pytest.skip(
+            "neither CRUISE_CONTROL_URL nor CRUISE_CONTROL_CLASSPATH: no real Cruise Control to ask"
+        )
     directory: Path = tmp_path_factory.mktemp("lab")
-    config = LabConfig(directory=directory, base_port=free_base_port(), cruise_control=CruiseControlKind(kind))
+    config = LabConfig(
+        directory=directory, base_port=free_base_port(), cruise_control=CruiseControlKind(kind)
+    )
     with Lab(config).running():
         admin = KafkaAdminClient(bootstrap_servers=config.bootstrap_servers)
         _prepare(admin, config.bootstrap_servers)
-        with httpx.Client(base_url=f"http://{config.cruise_control_node.address}", timeout=60) as client:
+        with httpx.Client(
+            base_url=f"http://{config.cruise_control_node.address}", timeout=60
+        ) as client:
             ready = Target(client, admin)
             ready.until_ready()
             yield ready
@@ -155,23 +237,33 @@ def test_answers_as_recorded(target: Target, number: int) -> None:
 
 @pytest.mark.parametrize(
     ("query", "same"),
-    [("state?substates=executor&json=true", True), ("load?json=true", True), ("user_tasks?json=true", False)],
+    [
+        ("state?substates=executor&json=true", True),
+        ("load?json=true", True),
+        ("user_tasks?json=true", False),
+    ],
 )
 def test_a_session_that_keeps_its_cookie(target: Target, query: str, same: bool) -> None:
-    """It gets the same user task, so the same old answer, from every endpoint that works asynchronously."""
+    """It gets the same user task, so the same old answer, from every endpoint that works
+    asynchronously.
+    """
     target.call("GET", "/kafkacruisecontrol/user_tasks?json=true")
     target.client.cookies.clear()
-    ids = [target.client.get(f"/kafkacruisecontrol/{query}").headers["User-Task-ID"] for _ in range(2)]
+    ids = [
+        target.client.get(f"/kafkacruisecontrol/{query}").headers["User-Task-ID"] for _ in range(2)
+    ]
     assert (ids[0] == ids[1]) is same
 
 
 def test_a_skewed_leader_reorders(target: Target) -> None:
-    """A partition not led by its first replica is planned with another order, under hard goals too."""
+    """A partition not led by its first replica is planned with another order, under hard goals
+    too.
+    """
     tp = TopicPartition("topic-00", 0)
     target.admin.alter_partition_reassignments({tp: [12, 13, 11]})
 
     def planned() -> dict[str, Any]:
-        dryrun = f"remove_broker?dryrun=true&verbose=true&brokerid=11&destination_broker_ids=31&{GOALS}&json=true"
+        dryrun = f"remove_broker?dryrun=true&verbose=true&brokerid=11&destination_broker_ids=31&{GOALS}&json=true"  # noqa: E501
         key = (tp.topic, tp.partition)
         (found,) = (
             proposal
@@ -187,17 +279,25 @@ def test_a_skewed_leader_reorders(target: Target) -> None:
 
 
 def test_it_moves_every_replica_and_keeps_the_order(target: Target) -> None:
-    """Hard goals, one pair: the source is empty, the destination stands where it stood, the reason was shown."""
+    """Hard goals, one pair: the source is empty, the destination stands where it stood, the
+    reason was shown.
+    """
     before = target.assignment()
-    task = target.execute(11, 31, "concurrent_partition_movements_per_broker=100&reason=contract/1/1")
+    task = target.execute(
+        11, 31, "concurrent_partition_movements_per_broker=100&reason=contract/1/1"
+    )
     assert target.executor_state()["triggeredTaskReason"].startswith("contract/1/1 (Client: ")
     target.until_idle()
     moved = target.assignment()
     changed = {tp: (before[tp][0], moved[tp][0]) for tp in before if moved[tp] != before[tp]}
     assert changed
-    assert all([31 if broker == 11 else broker for broker in old] == new for old, new in changed.values())
+    assert all(
+        [31 if broker == 11 else broker for broker in old] == new for old, new in changed.values()
+    )
     assert not any(11 in replicas for replicas, _ in moved.values())
-    (row,) = target.call("GET", f"/kafkacruisecontrol/user_tasks?user_task_ids={task}&json=true").json()["userTasks"]
+    (row,) = target.call(
+        "GET", f"/kafkacruisecontrol/user_tasks?user_task_ids={task}&json=true"
+    ).json()["userTasks"]
     assert row["Status"] == "Completed"
 
     target.execute(31, 11, "concurrent_partition_movements_per_broker=100")
@@ -206,14 +306,20 @@ def test_it_moves_every_replica_and_keeps_the_order(target: Target) -> None:
 
 
 def test_stop_cancels_and_its_throttle_is_cleared(target: Target) -> None:
-    """A throttled move is stopped: nothing moves any more, no throttle is left, the task reads CompletedWithError."""
-    task = target.execute(12, 32, "concurrent_partition_movements_per_broker=2&replication_throttle=100000")
+    """A throttled move is stopped: nothing moves any more, no throttle is left, the task reads
+    CompletedWithError.
+    """
+    task = target.execute(
+        12, 32, "concurrent_partition_movements_per_broker=2&replication_throttle=100000"
+    )
     target.until(lambda: bool(target.throttles()), "a throttle")
     assert target.post("stop_proposal_execution?json=true").status_code == 200
     target.until_idle()
     assert target.admin.list_partition_reassignments() == {}
     assert target.throttles() == {}
-    (row,) = target.call("GET", f"/kafkacruisecontrol/user_tasks?user_task_ids={task}&json=true").json()["userTasks"]
+    (row,) = target.call(
+        "GET", f"/kafkacruisecontrol/user_tasks?user_task_ids={task}&json=true"
+    ).json()["userTasks"]
     assert row["Status"] == "CompletedWithError"
     back = {
         TopicPartition(*tp): [12 if broker == 32 else broker for broker in replicas]
@@ -227,8 +333,13 @@ def test_stop_cancels_and_its_throttle_is_cleared(target: Target) -> None:
 def test_a_second_execution_is_refused(target: Target) -> None:
     """One execution at a time, also for the same URL without its id."""
     target.execute(13, 33, "concurrent_partition_movements_per_broker=1")
-    refused = target.post("remove_broker?dryrun=false&brokerid=12&destination_broker_ids=32&json=true")
+    refused = target.post(
+        "remove_broker?dryrun=false&brokerid=12&destination_broker_ids=32&json=true"
+    )
     assert refused.status_code == 500
-    assert "Cannot start a new execution while there is an ongoing execution" in refused.json()["errorMessage"]
+    assert (
+        "Cannot start a new execution while there is an ongoing execution"
+        in refused.json()["errorMessage"]
+    )
     target.post("stop_proposal_execution?json=true")
     target.until_idle()

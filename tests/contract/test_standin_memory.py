@@ -1,4 +1,6 @@
-"""The stand-in's memory of what was asked for, as a client meets it, and the faults that tests inject into it."""
+"""The stand-in's memory of what was asked for, as a client meets it, and the faults that tests
+inject into it.
+"""
 
 from dataclasses import replace
 
@@ -28,12 +30,16 @@ class TestMemory:
         """Another URL with its id is an unexpected header."""
         async with lab() as standin:
             first = await standin.get("load?json=true")
-            answered = await standin.call("GET", "/kafkacruisecontrol/state?json=true", {"User-Task-ID": first.task_id})
+            answered = await standin.call(
+                "GET", "/kafkacruisecontrol/state?json=true", {"User-Task-ID": first.task_id}
+            )
             assert answered.status == 500
             assert "Unexpected header" in answered.body["errorMessage"]
 
     async def test_a_session_gets_the_same_answer_for_ever(self) -> None:
-        """With cookies kept, the same URL is the same task: a client polls a state that never changes."""
+        """With cookies kept, the same URL is the same task: a client polls a state that never
+        changes.
+        """
         async with lab() as standin:
             url = "/kafkacruisecontrol/state?substates=executor&json=true"
             ids = []
@@ -72,7 +78,8 @@ class TestMemory:
             refused = await standin.get("state?json=true")
             assert refused.status == 500
             assert refused.body["errorMessage"] == (
-                "Error processing GET request '/state' due to: 'There are already 5 active user tasks, which has "
+                "Error processing GET request '/state' due to: 'There are already 5 active "
+                "user tasks, which has "
                 "reached the servlet capacity.'."
             )
             await standin.clock.advance(6)
@@ -90,11 +97,15 @@ class TestMemory:
             assert answered.status == 500
 
     async def test_the_reason_is_shown_all_the_while(self) -> None:
-        """It stands in the URL of the user task and in the executor's state: a client finds its own request by it."""
+        """It stands in the URL of the user task and in the executor's state: a client finds its
+        own request by it.
+        """
         async with lab() as standin:
             await standin.execute(f"{PAIR}&reason=mig-7/2/1")
             state = await standin.get("state?substates=executor&json=true")
-            assert state.body["ExecutorState"]["triggeredTaskReason"].startswith("mig-7/2/1 (Client: ")
+            assert state.body["ExecutorState"]["triggeredTaskReason"].startswith(
+                "mig-7/2/1 (Client: "
+            )
             tasks = await standin.get("user_tasks?types=inexecution&json=true")
             (row,) = tasks.body["userTasks"]
             assert row["UserTaskId"] == standin.task_id
@@ -116,12 +127,16 @@ class TestFaults:
             assert (await standin.post(PAIR)).status == 200
 
     @pytest.mark.parametrize(("fault", "started"), [("hang", False), ("accept_then_hang", True)])
-    async def test_a_request_can_hang_before_or_after_it_is_accepted(self, fault: str, started: bool) -> None:
+    async def test_a_request_can_hang_before_or_after_it_is_accepted(
+        self, fault: str, started: bool
+    ) -> None:
         """The client's timeout tells nothing about which."""
         async with lab() as standin:
             await self._inject(standin, fault=fault)
             with pytest.raises(TimeoutError):
-                await standin.client.post(f"/kafkacruisecontrol/{PAIR}", timeout=aiohttp.ClientTimeout(total=0.3))
+                await standin.client.post(
+                    f"/kafkacruisecontrol/{PAIR}", timeout=aiohttp.ClientTimeout(total=0.3)
+                )
             assert (standin.executor_state() is not ExecutorState.NO_TASK_IN_PROGRESS) is started
 
     async def test_a_connection_can_drop_after_it_is_accepted(self) -> None:
@@ -132,12 +147,18 @@ class TestFaults:
                 await standin.client.post(f"/kafkacruisecontrol/{PAIR}")
             assert standin.executor_state() is ExecutorState.MOVING_REPLICAS
 
-    @pytest.mark.parametrize(("fault", "amount", "left"), [("zero_moves", 0, 91), ("partial_moves", 85, 6)])
-    async def test_an_execution_can_complete_with_too_few_moves(self, fault: str, amount: int, left: int) -> None:
+    @pytest.mark.parametrize(
+        ("fault", "amount", "left"), [("zero_moves", 0, 91), ("partial_moves", 85, 6)]
+    )
+    async def test_an_execution_can_complete_with_too_few_moves(
+        self, fault: str, amount: int, left: int
+    ) -> None:
         """As recorded from stale metadata: Completed with 0, then with 85 of 91."""
         async with lab() as standin:
             await self._inject(standin, fault=fault, amount=amount)
-            answered = await standin.execute(f"{PAIR}&concurrent_partition_movements_per_broker=100")
+            answered = await standin.execute(
+                f"{PAIR}&concurrent_partition_movements_per_broker=100"
+            )
             await standin.until_idle()
             assert await task_status(standin, answered.task_id) == "Completed"
             assert standin.cluster.replicas_on(11) == left
@@ -146,7 +167,9 @@ class TestFaults:
         """The execution ends well and its rates stay."""
         async with lab() as standin:
             await self._inject(standin, fault="leak_throttle")
-            await standin.execute(f"{PAIR}&replication_throttle=1000000&concurrent_partition_movements_per_broker=100")
+            await standin.execute(
+                f"{PAIR}&replication_throttle=1000000&concurrent_partition_movements_per_broker=100"
+            )
             await standin.until_idle()
             assert standin.cluster.replicas_on(31) == 91
             assert any(standin.cluster.configs.values())
@@ -163,7 +186,10 @@ class TestFaults:
 
     async def test_a_wrong_fault_is_refused(self) -> None:
         """The refusal names the field and what may stand there."""
-        async with lab() as standin, standin.client.post("/lab/faults", json={"fault": "nonsense"}) as response:
+        async with (
+            lab() as standin,
+            standin.client.post("/lab/faults", json={"fault": "nonsense"}) as response,
+        ):
             assert response.status == 400
             assert "nonsense" in (await response.json())["error"]
 

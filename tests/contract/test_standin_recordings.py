@@ -1,18 +1,26 @@
-"""The stand-in answers as the recorded Cruise Control did, in the situation the recording was made in."""
+"""The stand-in answers as the recorded Cruise Control did, in the situation the recording was
+made in.
+"""
 
 import json
 from dataclasses import replace
 
 import pytest
 
-from tests.contract.recordings import COMPARED_HEADERS, EXACT_HEADERS, Recording, differences, recording
+from tests.contract.recordings import (
+    COMPARED_HEADERS,
+    EXACT_HEADERS,
+    Recording,
+    differences,
+    recording,
+)
 from tests.contract.standin_situations import SITUATIONS, Lab, lab
 
 IN_SITUATION: dict[str, list[int]] = {
     "cold": [1, 2, 3, 4, 5],
     "partial windows": [6],
     "loading": [98],
-    "warm": [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 60, 85, 146, 147, 148,
+    "warm": [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 60, 85, 146, 147, 148,  # noqa: E501
              149, 150, 151, 155, 169, *range(301, 334), 335],
     "some tasks": [20],
     "executing": [30, 31, 32],
@@ -31,8 +39,8 @@ IN_SITUATION: dict[str, list[int]] = {
     "reviewed": [186, 187, 188, 189, 192, 193],
     "review discarded": [190, 191, 198, 199, 200, 201, 202, 203, 204, 205],
     "review, slow": [197],
-    "moved": [46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 81, 84, 92, 95, 109, 110, 111, 112, 113, 114, 115, 116, 117,
-              118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 130, 139, 145, 158, 159, 340, 341],
+    "moved": [46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 81, 84, 92, 95, 109, 110, 111, 112, 113, 114, 115, 116, 117,  # noqa: E501
+              118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 130, 139, 145, 158, 159, 340, 341],  # noqa: E501
     "moved and dropped": [57, 58, 59],
     "stopped": [82, 83, 86],
     "restarted": [99, 100, 101, 102],
@@ -63,7 +71,9 @@ def _request(recorded: Recording, prepared: Lab) -> Recording:
     if "User-Task-ID" not in recorded.request_headers or not prepared.task_id:
         return recorded
     headers = {**recorded.request_headers, "User-Task-ID": prepared.task_id}
-    return replace(recorded, request_headers=headers, path_and_query=prepared.polled or recorded.path_and_query)
+    return replace(
+        recorded, request_headers=headers, path_and_query=prepared.polled or recorded.path_and_query
+    )
 
 
 def _with_task(path_and_query: str, task_id: str) -> str:
@@ -76,7 +86,9 @@ def _with_task(path_and_query: str, task_id: str) -> str:
 
 @pytest.mark.parametrize(("situation", "number"), _CASES)
 async def test_answers_as_recorded(situation: str, number: int) -> None:
-    """Status, headers, keys and types of the body and the text of an error are those of the real one."""
+    """Status, headers, keys and types of the body and the text of an error are those of the
+    real one.
+    """
     prepared = SITUATIONS[situation]
     async with lab(prepared.settings, answer_seconds=prepared.answer_seconds) as standin:
         await prepared.prepare(standin)
@@ -86,7 +98,10 @@ async def test_answers_as_recorded(situation: str, number: int) -> None:
 
     problems = [f"status {answered.status}"] if answered.status != recorded.status else []
     problems += [
-        f"header {name}: recorded {recorded.headers.get(name)}, answered {answered.headers.get(name)}"
+        (
+            f"header {name}: recorded {recorded.headers.get(name)}, answered "
+            f"{answered.headers.get(name)}"
+        )
         for name in COMPARED_HEADERS
         if (name in answered.headers) != (name in recorded.headers)
         or (name in EXACT_HEADERS and recorded.headers.get(name) != answered.headers.get(name))

@@ -1,4 +1,6 @@
-"""A task that is cancelled just as its answer comes: the two in each order, and turns of the event loop apart."""
+"""A task that is cancelled just as its answer comes: the two in each order, and turns of the
+event loop apart.
+"""
 
 import asyncio
 import time
@@ -21,10 +23,12 @@ async def outlives_its_cancellation(
     *,
     in_thread: bool = False,
 ) -> bool:
-    """Whether the work has lost its cancellation: then it lives on, or ends as if it had not been cancelled.
+    """Whether the work has lost its cancellation: then it lives on, or ends as if it had not been
+    cancelled.
 
-    `begun` returns when the work waits for its answer, which `answer` gives. `turns`: by how many turns of the event
-    loop the cancellation comes after the answer, before it where negative. `in_thread`: a thread gives the answer.
+    `begun` returns when the work waits for its answer, which `answer` gives. `turns`: by how many
+    turns of the event loop the cancellation comes after the answer, before it where negative.
+    `in_thread`: a thread gives the answer.
     """
     task = asyncio.ensure_future(work)
     await begun()
@@ -32,7 +36,8 @@ async def outlives_its_cancellation(
     def give() -> None:
         answer()
         if in_thread:
-            time.sleep(THREAD_SECONDS)  # the loop stands still meanwhile, and finds the answer in its next turn
+            # the loop stands still meanwhile, and finds the answer in its next turn
+            time.sleep(THREAD_SECONDS)
 
     def cancel() -> None:
         nonlocal was_cancelled
@@ -50,7 +55,8 @@ async def outlives_its_cancellation(
     lives = not task.done()
     lost = lives or not task.cancelled()
     while not task.done():
-        for living in asyncio.all_tasks() - {asyncio.current_task()}:  # a group does not hand on a second cancellation
+        # a group does not hand on a second cancellation
+        for living in asyncio.all_tasks() - {asyncio.current_task()}:
             living.cancel()
         await asyncio.wait({task}, timeout=0.1)
     if not task.cancelled():

@@ -1,6 +1,8 @@
-"""A Consul in memory that follows its documented HTTP API as far as we call it: agent services, catalog, health, ACLs.
+"""A Consul in memory that follows its documented HTTP API as far as we call it: agent services,
+catalog, health, ACLs.
 
-A real server on loopback, with several agents; its TCP checks really connect. What it does not know is a 404.
+A real server on loopback, with several agents; its TCP checks really connect. What it does not know
+is a 404.
 """
 
 import asyncio
@@ -36,11 +38,15 @@ class FakeConsul:
     requests: list[str] = field(default_factory=list)  # method and path
 
     def put(self, instance: Instance) -> None:
-        self.instances = [i for i in self.instances if not _same(i, instance.node, instance.service["ID"])]
+        self.instances = [
+            i for i in self.instances if not _same(i, instance.node, instance.service["ID"])
+        ]
         self.instances.append(instance)
 
     def remove(self, node: str, service_id: str, *, owned_by: str | None) -> bool:
-        """Anti-entropy: what an agent has of its own, it puts back; so only that agent can take it out."""
+        """Anti-entropy: what an agent has of its own, it puts back; so only that agent can take
+        it out.
+        """
         found = [i for i in self.instances if _same(i, node, service_id)]
         if not found or found[0].owner != owned_by:
             return False
@@ -86,7 +92,9 @@ async def _guarded(request: web.Request, handler: Any) -> web.StreamResponse:
     if consul.down:
         return web.Response(status=500, text="No cluster leader")
     if consul.token is not None and request.headers.get("X-Consul-Token") != consul.token:
-        return web.Response(status=403, text="Permission denied: token lacks permission 'service:write'")
+        return web.Response(
+            status=403, text=("Permission denied: token lacks permission 'service:write'")
+        )
     response: web.StreamResponse = await handler(request)
     return response
 
@@ -103,7 +111,11 @@ async def _agent_register(request: web.Request) -> web.Response:
         "Meta": body.get("Meta") or {},
     }
     # a check is critical until it has been made for the first time
-    checks = [{"CheckID": f"service:{service['ID']}", "Status": check.get("Status") or "critical"}] if check else []
+    checks = (
+        [{"CheckID": f"service:{service['ID']}", "Status": check.get("Status") or "critical"}]
+        if check
+        else []
+    )
     consul.put(Instance(node, service, owner=node, checks=checks, tcp=check.get("TCP", "")))
     return web.Response()
 
@@ -111,13 +123,18 @@ async def _agent_register(request: web.Request) -> web.Response:
 async def _agent_deregister(request: web.Request) -> web.Response:
     consul, node, service_id = request.app[CONSUL], request.app[NODE], request.match_info["id"]
     if not consul.remove(node, service_id, owned_by=node):
-        return web.Response(status=404, text=f'Unknown service ID "{service_id}". Ensure that the service ID is passed')
+        return web.Response(
+            status=404,
+            text=(f'Unknown service ID "{service_id}". Ensure that the service ID is passed'),
+        )
     return web.Response()
 
 
 async def _agent_services(request: web.Request) -> web.Response:
     consul, node = request.app[CONSUL], request.app[NODE]
-    return web.json_response({i.service["ID"]: i.service for i in consul.instances if i.owner == node})
+    return web.json_response(
+        {i.service["ID"]: i.service for i in consul.instances if i.owner == node}
+    )
 
 
 async def _catalog_register(request: web.Request) -> web.Response:
@@ -125,7 +142,12 @@ async def _catalog_register(request: web.Request) -> web.Response:
     if not body.get("Node") or not body.get("Address"):
         return web.Response(status=500, text="Must provide address if SkipNodeUpdate is not set")
     given = body["Service"]
-    service = {"ID": given.get("ID") or given["Service"], "Address": "", "Tags": [], "Meta": {}} | given
+    service = {
+        "ID": given.get("ID") or given["Service"],
+        "Address": "",
+        "Tags": [],
+        "Meta": {},
+    } | given
     check = body.get("Check")
     consul.put(Instance(body["Node"], service, owner=None, checks=[check] if check else []))
     return web.json_response(data=True)
@@ -143,7 +165,13 @@ async def _health(request: web.Request) -> web.Response:
     for i in [i for i in consul.instances if i.service["Service"] == name]:
         serf = [{"CheckID": "serfHealth", "Status": "passing", "ServiceID": ""}] if i.owner else []
         checks = [*serf, *({"CheckID": c["CheckID"], "Status": c["Status"]} for c in i.checks)]
-        told.append({"Node": {"Node": i.node, "Address": "10.9.9.9"}, "Service": i.service, "Checks": checks})
+        told.append(
+            {
+                "Node": {"Node": i.node, "Address": "10.9.9.9"},
+                "Service": i.service,
+                "Checks": checks,
+            }
+        )
         for check in i.checks if i.tcp else ():  # for the next time, as an interval would have it
             check["Status"] = "passing" if await _connects(i.tcp) else "critical"
     return web.json_response(told)

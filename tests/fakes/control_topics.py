@@ -1,4 +1,6 @@
-"""Control topics in memory, for the console's tests: what was published is kept, what is told is read."""
+"""Control topics in memory, for the console's tests: what was published is kept, what is told
+is read.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,7 +15,10 @@ class ControlTopicsInMemory:
     def __init__(self) -> None:
         self.ordered: list[Json] = []
         self.answer: Json | Exception = {"type": "CommandAccepted", "data": {"reasons": []}}
-        self._topics: dict[str, asyncio.Queue[Json | None]] = {"status": asyncio.Queue(), "events": asyncio.Queue()}
+        self._topics: dict[str, asyncio.Queue[Json | None]] = {
+            "status": asyncio.Queue(),
+            "events": asyncio.Queue(),
+        }
 
     def tell(self, topic: str, message: Json) -> None:
         self._topics[topic].put_nowait(message)

@@ -1,4 +1,6 @@
-"""A clock that stands still until a test moves it on: sleepers wake in the order of their time, nothing waits."""
+"""A clock that stands still until a test moves it on: sleepers wake in the order of their time,
+nothing waits.
+"""
 
 import asyncio
 import heapq
@@ -35,7 +37,9 @@ class DrivenClock:
             await self._settle()
         self._now = until
 
-    async def advance_until(self, condition: Callable[[], bool], *, step: float = 0.5, most: float = 1_000.0) -> None:
+    async def advance_until(
+        self, condition: Callable[[], bool], *, step: float = 0.5, most: float = 1_000.0
+    ) -> None:
         """Moves on in steps until the condition holds; fails after `most` seconds."""
         limit = self._now + most
         await self._settle()

@@ -1,4 +1,7 @@
-"""A listener that answers ApiVersions as a broker does, and one that does not. For tests of who looks at endpoints."""
+"""A listener that answers ApiVersions as a broker does, and one that does not.
+
+For tests of who looks at endpoints.
+"""
 
 import asyncio
 import contextlib
@@ -16,7 +19,9 @@ async def listener(*, is_kafka: bool = True, port: int = 0) -> AsyncIterator[str
             api_key, _, correlation = struct.unpack(">hhi", (await reader.readexactly(size))[:8])
             body = struct.pack(">ihihhh", correlation, 0, 1, api_key, 0, 4)
             answer = struct.pack(">i", len(body)) + body
-            writer.write(answer if is_kafka and api_key == 18 else b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.write(
+                answer if is_kafka and api_key == 18 else (b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            )
             await writer.drain()
         writer.close()
 

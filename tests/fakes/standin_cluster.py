@@ -1,7 +1,8 @@
-"""The stand-in's Cluster port in memory: a small Kafka that copies a replica in a set time of the clock it is given.
+"""The stand-in's Cluster port in memory: a small Kafka that copies a replica in a set time of the
+clock it is given.
 
-Keeps Kafka's own habits with reassignments: the target first, the leaving replicas after it, and a cancel that drops
-the adding ones and does not restore the old order.
+Keeps Kafka's own habits with reassignments: the target first, the leaving replicas after it, and a
+cancel that drops the adding ones and does not restore the old order.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -29,9 +30,13 @@ class _Moving:
 
 
 class MemoryCluster:
-    """Six brokers by default as in the recordings: 11, 12, 13 hold everything, 31, 32, 33 are empty."""
+    """Six brokers by default as in the recordings: 11, 12, 13 hold everything, 31, 32, 33 are
+    empty.
+    """
 
-    def __init__(self, clock: Clock, *, copy_seconds: float = 2.0, racks: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, clock: Clock, *, copy_seconds: float = 2.0, racks: Mapping[int, str] | None = None
+    ) -> None:
         self.clock = clock
         self.copy_seconds = copy_seconds
         racks = racks or {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b", 33: "az-c"}
@@ -47,10 +52,14 @@ class MemoryCluster:
         self.unavailable = False
         self.closed = False
 
-    # -- what tests do to it -------------------------------------------------------------------------------------------
+    # -- what tests do to it
+    # -------------------------------------------------------------------------------------------
 
     def add_topic(
-        self, name: str, assignments: Iterable[tuple[int, ...]], size_bytes: int = DEFAULT_SIZE_BYTES
+        self,
+        name: str,
+        assignments: Iterable[tuple[int, ...]],
+        size_bytes: int = DEFAULT_SIZE_BYTES,
     ) -> None:
         for index, replicas in enumerate(assignments):
             tp = TopicPartition(name, index)
@@ -58,17 +67,31 @@ class MemoryCluster:
             self.size_bytes[tp] = size_bytes
 
     def fill(self, topics: int = 23, partitions: int = 91) -> None:
-        """The recorded cluster: 23 topics, 91 partitions, all six orders of the three source brokers."""
-        orders = [(11, 12, 13), (12, 13, 11), (13, 11, 12), (11, 13, 12), (12, 11, 13), (13, 12, 11)]
+        """The recorded cluster: 23 topics, 91 partitions, all six orders of the three source
+        brokers.
+        """
+        orders = [
+            (11, 12, 13),
+            (12, 13, 11),
+            (13, 11, 12),
+            (11, 13, 12),
+            (12, 11, 13),
+            (13, 12, 11),
+        ]
         for number in range(topics):
             count = partitions // topics + (1 if number < partitions % topics else 0)
-            self.add_topic(f"topic-{number:02}", [orders[(number + index) % len(orders)] for index in range(count)])
+            self.add_topic(
+                f"topic-{number:02}",
+                [orders[(number + index) % len(orders)] for index in range(count)],
+            )
 
     def kill(self, broker: int) -> None:
         self._dead.add(broker)
         for tp, partition in self._partitions.items():
             in_sync = tuple(b for b in partition.in_sync if b != broker)
-            leader = partition.leader if partition.leader != broker else next(iter(in_sync), NO_LEADER)
+            leader = (
+                partition.leader if partition.leader != broker else next(iter(in_sync), NO_LEADER)
+            )
             self._partitions[tp] = replace(partition, in_sync=in_sync, leader=leader)
 
     def revive(self, broker: int) -> None:
@@ -87,7 +110,8 @@ class MemoryCluster:
         self._settle()
         return self._partitions[tp]
 
-    # -- the port ------------------------------------------------------------------------------------------------------
+    # -- the port
+    # ------------------------------------------------------------------------------------------------------  # noqa: E501
 
     async def describe(self) -> ClusterView:
         if self.answer_seconds:
@@ -95,7 +119,8 @@ class MemoryCluster:
         self._settle()
         alive = {broker: value for broker, value in self._known.items() if broker not in self._dead}
         partitions = {
-            tp: replace(p, offline=tuple(b for b in p.replicas if b not in alive)) for tp, p in self._partitions.items()
+            tp: replace(p, offline=tuple(b for b in p.replicas if b not in alive))
+            for tp, p in self._partitions.items()
         }
         return ClusterView(alive, min(alive, default=NO_LEADER), partitions)
 
@@ -108,7 +133,9 @@ class MemoryCluster:
             for broker in p.replicas
             if broker in alive
         }
-        return LogDirs({b: (f"/var/lib/kafka-{b}",) for b in alive}, dict.fromkeys(alive, ()), sizes)
+        return LogDirs(
+            {b: (f"/var/lib/kafka-{b}",) for b in alive}, dict.fromkeys(alive, ()), sizes
+        )
 
     async def min_in_sync(self, topics: Collection[str]) -> Mapping[str, int]:
         return dict.fromkeys(topics, 2)
@@ -121,7 +148,10 @@ class MemoryCluster:
         self, targets: Mapping[TopicPartition, tuple[int, ...] | None]
     ) -> Mapping[TopicPartition, str | None]:
         self._settle()
-        return {tp: self._cancel(tp) if target is None else self._move(tp, target) for tp, target in targets.items()}
+        return {
+            tp: self._cancel(tp) if target is None else self._move(tp, target)
+            for tp, target in targets.items()
+        }
 
     async def elect_preferred(self, partitions: Collection[TopicPartition]) -> None:
         self._settle()
@@ -145,7 +175,8 @@ class MemoryCluster:
     async def close(self) -> None:
         self.closed = True
 
-    # -- how it works --------------------------------------------------------------------------------------------------
+    # -- how it works
+    # --------------------------------------------------------------------------------------------------  # noqa: E501
 
     def _change(self, kind: str, name: str, changes: Mapping[str, str | None]) -> None:
         self.config_changes.append((kind, name))
@@ -178,7 +209,9 @@ class MemoryCluster:
         union = tuple(dict.fromkeys((*target, *origin)))
         self._partitions[tp] = replace(self._partitions[tp], replicas=union)
         copies = bool(set(target) - set(origin))
-        self._moving[tp] = _Moving(target, self.clock.now() + (self.copy_seconds if copies else 0.0))
+        self._moving[tp] = _Moving(
+            target, self.clock.now() + (self.copy_seconds if copies else 0.0)
+        )
         return None
 
     def _cancel(self, tp: TopicPartition) -> str | None:

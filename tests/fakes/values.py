@@ -1,4 +1,6 @@
-"""Arbitrary core values for Hypothesis: every message, event and state that the types allow, as JSON can carry them."""
+"""Arbitrary core values for Hypothesis: every message, event and state that the types allow, as
+JSON can carry them.
+"""
 
 from typing import Any
 

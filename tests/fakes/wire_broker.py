@@ -1,7 +1,9 @@
-"""A broker in one process that speaks Kafka's wire protocol, for clusters larger than a machine can hold.
+"""A broker in one process that speaks Kafka's wire protocol, for clusters larger than a machine can
+hold.
 
-It answers ApiVersions, Metadata, ListPartitionReassignments and DescribeConfigs, as any broker of a healthy or sick
-cluster of so many partitions would; every listed broker is this one. The bytes are made once a situation.
+It answers ApiVersions, Metadata, ListPartitionReassignments and DescribeConfigs, as any broker of a
+healthy or sick cluster of so many partitions would; every listed broker is this one. The bytes are
+made once a situation.
 """
 
 import asyncio
@@ -15,7 +17,12 @@ from kafka.protocol.admin import (
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsResponse,
 )
-from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse
+from kafka.protocol.metadata import (
+    ApiVersionsRequest,
+    ApiVersionsResponse,
+    MetadataRequest,
+    MetadataResponse,
+)
 
 Topic = MetadataResponse.MetadataResponseTopic
 Resource = DescribeConfigsResponse.DescribeConfigsResult
@@ -68,7 +75,10 @@ class WireBroker:
             ApiVersionsRequest.API_KEY: (ApiVersionsRequest, self._api_versions),
             MetadataRequest.API_KEY: (MetadataRequest, self._metadata),
             DescribeConfigsRequest.API_KEY: (DescribeConfigsRequest, self._configs),
-            ListPartitionReassignmentsRequest.API_KEY: (ListPartitionReassignmentsRequest, self._reassignments),
+            ListPartitionReassignmentsRequest.API_KEY: (
+                ListPartitionReassignmentsRequest,
+                self._reassignments,
+            ),
         }
 
     async def start(self) -> None:
@@ -124,7 +134,9 @@ class WireBroker:
 
     def _metadata_of(self, one: Situation, topics: Iterable[int]) -> Any:
         brokers = [
-            MetadataResponse.MetadataResponseBroker(node_id=b, host="127.0.0.1", port=self.port, rack=f"az-{b % AZS}")
+            MetadataResponse.MetadataResponseBroker(
+                node_id=b, host="127.0.0.1", port=self.port, rack=f"az-{b % AZS}"
+            )
             for b in range(one.brokers)
             if b not in one.down
         ]
@@ -149,7 +161,13 @@ class WireBroker:
             documentation=None,
         )
         results = [
-            Resource(error_code=0, error_message=None, resource_type=2, resource_name=r.resource_name, configs=[entry])
+            Resource(
+                error_code=0,
+                error_message=None,
+                resource_type=2,
+                resource_name=r.resource_name,
+                configs=[entry],
+            )
             for r in request.resources
         ]
         return DescribeConfigsResponse(throttle_time_ms=0, results=results)
@@ -169,7 +187,9 @@ class WireBroker:
                 for p in moving
             ]
             topics.append(Moving(name=_name(t), partitions=spots))
-        return ListPartitionReassignmentsResponse(throttle_time_ms=0, error_code=0, error_message=None, topics=topics)
+        return ListPartitionReassignmentsResponse(
+            throttle_time_ms=0, error_code=0, error_message=None, topics=topics
+        )
 
 
 def _name(topic: int) -> str:
@@ -193,7 +213,11 @@ def _topic(one: Situation, topic: int) -> Any:
             )
         )
     return Topic(
-        error_code=0, name=_name(topic), is_internal=False, partitions=partitions, authorized_operations=NOT_ASKED
+        error_code=0,
+        name=_name(topic),
+        is_internal=False,
+        partitions=partitions,
+        authorized_operations=NOT_ASKED,
     )
 
 

@@ -1,4 +1,7 @@
-"""Fixtures of the integration tests: one lab for the whole session. A test that changes it puts it back."""
+"""Fixtures of the integration tests: one lab for the whole session.
+
+A test that changes it puts it back.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +15,9 @@ from deploy.lab.demo.agent_process import AgentProcess
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A whole lab on free ports; with the real Cruise Control if CRUISE_CONTROL_CLASSPATH names one."""
+    """A whole lab on free ports; with the real Cruise Control if CRUISE_CONTROL_CLASSPATH names
+    one.
+    """
     config = LabConfig(directory=tmp_path_factory.mktemp("lab"), base_port=free_base_port())
     with Lab(config).running(progress=lambda step: print(f"lab: {step}")) as running:
         yield running
@@ -20,10 +25,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def small_lab(tmp_path: Path) -> Iterator[Lab]:
-    """A lab of one broker on each side, not started: for tests of the lab itself. Ended with the test."""
-    brokers = (BrokerSpec(id=11, rack="az-a", role=Role.SOURCE), BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))
+    """A lab of one broker on each side, not started: for tests of the lab itself.
+
+    Ended with the test.
+    """
+    brokers = (
+        BrokerSpec(id=11, rack="az-a", role=Role.SOURCE),
+        BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION),
+    )
     config = LabConfig(
-        directory=tmp_path / "lab", base_port=free_base_port(), brokers=brokers, cruise_control=CruiseControlKind.NONE
+        directory=tmp_path / "lab",
+        base_port=free_base_port(),
+        brokers=brokers,
+        cruise_control=CruiseControlKind.NONE,
     )
     lab = Lab(config)
     yield lab
@@ -32,7 +46,10 @@ def small_lab(tmp_path: Path) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def agent(filled: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
-    """One agent that drives the lab. `filled`: a module's own, the lab with what that module moves."""
+    """One agent that drives the lab.
+
+    `filled`: a module's own, the lab with what that module moves.
+    """
     process = AgentProcess(filled, tmp_path_factory.mktemp("agent") / "agent.log")
     process.start()
     yield process

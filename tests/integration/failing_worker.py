@@ -1,8 +1,11 @@
-"""The real agent with one fault in it, named by FAIL_AT, that strikes once at a command of that id. A process of tests.
+"""The real agent with one fault in it, named by FAIL_AT, that strikes once at a command of that id.
 
-FAIL_ONCE names a file that remembers that it has struck. `bug`: an exception in a turn. `saved`: the process dies when
-the state is in Kafka and its events are not. `join`: its part in the consumer group fails. `table`: a share of the
-clusters comes, and Faust does not begin to read the table for it.
+A process of tests.
+
+FAIL_ONCE names a file that remembers that it has struck. `bug`: an exception in a turn. `saved`:
+the process dies when the state is in Kafka and its events are not. `join`: its part in the consumer
+group fails. `table`: a share of the clusters comes, and Faust does not begin to read the table for
+it.
 """
 
 import asyncio
@@ -20,7 +23,8 @@ from agent.core.messages import Message
 from agent.worker import publisher, turn
 from schemas.events import ProgressEvent
 
-CHANGELOG_SECONDS = 1.0  # in which Faust's buffer writes what was saved: milliseconds, on an idle machine
+# in which Faust's buffer writes what was saved: milliseconds, on an idle machine
+CHANGELOG_SECONDS = 1.0
 
 
 def _strikes(fault: str, command_id: str | None) -> bool:
@@ -40,7 +44,9 @@ def install() -> None:
             raise ZeroDivisionError("a bug")
         return really_take(records, cluster, message, *rest)
 
-    async def publish(out: publisher.WorkerPublisher, cluster: str, events: Iterable[ProgressEvent]) -> None:
+    async def publish(
+        out: publisher.WorkerPublisher, cluster: str, events: Iterable[ProgressEvent]
+    ) -> None:
         events = tuple(events)
         if any(_strikes("saved", e.data.get("command_id")) for e in events):
             await asyncio.sleep(CHANGELOG_SECONDS)

@@ -1,4 +1,7 @@
-"""The real agent on a real cluster, spoken to through Kafka only. One lab, one agent; the tests build on each other."""
+"""The real agent on a real cluster, spoken to through Kafka only.
+
+One lab, one agent; the tests build on each other.
+"""
 
 import asyncio
 import json
@@ -54,7 +57,9 @@ async def _fill(servers: str) -> None:
 
 
 async def _raw(lab: Lab, value: bytes | None) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=lab.status()["control_bootstrap_servers"], max_request_size=2_000_000)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=lab.status()["control_bootstrap_servers"], max_request_size=2_000_000
+    )
     await producer.start()
     await producer.send_and_wait("kafka-migration.commands", value=value, key=b"lab")
     await producer.stop()
@@ -84,10 +89,16 @@ BAD = {
     "empty": b"",
     "null value": None,
     "not UTF-8": b"\xff\xfe\x00",
-    "wrong enum": b'{"type": "start", "command_id": "bad-enum", "cluster": "lab", "options": {"mode": "all"}}',
-    "unknown field": b'{"type": "pause", "command_id": "bad-field", "cluster": "lab", "slowly": true}',
+    "wrong enum": (
+        b'{"type": "start", "command_id": "bad-enum", "cluster": "lab", "options": {"mode": "all"}}'
+    ),
+    "unknown field": (
+        b'{"type": "pause", "command_id": "bad-field", "cluster": "lab", "slowly": true}'
+    ),
     "deep": b"[" * 100_000,
-    "600 KB": b'{"type": "pause", "cluster": "lab", "command_id": "big", "reason": "' + b"x" * 600_000 + b'"}',
+    "600 KB": b'{"type": "pause", "cluster": "lab", "command_id": "big", "reason": "'
+    + b"x" * 600_000
+    + b'"}',
 }
 
 
@@ -108,7 +119,9 @@ async def test_bad_input_is_rejected_and_stops_nothing(client: ControlClient, fi
 
 
 async def test_a_readable_sender_is_answered(client: ControlClient) -> None:
-    """A command that is wrong in a field, and has a command_id, is refused by an event that bears it."""
+    """A command that is wrong in a field, and has a command_id, is refused by an event that
+    bears it.
+    """
     refused = await await_event(
         client, "CommandRefused", fits=lambda data: data["command_id"] == "bad-enum", seconds=20.0
     )
@@ -130,7 +143,9 @@ async def test_unknown_cluster_and_broker_are_refused(client: ControlClient) -> 
 async def test_a_migration_survives_kill_9_with_one_execution_a_wave(
     client: ControlClient, filled: Lab, agent: AgentProcess
 ) -> None:
-    """kill -9 in the middle of a wave: the same wave goes on, nothing is asked twice, and the sources end empty."""
+    """kill -9 in the middle of a wave: the same wave goes on, nothing is asked twice, and the
+    sources end empty.
+    """
     await eventually(lambda: _plan_is_clear(client), 60.0)
     command = {
         "type": "start",
@@ -147,8 +162,14 @@ async def test_a_migration_survives_kill_9_with_one_execution_a_wave(
     await await_event(client, "WaveProgressed", fits=lambda data: bool(data["moving"]))
     agent.kill()
     agent.start()
-    await await_event(client, "SourceMayBeShutDown", fits=lambda data: data["broker_id"] == 13, seconds=240.0)
-    left = {b for p in look(filled.status()["bootstrap_servers"]).partitions.values() for b in (*p.replicas, p.leader)}
+    await await_event(
+        client, "SourceMayBeShutDown", fits=lambda data: data["broker_id"] == 13, seconds=240.0
+    )
+    left = {
+        b
+        for p in look(filled.status()["bootstrap_servers"]).partitions.values()
+        for b in (*p.replicas, p.leader)
+    }
     assert not left & {11, 12, 13}
     assert await _executions(filled) == {1: 1, 2: 1, 3: 1}
 
@@ -159,9 +180,13 @@ async def _plan_is_clear(client: ControlClient) -> bool:
 
 
 async def _executions(lab: Lab) -> Counter[int]:
-    """How often Cruise Control executed for each wave; refused requests leave tasks that ended with an error."""
+    """How often Cruise Control executed for each wave; refused requests leave tasks that ended
+    with an error.
+    """
     async with httpx.AsyncClient() as http:
-        answer = await http.get(lab.status()["cruise_control_url"] + "/user_tasks", params={"json": "true"})
+        answer = await http.get(
+            lab.status()["cruise_control_url"] + "/user_tasks", params={"json": "true"}
+        )
     executed: Counter[int] = Counter()
     for task in answer.json()["userTasks"]:
         query = httpx.URL(task["RequestURL"].split(" ", 1)[1]).params
@@ -171,7 +196,9 @@ async def _executions(lab: Lab) -> Counter[int]:
 
 
 async def test_rollback_restores_the_assignment_exactly(client: ControlClient, filled: Lab) -> None:
-    """After a rollback one to one, replicas, their order and the leaders are those before the start."""
+    """After a rollback one to one, replicas, their order and the leaders are those before the
+    start.
+    """
     events = await client.past_events("lab")
     started = next(e for e in events if e["type"] == "MigrationStarted")
     assert started["data"]["snapshot_partitions"] >= TOPICS * PARTITIONS

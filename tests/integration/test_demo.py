@@ -18,8 +18,19 @@ SHORT = ("--bytes", "40MB", "--topics", "6")
 
 def _demo(directory: Path, output: Path) -> subprocess.Popen[bytes]:
     with output.open("wb") as printed:
-        command = [sys.executable, "-m", "agent.cli", "lab", "demo", "--dir", str(directory), *SHORT]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT)
+        command = [
+            sys.executable,
+            "-m",
+            "agent.cli",
+            "lab",
+            "demo",
+            "--dir",
+            str(directory),
+            *SHORT,
+        ]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT
+        )
 
 
 def _alive(directory: Path) -> list[str]:
@@ -28,7 +39,9 @@ def _alive(directory: Path) -> list[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                command = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
             except OSError:
                 continue
             if str(directory) in command:
@@ -37,7 +50,9 @@ def _alive(directory: Path) -> list[str]:
 
 
 def test_demo_moves_everything_and_loses_nothing(tmp_path: Path) -> None:
-    """The demo ends with 0: every replica moved, no message lost, a pause honoured, no process left."""
+    """The demo ends with 0: every replica moved, no message lost, a pause honoured, no process
+    left.
+    """
     demo = _demo(tmp_path / "demo", tmp_path / "printed")
     try:
         assert demo.wait(500) == 0, (tmp_path / "printed").read_text()[-3000:]
@@ -63,13 +78,19 @@ def test_demo_moves_everything_and_loses_nothing(tmp_path: Path) -> None:
     else:
         assert len(spike["producers"]) > 0
     assert report["events"]["SourceMayBeShutDown"] == 3
-    assert report["cruise_control"] == ("real" if os.environ.get("CRUISE_CONTROL_CLASSPATH") else "stand-in")
+    assert report["cruise_control"] == (
+        "real" if os.environ.get("CRUISE_CONTROL_CLASSPATH") else "stand-in"
+    )
     assert _alive(tmp_path) == []
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_demo_leaves_nothing_behind_when_it_is_ended(tmp_path: Path, ending: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM or kill -9 in the middle: every broker, client and agent is gone within seconds."""
+def test_demo_leaves_nothing_behind_when_it_is_ended(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    """Ctrl-C, SIGTERM or kill -9 in the middle: every broker, client and agent is gone within
+    seconds.
+    """
     demo = _demo(tmp_path / "demo", tmp_path / "printed")
     try:
         deadline = time.monotonic() + 200

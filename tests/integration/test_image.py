@@ -1,4 +1,6 @@
-"""deploy/Dockerfile without a container engine: its own pip lines are tried, with the packages that it would get."""
+"""deploy/Dockerfile without a container engine: its own pip lines are tried, with the packages
+that it would get.
+"""
 
 import json
 import re
@@ -21,8 +23,12 @@ BUILD_STAGE = DOCKERFILE.partition("AS build\n")[2].partition("\nFROM ")[0].repl
 
 def pip_lines() -> list[list[str]]:
     """What stands after `pip` in each `pip install` of the Dockerfile, in its order."""
-    commands = [part for line in BUILD_STAGE.splitlines() for part in line.removeprefix("RUN ").split("&&")]
-    words = [shlex.split(command, comments=True) for command in commands if "pip install" in command]
+    commands = [
+        part for line in BUILD_STAGE.splitlines() for part in line.removeprefix("RUN ").split("&&")
+    ]
+    words = [
+        shlex.split(command, comments=True) for command in commands if "pip install" in command
+    ]
     return [line[1:] for line in words]
 
 
@@ -34,11 +40,24 @@ def python_version() -> str:
 
 
 def try_pip(line: list[str], folder: Path, *more: str) -> list[dict[str, Any]]:
-    """What that line would install, by pip's own report; fails with pip's words when it would not."""
+    """What that line would install, by pip's own report; fails with pip's words when it would
+    not.
+    """
     report = folder / "report.json"
-    options = ["--dry-run", "--ignore-installed", "--quiet", "--disable-pip-version-check", "--report", str(report)]
+    options = [
+        "--dry-run",
+        "--ignore-installed",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--report",
+        str(report),
+    ]
     ended = subprocess.run(
-        [sys.executable, "-m", "pip", *line, *options, *more], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pip", *line, *options, *more],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, f"pip {shlex.join(line)}\n{ended.stderr[-2000:]}"
     installed: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["install"]
@@ -55,14 +74,21 @@ def copy_context(folder: Path) -> None:
             name = folder / target / source if target.endswith("/") else folder / target
             name.parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / source).is_dir():
-                shutil.copytree(ROOT / source, name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+                shutil.copytree(
+                    ROOT / source,
+                    name,
+                    ignore=shutil.ignore_patterns("__pycache__"),
+                    dirs_exist_ok=True,
+                )
             else:
                 shutil.copy(ROOT / source, name)
 
 
 @pytest.mark.timeout(300)
 def test_the_images_packages_install_as_the_dockerfile_asks(tmp_path: Path) -> None:
-    """Each package has a wheel for the image's Python with a pinned hash, and none that is needed is missing."""
+    """Each package has a wheel for the image's Python with a pinned hash, and none that is
+    needed is missing.
+    """
     copy_context(tmp_path)
     packages, project = pip_lines()
     elsewhere = ("--python-version", python_version(), "--target", str(tmp_path / "installed"))
@@ -75,5 +101,7 @@ def test_the_images_packages_install_as_the_dockerfile_asks(tmp_path: Path) -> N
         needed = Requirement(text)
         version = found.get(canonicalize_name(needed.name))
         assert version is not None, f"deploy/requirements.txt has no {needed.name}"
-        assert needed.specifier.contains(version), f"{needed}, and deploy/requirements.txt has {version}"
+        assert needed.specifier.contains(version), (
+            f"{needed}, and deploy/requirements.txt has {version}"
+        )
     assert [one["metadata"]["name"] for one in try_pip(project, tmp_path)] == ["kafka-migration"]

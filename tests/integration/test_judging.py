@@ -1,4 +1,6 @@
-"""Samples through a real worker: judged by the cluster's owner, wherever they were sent; they pause and resume."""
+"""Samples through a real worker: judged by the cluster's owner, wherever they were sent; they
+pause and resume.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,12 @@ async def told(stage: Stage) -> AsyncIterator[Told]:
     with stage.worker("judging") as worker:
         await asyncio.to_thread(stage.await_ready, worker)
         told = recorder.told[CLUSTER]
-        start = {"type": "start", "command_id": uuid.uuid4().hex, "cluster": CLUSTER, "options": {"mode": "full"}}
+        start = {
+            "type": "start",
+            "command_id": uuid.uuid4().hex,
+            "cluster": CLUSTER,
+            "options": {"mode": "full"},
+        }
         await _send(stage, stage.names.commands, json.dumps(start).encode())
         async with asyncio.timeout(SECONDS_MAX):
             await told.started.wait()
@@ -76,30 +83,41 @@ async def _resumed(stage: Stage, told: Told) -> None:
 
 
 async def _read(stage: Stage, topic: str) -> list[Any]:
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=stage.bootstrap_servers, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=stage.bootstrap_servers, auto_offset_reset="earliest"
+    )
     async with consumer:
         found = await consumer.getmany(timeout_ms=5_000)
         return [m for several in found.values() for m in several]
 
 
-async def test_bad_samples_stop_what_moves_and_calm_ones_let_it_go_on(stage: Stage, told: Told) -> None:
+async def test_bad_samples_stop_what_moves_and_calm_ones_let_it_go_on(
+    stage: Stage, told: Told
+) -> None:
     """No command and no alert: the rule alone, and each judgement is an event with its values."""
     await _paused(stage, told)
     await _resumed(stage, told)
     events = [json.loads(m.value) for m in await _read(stage, stage.names.events)]
     judged = [e["data"] for e in events if e["type"] == "RuleStateChanged"]
-    assert [(j["rule"], j["level"]) for j in judged] == [("latency", "firing"), ("latency", "clear")]
+    assert [(j["rule"], j["level"]) for j in judged] == [
+        ("latency", "firing"),
+        ("latency", "clear"),
+    ]
     assert (judged[0]["value"], judged[0]["threshold"], judged[0]["broker"]) == (BAD, 500.0, 11)
 
 
 async def test_samples_in_any_partition_reach_the_cluster_s_owner(stage: Stage, told: Told) -> None:
-    """Producers of other kinds hash keys in another way: what is in the wrong partition is sent on to the right one."""
+    """Producers of other kinds hash keys in another way: what is in the wrong partition is sent
+    on to the right one.
+    """
     for partition in range(PARTITIONS):
         await _paused(stage, told, partition)
         await _resumed(stage, told)
 
 
-async def test_samples_that_cannot_be_read_are_rejected_and_harm_nothing(stage: Stage, told: Told) -> None:
+async def test_samples_that_cannot_be_read_are_rejected_and_harm_nothing(
+    stage: Stage, told: Told
+) -> None:
     """The original bytes, and why, go to the rejected topic; what comes after is judged."""
     broken = batch(CLUSTER, 11, time.time(), BAD).replace(b'"value"', b'"valve"')
     await _send(stage, stage.names.metrics, broken)

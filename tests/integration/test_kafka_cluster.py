@@ -1,4 +1,6 @@
-"""KafkaCluster against real brokers: what it reads is so, what it sets is in force, what it clears is gone."""
+"""KafkaCluster against real brokers: what it reads is so, what it sets is in force, what it
+clears is gone.
+"""
 
 import asyncio
 import threading
@@ -39,7 +41,9 @@ UNLIMITED = 1_000_000_000
 
 @pytest.fixture
 async def kafka(lab: Lab) -> AsyncIterator[KafkaCluster]:
-    cluster = KafkaCluster(KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers, request_timeout_seconds=6))
+    cluster = KafkaCluster(
+        KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers, request_timeout_seconds=6)
+    )
     yield cluster
     await cluster.close()
 
@@ -52,11 +56,17 @@ class Topics:
         self._made: list[str] = []
 
     def make(
-        self, name: str, assignment: Mapping[int, Sequence[int]], settings: Mapping[str, str] | None = None
+        self,
+        name: str,
+        assignment: Mapping[int, Sequence[int]],
+        settings: Mapping[str, str] | None = None,
     ) -> list[TopicPartition]:
         with admin_client(self._lab.config.bootstrap_servers, timeout_seconds=20) as admin:
             spots = {p: list(replicas) for p, replicas in assignment.items()}
-            admin.create_topics({name: {"assignments": spots, "configs": dict(settings or {})}}, wait_for_metadata=True)
+            admin.create_topics(
+                {name: {"assignments": spots, "configs": dict(settings or {})}},
+                wait_for_metadata=True,
+            )
         self._made.append(name)
         return [TopicPartition(name, p) for p in assignment]
 
@@ -74,13 +84,22 @@ def topics(lab: Lab) -> Iterator[Topics]:
     made.delete()
     for broker in ALL:
         if lab.pid(f"broker-{broker}"):
-            alter(lab, ConfigResourceType.BROKER, str(broker), {LEADER_RATE: None, FOLLOWER_RATE: None})
+            alter(
+                lab,
+                ConfigResourceType.BROKER,
+                str(broker),
+                {LEADER_RATE: None, FOLLOWER_RATE: None},
+            )
 
 
 def alter(lab: Lab, kind: ConfigResourceType, name: str, changes: Mapping[str, str | None]) -> None:
-    """As another tool would. Any broker may be the one that is asked: it may not know a new topic yet."""
+    """As another tool would.
+
+    Any broker may be the one that is asked: it may not know a new topic yet.
+    """
     operations: Any = {
-        key: (AlterConfigOp.DELETE if value is None else AlterConfigOp.SET, value) for key, value in changes.items()
+        key: (AlterConfigOp.DELETE if value is None else AlterConfigOp.SET, value)
+        for key, value in changes.items()
     }
     deadline = time.monotonic() + 10
     with admin_client(lab.config.bootstrap_servers, timeout_seconds=20) as admin:
@@ -94,12 +113,16 @@ def alter(lab: Lab, kind: ConfigResourceType, name: str, changes: Mapping[str, s
 
 def reassign(lab: Lab, wanted: Mapping[TopicPartition, Sequence[int] | None]) -> None:
     with admin_client(lab.config.bootstrap_servers, timeout_seconds=20) as admin:
-        told = admin.alter_partition_reassignments({KafkaTopicPartition(*n): r for n, r in wanted.items()})
+        told = admin.alter_partition_reassignments(
+            {KafkaTopicPartition(*n): r for n, r in wanted.items()}
+        )
     assert set(told.values()) == {None}
 
 
 async def test_tells_the_whole_cluster(lab: Lab, kafka: KafkaCluster, topics: Topics) -> None:
-    """Brokers with their AZ, partitions in replica order with leader and ISR, min ISR of each topic, the controller."""
+    """Brokers with their AZ, partitions in replica order with leader and ISR, min ISR of each
+    topic, the controller.
+    """
     topics.make("kc.facts", {0: [11, 12, 13], 1: [12, 13, 11]}, {"min.insync.replicas": "2"})
     topics.make("kc.plain", {0: [13]})
     facts = await kafka.cluster()
@@ -116,7 +139,9 @@ async def test_tells_the_whole_cluster(lab: Lab, kafka: KafkaCluster, topics: To
 
 
 async def test_describes_only_what_is_asked(kafka: KafkaCluster, topics: Topics) -> None:
-    """Unknown topics and partitions are left out of an answer, and asking for them does not make them."""
+    """Unknown topics and partitions are left out of an answer, and asking for them does not
+    make them.
+    """
     (name,) = topics.make("kc.described", {0: [11]})
     asked = [name, TopicPartition("kc.described", 7), TopicPartition("kc.never-made", 0)]
     assert [p.name for p in await kafka.describe(asked)] == [name]
@@ -124,7 +149,9 @@ async def test_describes_only_what_is_asked(kafka: KafkaCluster, topics: Topics)
 
 
 async def test_throttle_holds_a_real_move(lab: Lab, kafka: KafkaCluster, topics: Topics) -> None:
-    """A throttled move shows as adding and removing, is not sick, runs at about the rate, and can be sped up."""
+    """A throttled move shows as adding and removing, is not sick, runs at about the rate, and
+    can be sped up.
+    """
     (name,) = topics.make("kc.moved", {0: [11, 12, 13]})
     size = 40_000_000
     fills = plan_fill([TopicSpec("kc.moved", 1)], size, 4096)
@@ -138,18 +165,20 @@ async def test_throttle_holds_a_real_move(lab: Lab, kafka: KafkaCluster, topics:
     order = wave_throttle(before, {11: (31,)}, await kafka.alive(), RATE)
     await kafka.set_throttle(order)
     found = await kafka.throttle(ALL, ["kc.moved"])
-    assert {b: (r.leader, r.follower, r.is_static) for b, r in found.rates.items()} == dict.fromkeys(
-        ALL, (RATE, RATE, False)
-    )
+    assert {
+        b: (r.leader, r.follower, r.is_static) for b, r in found.rates.items()
+    } == dict.fromkeys(ALL, (RATE, RATE, False))
     assert found.leaders == {"kc.moved": {(0, 11), (0, 12), (0, 13)}}
     assert found.followers == {"kc.moved": {(0, 31)}}
 
     reassign(lab, {name: [31, 12, 13]})
     (flying,) = await kafka.reassignments()
     assert (flying.adding, flying.removing) == ((31,), (11,))
-    await eventually(lambda: _is(lambda: _target(kafka, name), (31, 12, 13)))  # brokers hear of it one after the other
+    # brokers hear of it one after the other
+    await eventually(lambda: _is(lambda: _target(kafka, name), (31, 12, 13)))
     (moving,) = await kafka.describe([name])
-    assert set(moving.origin) == {11, 12, 13}  # their order is Kafka's: the target, then what is removed
+    # their order is Kafka's: the target, then what is removed
+    assert set(moving.origin) == {11, 12, 13}
     assert not moving.is_under_replicated
     look = await kafka.health()
     assert (look.reassigning, find_unhealthy(look, ReadinessPolicy()).total) == (1, 0)
@@ -190,7 +219,9 @@ async def test_entries_of_others_survive(lab: Lab, kafka: KafkaCluster, topics: 
     topics.make("kc.shared", {0: [11, 12, 13], 1: [11, 12, 13]})
     alter(lab, ConfigResourceType.TOPIC, "kc.shared", {LEADER_REPLICAS: "1:12"})
     ours = frozenset({(0, 11), (0, 12)})
-    order = ThrottleChange(rates={31: RATE}, leaders={"kc.shared": ours}, followers={"kc.shared": frozenset({(0, 31)})})
+    order = ThrottleChange(
+        rates={31: RATE}, leaders={"kc.shared": ours}, followers={"kc.shared": frozenset({(0, 31)})}
+    )
     await kafka.set_throttle(order)
     assert (await kafka.throttle([], ["kc.shared"])).leaders == {"kc.shared": ours | {(1, 12)}}
     await kafka.set_throttle(order)  # a repeat changes nothing
@@ -203,7 +234,9 @@ async def test_entries_of_others_survive(lab: Lab, kafka: KafkaCluster, topics: 
 
 
 async def test_star_of_others_is_left_alone(lab: Lab, kafka: KafkaCluster, topics: Topics) -> None:
-    """Where another tool throttles every replica, ours need not be listed, and clearing does not end its throttle."""
+    """Where another tool throttles every replica, ours need not be listed, and clearing does
+    not end its throttle.
+    """
     topics.make("kc.star", {0: [11, 12, 13]})
     topics.make("kc.other", {0: [11, 12, 13]})
     alter(lab, ConfigResourceType.TOPIC, "kc.star", {LEADER_REPLICAS: "*"})
@@ -219,7 +252,9 @@ async def test_star_of_others_is_left_alone(lab: Lab, kafka: KafkaCluster, topic
 
 
 async def test_clearing_nothing_is_no_error(kafka: KafkaCluster, topics: Topics) -> None:
-    """What is not there, be it entry, rate or topic, needs no clearing; a throttle for a topic that is gone is none."""
+    """What is not there, be it entry, rate or topic, needs no clearing; a throttle for a topic
+    that is gone is none.
+    """
     topics.make("kc.bare", {0: [11]})
     replicas = frozenset({(0, 11)})
     order = ThrottleChange(rates={32: RATE}, leaders={"kc.bare": replicas, "kc.gone": replicas})
@@ -231,13 +266,17 @@ async def test_clearing_nothing_is_no_error(kafka: KafkaCluster, topics: Topics)
 
 
 async def test_refused_throttle_is_told(kafka: KafkaCluster) -> None:
-    """A setting that a broker refuses is an error that names the setting: it must not pass for a throttle in force."""
+    """A setting that a broker refuses is an error that names the setting: it must not pass for
+    a throttle in force.
+    """
     with pytest.raises(PortError, match="31"):
         await kafka.set_throttle(ThrottleChange(rates={31: -5}))
 
 
 async def test_replica_order_and_preferred_leader(kafka: KafkaCluster, topics: Topics) -> None:
-    """Replicas are reordered without copying, and the first one is elected; a needless election is no error."""
+    """Replicas are reordered without copying, and the first one is elected; a needless election
+    is no error.
+    """
     (name,) = topics.make("kc.order", {0: [11, 12, 13]})
     await kafka.elect_preferred([name])
     await kafka.reorder_replicas({name: [12, 13, 11]})
@@ -252,7 +291,9 @@ async def test_replica_order_and_preferred_leader(kafka: KafkaCluster, topics: T
 
 
 async def test_lost_broker_disappears(lab: Lab, kafka: KafkaCluster, topics: Topics) -> None:
-    """A killed broker leaves alive() and logs(), keeps no other broker from its throttle, and comes back."""
+    """A killed broker leaves alive() and logs(), keeps no other broker from its throttle, and
+    comes back.
+    """
     (name,) = topics.make("kc.lost", {0: [33, 11]})
     await eventually(lambda: _is_on_disk(kafka, 33, name))
     lab.kill("broker-33")
@@ -287,8 +328,12 @@ async def _is_on_disk(kafka: KafkaCluster, broker_id: int, name: TopicPartition)
 
 
 async def test_hanging_broker_costs_its_own_timeout_only(lab: Lab, topics: Topics) -> None:
-    """A broker that accepts connections and answers nothing is left out after the time of one request."""
-    kafka = KafkaCluster(KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers, request_timeout_seconds=3))
+    """A broker that accepts connections and answers nothing is left out after the time of one
+    request.
+    """
+    kafka = KafkaCluster(
+        KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers, request_timeout_seconds=3)
+    )
     topics.make("kc.hung", {0: [11, 12]})
     try:
         controller_id = (await kafka.cluster()).controller_id
@@ -309,8 +354,12 @@ async def test_hanging_broker_costs_its_own_timeout_only(lab: Lab, topics: Topic
 
 
 async def test_a_call_that_never_comes_back_costs_itself_only(lab: Lab) -> None:
-    """The library has been seen to wait for ever: that question fails in time, and the next one is answered."""
-    kafka = KafkaCluster(KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers, request_timeout_seconds=2))
+    """The library has been seen to wait for ever: that question fails in time, and the next one
+    is answered.
+    """
+    kafka = KafkaCluster(
+        KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers, request_timeout_seconds=2)
+    )
     for_ever = threading.Event()
     try:
         assert set(await kafka.alive()) == set(ALL)
@@ -330,14 +379,18 @@ async def _answering(kafka: KafkaCluster) -> set[int]:
 
 
 async def test_settings_and_addresses_of_brokers(lab: Lab, kafka: KafkaCluster) -> None:
-    """Settings in force by name, of those that answer; every broker of the lab takes a connection where it says."""
+    """Settings in force by name, of those that answer; every broker of the lab takes a
+    connection where it says.
+    """
     found = await kafka.broker_settings([11, 31, 99])
     assert {b: settings["broker.rack"] for b, settings in found.items()} == {11: "az-a", 31: "az-a"}
     assert await kafka.unreachable(ALL) == {}
 
 
 async def test_static_throttle_is_recognised(lab: Lab, kafka: KafkaCluster) -> None:
-    """A rate in server.properties is told from one that a request has set, for no request can take it away."""
+    """A rate in server.properties is told from one that a request has set, for no request can
+    take it away.
+    """
     lab.restart("broker-33", {LEADER_RATE: "7000000"})
     try:
         await eventually(lambda: _is(kafka.alive, RACKS))
@@ -359,8 +412,12 @@ async def _rates(kafka: KafkaCluster) -> dict[int, BrokerRate]:
 
 
 async def test_unreachable_cluster_is_said_and_leaves_no_thread() -> None:
-    """When no broker answers, PortError says who was asked, in bounded time; repeated failures pile nothing up."""
-    kafka = KafkaCluster(KafkaConnection(bootstrap_servers="127.0.0.1:9", request_timeout_seconds=0.3))
+    """When no broker answers, PortError says who was asked, in bounded time; repeated failures
+    pile nothing up.
+    """
+    kafka = KafkaCluster(
+        KafkaConnection(bootstrap_servers="127.0.0.1:9", request_timeout_seconds=0.3)
+    )
     with pytest.raises(PortError, match=r"127\.0\.0\.1:9"):
         await kafka.alive()
     threads = threading.active_count()

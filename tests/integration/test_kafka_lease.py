@@ -1,4 +1,6 @@
-"""The lease in a group of Kafka: one holder, handed over when it leaves, taken when it is silent."""
+"""The lease in a group of Kafka: one holder, handed over when it leaves, taken when it is
+silent.
+"""
 
 import time
 from collections.abc import Callable
@@ -14,7 +16,9 @@ SESSION_SECONDS = 6.0  # the brokers' group.min.session.timeout.ms
 
 
 def _lease(lab: Lab, owner: str) -> KafkaLease:
-    lease = KafkaLease(KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers), SESSION_SECONDS, owner)
+    lease = KafkaLease(
+        KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers), SESSION_SECONDS, owner
+    )
     lease.start()
     return lease
 
@@ -27,7 +31,9 @@ def _until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def test_one_holds_and_hands_over(lab: Lab) -> None:
-    """The first keeps it while a second one waits and knows who has it; when the first closes, the second has it."""
+    """The first keeps it while a second one waits and knows who has it; when the first closes,
+    the second has it.
+    """
     first = _lease(lab, "first")
     second = None
     try:
@@ -47,7 +53,9 @@ def test_one_holds_and_hands_over(lab: Lab) -> None:
 
 
 def test_it_outlives_the_coordinator(lab: Lab) -> None:
-    """A restart of the broker that keeps the group costs the lease a while at most, and never makes two holders."""
+    """A restart of the broker that keeps the group costs the lease a while at most, and never
+    makes two holders.
+    """
     lease = _lease(lab, "only")
     try:
         _until(lease.held)

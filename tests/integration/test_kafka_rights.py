@@ -34,7 +34,9 @@ MISSING = "grant this agent's user"
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A broker with an authorizer: of one topic nothing may be seen, of another nothing may be set."""
+    """A broker with an authorizer: of one topic nothing may be seen, of another nothing may be
+    set.
+    """
     folder: Path = tmp_path_factory.mktemp("guarded")
     config = LabConfig(
         directory=folder,
@@ -61,7 +63,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
-def _acl(kind: ResourceType, name: str, operation: ACLOperation, permission: ACLPermissionType) -> ACL:
+def _acl(
+    kind: ResourceType, name: str, operation: ACLOperation, permission: ACLPermissionType
+) -> ACL:
     return ACL(
         principal=EVERYONE,
         host="*",
@@ -93,7 +97,9 @@ async def test_a_hidden_topic_is_not_a_deleted_one(kafka: KafkaCluster) -> None:
 
 
 async def test_hidden_log_dirs_are_not_an_empty_broker(guarded: Lab, kafka: KafkaCluster) -> None:
-    """A broker whose log dirs may not be read is an error, not a broker without replicas; so are its reassignments."""
+    """A broker whose log dirs may not be read is an error, not a broker without replicas; so
+    are its reassignments.
+    """
     assert TopicPartition(FIXED, 0) in (await kafka.logs([11]))[11].size_bytes
     with admin_client(guarded.config.bootstrap_servers, timeout_seconds=20) as admin:
         admin.create_acls(_all_but(ResourceType.CLUSTER, "kafka-cluster", ACLOperation.DESCRIBE))
@@ -101,7 +107,9 @@ async def test_hidden_log_dirs_are_not_an_empty_broker(guarded: Lab, kafka: Kafk
             await _until_refused(kafka)
         with pytest.raises(PortError, match=MISSING):
             await kafka.reassignments()
-        admin.delete_acls([ACLFilter(EVERYONE, "*", ACLOperation.ANY, ACLPermissionType.ANY, CLUSTER)])
+        admin.delete_acls(
+            [ACLFilter(EVERYONE, "*", ACLOperation.ANY, ACLPermissionType.ANY, CLUSTER)]
+        )
 
 
 async def _until_refused(kafka: KafkaCluster) -> None:
@@ -119,7 +127,9 @@ async def test_hidden_settings_are_not_defaults(kafka: KafkaCluster) -> None:
 
 async def test_a_throttle_that_may_not_be_set_is_an_error(kafka: KafkaCluster) -> None:
     """A refused entry fails the whole order, so that nothing moves unthrottled."""
-    order = ThrottleChange(leaders={FIXED: frozenset({(0, 11)})}, followers={FIXED: frozenset({(0, 11)})})
+    order = ThrottleChange(
+        leaders={FIXED: frozenset({(0, 11)})}, followers={FIXED: frozenset({(0, 11)})}
+    )
     with pytest.raises(PortError, match=f"{FIXED}.*{MISSING}"):
         await kafka.set_throttle(order)
     assert (await kafka.throttle([], [FIXED])).is_empty

@@ -61,20 +61,28 @@ def replicas_by_broker(lab: Lab) -> dict[int, int]:
 def test_starts_real_brokers_in_their_zones(lab: Lab) -> None:
     """A started lab is six real brokers in three AZs, as lab.json says."""
     content = lab.status()
-    print(f"lab ready after {content['ready_after_seconds']} s with Cruise Control {content['cruise_control']}")
+    print(
+        f"lab ready after {content['ready_after_seconds']} s with Cruise Control "
+        f"{content['cruise_control']}"
+    )
     assert content["running"]
     assert content["state"] == "ready"
     assert {node["state"] for node in content["processes"].values()} == {"running"}
     with admin_client(content["bootstrap_servers"]) as admin:
         seen = {
-            str(broker["broker_id"]): (broker["port"], broker["rack"]) for broker in admin.describe_cluster()["brokers"]
+            str(broker["broker_id"]): (broker["port"], broker["rack"])
+            for broker in admin.describe_cluster()["brokers"]
         }
-    assert seen == {name: (broker["port"], broker["rack"]) for name, broker in content["brokers"].items()}
+    assert seen == {
+        name: (broker["port"], broker["rack"]) for name, broker in content["brokers"].items()
+    }
     assert set(seen) == {str(broker_id) for broker_id in BROKER_IDS}
 
 
 def test_destination_is_empty_at_the_start(lab: Lab) -> None:
-    """Kafka's own topics are on the source brokers, so that a migration starts from empty destination brokers."""
+    """Kafka's own topics are on the source brokers, so that a migration starts from empty
+    destination brokers.
+    """
     counts = replicas_by_broker(lab)
     assert all(counts.get(broker_id, 0) > 0 for broker_id in lab.config.source_ids)
     assert not any(counts.get(broker_id, 0) for broker_id in (31, 32, 33))
@@ -97,12 +105,16 @@ def test_clusters_file_names_the_lab(lab: Lab) -> None:
 
 
 def test_killed_broker_is_lost_and_comes_back(lab: Lab) -> None:
-    """A killed broker vanishes from the cluster; started again it is the same broker with the same data."""
+    """A killed broker vanishes from the cluster; started again it is the same broker with the
+    same data.
+    """
     before = replicas_by_broker(lab)
     lab.kill("broker-13")
     assert lab.status()["processes"]["broker-13"]["state"] == "killed"
     survivors = "broker-11"
-    assert eventually(lambda: live_brokers(lab.config, lab.config.node(survivors)) == BROKER_IDS - {13})
+    assert eventually(
+        lambda: live_brokers(lab.config, lab.config.node(survivors)) == BROKER_IDS - {13}
+    )
     lab.start("broker-13")
     assert live_brokers(lab.config, lab.config.node(survivors)) == BROKER_IDS
     assert replicas_by_broker(lab) == before
@@ -124,13 +136,17 @@ def test_paused_node_is_deaf_and_recovers(lab: Lab) -> None:
 
 
 def test_settings_given_at_a_start_hold_until_taken_back(lab: Lab) -> None:
-    """A broker restarts with changed settings, and with the lab's own when asked: what a rolling change needs."""
+    """A broker restarts with changed settings, and with the lab's own when asked: what a
+    rolling change needs.
+    """
 
     from kafka.admin import ConfigResource
 
     def io_threads() -> str:
         with admin_client(lab.config.node("broker-33").address) as admin:
-            described: dict[str, Any] = admin.describe_configs([ConfigResource("BROKER", "33")], config_filter="all")
+            described: dict[str, Any] = admin.describe_configs(
+                [ConfigResource("BROKER", "33")], config_filter="all"
+            )
         return str(described["broker"]["33"]["num.io.threads"]["value"])
 
     lab.restart("broker-33", {"num.io.threads": "3"})
@@ -161,7 +177,9 @@ def test_wrong_orders_are_refused_with_the_reason(lab: Lab) -> None:
 
 
 def test_taken_port_is_named(small_lab: Lab) -> None:
-    """A taken port stops the start before any process begins, naming the port and the node that needs it."""
+    """A taken port stops the start before any process begins, naming the port and the node that
+    needs it.
+    """
     port = small_lab.config.node("broker-31").port
     refusal = rf"port {port} \(for broker-31\) is in use"
     with socket.create_server((HOST, port)), pytest.raises(LabError, match=refusal):
@@ -171,11 +189,16 @@ def test_taken_port_is_named(small_lab: Lab) -> None:
 
 
 def test_node_that_cannot_start_is_told_with_its_last_words(small_lab: Lab) -> None:
-    """A node that ends while starting fails the start at once, with its name, its reason and its log; nothing stays."""
+    """A node that ends while starting fails the start at once, with its name, its reason and
+    its log; nothing stays.
+    """
     broken = {"broker-31": {"min.insync.replicas": "none"}}
     lab = Lab(small_lab.config.model_copy(update={"properties": broken}))
     with pytest.raises(
-        LabError, match=r"broker-31 ended while starting[\s\S]*min\.insync\.replicas[\s\S]*broker-31\.log"
+        LabError,
+        match=(
+            r"broker-31 ended while " r"starting[\s\S]*min\.insync\.replicas[\s\S]*broker-31\.log"
+        ),
     ):
         lab.up()
     assert not lab.is_running
@@ -210,9 +233,11 @@ def test_killed_supervisor_leaves_nothing(small_lab: Lab) -> None:
 def test_attached_lab_ends_with_its_owner(small_lab: Lab) -> None:
     """kill -9 of the program that an attached lab belongs to ends the whole lab."""
     owner = "import sys, time; from deploy.lab import Lab, LabConfig; \
-lab = Lab(LabConfig.model_validate_json(sys.argv[1])); lab.up(attached=True); print('up', flush=True); time.sleep(600)"
+lab = Lab(LabConfig.model_validate_json(sys.argv[1])); lab.up(attached=True); print('up', flush=True); time.sleep(600)"  # noqa: E501
     with subprocess.Popen(
-        [sys.executable, "-c", owner, small_lab.config.model_dump_json()], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", owner, small_lab.config.model_dump_json()],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
@@ -238,8 +263,12 @@ def test_data_can_be_kept(small_lab: Lab) -> None:
 
 
 def test_real_cruise_control_needs_its_class_path(tmp_path: Path) -> None:
-    """Asking for the real Cruise Control without saying where it is fails before anything starts."""
-    config = LabConfig(directory=tmp_path, cruise_control=CruiseControlKind.REAL, cruise_control_class_path="")
+    """Asking for the real Cruise Control without saying where it is fails before anything
+    starts.
+    """
+    config = LabConfig(
+        directory=tmp_path, cruise_control=CruiseControlKind.REAL, cruise_control_class_path=""
+    )
     with pytest.raises(LabError, match="CRUISE_CONTROL_CLASSPATH"):
         Lab(config).up()
 

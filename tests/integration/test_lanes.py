@@ -1,4 +1,6 @@
-"""Lanes on a real cluster: canary, internal topics, giants by Kafka's own reassignment; the rest by Cruise Control."""
+"""Lanes on a real cluster: canary, internal topics, giants by Kafka's own reassignment; the
+rest by Cruise Control.
+"""
 
 import asyncio
 import os
@@ -66,12 +68,18 @@ def _replicas(partitions: dict[Name, PartitionFacts]) -> dict[Name, tuple[int, .
 async def _executed(lab: Lab, migration_id: str) -> list[int]:
     """The waves for which Cruise Control has executed."""
     async with httpx.AsyncClient() as http:
-        answer = await http.get(lab.status()["cruise_control_url"] + "/user_tasks", params={"json": "true"})
+        answer = await http.get(
+            lab.status()["cruise_control_url"] + "/user_tasks", params={"json": "true"}
+        )
     waves = []
     for task in answer.json()["userTasks"]:
         query = httpx.URL(task["RequestURL"].split(" ", 1)[1]).params
         name, _, rest = query.get("reason", "").partition("/")
-        if name == migration_id and query.get("dryrun") == "false" and task["Status"] != "CompletedWithError":
+        if (
+            name == migration_id
+            and query.get("dryrun") == "false"
+            and task["Status"] != "CompletedWithError"
+        ):
             waves.append(int(rest.split("/")[0]))
     return waves
 
@@ -79,7 +87,9 @@ async def _executed(lab: Lab, migration_id: str) -> list[int]:
 async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     client: ControlClient, filled: Lab
 ) -> None:
-    """Canary, internal topics, giants, rest, in this order, each verified; a rollback restores every replica list."""
+    """Canary, internal topics, giants, rest, in this order, each verified; a rollback restores
+    every replica list.
+    """
     made: dict[str, Any] = {}
 
     async def _is_clear() -> bool:
@@ -90,9 +100,17 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     plan = made["data"]["plan"]
     assert [w["lane"] for w in plan["waves"]] == ["canary", "internal", "large", "rest"]
     assert all(v["ok"] for v in made["data"]["check_results"])
-    print(next(v["seen"] for v in made["data"]["check_results"] if v["title"] == "Cruise Control's reporter"))
+    print(
+        next(
+            v["seen"]
+            for v in made["data"]["check_results"]
+            if v["title"] == "Cruise Control's reporter"
+        )
+    )
     before = look(filled.status()["bootstrap_servers"]).partitions
-    started = await client.send_command({"type": "start", "cluster": "lab", "plan_id": plan["plan_id"]})
+    started = await client.send_command(
+        {"type": "start", "cluster": "lab", "plan_id": plan["plan_id"]}
+    )
     assert started["type"] == "CommandAccepted", started["summary"]
     drained = await await_event(client, "MigrationDrained", started["sequence"], seconds=240.0)
     assert drained["data"]["broker_ids"] == [11]
@@ -100,11 +118,17 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     verified = [e for e in events if e["type"] == "WaveVerified"]
     assert [e["data"]["wave"] for e in verified] == [1, 2, 3, 4]
     assert all(e["data"]["facts"]["order_changed"] == 0 for e in verified)
-    by_agent = [e["data"]["wave"] for e in events if e["type"] == "ExecutionStarted" and e["data"]["by_agent"]]
+    by_agent = [
+        e["data"]["wave"]
+        for e in events
+        if e["type"] == "ExecutionStarted" and e["data"]["by_agent"]
+    ]
     assert by_agent == [1, 2, 3]
     moved = look(filled.status()["bootstrap_servers"]).partitions
     assert not [n for n, p in moved.items() if 11 in p.replicas]
-    assert {n: tuple(31 if b == 11 else b for b in p.replicas) for n, p in before.items()} == _replicas(moved)
+    assert {
+        n: tuple(31 if b == 11 else b for b in p.replicas) for n, p in before.items()
+    } == _replicas(moved)
     migration_id = verified[0]["migration_id"]
     assert await _executed(filled, migration_id) == [4]
     rolled = await client.send_command({"type": "rollback", "cluster": "lab"})
@@ -114,15 +138,26 @@ async def test_lanes_go_first_and_the_rest_to_cruise_control_and_all_comes_back(
     assert _replicas(look(filled.status()["bootstrap_servers"]).partitions) == _replicas(before)
 
 
-async def test_a_canary_is_stopped_in_flight_and_taken_back(client: ControlClient, filled: Lab) -> None:
-    """A rollback out of a moving lane cancels what is in flight, and only that; the replica lists are those before."""
+async def test_a_canary_is_stopped_in_flight_and_taken_back(
+    client: ControlClient, filled: Lab
+) -> None:
+    """A rollback out of a moving lane cancels what is in flight, and only that; the replica
+    lists are those before.
+    """
     before = look(filled.status()["bootstrap_servers"]).partitions
-    options = {**OPTIONS, "large_partition_bytes": 5_000_000, "canary_partitions": 0, "internal_topics": "with_others"}
+    options = {
+        **OPTIONS,
+        "large_partition_bytes": 5_000_000,
+        "canary_partitions": 0,
+        "internal_topics": "with_others",
+    }
     options["throttle_bytes_per_second"] = 500_000
     started: dict[str, Any] = {}
 
     async def _starts() -> bool:
-        started.update(await client.send_command({"type": "start", "cluster": "lab", "options": options}))
+        started.update(
+            await client.send_command({"type": "start", "cluster": "lab", "options": options})
+        )
         return started["type"] == "CommandAccepted"
 
     await eventually(_starts, 90.0)
@@ -133,4 +168,6 @@ async def test_a_canary_is_stopped_in_flight_and_taken_back(client: ControlClien
     assert done["data"]["comparison"]["different"] == 0
     after = look(filled.status()["bootstrap_servers"]).partitions
     assert _replicas(after) == _replicas(before)
-    assert {name: p.leader for name, p in after.items()} == {name: p.leader for name, p in before.items()}
+    assert {name: p.leader for name, p in after.items()} == {
+        name: p.leader for name, p in before.items()
+    }

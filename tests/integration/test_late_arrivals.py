@@ -1,4 +1,6 @@
-"""After "may be shut down": what lands on a drained broker takes the word back; the watch ends when all have left."""
+"""After "may be shut down": what lands on a drained broker takes the word back; the watch ends
+when all have left.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,7 +32,9 @@ def own_lab(tmp_path: Path) -> Iterator[Lab]:
 
 def _create(lab: Lab, name: str, *replicas: list[int]) -> None:
     with admin_client(lab.config.bootstrap_servers, timeout_seconds=30) as admin:
-        admin.create_topics({name: {"assignments": dict(enumerate(replicas))}}, wait_for_metadata=True)
+        admin.create_topics(
+            {name: {"assignments": dict(enumerate(replicas))}}, wait_for_metadata=True
+        )
 
 
 async def _fill_and_read(lab: Lab, topic: str) -> None:
@@ -40,19 +44,29 @@ async def _fill_and_read(lab: Lab, topic: str) -> None:
         for n in range(RECORDS):
             await producer.send(topic, bytes(RECORD_BYTES), partition=n % 3)
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=servers, group_id="reader", auto_offset_reset="earliest", enable_auto_commit=False
+        topic,
+        bootstrap_servers=servers,
+        group_id="reader",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
     )
     async with consumer:
         read = 0
         while read < READ:
             wanted = READ - read
-            read += sum(map(len, (await consumer.getmany(timeout_ms=500, max_records=wanted)).values()))
+            read += sum(
+                map(len, (await consumer.getmany(timeout_ms=500, max_records=wanted)).values())
+            )
         # By name: a partition of which nothing was read yet would have no position, and no lag.
         await consumer.commit({tp: await consumer.position(tp) for tp in consumer.assignment()})
 
 
-async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(own_lab: Lab, tmp_path: Path) -> None:
-    """Drained, refilled, drained again when asked, left: each is told, and the proof has all its figures."""
+async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(
+    own_lab: Lab, tmp_path: Path
+) -> None:
+    """Drained, refilled, drained again when asked, left: each is told, and the proof has all
+    its figures.
+    """
     _create(own_lab, "orders", [11, 12, 13], [12, 13, 11], [13, 11, 12])
     await _fill_and_read(own_lab, "orders")
     agent = AgentProcess(own_lab, tmp_path / "agent.log")
@@ -62,10 +76,14 @@ async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(own_lab:
 
     async def until(kind: str, since: int = 0, **fields: Any) -> Event:
         def come(e: Event) -> bool:
-            return e["type"] == kind and all(e["data"].get(name) == value for name, value in fields.items())
+            return e["type"] == kind and all(
+                e["data"].get(name) == value for name, value in fields.items()
+            )
 
         gone = lambda: None if agent.is_running else agent.last_words()  # noqa: E731
-        return await story.until(come, STEP_SECONDS, what=f"{kind} {fields}", since=since, unless=gone)
+        return await story.until(
+            come, STEP_SECONDS, what=f"{kind} {fields}", since=since, unless=gone
+        )
 
     try:
         await agent.ready(client)
@@ -82,7 +100,8 @@ async def test_a_refill_takes_the_word_back_until_the_brokers_have_left(own_lab:
             again = await until("WaveVerified", since, wave=1)
             await until("SourceMayBeShutDown", since, broker_id=11)
             assert not any(
-                e["type"] == "SourceMayBeShutDown" and e["data"]["broker_id"] == 12 for e in story.events[since:]
+                e["type"] == "SourceMayBeShutDown" and e["data"]["broker_id"] == 12
+                for e in story.events[since:]
             )
             for b in SOURCES:
                 await asyncio.to_thread(own_lab.stop, f"broker-{b}")
@@ -124,7 +143,9 @@ async def _start(client: ControlClient) -> None:
                 "destination_broker_ids": DESTINATIONS,
                 "throttle_bytes_per_second": 20_000_000,
             }
-            answer = await client.send_command({"type": "start", "cluster": "lab", "options": options})
+            answer = await client.send_command(
+                {"type": "start", "cluster": "lab", "options": options}
+            )
             if answer["type"] == "CommandAccepted":
                 return
             print(answer["summary"])

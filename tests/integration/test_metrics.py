@@ -1,4 +1,6 @@
-"""Metrics for real: brokers' exporters, a Prometheus where one is installed, collector and webhook as processes."""
+"""Metrics for real: brokers' exporters, a Prometheus where one is installed, collector and
+webhook as processes.
+"""
 
 import asyncio
 import json
@@ -37,8 +39,13 @@ UNITS = {m.name: m.unit for m in MetricMapping.read().metrics}
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A broker on each side with exporters, and Debian's Prometheus if there is one; the control topics exist."""
-    brokers = (BrokerSpec(id=11, rack="az-a", role=Role.SOURCE), BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))
+    """A broker on each side with exporters, and Debian's Prometheus if there is one; the
+    control topics exist.
+    """
+    brokers = (
+        BrokerSpec(id=11, rack="az-a", role=Role.SOURCE),
+        BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION),
+    )
     config = LabConfig(
         directory=tmp_path_factory.mktemp("metrics"),
         base_port=free_base_port(),
@@ -61,13 +68,19 @@ class Service:
         self.log = folder / f"{word}.log"
         given = lab_environment(lab.status(), lab.folders.root) | environment
         given = {name: value for name, value in given.items() if value}
-        self._environment = {**os.environ, **given, f"KAFKA_MIGRATION_{word.upper()}_{PORTS[word]}": str(self.port)}
+        self._environment = {
+            **os.environ,
+            **given,
+            f"KAFKA_MIGRATION_{word.upper()}_{PORTS[word]}": str(self.port),
+        }
         self._word = word
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "agent.cli", self._word]
-            self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,7 +135,9 @@ class Tail:
 @asynccontextmanager
 async def following(lab: Lab) -> AsyncIterator[Tail]:
     servers = lab.status()["control_bootstrap_servers"]
-    async with AIOKafkaConsumer(TOPIC, bootstrap_servers=servers, auto_offset_reset="latest") as consumer:
+    async with AIOKafkaConsumer(
+        TOPIC, bootstrap_servers=servers, auto_offset_reset="latest"
+    ) as consumer:
         for partition in consumer.assignment():
             await consumer.position(partition)
         yield Tail(consumer)
@@ -136,18 +151,30 @@ def by_metric(message: Samples) -> Mapping[str, dict[int | None, Sample]]:
 
 
 def is_whole(message: Samples | Alert) -> bool:
-    """A scrape of both brokers with rates in it (the second, at the earliest) and the mean of a window that is over."""
+    """A scrape of both brokers with rates in it (the second, at the earliest) and the mean of a
+    window that is over.
+    """
     found = by_metric(message) if isinstance(message, Samples) else {}
-    return all({11, 31} <= found.get(m, {}).keys() for m in ("bytes_in_per_second", "produce_latency_mean_ms"))
+    return all(
+        {11, 31} <= found.get(m, {}).keys()
+        for m in ("bytes_in_per_second", "produce_latency_mean_ms")
+    )
 
 
 def check(message: Samples) -> None:
     """Right names, units, brokers and platforms."""
     found = by_metric(message)
     assert message.cluster == "lab"
-    for metric in ("produce_latency_p99_ms", "produce_latency_mean_ms", "request_handler_idle_ratio", "exporter_up"):
+    for metric in (
+        "produce_latency_p99_ms",
+        "produce_latency_mean_ms",
+        "request_handler_idle_ratio",
+        "exporter_up",
+    ):
         assert {b: s.platform for b, s in found[metric].items()} == {11: "ec2", 31: "k8s"}, metric
-    assert {s.metric: s.unit for s in message.samples} == {s.metric: UNITS[s.metric] for s in message.samples}
+    assert {s.metric: s.unit for s in message.samples} == {
+        s.metric: UNITS[s.metric] for s in message.samples
+    }
     assert found["active_controllers"][None].value == 1.0
     assert found["offline_partitions"][None].value == 0.0
     assert 0.0 < found["network_processor_idle_ratio"][11].value <= 1.0
@@ -157,11 +184,16 @@ def check(message: Samples) -> None:
 def direct(lab: Lab) -> dict[str, str]:
     """Settings of a collector without a Prometheus."""
     targets = str(lab.status()["targets_file"])
-    return {"KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL": "", "KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE": targets}
+    return {
+        "KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL": "",
+        "KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE": targets,
+    }
 
 
 async def test_exporters_reach_the_metrics_topic(lab: Lab, tmp_path: Path) -> None:
-    """Exporter, collector, topic: names, units, brokers; a CloudEvent keyed by cluster; stopped in order with 0."""
+    """Exporter, collector, topic: names, units, brokers; a CloudEvent keyed by cluster; stopped
+    in order with 0.
+    """
     async with following(lab) as tail:
         with Service(lab, "collector", tmp_path, **direct(lab)) as collector:
             check(await tail.until(is_whole, "a whole scrape"))
@@ -183,7 +215,9 @@ async def test_prometheus_reaches_the_metrics_topic(lab: Lab, tmp_path: Path) ->
 
 
 async def test_a_lost_broker_is_told_and_nothing_is_made_up(lab: Lab, tmp_path: Path) -> None:
-    """Its exporter is down and so said; no other sample of it, no zero; the other broker is read on."""
+    """Its exporter is down and so said; no other sample of it, no zero; the other broker is
+    read on.
+    """
     async with following(lab) as tail:
         with Service(lab, "collector", tmp_path, **direct(lab)):
             await tail.until(is_whole, "a whole scrape")
@@ -191,11 +225,17 @@ async def test_a_lost_broker_is_told_and_nothing_is_made_up(lab: Lab, tmp_path: 
             try:
 
                 def is_lost(message: Samples | Alert) -> bool:
-                    up = by_metric(message).get("exporter_up", {}) if isinstance(message, Samples) else {}
+                    up = (
+                        by_metric(message).get("exporter_up", {})
+                        if isinstance(message, Samples)
+                        else {}
+                    )
                     return 31 in up and up[31].value == 0.0
 
                 found = by_metric(await tail.until(is_lost, "exporter_up = 0"))
-                assert {metric for metric, samples in found.items() if 31 in samples} == {"exporter_up"}
+                assert {metric for metric, samples in found.items() if 31 in samples} == {
+                    "exporter_up"
+                }
                 assert 11 in found["produce_latency_p99_ms"]
             finally:
                 lab.start("broker-31")
@@ -206,18 +246,24 @@ def test_once_prints_what_would_be_published(lab: Lab) -> None:
     environment = {**os.environ, **lab_environment(lab.status(), lab.folders.root), **direct(lab)}
     environment.pop("KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL")
     command = [sys.executable, "-m", "agent.cli", "collector", "--once"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     check(Samples.model_validate(json.loads(done.stdout)))
     assert "bytes_in_per_second" in done.stdout
 
 
 async def test_an_alert_by_http_reaches_the_metrics_topic(lab: Lab, tmp_path: Path) -> None:
-    """A plain alert through the webhook process; while the control Kafka is deaf the sender is asked to come again."""
+    """A plain alert through the webhook process; while the control Kafka is deaf the sender is
+    asked to come again.
+    """
     token = tmp_path / "token"
     token.write_text(TOKEN)
     body = {"cluster": "lab", "name": "checkout-slow", "status": "firing", "severity": "warning"}
-    with Service(lab, "webhook", tmp_path, KAFKA_MIGRATION_WEBHOOK_TOKEN_FILE=str(token)) as webhook:
+    with Service(
+        lab, "webhook", tmp_path, KAFKA_MIGRATION_WEBHOOK_TOKEN_FILE=str(token)
+    ) as webhook:
         await webhook.ready()
 
         async def post() -> httpx.Response:
@@ -239,9 +285,13 @@ async def test_an_alert_by_http_reaches_the_metrics_topic(lab: Lab, tmp_path: Pa
 
 
 async def _connected(lab: Lab, broker: int) -> float:
-    """Connections to a broker, by its exporter: what the census of clients asks for (agent/config/discovery_settings.py)."""
+    """Connections to a broker, by its exporter: what the census of clients asks for
+    (agent/config/discovery_settings.py).
+    """
     async with httpx.AsyncClient(trust_env=False) as client:
-        page = await client.get(f"http://127.0.0.1:{lab.config.node(f'broker-{broker}').metrics_port}/metrics")
+        page = await client.get(
+            f"http://127.0.0.1:{lab.config.node(f'broker-{broker}').metrics_port}/metrics"
+        )
     counts = [s for s in parse_page(page.text, 0.0) if f"({s.labels['__name__']}{{" in CONNECTIONS]
     assert counts, "the exporter's rules show no connection-count"
     assert {s.labels["listener"] for s in counts} == {"PLAINTEXT"}
@@ -249,7 +299,9 @@ async def _connected(lab: Lab, broker: int) -> float:
 
 
 async def test_brokers_show_who_is_connected(lab: Lab) -> None:
-    """Clients that connect and say nothing are connections too, by the shipped rules of the exporter."""
+    """Clients that connect and say nothing are connections too, by the shipped rules of the
+    exporter.
+    """
     port = lab.config.node("broker-11").port
     links = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(20)]
     try:

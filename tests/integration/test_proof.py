@@ -1,4 +1,6 @@
-"""What a verified wave tells of clients, and what is told while it moves: on a real cluster, with real metrics."""
+"""What a verified wave tells of clients, and what is told while it moves: on a real cluster,
+with real metrics.
+"""
 
 import asyncio
 import contextlib
@@ -40,18 +42,27 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         servers = lab.status()["bootstrap_servers"]
         admin = KafkaAdminClient(bootstrap_servers=servers.split(","))
         admin.create_topics(
-            {TOPIC: {"assignments": {p: ORDERS[p % 3] for p in range(12)}, "configs": {"min.insync.replicas": "2"}}}
+            {
+                TOPIC: {
+                    "assignments": {p: ORDERS[p % 3] for p in range(12)},
+                    "configs": {"min.insync.replicas": "2"},
+                }
+            }
         )
         asyncio.run(_produce(servers, RECORDS, 0.0))
         # A group that has read half of it, and reads no more.
-        half = {TopicPartition(TOPIC, p): OffsetAndMetadata(RECORDS // 24, "", -1) for p in range(12)}
+        half = {
+            TopicPartition(TOPIC, p): OffsetAndMetadata(RECORDS // 24, "", -1) for p in range(12)
+        }
         admin.alter_group_offsets(GROUP, half)
         admin.close()
         yield lab
 
 
 @pytest.fixture(scope="module")
-def collector(filled: Lab, agent: AgentProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def collector(
+    filled: Lab, agent: AgentProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """`kafka-migration collector`, which reads the exporters and publishes samples."""
     assert agent.is_running
     environment = {**os.environ, **lab_environment(filled.status(), filled.folders.root)}
@@ -64,7 +75,9 @@ def collector(filled: Lab, agent: AgentProcess, tmp_path_factory: pytest.TempPat
 
 
 async def _produce(servers: str, records: int, pause_seconds: float) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=servers, linger_ms=5, max_batch_size=200_000, acks="all")
+    producer = AIOKafkaProducer(
+        bootstrap_servers=servers, linger_ms=5, max_batch_size=200_000, acks="all"
+    )
     await producer.start()
     record = os.urandom(RECORD_BYTES)
     try:
@@ -83,12 +96,16 @@ def _foreign(data: dict[str, Any]) -> bool:
 async def test_a_stranger_s_throttle_is_told_while_the_wave_moves_and_latency_with_its_proof(
     client: ControlClient, filled: Lab, collector: None
 ) -> None:
-    """Another rate on the destination is told and left, its removal mended; producers' waiting stands in the proof."""
+    """Another rate on the destination is told and left, its removal mended; producers' waiting
+    stands in the proof.
+    """
     servers = filled.status()["bootstrap_servers"]
     started: dict[str, Any] = {}
 
     async def _starts() -> bool:
-        started.update(await client.send_command({"type": "start", "cluster": "lab", "options": OPTIONS}))
+        started.update(
+            await client.send_command({"type": "start", "cluster": "lab", "options": OPTIONS})
+        )
         return bool(started["type"] == "CommandAccepted")
 
     producing = asyncio.create_task(_produce(servers, 1_000_000, 0.05))
@@ -101,7 +118,9 @@ async def test_a_stranger_s_throttle_is_told_while_the_wave_moves_and_latency_wi
         assert f"{THEIRS:,} bytes/s on brokers 31" in seen["summary"]
         assert (await kafka.throttle([31], ())).rates[31].follower == THEIRS
         await kafka.clear_throttle(ThrottleChange(rates={31: THEIRS}))
-        well = await await_event(client, "HealthChanged", seen["sequence"], lambda data: not _foreign(data))
+        well = await await_event(
+            client, "HealthChanged", seen["sequence"], lambda data: not _foreign(data)
+        )
         verified = await await_event(client, "WaveVerified", started["sequence"])
         assert verified["sequence"] > well["sequence"]
     finally:
@@ -121,17 +140,24 @@ async def test_a_stranger_s_throttle_is_told_while_the_wave_moves_and_latency_wi
     assert facts["clients"]["end_offsets_lost"] == 0
     assert facts["clients"]["records_written"] > 0
     assert facts["clients"]["groups"] == 1
-    assert RECORDS // 2 <= facts["clients"]["lag_records_before"] <= facts["clients"]["lag_records_after"]
+    assert (
+        RECORDS // 2
+        <= facts["clients"]["lag_records_before"]
+        <= facts["clients"]["lag_records_after"]
+    )
     assert facts["coordinators_loading"] == 0
 
 
 async def test_a_broker_that_loads_a_coordinator_is_seen(filled: Lab) -> None:
-    """A group with much to read is loaded anew by whoever leads its partition next: seen while it lasts, then gone."""
+    """A group with much to read is loaded anew by whoever leads its partition next: seen while
+    it lasts, then gone.
+    """
     servers = filled.status()["bootstrap_servers"]
     admin = KafkaAdminClient(bootstrap_servers=servers.split(","))
     for n in range(1_500):  # in one partition of __consumer_offsets
         admin.alter_group_offsets(
-            GROUP, {TopicPartition(TOPIC, p): OffsetAndMetadata(n, "x" * 1_000, -1) for p in range(12)}
+            GROUP,
+            {TopicPartition(TOPIC, p): OffsetAndMetadata(n, "x" * 1_000, -1) for p in range(12)},
         )
     admin.close()
     kafka = KafkaCluster(KafkaConnection(bootstrap_servers=servers))

@@ -1,4 +1,6 @@
-"""Clients that find brokers' proxies in a registry: HAProxy in front of real brokers, and a Consul in memory.
+"""Clients that find brokers' proxies in a registry:
+
+HAProxy in front of real brokers, and a Consul in memory.
 
 A client that knows two source proxies only goes through a whole migration; nobody is cut off.
 """
@@ -38,12 +40,17 @@ SESSIONS = re.compile(r'haproxy_frontend_current_sessions\{proxy="broker-(\d+)"\
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab with proxies, and a topic on its source brokers."""
     config = LabConfig(
-        directory=tmp_path_factory.mktemp("proxies"), base_port=free_base_port(), proxies=True, kraft=False
+        directory=tmp_path_factory.mktemp("proxies"),
+        base_port=free_base_port(),
+        proxies=True,
+        kraft=False,
     )
     with Lab(config).running(progress=lambda step: print(f"lab: {step}")) as running:
         with admin_client(config.bootstrap_servers, 20) as admin:
             assignments = {p: [[11, 12, 13], [12, 13, 11], [13, 11, 12]][p % 3] for p in range(6)}
-            admin.create_topics({TOPIC: {"assignments": assignments, "configs": {"min.insync.replicas": "2"}}})
+            admin.create_topics(
+                {TOPIC: {"assignments": assignments, "configs": {"min.insync.replicas": "2"}}}
+            )
         yield running
 
 
@@ -60,8 +67,13 @@ async def _prometheus(lab: Lab) -> AsyncIterator[str]:
 
     async def query(_request: web.Request) -> web.Response:
         found = (await _sessions(lab)).items()
-        result = [{"metric": {"broker": str(broker)}, "value": [0.0, str(count)]} for broker, count in found]
-        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+        result = [
+            {"metric": {"broker": str(broker)}, "value": [0.0, str(count)]}
+            for broker, count in found
+        ]
+        return web.json_response(
+            {"status": "success", "data": {"resultType": "vector", "result": result}}
+        )
 
     app = web.Application()
     app.add_routes([web.get("/api/v1/query", query)])
@@ -90,7 +102,13 @@ def _stock(consul: FakeConsul, places: dict[int, str]) -> None:
     """The service as it is before: the source brokers' proxies."""
     for broker in SOURCES:
         host, _, port = places[broker].rpartition(":")
-        service = {"ID": f"ec2-{broker}", "Service": SERVICE, "Address": host, "Port": int(port), "Tags": ["ec2"]}
+        service = {
+            "ID": f"ec2-{broker}",
+            "Service": SERVICE,
+            "Address": host,
+            "Port": int(port),
+            "Tags": ["ec2"],
+        }
         consul.put(Instance("node-1", service, owner="node-1"))
 
 
@@ -103,10 +121,13 @@ class Client:
         self.errors: list[Exception] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        # As stock clients do, only sooner: 4 s instead of 5 min for news (of any broker), 2 s instead of 9 min for an
-        # idle connection: so each source has moments without one.
+        # As stock clients do, only sooner: 4 s instead of 5 min for news (of any broker), 2 s
+        # instead of 9 min for an idle connection: so each source has moments without one.
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers, metadata_max_age_ms=4_000, connections_max_idle_ms=2_000, acks="all"
+            bootstrap_servers=self._servers,
+            metadata_max_age_ms=4_000,
+            connections_max_idle_ms=2_000,
+            acks="all",
         )
         await producer.start()
         try:
@@ -121,7 +142,9 @@ class Client:
             await producer.stop()
 
 
-async def _when(client: ControlClient, kind: str, seen: list[dict[str, Any]], seconds: float = 200.0) -> dict[str, Any]:
+async def _when(
+    client: ControlClient, kind: str, seen: list[dict[str, Any]], seconds: float = 200.0
+) -> dict[str, Any]:
     """Wait for the next event of a kind; all that came are kept in `seen`."""
     async with asyncio.timeout(seconds):
         async for event in client.events("lab", from_start=True):
@@ -133,7 +156,9 @@ async def _when(client: ControlClient, kind: str, seen: list[dict[str, Any]], se
 
 
 async def test_nobody_is_cut_off(lab: Lab, tmp_path: Path) -> None:
-    """Destinations are found before anything moves; a source with a client stays found; the client never fails."""
+    """Destinations are found before anything moves; a source with a client stays found; the
+    client never fails.
+    """
     places = proxies.endpoints(lab.config)
     consul, stop = FakeConsul(), asyncio.Event()
     client, seen = Client(f"{places[11]},{places[12]}"), []
@@ -150,14 +175,20 @@ async def test_nobody_is_cut_off(lab: Lab, tmp_path: Path) -> None:
             await _when(control, "ExecutionStarted", seen)
             registered = next(e for e in seen if e["type"] == "EndpointsRegistered")
             assert registered["data"]["broker_ids"] == list(DESTINATIONS)
-            assert [o["service_id"] for o in registered["data"]["others"]] == [f"ec2-{b}" for b in SOURCES]
-            assert set(consul.named(SERVICE)) == {f"ec2-{b}" for b in SOURCES} | {f"kafka-{b}" for b in DESTINATIONS}
+            assert [o["service_id"] for o in registered["data"]["others"]] == [
+                f"ec2-{b}" for b in SOURCES
+            ]
+            assert set(consul.named(SERVICE)) == {f"ec2-{b}" for b in SOURCES} | {
+                f"kafka-{b}" for b in DESTINATIONS
+            }
             assert (await _sessions(lab))[11] >= 1
             await _when(control, "MigrationDrained", seen)
             await _until_waiting(control, seen)
             assert "ec2-11" in consul.named(SERVICE)
             idle[1].close()
-            while not {11, 12, 13} <= {e["data"]["broker_id"] for e in seen if e["type"] == "SourceMayBeShutDown"}:
+            while not {11, 12, 13} <= {
+                e["data"]["broker_id"] for e in seen if e["type"] == "SourceMayBeShutDown"
+            }:
                 await _when(control, "SourceMayBeShutDown", seen)
             assert consul.named(SERVICE) == [f"kafka-{b}" for b in DESTINATIONS]
             now = await _sessions(lab)
@@ -188,7 +219,10 @@ async def _start(control: ControlClient, agent: AgentProcess) -> None:
 async def _until_waiting(control: ControlClient, seen: list[dict[str, Any]]) -> None:
     while True:
         event = await _when(control, "Waiting", seen)
-        if any(r["code"] == "CLIENTS_CONNECTED" and "broker 11" in r["seen"] for r in event["data"]["reasons"]):
+        if any(
+            r["code"] == "CLIENTS_CONNECTED" and "broker 11" in r["seen"]
+            for r in event["data"]["reasons"]
+        ):
             return
 
 

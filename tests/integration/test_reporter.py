@@ -1,4 +1,6 @@
-"""Whether a real Cruise Control hears of each destination: with its own reporter on real brokers."""
+"""Whether a real Cruise Control hears of each destination: with its own reporter on real
+brokers.
+"""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +18,8 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.timeout(400),
     pytest.mark.skipif(
-        not os.environ.get(CLASS_PATH_VARIABLE), reason=f"the reporter is Cruise Control's: set {CLASS_PATH_VARIABLE}"
+        not os.environ.get(CLASS_PATH_VARIABLE),
+        reason=(f"the reporter is Cruise Control's: set {CLASS_PATH_VARIABLE}"),
     ),
 ]
 
@@ -26,7 +29,9 @@ OPTIONS = {"mode": "az", "az": "az-c"}
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab of its own, in which broker 33 has the reporter and tells it to another topic than Cruise Control reads."""
+    """A lab of its own, in which broker 33 has the reporter and tells it to another topic than
+    Cruise Control reads.
+    """
     config = LabConfig(
         directory=tmp_path_factory.mktemp("reporter-lab"),
         base_port=free_base_port(),
@@ -36,14 +41,21 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield running
 
 
-async def test_a_destination_that_has_the_reporter_and_is_not_heard_is_told(client: ControlClient, filled: Lab) -> None:
-    """Its settings look right; Cruise Control's metrics topic has nothing of it. Heard, the check is green."""
+async def test_a_destination_that_has_the_reporter_and_is_not_heard_is_told(
+    client: ControlClient, filled: Lab
+) -> None:
+    """Its settings look right; Cruise Control's metrics topic has nothing of it.
+
+    Heard, the check is green.
+    """
     told: dict[str, Any] = {}
 
     async def _says(wanted: str) -> bool:
         made = await client.plan({"type": "plan", "cluster": "lab", "options": OPTIONS})
         check_results = made["data"].get("check_results", ())
-        told.update(next((v for v in check_results if v["title"] == "Cruise Control's reporter"), {}))
+        told.update(
+            next((v for v in check_results if v["title"] == "Cruise Control's reporter"), {})
+        )
         print(told.get("ok"), told.get("seen"))
         return wanted in told.get("seen", "")
 

@@ -1,4 +1,6 @@
-"""The secure lab: who lacks a right is refused, a whole migration works, and no secret is told anywhere."""
+"""The secure lab: who lacks a right is refused, a whole migration works, and no secret is told
+anywhere.
+"""
 
 import asyncio
 import json
@@ -37,7 +39,9 @@ from deploy.lab.workload.workload import Workload, WorkloadConfig
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(500)]
 
-COMMANDS, METRICS, EVENTS = (f"kafka-migration.{name}" for name in ("commands", "metrics", "events"))
+COMMANDS, METRICS, EVENTS = (
+    f"kafka-migration.{name}" for name in ("commands", "metrics", "events")
+)
 DATA = "secure-data"
 RECORD = b"x" * 10_000
 
@@ -46,13 +50,18 @@ RECORD = b"x" * 10_000
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A secure lab with some data on its source brokers."""
     config = LabConfig(
-        directory=tmp_path_factory.mktemp("secure"), base_port=free_base_port(), secure=True, kraft=False
+        directory=tmp_path_factory.mktemp("secure"),
+        base_port=free_base_port(),
+        secure=True,
+        kraft=False,
     )
     with Lab(config).running(progress=lambda step: print(f"lab: {step}")) as running:
         orders = [[11, 12, 13], [12, 13, 11], [13, 11, 12]]
         with lab_admin(config, 20) as admin:
             assignments = {p: orders[p % 3] for p in range(6)}
-            admin.create_topics({DATA: {"assignments": assignments, "configs": {"min.insync.replicas": "2"}}})
+            admin.create_topics(
+                {DATA: {"assignments": assignments, "configs": {"min.insync.replicas": "2"}}}
+            )
         asyncio.run(_fill(config))
         yield running
 
@@ -87,10 +96,14 @@ def _until_answered(lab: Lab, process: AgentProcess) -> None:
 
 def _cli(lab: Lab, *words: str, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
     """`kafka-migration ...` as people type it where a secure lab runs: as its operator."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_MIGRATION_")}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith("KAFKA_MIGRATION_")
+    }
     environment = {**clean, "KAFKA_MIGRATION_LAB_DIR": str(lab.folders.root)}
     command = [sys.executable, "-m", "agent.cli", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+    )
 
 
 def _on_control(lab: Lab, user: str) -> KafkaConnection:
@@ -113,7 +126,9 @@ async def _read(connection: KafkaConnection, topic: str) -> int:
         await consumer.start()
         found = 0
         for _ in range(5):
-            found += sum(len(records) for records in (await consumer.getmany(timeout_ms=500)).values())
+            found += sum(
+                len(records) for records in (await consumer.getmany(timeout_ms=500)).values()
+            )
         return found
     finally:
         await consumer.stop()
@@ -131,14 +146,18 @@ async def _read(connection: KafkaConnection, topic: str) -> int:
         (security.AGENT, COMMANDS),
     ],
 )
-async def test_whoever_may_not_write_is_refused(lab: Lab, agent: AgentProcess, user: str, topic: str) -> None:
+async def test_whoever_may_not_write_is_refused(
+    lab: Lab, agent: AgentProcess, user: str, topic: str
+) -> None:
     """Orders only from operators, metrics only from their senders, events only from the agent."""
     with pytest.raises(TopicAuthorizationFailedError):
         await _write(_on_control(lab, user), topic)
 
 
 @pytest.mark.parametrize("user", [security.METRICS, security.STRANGER])
-async def test_whoever_may_not_read_events_is_refused(lab: Lab, agent: AgentProcess, user: str) -> None:
+async def test_whoever_may_not_read_events_is_refused(
+    lab: Lab, agent: AgentProcess, user: str
+) -> None:
     """Events are for operators and observers."""
     with pytest.raises(TopicAuthorizationFailedError):
         await _read(_on_control(lab, user), EVENTS)
@@ -151,7 +170,9 @@ async def test_whoever_may_write_metrics_can(lab: Lab, agent: AgentProcess) -> N
 
 
 async def test_no_line_without_login(lab: Lab) -> None:
-    """Plaintext, TLS without a login, a wrong password, an unknown authority, a client without certificate: nobody."""
+    """Plaintext, TLS without a login, a wrong password, an unknown authority, a client without
+    certificate: nobody.
+    """
     good = _on_control(lab, security.OPERATOR)
     by_certificate = _on_control(lab, security.METRICS)
     for wrong in (
@@ -169,7 +190,9 @@ async def test_no_line_without_login(lab: Lab) -> None:
 
 
 async def test_no_role_of_ours_sees_the_messages_of_the_cluster(lab: Lab) -> None:
-    """Agent, Cruise Control and watcher move or count replicas; they may neither read nor write what is in topics."""
+    """Agent, Cruise Control and watcher move or count replicas; they may neither read nor write
+    what is in topics.
+    """
     for user in (security.AGENT, security.CRUISE_CONTROL, security.WATCHER, security.STRANGER):
         connection = security.kafka_connection(lab.config, user)
         with pytest.raises(TopicAuthorizationFailedError):
@@ -180,7 +203,9 @@ async def test_no_role_of_ours_sees_the_messages_of_the_cluster(lab: Lab) -> Non
 
 def test_the_lab_can_be_filled(lab: Lab, tmp_path: Path) -> None:
     """What fills the plain lab fills the secure one too."""
-    workload = Workload(lab.status(), tmp_path, WorkloadConfig(topics=(TopicSpec("secure-filled", 3),)))
+    workload = Workload(
+        lab.status(), tmp_path, WorkloadConfig(topics=(TopicSpec("secure-filled", 3),))
+    )
     try:
         assert workload.create_topics() == 1
         workload.fill(300_000)
@@ -207,11 +232,15 @@ async def test_cruise_control_asks_who_it_is(lab: Lab) -> None:
     assert lab.config.cruise_control_url
     assert lab.config.cruise_control_url.startswith("https://")
     given = security.http_client(lab.config, security.WATCHER)
-    async with httpx.AsyncClient(verify=given["verify"], base_url=lab.config.cruise_control_url) as client:
+    async with httpx.AsyncClient(
+        verify=given["verify"], base_url=lab.config.cruise_control_url
+    ) as client:
         assert (await client.get("/state")).status_code == 401
         assert (await client.get("/state", auth=("agent", "guessed"))).status_code == 401
         assert (await client.get("/kafka_cluster_state", auth=given["auth"])).status_code == 200
-        assert (await client.post("/stop_proposal_execution", auth=given["auth"])).status_code == 403
+        assert (
+            await client.post("/stop_proposal_execution", auth=given["auth"])
+        ).status_code == 403
     async with httpx.AsyncClient(base_url=lab.config.cruise_control_url) as distrustful:
         with pytest.raises(httpx.ConnectError):
             await distrustful.get("/state", auth=given["auth"])
@@ -230,17 +259,26 @@ def _look_at_brokers(client: KazooClient) -> list[str]:
         client.close()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # kazoo's, of a refused login
+# kazoo's, of a refused login
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_zookeeper_asks_who_it_is(lab: Lab) -> None:
-    """Plaintext, no login and a wrong password get no session; another user cannot take or make away the lease."""
+    """Plaintext, no login and a wrong password get no session; another user cannot take or make
+    away the lease.
+    """
     access = read_clusters(lab.folders.clusters_file)["lab"].zookeeper_security.access()
-    for wrong in (ZooKeeperAccess(), replace(access, username=None), replace(access, password="guessed")):
+    for wrong in (
+        ZooKeeperAccess(),
+        replace(access, username=None),
+        replace(access, password="guessed"),
+    ):
         with pytest.raises((KazooException, KazooTimeoutError)):
             _look_at_brokers(_zookeeper(lab, wrong))
     lease = ZooKeeperLease(lab.config.zookeeper.address, access=access)
     lease.start()
     other = replace(
-        access, username=security.CRUISE_CONTROL, password=security.Vault(lab.config).password("cruise-control")
+        access,
+        username=security.CRUISE_CONTROL,
+        password=security.Vault(lab.config).password("cruise-control"),
     )
     client = _zookeeper(lab, other)
     try:
@@ -262,12 +300,18 @@ def test_zookeeper_asks_who_it_is(lab: Lab) -> None:
         lease.close()
 
 
-def test_a_whole_migration_and_no_secret_told(lab: Lab, agent: AgentProcess, tmp_path: Path) -> None:
-    """Ordered by an operator at the command line, followed by an observer, it empties the sources; nothing it left,
-    printed or published holds a password or a key."""
+def test_a_whole_migration_and_no_secret_told(
+    lab: Lab, agent: AgentProcess, tmp_path: Path
+) -> None:
+    """Ordered by an operator at the command line, followed by an observer, it empties the
+    sources; nothing it left, printed or published holds a password or a key.
+    """
     said = [_cli(lab, "doctor", "lab"), _cli(lab, "plan", "lab", "--json")]
     deadline = time.monotonic() + 60
-    while json.loads(said[-1].stdout).get("data", {}).get("reasons") != [] and time.monotonic() < deadline:
+    while (
+        json.loads(said[-1].stdout).get("data", {}).get("reasons") != []
+        and time.monotonic() < deadline
+    ):
         said.append(_cli(lab, "plan", "lab", "--json"))
     said.append(_cli(lab, "start", "lab", "--json"))
     assert said[-1].returncode == 0, said[-1].stdout + said[-1].stderr
@@ -275,7 +319,9 @@ def test_a_whole_migration_and_no_secret_told(lab: Lab, agent: AgentProcess, tmp
     said += [_cli(lab, "status", "lab", "--json"), _cli(lab, "events", "lab", "--json")]
     left = [
         p
-        for p in facts.look(security.kafka_connection(lab.config, security.ADMIN)).partitions.values()
+        for p in facts.look(
+            security.kafka_connection(lab.config, security.ADMIN)
+        ).partitions.values()
         if set(p.replicas) & {11, 12, 13}
     ]
     assert left == []
@@ -284,8 +330,11 @@ def test_a_whole_migration_and_no_secret_told(lab: Lab, agent: AgentProcess, tmp
     settings = read_clusters(lab.folders.clusters_file)
     told = {
         "events": json.dumps(events),
-        "settings": repr(settings) + repr(settings["lab"].security.connection("x")) + repr(environment),
-        "access": repr(settings["lab"].zookeeper_security.access()) + repr(settings["lab"].cruise_control.connection()),
+        "settings": repr(settings)
+        + repr(settings["lab"].security.connection("x"))
+        + repr(environment),
+        "access": repr(settings["lab"].zookeeper_security.access())
+        + repr(settings["lab"].cruise_control.connection()),
         "command lines": _command_lines(str(lab.folders.root)),
         **{f"output {n}": one.stdout + one.stderr for n, one in enumerate(said)},
         **{
@@ -296,9 +345,18 @@ def test_a_whole_migration_and_no_secret_told(lab: Lab, agent: AgentProcess, tmp
     }
     vault = security.Vault(lab.config)
     secrets = {f.name: f.read_text().strip() for f in vault.folder.glob("*.password")}
-    secrets |= {f.name: f.read_text().splitlines()[1] for f in vault.folder.glob("*.pem") if f.name != "ca.pem"}
+    secrets |= {
+        f.name: f.read_text().splitlines()[1]
+        for f in vault.folder.glob("*.pem")
+        if f.name != "ca.pem"
+    }
     assert len(secrets) > 8
-    assert [(where, name) for where, text in told.items() for name, secret in secrets.items() if secret in text] == []
+    assert [
+        (where, name)
+        for where, text in told.items()
+        for name, secret in secrets.items()
+        if secret in text
+    ] == []
     for file in [*vault.folder.iterdir(), vault.folder, lab.folders.config, lab.folders.logs]:
         assert file == vault.authority or file.stat().st_mode & 0o077 == 0, file
 
@@ -309,7 +367,9 @@ def _command_lines(mark: str) -> str:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                line = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
             except OSError:
                 continue
             if mark in line:

@@ -1,4 +1,6 @@
-"""kill -9 of the agent while replicas move and clients run: it comes back, asks nothing twice, ends what it began."""
+"""kill -9 of the agent while replicas move and clients run: it comes back, asks nothing twice,
+ends what it began.
+"""
 
 import asyncio
 from collections import Counter
@@ -21,18 +23,29 @@ EXECUTED = {"Active", "InExecution", "Completed"}
 
 
 class KilledDemo(Demo):
-    """The demo, but the agent is killed twice in wave 1 instead of a pause: as it asks for it, and as it moves."""
+    """The demo, but the agent is killed twice in wave 1 instead of a pause: as it asks for it,
+    and as it moves.
+    """
 
     executions: Counter[str]
     killed_in: list[str]
 
-    async def steer(self, client: ControlClient, story: Story, lab: Lab, agent: AgentProcess) -> None:
+    async def steer(
+        self, client: ControlClient, story: Story, lab: Lab, agent: AgentProcess
+    ) -> None:
         self.killed_in = []
-        await self._kill_at(story, agent, lambda e: e["type"] == "ChecksPassed", "the request for wave 1")
         await self._kill_at(
-            story, agent, lambda e: e["type"] == "WaveProgressed" and e["data"]["moving"] > 0, "the middle of wave 1"
+            story, agent, lambda e: e["type"] == "ChecksPassed", "the request for wave 1"
         )
-        drained = await story.until(lambda e: e["type"] == "MigrationDrained", 400, what="the last wave")
+        await self._kill_at(
+            story,
+            agent,
+            lambda e: e["type"] == "WaveProgressed" and e["data"]["moving"] > 0,
+            "the middle of wave 1",
+        )
+        drained = await story.until(
+            lambda e: e["type"] == "MigrationDrained", 400, what="the last wave"
+        )
         assert drained["phase"] == "drained"
         self.executions = await asyncio.to_thread(_executions, lab)
 
@@ -45,10 +58,14 @@ class KilledDemo(Demo):
 
 
 def _executions(lab: Lab) -> Counter[str]:
-    """How often Cruise Control has executed for each key `migration/wave/attempt`; what it refused is not counted."""
+    """How often Cruise Control has executed for each key `migration/wave/attempt`; what it
+    refused is not counted.
+    """
     url = f"{lab.status()['cruise_control_url']}/user_tasks"
     tasks = httpx.get(url, params={"json": "true"}, timeout=30, trust_env=False).json()["userTasks"]
-    asked = [(parse_qs(urlsplit(t["RequestURL"].split(" ", 1)[-1]).query), t["Status"]) for t in tasks]
+    asked = [
+        (parse_qs(urlsplit(t["RequestURL"].split(" ", 1)[-1]).query), t["Status"]) for t in tasks
+    ]
     return Counter(
         query["reason"][0]
         for query, status in asked
@@ -57,9 +74,12 @@ def _executions(lab: Lab) -> Counter[str]:
 
 
 def test_agent_survives_kill_9_with_one_execution_a_wave(tmp_path: Path) -> None:
-    """Killed as it asks and as it moves: everything arrives, clients notice nothing, each attempt ran just once."""
+    """Killed as it asks and as it moves: everything arrives, clients notice nothing, each
+    attempt ran just once.
+    """
     demo = KilledDemo(
-        DemoOptions(directory=tmp_path, fill_bytes=40_000_000, topics=6, load_spike=False), Console(width=150)
+        DemoOptions(directory=tmp_path, fill_bytes=40_000_000, topics=6, load_spike=False),
+        Console(width=150),
     )
     assert demo.run() == []
     assert demo.report["replicas_on_source_after"] == 0

@@ -1,4 +1,7 @@
-"""The worker as a process on a real control Kafka: how it starts, dies, comes back and goes. No wave moves here."""
+"""The worker as a process on a real control Kafka: how it starts, dies, comes back and goes.
+
+No wave moves here.
+"""
 
 import asyncio
 import os
@@ -30,7 +33,10 @@ RESUME = {"type": "resume", "cluster": "lab"}
 @pytest.fixture(scope="module")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The smallest lab: a control Kafka, a ZooKeeper for the lease, a broker on each side."""
-    brokers = (BrokerSpec(id=11, rack="az-a", role=Role.SOURCE), BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))
+    brokers = (
+        BrokerSpec(id=11, rack="az-a", role=Role.SOURCE),
+        BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION),
+    )
     config = LabConfig(
         directory=tmp_path_factory.mktemp("control"),
         base_port=free_base_port(),
@@ -47,7 +53,9 @@ class Worker:
     def __init__(self, lab: Lab, folder: Path, **environment: str) -> None:
         self.port = free_ports(1)[0]
         self.log = folder / "worker.log"
-        self.client = ControlClient({"bootstrap_servers": lab.status()["control_bootstrap_servers"]})
+        self.client = ControlClient(
+            {"bootstrap_servers": lab.status()["control_bootstrap_servers"]}
+        )
         given = {**lab_environment(lab.status(), lab.folders.root, self.port), **environment}
         self._environment = {**os.environ, "KAFKA_MIGRATION_INSTANCE_ID": "agent-1", **given}
         self.process: subprocess.Popen[bytes] | None = None
@@ -55,7 +63,9 @@ class Worker:
     def start(self, module: str = "agent.main") -> None:
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", module]
-            self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def end(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -111,16 +121,27 @@ def admin(lab: Lab) -> KafkaAdminClient:
     return KafkaAdminClient(bootstrap_servers=lab.status()["control_bootstrap_servers"])
 
 
-# ── topics ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── topics ────────────────────────────────────────────────────────────────────────────────────────
 async def test_topics_are_made_and_mended(control: Lab, make_worker: Callable[..., Worker]) -> None:
-    """Status, snapshots and the table are kept by key for ever, also a topic that somebody made before without that."""
+    """Status, snapshots and the table are kept by key for ever, also a topic that somebody made
+    before without that.
+    """
     kafka = admin(control)
-    kafka.create_topics([NewTopic(name="kafka-migration.status", num_partitions=1, replication_factor=1)])
+    kafka.create_topics(
+        [NewTopic(name="kafka-migration.status", num_partitions=1, replication_factor=1)]
+    )
     worker = make_worker()
     worker.start()
     await worker.until_ready()
-    names = ["kafka-migration.status", "kafka-migration.snapshots", "kafka-migration-migrations-changelog"]
-    asked = [ConfigResource(ConfigResourceType.TOPIC, n, ["cleanup.policy", "segment.bytes"]) for n in names]
+    names = [
+        "kafka-migration.status",
+        "kafka-migration.snapshots",
+        "kafka-migration-migrations-changelog",
+    ]
+    asked = [
+        ConfigResource(ConfigResourceType.TOPIC, n, ["cleanup.policy", "segment.bytes"])
+        for n in names
+    ]
     found = kafka.describe_configs(asked, config_filter=ConfigFilterType.ALL)["topic"]
     kafka.close()
     assert {found[n]["cleanup.policy"]["value"] for n in names} == {"compact"}
@@ -128,7 +149,9 @@ async def test_topics_are_made_and_mended(control: Lab, make_worker: Callable[..
 
 
 async def test_another_shape_of_the_inbox_is_refused(make_worker: Callable[..., Worker]) -> None:
-    """A partition count that does not fit the inbox ends the start with a sentence and exit code 2."""
+    """A partition count that does not fit the inbox ends the start with a sentence and exit
+    code 2.
+    """
     worker = make_worker(KAFKA_MIGRATION_TOPIC_PARTITIONS="5")
     worker.start()
     assert await worker.exit_code() == 2
@@ -145,9 +168,13 @@ async def test_no_kafka_is_told_in_a_sentence(make_worker: Callable[..., Worker]
     assert "Traceback" not in worker.log.read_text()
 
 
-# ── life and death ──────────────────────────────────────────────────────────────────────────────────────────────
-async def test_killed_it_is_back_at_once_and_sigterm_ends_it_in_order(make_worker: Callable[..., Worker]) -> None:
-    """kill -9: the same instance owns its cluster and its lease again, waiting for no session; SIGTERM: exit code 0."""
+# ── life and death ────────────────────────────────────────────────────────────────────────────────
+async def test_killed_it_is_back_at_once_and_sigterm_ends_it_in_order(
+    make_worker: Callable[..., Worker],
+) -> None:
+    """kill -9: the same instance owns its cluster and its lease again, waiting for no session;
+    SIGTERM: exit code 0.
+    """
     worker = make_worker()
     worker.start()
     await worker.until_ready()
@@ -165,8 +192,12 @@ async def test_killed_it_is_back_at_once_and_sigterm_ends_it_in_order(make_worke
     assert "Traceback" not in worker.log.read_text()
 
 
-async def test_a_bug_stops_the_worker_and_loses_no_message(make_worker: Callable[..., Worker], tmp_path: Path) -> None:
-    """An exception in a turn: nothing saved, exit code 1, and the restarted worker answers that very command."""
+async def test_a_bug_stops_the_worker_and_loses_no_message(
+    make_worker: Callable[..., Worker], tmp_path: Path
+) -> None:
+    """An exception in a turn: nothing saved, exit code 1, and the restarted worker answers that
+    very command.
+    """
     worker = make_worker(FAIL_AT="bug", FAIL_ONCE=str(tmp_path / "struck"))
     worker.start("tests.integration.failing_worker")
     await worker.until_ready()
@@ -179,8 +210,12 @@ async def test_a_bug_stops_the_worker_and_loses_no_message(make_worker: Callable
     await until(lambda: told(worker.client, "bug"))
 
 
-async def test_events_of_a_saved_state_are_never_lost(make_worker: Callable[..., Worker], tmp_path: Path) -> None:
-    """Dead between the save and the publication: the next life publishes them, once for each id, without a gap."""
+async def test_events_of_a_saved_state_are_never_lost(
+    make_worker: Callable[..., Worker], tmp_path: Path
+) -> None:
+    """Dead between the save and the publication: the next life publishes them, once for each
+    id, without a gap.
+    """
     worker = make_worker(FAIL_AT="saved", FAIL_ONCE=str(tmp_path / "struck"))
     worker.start("tests.integration.failing_worker")
     await worker.until_ready()
@@ -192,17 +227,22 @@ async def test_events_of_a_saved_state_are_never_lost(make_worker: Callable[...,
     await worker.until_ready()
     await until(lambda: told(worker.client, "saved"))
     events = await worker.client.past_events("lab")
-    assert sorted({e["sequence"] for e in events}) == list(range(max(e["sequence"] for e in events) + 1))
+    assert sorted({e["sequence"] for e in events}) == list(
+        range(max(e["sequence"] for e in events) + 1)
+    )
     assert len({e["id"] for e in events if e["data"].get("command_id") == "saved"}) == 1
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"), [("join", "no share of the clusters for 8 s"), ("table", "no more of the table for 20 s")]
+    ("fault", "says"),
+    [("join", "no share of the clusters for 8 s"), ("table", "no more of the table for 20 s")],
 )
 async def test_a_worker_that_never_gets_ready_ends(
     make_worker: Callable[..., Worker], tmp_path: Path, fault: str, says: str
 ) -> None:
-    """Its part in the group has failed, or its table is never read: exit code 1, a sentence; its next life works."""
+    """Its part in the group has failed, or its table is never read: exit code 1, a sentence;
+    its next life works.
+    """
     seconds = {"KAFKA_MIGRATION_STUCK_SECONDS": "8"} if fault == "join" else {}
     worker = make_worker(FAIL_AT=fault, FAIL_ONCE=str(tmp_path / "struck"), **seconds)
     worker.start("tests.integration.failing_worker")
@@ -217,7 +257,7 @@ async def told(client: ControlClient, command_id: str) -> bool:
     return any(e["data"].get("command_id") == command_id for e in await client.past_events("lab"))
 
 
-# ── what it shows ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── what it shows ─────────────────────────────────────────────────────────────────────────────────
 async def test_pages_show_figures_and_no_states(make_worker: Callable[..., Worker]) -> None:
     """/ready and /metrics answer on loopback; Faust's pages that would show tables are off."""
     worker = make_worker()
@@ -226,7 +266,11 @@ async def test_pages_show_figures_and_no_states(make_worker: Callable[..., Worke
     await worker.client.send_command(RESUME)
 
     async def figures() -> dict[str, Any]:
-        lines = (line for line in (await worker.page("/metrics")).text.splitlines() if not line.startswith("#"))
+        lines = (
+            line
+            for line in (await worker.page("/metrics")).text.splitlines()
+            if not line.startswith("#")
+        )
         return dict(line.rsplit(" ", 1) for line in lines)
 
     refused = 'kafka_migration_events_total{cluster="lab",type="CommandRefused"}'

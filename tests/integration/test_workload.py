@@ -1,4 +1,6 @@
-"""The demo's workload on real brokers: what it writes, and that its accounts see what happens to clients."""
+"""The demo's workload on real brokers: what it writes, and that its accounts see what happens
+to clients.
+"""
 
 import asyncio
 import os
@@ -49,13 +51,17 @@ def source_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def workload(source_lab: Lab, tmp_path: Path) -> Iterator[Workload]:
     """A small workload whose topics exist."""
-    with Workload(source_lab.status(), tmp_path, WorkloadConfig(topics=TOPICS, fill_bytes=FILL_BYTES)) as made:
+    with Workload(
+        source_lab.status(), tmp_path, WorkloadConfig(topics=TOPICS, fill_bytes=FILL_BYTES)
+    ) as made:
         made.create_topics()
         yield made
 
 
 def test_fill(source_lab: Lab, workload: Workload) -> None:
-    """Every topic is filled as its kind says, on the source brokers alone, spread evenly, one copy in each AZ."""
+    """Every topic is filled as its kind says, on the source brokers alone, spread evenly, one
+    copy in each AZ.
+    """
     told: list[tuple[int, int]] = []
     workload.fill(progress=lambda done, total: told.append((done, total)))
     assert told[-1][0] == told[-1][1] >= FILL_BYTES
@@ -76,7 +82,9 @@ def test_fill(source_lab: Lab, workload: Workload) -> None:
 
 
 def test_clients_survive_a_lost_broker(source_lab: Lab, workload: Workload) -> None:
-    """A broker dies without farewell and comes back while clients work: they wait for its leaders, and miss nothing."""
+    """A broker dies without farewell and comes back while clients work: they wait for its
+    leaders, and miss nothing.
+    """
     workload.start_clients()
     time.sleep(3)
     source_lab.kill("broker-12")
@@ -87,13 +95,16 @@ def test_clients_survive_a_lost_broker(source_lab: Lab, workload: Workload) -> N
     report = workload.stop_clients()
     assert report.is_clean, report
     assert report.messages.consumed == report.messages.acknowledged >= progress.acknowledged > 500
-    assert report.longest_acknowledgement_gap.seconds > 1  # the loss was real: leaders had to be elected
+    # the loss was real: leaders had to be elected
+    assert report.longest_acknowledgement_gap.seconds > 1
     assert set(report.ended.values()) == {"stopped"}
     assert report.delay.max_ms > 0
 
 
 def test_producers_are_idempotent(workload: Workload, tmp_path: Path) -> None:
-    """VerifiableProducer switches idempotence off; our settings switch it on, or a retry could write twice."""
+    """VerifiableProducer switches idempotence off; our settings switch it on, or a retry could
+    write twice.
+    """
     workload.start_clients()
     workload.stop_clients()
     log = (tmp_path / "producer-clients.log").read_text()
@@ -102,7 +113,9 @@ def test_producers_are_idempotent(workload: Workload, tmp_path: Path) -> None:
 
 
 def test_missing_records_are_seen(source_lab: Lab, workload: Workload) -> None:
-    """Records that disappear from a log after they were confirmed are found, although clients read on."""
+    """Records that disappear from a log after they were confirmed are found, although clients
+    read on.
+    """
     workload.start_clients()
     time.sleep(2)
     before = workload.progress().acknowledged
@@ -151,8 +164,10 @@ workload.create_topics()
 workload.start_clients()
 print(*(client.process.pid for client in workload._clients._everyone), flush=True)
 time.sleep(600)
-"""
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as started:
+"""  # noqa: E501
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    ) as started:
         try:
             assert started.stdout is not None
             pids = [int(text) for text in started.stdout.readline().split()]
@@ -174,7 +189,9 @@ def _lives(pid: int) -> bool:
         return False
 
 
-async def _read(servers: str, topic: str, partitions: int, isolation: str) -> tuple[int, set[bytes | None]]:
+async def _read(
+    servers: str, topic: str, partitions: int, isolation: str
+) -> tuple[int, set[bytes | None]]:
     """How many records a consumer of that isolation level sees, and their keys."""
     left = [TopicPartition(topic, p) for p in range(partitions)]
     count, keys = 0, set()

@@ -23,7 +23,10 @@ SESSION_SECONDS = 4.0
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab of its own: what is done to its ZooKeeper would cost other tests their brokers."""
     folder: Path = tmp_path_factory.mktemp("zoo")
-    brokers = (BrokerSpec(id=11, rack="az-a", role=Role.SOURCE), BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))
+    brokers = (
+        BrokerSpec(id=11, rack="az-a", role=Role.SOURCE),
+        BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION),
+    )
     config = LabConfig(
         directory=folder,
         base_port=free_base_port(),
@@ -75,7 +78,9 @@ async def test_two_leases_exclude_each_other(leases: Callable[[], ZooKeeperLease
 
 
 async def test_short_loss_of_zookeeper(zoo: Lab, leases: Callable[[], ZooKeeperLease]) -> None:
-    """A killed ZooKeeper ends held() at once; back within the session, the same agent holds it again, and no other."""
+    """A killed ZooKeeper ends held() at once; back within the session, the same agent holds it
+    again, and no other.
+    """
     first, second = leases(), leases()
     await until(lambda: first.held() or second.held())
     holder, other = (first, second) if first.held() else (second, first)
@@ -91,7 +96,9 @@ async def test_short_loss_of_zookeeper(zoo: Lab, leases: Callable[[], ZooKeeperL
 
 
 async def test_hanging_zookeeper(zoo: Lab, leases: Callable[[], ZooKeeperLease]) -> None:
-    """A ZooKeeper that hangs costs the lease well within the session, before another could be given it."""
+    """A ZooKeeper that hangs costs the lease well within the session, before another could be
+    given it.
+    """
     lease = leases()
     await until(lease.held)
     zoo.pause("zookeeper")
@@ -116,7 +123,9 @@ while True:
 
 
 class Line:
-    """A connection to ZooKeeper that can fall silent: nothing gets through, and neither side is told."""
+    """A connection to ZooKeeper that can fall silent: nothing gets through, and neither side is
+    told.
+    """
 
     def __init__(self) -> None:
         self.flowing = asyncio.Event()
@@ -150,7 +159,9 @@ class Line:
 async def test_a_stopped_process_does_not_believe_in_its_lock(
     zoo: Lab, leases: Callable[[], ZooKeeperLease], tmp_path: Path
 ) -> None:
-    """A process that is stopped for longer than its session does not hold the lease for a moment when it goes on."""
+    """A process that is stopped for longer than its session does not hold the lease for a
+    moment when it goes on.
+    """
     seen = tmp_path / "seen"
     line = Line()
     async with line.to(zoo.config.zookeeper.port) as address:
@@ -175,26 +186,52 @@ async def test_a_stopped_process_does_not_believe_in_its_lock(
     assert set(after) == {"False"}
 
 
-async def test_a_restarted_container_does_not_wait_for_its_last_life(zoo: Lab, tmp_path: Path) -> None:
-    """Killed as process 1 of a container, a holder has the lease again at once as process 1 of the next."""
-    container = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc")
+async def test_a_restarted_container_does_not_wait_for_its_last_life(
+    zoo: Lab, tmp_path: Path
+) -> None:
+    """Killed as process 1 of a container, a holder has the lease again at once as process 1 of
+    the next.
+    """
+    container = (
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    )
     session_seconds = 20.0
     took_seconds = []
     for life in (1, 2):
         seen = tmp_path / f"life-{life}"
         with seen.open("w") as output:
-            command = [*container, sys.executable, "-c", LOOKS, zoo.config.zookeeper.address, str(session_seconds)]
+            command = [
+                *container,
+                sys.executable,
+                "-c",
+                LOOKS,
+                zoo.config.zookeeper.address,
+                str(session_seconds),
+            ]
             process = subprocess.Popen(command, stdout=output)  # noqa: ASYNC220 - it is killed here
         try:
-            took_seconds.append(await until(lambda seen=seen: "True" in seen.read_text(), session_seconds * 2))
+            took_seconds.append(
+                await until(lambda seen=seen: "True" in seen.read_text(), session_seconds * 2)
+            )
         finally:
             process.kill()
             process.wait()
-    print(f"held after {took_seconds[0]:.2f} s in the first life, and after {took_seconds[1]:.2f} s in the second")
+    print(
+        f"held after {took_seconds[0]:.2f} s in the first life, and after "
+        f"{took_seconds[1]:.2f} s in the second"
+    )
     assert took_seconds[1] < session_seconds / 4
 
 
-async def test_a_lock_that_was_removed_is_not_held(zoo: Lab, leases: Callable[[], ZooKeeperLease]) -> None:
+async def test_a_lock_that_was_removed_is_not_held(
+    zoo: Lab, leases: Callable[[], ZooKeeperLease]
+) -> None:
     """Whoever deletes our lock by hand takes the lease from us."""
     from kazoo.client import KazooClient
 
@@ -204,7 +241,9 @@ async def test_a_lock_that_was_removed_is_not_held(zoo: Lab, leases: Callable[[]
     client.start(timeout=10)
     try:
         (node,) = client.get_children("/kafka-migration/driver")
-        client.create("/kafka-migration/driver/0__lock__0000000000", b"another agent", ephemeral=True)
+        client.create(
+            "/kafka-migration/driver/0__lock__0000000000", b"another agent", ephemeral=True
+        )
         client.delete(f"/kafka-migration/driver/{node}")
         await until(lambda: not lease.held(), SESSION_SECONDS)
         await until(lambda: "another agent" in lease.holder())
@@ -216,7 +255,9 @@ async def test_a_lock_that_was_removed_is_not_held(zoo: Lab, leases: Callable[[]
 
 
 async def test_broker_watch(zoo: Lab) -> None:
-    """The brokers as they are, at once each change, None while ZooKeeper is away, and the brokers again after it."""
+    """The brokers as they are, at once each change, None while ZooKeeper is away, and the
+    brokers again after it.
+    """
     told: list[frozenset[int] | None] = []
 
     async def on_change(brokers: frozenset[int] | None) -> None:
@@ -227,7 +268,10 @@ async def test_broker_watch(zoo: Lab) -> None:
     try:
         await until(lambda: told == [{11, 31}])
         zoo.stop("broker-31")
-        print(f"a broker that left was told {await until(lambda: told[-1] == {11}):.2f} s after it had ended")
+        print(
+            f"a broker that left was told {await until(lambda: told[-1] == {11}):.2f} s "
+            "after it had ended"
+        )
         zoo.kill("zookeeper")
         await until(lambda: told[-1] is None, 2.0)
         zoo.start("zookeeper")

@@ -23,7 +23,9 @@ async def await_event(
     fits: Callable[[Event], bool] = lambda _: True,
     seconds: float = 150.0,
 ) -> Event:
-    """The cluster's first event of this type, beyond this sequence, whose data fit; TimeoutError if none came."""
+    """The cluster's first event of this type, beyond this sequence, whose data fit;
+    TimeoutError if none came.
+    """
     async with asyncio.timeout(seconds):
         async for event in client.events("lab", from_start=True):
             if event["type"] == kind and event["sequence"] > after and fits(event["data"]):

@@ -1,4 +1,5 @@
-"""A real Kubernetes API on loopback: etcd, kube-apiserver, kube-controller-manager, and a client of a few verbs.
+"""A real Kubernetes API on loopback: etcd, kube-apiserver, kube-controller-manager, and a client of
+a few verbs.
 
 No kubelet and no scheduler: what a node would say of a pod, the test says for it (run.py).
 """
@@ -40,7 +41,11 @@ class Api:
     def apply(self, one: Object) -> None:
         """Server-side apply, as `kubectl apply --server-side` does it."""
         path = f"{self._path(one)}?fieldManager=test-kubernetes&force=true"
-        self._done(self._http.patch(path, json=one, headers={"Content-Type": "application/apply-patch+yaml"}))
+        self._done(
+            self._http.patch(
+                path, json=one, headers={"Content-Type": "application/apply-patch+yaml"}
+            )
+        )
 
     def get(self, path: str) -> Object:
         """One object or list."""
@@ -48,7 +53,7 @@ class Api:
 
     def patch_status(self, pod: Object, status: Object) -> None:
         """What a kubelet would tell of its pod."""
-        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}/status"
+        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}/status"  # noqa: E501
         headers = {"Content-Type": "application/strategic-merge-patch+json"}
         self._done(self._http.patch(path, json={"status": status}, headers=headers))
 
@@ -59,7 +64,9 @@ class Api:
             "kind": "Eviction",
             "metadata": {"name": pod, "namespace": namespace},
         }
-        response = self._http.post(f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", json=eviction)
+        response = self._http.post(
+            f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", json=eviction
+        )
         said = response.json()
         causes = [c["message"] for c in said.get("details", {}).get("causes", [])]
         return response.status_code, " ".join([said.get("message", ""), *causes]).strip()
@@ -81,7 +88,9 @@ class Api:
 
     def _done(self, response: httpx.Response) -> Object:
         if response.is_error:
-            raise KubernetesError(f"{response.request.method} {response.request.url.path}: {response.text[:1000]}")
+            raise KubernetesError(
+                f"{response.request.method} {response.request.url.path}: {response.text[:1000]}"
+            )
         done: Object = response.json()
         return done
 
@@ -100,7 +109,9 @@ def kubernetes(binaries: Path, folder: Path) -> Iterator[Api]:
 
     def start(name: str, *command: str) -> None:
         with (folder / f"{name}.log").open("wb") as log:
-            started.append(subprocess.Popen([*command], stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+            started.append(
+                subprocess.Popen([*command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            )
 
     try:
         start(
@@ -128,7 +139,11 @@ def kubernetes(binaries: Path, folder: Path) -> Iterator[Api]:
             "--endpoint-reconciler-type=none",
         )
         url = f"https://127.0.0.1:{secure}"
-        until("the API server answers", lambda: certificate.exists() and _is_ready(url, certificate), started)
+        until(
+            "the API server answers",
+            lambda: certificate.exists() and _is_ready(url, certificate),
+            started,
+        )
         (folder / "kubeconfig").write_text(json.dumps(_kubeconfig(url, certificate)))
         start(
             "kube-controller-manager",
@@ -156,7 +171,10 @@ def until(
     processes: list[subprocess.Popen[bytes]] | None = None,
     seconds: float = START_SECONDS,
 ) -> float:
-    """Wait until it holds; how long it took, in seconds. Raises KubernetesError when it does not, or a process ends."""
+    """Wait until it holds; how long it took, in seconds.
+
+    Raises KubernetesError when it does not, or a process ends.
+    """
     began = time.monotonic()
     while not holds():
         if ended := [p.args for p in processes or () if p.poll() is not None]:
@@ -170,7 +188,9 @@ def until(
 def _is_ready(url: str, certificate: Path) -> bool:
     try:
         context = ssl.create_default_context(cafile=certificate)
-        return httpx.get(f"{url}/readyz", verify=context, headers={"Authorization": f"Bearer {TOKEN}"}).is_success
+        return httpx.get(
+            f"{url}/readyz", verify=context, headers={"Authorization": f"Bearer {TOKEN}"}
+        ).is_success
     except (httpx.TransportError, ssl.SSLError):
         return False
 
@@ -179,7 +199,9 @@ def _kubeconfig(url: str, certificate: Path) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": url, "certificate-authority": str(certificate)}}],
+        "clusters": [
+            {"name": "c", "cluster": {"server": url, "certificate-authority": str(certificate)}}
+        ],
         "users": [{"name": "u", "user": {"token": TOKEN}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",

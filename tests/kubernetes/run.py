@@ -1,7 +1,9 @@
-"""The disruption budget on a real Kubernetes API, with a real monitor and a broker that is really killed.
+"""The disruption budget on a real Kubernetes API, with a real monitor and a broker that is really
+killed.
 
-`make test-kubernetes`. Applies the overlay `lab` to an API server built from source, and shows: a broker's pod can be
-evicted while the monitor is ready, and cannot while an EC2 broker is down. Writes build/kubernetes/report.json.
+`make test-kubernetes`. Applies the overlay `lab` to an API server built from source, and shows: a
+broker's pod can be evicted while the monitor is ready, and cannot while an EC2 broker is down.
+Writes build/kubernetes/report.json.
 """
 
 import json
@@ -43,11 +45,17 @@ BUDGET = f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets/kafka"
 BROKER_OF_POD = {"kafka-a-0": 31, "kafka-b-0": 32, "kafka-c-0": 33}
 LOST = 11  # a source broker, on EC2 in the story
 READY_AFTER_SECONDS = 6.0
-MONITOR = {"INTERVAL_SECONDS": "1", "READY_AFTER_SECONDS": str(READY_AFTER_SECONDS), "LOG_FORMAT": "text"}
+MONITOR = {
+    "INTERVAL_SECONDS": "1",
+    "READY_AFTER_SECONDS": str(READY_AFTER_SECONDS),
+    "LOG_FORMAT": "text",
+}
 
 
 class Story:
-    """What happened, printed and kept; a check that fails is told with the rest, and makes the run fail."""
+    """What happened, printed and kept; a check that fails is told with the rest, and makes the
+    run fail.
+    """
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -66,7 +74,9 @@ class Story:
 
 
 class Kubelet:
-    """In place of one: tells the API which pods are ready, as the real monitor and the lab's brokers are."""
+    """In place of one: tells the API which pods are ready, as the real monitor and the lab's
+    brokers are.
+    """
 
     def __init__(self, api: Api, lab: Lab, monitor_url: str) -> None:
         self._api, self._lab, self._monitor_url = api, lab, monitor_url
@@ -97,7 +107,8 @@ class Kubelet:
         status = "True" if ready else "False"
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         conditions = [
-            {"type": kind, "status": status, "lastTransitionTime": now} for kind in ("Ready", "ContainersReady")
+            {"type": kind, "status": status, "lastTransitionTime": now}
+            for kind in ("Ready", "ContainersReady")
         ]
         self._api.patch_status(pod, {"phase": "Running", "conditions": conditions})
         self._told[uid] = ready
@@ -114,7 +125,9 @@ class Kubelet:
         if broker_id is None:
             return None
         try:
-            socket.create_connection(("127.0.0.1", _node(self._lab, broker_id).port), timeout=3.0).close()
+            socket.create_connection(
+                ("127.0.0.1", _node(self._lab, broker_id).port), timeout=3.0
+            ).close()
         except OSError:
             return False
         return True
@@ -139,8 +152,12 @@ def play(api: Api, lab: Lab, monitor_url: str, story: Story) -> None:
         pods = api.get(f"{PODS}?labelSelector=app.kubernetes.io/name=monitor")["items"]
         return str(pods[0]["metadata"]["name"]) if pods else ""
 
-    took = until("the monitor is ready, and the budget allows a disruption", lambda: budget_allows(1))
-    story.tell(f"the monitor is ready ({monitor()['seen']}); the budget allows 1 disruption ({took:.1f} s)")
+    took = until(
+        "the monitor is ready, and the budget allows a disruption", lambda: budget_allows(1)
+    )
+    story.tell(
+        f"the monitor is ready ({monitor()['seen']}); the budget allows 1 disruption ({took:.1f} s)"
+    )
     before = _uid(api, "kafka-b-0")
     evict("kafka-b-0", 201, "all is well")
     until("the StatefulSet makes the pod anew", lambda: _uid(api, "kafka-b-0") not in ("", before))
@@ -150,14 +167,20 @@ def play(api: Api, lab: Lab, monitor_url: str, story: Story) -> None:
     story.tell(f"broker {LOST}, on EC2, is killed (SIGKILL)")
     took = until("the budget is closed", lambda: budget_allows(0))
     told = monitor()
-    story.tell(f"the monitor is not ready: {'; '.join(r['code'] + ': ' + r['seen'] for r in told['reasons'])}")
+    story.tell(
+        "the monitor is not ready: "
+        f"{'; '.join(r['code'] + ': ' + r['seen'] for r in told['reasons'])}"
+    )
     story.tell(f"the first of its partitions: {json.dumps(told['partitions'][0])}")
     story.check(f"from the kill to the closed budget: {took:.1f} s, 30 at most", took <= 30)
     for pod in BROKER_OF_POD:
         evict(pod, 429, f"broker {LOST} is down")
     # A node must be drained of a monitor that is not ready: the next one is not ready either.
     evict(monitor_pod(), 201, "the monitor itself does not hold up a drain")
-    until("the Deployment makes another monitor's pod", lambda: budget_allows(0) and bool(monitor_pod()))
+    until(
+        "the Deployment makes another monitor's pod",
+        lambda: budget_allows(0) and bool(monitor_pod()),
+    )
     evict("kafka-c-0", 429, "the new monitor is not ready either")
 
     lab.start(_node(lab, LOST).name)
@@ -173,15 +196,31 @@ def play(api: Api, lab: Lab, monitor_url: str, story: Story) -> None:
 def apply_all(api: Api, story: Story) -> None:
     """The overlay, as it is."""
     built = subprocess.run(
-        [FOLDER / "kustomize", "build", OVERLAY], capture_output=True, check=True, timeout=60, text=True
+        [FOLDER / "kustomize", "build", OVERLAY],
+        capture_output=True,
+        check=True,
+        timeout=60,
+        text=True,
     ).stdout
     objects = [o for o in yaml.safe_load_all(built) if o]
     for one in objects:
         api.apply(one)
-    kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(o["kind"] for o in objects).items()))
+    kinds = ", ".join(
+        f"{n} {kind}" for kind, n in sorted(Counter(o["kind"] for o in objects).items())
+    )
     story.tell(f"applied {OVERLAY.relative_to(ROOT)}: {kinds}")
-    # The namespace enforces the pod security standard `restricted`: a pod that breaks it is never made.
-    wanted = {"agent-0", "agent-1", *BROKER_OF_POD, "monitor-", "collector-", "console-", "webhook-", "topics-"}
+    # The namespace enforces the pod security standard `restricted`: a pod that breaks it is never
+    # made.
+    wanted = {
+        "agent-0",
+        "agent-1",
+        *BROKER_OF_POD,
+        "monitor-",
+        "collector-",
+        "console-",
+        "webhook-",
+        "topics-",
+    }
 
     def made() -> bool:
         names = [p["metadata"]["name"] for p in api.get(PODS)["items"]]
@@ -197,11 +236,22 @@ def monitoring(lab: Lab) -> Iterator[str]:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    given = {"BOOTSTRAP_SERVERS": lab.config.bootstrap_servers, "CLUSTER": "lab", "PORT": str(port), **MONITOR}
-    environment = os.environ | {f"KAFKA_MIGRATION_MONITOR_{name}": value for name, value in given.items()}
+    given = {
+        "BOOTSTRAP_SERVERS": lab.config.bootstrap_servers,
+        "CLUSTER": "lab",
+        "PORT": str(port),
+        **MONITOR,
+    }
+    environment = os.environ | {
+        f"KAFKA_MIGRATION_MONITOR_{name}": value for name, value in given.items()
+    }
     with (FOLDER / "monitor.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "agent.cli", "monitor"], env=environment, cwd=ROOT, stdout=log, stderr=log
+            [sys.executable, "-m", "agent.cli", "monitor"],
+            env=environment,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
         )
     try:
         yield f"http://127.0.0.1:{port}"
@@ -219,7 +269,10 @@ def make_topics(lab: Lab) -> None:
     with admin_client(lab.config.bootstrap_servers, timeout_seconds=30) as admin:
         admin.create_topics(
             {
-                name: {"assignments": dict(enumerate(some)), "configs": {"min.insync.replicas": "2"}}
+                name: {
+                    "assignments": dict(enumerate(some)),
+                    "configs": {"min.insync.replicas": "2"},
+                }
                 for name, some in spots.items()
             },
             wait_for_metadata=True,
@@ -230,12 +283,24 @@ def build(story: Story) -> None:
     """The programs, by Go; minutes the first time, seconds after."""
     major, minor, _ = VERSION[1:].split(".")
     told = {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor}
-    flags = "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in told.items())
+    flags = "-s -w " + " ".join(
+        f"-X k8s.io/component-base/version.{name}={value}" for name, value in told.items()
+    )
     environment = os.environ | {"CGO_ENABLED": "0"}
     for name, package in PROGRAMS.items():
         began = time.monotonic()
         subprocess.run(
-            ["go", "build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", f"{FOLDER}/", package],
+            [
+                "go",
+                "build",
+                "-mod=readonly",
+                "-trimpath",
+                "-ldflags",
+                flags,
+                "-o",
+                f"{FOLDER}/",
+                package,
+            ],
             cwd=MODULE,
             env=environment,
             check=True,
@@ -245,8 +310,16 @@ def build(story: Story) -> None:
 
 def missing() -> str:
     """Why it cannot be run here; empty when it can."""
-    wanted = {"go": "the Go tool, 1.24 or later", "etcd": "Debian's etcd-server", "openssl": "openssl"}
-    return "; ".join(f"{name} is not installed ({what})" for name, what in wanted.items() if not shutil.which(name))
+    wanted = {
+        "go": "the Go tool, 1.24 or later",
+        "etcd": "Debian's etcd-server",
+        "openssl": "openssl",
+    }
+    return "; ".join(
+        f"{name} is not installed ({what})"
+        for name, what in wanted.items()
+        if not shutil.which(name)
+    )
 
 
 def main() -> int:
@@ -257,22 +330,28 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     story = Story()
     build(story)
-    config = LabConfig(directory=FOLDER / "lab", base_port=free_base_port(), cruise_control=CruiseControlKind.NONE)
+    config = LabConfig(
+        directory=FOLDER / "lab", base_port=free_base_port(), cruise_control=CruiseControlKind.NONE
+    )
     try:
         with kubernetes(FOLDER, FOLDER / "api") as api:
-            story.tell(f"Kubernetes {api.get('/version')['gitVersion']} answers; no kubelet, no scheduler")
+            story.tell(
+                f"Kubernetes {api.get('/version')['gitVersion']} answers; no kubelet, no scheduler"
+            )
             apply_all(api, story)
             with Lab(config).running() as lab:
                 make_topics(lab)
                 story.tell(
-                    f"the lab runs: brokers {', '.join(str(n.broker.id) for n in config.broker_nodes if n.broker)}"
+                    "the lab runs: brokers "
+                    f"{', '.join(str(n.broker.id) for n in config.broker_nodes if n.broker)}"
                 )
                 with monitoring(lab) as url, Kubelet(api, lab, url):
                     play(api, lab, url, story)
     except KubernetesError as trouble:
         story.check(str(trouble), holds=False)
     write_atomically(
-        FOLDER / "report.json", json.dumps({"failed": story.failed, "story": story.lines}, indent=2) + "\n"
+        FOLDER / "report.json",
+        json.dumps({"failed": story.failed, "story": story.lines}, indent=2) + "\n",
     )
     story.tell("all held" if not story.failed else f"failed: {'; '.join(story.failed)}")
     return 1 if story.failed else 0

@@ -1,6 +1,8 @@
-"""A cluster on its way to KRaft, in memory: brokers, controllers and ZooKeeper as far as the core sees them.
+"""A cluster on its way to KRaft, in memory: brokers, controllers and ZooKeeper as far as the core
+sees them.
 
-Drives the real `step` with real messages. Whoever drives it may crash: effects are performed again, looks lost.
+Drives the real `step` with real messages. Whoever drives it may crash: effects are performed again,
+looks lost.
 """
 
 import random
@@ -38,15 +40,15 @@ from agent.core.planning.options import Policy
 
 BROKERS, CONTROLLERS = (11, 12, 31), (71, 72, 73)
 FILE = {
-    "broker.id": "", "zookeeper.connect": "zk:2181", "inter.broker.protocol.version": "3.9", "log.dirs": "/data",
+    "broker.id": "", "zookeeper.connect": "zk:2181", "inter.broker.protocol.version": "3.9", "log.dirs": "/data",  # noqa: E501
     "authorizer.class.name": "kafka.security.authorizer.AclAuthorizer",
 }  # fmt: skip
 
 
 def options(**changes: Any) -> KraftOptions:
     given: dict[str, Any] = {
-        "controllers": tuple(KraftController(node_id=n, address=f"c{n}:9093", metrics_url="") for n in CONTROLLERS),
-        "zookeeper": "zk:2181", "restart_by": RestartBy.LAB, "gates": Gates.AUTO, "soak_seconds": 20.0,
+        "controllers": tuple(KraftController(node_id=n, address=f"c{n}:9093", metrics_url="") for n in CONTROLLERS),  # noqa: E501
+        "zookeeper": "zk:2181", "restart_by": RestartBy.LAB, "gates": Gates.AUTO, "soak_seconds": 20.0,  # noqa: E501
         "restart_patience_seconds": 30.0,
     }  # fmt: skip
     return KraftOptions(**{**given, **changes})
@@ -73,10 +75,13 @@ class KraftWorld:
     policy: Policy = field(default_factory=lambda: Policy(kraft=options()))
     now: float = 1_000.0
     m: Migration = field(default_factory=lambda: Migration(cluster="lab"))
-    brokers: dict[int, Node] = field(default_factory=lambda: {b: Node({**FILE, "broker.id": str(b)}) for b in BROKERS})
+    brokers: dict[int, Node] = field(
+        default_factory=lambda: {b: Node({**FILE, "broker.id": str(b)}) for b in BROKERS}
+    )
     controllers: dict[int, Node] = field(default_factory=lambda: {c: Node() for c in CONTROLLERS})
     zookeeper_up: bool = True
-    elects_early: bool = True  # a broker in migration mode becomes controller; else only one that is back
+    # a broker in migration mode becomes controller; else only one that is back
+    elects_early: bool = True
     zookeeper_controller: int | None = 11
     zookeeper_epoch: int = 3
     migration_node: bool = False
@@ -97,9 +102,10 @@ class KraftWorld:
     behind: dict[int, int] = field(default_factory=dict)  # controller -> seconds behind the leader
     metadata_version: int = 21
     voters: tuple[int, ...] = CONTROLLERS
-    stuck: bool = False  # the metadata is never copied, as when a broker of some assignment does not come
+    # the metadata is never copied, as when a broker of some assignment does not come
+    stuck: bool = False
 
-    # ── the world goes on ───────────────────────────────────────────────────────────────────────────────────────
+    # ── the world goes on ─────────────────────────────────────────────────────────────────────────
     def turn(self) -> None:
         """A second or two pass: nodes come back, the controllers do what they do."""
         self.now += 2.0
@@ -107,7 +113,11 @@ class KraftWorld:
             node.back_in = max(0, node.back_in - 1)
         self._controllers_act()
         if self.zookeeper_up and self.zookeeper_controller is None and self.up(self.brokers):
-            eager = {NodeMode.ZOOKEEPER, NodeMode.MIGRATION} if self.elects_early else {NodeMode.ZOOKEEPER}
+            eager = (
+                {NodeMode.ZOOKEEPER, NodeMode.MIGRATION}
+                if self.elects_early
+                else {NodeMode.ZOOKEEPER}
+            )
             able = [b for b in self.up(self.brokers) if broker_mode(self.brokers[b].file) in eager]
             if able and not self.up(self.controllers):
                 self.zookeeper_controller, self.zookeeper_epoch = able[0], self.zookeeper_epoch + 1
@@ -127,8 +137,14 @@ class KraftWorld:
         modes = {broker_mode(b.file) for b in self.brokers.values()}
         if self.state is ZkMigrationState.NONE and self.zookeeper_up:
             self.state, self.migration_node = ZkMigrationState.PRE_MIGRATION, True
-        all_there = len(self.up(self.brokers)) == len(self.brokers) and self.zookeeper_up and not self.stuck
-        if self.state is ZkMigrationState.PRE_MIGRATION and NodeMode.ZOOKEEPER not in modes and all_there:
+        all_there = (
+            len(self.up(self.brokers)) == len(self.brokers) and self.zookeeper_up and not self.stuck
+        )
+        if (
+            self.state is ZkMigrationState.PRE_MIGRATION
+            and NodeMode.ZOOKEEPER not in modes
+            and all_there
+        ):
             self.state, self.zookeeper_controller = ZkMigrationState.MIGRATION, self.active_id
             self.zookeeper_epoch += 1
         if self.state is ZkMigrationState.MIGRATION and not migrating and not self.stuck:
@@ -149,10 +165,15 @@ class KraftWorld:
             migration_node=self.migration_node,
             broker_ids=(*self._registered_in_zookeeper(), *self.strangers_in_zookeeper),
         )
-        led = self.active_id is not None or (self.zookeeper_up and self.zookeeper_controller in BROKERS)
+        led = self.active_id is not None or (
+            self.zookeeper_up and self.zookeeper_controller in BROKERS
+        )
         if not (up and led):  # requests for the controller time out, and with them the look
             return KraftFacts(
-                reachable=False, controllers=controllers, zookeeper=zookeeper, quorum_epoch=self.kraft_epoch
+                reachable=False,
+                controllers=controllers,
+                zookeeper=zookeeper,
+                quorum_epoch=self.kraft_epoch,
             )
         return KraftFacts(
             reachable=True,
@@ -175,13 +196,17 @@ class KraftWorld:
 
     def _quorum(self) -> QuorumFacts | None:
         """Told by a broker in KRaft mode."""
-        tell = [b for b in self.up(self.brokers) if broker_mode(self.brokers[b].file) is NodeMode.KRAFT]
+        tell = [
+            b for b in self.up(self.brokers) if broker_mode(self.brokers[b].file) is NodeMode.KRAFT
+        ]
         if not tell or self.active_id is None:
             return None
         return QuorumFacts(
             leader_id=self.active_id,
             epoch=self.kraft_epoch,
-            voters=tuple(VoterFacts(node_id=c, seconds_behind=self._behind(c)) for c in self.voters),
+            voters=tuple(
+                VoterFacts(node_id=c, seconds_behind=self._behind(c)) for c in self.voters
+            ),
             metadata_version=self.metadata_version,
             metadata_version_max=21,
         )
@@ -210,7 +235,7 @@ class KraftWorld:
             started_at=node.started_at,
         )
 
-    # ── the one who drives ──────────────────────────────────────────────────────────────────────────────────────
+    # ── the one who drives ────────────────────────────────────────────────────────────────────────
     def meet(self, message: msg.Message) -> None:
         before = self.m
         self.m, events = step(before, message, self.policy)
@@ -223,7 +248,11 @@ class KraftWorld:
         self.commands += 1
         command_id = f"c{self.commands}"
         self.confirmed = self.confirmed or (action == "finalize" and i_know)
-        self.meet(msg.KraftCommand(command_id=command_id, cluster="lab", at=self.now, action=action, i_know=i_know))
+        self.meet(
+            msg.KraftCommand(
+                command_id=command_id, cluster="lab", at=self.now, action=action, i_know=i_know
+            )
+        )
         while not (answers := self._answers(command_id)):
             self.perform_all()
         return answers[-1]
@@ -233,14 +262,18 @@ class KraftWorld:
         return [e for e in self.events if isinstance(e, answered) and e.command_id == command_id]
 
     def perform_all(self, chance: random.Random | None = None) -> None:
-        """Perform what is pending; now and then it is performed and its end is lost, or not performed at all."""
+        """Perform what is pending; now and then it is performed and its end is lost, or not
+        performed at all.
+        """
         for pending in self.m.pending:
             luck = chance.random() if chance else 1.0
             if luck < 0.15:
                 continue
             outcome = self._perform(pending.effect)
             if luck >= 0.35:
-                self.meet(msg.EffectEnded(at=self.now, effect_id=pending.effect_id, outcome=outcome))
+                self.meet(
+                    msg.EffectEnded(at=self.now, effect_id=pending.effect_id, outcome=outcome)
+                )
 
     def observe(self) -> None:
         self.meet(msg.KraftObserved(at=self.now, kraft_id=self.m.kraft.kraft_id, facts=self.look()))
@@ -253,7 +286,9 @@ class KraftWorld:
             if chance is None or chance.random() > 0.2:
                 self.observe()
 
-    def go_until(self, *phases: KraftPhase, turns: int = 300, chance: random.Random | None = None) -> None:
+    def go_until(
+        self, *phases: KraftPhase, turns: int = 300, chance: random.Random | None = None
+    ) -> None:
         for _ in range(turns):
             if self.m.kraft.phase in phases:
                 return
@@ -262,7 +297,10 @@ class KraftWorld:
 
     def _perform(self, effect: object) -> msg.Outcome:
         if isinstance(effect, SurveyKraft):
-            files = tuple((b, tuple(sorted(migration_keys_of(n.file).items()))) for b, n in self.brokers.items())
+            files = tuple(
+                (b, tuple(sorted(migration_keys_of(n.file).items())))
+                for b, n in self.brokers.items()
+            )
             return msg.KraftSurveyed(facts=self.look(), files=files)
         if isinstance(effect, ReleaseZooKeeper):
             return self._release()
@@ -292,15 +330,19 @@ class KraftWorld:
         if effect.is_controller:
             change = controller_change(effect.node_id, effect.target, "zk:2181", quorum)
         else:
-            change = broker_change(effect.node_id, effect.target, node.file, dict(effect.original), quorum)
+            change = broker_change(
+                effect.node_id, effect.target, node.file, dict(effect.original), quorum
+            )
         if effect.drill:
             change = replace(change, set=(), remove=())
         kept = {k: v for k, v in node.file.items() if k not in change.remove}
-        node.file = {} if effect.target is NodeMode.STOPPED else as_in_file({**kept, **dict(change.set)})
+        node.file = (
+            {} if effect.target is NodeMode.STOPPED else as_in_file({**kept, **dict(change.set)})
+        )
         node.back_in, node.started_at, node.dead = 2, self.now + 2.0, False
         return msg.RestartRequested(change=change, instructions="x")
 
-    # ── invariants ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── invariants ────────────────────────────────────────────────────────────────────────────────
     def _check(self, event: ev.AnyEvent) -> None:
         """What must be true of the world, not of what the agent believes, whenever this happens."""
         modes = {broker_mode(b.file) for b in self.brokers.values()}
@@ -309,7 +351,11 @@ class KraftWorld:
                 assert self.state in (ZkMigrationState.PRE_MIGRATION, ZkMigrationState.MIGRATION)
                 assert len(self.up(self.controllers)) == len(CONTROLLERS)
             case kev.KraftTurnBegun():
-                assert (self.state, modes, self.lag) == (ZkMigrationState.MIGRATION, {NodeMode.MIGRATION}, 0)
+                assert (self.state, modes, self.lag) == (
+                    ZkMigrationState.MIGRATION,
+                    {NodeMode.MIGRATION},
+                    0,
+                )
             case kev.KraftSoakBegun():
                 assert (self.state, modes) == (ZkMigrationState.MIGRATION, {NodeMode.KRAFT})
             case kev.KraftFinalizeBegun():
@@ -318,18 +364,24 @@ class KraftWorld:
             case kev.KraftCompleted():
                 assert self.state is ZkMigrationState.POST_MIGRATION
             case kev.KraftReleaseBegun():
-                assert not self.up(self.controllers), "a KRaft controller would claim /controller again"
+                assert not self.up(self.controllers), (
+                    "a KRaft controller would claim /controller again"
+                )
             case kev.KraftRolledBack():
                 self._check_as_before()
             case ev.EffectRequested(effect=RestartNode() as wanted) if not wanted.is_controller:
-                others = [b for b, node in self.brokers.items() if not node.is_up and b != wanted.node_id]
+                others = [
+                    b for b, node in self.brokers.items() if not node.is_up and b != wanted.node_id
+                ]
                 assert not others, f"{wanted.node_id} shall be restarted while {others} are down"
 
     def _check_as_before(self) -> None:
         assert self.zookeeper_controller in BROKERS
         assert not self.migration_node
         assert not self.up(self.controllers)
-        assert {b: n.file for b, n in self.brokers.items()} == {b: {**FILE, "broker.id": str(b)} for b in BROKERS}
+        assert {b: n.file for b, n in self.brokers.items()} == {
+            b: {**FILE, "broker.id": str(b)} for b in BROKERS
+        }
 
 
 def started(**changes: object) -> KraftWorld:

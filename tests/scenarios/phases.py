@@ -1,4 +1,6 @@
-"""A play in each phase, reached by honest steps: what the tests of commands and of the transition table start from."""
+"""A play in each phase, reached by honest steps: what the tests of commands and of the
+transition table start from.
+"""
 
 from collections.abc import Callable
 
@@ -28,8 +30,12 @@ IN_PHASE: dict[Phase, Callable[[], Play]] = {
     Phase.BLOCKED: lambda: Play().started().blocked(),
     Phase.PROVING: rolled_back_to_proof,
     Phase.DRAINED: lambda: Play().started().drained(),
-    Phase.COMPLETED: lambda: Play().started().drained().wait(40.0).sees_sources().sees_sources(alive=()),
-    Phase.CANCELLED: lambda: Play().started().moving().command(msg.CancelMigration).ends(fx.StopWave, with_=DONE),
+    Phase.COMPLETED: lambda: (
+        Play().started().drained().wait(40.0).sees_sources().sees_sources(alive=())
+    ),
+    Phase.CANCELLED: lambda: (
+        Play().started().moving().command(msg.CancelMigration).ends(fx.StopWave, with_=DONE)
+    ),
     Phase.ROLLED_BACK: lambda: rolled_back_to_proof().ends(
         fx.CompareSnapshot, with_=msg.Compared(partitions=6, different=0, not_preferred=0)
     ),

@@ -1,7 +1,9 @@
-"""A play: commands and facts go in, events and effects come out, time passes only when the script says so.
+"""A play: commands and facts go in, events and effects come out, time passes only when the script
+says so.
 
-Used by the scenarios and by the unit tests that need a migration in a certain phase. Every step is checked twice over:
-the events alone must rebuild the state, and no more than one effect may drive the wave.
+Used by the scenarios and by the unit tests that need a migration in a certain phase. Every step is
+checked twice over: the events alone must rebuild the state, and no more than one effect may drive
+the wave.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from agent.core.planning.options import Options, Policy
 from agent.core.planning.plan import make_plan
 
 RACKS = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b", 33: "az-c"}
-POLICY = Policy(source_broker_ids=(11, 12, 13), destination_broker_ids=(31, 32, 33), slow_bytes_per_second=1_000)
+POLICY = Policy(
+    source_broker_ids=(11, 12, 13), destination_broker_ids=(31, 32, 33), slow_bytes_per_second=1_000
+)
 SIZE_BYTES = 1_000
 PARTITIONS = 6
 BEGIN = 1_000.0
@@ -51,9 +55,17 @@ def surveyed(options: Options | None = None, *reasons: Reason) -> msg.Surveyed:
     return msg.Surveyed(reasons=(*against, *reasons), plan=plan, snapshot_partitions=PARTITIONS)
 
 
-def checked(*reasons: Reason, passing: tuple[Reason, ...] = (), replicas: int = PARTITIONS) -> msg.Checked:
+def checked(
+    *reasons: Reason, passing: tuple[Reason, ...] = (), replicas: int = PARTITIONS
+) -> msg.Checked:
     """How a check of the wave ends: all is well unless told otherwise."""
-    return msg.Checked(reasons=reasons, passing=passing, replicas=replicas, size_bytes=replicas * SIZE_BYTES, leaders=2)
+    return msg.Checked(
+        reasons=reasons,
+        passing=passing,
+        replicas=replicas,
+        size_bytes=replicas * SIZE_BYTES,
+        leaders=2,
+    )
 
 
 ASKED = msg.ExecutionRequested(user_task_id="task-1")
@@ -101,7 +113,9 @@ class Like:
     fields: dict[str, Any]
 
     def matches(self, event: ev.Event) -> bool:
-        return type(event) is self.kind and all(getattr(event, name) == value for name, value in self.fields.items())
+        return type(event) is self.kind and all(
+            getattr(event, name) == value for name, value in self.fields.items()
+        )
 
     def __repr__(self) -> str:
         return f"{self.kind.__name__}({', '.join(f'{k}={v!r}' for k, v in self.fields.items())})"
@@ -118,9 +132,14 @@ def asks(kind: type[fx.Effect], **fields: Any) -> _Asks:
 
 class _Asks(Like):
     def matches(self, event: ev.Event) -> bool:
-        if not isinstance(event, ev.EffectRequested) or type(event.effect) is not self.fields["effect"]:
+        if (
+            not isinstance(event, ev.EffectRequested)
+            or type(event.effect) is not self.fields["effect"]
+        ):
             return False
-        return all(getattr(event.effect, n) == value for n, value in self.fields.items() if n != "effect")
+        return all(
+            getattr(event.effect, n) == value for n, value in self.fields.items() if n != "effect"
+        )
 
 
 Expected = type[ev.Event] | Like
@@ -138,14 +157,16 @@ class Play:
         self._commands = 0
         self._read = 0  # events of `last` that were expected already
 
-    # ── what goes in ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what goes in ──────────────────────────────────────────────────────────────────────────────
     def meet(self, message: msg.Message) -> Self:
         """Any message, as it is."""
         before = self.m
         self.m, self.last = step(before, message, self.policy)
         self._read = 0
         self.story += self.last
-        assert reduce(evolve, self.last, before) == self.m, "the events alone do not rebuild the state"
+        assert reduce(evolve, self.last, before) == self.m, (
+            "the events alone do not rebuild the state"
+        )
         driving = [p for p in self.m.pending if isinstance(p.effect, WAVE_EFFECTS)]
         assert len(driving) <= 1, f"two effects drive the wave: {driving}"
         assert self.m.sequence == len(self.story)
@@ -197,13 +218,18 @@ class Play:
         )
 
     def sees_sources(self, alive: tuple[int, ...] = (11, 12, 13), **replicas: int) -> Self:
-        """The watch over drained brokers looks: `b11=2` says that broker 11 holds two replicas, others none."""
+        """The watch over drained brokers looks:
+
+        `b11=2` says that broker 11 holds two replicas, others none.
+        """
         watched = tuple(s.broker_id for s in self.m.sources if not s.left)
         held = tuple((b, replicas.get(f"b{b}", 0)) for b in watched)
         return self.meet(msg.SourcesObserved(at=self.now, replicas=held, alive=alive))
 
     def alert(self, name: str = "p99", *, firing: bool = True, slow: bool = False) -> Self:
-        return self.meet(msg.AlertChanged(at=self.now, name=name, firing=firing, slow=slow, seen="900 ms"))
+        return self.meet(
+            msg.AlertChanged(at=self.now, name=name, firing=firing, slow=slow, seen="900 ms")
+        )
 
     def rule_observed(
         self,
@@ -236,7 +262,9 @@ class Play:
     def headroom(self, headroom: float) -> Self:
         """The slowest broker's, by the rule that slows."""
         return self.meet(
-            msg.HeadroomObserved(at=self.now, rule="p99", broker=12, value=500 - 400 * headroom, headroom=headroom)
+            msg.HeadroomObserved(
+                at=self.now, rule="p99", broker=12, value=500 - 400 * headroom, headroom=headroom
+            )
         )
 
     def brokers(self, *registered: int, lost: tuple[int, ...] = ()) -> Self:
@@ -252,12 +280,14 @@ class Play:
         self.now = until
         return self
 
-    # ── what must come out ──────────────────────────────────────────────────────────────────────────────────────
+    # ── what must come out ────────────────────────────────────────────────────────────────────────
     def expect(self, *expected: Expected) -> Self:
         """The last line led to these, in this order; others may stand between."""
         for one in expected:
             wanted = one if isinstance(one, Like) else like(one)
-            found = next((n for n in range(self._read, len(self.last)) if wanted.matches(self.last[n])), None)
+            found = next(
+                (n for n in range(self._read, len(self.last)) if wanted.matches(self.last[n])), None
+            )
             assert found is not None, f"{wanted} did not come:\n{self._told()}"
             self._read = found + 1
         return self
@@ -302,16 +332,20 @@ class Play:
     def _told(self) -> str:
         return "\n".join(f"  {type(e).__name__}: {e}" for e in self.last) or "  (nothing)"
 
-    # ── acts that many plays share ──────────────────────────────────────────────────────────────────────────────
+    # ── acts that many plays share ────────────────────────────────────────────────────────────────
     def started(self, **options: Any) -> Self:
         """Act 1: a start was accepted, and the first wave is being checked."""
         chosen = Options(**options)
         self.command(msg.StartMigration, options=chosen)
-        return self.ends(fx.PrepareMigration, with_=surveyed(chosen)).expect_phase(Phase.CHECKING, fx.CheckCluster)
+        return self.ends(fx.PrepareMigration, with_=surveyed(chosen)).expect_phase(
+            Phase.CHECKING, fx.CheckCluster
+        )
 
     def asked(self) -> Self:
         """The checks hold, and Cruise Control is asked."""
-        return self.ends(fx.CheckCluster, with_=checked()).expect_phase(Phase.REQUESTING, fx.StartWave)
+        return self.ends(fx.CheckCluster, with_=checked()).expect_phase(
+            Phase.REQUESTING, fx.StartWave
+        )
 
     def moving(self) -> Self:
         """Act 2: Cruise Control has accepted."""
@@ -319,7 +353,9 @@ class Play:
 
     def empties(self) -> Self:
         """Act 3: Kafka shows the source empty."""
-        return self.sees(left=0, moving=0, moved=SIZE_BYTES).expect_phase(Phase.CLOSING, fx.CloseWave)
+        return self.sees(left=0, moving=0, moved=SIZE_BYTES).expect_phase(
+            Phase.CLOSING, fx.CloseWave
+        )
 
     def verified(self) -> Self:
         """Act 4: and the wave is proven."""
@@ -332,9 +368,19 @@ class Play:
     def blocked(self) -> Self:
         """From CHECKING: Cruise Control rejects the request, and a human is called."""
         return (
-            self.asked().ends(fx.StartWave, with_=rejected()).ends(fx.StopWave, with_=DONE).expect_phase(Phase.BLOCKED)
+            self.asked()
+            .ends(fx.StartWave, with_=rejected())
+            .ends(fx.StopWave, with_=DONE)
+            .expect_phase(Phase.BLOCKED)
         )
 
     def drained(self) -> Self:
         """All three waves, and the look that finds every source empty."""
-        return self.wave().wave().wave().expect_phase(Phase.BETWEEN_WAVES).sees_sources().expect_phase(Phase.DRAINED)
+        return (
+            self.wave()
+            .wave()
+            .wave()
+            .expect_phase(Phase.BETWEEN_WAVES)
+            .sees_sources()
+            .expect_phase(Phase.DRAINED)
+        )

@@ -1,4 +1,6 @@
-"""To KRaft and back, as plays: what is ordered, what the cluster shows, what the agent does, or refuses."""
+"""To KRaft and back, as plays: what is ordered, what the cluster shows, what the agent does, or
+refuses.
+"""
 
 import random
 from dataclasses import replace
@@ -18,11 +20,19 @@ from agent.worker.turn import Record
 from tests.scenarios.kraft_world import BROKERS, CONTROLLERS, KraftWorld, codes, of, ready, started
 
 _P = KraftPhase
-WITH_A_WAY_BACK = [_P.PREPARING, _P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, _P.BROKERS_TO_KRAFT, _P.SOAKING]
+WITH_A_WAY_BACK = [
+    _P.PREPARING,
+    _P.CONTROLLERS,
+    _P.BROKERS_TO_MIGRATION,
+    _P.BROKERS_TO_KRAFT,
+    _P.SOAKING,
+]
 
 
 def test_the_whole_way() -> None:
-    """Every broker is restarted twice, every controller started, drilled and finalized; then ZooKeeper may go."""
+    """Every broker is restarted twice, every controller started, drilled and finalized; then
+    ZooKeeper may go.
+    """
     world = ready(started())
     assert isinstance(world.order("finalize", i_know=True), ev.CommandAccepted)
     world.go_until(_P.DONE)
@@ -30,16 +40,26 @@ def test_the_whole_way() -> None:
     for broker in BROKERS:
         assert (broker, NodeMode.MIGRATION) in asked
         assert (broker, NodeMode.KRAFT) in asked
-    assert {n for n, target in asked if target is NodeMode.KRAFT and n in CONTROLLERS} == set(CONTROLLERS)
-    assert [e.drill for e in of(world, kev.KraftDrillPassed)] == ["controller_fail_over", "broker_restart"]
-    assert all("zookeeper.connect" not in n.file for n in (*world.brokers.values(), *world.controllers.values()))
+    assert {n for n, target in asked if target is NodeMode.KRAFT and n in CONTROLLERS} == set(
+        CONTROLLERS
+    )
+    assert [e.drill for e in of(world, kev.KraftDrillPassed)] == [
+        "controller_fail_over",
+        "broker_restart",
+    ]
+    assert all(
+        "zookeeper.connect" not in n.file
+        for n in (*world.brokers.values(), *world.controllers.values())
+    )
 
 
 @pytest.mark.parametrize("phase", WITH_A_WAY_BACK)
 @pytest.mark.parametrize("turns", [0, 1, 3, 7])
 @pytest.mark.parametrize("elects_early", [True, False])
 def test_back_from_each_phase(phase: KraftPhase, turns: int, elects_early: bool) -> None:
-    """From each phase that has a way back, also out of its middle, every key is as it was and ZooKeeper leads."""
+    """From each phase that has a way back, also out of its middle, every key is as it was and
+    ZooKeeper leads.
+    """
     world = started(gates=Gates.MANUAL if phase is _P.PREPARING else Gates.AUTO)
     world.elects_early = elects_early
     world.go_until(phase)
@@ -50,7 +70,9 @@ def test_back_from_each_phase(phase: KraftPhase, turns: int, elects_early: bool)
 
 
 def test_a_second_attempt_after_a_way_back() -> None:
-    """What was rolled back can be started again: the controllers are formatted anew, and it ends well."""
+    """What was rolled back can be started again: the controllers are formatted anew, and it
+    ends well.
+    """
     world = started()
     world.go_until(_P.SOAKING)
     while isinstance(world.order("rollback"), ev.CommandRefused):
@@ -63,7 +85,9 @@ def test_a_second_attempt_after_a_way_back() -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_crashes_at_any_step(seed: int) -> None:
-    """Effects done twice, ends and looks lost, the record saved and read back: the invariants hold, and it arrives."""
+    """Effects done twice, ends and looks lost, the record saved and read back: the invariants
+    hold, and it arrives.
+    """
     chance = random.Random(seed)
     world = started()
     back = chance.random() < 0.5
@@ -80,7 +104,9 @@ def test_crashes_at_any_step(seed: int) -> None:
 
 
 def test_without_an_advance_nothing_goes_on() -> None:
-    """With manual gates each phase waits for `advance`, which is refused while a signal does not hold."""
+    """With manual gates each phase waits for `advance`, which is refused while a signal does
+    not hold.
+    """
     world = started(gates=Gates.MANUAL)
     world.go(5)
     assert world.m.kraft.phase is _P.PREPARING
@@ -124,7 +150,9 @@ def test_early_finalize_is_refused() -> None:
     world = ready(started())
     world.brokers[12].file["zookeeper.metadata.migration.enable"] = "true"
     del world.brokers[12].file["process.roles"]
-    assert {Code.KRAFT_BROKER_MODE, Code.KRAFT_REGISTRATION} <= codes(world.order("finalize", i_know=True))
+    assert {Code.KRAFT_BROKER_MODE, Code.KRAFT_REGISTRATION} <= codes(
+        world.order("finalize", i_know=True)
+    )
 
 
 def test_no_way_back_while_zookeeper_is_behind() -> None:
@@ -138,7 +166,9 @@ def test_no_way_back_while_zookeeper_is_behind() -> None:
 
 
 def test_the_epoch_is_raised_before_a_broker_leads_again() -> None:
-    """KRaft's epoch is above ZooKeeper's: it is raised when /controller is freed, and no broker is restarted before."""
+    """KRaft's epoch is above ZooKeeper's: it is raised when /controller is freed, and no broker
+    is restarted before.
+    """
     world = started()
     world.go_until(_P.SOAKING)
     world.kraft_epoch = 40
@@ -152,12 +182,19 @@ def test_the_epoch_is_raised_before_a_broker_leads_again() -> None:
 
 
 def test_what_stands_in_the_way_of_a_start() -> None:
-    """Every reason at once: a foreign reassignment, an assignment to an absent broker, a leftover, an old protocol."""
+    """Every reason at once: a foreign reassignment, an assignment to an absent broker, a
+    leftover, an old protocol.
+    """
     world = KraftWorld()
     world.reassignments, world.absent, world.migration_node = 1, (13,), True
     world.brokers[12].file["inter.broker.protocol.version"] = "3.5"
     found = codes(world.order("start"))
-    assert {Code.KRAFT_REASSIGNMENT, Code.KRAFT_ABSENT_BROKER, Code.KRAFT_LEFTOVER, Code.KRAFT_VERSION} <= found
+    assert {
+        Code.KRAFT_REASSIGNMENT,
+        Code.KRAFT_ABSENT_BROKER,
+        Code.KRAFT_LEFTOVER,
+        Code.KRAFT_VERSION,
+    } <= found
     assert isinstance(world.order("plan"), ev.CommandAccepted)
     assert {r.code for r in of(world, kev.KraftPlanned)[0].reasons} == found
     assert world.m.kraft.phase is _P.NONE
@@ -191,27 +228,41 @@ def test_a_roll_waits_while_something_is_under_replicated() -> None:
     before = len(of(world, kev.KraftNodeAsked))
     world.go(10)
     assert len(of(world, kev.KraftNodeAsked)) <= before + 1
-    assert {r.code for r in world.m.kraft.waiting} & {Code.BROKER_DOWN, Code.UNDER_REPLICATED, Code.KRAFT_NODE_AWAITED}
+    assert {r.code for r in world.m.kraft.waiting} & {
+        Code.BROKER_DOWN,
+        Code.UNDER_REPLICATED,
+        Code.KRAFT_NODE_AWAITED,
+    }
     world.brokers[31].dead = False
     world.go_until(_P.SOAKING)
 
 
 def test_a_restart_that_nobody_did_is_asked_for_again() -> None:
-    """A tool gets the same change again after the patience; people are told once, and waited for."""
+    """A tool gets the same change again after the patience; people are told once, and waited
+    for.
+    """
     for by, again in ((RestartBy.WEBHOOK, True), (RestartBy.MANUAL, False)):
         world = started(restart_by=by)
         world.go_until(_P.BROKERS_TO_MIGRATION)
-        while not (world.m.kraft.restart_request and not world.m.kraft.restart_request.is_controller):
+        while not (
+            world.m.kraft.restart_request and not world.m.kraft.restart_request.is_controller
+        ):
             world.go()
         first = world.m.kraft.restart_request.node_id
         world.brokers[first].dead = True
         world.go(40)
-        told = [e for e in of(world, kev.KraftNodeAsked) if e.node_id == first and e.target is NodeMode.MIGRATION]
+        told = [
+            e
+            for e in of(world, kev.KraftNodeAsked)
+            if e.node_id == first and e.target is NodeMode.MIGRATION
+        ]
         assert (len(told) > 1) is again
 
 
 def test_metadata_that_is_not_copied_is_waited_for() -> None:
-    """All brokers are in migration mode, and the controllers stay in PRE_MIGRATION: not a step further, and why."""
+    """All brokers are in migration mode, and the controllers stay in PRE_MIGRATION: not a step
+    further, and why.
+    """
     world = started()
     world.stuck = True
     world.go_until(_P.BROKERS_TO_MIGRATION)
@@ -224,7 +275,9 @@ def test_metadata_that_is_not_copied_is_waited_for() -> None:
 
 
 def test_complete_is_only_what_the_controllers_call_so() -> None:
-    """Every controller runs without ZooKeeper's keys, yet the state is not POST_MIGRATION: not complete."""
+    """Every controller runs without ZooKeeper's keys, yet the state is not POST_MIGRATION: not
+    complete.
+    """
     world = ready(started())
     world.order("finalize", i_know=True)
     world.stuck = True
@@ -236,7 +289,9 @@ def test_complete_is_only_what_the_controllers_call_so() -> None:
 
 
 def test_no_broker_goes_back_under_a_stale_epoch() -> None:
-    """Something has set /controller_epoch back below KRaft's: no broker is restarted before it is mended."""
+    """Something has set /controller_epoch back below KRaft's: no broker is restarted before it
+    is mended.
+    """
     world = started()
     world.elects_early, world.epoch_set_back = False, True
     world.go_until(_P.SOAKING)
@@ -266,7 +321,9 @@ def test_soak_time_begins_anew_after_trouble() -> None:
 
 
 def test_each_node_is_told_its_exact_keys() -> None:
-    """The event has the keys to set and to remove, as a diff of the file and as a patch for Kubernetes."""
+    """The event has the keys to set and to remove, as a diff of the file and as a patch for
+    Kubernetes.
+    """
     world = started()
     world.go_until(_P.SOAKING)
     told = {(e.node_id, e.target): e for e in of(world, kev.KraftNodeAsked)}

@@ -1,4 +1,6 @@
-"""What would lose data is refused, on the way there and on the way back; and the agent itself does not do it either."""
+"""What would lose data is refused, on the way there and on the way back; and the agent itself
+does not do it either.
+"""
 
 from collections.abc import Callable
 
@@ -36,7 +38,11 @@ def at_the_end_of(phase: KraftPhase) -> KraftWorld:
 
 def on(world: KraftWorld) -> ev.AnyEvent:
     """The order that leads on from where it stands."""
-    return world.order("finalize", i_know=True) if world.m.kraft.phase is _P.SOAKING else world.order("advance")
+    return (
+        world.order("finalize", i_know=True)
+        if world.m.kraft.phase is _P.SOAKING
+        else world.order("advance")
+    )
 
 
 def reassigns(world: KraftWorld) -> None:
@@ -93,14 +99,22 @@ CASES: list[tuple[Trouble, Code, tuple[KraftPhase, ...]]] = [
     (loses_a_broker_of_an_assignment, Code.KRAFT_ABSENT_BROKER, BEFORE_THE_COPY),
     (is_behind, Code.KRAFT_WRITE_BEHIND, (_P.BROKERS_TO_MIGRATION, *WITH_QUORUM)),
     (has_no_zookeeper, Code.KRAFT_ZOOKEEPER_UNREACHABLE, (_P.BROKERS_TO_MIGRATION, *WITH_QUORUM)),
-    (loses_a_controller, Code.KRAFT_CONTROLLER_DOWN, (_P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, *WITH_QUORUM)),
+    (
+        loses_a_controller,
+        Code.KRAFT_CONTROLLER_DOWN,
+        (_P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, *WITH_QUORUM),
+    ),
     (loses_a_broker, Code.BROKER_DOWN, (*ON_THE_WAY[1:], _P.SOAKING)),
     (has_a_ghost, Code.KRAFT_GHOST, WITH_QUORUM),
     (has_a_slow_voter, Code.KRAFT_VOTER_BEHIND, WITH_QUORUM),
     (has_a_voter_unheard_of, Code.KRAFT_VOTER_BEHIND, WITH_QUORUM),
     (has_other_voters, Code.KRAFT_NO_QUORUM, WITH_QUORUM),
     (has_nothing_finalized, Code.KRAFT_METADATA_VERSION, WITH_QUORUM),
-    (is_in_another_state, Code.KRAFT_STATE, (_P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, *WITH_QUORUM)),
+    (
+        is_in_another_state,
+        Code.KRAFT_STATE,
+        (_P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, *WITH_QUORUM),
+    ),
 ]
 
 
@@ -110,7 +124,9 @@ CASES: list[tuple[Trouble, Code, tuple[KraftPhase, ...]]] = [
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_no_step_on_in_trouble(phase: KraftPhase, trouble: Trouble, code: Code) -> None:
-    """What was ready is refused as soon as the trouble is there, with its code, and is not called ready any more."""
+    """What was ready is refused as soon as the trouble is there, with its code, and is not
+    called ready any more.
+    """
     world = at_the_end_of(phase)
     trouble(world)
     assert code in codes(on(world))
@@ -118,7 +134,8 @@ def test_no_step_on_in_trouble(phase: KraftPhase, trouble: Trouble, code: Code) 
     world.observe()
     assert not world.m.kraft.ready
     awaited = {r.code for r in world.m.kraft.waiting}
-    assert code in awaited or world.m.pending, awaited  # or the node that is down is to be started again
+    # or the node that is down is to be started again
+    assert code in awaited or world.m.pending, awaited
 
 
 BACK: list[tuple[Trouble, Code, tuple[KraftPhase, ...]]] = [
@@ -136,7 +153,9 @@ BACK: list[tuple[Trouble, Code, tuple[KraftPhase, ...]]] = [
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_no_step_back_in_trouble(phase: KraftPhase, trouble: Trouble, code: Code) -> None:
-    """A way back that would lose what ZooKeeper does not have, or meets a cluster that is not whole, is refused."""
+    """A way back that would lose what ZooKeeper does not have, or meets a cluster that is not
+    whole, is refused.
+    """
     world = at_the_end_of(phase)
     trouble(world)
     assert code in codes(world.order("rollback"))
@@ -145,7 +164,9 @@ def test_no_step_back_in_trouble(phase: KraftPhase, trouble: Trouble, code: Code
 
 @pytest.mark.parametrize("trouble", [reassigns, loses_a_broker_of_an_assignment])
 def test_no_broker_is_restarted_into_migration_mode_in_trouble(trouble: Trouble) -> None:
-    """What comes up after the advance holds up the roll: once the last broker is turned Kafka copies by itself."""
+    """What comes up after the advance holds up the roll: once the last broker is turned Kafka
+    copies by itself.
+    """
     world = at_the_end_of(_P.CONTROLLERS)
     assert isinstance(world.order("advance"), ev.CommandAccepted)
     trouble(world)
@@ -157,12 +178,20 @@ def test_no_broker_is_restarted_into_migration_mode_in_trouble(trouble: Trouble)
 
 
 def test_the_next_controller_waits_for_the_last_one_to_catch_up() -> None:
-    """While it is finalized: two controllers without the newest records would be a majority that has lost them."""
+    """While it is finalized: two controllers without the newest records would be a majority
+    that has lost them.
+    """
     world = ready(started())
     assert isinstance(world.order("finalize", i_know=True), ev.CommandAccepted)
-    while not [e for e in of(world, kev.KraftNodeChanged) if e.target is NodeMode.KRAFT and e.is_controller]:
+    while not [
+        e for e in of(world, kev.KraftNodeChanged) if e.target is NodeMode.KRAFT and e.is_controller
+    ]:
         world.go()
-        told = [e.node_id for e in of(world, kev.KraftNodeAsked) if e.target is NodeMode.KRAFT and e.is_controller]
+        told = [
+            e.node_id
+            for e in of(world, kev.KraftNodeAsked)
+            if e.target is NodeMode.KRAFT and e.is_controller
+        ]
         world.behind = dict.fromkeys(told, 40)
     asked = len(of(world, kev.KraftNodeAsked))
     world.go(20)
@@ -187,7 +216,9 @@ def test_the_way_back_ends_when_zookeeper_has_just_the_living(code: Code) -> Non
 
 
 def test_what_is_seen_of_the_controllers_is_told() -> None:
-    """Leader, voters, epoch and metadata.version come with the first broker in KRaft mode; each change is an event."""
+    """Leader, voters, epoch and metadata.version come with the first broker in KRaft mode; each
+    change is an event.
+    """
     world = at_the_end_of(_P.BROKERS_TO_MIGRATION)
     first = world.m.kraft.controllers_seen
     assert first is not None
@@ -208,7 +239,9 @@ def test_what_is_seen_of_the_controllers_is_told() -> None:
 
 
 def test_the_end_names_what_is_left_to_do() -> None:
-    """A ghost that came after `finalize`, and a metadata.version that could be higher, do not hold it up any more."""
+    """A ghost that came after `finalize`, and a metadata.version that could be higher, do not
+    hold it up any more.
+    """
     world = ready(started())
     assert isinstance(world.order("finalize", i_know=True), ev.CommandAccepted)
     world.ghosts, world.metadata_version = 1, 19

@@ -1,4 +1,6 @@
-"""A wave that takes a part of its source: the agent moves it by Kafka's own reassignment, and the rest follows."""
+"""A wave that takes a part of its source: the agent moves it by Kafka's own reassignment, and
+the rest follows.
+"""
 
 from typing import Any
 
@@ -30,14 +32,20 @@ def _moving(**options: Any) -> Play:
 
 def _sees(play: Play, left: int, moving: int, moved: int = 0) -> Play:
     executor = msg.Executor.OURS if moving else msg.Executor.IDLE
-    return play.sees(left=left, moving=moving, moved=moved, executor=executor, task=msg.TaskStatus.NONE)
+    return play.sees(
+        left=left, moving=moving, moved=moved, executor=executor, task=msg.TaskStatus.NONE
+    )
 
 
 def test_the_canary_goes_before_the_rest_of_its_pair() -> None:
-    """It is moved by the agent, verified like any wave, and then Cruise Control is asked for what is left there."""
+    """It is moved by the agent, verified like any wave, and then Cruise Control is asked for
+    what is left there.
+    """
     play = _moving()
     assert play.m.waves[0].lane is Lane.CANARY
-    _sees(play, left=0, moving=0, moved=5).expect(ev.SourceEmptied).expect_phase(Phase.CLOSING, fx.CloseWave)
+    _sees(play, left=0, moving=0, moved=5).expect(ev.SourceEmptied).expect_phase(
+        Phase.CLOSING, fx.CloseWave
+    )
     play.verified().expect(ev.WaveVerified).expect_phase(Phase.CHECKING, fx.CheckCluster)
     play.ends(fx.CheckCluster, with_=checked(replicas=4)).expect(asks(fx.StartWave)).expect_phase(
         Phase.REQUESTING, fx.StartWave
@@ -66,23 +74,36 @@ def test_a_pause_stops_it_and_a_resume_goes_on_from_what_is_left() -> None:
     play = _moving().command(msg.PauseMigration).expect(asks(fx.StopWave, at_once=True))
     play.ends(fx.StopWave, with_=DONE).expect_phase(Phase.PAUSED)
     play.command(msg.ResumeMigration).expect_phase(Phase.CHECKING, fx.CheckCluster)
-    play.ends(fx.CheckCluster, with_=checked(replicas=1)).expect(asks(fx.MovePartitions, begins=True))
+    play.ends(fx.CheckCluster, with_=checked(replicas=1)).expect(
+        asks(fx.MovePartitions, begins=True)
+    )
 
 
 def test_what_moves_after_all_while_it_is_paused_is_stopped_again() -> None:
     """A request that was on its way when the pause came."""
-    play = _moving().command(msg.PauseMigration).ends(fx.StopWave, with_=DONE).expect_phase(Phase.PAUSED)
+    play = (
+        _moving()
+        .command(msg.PauseMigration)
+        .ends(fx.StopWave, with_=DONE)
+        .expect_phase(Phase.PAUSED)
+    )
     _sees(play, left=2, moving=1).expect(asks(fx.StopWave))
 
 
 def test_when_nothing_moves_for_long_the_cluster_is_looked_at_anew() -> None:
-    """Another hand may have cancelled it: a new attempt, whose checks say why; without any progress it blocks."""
+    """Another hand may have cancelled it: a new attempt, whose checks say why; without any
+    progress it blocks.
+    """
     play = _moving()
     _sees(play, left=2, moving=0).expect(asks(fx.MovePartitions))
-    play.ends(fx.MovePartitions, with_=busy(Code.FOREIGN_REASSIGNMENT)).waits_for(Code.FOREIGN_REASSIGNMENT)
+    play.ends(fx.MovePartitions, with_=busy(Code.FOREIGN_REASSIGNMENT)).waits_for(
+        Code.FOREIGN_REASSIGNMENT
+    )
     play.wait(POLICY.settle_seconds)
     play.ends(fx.TuneWave, with_=DONE)
-    _sees(play, left=2, moving=0).expect(ev.WaveFellShort).expect_phase(Phase.CHECKING, fx.CheckCluster)
+    _sees(play, left=2, moving=0).expect(ev.WaveFellShort).expect_phase(
+        Phase.CHECKING, fx.CheckCluster
+    )
 
 
 def test_a_selection_is_throttled_by_the_agent_whoever_throttles_the_rest() -> None:
@@ -107,9 +128,18 @@ def test_an_approval_can_be_awaited_after_the_canary() -> None:
 
 def test_a_rollback_out_of_the_canary_takes_back_just_that() -> None:
     """Not what else may lie on the destination: the same selection, the other way."""
-    play = _moving().command(msg.RollBackMigration).ends(fx.StopWave, with_=DONE).expect(ev.RollbackStarted)
+    play = (
+        _moving()
+        .command(msg.RollBackMigration)
+        .ends(fx.StopWave, with_=DONE)
+        .expect(ev.RollbackStarted)
+    )
     back = play.m.waves[-1]
-    assert (back.lane, back.selection, back.source_broker_ids) == (Lane.CANARY, play.m.waves[0].selection, (31,))
+    assert (back.lane, back.selection, back.source_broker_ids) == (
+        Lane.CANARY,
+        play.m.waves[0].selection,
+        (31,),
+    )
     play.ends(fx.CheckCluster, with_=checked(replicas=1)).expect(asks(fx.MovePartitions))
 
 

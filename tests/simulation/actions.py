@@ -1,4 +1,7 @@
-"""Commands and faults by name: what each does to the simulation. Small choices come from its seed."""
+"""Commands and faults by name: what each does to the simulation.
+
+Small choices come from its seed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def action(act: Action) -> Action:
     return act
 
 
-# ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────
 @action
 def start(s: Simulation) -> None:
     s.order(msg.StartMigration, options=s.schedule.options)
@@ -33,7 +36,10 @@ ACTIONS["start_again"] = start
 
 @action
 def start_one_az(s: Simulation) -> None:
-    s.order(msg.StartMigration, options=replace(s.schedule.options, mode=Mode.AZ, az=s.rng.choice("abc")))
+    s.order(
+        msg.StartMigration,
+        options=replace(s.schedule.options, mode=Mode.AZ, az=s.rng.choice("abc")),
+    )
 
 
 @action
@@ -77,7 +83,9 @@ for _name, _kind in {
 
 def _alert(name: str, *, slow: bool) -> None:
     def fires(s: Simulation) -> None:
-        s.agent.post(msg.AlertChanged(at=s.world.now, name=name, firing=True, slow=slow, seen="900 ms"))
+        s.agent.post(
+            msg.AlertChanged(at=s.world.now, name=name, firing=True, slow=slow, seen="900 ms")
+        )
         s.later(f"{name}_clears", s.rng.uniform(1.0, 20.0))
 
     def clears(s: Simulation) -> None:
@@ -116,10 +124,12 @@ def metrics_calm(s: Simulation) -> None:
     s.monitors.moods.clear()
 
 
-# ── brokers and topics ──────────────────────────────────────────────────────────────────────────────────────────
+# ── brokers and topics ────────────────────────────────────────────────────────────────────────────
 @action
 def kill_broker(s: Simulation) -> None:
-    """One at a time: with two of an AZ spread dead, min ISR is lost, which no migration can help."""
+    """One at a time: with two of an AZ spread dead, min ISR is lost, which no migration can
+    help.
+    """
     down = set(s.world.racks) - s.world.alive
     if not down:
         before = s.world.alive.copy()
@@ -209,7 +219,7 @@ def fast_wire(s: Simulation) -> None:
     s.trouble.be_fast(s.world.now)
 
 
-# ── Cruise Control ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── Cruise Control ────────────────────────────────────────────────────────────────────────────────
 @action
 def restart_cc(s: Simulation) -> None:
     s.cc.restart()
@@ -283,7 +293,7 @@ def lie(s: Simulation) -> None:
     s.cc.lie_next, s.cc.lies_left = s.rng.choice((1, 2, 100)), s.rng.choice((1, 1, 2, 4))
 
 
-# ── the agent ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the agent ─────────────────────────────────────────────────────────────────────────────────────
 @action
 def lease_lost(s: Simulation) -> None:
     s.lease.mine = False
@@ -316,16 +326,25 @@ def let_go(s: Simulation) -> None:
     s.lease.mine = True
 
 
-# ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the end ───────────────────────────────────────────────────────────────────────────────────────
 @action
 def mend(s: Simulation) -> None:
     """All is well from here on."""
     s.monitors.mend()
     s.crash_chance = 0.0
-    s.world.growth_bytes_per_second = 0.0  # with a low throttle, a move may never catch up with its producers
+    # with a low throttle, a move may never catch up with its producers
+    s.world.growth_bytes_per_second = 0.0
     if not s.cc.up:
         s.cc.restart()
-    for name in ("restart_brokers", "kafka_up", "fast_wire", "cc_up", "cc_awake", "cc_free", "consul_up"):
+    for name in (
+        "restart_brokers",
+        "kafka_up",
+        "fast_wire",
+        "cc_up",
+        "cc_awake",
+        "cc_free",
+        "consul_up",
+    ):
         ACTIONS[name](s)
     for name in ("cc_accepts", "healing_off", "let_go", "lease_back"):
         ACTIONS[name](s)

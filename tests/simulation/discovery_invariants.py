@@ -27,11 +27,15 @@ def found_before_filled(s: Simulation) -> str | None:
 
 
 def sent_away_only_when_free(s: Simulation) -> str | None:
-    """A broker is taken out only when it holds nothing that was there at the last look, and nobody is connected."""
+    """A broker is taken out only when it holds nothing that was there at the last look, and
+    nobody is connected.
+    """
     new, s.registry.taken = s.registry.taken, []
     for t in new:
         looked_at = t.at - WAY_SECONDS - s.trouble.look_seconds(t.at)
-        young = {n for n, at in (s.watched.born | s.watched.foreign_moves).items() if at > looked_at}
+        young = {
+            n for n, at in (s.watched.born | s.watched.foreign_moves).items() if at > looked_at
+        }
         if held := t.held - young:
             return f"broker {t.broker} was taken out and holds {sorted(map(str, held))}"
         if t.connected:
@@ -52,6 +56,11 @@ def a_way_back_is_shown(s: Simulation) -> str | None:
     """After a rollback clients find every broker that they found before, by an entry as it was."""
     if not s.policy.discovery or s.migration.phase is not Phase.ROLLED_BACK:
         return None
-    back = {b for w in s.migration.waves if w.direction is Direction.BACK for b in w.destination_broker_ids}
+    back = {
+        b
+        for w in s.migration.waves
+        if w.direction is Direction.BACK
+        for b in w.destination_broker_ids
+    }
     missing = {b for b in back if b < 51 and s.registry.entries.get(b) != TAGS}
     return f"clients cannot find {sorted(missing)} as they did before" if missing else None

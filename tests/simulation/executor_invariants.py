@@ -1,4 +1,7 @@
-"""Who owns Cruise Control's execution, and what must never happen to it or because of it. Listed in invariants.py."""
+"""Who owns Cruise Control's execution, and what must never happen to it or because of it.
+
+Listed in invariants.py.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,18 @@ def remembers_what_was_said_and_stopped(s: Simulation) -> str | None:
         elif isinstance(e, ev.ExecutionStarted):
             s.watched.stopped_for = frozenset()
         elif isinstance(e, ev.EffectRequested) and isinstance(e.effect, StopWave):
-            suppressed = e.effect.at_once and e.effect.scope.selection is None  # something of Cruise Control's moved
+            # something of Cruise Control's moved
+            suppressed = e.effect.at_once and e.effect.scope.selection is None
             if not suppressed:
                 continue
             s.watched.stopped_for = frozenset(c.name for c in s.migration.pause_causes)
     return None
 
 
-# ── at each act ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── at each act ───────────────────────────────────────────────────────────────────────────────────
 def not_begun_again_after_a_stop(s: Simulation, request: RemoveBroker) -> str | None:
-    """What somebody has stopped by Cruise Control's own API is begun again only after an operator's word.
+    """What somebody has stopped by Cruise Control's own API is begun again only after an operator's
+    word.
 
     As long as Cruise Control remembers it: who restarts it, forgets. A stop that came when all had
     moved held up nothing.
@@ -51,41 +56,60 @@ def not_begun_again_after_a_stop(s: Simulation, request: RemoveBroker) -> str | 
         if at < s.watched.verified_at.get(wave, 0.0):
             continue
         if not by.startswith(f"{s.migration.migration_id}/") and s.watched.spoken_at < at:
-            return f"{request.reason} is asked for, and {task.reason} was stopped {by} {s.world.now - at:.1f} s ago"
+            return (
+                f"{request.reason} is asked for, and {task.reason} was stopped {by} "
+                f"{s.world.now - at:.1f} s ago"
+            )
     return None
 
 
 def orders_are_left_to_the_executor(s: Simulation) -> str | None:
-    """While something is executed no replica order is set and no leader elected: it would put its own order back."""
+    """While something is executed no replica order is set and no leader elected: it would put
+    its own order back.
+    """
     e = s.cc.execution
     slow_seconds = s.trouble.look_seconds(s.world.now) - POLL_SECONDS
     if e is None or e.began >= s.world.now - ASKED_SECONDS - slow_seconds:
         return None
-    return f"orders or leaders are touched {s.world.now - e.began:.1f} s after the execution of '{e.task.reason}' began"
+    return (
+        f"orders or leaders are touched {s.world.now - e.began:.1f} s after the execution "
+        f"of '{e.task.reason}' began"
+    )
 
 
 def stops_only_its_own(s: Simulation) -> str | None:
     """Somebody else's execution is not ours to stop."""
     e = s.cc.execution
-    if e is None or e.began >= s.looked_at or e.task.reason.startswith(f"{s.migration.migration_id}/"):
+    if (
+        e is None
+        or e.began >= s.looked_at
+        or e.task.reason.startswith(f"{s.migration.migration_id}/")
+    ):
         return None
     return f"the execution of '{e.task.reason}', {s.world.now - e.began:.1f} s old, is told to stop"
 
 
-# ── at each moment ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── at each moment ────────────────────────────────────────────────────────────────────────────────
 def healing_is_not_set_loose(s: Simulation) -> str | None:
-    """Self-healing never moves replicas because we stopped our own execution on its account, in the midst of a wave."""
+    """Self-healing never moves replicas because we stopped our own execution on its account, in
+    the midst of a wave.
+    """
     new, s.watched.healed = s.cc.healed[s.watched.healed :], len(s.cc.healed)
     for one in new:
         s.watched.foreign_at = one.at
         s.watched.foreign_moves |= dict.fromkeys(one.names, one.at)
         if s.watched.stopped_for == HEALING_ALONE:
-            return f"{[str(n) for n in one.names]} are healed after a stop for nothing but self-healing"
+            return (
+                f"{[str(n) for n in one.names]} are healed after a stop for nothing but "
+                "self-healing"
+            )
     return None
 
 
 def cruise_control_has_a_place_left(s: Simulation) -> str | None:
-    """A stock Cruise Control takes five requests at a time; one agent alone never fills it, whatever the wave does."""
+    """A stock Cruise Control takes five requests at a time; one agent alone never fills it,
+    whatever the wave does.
+    """
     if s.crashes or not s.cc.full_at:  # the next life does not know what the last one has asked
         return None
     return f"a question of ours found {USER_TASKS_MAX} active user tasks, {len(s.cc.full_at)} times"

@@ -1,7 +1,7 @@
 """What must never happen, whatever dies: named functions, each returns what is wrong, or None.
 
-Called by simulation.py: after every step that led to events, after every moment in which the world went on, after every
-change of an assignment, and when all is calm.
+Called by simulation.py: after every step that led to events, after every moment in which the world
+went on, after every change of an assignment, and when all is calm.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from tests.simulation.executor_invariants import (
     healing_is_not_set_loose,
     remembers_what_was_said_and_stopped,
 )
-from tests.simulation.progress_invariants import at_rest_the_truth_is_told, what_has_moved_stays_told
+from tests.simulation.progress_invariants import (
+    at_rest_the_truth_is_told,
+    what_has_moved_stays_told,
+)
 from tests.simulation.sim_cruise_control import BY_HAND
 from tests.simulation.sim_metrics import RESUME_DELAY_SECONDS, SCRAPE_SECONDS
 from tests.simulation.sim_ports import LOOK_SECONDS
@@ -41,13 +44,21 @@ if TYPE_CHECKING:
     from agent.performer.ports import RemoveBroker
     from tests.simulation.simulation import Simulation
 
-# A late request may start something after the pause: it must be stopped within this, once it can be.
+# A late request may start something after the pause: it must be stopped within this, once it can
+# be.
 STRAY_SECONDS_MAX = 12.0
 # What begins between our look and our request cannot be seen.
 RACE_SECONDS = 4.0
 REPLICAS = 3
 STILL = frozenset(
-    {Phase.PAUSED, Phase.BLOCKED, Phase.AWAITING_APPROVAL, Phase.CANCELLED, Phase.ROLLED_BACK, Phase.DRAINED}
+    {
+        Phase.PAUSED,
+        Phase.BLOCKED,
+        Phase.AWAITING_APPROVAL,
+        Phase.CANCELLED,
+        Phase.ROLLED_BACK,
+        Phase.DRAINED,
+    }
 )
 
 
@@ -62,7 +73,8 @@ class Watched:
     foreign_at: float = float("-inf")  # when somebody else last moved something
     foreign_moves: dict[TopicPartition, float] = field(default_factory=dict)
     foreign_throttle: set[tuple[str, tuple[int, int]]] = field(default_factory=set)
-    born: dict[TopicPartition, float] = field(default_factory=dict)  # topics created after the start
+    # topics created after the start
+    born: dict[TopicPartition, float] = field(default_factory=dict)
     shut_down: set[int] = field(default_factory=set)
     spoken_at: float = float("-inf")  # when an operator last let it go on, or elsewhere
     verified_at: dict[str, float] = field(default_factory=dict)  # by `migration/wave`
@@ -72,12 +84,15 @@ class Watched:
     started_at: float = 0.0
     answers: Counter[str] = field(default_factory=Counter)
     answered_again: Counter[str] = field(default_factory=Counter)
-    told_moved: dict[tuple[str, int], int] = field(default_factory=dict)  # (migration, wave): replicas, as told last
+    # (migration, wave): replicas, as told last
+    told_moved: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
-# ── at each request ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── at each request ───────────────────────────────────────────────────────────────────────────────
 def asked_only_when_wanted(m: Migration, request: RemoveBroker) -> str | None:
-    """Cruise Control is asked only in REQUESTING, for the current attempt, and while no cause holds."""
+    """Cruise Control is asked only in REQUESTING, for the current attempt, and while no cause
+    holds.
+    """
     if m.phase is not Phase.REQUESTING or request.reason != m.scope().key:
         return f"asked for {request.reason} in phase {m.phase}"
     if m.pause_causes:
@@ -85,15 +100,25 @@ def asked_only_when_wanted(m: Migration, request: RemoveBroker) -> str | None:
     return None
 
 
-def moved_only_when_wanted(m: Migration, targets: Mapping[TopicPartition, Sequence[int]]) -> str | None:
-    """Kafka is asked to move only partitions of the present selection, and only while no cause holds."""
+def moved_only_when_wanted(
+    m: Migration, targets: Mapping[TopicPartition, Sequence[int]]
+) -> str | None:
+    """Kafka is asked to move only partitions of the present selection, and only while no cause
+    holds.
+    """
     wave = m.wave
     if m.phase not in (Phase.REQUESTING, Phase.MOVING) or wave is None or wave.selection is None:
         return f"{[str(n) for n in targets]} are moved in phase {m.phase}"
     if m.pause_causes:
-        return f"{[str(n) for n in targets]} are moved while {[c.name for c in m.pause_causes]} hold"
+        return (
+            f"{[str(n) for n in targets]} are moved while {[c.name for c in m.pause_causes]} hold"
+        )
     picked = selection_filter(wave.selection)
-    wrong = [str(n) for n, t in targets.items() if not picked(n) or not set(wave.destination_broker_ids) & set(t)]
+    wrong = [
+        str(n)
+        for n, t in targets.items()
+        if not picked(n) or not set(wave.destination_broker_ids) & set(t)
+    ]
     return f"{wrong} are not of wave {wave.number}" if wrong else None
 
 
@@ -103,28 +128,40 @@ def _judge_accepted(s: Simulation) -> str | None:
     for one in new:
         if one.reason == BY_HAND:
             continue
-        known = [t for t in s.cc.tasks if t.reason == one.reason and t.user_task_id != one.user_task_id]
+        known = [
+            t for t in s.cc.tasks if t.reason == one.reason and t.user_task_id != one.user_task_id
+        ]
         if any(t.status in (TaskStatus.IN_EXECUTION, TaskStatus.COMPLETED) for t in known):
             return f"{one.reason} was executed before without an error, and Cruise Control knows it"
-        old = [n for n in one.cancelled if s.watched.foreign_moves.get(n, float("-inf")) < one.at - RACE_SECONDS]
+        old = [
+            n
+            for n in one.cancelled
+            if s.watched.foreign_moves.get(n, float("-inf")) < one.at - RACE_SECONDS
+        ]
         if old and s.watched.foreign_at < one.at - RACE_SECONDS:
             return f"{one.reason} has cancelled the moves of {[str(n) for n in old]}"
     return None
 
 
 def never_two_executions(s: Simulation) -> str | None:
-    """One attempt is executed once while anybody remembers it, and never over moves that are still in flight."""
+    """One attempt is executed once while anybody remembers it, and never over moves that are
+    still in flight.
+    """
     return _judge_accepted(s) if len(s.cc.accepted) != s.watched.accepted else None
 
 
 def _cannot_stop(s: Simulation) -> bool:
     t = s.trouble
-    asked_in_vain = t.cruise_control_down or t.crowded or t.login_refused or not s.cc.up or s.cc.hung
+    asked_in_vain = (
+        t.cruise_control_down or t.crowded or t.login_refused or not s.cc.up or s.cc.hung
+    )
     return asked_in_vain or t.kafka_down
 
 
 def nothing_moves_at_rest(s: Simulation) -> str | None:
-    """Paused, blocked, waiting or ended means that nothing of ours is executed; a stray is stopped soon."""
+    """Paused, blocked, waiting or ended means that nothing of ours is executed; a stray is
+    stopped soon.
+    """
     e, m = s.cc.execution, s.migration
     stray = e is not None and m.phase in STILL and e.task.reason.startswith(f"{m.migration_id}/")
     if not stray or _cannot_stop(s) or not s.lease.mine or s.agent.has_mail:
@@ -132,12 +169,17 @@ def nothing_moves_at_rest(s: Simulation) -> str | None:
     elif s.watched.stray_since is None:
         s.watched.stray_since = s.world.now
     elif s.world.now - s.watched.stray_since > STRAY_SECONDS_MAX:
-        return f"an execution goes on {s.world.now - s.watched.stray_since:.0f} s after it was {m.phase}"
+        return (
+            f"an execution goes on {s.world.now - s.watched.stray_since:.0f} s after it was "
+            f"{m.phase}"
+        )
     return None
 
 
 def nothing_moves_while_a_metric_pauses(s: Simulation) -> str | None:
-    """Whatever the samples do: while a rule or an alert holds a pause, what moves is stopped, in any phase."""
+    """Whatever the samples do: while a rule or an alert holds a pause, what moves is stopped,
+    in any phase.
+    """
     m, e = s.migration, s.cc.execution
     ours = e is not None and bool(m.migration_id) and e.task.reason.startswith(f"{m.migration_id}/")
     causes = [c for c in m.pause_causes if c.is_external]
@@ -153,8 +195,8 @@ def nothing_moves_while_a_metric_pauses(s: Simulation) -> str | None:
 def calm_metrics_let_go(s: Simulation) -> str | None:
     """A calm cluster is not kept paused by metrics for longer than the resume delay and one scrape.
 
-    What has flapped too often waits for an operator; a worker that has just taken over has to see for itself, and may
-    hear its forerunner's last judgement one scrape later.
+    What has flapped too often waits for an operator; a worker that has just taken over has to see
+    for itself, and may hear its forerunner's last judgement one scrape later.
     """
     calm_since = s.monitors.calm_since
     held = [c.name for c in s.migration.pause_causes if c.name.startswith(METRIC) and not c.latched]
@@ -167,7 +209,9 @@ def calm_metrics_let_go(s: Simulation) -> str | None:
 
 
 def no_selection_moves_at_rest(s: Simulation) -> str | None:
-    """Paused, blocked or ended: nothing that a lane of ours asked for moves; what arrives late is cancelled soon."""
+    """Paused, blocked or ended: nothing that a lane of ours asked for moves; what arrives late
+    is cancelled soon.
+    """
     m, w = s.migration, s.world
     stray = []
     for wave in m.waves if m.phase in STILL and s.cc.execution is None and w.moving else ():
@@ -177,22 +221,35 @@ def no_selection_moves_at_rest(s: Simulation) -> str | None:
                 set(wave.source_broker_ids),
                 selection_filter(wave.selection),
             )
-            stray += [n for n, p in w.moving.items() if picked(n) and set(p.adding) <= to and set(p.removing) <= of]
+            stray += [
+                n
+                for n, p in w.moving.items()
+                if picked(n) and set(p.adding) <= to and set(p.removing) <= of
+            ]
     stray = [n for n in stray if n not in s.watched.foreign_moves]
-    if not stray or s.trouble.kafka_down or s.trouble.cruise_control_down or not s.lease.mine or s.agent.has_mail:
+    if (
+        not stray
+        or s.trouble.kafka_down
+        or s.trouble.cruise_control_down
+        or not s.lease.mine
+        or s.agent.has_mail
+    ):
         s.watched.stray_moves_since = None
     elif s.watched.stray_moves_since is None:
         s.watched.stray_moves_since = w.now
     elif w.now - s.watched.stray_moves_since > STRAY_SECONDS_MAX:
         return (
-            f"{[str(n) for n in stray]} still move {w.now - s.watched.stray_moves_since:.0f} s after it was {m.phase}"
+            f"{[str(n) for n in stray]} still move {w.now - s.watched.stray_moves_since:.0f} s "
+            f"after it was {m.phase}"
         )
     return None
 
 
-# ── at each event ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── at each event ─────────────────────────────────────────────────────────────────────────────────
 def drained_only_if_drained(s: Simulation) -> str | None:
-    """A broker that is called empty, verified, drained, or free to be shut down, held nothing when it was looked at."""
+    """A broker that is called empty, verified, drained, or free to be shut down, held nothing
+    when it was looked at.
+    """
     for e in s.new_events:
         if isinstance(e, ev.SourceMayBeShutDown):
             brokers: tuple[int, ...] = (e.broker_id,)
@@ -202,7 +259,10 @@ def drained_only_if_drained(s: Simulation) -> str | None:
             waves = [w for w in s.migration.waves if w.number == e.wave]
             if waves and waves[0].selection is not None:
                 if wrong := _left_of(s, waves[0]):
-                    return f"{type(e).__name__} {e.wave}: {wrong} are still on {waves[0].source_broker_ids}"
+                    return (
+                        f"{type(e).__name__} {e.wave}: {wrong} are still on "
+                        f"{waves[0].source_broker_ids}"
+                    )
                 continue
             brokers = waves[0].source_broker_ids if waves else ()
         else:
@@ -246,7 +306,8 @@ def foreign_throttle_stays(s: Simulation) -> str | None:
     gone = [
         (topic, entry)
         for topic, entry in s.watched.foreign_throttle
-        if entry not in s.world.followers.get(topic, ()) and (topic != "t" or "t" in s.world.followers)
+        if entry not in s.world.followers.get(topic, ())
+        and (topic != "t" or "t" in s.world.followers)
     ]
     return f"another tool's throttle was removed: {gone}" if gone else None
 
@@ -284,39 +345,52 @@ EVERY_MOMENT = (
 )
 
 
-# ── at each change of an assignment ─────────────────────────────────────────────────────────────────────────────
+# ── at each change of an assignment ───────────────────────────────────────────────────────────────
 def replication_factor_and_az_spread_hold(s: Simulation) -> str | None:
     """A settled partition has three replicas in three AZs, always."""
     racks = s.world.racks
     for p in s.world.partitions.values():
-        if not p.is_moving and (len(p.replicas) != REPLICAS or len({racks[r] for r in p.replicas}) != REPLICAS):
+        if not p.is_moving and (
+            len(p.replicas) != REPLICAS or len({racks[r] for r in p.replicas}) != REPLICAS
+        ):
             return f"{p.name} lies on {p.replicas}"
     return None
 
 
 def nothing_is_lost(s: Simulation) -> str | None:
-    """A broker that was shut down because we said so is named by no assignment that was there then."""
+    """A broker that was shut down because we said so is named by no assignment that was there
+    then.
+    """
     for broker in s.watched.shut_down:
         if held := s.held_before(broker) - s.watched.foreign_moves.keys():
-            return f"broker {broker} was shut down, and {sorted(map(str, held))} had a replica on it"
+            return (
+                f"broker {broker} was shut down, and {sorted(map(str, held))} had a replica on it"
+            )
     return None
 
 
 EVERY_CHANGE = (replication_factor_and_az_spread_hold, nothing_is_lost)
 
 
-# ── after quiet ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── after quiet ───────────────────────────────────────────────────────────────────────────────────
 def finished_paused_or_blocked(s: Simulation) -> str | None:
     """When all is calm, every migration has ended, or says which cause or reason holds it."""
     m = s.migration
     if m.phase not in ACTIVE or m.phase is Phase.AWAITING_APPROVAL:
         return None
     if m.phase is Phase.PAUSED and m.pause_causes:
-        held = [c.name for c in m.pause_causes if c.is_safety or (c.name.startswith(METRIC) and not c.latched)]
+        held = [
+            c.name
+            for c in m.pause_causes
+            if c.is_safety or (c.name.startswith(METRIC) and not c.latched)
+        ]
         return f"paused for {held}, and the cluster is well" if held else None
     if m.phase is Phase.BLOCKED and m.blocked:
         return None
-    return f"still {m.phase}, waiting for {[str(r) for r in m.waiting]}, pending {[p.effect for p in m.pending]}"
+    return (
+        f"still {m.phase}, waiting for {[str(r) for r in m.waiting]}, pending "
+        f"{[p.effect for p in m.pending]}"
+    )
 
 
 def every_command_has_its_answer(s: Simulation) -> str | None:
@@ -334,8 +408,8 @@ def _differences(s: Simulation) -> list[str]:
 def rollback_restores(s: Simulation) -> str | None:
     """After a rollback one to one, the assignment is the one before the start, order included.
 
-    Unless others have moved something since, a wave back was skipped, or the destinations held replicas before: then it
-    is told how many differ (`tells_the_truth_of_a_rollback`).
+    Unless others have moved something since, a wave back was skipped, or the destinations held
+    replicas before: then it is told how many differ (`tells_the_truth_of_a_rollback`).
     """
     m = s.migration
     skipped = any(w.state is WaveState.SKIPPED for w in m.waves if w.direction is Direction.BACK)
@@ -352,7 +426,11 @@ def drained_means_empty(s: Simulation) -> str | None:
     m = s.migration
     if m.phase not in (Phase.DRAINED, Phase.COMPLETED):
         return None
-    held = {src.broker_id: s.world.held(src.broker_id) for src in m.sources if src.empty_since is not None}
+    held = {
+        src.broker_id: s.world.held(src.broker_id)
+        for src in m.sources
+        if src.empty_since is not None
+    }
     wrong = {b: sorted(map(str, names)) for b, names in held.items() if names}
     return f"called empty, and hold: {wrong}" if wrong else None
 
@@ -360,7 +438,11 @@ def drained_means_empty(s: Simulation) -> str | None:
 def shut_down_means_completed(s: Simulation) -> str | None:
     """When every source has left as told, the migration is completed."""
     m = s.migration
-    if m.phase is Phase.DRAINED and m.sources and all(src.broker_id in s.watched.shut_down for src in m.sources):
+    if (
+        m.phase is Phase.DRAINED
+        and m.sources
+        and all(src.broker_id in s.watched.shut_down for src in m.sources)
+    ):
         return "every source has left, and it is not completed"
     return None
 
@@ -368,8 +450,16 @@ def shut_down_means_completed(s: Simulation) -> str | None:
 def every_source_may_leave(s: Simulation) -> str | None:
     """When all is calm, a source that is empty may be shut down."""
     m = s.migration
-    waiting = [src.broker_id for src in m.sources if src.empty_since is not None and not src.may_be_shut_down]
-    return f"{waiting} are empty, and may never be shut down" if m.phase is Phase.DRAINED and waiting else None
+    waiting = [
+        src.broker_id
+        for src in m.sources
+        if src.empty_since is not None and not src.may_be_shut_down
+    ]
+    return (
+        f"{waiting} are empty, and may never be shut down"
+        if m.phase is Phase.DRAINED and waiting
+        else None
+    )
 
 
 def no_throttle_is_left(s: Simulation) -> str | None:
@@ -385,7 +475,11 @@ def no_throttle_is_left(s: Simulation) -> str | None:
         if (topic, entry) not in foreign
     ]
     rates = {b: r for b, r in s.world.rates.items() if b in s.world.alive}
-    return f"left in phase {s.migration.phase}: rates {rates}, lists {lists}" if rates or lists else None
+    return (
+        f"left in phase {s.migration.phase}: rates {rates}, lists {lists}"
+        if rates or lists
+        else None
+    )
 
 
 AFTER_QUIET = (

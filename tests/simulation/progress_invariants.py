@@ -1,4 +1,5 @@
-"""What people are told to have moved: it never falls while nothing moves back, and at rest it is what has moved.
+"""What people are told to have moved: it never falls while nothing moves back, and at rest it is
+what has moved.
 
 By the status, which every view reads. Listed in invariants.py.
 """
@@ -24,19 +25,26 @@ def _somebody_else_moved(s: Simulation) -> bool:
 
 
 def what_has_moved_stays_told(s: Simulation) -> str | None:
-    """In whatever phase, what is told of a wave to have moved does not fall: nothing of it moves back."""
+    """In whatever phase, what is told of a wave to have moved does not fall: nothing of it
+    moves back.
+    """
     m = s.migration
     for w in status(m, s.policy, s.world.now).waves:
         moved, key = max(w.replicas - w.replicas_left, 0), (m.migration_id, w.number)
         before = s.watched.told_moved.get(key, 0)
         s.watched.told_moved[key] = moved
         if moved < before and not _somebody_else_moved(s):
-            return f"wave {w.number}: {before} of {w.replicas} replicas were told to have moved, and now {moved}"
+            return (
+                f"wave {w.number}: {before} of {w.replicas} replicas were told to have "
+                f"moved, and now {moved}"
+            )
     return None
 
 
 def at_rest_the_truth_is_told(s: Simulation) -> str | None:
-    """A wave that stands still after it has moved k of n tells k of n, and a pause keeps it told."""
+    """A wave that stands still after it has moved k of n tells k of n, and a pause keeps it
+    told.
+    """
     m = s.migration
     if m.phase not in AT_REST or _somebody_else_moved(s):
         return None
@@ -44,10 +52,17 @@ def at_rest_the_truth_is_told(s: Simulation) -> str | None:
         if wave.attempt and told.state in ("active", "abandoned") and wave.direction is m.direction:
             left = len(_held(s, wave))
             if told.replicas_left != left:
-                return f"{m.phase}: {left} replicas are left of wave {wave.number}, {told.replicas_left} are told"
+                return (
+                    f"{m.phase}: {left} replicas are left of wave {wave.number}, "
+                    f"{told.replicas_left} are told"
+                )
     return None
 
 
 def _held(s: Simulation, wave: Wave) -> list[str]:
     picked, sources = selection_filter(wave.selection), set(wave.source_broker_ids)
-    return [str(n) for n, p in s.world.partitions.items() if picked(n) and sources.intersection(p.replicas)]
+    return [
+        str(n)
+        for n, p in s.world.partitions.items()
+        if picked(n) and sources.intersection(p.replicas)
+    ]

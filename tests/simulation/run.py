@@ -1,4 +1,6 @@
-"""Plays many random schedules; a seed replays. `make simulate`, or `python -m tests.simulation.run`.
+"""Plays many random schedules; a seed replays.
+
+`make simulate`, or `python -m tests.simulation.run`.
 
 Prints the figures as one line of JSON, or the seed and the story of the first schedule that fails.
 """
@@ -45,7 +47,9 @@ class Figures:
 
 
 def play_range(first: int, schedules: int, failures_max: int = 1) -> Figures:
-    """Play seeds from `first` on; one that fails is noted, not raised, and the last of so many ends it."""
+    """Play seeds from `first` on; one that fails is noted, not raised, and the last of so many
+    ends it.
+    """
     figures = Figures()
     for seed in range(first, first + schedules):
         simulation = Simulation(drawn_from(seed))
@@ -67,10 +71,16 @@ def play_range(first: int, schedules: int, failures_max: int = 1) -> Figures:
 
 
 def run_many(schedules: int, seed: int, jobs: int = 1, failures_max: int = 1) -> dict[str, object]:
-    """Play so many schedules from this seed on. Out: the figures, with the stories of the first that failed."""
+    """Play so many schedules from this seed on.
+
+    Out: the figures, with the stories of the first that failed.
+    """
     began = time.monotonic()
     total = Figures()
-    chunks = [(first, min(CHUNK, seed + schedules - first)) for first in range(seed, seed + schedules, CHUNK)]
+    chunks = [
+        (first, min(CHUNK, seed + schedules - first))
+        for first in range(seed, seed + schedules, CHUNK)
+    ]
     with ExitStack() as open_:
         play: Callable[..., Iterable[Figures]] = map
         if jobs > 1:
@@ -78,7 +88,9 @@ def run_many(schedules: int, seed: int, jobs: int = 1, failures_max: int = 1) ->
             open_.callback(pool.shutdown, cancel_futures=True)
             play = pool.map
         played = play(play_range, *zip(*chunks, strict=True), [failures_max] * len(chunks))
-        for figures in track(played, "schedules", len(chunks), console=Console(stderr=True), transient=True):
+        for figures in track(
+            played, "schedules", len(chunks), console=Console(stderr=True), transient=True
+        ):
             total.add(figures)
             if len(total.failed) >= failures_max:
                 break
@@ -102,7 +114,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--schedules", type=int, default=2_000)
     parser.add_argument(
-        "--seed", type=int, default=1, help="the first seed; a failing one is printed, and replays alone"
+        "--seed",
+        type=int,
+        default=1,
+        help=("the first seed; a failing one is printed, and replays alone"),
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many failing seeds")

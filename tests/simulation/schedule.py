@@ -1,4 +1,6 @@
-"""What a schedule is: a cluster, a migration's options, and which commands and faults fall when. Plain values.
+"""What a schedule is: a cluster, a migration's options, and which commands and faults fall when.
+
+Plain values.
 
 Drawn from a seed (run.py) or by Hypothesis (test_hypothesis.py), played by simulation.py.
 """
@@ -10,16 +12,23 @@ from agent.core.planning.options import Approval, InternalTopics, Options, Pairi
 
 FAULT_SECONDS = 45.0  # commands and faults fall within this time after the start
 COMMANDS = (
-    "pause", "resume", "resume", "pause_slow", "rollback", "rollback", "cancel", "tune", "tune_concurrency", "approve",
-    "approve", "retry", "skip", "start_again", "start_one_az", "plan", "plan", "start_plan", "alert", "slow_alert",
+    "pause", "resume", "resume", "pause_slow", "rollback", "rollback", "cancel", "tune", "tune_concurrency", "approve",  # noqa: E501
+    "approve", "retry", "skip", "start_again", "start_one_az", "plan", "plan", "start_plan", "alert", "slow_alert",  # noqa: E501
 )  # fmt: skip
 FAULTS = (
-    "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded", "kafka_down",
-    "slow_wire", "accept_then_time_out", "lose_request", "lie", "foreign_stop", "foreign_reassignment",
-    "foreign_throttle", "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over",
-    "crash", "crash", "other_execution", "cc_rejects", "foreign_stop", "other_execution", "healing_on",
+    "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded", "kafka_down",  # noqa: E501
+    "slow_wire", "accept_then_time_out", "lose_request", "lie", "foreign_stop", "foreign_reassignment",  # noqa: E501
+    "foreign_throttle", "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over",  # noqa: E501
+    "crash", "crash", "other_execution", "cc_rejects", "foreign_stop", "other_execution", "healing_on",  # noqa: E501
 )  # fmt: skip
-METRIC_FAULTS = ("metrics_bad", "metrics_bad", "metrics_between", "metrics_silent", "metrics_nan", "metrics_disorder")
+METRIC_FAULTS = (
+    "metrics_bad",
+    "metrics_bad",
+    "metrics_between",
+    "metrics_silent",
+    "metrics_nan",
+    "metrics_disorder",
+)
 DISCOVERY_FAULTS = ("consul_down", "consul_down", "proxies_down", "census_blind", "clients_stay")
 SIZES = (50.0, 100.0, 300.0)
 CRASH_CHANCES = (0.0, 0.0, 0.001, 0.005, 0.03)
@@ -68,9 +77,13 @@ def drawn_from(seed: int) -> Schedule:
         partition_movements_per_broker=r.choice((1, 2, 10)),
         progress_check_interval_ms=r.choice((1_000, 5_000)),
         soak_seconds=r.choice((0.0, 0.0, 3.0)),
-        approval=r.choice((Approval.NONE, Approval.NONE, Approval.NONE, Approval.WAVE, Approval.AZ)),
+        approval=r.choice(
+            (Approval.NONE, Approval.NONE, Approval.NONE, Approval.WAVE, Approval.AZ)
+        ),
         pairing=pairing,
-        throttle_by=r.choice((ThrottleBy.AGENT, ThrottleBy.AGENT, ThrottleBy.AGENT, ThrottleBy.CRUISE_CONTROL)),
+        throttle_by=r.choice(
+            (ThrottleBy.AGENT, ThrottleBy.AGENT, ThrottleBy.AGENT, ThrottleBy.CRUISE_CONTROL)
+        ),
     )
     return Schedule(
         seed=seed,

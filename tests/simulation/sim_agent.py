@@ -1,7 +1,9 @@
-"""The agent in the simulation: the real core and performer, a log that redelivers, crashes between any two steps.
+"""The agent in the simulation: the real core and performer, a log that redelivers, crashes between
+any two steps.
 
-Mirrors what agent/worker/app.py and agent/worker/effect_tasks.py do, without asyncio: coroutines are driven by hand. `Life` keeps its record
-as a value; `TurnLife` sends each message through the real turn.py and its JSON as well, and compares.
+Mirrors what agent/worker/app.py and agent/worker/effect_tasks.py do, without asyncio: coroutines
+are driven by hand. `Life` keeps its record as a value; `TurnLife` sends each message through the
+real turn.py and its JSON as well, and compares.
 """
 
 from __future__ import annotations
@@ -40,16 +42,21 @@ class Running:
 
 @dataclass
 class Durable:
-    """What survives a crash: the log, the record after each message of it, and what was published."""
+    """What survives a crash: the log, the record after each message of it, and what was
+    published.
+    """
 
     inbox: list[msg.Message] = field(default_factory=list)
     records: list[turn.Record] = field(default_factory=list)  # after each offset
-    published: list[tuple[str, ev.AnyEvent]] = field(default_factory=list)  # (migration id, event), by sequence
+    # (migration id, event), by sequence
+    published: list[tuple[str, ev.AnyEvent]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Told:
-    """What came of one message: events that were never published before, and what contradicts those that were."""
+    """What came of one message: events that were never published before, and what contradicts
+    those that were.
+    """
 
     new: tuple[ev.AnyEvent, ...] = ()
     contradiction: str | None = None
@@ -59,7 +66,13 @@ class Life:
     """One life of the worker."""
 
     def __init__(
-        self, durable: Durable, ports: Ports, policy: Policy, record: turn.Record, position: int, performer: Performer
+        self,
+        durable: Durable,
+        ports: Ports,
+        policy: Policy,
+        record: turn.Record,
+        position: int,
+        performer: Performer,
     ) -> None:
         self.durable = durable
         self.policy = policy
@@ -72,7 +85,11 @@ class Life:
         self._ticked: float | None = None
         self.born = ports.clock.now()
         self.evaluator = RuleEvaluator(
-            policy.rules, policy.source_broker_ids, policy.destination_broker_ids, self.born, self.migration.rule_states
+            policy.rules,
+            policy.source_broker_ids,
+            policy.destination_broker_ids,
+            self.born,
+            self.migration.rule_states,
         )
         self._told: dict[str, tuple[msg.RuleStateObserved, float]] = {}
         self._adapt_due = 0.0
@@ -82,7 +99,7 @@ class Life:
     def migration(self) -> Migration:
         return self.record.migration
 
-    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the log ───────────────────────────────────────────────────────────────────────────────────
     def post(self, message: msg.Message) -> None:
         self.durable.inbox.append(message)
 
@@ -118,23 +135,31 @@ class Life:
         for n, event in enumerate(events, first):
             if n < len(known) and known[n] != (self.migration.migration_id, event):
                 before, now = known[n][1], event
-                return Told(contradiction=f"event {n} was {type(before).__name__}: {before}; and now {now!r}")
+                return Told(
+                    contradiction=(
+                        f"event {n} was {type(before).__name__}: {before}; and now {now!r}"
+                    )
+                )
         if first > len(known):
             return Told(contradiction=f"event {first} comes after event {len(known) - 1}")
         new = events[max(len(known) - first, 0) :]
         known.extend((self.migration.migration_id, e) for e in new)
         return Told(new=new)
 
-    # ── effects and watches ─────────────────────────────────────────────────────────────────────────────────────
+    # ── effects and watches ───────────────────────────────────────────────────────────────────────
     def reconcile(self) -> None:
-        """What is wanted and not running starts; what runs and is not wanted is closed, wherever it stands."""
+        """What is wanted and not running starts; what runs and is not wanted is closed,
+        wherever it stands.
+        """
         m = self.migration
         wanted = {p.effect_id: p.effect for p in m.pending}
         looking = watches(m, self.policy)
         for r in self.running:
             if (r.watch not in looking) if r.watch else (r.effect_id not in wanted):
                 self.close(r)
-        self.running = [r for r in self.running if (r.watch in looking if r.watch else r.effect_id in wanted)]
+        self.running = [
+            r for r in self.running if (r.watch in looking if r.watch else r.effect_id in wanted)
+        ]
         self._finished &= wanted.keys()
         busy = {r.effect_id for r in self.running} | self._finished
         now = self.ports.clock.now()
@@ -144,7 +169,9 @@ class Life:
                 self.running.append(Running(work, now, type(effect).__name__, effect_id=effect_id))
         watched = [r.watch for r in self.running if r.watch]
         self.running += [
-            Running(self._watch(w, m), now, type(w).__name__, watch=w) for w in looking if w not in watched
+            Running(self._watch(w, m), now, type(w).__name__, watch=w)
+            for w in looking
+            if w not in watched
         ]
 
     def close(self, running: Running) -> None:
@@ -165,19 +192,29 @@ class Life:
     async def _post(self, observation: msg.Observation) -> None:
         self.post(observation)
 
-    # ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── samples ───────────────────────────────────────────────────────────────────────────────────
     def evaluate_samples(self, samples: list[Sample], now: float) -> None:
         """What agent/worker/metric_evaluation.py does with a batch, and on each look."""
         m = self.migration
         self.evaluator.add_samples(samples, now)
-        for rule_state in self.evaluator.evaluate(now, m.brokers_of_open_waves if m.phase in ACTIVE else None):
+        for rule_state in self.evaluator.evaluate(
+            now, m.brokers_of_open_waves if m.phase in ACTIVE else None
+        ):
             self._tell(rule_state, now)
         for rule_state in self.evaluator.reconcile(m.rule_states, now):
             before, at = self._told.get(rule_state.rule, (None, 0.0))
-            if before is None or before.level is not rule_state.level or now >= at + TOLD_AGAIN_SECONDS:
+            if (
+                before is None
+                or before.level is not rule_state.level
+                or now >= at + TOLD_AGAIN_SECONDS
+            ):
                 self._tell(rule_state, now)
         slowed = m.adapted_rate is not None or any(c.name.startswith(METRIC) for c in m.slow_causes)
-        if slowed and now >= self._adapt_due and (headroom := self.evaluator.headroom(now)) is not None:
+        if (
+            slowed
+            and now >= self._adapt_due
+            and (headroom := self.evaluator.headroom(now)) is not None
+        ):
             self._adapt_due = now + self.policy.adapt_seconds
             self.post(headroom)
 
@@ -216,7 +253,9 @@ class Life:
 
 
 class TurnLife(Life):
-    """Every message goes through JSON and the real turn, as in the worker; the plain step must agree."""
+    """Every message goes through JSON and the real turn, as in the worker; the plain step must
+    agree.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._table: dict[bytes, bytes] = {}
@@ -242,10 +281,20 @@ class TurnLife(Life):
 
 
 def born_again(
-    kind: type[Life], durable: Durable, ports: Ports, policy: Policy, saved: int, position: int, performer: Performer
+    kind: type[Life],
+    durable: Durable,
+    ports: Ports,
+    policy: Policy,
+    saved: int,
+    position: int,
+    performer: Performer,
 ) -> Life:
-    """The next life: from the record saved after so many messages, reading the log again from `position` on."""
-    record = durable.records[saved - 1] if saved else turn.Record(migration=Migration(cluster=CLUSTER))
+    """The next life: from the record saved after so many messages, reading the log again from
+    `position` on.
+    """
+    record = (
+        durable.records[saved - 1] if saved else turn.Record(migration=Migration(cluster=CLUSTER))
+    )
     read = from_json(to_json(record, turn.Record), turn.Record)
     assert read == record, "a record is not the same after a round trip through JSON"
     return kind(durable, ports, policy, read, position, performer)

@@ -1,9 +1,18 @@
-"""A Cruise Control in memory, with the behaviours and misbehaviours that were recorded of a real one."""
+"""A Cruise Control in memory, with the behaviours and misbehaviours that were recorded of a
+real one.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import (
+    Busy,
+    ExecutionRequested,
+    Executor,
+    Rejected,
+    TaskStatus,
+    Unreachable,
+)
 from agent.core.model.cluster import TopicPartition
 from agent.core.model.reasons import Code, Reason
 from agent.core.model.throttle import ThrottleChange
@@ -22,7 +31,10 @@ BY_HAND = "by hand"
 
 @dataclass
 class Task:
-    """A user task; `refused`: it was answered with a 500. `stop`: when and by whom its execution was stopped first."""
+    """A user task; `refused`: it was answered with a 500.
+
+    `stop`: when and by whom its execution was stopped first.
+    """
 
     user_task_id: str
     reason: str
@@ -45,7 +57,8 @@ class Execution:
     in_flight: list[tuple[TopicPartition, list[int]]] = field(default_factory=list)
     stopping: bool = False
     failed: bool = False
-    throttle: ThrottleChange | None = None  # of its own: set at the start, cleared at the end, left behind by a crash
+    # of its own: set at the start, cleared at the end, left behind by a crash
+    throttle: ThrottleChange | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,8 @@ class SimCruiseControl:
         self.rejects = False  # whatever is asked for: a two-step review, a wrong password
         self.lie_next = 0  # complete the next executions with so many moves left out
         self.lies_left = 0  # so many executions
-        self.stale_orders = False  # it has not heard of an order that was mended after a stop, and asks for the old one
+        # it has not heard of an order that was mended after a stop, and asks for the old one
+        self.stale_orders = False
         self._ids = 0
         self._counting: list[float] = []  # user tasks that count as active: when each was begun
         self.full_at: list[float] = []  # when a question found no place
@@ -108,7 +122,7 @@ class SimCruiseControl:
         self._counting.append(now)
         return True
 
-    # ── the API ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the API ───────────────────────────────────────────────────────────────────────────────────
     def remove_broker(self, request: RemoveBroker) -> Answer:
         w = self.world
         self._ids += 1
@@ -135,7 +149,9 @@ class SimCruiseControl:
         interval = request.progress_check_interval_ms / 1_000
         concurrency = request.partition_movements_per_broker
         throttle = self._throttle(moves, request.throttle_bytes_per_second)
-        self.execution = Execution(task, moves, concurrency, interval, w.now + 0.2, w.now, throttle=throttle)
+        self.execution = Execution(
+            task, moves, concurrency, interval, w.now + 0.2, w.now, throttle=throttle
+        )
         return ExecutionRequested(user_task_id=task.user_task_id)
 
     def _unfit(self, request: RemoveBroker, *, crowded: bool) -> tuple[Code, str] | None:
@@ -162,18 +178,28 @@ class SimCruiseControl:
             source = next((s for s in request.source_broker_ids if s in p.replicas), None)
             if source is None:
                 continue
-            free = [d for d in request.destination_broker_ids if d not in p.replicas and racks[d] == racks[source]]
+            free = [
+                d
+                for d in request.destination_broker_ids
+                if d not in p.replicas and racks[d] == racks[source]
+            ]
             if free:
-                placed = [free[p.name.partition % len(free)] if r == source else r for r in p.replicas]
-                if p.leader in p.replicas[1:]:  # it makes the present leader's place the first (recorded)
+                placed = [
+                    free[p.name.partition % len(free)] if r == source else r for r in p.replicas
+                ]
+                # it makes the present leader's place the first (recorded)
+                if p.leader in p.replicas[1:]:
                     at = p.replicas.index(p.leader)
                     placed[0], placed[at] = placed[at], placed[0]
-                if self.stale_orders or request.reason == BY_HAND:  # stock goals reshuffle orders (recorded)
+                # stock goals reshuffle orders (recorded)
+                if self.stale_orders or request.reason == BY_HAND:
                     placed = [placed[0], *reversed(placed[1:])]
                 moves.append((p.name, placed))
         return moves
 
-    def _throttle(self, moves: list[tuple[TopicPartition, list[int]]], rate: int | None) -> ThrottleChange | None:
+    def _throttle(
+        self, moves: list[tuple[TopicPartition, list[int]]], rate: int | None
+    ) -> ThrottleChange | None:
         if rate is None:
             return None
         leaders: dict[str, set[tuple[int, int]]] = {}
@@ -181,7 +207,9 @@ class SimCruiseControl:
         for name, target in moves:
             now = self.world.partitions[name].replicas
             leaders.setdefault(name.topic, set()).update((name.partition, b) for b in now)
-            followers.setdefault(name.topic, set()).update((name.partition, b) for b in target if b not in now)
+            followers.setdefault(name.topic, set()).update(
+                (name.partition, b) for b in target if b not in now
+            )
         order = ThrottleChange(
             rates=dict.fromkeys(sorted(self.world.alive), rate),
             leaders={t: frozenset(r) for t, r in leaders.items()},
@@ -209,7 +237,9 @@ class SimCruiseControl:
             whose = Executor.OURS if ours else Executor.FOREIGN
         return CruiseControlState(
             executor=whose,
-            executor_state="INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS" if e else "NO_TASK_IN_PROGRESS",
+            executor_state="INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS"
+            if e
+            else "NO_TASK_IN_PROGRESS",
             executor_reason=f"{e.task.reason} (Client: 127.0.0.1)" if e else "",
             valid_windows=int(self.world.now >= self.windows_from),
             self_healing=("GOAL_VIOLATION",) if self.heals else (),
@@ -220,15 +250,24 @@ class SimCruiseControl:
         found, own = [], key.split("/", 1)[0] + "/"
         for t in self.tasks:
             if t.user_task_id not in but and (t.reason == key or t.reason.startswith(key + "/")):
-                refused = t.refused_at is not None and self.world.now >= t.refused_at + REFUSED_ACTIVE_SECONDS
+                refused = (
+                    t.refused_at is not None
+                    and self.world.now >= t.refused_at + REFUSED_ACTIVE_SECONDS
+                )
                 status = TaskStatus.COMPLETED_WITH_ERROR if refused else t.status
                 first = next((s for s in self.stops if s[0] >= t.began), None)
-                over = status is TaskStatus.COMPLETED or (first is not None and first[1].startswith(own))
+                over = status is TaskStatus.COMPLETED or (
+                    first is not None and first[1].startswith(own)
+                )
                 by = "" if first is None or over else f"(stop_proposal_execution at {first[0]:.2f})"
-                found.append(UserTask(user_task_id=t.user_task_id, status=status, reason=t.reason, stopped_by=by))
+                found.append(
+                    UserTask(
+                        user_task_id=t.user_task_id, status=status, reason=t.reason, stopped_by=by
+                    )
+                )
         return found
 
-    # ── time ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────
     @property
     def wakes_at(self) -> float | None:
         """When it looks at its execution again."""
@@ -263,7 +302,10 @@ class SimCruiseControl:
             self._end(e, TaskStatus.COMPLETED_WITH_ERROR if e.failed else TaskStatus.COMPLETED)
 
     def _look(self, e: Execution) -> None:
-        """Which of its moves have ended. Put in another order before it has looked, it puts its own back (recorded)."""
+        """Which of its moves have ended.
+
+        Put in another order before it has looked, it puts its own back (recorded).
+        """
         waiting = []
         for name, target in e.in_flight:
             p = self.world.partitions.get(name)
@@ -281,7 +323,9 @@ class SimCruiseControl:
         e.in_flight = waiting
 
     def _heal(self) -> None:
-        """From the fullest broker of an AZ to the emptiest: nobody asked for it, and it is no user task."""
+        """From the fullest broker of an AZ to the emptiest: nobody asked for it, and it is no
+        user task.
+        """
         w = self.world
         if w.now < max(self.idle_since + HEAL_SECONDS, self.windows_from) or w.moving:
             return
@@ -290,7 +334,9 @@ class SimCruiseControl:
             if len(live) < 2 or live[-1][0] - live[0][0] < 2:
                 continue
             to, of = live[0][1], live[-1][1]
-            movable = (p for p in w.partitions.values() if of in p.replicas and to not in p.replicas)
+            movable = (
+                p for p in w.partitions.values() if of in p.replicas and to not in p.replicas
+            )
             moves = [(p.name, [to if r == of else r for r in p.replicas]) for p in movable][:1]
             self.healed.append(Healed(w.now, tuple(name for name, _ in moves)))
             task = Task("", HEALING, TaskStatus.IN_EXECUTION, w.now)

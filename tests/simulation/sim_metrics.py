@@ -1,4 +1,7 @@
-"""Samples in the simulation: what monitors send of each broker, and the troubles they have. Played by simulation.py."""
+"""Samples in the simulation: what monitors send of each broker, and the troubles they have.
+
+Played by simulation.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The ports over the simulated world: every call is a scheduling point, at which its caller may be closed or die.
+"""The ports over the simulated world: every call is a scheduling point, at which its caller may be
+closed or die.
 
-What changes the world travels on a wire: once sent, it arrives, also when its sender has been closed or has died since.
+What changes the world travels on a wire: once sent, it arrives, also when its sender has been
+closed or has died since.
 """
 
 import heapq
@@ -14,7 +16,13 @@ from agent.adapters.cruise_control.client import FULL_RETRY_SECONDS, FULL_SECOND
 from agent.adapters.cruise_control.request_budget import Questions
 from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, Unreachable
 from agent.core.model.client_positions import Positions
-from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.model.cluster import (
+    BrokerLogs,
+    ClusterFacts,
+    Partition,
+    Reassignment,
+    TopicPartition,
+)
 from agent.core.model.reasons import Code, Reason
 from agent.core.model.throttle import ThrottleChange, ThrottleFacts
 from agent.performer.ports import CruiseControlState, PortError, RemoveBroker, UserTask
@@ -62,7 +70,9 @@ class Trouble:
         self.slow_until = min(self.slow_until, now)
 
     def look_seconds(self, now: float) -> float:
-        """A look at the cluster, and its way through the log, may be so old: it is several calls, one after another."""
+        """A look at the cluster, and its way through the log, may be so old: it is several
+        calls, one after another.
+        """
         slow = CALLS_A_LOOK * self.slow_call_seconds
         return LOOK_SECONDS + (slow if now < self.slow_until + slow else 0.0)
 
@@ -104,7 +114,8 @@ class SimClock:
 class SimKafka:
     """Reads are answered with what is true when the answer comes; changes go over the wire.
 
-    One thread a cluster, as in kafka_cluster.py: whatever is asked waits until what was asked before has been done.
+    One thread a cluster, as in kafka_cluster.py: whatever is asked waits until what was asked
+    before has been done.
     """
 
     def __init__(
@@ -153,19 +164,27 @@ class SimKafka:
             log = self._w.logs(broker)
             if only is None:
                 return log
-            return replace(log, size_bytes={n: size for n, size in log.size_bytes.items() if n in only})
+            return replace(
+                log, size_bytes={n: size for n, size in log.size_bytes.items() if n in only}
+            )
 
         return await self._read(lambda: {b: seen(b) for b in wanted if b in self._w.alive})
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
         wanted = set(names)
-        return await self._read(lambda: [p.facts() for p in self._w.partitions.values() if p.name in wanted])
+        return await self._read(
+            lambda: [p.facts() for p in self._w.partitions.values() if p.name in wanted]
+        )
 
     async def positions(self, names: Iterable[TopicPartition]) -> Positions:
         wanted = list(names)
-        return await self._read(lambda: Positions(partitions=len(wanted), ends=dict.fromkeys(wanted, 0)))
+        return await self._read(
+            lambda: Positions(partitions=len(wanted), ends=dict.fromkeys(wanted, 0))
+        )
 
-    async def throttle(self, broker_ids: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
+    async def throttle(
+        self, broker_ids: Iterable[int], topics: Iterable[str] | None
+    ) -> ThrottleFacts:
         brokers, named = list(broker_ids), None if topics is None else list(topics)
         return await self._read(lambda: self._w.throttle(brokers, named))
 
@@ -214,7 +233,9 @@ class SimKafka:
 
 
 class SimCruiseControlPort:
-    """One client of Cruise Control; like the real one it remembers what was refused, and asks seldom."""
+    """One client of Cruise Control; like the real one it remembers what was refused, and asks
+    seldom.
+    """
 
     def __init__(
         self,
@@ -243,7 +264,9 @@ class SimCruiseControlPort:
 
     async def _turn(self, *, before_an_order: bool = False) -> None:
         asked = self._questions
-        while (seconds := asked.seconds_to_wait(self._w.now, before_an_order=before_an_order)) > 0.0:
+        while (
+            seconds := asked.seconds_to_wait(self._w.now, before_an_order=before_an_order)
+        ) > 0.0:
             await until(self._w.now + seconds)
 
     async def _call(self, *, is_question: bool = False) -> None:
@@ -257,9 +280,9 @@ class SimCruiseControlPort:
         if self._trouble.login_refused:
             raise PortError("it answered 401", Code.CRUISE_CONTROL_LOGIN_REFUSED)
         full_until = self._w.now + (0.0 if is_question else FULL_SECONDS_MAX)
-        while (full := self._trouble.crowded or not self._cc.has_place(is_question=is_question)) and (
-            self._w.now < full_until
-        ):
+        while (
+            full := self._trouble.crowded or not self._cc.has_place(is_question=is_question)
+        ) and (self._w.now < full_until):
             await until(self._w.now + FULL_RETRY_SECONDS)
         if full:
             raise PortError("There are already 5 active user tasks", Code.CRUISE_CONTROL_BUSY)
@@ -284,7 +307,9 @@ class SimCruiseControlPort:
         await self._ask(before_an_order=True)
         return self._cc.user_tasks(key, self._refused)
 
-    async def remove_broker(self, request: RemoveBroker) -> ExecutionRequested | Busy | Unreachable | Rejected:
+    async def remove_broker(
+        self, request: RemoveBroker
+    ) -> ExecutionRequested | Busy | Unreachable | Rejected:
         if request.dryrun:
             await self._turn()
             self._questions.begin()
@@ -297,12 +322,16 @@ class SimCruiseControlPort:
         self._asked(request)
         return await self._remove_broker(request)
 
-    async def _remove_broker(self, request: RemoveBroker) -> ExecutionRequested | Busy | Unreachable | Rejected:
+    async def _remove_broker(
+        self, request: RemoveBroker
+    ) -> ExecutionRequested | Busy | Unreachable | Rejected:
         lost = Unreachable(reason=Reason(Code.CRUISE_CONTROL_UNREACHABLE, "timed out"))
         answers: list[Answer] = []
         loses = not request.dryrun and self._take("lose_request")
         if not loses:
-            await until(self._wire.send(self._trouble.call_seconds, lambda: self._arrive(request, answers)))
+            await until(
+                self._wire.send(self._trouble.call_seconds, lambda: self._arrive(request, answers))
+            )
         if loses or not answers or (not request.dryrun and self._take("accept_then_time_out")):
             await until(self._w.now + TIMEOUT_SECONDS)
             return lost
@@ -316,9 +345,13 @@ class SimCruiseControlPort:
         if self._is_down:
             return
         if self._trouble.login_refused:
-            answers.append((Rejected(reason=Reason(Code.CRUISE_CONTROL_LOGIN_REFUSED, "it answered 401")), ""))
+            answers.append(
+                (Rejected(reason=Reason(Code.CRUISE_CONTROL_LOGIN_REFUSED, "it answered 401")), "")
+            )
         elif self._trouble.crowded or not self._cc.has_place(is_question=request.dryrun):
-            answers.append((Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, "5 active user tasks")), ""))
+            answers.append(
+                (Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, "5 active user tasks")), "")
+            )
         else:
             answer = self._cc.remove_broker(request)
             answers.append((answer, "" if request.dryrun else self._cc.tasks[-1].user_task_id))

@@ -1,4 +1,5 @@
-"""The service registry in which the simulated clients find brokers, and the clients who stay connected for a while.
+"""The service registry in which the simulated clients find brokers, and the clients who stay
+connected for a while.
 
 What is taken out is noted, and judged by discovery_invariants.py.
 """
@@ -35,7 +36,8 @@ class Registry:
     down: bool = False
     census_blind: bool = False
     proxies_down: bool = False
-    clients_until: dict[int, float] = field(default_factory=dict)  # broker -> when its last client leaves
+    # broker -> when its last client leaves
+    clients_until: dict[int, float] = field(default_factory=dict)
     taken: list[Taken] = field(default_factory=list)
 
     def connections(self, broker: int) -> int:
@@ -45,7 +47,9 @@ class Registry:
         if broker not in self.entries:
             return
         connected = broker in self.world.alive and self.connections(broker) > 0
-        self.taken.append(Taken(broker, self.world.now, frozenset(self.world.held(broker)), connected))
+        self.taken.append(
+            Taken(broker, self.world.now, frozenset(self.world.held(broker)), connected)
+        )
         del self.entries[broker]
 
 
@@ -64,12 +68,21 @@ class SimRegistryPort:
     async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
         await self._call()
         return [
-            Endpoint(broker_id=b, service_id=f"kafka-{b}", node="n", address="proxy", port=b, tags=self._r.entries[b])
+            Endpoint(
+                broker_id=b,
+                service_id=f"kafka-{b}",
+                node="n",
+                address="proxy",
+                port=b,
+                tags=self._r.entries[b],
+            )
             for b in broker_ids
             if b in self._r.entries
         ]
 
-    async def register(self, broker_ids: Iterable[int], restore: Iterable[Endpoint]) -> Sequence[Reason]:
+    async def register(
+        self, broker_ids: Iterable[int], restore: Iterable[Endpoint]
+    ) -> Sequence[Reason]:
         await self._call()
         if self._r.proxies_down:
             return [Reason(Code.ENDPOINT_NOT_READY, "no proxy answers")]

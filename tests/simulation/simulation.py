@@ -1,4 +1,5 @@
-"""Plays one schedule: a world, the real agent in it, and chance; the invariants are checked after each step.
+"""Plays one schedule: a world, the real agent in it, and chance; the invariants are checked after
+each step.
 
 Deterministic: all chance comes from the schedule's seed, all time is the world's.
 """
@@ -47,7 +48,9 @@ STORY_LINES = 200
 
 
 class InvariantBrokenError(AssertionError):
-    """Something happened that must never happen; the text has the seed, the schedule and the story."""
+    """Something happened that must never happen; the text has the seed, the schedule and the
+    story.
+    """
 
     def __init__(self, invariant: str, wrong: str, played: Simulation) -> None:
         super().__init__(invariant)
@@ -91,7 +94,9 @@ class Simulation:
         self.registry = Registry(self.world, {b: TAGS for b in self.world.racks if b < 51})
         self.policy = self.cast.policy or _policy(self.world)
         if schedule.discovery:
-            self.policy = replace(self.policy, discovery=True, discovery_grace_seconds=GRACE_SECONDS)
+            self.policy = replace(
+                self.policy, discovery=True, discovery_grace_seconds=GRACE_SECONDS
+            )
         if schedule.metrics:
             self.policy = replace(self.policy, rules=RULES)
         self.monitors = Monitors(self.rng)
@@ -105,7 +110,10 @@ class Simulation:
         self._life_kind = self.cast.life or (TurnLife if schedule.through_turn else Life)
         self.lease = SimLease()
         start = EPOCH + 1.0
-        self.acts: list[tuple[float, str]] = [(start, "start"), *((start + at, kind) for at, kind in schedule.acts)]
+        self.acts: list[tuple[float, str]] = [
+            (start, "start"),
+            *((start + at, kind) for at, kind in schedule.acts),
+        ]
         last = max((at for at, _ in schedule.acts), default=0.0)
         self.mended_at = start + max(last, FAULT_SECONDS if schedule.crash_chance else 0.0) + 15.0
         self.acts.append((self.mended_at, "mend"))
@@ -113,7 +121,9 @@ class Simulation:
         self.crash_at: set[int] = set()  # after these steps, whatever chance says
         empty = turn.Record(migration=Migration(cluster=CLUSTER))
         ports = self._ports()
-        self.agent = self._life_kind(self.durable, ports, self.policy, empty, 0, self.cast.performer(ports))
+        self.agent = self._life_kind(
+            self.durable, ports, self.policy, empty, 0, self.cast.performer(ports)
+        )
         self._seen_version = -1
         self._world_went_on = False
 
@@ -132,10 +142,19 @@ class Simulation:
         registry = SimRegistryPort(self.registry, self.trouble) if self.policy.discovery else None
         return Ports(
             kafka=self.cast.kafka(
-                self.world, self.trouble, self.wire, moving, acting(executor_invariants.orders_are_left_to_the_executor)
+                self.world,
+                self.trouble,
+                self.wire,
+                moving,
+                acting(executor_invariants.orders_are_left_to_the_executor),
             ),
             cruise_control=self.cast.cruise_control_port(
-                self.world, self.cc, self.trouble, self.wire, asked, acting(executor_invariants.stops_only_its_own)
+                self.world,
+                self.cc,
+                self.trouble,
+                self.wire,
+                asked,
+                acting(executor_invariants.stops_only_its_own),
             ),
             snapshots=self.snapshots,
             lease=lease,
@@ -148,7 +167,7 @@ class Simulation:
     def migration(self) -> Migration:
         return self.agent.migration
 
-    # ── playing ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── playing ───────────────────────────────────────────────────────────────────────────────────
     def play(self) -> Simulation:
         """To the end. Raises InvariantBrokenError."""
         try:
@@ -160,7 +179,8 @@ class Simulation:
 
     def _play(self) -> None:
         self._come_to_rest(self.mended_at + CALM_SECONDS)
-        for _ in range(ORDERS_MAX if self.rng.random() < 0.5 else 0):  # left standing where it is, is a rest too
+        # left standing where it is, is a rest too
+        for _ in range(ORDERS_MAX if self.rng.random() < 0.5 else 0):
             if (order := self._what_it_waits_for()) is None:
                 break
             self.act(order)
@@ -174,7 +194,9 @@ class Simulation:
         m = self.migration
         if m.phase is Phase.BLOCKED:
             return self.rng.choice(("retry", "retry", "skip", "rollback", "cancel"))
-        if m.phase is Phase.DRAINED and any(s.empty_since is None and s.wave and not s.left for s in m.sources):
+        if m.phase is Phase.DRAINED and any(
+            s.empty_since is None and s.wave and not s.left for s in m.sources
+        ):
             return "retry"
         return {Phase.AWAITING_APPROVAL: "approve", Phase.PAUSED: "resume"}.get(m.phase)
 
@@ -200,10 +222,17 @@ class Simulation:
 
     def _at_rest(self) -> bool:
         m = self.migration
-        if self.world.now < self.mended_at + SWEEP_SECONDS_MAX or self.agent.has_mail or self.cc.execution or m.pending:
+        if (
+            self.world.now < self.mended_at + SWEEP_SECONDS_MAX
+            or self.agent.has_mail
+            or self.cc.execution
+            or m.pending
+        ):
             return False
         if m.phase is Phase.PAUSED:
-            return not any(c.is_safety or (c.name.startswith(METRIC) and not c.latched) for c in m.pause_causes)
+            return not any(
+                c.is_safety or (c.name.startswith(METRIC) and not c.latched) for c in m.pause_causes
+            )
         if m.phase is Phase.DRAINED:
             left = self.watched.shut_down
             return all(s.may_be_shut_down or s.empty_since is None for s in m.sources) and all(
@@ -253,7 +282,9 @@ class Simulation:
             self.agent.evaluate_samples(came, self.world.now)
 
     def _expected(self) -> frozenset[int]:
-        return self.migration.brokers_of_open_waves if self.migration.phase in ACTIVE else frozenset()
+        return (
+            self.migration.brokers_of_open_waves if self.migration.phase in ACTIVE else frozenset()
+        )
 
     def registrations(self, before: set[int]) -> None:
         """ZooKeeper's word to whoever drives; sometimes it is lost with a connection."""
@@ -261,7 +292,9 @@ class Simulation:
         if self.rng.random() < 0.7:
             self.agent.post(
                 msg.BrokersObserved(
-                    at=self.world.now, registered=tuple(sorted(alive)), lost=tuple(sorted(before - alive))
+                    at=self.world.now,
+                    registered=tuple(sorted(alive)),
+                    lost=tuple(sorted(before - alive)),
                 )
             )
 
@@ -284,14 +317,16 @@ class Simulation:
         for _ in range(self.rng.choice((1, 1, 1, 2))):
             self.agent.post(command)  # type: ignore[arg-type]
 
-    # ── lives ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── lives ─────────────────────────────────────────────────────────────────────────────────────
     def crash(self) -> None:
         """kill -9: the last saves may be lost, and messages that were met come again."""
         self.agent.die()
         self._next_life()
 
     def hand_over(self, seconds: float) -> None:
-        """A rebalance: the old worker's tasks go on for a while beside the new one's, who waits for the lease."""
+        """A rebalance: the old worker's tasks go on for a while beside the new one's, who waits
+        for the lease.
+        """
         self.old_lives.append(self.agent)
         self.lease = SimLease(mine=False)
         self._next_life()
@@ -303,31 +338,53 @@ class Simulation:
         saved = max(met - rng.choice((0, 0, 0, 1, 3)), 0)
         position = max(saved - rng.choice((0, 0, 1, 2, 5)), 0)
         self.story.append(
-            (self.world.now, f"* another life: {met - saved} saves lost, {saved - position} messages again")
+            (
+                self.world.now,
+                (f"* another life: {met - saved} saves lost, {saved - position} messages again"),
+            )
         )
         ports = self._ports()
         performer = self.cast.performer(ports)
-        self.agent = born_again(self._life_kind, self.durable, ports, self.policy, saved, position, performer)
+        self.agent = born_again(
+            self._life_kind, self.durable, ports, self.policy, saved, position, performer
+        )
 
     def _asked(self, request: RemoveBroker, lease: SimLease) -> None:
         """A real request is being sent."""
         self.story.append((self.world.now, f"  -> remove_broker {request.reason}"))
         if not lease.held():
-            raise self._broken("asked_only_by_the_driver", f"{request.reason} is asked for without the lease")
-        if not self.old_lives and (wrong := invariants.asked_only_when_wanted(self.migration, request)):
+            raise self._broken(
+                "asked_only_by_the_driver", (f"{request.reason} is asked for without the lease")
+            )
+        if not self.old_lives and (
+            wrong := invariants.asked_only_when_wanted(self.migration, request)
+        ):
             raise self._broken("asked_only_when_wanted", wrong)
-        if not self.old_lives and (wrong := executor_invariants.not_begun_again_after_a_stop(self, request)):
+        if not self.old_lives and (
+            wrong := executor_invariants.not_begun_again_after_a_stop(self, request)
+        ):
             raise self._broken("not_begun_again_after_a_stop", wrong)
 
     def _moving(self, targets: Mapping[TopicPartition, Sequence[int]], lease: SimLease) -> None:
         """Reassignments of a selection are being asked of Kafka."""
-        self.story.append((self.world.now, f"  -> reassign {', '.join(map(str, targets)) or 'nothing, cancels'}"))
+        self.story.append(
+            (
+                self.world.now,
+                (f"  -> reassign {', '.join(map(str, targets)) or 'nothing, cancels'}"),
+            )
+        )
         if targets and not lease.held():
-            raise self._broken("asked_only_by_the_driver", f"{list(targets)} are moved without the lease")
-        if targets and not self.old_lives and (wrong := invariants.moved_only_when_wanted(self.migration, targets)):
+            raise self._broken(
+                "asked_only_by_the_driver", (f"{list(targets)} are moved without the lease")
+            )
+        if (
+            targets
+            and not self.old_lives
+            and (wrong := invariants.moved_only_when_wanted(self.migration, targets))
+        ):
             raise self._broken("moved_only_when_wanted", wrong)
 
-    # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── judging ───────────────────────────────────────────────────────────────────────────────────
     def check(self, checks: Sequence[Callable[[Simulation], str | None]]) -> None:
         for check in checks:
             if wrong := check(self):
@@ -354,7 +411,12 @@ def _line(what: object) -> str:
 def _world(schedule: Schedule, rng: random.Random) -> World:
     """Source brokers 11.., destination brokers 51..; one replica of each partition in each AZ."""
     pairs = schedule.pairs_per_az
-    racks = {first + 10 * n + az: name for first in (11, 51) for n in range(pairs) for az, name in enumerate(AZS)}
+    racks = {
+        first + 10 * n + az: name
+        for first in (11, 51)
+        for n in range(pairs)
+        for az, name in enumerate(AZS)
+    }
     world = World(racks, growth_bytes_per_second=schedule.growth_bytes_per_second)
     for n in range(schedule.partitions):
         placed = [11 + az + 10 * rng.randrange(pairs) for az in range(len(AZS))]

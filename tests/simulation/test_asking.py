@@ -1,4 +1,6 @@
-"""How often the simulated agent asks Cruise Control: seldom enough for one that takes five requests at a time."""
+"""How often the simulated agent asks Cruise Control: seldom enough for one that takes five
+requests at a time.
+"""
 
 from dataclasses import replace
 
@@ -49,15 +51,19 @@ def _moving_seconds(played: Simulation) -> list[tuple[float, float]]:
 
 
 def test_a_moving_wave_asks_cruise_control_seldom() -> None:
-    """Over minutes of moving at most 15 requests a minute, where each look of each second once asked twice."""
+    """Over minutes of moving at most 15 requests a minute, where each look of each second once
+    asked twice.
+    """
     played = Simulation(LONG, Cast(cruise_control_port=Counted)).play()
     port = played.agent.ports.cruise_control
     assert isinstance(port, Counted)
     spans = _moving_seconds(played)
     seconds = sum(end - began for began, end in spans)
-    restart_request = sum(1 for at in port.asked_at for began, end in spans if began < at <= end)
+    requests = sum(1 for at in port.asked_at for began, end in spans if began < at <= end)
     assert seconds > 120
-    assert restart_request * 60 / seconds <= QUESTIONS_PER_MINUTE_MAX, f"{restart_request} requests in {seconds:.0f} s"
+    assert requests * 60 / seconds <= QUESTIONS_PER_MINUTE_MAX, (
+        f"{requests} requests in {seconds:.0f} s"
+    )
 
 
 def test_a_wave_ends_by_kafkas_word_at_once() -> None:
@@ -77,11 +83,15 @@ def _last_moves(played: Simulation) -> list[tuple[float, int]]:
 
 
 def test_without_turns_it_would_be_filled_by_us_alone() -> None:
-    """The limit is what keeps a place free: without it some schedule finds five active user tasks of ours."""
+    """The limit is what keeps a place free: without it some schedule finds five active user
+    tasks of ours.
+    """
     broken = set()
     for seed in range(60):
         try:
-            Simulation(replace(LONG, seed=seed, size_bytes=100.0), Cast(cruise_control_port=Unbridled)).play()
+            Simulation(
+                replace(LONG, seed=seed, size_bytes=100.0), Cast(cruise_control_port=Unbridled)
+            ).play()
         except InvariantBrokenError as error:
             broken.add(error.invariant)
             break
@@ -89,7 +99,9 @@ def test_without_turns_it_would_be_filled_by_us_alone() -> None:
 
 
 def test_a_wave_that_may_begin_does_not_wait_for_its_turn() -> None:
-    """What was asked while the last execution ended does not hold up the next one: a place is kept for it."""
+    """What was asked while the last execution ended does not hold up the next one: a place is
+    kept for it.
+    """
     played = Simulation(LONG).play()
     passed = [at for at, what in played.story if isinstance(what, ev.ChecksPassed)]
     started = [at for at, what in played.story if isinstance(what, ev.ExecutionStarted)]

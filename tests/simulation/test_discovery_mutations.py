@@ -1,4 +1,6 @@
-"""The invariants of client discovery can fail: agents that are wrong on purpose, each caught by its own."""
+"""The invariants of client discovery can fail: agents that are wrong on purpose, each caught by
+its own.
+"""
 
 from dataclasses import replace
 
@@ -14,7 +16,9 @@ from tests.simulation.simulation import Cast
 from tests.simulation.test_mutations import PLAIN, _caught
 
 FINDING = replace(PLAIN, discovery=True)
-STAYING = replace(FINDING, acts=((1.0, "clients_stay"), (2.0, "clients_stay"), (3.0, "clients_stay")))
+STAYING = replace(
+    FINDING, acts=((1.0, "clients_stay"), (2.0, "clients_stay"), (3.0, "clients_stay"))
+)
 
 
 class SaysThatItRegistered(Performer):
@@ -58,6 +62,8 @@ class PutsBackAnew(Performer):
         ("a_way_back_is_shown", PutsBackAnew, replace(FINDING, acts=((40.0, "rollback"),))),
     ],
 )
-def test_a_wrong_performer_is_caught(invariant: str, performer: type[Performer], schedule: object) -> None:
+def test_a_wrong_performer_is_caught(
+    invariant: str, performer: type[Performer], schedule: object
+) -> None:
     """Each way of being wrong breaks just its invariant, and the real performer none."""
     _caught(invariant, Cast(performer=performer), schedule)  # type: ignore[arg-type]

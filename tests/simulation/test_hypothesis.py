@@ -19,7 +19,8 @@ OPTIONS = st.builds(
     throttle_by=st.sampled_from(ThrottleBy),
 )
 ACT = st.tuples(
-    st.integers(1, int(FAULT_SECONDS * 10)).map(lambda tenths: tenths / 10), st.sampled_from(COMMANDS + FAULTS)
+    st.integers(1, int(FAULT_SECONDS * 10)).map(lambda tenths: tenths / 10),
+    st.sampled_from(COMMANDS + FAULTS),
 )
 SCHEDULES = st.builds(
     Schedule,
@@ -47,12 +48,16 @@ PHASES = (Phase.generate, Phase.shrink)
 )
 @given(SCHEDULES)
 def test_no_schedule_breaks_an_invariant(schedule: Schedule) -> None:
-    """Whatever is drawn, every invariant holds; what fails is told as the shortest schedule that does."""
+    """Whatever is drawn, every invariant holds; what fails is told as the shortest schedule
+    that does.
+    """
     Simulation(schedule).play()
 
 
 def test_what_fails_is_shrunk_to_what_matters() -> None:
-    """A performer that never clears its throttle is found, and the schedule told is one with at most one act."""
+    """A performer that never clears its throttle is found, and the schedule told is one with at
+    most one act.
+    """
 
     def breaks(schedule: Schedule) -> bool:
         try:
@@ -62,7 +67,13 @@ def test_what_fails_is_shrunk_to_what_matters() -> None:
         return False
 
     options = st.builds(Options, throttle_bytes_per_second=st.sampled_from((None, 60)))
-    few = st.builds(Schedule, acts=st.lists(ACT, max_size=2).map(tuple), options=options, partitions=st.just(1))
-    shortest = find(few, breaks, settings=settings(max_examples=10, phases=PHASES, derandomize=True, deadline=None))
+    few = st.builds(
+        Schedule, acts=st.lists(ACT, max_size=2).map(tuple), options=options, partitions=st.just(1)
+    )
+    shortest = find(
+        few,
+        breaks,
+        settings=settings(max_examples=10, phases=PHASES, derandomize=True, deadline=None),
+    )
     assert shortest.options.throttle_bytes_per_second is not None
     assert len(shortest.acts) <= 1

@@ -1,4 +1,6 @@
-"""Brokers hear late what the controller has cancelled: until then what a stop has cut off is still copied."""
+"""Brokers hear late what the controller has cancelled: until then what a stop has cut off is
+still copied.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +26,9 @@ PAUSED = Schedule(
 
 
 class LateLeaders(SimKafka):
-    """What was in flight and is neither there nor in flight any more is copied for some seconds, then deleted."""
+    """What was in flight and is neither there nor in flight any more is copied for some
+    seconds, then deleted.
+    """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -44,10 +48,15 @@ class LateLeaders(SimKafka):
         self, broker_ids: Iterable[int], names: Iterable[TopicPartition] | None = None
     ) -> Mapping[int, BrokerLogs]:
         found = await super().logs(broker_ids, names)
-        return {b: replace(log, size_bytes={**self._copies(b), **log.size_bytes}) for b, log in found.items()}
+        return {
+            b: replace(log, size_bytes={**self._copies(b), **log.size_bytes})
+            for b, log in found.items()
+        }
 
     def _copies(self, broker: int) -> dict[TopicPartition, int]:
-        passed = {name: self._w.now - at for (b, name), at in self.cut_off_at.items() if b == broker}
+        passed = {
+            name: self._w.now - at for (b, name), at in self.cut_off_at.items() if b == broker
+        }
         return {
             name: int(100 + seconds * COPIED_BYTES_PER_SECOND)
             for name, seconds in passed.items()
@@ -78,6 +87,8 @@ def _told_too_early(performer: type[Performer], seed: int) -> bool:
 
 
 def test_a_pause_is_told_when_nothing_is_copied_any_more() -> None:
-    """The controller has nothing in flight, yet copies grow: the stop waits for them; one that does not is caught."""
+    """The controller has nothing in flight, yet copies grow: the stop waits for them; one that
+    does not is caught.
+    """
     assert not any(_told_too_early(Performer, seed) for seed in range(SEEDS))
     assert any(_told_too_early(BelievesTheController, seed) for seed in range(SEEDS))

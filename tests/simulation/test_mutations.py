@@ -1,4 +1,6 @@
-"""A test that cannot fail is a defect: agents and worlds that are wrong on purpose, each caught by its invariant."""
+"""A test that cannot fail is a defect: agents and worlds that are wrong on purpose, each caught
+by its invariant.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -23,8 +25,12 @@ from tests.simulation.sim_ports import SimKafka
 from tests.simulation.simulation import Cast, InvariantBrokenError, Simulation
 from tests.simulation.world import EPOCH
 
-PLAIN = Schedule(seed=0, options=Options(throttle_bytes_per_second=60, progress_check_interval_ms=1_000))
-LANED = replace(PLAIN, options=replace(PLAIN.options, canary_partitions=1, internal_topics=InternalTopics.LAST))
+PLAIN = Schedule(
+    seed=0, options=Options(throttle_bytes_per_second=60, progress_check_interval_ms=1_000)
+)
+LANED = replace(
+    PLAIN, options=replace(PLAIN.options, canary_partitions=1, internal_topics=InternalTopics.LAST)
+)
 SEEDS = 40
 
 
@@ -47,9 +53,11 @@ def _acts(*acts: tuple[float, str], **changes: object) -> Schedule:
     return replace(PLAIN, acts=acts, **changes)  # type: ignore[arg-type]
 
 
-# ── a performer that is wrong ───────────────────────────────────────────────────────────────────────────────────
+# ── a performer that is wrong ─────────────────────────────────────────────────────────────────────
 class ForgetsToClear(Performer):
-    """Two things must be wrong before a throttle stays: the agent looks again, and sweeps at rest."""
+    """Two things must be wrong before a throttle stays: the agent looks again, and sweeps at
+    rest.
+    """
 
     async def _clear_throttle(self, scope: fx.WaveScope, m: Migration) -> int:
         return 0
@@ -60,7 +68,9 @@ class ClearsEverything(Performer):
         kafka = self.ports.kafka
         found = await kafka.throttle(await kafka.alive(), None)
         lists = {t: r for t, r in found.followers.items() if r}
-        await kafka.clear_throttle(ThrottleChange(rates=dict.fromkeys(found.rates, 0), followers=lists))
+        await kafka.clear_throttle(
+            ThrottleChange(rates=dict.fromkeys(found.rates, 0), followers=lists)
+        )
         return 0
 
 
@@ -102,7 +112,9 @@ class CallsEverythingFine(Performer):
 class KeepsNoOrder(Performer):
     """It mends nothing, and tells a closing wave that nothing is to be mended."""
 
-    async def _restore_order_and_leaders(self, facts: object, m: object, snapshot: object) -> object:  # type: ignore[override]
+    async def _restore_order_and_leaders(
+        self, facts: object, m: object, snapshot: object
+    ) -> object:  # type: ignore[override]
         return facts, None
 
     async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
@@ -125,7 +137,9 @@ class MovesEverything(Performer):
 
 
 class NeverCancels(Performer):
-    """Kafka goes on moving a selection, and the stop says that it does not: neither by its list nor by the disks."""
+    """Kafka goes on moving a selection, and the stop says that it does not: neither by its list
+    nor by the disks.
+    """
 
     async def _halt(self, scope: fx.WaveScope) -> None:
         return None
@@ -147,7 +161,7 @@ def _request(effect: fx.StartWave) -> RemoveBroker:
     )
 
 
-# ── a world that lies ───────────────────────────────────────────────────────────────────────────────────────────
+# ── a world that lies ─────────────────────────────────────────────────────────────────────────────
 class NeverClears(SimKafka):
     """Takes every removal of a throttle, and removes nothing."""
 
@@ -157,7 +171,9 @@ class NeverClears(SimKafka):
 
 class MovesAcrossAzs(SimCruiseControl):
     def _proposals(self, request: RemoveBroker) -> list[tuple[TopicPartition, list[int]]]:
-        wrong = min(b for b in self.world.racks if b not in request.destination_broker_ids and b >= 51)
+        wrong = min(
+            b for b in self.world.racks if b not in request.destination_broker_ids and b >= 51
+        )
         source = request.source_broker_ids[0]
         return [
             (p.name, [wrong if r == source else r for r in p.replicas])
@@ -182,7 +198,7 @@ class RunsAnything(SimCruiseControl):
         return super().remove_broker(request)
 
 
-# ── a worker that is wrong ──────────────────────────────────────────────────────────────────────────────────────
+# ── a worker that is wrong ────────────────────────────────────────────────────────────────────────
 class GoesOnWithWhatIsNotWanted(Life):
     """Effects that were abandoned are not closed."""
 
@@ -190,7 +206,9 @@ class GoesOnWithWhatIsNotWanted(Life):
         self.kept = [*getattr(self, "kept", []), running]
 
     def ready(self, now: float) -> list[Running]:
-        return super().ready(now) + [r for r in getattr(self, "kept", []) if r.wake <= now and not r.watch]
+        return super().ready(now) + [
+            r for r in getattr(self, "kept", []) if r.wake <= now and not r.watch
+        ]
 
     def run(self, running: Running) -> None:
         if running in self.running:
@@ -238,7 +256,11 @@ PAUSED = _acts((3.0, "pause"))
 LONG = _acts((3.0, "cancel"), size_bytes=100_000.0)
 ROLLBACK = _acts((5.0, "pause"), (12.0, "rollback"))
 CASES: dict[str, tuple[str, Cast, Schedule]] = {
-    "a throttle is forgotten": ("no_throttle_is_left", Cast(performer=ForgetsToClear, kafka=NeverClears), PAUSED),
+    "a throttle is forgotten": (
+        "no_throttle_is_left",
+        Cast(performer=ForgetsToClear, kafka=NeverClears),
+        PAUSED,
+    ),
     "a throttle cannot be cleared": ("finished_paused_or_blocked", Cast(kafka=NeverClears), PAUSED),
     "another's throttle is cleared": (
         "foreign_throttle_stays",
@@ -260,7 +282,11 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
         Cast(performer=IgnoresTheLease),
         _acts((0.2, "hand_over"), (12.0, "hand_over"), (24.0, "lease_lost")),
     ),
-    "it says that it has stopped": ("nothing_moves_at_rest", Cast(performer=StopsWithoutWaiting), LONG),
+    "it says that it has stopped": (
+        "nothing_moves_at_rest",
+        Cast(performer=StopsWithoutWaiting),
+        LONG,
+    ),
     "what was abandoned goes on": (
         "asked_only_when_wanted",
         Cast(life=GoesOnWithWhatIsNotWanted),
@@ -271,29 +297,51 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
         Cast(performer=CallsEverythingFine, life=SeesEverythingEmpty),
         PLAIN,
     ),
-    "replicas cross AZs": ("replication_factor_and_az_spread_hold", Cast(cruise_control=MovesAcrossAzs), PLAIN),
-    "Cruise Control cannot be stopped": ("finished_paused_or_blocked", Cast(cruise_control=CannotBeStopped), LONG),
+    "replicas cross AZs": (
+        "replication_factor_and_az_spread_hold",
+        Cast(cruise_control=MovesAcrossAzs),
+        PLAIN,
+    ),
+    "Cruise Control cannot be stopped": (
+        "finished_paused_or_blocked",
+        Cast(cruise_control=CannotBeStopped),
+        LONG,
+    ),
     "replica order is not mended": ("rollback_restores", Cast(performer=KeepsNoOrder), ROLLBACK),
-    "a rollback is not compared": ("tells_the_truth_of_a_rollback", Cast(performer=ProvesNothing), ROLLBACK),
+    "a rollback is not compared": (
+        "tells_the_truth_of_a_rollback",
+        Cast(performer=ProvesNothing),
+        ROLLBACK,
+    ),
     "messages are skipped after a crash": (
         "ids_mean_one_thing",
         Cast(life=SkipsWhatWasLost),
         _acts((3.0, "crash"), (4.0, "pause"), (5.0, "crash"), crash_chance=0.01),
     ),
     "answers are forgotten": ("each_command_is_answered_once", Cast(life=ForgetsAnswers), PAUSED),
-    "a lane takes what it was not given": ("moved_only_when_wanted", Cast(performer=MovesEverything), LANED),
+    "a lane takes what it was not given": (
+        "moved_only_when_wanted",
+        Cast(performer=MovesEverything),
+        LANED,
+    ),
     "a lane is not stopped": (
         "no_selection_moves_at_rest",
         Cast(performer=NeverCancels),
         replace(LANED, size_bytes=5_000.0, acts=((6.0, "cancel"),)),
     ),
-    "a command is lost": ("every_command_has_its_answer", Cast(life=LosesPlans), _acts((6.0, "plan"))),
+    "a command is lost": (
+        "every_command_has_its_answer",
+        Cast(life=LosesPlans),
+        _acts((6.0, "plan")),
+    ),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_wrong_is_caught(case: str) -> None:
-    """Each wrong agent or world breaks the invariant that stands against it, and the right one breaks none."""
+    """Each wrong agent or world breaks the invariant that stands against it, and the right one
+    breaks none.
+    """
     _caught(*CASES[case])
 
 
@@ -306,11 +354,17 @@ def test_a_source_that_refills_unseen_is_caught() -> None:
                 message = replace(message, replicas=tuple((b, 0) for b, _ in message.replicas))
             return super().take(message, offset)
 
-    _caught("drained_only_if_drained", Cast(life=Deaf), _acts(*((20.0 + n, "new_topic") for n in range(12))))
+    _caught(
+        "drained_only_if_drained",
+        Cast(life=Deaf),
+        _acts(*((20.0 + n, "new_topic") for n in range(12))),
+    )
 
 
 def test_a_standstill_is_told_also_while_producers_write() -> None:
-    """What has arrived grows with its producers: that is no movement, and a hung execution is called stalled."""
+    """What has arrived grows with its producers: that is no movement, and a hung execution is
+    called stalled.
+    """
 
     class HangsForEver(SimCruiseControl):
         def advance(self) -> None:
@@ -318,7 +372,9 @@ def test_a_standstill_is_told_also_while_producers_write() -> None:
             super().advance()
 
     one_by_one = replace(PLAIN.options, partition_movements_per_broker=1)
-    schedule = replace(PLAIN, options=one_by_one, growth_bytes_per_second=1.0, acts=((200.0, "plan"),))
+    schedule = replace(
+        PLAIN, options=one_by_one, growth_bytes_per_second=1.0, acts=((200.0, "plan"),)
+    )
     simulation = Simulation(schedule, Cast(cruise_control=HangsForEver))
     with pytest.raises(InvariantBrokenError, match="still moving"):
         simulation.play()
@@ -334,11 +390,13 @@ def test_a_bug_is_told_with_its_story() -> None:
         async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
             raise KeyError("no such wave")
 
-    with pytest.raises(InvariantBrokenError, match=r"(?s)seed 7, .*no_bug: KeyError.*Schedule\(.*WaveBegun"):
+    with pytest.raises(
+        InvariantBrokenError, match=(r"(?s)seed 7, .*no_bug: " r"KeyError.*Schedule\(.*WaveBegun")
+    ):
         Simulation(replace(PLAIN, seed=7), Cast(performer=Breaks)).play()
 
 
-# ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── metrics ───────────────────────────────────────────────────────────────────────────────────────
 class NeverLetsGo(Life):
     def _tell(self, rule_state: msg.RuleStateObserved, now: float) -> None:
         if rule_state.level is not Level.CLEAR:

@@ -1,4 +1,6 @@
-"""Whose execution Cruise Control runs: agents that fight, override or kill another's, each caught by its invariant."""
+"""Whose execution Cruise Control runs: agents that fight, override or kill another's, each
+caught by its invariant.
+"""
 
 from dataclasses import replace
 
@@ -19,7 +21,9 @@ from tests.simulation.test_mutations import PLAIN, _caught
 
 LONG = replace(PLAIN, size_bytes=300.0)
 # A wave or two have ended when it is paused, and what somebody else then moves takes its time.
-UNTHROTTLED = replace(PLAIN, size_bytes=600.0, options=replace(PLAIN.options, throttle_bytes_per_second=None))
+UNTHROTTLED = replace(
+    PLAIN, size_bytes=600.0, options=replace(PLAIN.options, throttle_bytes_per_second=None)
+)
 
 
 def _acts(*acts: tuple[float, str]) -> Schedule:
@@ -92,7 +96,9 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_wrong_is_caught(case: str) -> None:
-    """Each wrong agent breaks the invariant that stands against it, and the right one breaks none."""
+    """Each wrong agent breaks the invariant that stands against it, and the right one breaks
+    none.
+    """
     _caught(*CASES[case])
 
 
@@ -105,4 +111,6 @@ def test_a_stop_by_hand_is_answered_by_an_operator() -> None:
     assert "(stop_proposal_execution at " in cause.seen
     resumed = next(n for n, e in enumerate(told) if isinstance(e, ev.MigrationResumed))
     assert not [e for e in told[told.index(cause) : resumed] if isinstance(e, ev.WaveBegun)]
-    assert [e for e in told[resumed:] if isinstance(e, ev.WaveBegun) and (e.wave, e.attempt) == (1, 2)]
+    assert [
+        e for e in told[resumed:] if isinstance(e, ev.WaveBegun) and (e.wave, e.attempt) == (1, 2)
+    ]

@@ -1,4 +1,6 @@
-"""Agents that forget or guess what has moved, each caught by the invariant that stands against it."""
+"""Agents that forget or guess what has moved, each caught by the invariant that stands against
+it.
+"""
 
 from dataclasses import replace
 
@@ -14,16 +16,21 @@ from tests.simulation.test_mutations import PLAIN, _acts, _caught
 
 ONE_BY_ONE = replace(PLAIN.options, partition_movements_per_broker=1)
 PAUSED = _acts((6.0, "pause"), options=ONE_BY_ONE)
-CANCELLED = _acts((6.0, "cancel"), options=ONE_BY_ONE)  # nobody looks again, as the watch over a pause does
+# nobody looks again, as the watch over a pause does
+CANCELLED = _acts((6.0, "cancel"), options=ONE_BY_ONE)
 
 
 class ForgetsAtAPause(Life):
-    """What every status told until 2026-11: progress is of what moves, and forgotten at the stop."""
+    """What every status told until 2026-11: progress is of what moves, and forgotten at the
+    stop.
+    """
 
     def take(self, message: msg.Message, offset: int) -> tuple[ev.AnyEvent, ...]:
         events = super().take(message, offset)
         if any(isinstance(e, ev.MigrationPaused) for e in events):
-            waves = tuple(replace(w, replicas_left=None, bytes_left=None) for w in self.migration.waves)
+            waves = tuple(
+                replace(w, replicas_left=None, bytes_left=None) for w in self.migration.waves
+            )
             self.record = replace(self.record, migration=replace(self.migration, waves=waves))
         return events
 
@@ -31,14 +38,18 @@ class ForgetsAtAPause(Life):
 class CountsNothingAtAStop(Performer):
     """What arrives while it stops is never told."""
 
-    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None) -> msg.Performed:
+    async def _left(
+        self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None
+    ) -> msg.Performed:
         return msg.Performed()
 
 
 class GuessesAtAStop(Performer):
     """It takes what was in flight for moved."""
 
-    async def _left(self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None) -> msg.Performed:
+    async def _left(
+        self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None
+    ) -> msg.Performed:
         return msg.Performed(replicas_left=0, bytes_left=0)
 
 

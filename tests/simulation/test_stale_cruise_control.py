@@ -1,4 +1,6 @@
-"""What of Cruise Control is older than the cluster: its windows, which refill after a move, and replica orders."""
+"""What of Cruise Control is older than the cluster: its windows, which refill after a move, and
+replica orders.
+"""
 
 from agent.core import events as ev
 from agent.core import messages as msg
@@ -33,10 +35,17 @@ def _refused(events: list[ev.AnyEvent]) -> list[ev.AnyEvent]:
 
 
 def test_a_wave_waits_for_valid_windows_with_their_code_and_is_not_asked_for_before() -> None:
-    """A request that is refused for want of windows has set a throttle, and cancels what moves: it is not made."""
+    """A request that is refused for want of windows has set a throttle, and cancels what moves:
+    it is not made.
+    """
     events = _told(Options())
-    waiting = [e for e in events if isinstance(e, ev.Waiting) and [r.code for r in e.reasons] == [NOT_READY]]
-    assert len(waiting) == len([e for e in events if isinstance(e, ev.WaveVerified)]) - 1  # all waves but the first
+    waiting = [
+        e
+        for e in events
+        if isinstance(e, ev.Waiting) and [r.code for r in e.reasons] == [NOT_READY]
+    ]
+    # all waves but the first
+    assert len(waiting) == len([e for e in events if isinstance(e, ev.WaveVerified)]) - 1
     assert not _refused(events)
 
 
@@ -52,13 +61,16 @@ def test_what_the_agent_moves_by_itself_waits_for_no_window() -> None:
         elif isinstance(e, ev.ChecksPassed):
             took[e.wave] = e.at - begun[e.wave]
     assert by_agent == {1, 3, 5}
-    assert all(took[n] < WINDOWS_SECONDS / 2 for n in by_agent)  # 3 and 5 follow a wave of Cruise Control's
+    # 3 and 5 follow a wave of Cruise Control's
+    assert all(took[n] < WINDOWS_SECONDS / 2 for n in by_agent)
     assert all(took[n] > WINDOWS_SECONDS / 2 for n in (4, 6))  # and what is Cruise Control's waits
     assert not _refused(events)
 
 
 def test_an_order_is_mended_after_cruise_control_has_seen_its_own() -> None:
-    """It ends when it sees the order that it asked for: mended before that look, it would be busy for ever."""
+    """It ends when it sees the order that it asked for: mended before that look, it would be
+    busy for ever.
+    """
     options = Options(throttle_bytes_per_second=500)
     played = Simulation(Schedule(seed=3, partitions=6, size_bytes=50.0, options=options))
     played.cc.stale_orders = True

@@ -1,4 +1,6 @@
-"""A stop of what Cruise Control executes, while Kafka answers nothing: brokers that are overrun are why one pauses."""
+"""A stop of what Cruise Control executes, while Kafka answers nothing: brokers that are overrun
+are why one pauses.
+"""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -17,9 +19,13 @@ SLOW = Options(throttle_bytes_per_second=60, progress_check_interval_ms=1_000)
 STEPS_MAX = 500
 
 
-@pytest.mark.parametrize("at_once", [True, False], ids=["known to run", "asked for, not yet known to run"])
+@pytest.mark.parametrize(
+    "at_once", [True, False], ids=["known to run", ("asked for, not yet known to run")]
+)
 def test_cruise_control_is_told_to_stop_though_kafka_does_not_answer(at_once: bool) -> None:
-    """A stop is told to whoever executes for us before anything is asked of Kafka, however it became known."""
+    """A stop is told to whoever executes for us before anything is asked of Kafka, however it
+    became known.
+    """
     played = _executing()
     played.trouble.kafka_down = True
     outcome = _performed(played, fx.StopWave(scope=played.migration.scope(), at_once=at_once))
@@ -40,7 +46,9 @@ def _executing() -> Simulation:
 
 def _performed(played: Simulation, effect: fx.Effect) -> msg.Outcome:
     """Perform it alone, while the world goes on."""
-    work: Coroutine[Any, Any, msg.Outcome] = played.agent._performer.perform(effect, played.migration, played.policy)
+    work: Coroutine[Any, Any, msg.Outcome] = played.agent._performer.perform(
+        effect, played.migration, played.policy
+    )
     while True:
         try:
             wake = work.send(None)

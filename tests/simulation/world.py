@@ -1,13 +1,22 @@
-"""A Kafka cluster in memory: brokers that die, replicas that are copied, throttles, in virtual time.
+"""A Kafka cluster in memory: brokers that die, replicas that are copied, throttles, in virtual
+time.
 
-Moved only by `advance` and by what the ports and the faults call. It has no clock and no chance of its own.
+Moved only by `advance` and by what the ports and the faults call. It has no clock and no chance of
+its own.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, Reassignment, TopicPartition
+from agent.core.model.cluster import (
+    Broker,
+    BrokerLogs,
+    ClusterFacts,
+    Partition,
+    Reassignment,
+    TopicPartition,
+)
 from agent.core.model.throttle import BrokerRate, ThrottleChange, ThrottleFacts
 
 EPOCH = 1_000.0
@@ -52,7 +61,9 @@ class Replicated:
 class World:
     """The cluster. `version` grows with every change of an assignment."""
 
-    def __init__(self, racks: dict[int, str], min_isr: int = 2, growth_bytes_per_second: float = 0.0) -> None:
+    def __init__(
+        self, racks: dict[int, str], min_isr: int = 2, growth_bytes_per_second: float = 0.0
+    ) -> None:
         self.now = EPOCH
         self.racks = racks
         self.alive = set(racks)
@@ -83,7 +94,7 @@ class World:
         self.followers.pop(topic, None)
         self.version += 1
 
-    # ── brokers ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── brokers ───────────────────────────────────────────────────────────────────────────────────
     def kill(self, broker: int) -> None:
         self.alive.discard(broker)
         self.rejoin_at.pop(broker, None)
@@ -111,7 +122,7 @@ class World:
                     if p.leader < 0:
                         self._lead(p)
 
-    # ── reassignments ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── reassignments ─────────────────────────────────────────────────────────────────────────────
     def reassign(self, name: TopicPartition, target: Sequence[int]) -> None:
         """AlterPartitionReassignments: replicas become the union, target first (KIP-455)."""
         p = self.partitions.get(name)
@@ -131,7 +142,10 @@ class World:
         self._settle(p)
 
     def cancel(self, name: TopicPartition) -> None:
-        """A null target. Kafka takes the adding ones out of the union again: the order changes (recorded)."""
+        """A null target.
+
+        Kafka takes the adding ones out of the union again: the order changes (recorded).
+        """
         p = self.partitions.get(name)
         if p is None or not p.is_moving:
             return
@@ -149,7 +163,7 @@ class World:
             if p and p.replicas[0] in p.isr and p.replicas[0] in self.alive:
                 p.leader = p.replicas[0]
 
-    # ── time ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────
     def advance(self, seconds: float) -> None:
         """At most STEP_SECONDS_MAX while something moves."""
         self.now += seconds
@@ -165,7 +179,9 @@ class World:
                 self._copy(p, seconds, receiving, sending)
                 self._settle(p)
 
-    def _copy(self, p: Replicated, seconds: float, receiving: Counter[int], sending: Counter[int]) -> None:
+    def _copy(
+        self, p: Replicated, seconds: float, receiving: Counter[int], sending: Counter[int]
+    ) -> None:
         if p.leader < 0:
             return
         topic, number = p.name
@@ -192,7 +208,7 @@ class World:
                 self._lead(p)
             self.version += 1
 
-    # ── facts, as the ports tell them ───────────────────────────────────────────────────────────────────────────
+    # ── facts, as the ports tell them ─────────────────────────────────────────────────────────────
     def facts(self) -> ClusterFacts:
         return ClusterFacts(
             brokers=tuple(Broker(b, self.racks[b]) for b in sorted(self.alive)),
@@ -202,13 +218,21 @@ class World:
 
     def reassignments(self) -> list[Reassignment]:
         return [
-            Reassignment(p.name.topic, p.name.partition, tuple(p.replicas), tuple(p.adding), tuple(p.removing))
+            Reassignment(
+                p.name.topic,
+                p.name.partition,
+                tuple(p.replicas),
+                tuple(p.adding),
+                tuple(p.removing),
+            )
             for p in self.moving.values()
         ]
 
     def logs(self, broker: int) -> BrokerLogs:
         sizes = {
-            p.name: int(p.size if broker not in p.adding else min(p.copied.get(broker, 0.0), p.size))
+            p.name: int(
+                p.size if broker not in p.adding else min(p.copied.get(broker, 0.0), p.size)
+            )
             for p in self.partitions.values()
             if broker in p.replicas
         }
@@ -218,7 +242,7 @@ class World:
         """What has a replica on this broker, or is about to have one."""
         return {p.name for p in self.partitions.values() if broker in p.replicas}
 
-    # ── throttle ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── throttle ──────────────────────────────────────────────────────────────────────────────────
     def throttle(self, brokers: Iterable[int], topics: Iterable[str] | None) -> ThrottleFacts:
         wanted = None if topics is None else set(topics)
         leaders, followers = (

@@ -1,4 +1,6 @@
-"""A cancellation that comes just as the answer does is not lost, wherever an answer is waited for with a limit."""
+"""A cancellation that comes just as the answer does is not lost, wherever an answer is waited
+for with a limit.
+"""
 
 import asyncio
 import contextlib
@@ -48,7 +50,9 @@ class InThread:
 @TIMINGS
 @pytest.mark.parametrize("trouble", [None, OSError("away")])
 async def test_the_admin_line_loses_no_cancellation(turns: int, trouble: Exception | None) -> None:
-    """Who is cancelled as Kafka answers, or fails, is cancelled; the line goes on for the next question."""
+    """Who is cancelled as Kafka answers, or fails, is cancelled; the line goes on for the next
+    question.
+    """
     line = AdminThread(KafkaConnection(bootstrap_servers="127.0.0.1:1"), admin=Admin())
     ask = InThread(trouble)
     work = line.call(ask, 5.0)
@@ -72,7 +76,10 @@ async def test_a_call_that_never_comes_back_is_left_in_time() -> None:
     """TimeoutError after the limit; that the thread answers later disturbs nobody."""
     told: list[Json] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
-    line, ask = AdminThread(KafkaConnection(bootstrap_servers="127.0.0.1:1"), admin=Admin()), InThread(OSError("late"))
+    line, ask = (
+        AdminThread(KafkaConnection(bootstrap_servers="127.0.0.1:1"), admin=Admin()),
+        InThread(OSError("late")),
+    )
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         await line.call(ask, 0.1)
@@ -93,7 +100,9 @@ async def test_the_kraft_look_loses_no_cancellation(turns: int) -> None:
             return {}
 
     zookeeper = KraftZooKeeper("127.0.0.1:1", Access())
-    assert not await outlives_its_cancellation(zookeeper.facts(), ask.begun, ask.answer, turns, in_thread=True)
+    assert not await outlives_its_cancellation(
+        zookeeper.facts(), ask.begun, ask.answer, turns, in_thread=True
+    )
 
 
 @TIMINGS
@@ -109,25 +118,31 @@ async def test_who_follows_a_topic_until_a_deadline_loses_no_cancellation(turns:
         async for _ in client._until(messages(), time.monotonic() + 60):
             pass
 
-    assert not await outlives_its_cancellation(follow(), _a_turn, lambda: waiting.put_nowait({"id": 1}), turns)
+    assert not await outlives_its_cancellation(
+        follow(), _a_turn, lambda: waiting.put_nowait({"id": 1}), turns
+    )
 
 
 @TIMINGS
 @pytest.mark.parametrize("whole", [True, False])
 async def test_the_consoles_feed_loses_no_cancellation(turns: int, whole: bool) -> None:
-    """The console that is closed as a status comes ends: the feed with both its followers, and each of them."""
+    """The console that is closed as a status comes ends: the feed with both its followers, and
+    each of them.
+    """
     topics = ControlTopicsInMemory()
     feed = Feed(topics)
     status = {"cluster": "lab"}
     work = feed.run() if whole else feed._follow("status")
-    assert not await outlives_its_cancellation(work, _a_turn, lambda: topics.tell("status", status), turns)
+    assert not await outlives_its_cancellation(
+        work, _a_turn, lambda: topics.tell("status", status), turns
+    )
 
 
 async def _a_turn() -> None:
     await asyncio.sleep(0.01)
 
 
-# ── ending a task ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── ending a task ─────────────────────────────────────────────────────────────────────────────────
 async def _stubborn(cancellations_lost: int, then: Exception | None = None) -> None:
     """Loses so many cancellations, as some libraries do."""
     for _ in range(cancellations_lost):
@@ -150,8 +165,13 @@ async def test_a_task_is_cancelled_until_it_ends() -> None:
 
 
 async def test_ending_a_task_tells_what_it_failed_with() -> None:
-    """A task that fails while it ends is no success; that it was cancelled is none of the caller's trouble."""
-    good, bad = asyncio.create_task(_stubborn(0)), asyncio.create_task(_stubborn(0, ValueError("oops")))
+    """A task that fails while it ends is no success; that it was cancelled is none of the
+    caller's trouble.
+    """
+    good, bad = (
+        asyncio.create_task(_stubborn(0)),
+        asyncio.create_task(_stubborn(0, ValueError("oops"))),
+    )
     await asyncio.sleep(0)
     await end(good)
     with pytest.raises(ValueError, match="oops"):

@@ -1,4 +1,7 @@
-"""How a chaos run judges: by what a fault could show, and by nothing else. No process is started here."""
+"""How a chaos run judges: by what a fault could show, and by nothing else.
+
+No process is started here.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -34,7 +37,9 @@ class StageOnPaper(Stage):
 
     async def statuses(self) -> dict[str, Any]:
         """What is left of the migration; the last figure stays."""
-        return {CLUSTER: {"bytes_left": self._left.pop(0) if len(self._left) > 1 else self._left[0]}}
+        return {
+            CLUSTER: {"bytes_left": self._left.pop(0) if len(self._left) > 1 else self._left[0]}
+        }
 
     async def order(self, kind: str, **_fields: Any) -> Event:
         """Every order is followed at once."""
@@ -46,8 +51,12 @@ class StageOnPaper(Stage):
         self.story.events.extend(events)
 
 
-def fault(during: list[list[Event]], after: list[Event], sign: Callable[[Event], bool] | None = None) -> Fault:
-    """One that sees `during[n]` while it strikes for the n-th time; what is told `after` is told once it is mended."""
+def fault(
+    during: list[list[Event]], after: list[Event], sign: Callable[[Event], bool] | None = None
+) -> Fault:
+    """One that sees `during[n]` while it strikes for the n-th time; what is told `after` is
+    told once it is mended.
+    """
 
     async def strike(stage: StageOnPaper) -> Callable[[Event], bool]:
         stage.tells(*during.pop(0))
@@ -60,7 +69,9 @@ def fault(during: list[list[Event]], after: list[Event], sign: Callable[[Event],
 
 
 async def test_a_migration_that_ends_meanwhile_is_struck_again() -> None:
-    """A fault that strikes while the migration comes to its end shows nothing: the next migration is struck."""
+    """A fault that strikes while the migration comes to its end shows nothing: the next
+    migration is struck.
+    """
     stage = StageOnPaper()
     stage.tells(PROGRESS)
     row = await run.strike(stage, fault([[PROGRESS, ROLLED_BACK], [PROGRESS]], after=[PROGRESS]))
@@ -95,7 +106,9 @@ async def test_a_fault_that_never_shows_is_not_passed() -> None:
 
 
 async def test_nothing_is_struck_that_has_too_little_left() -> None:
-    """A strike begins only when the migration has more left than it can move while the fault strikes."""
+    """A strike begins only when the migration has more left than it can move while the fault
+    strikes.
+    """
     stage = StageOnPaper((THROTTLE_BYTES_PER_SECOND * 30, THROTTLE_BYTES_PER_SECOND * 61))
     stage.tells(PROGRESS)
     await stage.moving(60.0)

@@ -1,4 +1,7 @@
-"""The command line: what it sends, how it complains, how it ends. A closed port stands for a Kafka that is away."""
+"""The command line: what it sends, how it complains, how it ends.
+
+A closed port stands for a Kafka that is away.
+"""
 
 import json
 import re
@@ -63,7 +66,7 @@ def wave(**changes: object) -> dict:
     return {
         "number": 1, "az": "az-a", "direction": "forward", "state": "active", "attempt": 1,
         "source_broker_ids": [11], "destination_broker_ids": [31],
-        "replicas": 10, "size_bytes": 1000, "replicas_left": 5, "bytes_left": 500, "share": 0.5, **changes,
+        "replicas": 10, "size_bytes": 1000, "replicas_left": 5, "bytes_left": 500, "share": 0.5, **changes,  # noqa: E501
     }  # fmt: skip
 
 
@@ -126,8 +129,12 @@ def test_without_a_control_kafka_it_says_how_to_name_one() -> None:
         (["start"], "cluster"),
     ],
 )
-def test_wrong_usage_is_exit_code_2_and_names_the_option(arguments: list[str], named: str, closed_port: str) -> None:
-    """What the agent could not read is refused before it is sent: code 2, with the option in the text."""
+def test_wrong_usage_is_exit_code_2_and_names_the_option(
+    arguments: list[str], named: str, closed_port: str
+) -> None:
+    """What the agent could not read is refused before it is sent: code 2, with the option in
+    the text.
+    """
     result = invoke(*arguments, "--bootstrap-servers", closed_port)
     assert result.exit_code == 2, result.output
     assert named in result.stderr
@@ -159,16 +166,26 @@ def test_doctor_shows_every_verdict_and_what_to_do_about_the_red_ones() -> None:
     assert findings["fit"] is False
     assert [v["ok"] for v in findings["check_results"]] == [True, False]
     text = text_of(render.check_results(findings))
-    for words in ("brokers alive", "6 brokers are alive", "DISK_HEADROOM", "broker 31 is full", "more disk"):
+    for words in (
+        "brokers alive",
+        "6 brokers are alive",
+        "DISK_HEADROOM",
+        "broker 31 is full",
+        "more disk",
+    ):
         assert words in text
     assert text.count("do:") == 1
 
 
 def test_doctor_is_content_only_when_all_is_green() -> None:
-    """Fit means no red verdict and nothing else against a plan; a reason without a verdict is red too."""
+    """Fit means no red verdict and nothing else against a plan; a reason without a verdict is
+    red too.
+    """
     green = _plan_made()["data"]["check_results"][:1]
     assert check_results_of(_plan_made(check_results=green, reasons=[]))["fit"] is True
-    unpaired = check_results_of(_plan_made(check_results=green, reasons=[{"code": "PAIRS_UNEVEN", "seen": "az-a"}]))
+    unpaired = check_results_of(
+        _plan_made(check_results=green, reasons=[{"code": "PAIRS_UNEVEN", "seen": "az-a"}])
+    )
     assert [(v["title"], v["code"], v["ok"]) for v in unpaired["check_results"]][1:] == [
         ("plan", "PAIRS_UNEVEN", False)
     ]
@@ -177,34 +194,50 @@ def test_doctor_is_content_only_when_all_is_green() -> None:
 def test_a_plan_shows_its_estimate_with_the_reasoning() -> None:
     """How long, from and to, what crosses AZs, the largest partition, and why."""
     estimate = {
-        "low_seconds": 60.0, "high_seconds": 120.0, "cross_az_bytes": 5_000_000, "largest_partition": "t-0",
+        "low_seconds": 60.0, "high_seconds": 120.0, "cross_az_bytes": 5_000_000, "largest_partition": "t-0",  # noqa: E501
         "largest_partition_bytes": 2_000_000, "reasoning": "what binds is the throttle",
     }  # fmt: skip
-    plan = {"plan_id": "p", "waves": [], "replicas": 1, "size_bytes": 9, "options": {}, "estimate": estimate}
+    plan = {
+        "plan_id": "p",
+        "waves": [],
+        "replicas": 1,
+        "size_bytes": 9,
+        "options": {},
+        "estimate": estimate,
+    }
     text = text_of(render.plan(_plan_made(plan=plan)))
     for words in ("0:01:00 to 0:02:00", "5.0 MB", "t-0", "2.0 MB", "what binds is the throttle"):
         assert words in text
 
 
 def test_a_plan_shows_each_wave_with_its_way_back_and_what_blocks_it() -> None:
-    """Per wave: how long, what crosses AZs, what a rollback after it would cost, and what stands in its way alone."""
+    """Per wave: how long, what crosses AZs, what a rollback after it would cost, and what
+    stands in its way alone.
+    """
     wave = {
-        "number": 2, "az": "a", "source_broker_ids": [11], "destination_broker_ids": [31], "replicas": 1, "leaders": 0,
+        "number": 2, "az": "a", "source_broker_ids": [11], "destination_broker_ids": [31], "replicas": 1, "leaders": 0,  # noqa: E501
         "size_bytes": 9, "state": "pending",
         "estimate": {"low_seconds": 60.0, "high_seconds": 120.0, "cross_az_bytes": 5_000_000},
-        "undo": {"low_seconds": 180.0, "high_seconds": 240.0, "size_bytes": 7_000_000, "cross_az_bytes": 0},
+        "undo": {"low_seconds": 180.0, "high_seconds": 240.0, "size_bytes": 7_000_000, "cross_az_bytes": 0},  # noqa: E501
     }  # fmt: skip
     plan = {"plan_id": "p", "waves": [wave], "replicas": 1, "size_bytes": 9, "options": {}}
     blocked = [{"wave": 2, "reasons": [{"code": "DISK_HEADROOM", "seen": "full"}]}]
     text = text_of(render.plan(_plan_made(plan=plan, blocked_waves=blocked)))
-    for words in ("wave 2: 0:01:00 to 0:02:00; 5.0 MB between AZs; a rollback after it: 7.0 MB, 0:03:00", "in its way"):
+    for words in (
+        ("wave 2: 0:01:00 to 0:02:00; 5.0 MB between AZs; a rollback after it: 7.0 MB, 0:03:00"),
+        "in its way",
+    ):
         assert words in text
 
 
 def test_options_become_the_fields_of_the_command() -> None:
     """Only what was typed is sent, under the schema's names, and the sender is named."""
-    options = commands._options(None, None, [11, 12], [31, 32], None, None, 100_000_000, None, 20, 300.0, None)
-    command = commands.command_for("start", "lab", "why", "", None, {"options": options}, as_json=False)
+    options = commands._options(
+        None, None, [11, 12], [31, 32], None, None, 100_000_000, None, 20, 300.0, None
+    )
+    command = commands.command_for(
+        "start", "lab", "why", "", None, {"options": options}, as_json=False
+    )
     assert command["options"] == {
         "source_broker_ids": [11, 12],
         "destination_broker_ids": [31, 32],
@@ -218,7 +251,7 @@ def test_options_become_the_fields_of_the_command() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("100MB", 100_000_000), ("50MB/s", 50_000_000), ("1.5GB", 1_500_000_000), ("64MiB", 67_108_864), ("off", 0),
+    [("100MB", 100_000_000), ("50MB/s", 50_000_000), ("1.5GB", 1_500_000_000), ("64MiB", 67_108_864), ("off", 0),  # noqa: E501
      ("250000", 250_000)],
 )  # fmt: skip
 def test_sizes_are_decimal(text: str, expected: int) -> None:
@@ -227,7 +260,9 @@ def test_sizes_are_decimal(text: str, expected: int) -> None:
 
 
 def test_times_and_ids() -> None:
-    """Durations come in ms, s, m and h; ids with commas; both say how to write them when they are wrong."""
+    """Durations come in ms, s, m and h; ids with commas; both say how to write them when they
+    are wrong.
+    """
     assert [seconds_of(t) for t in ("30", "30s", "5m", "1h", "500ms")] == [30, 30, 300, 3600, 0.5]
     assert ids_of("11, 12,13") == [11, 12, 13]
     with pytest.raises(ValueError, match="write 30s"):
@@ -248,27 +283,55 @@ def test_figures_for_people() -> None:
 def test_a_refusal_shows_every_reason_with_what_to_do() -> None:
     """Code, what was seen, what was needed, and the runbook's line, for each reason."""
     reasons = [
-        {"code": "BROKER_DOWN", "seen": "brokers 31 are not registered", "needed": "every broker alive"},
+        {
+            "code": "BROKER_DOWN",
+            "seen": "brokers 31 are not registered",
+            "needed": "every broker alive",
+        },
         {"code": "FROM_A_NEWER_AGENT", "seen": "something new", "needed": ""},
     ]
-    event = {"type": "CommandRefused", "cluster": "lab", "data": {"command": "start", "reasons": reasons}}
+    event = {
+        "type": "CommandRefused",
+        "cluster": "lab",
+        "data": {"command": "start", "reasons": reasons},
+    }
     shown = text_of(render.answer(event))
-    for words in ("refused: start lab", "BROKER_DOWN: brokers 31 are not registered (needed: every broker alive)",
+    for words in ("refused: start lab", ("BROKER_DOWN: brokers 31 are not registered (needed: " "every broker alive)"),  # noqa: E501
                   "do: Bring the broker back", "FROM_A_NEWER_AGENT: something new"):  # fmt: skip
         assert words in shown
 
 
 def test_status_says_why_it_does_not_move() -> None:
-    """Every cause and reason appears with what to do about it; a cluster without a migration says so."""
+    """Every cause and reason appears with what to do about it; a cluster without a migration
+    says so.
+    """
     cause = {"name": "operator", "seen": "asked by me", "since": 1.0}
     safety = {"name": "safety:UNDER_MIN_ISR", "seen": "2 under min ISR", "since": 1.0}
-    waiting = {"code": "CRUISE_CONTROL_BUSY", "seen": "busy", "needed": "idle", "do": "Nothing: we ask again."}
+    waiting = {
+        "code": "CRUISE_CONTROL_BUSY",
+        "seen": "busy",
+        "needed": "idle",
+        "do": "Nothing: we ask again.",
+    }
     state = fresh_status(
-        migration_id="lab-1", phase="paused", stage=2, pause_causes=[cause, safety], waiting=[waiting], waves=[wave()]
+        migration_id="lab-1",
+        phase="paused",
+        stage=2,
+        pause_causes=[cause, safety],
+        waiting=[waiting],
+        waves=[wave()],
     )
     shown = text_of(render.status(state, 1000.0))
-    for words in ("operator: asked by me", "`resume`", "safety:UNDER_MIN_ISR", "Repair at once",
-                  "CRUISE_CONTROL_BUSY: busy (needed: idle)", "Nothing: we ask again.", "az-a", "2 of 4"):  # fmt: skip
+    for words in (
+        "operator: asked by me",
+        "`resume`",
+        "safety:UNDER_MIN_ISR",
+        "Repair at once",
+        "CRUISE_CONTROL_BUSY: busy (needed: idle)",
+        "Nothing: we ask again.",
+        "az-a",
+        "2 of 4",
+    ):
         assert words in shown
     assert "none yet" in text_of(render.status(fresh_status(), 1000.0))
     both = text_of(render.statuses([fresh_status(), state], 1000.0))
@@ -278,7 +341,8 @@ def test_status_says_why_it_does_not_move() -> None:
 def test_markup_in_foreign_words_stays_text() -> None:
     """Names and reasons come from outside: brackets in them are printed, not obeyed."""
     state = fresh_status(
-        cluster="[red]lab[/]", waiting=[{"code": "STALLED", "seen": "[/broken] tag", "needed": "", "do": ""}]
+        cluster="[red]lab[/]",
+        waiting=[{"code": "STALLED", "seen": "[/broken] tag", "needed": "", "do": ""}],
     )
     shown = text_of(render.status(state, 1000.0))
     assert "[red]lab[/]" in shown
@@ -287,8 +351,14 @@ def test_markup_in_foreign_words_stays_text() -> None:
 
 def test_bars_follow_the_waves() -> None:
     """A done wave is full, a pending one empty, an active one in between; figures are shown."""
-    waves = [wave(number=1, state="done"), wave(number=2), wave(number=3, state="pending", share=0.0)]
-    state = fresh_status(phase="moving", stage=2, waves=waves, eta_seconds=65.0, rate_bytes_per_second=2e6)
+    waves = [
+        wave(number=1, state="done"),
+        wave(number=2),
+        wave(number=3, state="pending", share=0.0),
+    ]
+    state = fresh_status(
+        phase="moving", stage=2, waves=waves, eta_seconds=65.0, rate_bytes_per_second=2e6
+    )
     assert [round(wave_share(w, state)[0], 2) for w in waves] == [1.0, 0.5, 0.0]
     bars = Bars()
     bars.show(state)
@@ -297,12 +367,29 @@ def test_bars_follow_the_waves() -> None:
         assert words in shown
 
 
-@pytest.mark.parametrize("phase", ["paused", "stopping", "blocked", "checking", "requesting", "closing", "cancelled"])
+@pytest.mark.parametrize(
+    "phase", ["paused", "stopping", "blocked", "checking", "requesting", "closing", "cancelled"]
+)
 def test_what_has_moved_is_shown_in_every_phase(phase: str) -> None:
-    """Status, bars and lines tell the share and the replicas that have moved, whether anything moves now or not."""
-    waves = [wave(state="abandoned" if phase == "cancelled" else "active", replicas=194, replicas_left=38, share=0.8)]
+    """Status, bars and lines tell the share and the replicas that have moved, whether anything
+    moves now or not.
+    """
+    waves = [
+        wave(
+            state="abandoned" if phase == "cancelled" else "active",
+            replicas=194,
+            replicas_left=38,
+            share=0.8,
+        )
+    ]
     state = fresh_status(
-        phase=phase, migration_id="lab-1", waves=waves, share=0.8, replicas=194, replicas_moved=156, replicas_left=38
+        phase=phase,
+        migration_id="lab-1",
+        waves=waves,
+        share=0.8,
+        replicas=194,
+        replicas_moved=156,
+        replicas_left=38,
     )
     said: list[str] = []
     Lines(said.append).show(state)
@@ -316,7 +403,9 @@ def test_what_has_moved_is_shown_in_every_phase(phase: str) -> None:
 
 def test_what_has_not_all_moved_is_not_called_all() -> None:
     """Rounded it would be 100 %; and a way back says which way."""
-    nearly = fresh_status(share=0.999, replicas=1_000, replicas_moved=999, waves=[wave(direction="back")])
+    nearly = fresh_status(
+        share=0.999, replicas=1_000, replicas_moved=999, waves=[wave(direction="back")]
+    )
     assert render.moved_words(nearly) == "99 %, 999 of 1,000 replicas back"
 
 
@@ -325,7 +414,12 @@ def test_without_a_terminal_progress_is_lines() -> None:
     said: list[str] = []
     lines = Lines(said.append)
     moving = fresh_status(phase="moving", stage=2, waves=[wave()], replicas_left=5, bytes_left=500)
-    waiting = {"code": "CRUISE_CONTROL_BUSY", "seen": "busy", "needed": "idle", "do": "Nothing: we ask again."}
+    waiting = {
+        "code": "CRUISE_CONTROL_BUSY",
+        "seen": "busy",
+        "needed": "idle",
+        "do": "Nothing: we ask again.",
+    }
     for state in (moving, moving, {**moving, "waiting": [waiting]}, fresh_status(phase="drained")):
         lines.show(state)
     text = "\n".join(said)
@@ -348,13 +442,20 @@ def test_wrong_fields_are_named_as_options() -> None:
     """A schema's complaint names the option to correct, not the model's path."""
     with pytest.raises(ValidationError) as caught:
         COMMANDS.validate_python(
-            {"type": "start", "command_id": "c", "cluster": "lab", "options": {"throttle_bytes_per_second": 1}}
+            {
+                "type": "start",
+                "command_id": "c",
+                "cluster": "lab",
+                "options": {"throttle_bytes_per_second": 1},
+            }
         )
     assert render.wrong_fields(caught.value).startswith("--throttle: ")
 
 
 def test_readme_shows_what_the_agent_reads(tmp_path: Path) -> None:
-    """The README's clusters.yaml and its command are read without complaint, and every command it types exists."""
+    """The README's clusters.yaml and its command are read without complaint, and every command
+    it types exists.
+    """
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     file = tmp_path / "clusters.yaml"
     file.write_text(re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[0])

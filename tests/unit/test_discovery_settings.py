@@ -1,4 +1,6 @@
-"""Settings of Consul, the census and ZooKeeper's login in clusters.yaml: read, checked, and their secrets kept."""
+"""Settings of Consul, the census and ZooKeeper's login in clusters.yaml: read, checked, and
+their secrets kept.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,9 @@ def _consul(**changes: Any) -> dict[str, Any]:
 
 
 def test_consul_is_read(tmp_path: Path) -> None:
-    """One or several proxies a broker, the token from its file, and the policy knows of it; without, it does not."""
+    """One or several proxies a broker, the token from its file, and the policy knows of it;
+    without, it does not.
+    """
     (tmp_path / "token").write_text(SECRET + "\n")
     cluster = _read(tmp_path, consul=_consul(token_file=str(tmp_path / "token"), grace_seconds=600))
     assert cluster.consul is not None
@@ -68,7 +72,9 @@ def test_what_is_wrong_is_named(tmp_path: Path, consul: dict[str, Any], says: st
 
 
 def test_the_census_asks_for_this_cluster(tmp_path: Path) -> None:
-    """Its query is the brokers' own count of connections, of the cluster's series, unless another is given."""
+    """Its query is the brokers' own count of connections, of the cluster's series, unless
+    another is given.
+    """
     census = {"url": "http://prometheus:9090", "connections_allowed": 6}
     cluster = _read(tmp_path, consul=_consul(census=census))
     assert cluster.consul is not None
@@ -79,12 +85,23 @@ def test_the_census_asks_for_this_cluster(tmp_path: Path) -> None:
 
 
 def test_zookeeper_security_is_read(tmp_path: Path) -> None:
-    """A login and TLS, the password from its file; kazoo gets both, and only the agent may touch what it makes."""
+    """A login and TLS, the password from its file; kazoo gets both, and only the agent may
+    touch what it makes.
+    """
     (tmp_path / "password").write_text(SECRET)
-    security = {"username": "agent", "password_file": str(tmp_path / "password"), "tls": True, "ca_file": "/ca.pem"}
+    security = {
+        "username": "agent",
+        "password_file": str(tmp_path / "password"),
+        "tls": True,
+        "ca_file": "/ca.pem",
+    }
     access = _read(tmp_path, zookeeper_security=security).zookeeper_security.access()
     given = access.for_kazoo()
-    assert given["sasl_options"] == {"mechanism": "DIGEST-MD5", "username": "agent", "password": SECRET}
+    assert given["sasl_options"] == {
+        "mechanism": "DIGEST-MD5",
+        "username": "agent",
+        "password": SECRET,
+    }
     assert (given["use_ssl"], given["verify_certs"], given["ca"]) == (True, True, "/ca.pem")
     assert {acl.id.scheme for acl in given["default_acl"]} == {"auth", "world"}
     assert SECRET not in repr(access)
@@ -101,9 +118,13 @@ def test_half_a_login_is_refused(tmp_path: Path, security: dict[str, Any], says:
         _read(tmp_path, zookeeper_security=security)
 
 
-@pytest.mark.parametrize("command", [["status"], ["acls"], ["collector", "--once"], ["plan", "orders"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["acls"], ["collector", "--once"], ["plan", "orders"]]
+)
 def test_wrong_settings_are_told_without_what_was_given(command: list[str]) -> None:
-    """A password without its mechanism ends a command with the field's name, and the password is not printed."""
+    """A password without its mechanism ends a command with the field's name, and the password
+    is not printed.
+    """
     environment = {
         "KAFKA_MIGRATION_BOOTSTRAP_SERVERS": "k:9092",
         "KAFKA_MIGRATION_SECURITY__SECURITY_PROTOCOL": "SASL_SSL",
@@ -138,7 +159,9 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
         },
         zookeeper_security={"username": "me", "password": SECRET},
         cruise_control={"url": "http://cc:9090", "username": "me", "password": SECRET},
-        consul=_consul(token=SECRET, census={"url": "http://p:9090", "username": "me", "password": SECRET}),
+        consul=_consul(
+            token=SECRET, census={"url": "http://p:9090", "username": "me", "password": SECRET}
+        ),
     )
     assert cluster.consul is not None
     assert cluster.consul.census is not None

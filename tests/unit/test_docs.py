@@ -8,7 +8,11 @@ ROOT = Path(__file__).parent.parent.parent
 
 def test_runbook_has_a_paragraph_for_each_code() -> None:
     """Whoever meets a code finds its paragraph, and no paragraph speaks of a code that is gone."""
-    headings = [line[4:] for line in (ROOT / "deploy/runbook.md").read_text().splitlines() if line.startswith("### ")]
+    headings = [
+        line[4:]
+        for line in (ROOT / "deploy/runbook.md").read_text().splitlines()
+        if line.startswith("### ")
+    ]
     assert sorted(headings) == sorted(Code)
 
 

@@ -1,4 +1,6 @@
-"""Samples from the queue to changed judgements: bounded, in slices, told again where a judgement was lost."""
+"""Samples from the queue to changed judgements: bounded, in slices, told again where a
+judgement was lost.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ async def test_a_full_queue_drops_the_oldest_and_counts_them() -> None:
 
 
 async def test_others_have_their_turn_while_samples_are_judged() -> None:
-    """However long the queue, the event loop is let go between slices: an alert never waits for all of it."""
+    """However long the queue, the event loop is let go between slices: an alert never waits for
+    all of it.
+    """
     desk = Desk()
 
     async def slow_read(message: Any) -> tuple[str, int, list[Sample]] | None:
@@ -134,13 +138,17 @@ async def test_a_look_finds_silence() -> None:
     assert desk.posted == []  # no migration is under way: nobody is missed
 
 
-async def test_headroom_is_posted_while_something_is_slowed_and_not_more_often_than_it_may_change() -> None:
+async def test_headroom_is_posted_while_something_is_slowed_and_not_more_often_than_it_may_change() -> (  # noqa: E501
+    None
+):
     """One observation each `adapt_seconds`."""
     desk = Desk(replace(POLICY, rules=(replace(RULE, action=Action.SLOW),), adapt_seconds=1_000))
     await desk.said("lab 900")
     desk.migration = replace(
         desk.migration,
-        rule_states=(RuleState(rule="p99", level=Level.FIRING, action=Action.SLOW, fired=True, since=0.0),),
+        rule_states=(
+            RuleState(rule="p99", level=Level.FIRING, action=Action.SLOW, fired=True, since=0.0),
+        ),
         slow_causes=(Cause(name="metric:p99", seen="", since=0.0),),
     )
     for _ in range(3):
@@ -158,23 +166,54 @@ async def test_a_look_at_a_cluster_without_samples_says_nothing(cluster: str) ->
 
 
 async def test_rules_of_one_side_mean_the_brokers_that_a_migration_names_too() -> None:
-    """A start may name brokers that clusters.yaml does not; the way back does not turn the sides around."""
-    wave = Wave(number=1, az="a", direction=Direction.FORWARD, source_broker_ids=(12,), destination_broker_ids=(32,))
-    back = Wave(number=2, az="a", direction=Direction.BACK, source_broker_ids=(32,), destination_broker_ids=(12,))
-    assert metric_evaluation.source_and_destination_brokers(POLICY, (wave, back)) == ({11, 12}, {31, 32})
-    desk = Desk(replace(POLICY, source_broker_ids=(), rules=(replace(RULE, brokers=Brokers.SOURCE),)))
+    """A start may name brokers that clusters.yaml does not; the way back does not turn the
+    sides around.
+    """
+    wave = Wave(
+        number=1,
+        az="a",
+        direction=Direction.FORWARD,
+        source_broker_ids=(12,),
+        destination_broker_ids=(32,),
+    )
+    back = Wave(
+        number=2,
+        az="a",
+        direction=Direction.BACK,
+        source_broker_ids=(32,),
+        destination_broker_ids=(12,),
+    )
+    assert metric_evaluation.source_and_destination_brokers(POLICY, (wave, back)) == (
+        {11, 12},
+        {31, 32},
+    )
+    desk = Desk(
+        replace(POLICY, source_broker_ids=(), rules=(replace(RULE, brokers=Brokers.SOURCE),))
+    )
     assert await desk.said("lab 900") == []
     desk.migration = replace(desk.migration, waves=(replace(wave, source_broker_ids=(11,)),))
     assert [p.level for p in await desk.said("lab 901")] == [Level.FIRING]
 
 
 async def test_how_long_producers_waited_goes_with_the_wave_s_figures() -> None:
-    """Also where no rule judges it: counted while the wave moves, told with the end of its verification alone."""
+    """Also where no rule judges it: counted while the wave moves, told with the end of its
+    verification alone.
+    """
     desk = Desk(replace(POLICY, rules=()))
     assert "produce_latency_p99_ms" in desk.judging.metrics("lab")
-    wave = Wave(number=1, az="a", direction=Direction.FORWARD, source_broker_ids=(11,), destination_broker_ids=(31,))
+    wave = Wave(
+        number=1,
+        az="a",
+        direction=Direction.FORWARD,
+        source_broker_ids=(11,),
+        destination_broker_ids=(31,),
+    )
     desk.migration = replace(
-        desk.migration, migration_id="lab-1", waves=(wave,), phase=Phase.MOVING, phase_since=time.time() - 1.0
+        desk.migration,
+        migration_id="lab-1",
+        waves=(wave,),
+        phase=Phase.MOVING,
+        phase_since=time.time() - 1.0,
     )
     desk.metric = "produce_latency_p99_ms"
     await desk.said("lab 4", "lab 9")

@@ -1,4 +1,6 @@
-"""deploy/k8s and deploy/Dockerfile: what an API server would refuse, and what would start and then not work."""
+"""deploy/k8s and deploy/Dockerfile: what an API server would refuse, and what would start and
+then not work.
+"""
 
 import re
 import shutil
@@ -72,7 +74,9 @@ def rendered(overlay: str) -> list[Object]:
     else:
         pytest.skip("neither kubectl nor the kustomize of `make test-kubernetes` is here")
     folder = K8S / "overlays" / overlay
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*command, str(folder)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.safe_load_all(done.stdout) if one]
 
@@ -91,9 +95,14 @@ def test_every_file_is_used() -> None:
     for file in kustomizations():
         content = read(file)[0]
         used |= {file} | {file.parent / name for name in content.get("resources", [])}
-        used |= {file.parent / patch["path"] for patch in content.get("patches", []) if "path" in patch}
+        used |= {
+            file.parent / patch["path"] for patch in content.get("patches", []) if "path" in patch
+        }
         for generator in content.get("configMapGenerator", []):
-            used |= {file.parent / name for name in [*generator.get("files", []), *generator.get("envs", [])]}
+            used |= {
+                file.parent / name
+                for name in [*generator.get("files", []), *generator.get("envs", [])]
+            }
     there = {p for p in K8S.rglob("*") if p.is_file() and p.suffix != ".md"}
     assert {p.resolve() for p in used if not p.is_dir()} == there
     assert all(p.exists() for p in used)
@@ -106,7 +115,9 @@ def test_every_object_is_valid() -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlays_render_to_valid_objects(overlay: str) -> None:
-    """What people apply: valid, with every ConfigMap and account that is named, and without a Secret's content."""
+    """What people apply: valid, with every ConfigMap and account that is named, and without a
+    Secret's content.
+    """
     objects = rendered(overlay)
     validated(objects)
     names = {name_of(o) for o in objects}
@@ -131,7 +142,9 @@ def test_the_clusters_of_an_overlay_can_be_read(overlay: str) -> None:
 
 @pytest.mark.parametrize("workload", workloads(), ids=name_of)
 def test_pods_may_do_nothing_but_their_work(workload: Object) -> None:
-    """Not root, nothing writable but named folders, no capability, no token, bounded memory; looked after by probes."""
+    """Not root, nothing writable but named folders, no capability, no token, bounded memory;
+    looked after by probes.
+    """
     spec = pod(workload)
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -150,7 +163,8 @@ def test_pods_may_do_nothing_but_their_work(workload: Object) -> None:
             action = container.get(probe, {})
             asked = action.get("httpGet") or action.get("tcpSocket") or {}
             assert {asked.get("port")} <= {None, *ports}
-            # Open to all in every process of ours; the console's pages are refused under an address as a host name.
+            # Open to all in every process of ours; the console's pages are refused under an address
+            # as a host name.
             assert asked.get("path") in (None, "/ready", "/live", "/metrics")
         mounted = {m["name"] for m in container["volumeMounts"]}
         claims = {c["metadata"]["name"] for c in workload["spec"].get("volumeClaimTemplates", [])}
@@ -164,7 +178,9 @@ def variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield from variables(KafkaSecurity, f"{prefix}{name.upper()}__")
 
 
-KNOWN = {v for model in ALL_SETTINGS for v in variables(model, str(model.model_config["env_prefix"]))}
+KNOWN = {
+    v for model in ALL_SETTINGS for v in variables(model, str(model.model_config["env_prefix"]))
+}
 
 
 def test_every_variable_is_a_setting() -> None:
@@ -173,7 +189,9 @@ def test_every_variable_is_a_setting() -> None:
     for path in K8S.rglob("*"):
         if path.is_file():
             named |= set(re.findall(r"KAFKA_MIGRATION_[A-Z0-9_]+", path.read_text()))
-    named |= set(re.findall(r"KAFKA_MIGRATION_[A-Z0-9_]+", (ROOT / "deploy/Dockerfile").read_text()))
+    named |= set(
+        re.findall(r"KAFKA_MIGRATION_[A-Z0-9_]+", (ROOT / "deploy/Dockerfile").read_text())
+    )
     assert named
     assert named <= KNOWN
 
@@ -188,8 +206,11 @@ def test_every_container_runs_a_command_that_there_is() -> None:
         assert container["args"][0] in commands
         told = {e["value"] for e in container.get("env", []) if e["name"].endswith("_PORT")}
         assert told == {str(p["containerPort"]) for p in container.get("ports", [])}
-        hosts = {e["value"] for e in container["env"] if e["name"].endswith("_HOST")} if told else set()
-        assert hosts == ({"0.0.0.0"} if told else set())  # the kubelet's probe comes from outside of the pod
+        hosts = (
+            {e["value"] for e in container["env"] if e["name"].endswith("_HOST")} if told else set()
+        )
+        # the kubelet's probe comes from outside of the pod
+        assert hosts == ({"0.0.0.0"} if told else set())
 
 
 def test_the_topics_job_says_which_setting_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,10 +227,22 @@ def labels(workload: Object) -> dict[str, str]:
 
 
 def test_the_budget_counts_the_monitor_and_the_brokers() -> None:
-    """And nothing else; and no pod stands under two budgets, which Kubernetes answers with an error."""
-    budgets = [o["spec"]["selector"]["matchLabels"] for o in written() if o["kind"] == "PodDisruptionBudget"]
-    under = {w["metadata"]["name"]: [b for b in budgets if b.items() <= labels(w).items()] for w in workloads()}
-    assert {name for name, mine in under.items() if {BUDGET: "kafka"} in mine} == {"monitor", "kafka"}
+    """And nothing else; and no pod stands under two budgets, which Kubernetes answers with an
+    error.
+    """
+    budgets = [
+        o["spec"]["selector"]["matchLabels"]
+        for o in written()
+        if o["kind"] == "PodDisruptionBudget"
+    ]
+    under = {
+        w["metadata"]["name"]: [b for b in budgets if b.items() <= labels(w).items()]
+        for w in workloads()
+    }
+    assert {name for name, mine in under.items() if {BUDGET: "kafka"} in mine} == {
+        "monitor",
+        "kafka",
+    }
     assert all(len(mine) <= 1 for mine in under.values())
 
 
@@ -217,18 +250,28 @@ def test_services_and_policies_find_their_pods() -> None:
     """Every selector by app name selects a workload, and every named port is one of its ports."""
     by_name = {labels(w)["app.kubernetes.io/name"]: w for w in workloads()}
     for one in written():
-        if one["kind"] == "Service" and (name := one["spec"]["selector"].get("app.kubernetes.io/name")):
+        if one["kind"] == "Service" and (
+            name := one["spec"]["selector"].get("app.kubernetes.io/name")
+        ):
             ports = {p["name"] for p in pod(by_name[name])["containers"][0]["ports"]}
             assert {p["targetPort"] for p in one["spec"]["ports"]} <= ports
         if one["kind"] == "NetworkPolicy":
             selector = one["spec"]["podSelector"]
             names = [e["values"] for e in selector.get("matchExpressions", [])]
-            names.append([n for k, n in selector.get("matchLabels", {}).items() if k == "app.kubernetes.io/name"])
+            names.append(
+                [
+                    n
+                    for k, n in selector.get("matchLabels", {}).items()
+                    if k == "app.kubernetes.io/name"
+                ]
+            )
             assert {n for some in names for n in some} <= set(by_name)
 
 
 def test_the_image_is_pinned_and_not_root() -> None:
-    """Every package of the image by hash, and the same one that the tests ran with; a user by number; no shell form."""
+    """Every package of the image by hash, and the same one that the tests ran with; a user by
+    number; no shell form.
+    """
     docker = (ROOT / "deploy/Dockerfile").read_text()
     assert "--require-hashes" in docker
     assert re.search(r"^USER 10001:10001$", docker, re.MULTILINE)
@@ -248,6 +291,8 @@ def test_every_secret_is_told_of() -> None:
     for workload in workloads():
         for volume in pod(workload)["volumes"]:
             sources = [volume, *volume.get("projected", {}).get("sources", [])]
-            named |= {(s.get("secret") or {}).get(key) for s in sources for key in ("secretName", "name")}
+            named |= {
+                (s.get("secret") or {}).get(key) for s in sources for key in ("secretName", "name")
+            }
     told = (K8S / "README.md").read_text()
     assert all(f"`{name}`" in told for name in named - {None})

@@ -1,4 +1,7 @@
-"""The demo's pause: ordered with much in flight, by Kafka's word; one that proves nothing is wrong. No process."""
+"""The demo's pause: ordered with much in flight, by Kafka's word; one that proves nothing is wrong.
+
+No process.
+"""
 
 import asyncio
 import re
@@ -9,7 +12,13 @@ import pytest
 
 from agent.client import ControlClient
 from deploy.lab.cluster.description import CLUSTER_NAME
-from deploy.lab.demo.demo_pause import FLIGHT_SECONDS, THROTTLE_MIN, WAVE_SECONDS, PauseAct, what_is_wrong
+from deploy.lab.demo.demo_pause import (
+    FLIGHT_SECONDS,
+    THROTTLE_MIN,
+    WAVE_SECONDS,
+    PauseAct,
+    what_is_wrong,
+)
 from deploy.lab.demo.story import Event, Story
 from deploy.lab.workload.facts import Facts, Flight, Name, PartitionFacts, flight_of
 
@@ -37,11 +46,16 @@ def look(on_source: tuple[Name, ...]) -> Facts:
     )
 
 
-async def played(flights: list[Flight], told_left: int = 1, looks: list[Facts] | None = None) -> tuple[
+async def played(flights: list[Flight], told_left: int = 1, looks: list[Facts] | None = None) -> tuple[  # noqa: E501
     dict[str, Any], list[tuple[str, object]]
 ]:  # fmt: skip
     """The act on a story in which wave 2 moves; what it told, and the commands it gave."""
-    plan = {"waves": [{"number": 1, "source_broker_ids": [11]}, {"number": 2, "source_broker_ids": [12]}]}
+    plan = {
+        "waves": [
+            {"number": 1, "source_broker_ids": [11]},
+            {"number": 2, "source_broker_ids": [12]},
+        ]
+    }
     story = Story(ControlClient({}), CLUSTER_NAME)
     story.events = [
         event("MigrationStarted", plan=plan),
@@ -59,7 +73,17 @@ async def played(flights: list[Flight], told_left: int = 1, looks: list[Facts] |
         return event("CommandAccepted")
 
     async def status() -> dict[str, Any]:
-        return {"waves": [{"number": 2, "replicas": 2, "replicas_left": told_left, "bytes_left": 500, "share": 0.5}]}
+        return {
+            "waves": [
+                {
+                    "number": 2,
+                    "replicas": 2,
+                    "replicas_left": told_left,
+                    "bytes_left": 500,
+                    "share": 0.5,
+                }
+            ]
+        }
 
     act = PauseAct(
         observe=lambda: next(seen),
@@ -74,7 +98,9 @@ async def played(flights: list[Flight], told_left: int = 1, looks: list[Facts] |
 
 
 async def test_the_pause_is_ordered_when_kafka_shows_much_in_flight() -> None:
-    """Between two batches nothing is in flight: the act waits for what lasts longer than the order takes."""
+    """Between two batches nothing is in flight: the act waits for what lasts longer than the
+    order takes.
+    """
     told, given = await played([NOTHING, MUCH])
     assert given == [("tune", SLOW), ("pause", None), ("tune", THROTTLE), ("resume", None)]
     assert THROTTLE_MIN <= SLOW < THROTTLE
@@ -86,16 +112,30 @@ async def test_the_pause_is_ordered_when_kafka_shows_much_in_flight() -> None:
 CASES: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "no move": (lambda told: {**told, "reassignments_in_flight": 0}, "nothing was in flight"),
     "no byte": (lambda told: {**told, "bytes_in_flight": 0}, "nothing was in flight"),
-    "all moved": (lambda told: {**told, "replicas_left": 0, "replicas_told_left": 0}, "nothing was left"),
-    "it went on": (lambda told: {**told, "reassignments_meanwhile": 2}, "2 reassignments in flight during"),
-    "something arrived": (lambda told: {**told, "replicas_moved_meanwhile": 1}, "1 replicas that moved during"),
-    "forgotten": (lambda told: {**told, "replicas_told_left": 2}, "1 replicas were left .* the status told 2"),
+    "all moved": (
+        lambda told: {**told, "replicas_left": 0, "replicas_told_left": 0},
+        "nothing was left",
+    ),
+    "it went on": (
+        lambda told: {**told, "reassignments_meanwhile": 2},
+        ("2 reassignments in flight during"),
+    ),
+    "something arrived": (
+        lambda told: {**told, "replicas_moved_meanwhile": 1},
+        "1 replicas that moved during",
+    ),
+    "forgotten": (
+        lambda told: {**told, "replicas_told_left": 2},
+        ("1 replicas were left .* the status told 2"),
+    ),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_pause_that_proves_nothing_is_wrong(case: str) -> None:
-    """Nothing in flight, nothing left, something that moved on, or a status that tells another figure than Kafka."""
+    """Nothing in flight, nothing left, something that moved on, or a status that tells another
+    figure than Kafka.
+    """
     change, says = CASES[case]
     told, _ = await played([MUCH])
     (wrong,) = what_is_wrong(change(told))
@@ -103,11 +143,15 @@ async def test_a_pause_that_proves_nothing_is_wrong(case: str) -> None:
 
 
 def test_what_is_in_flight_is_counted_in_bytes() -> None:
-    """Of each copy what has come and what is to come; a move that has not begun to copy is to come as a whole."""
+    """Of each copy what has come and what is to come; a move that has not begun to copy is to
+    come as a whole.
+    """
     in_flight = {
         P: {"replicas": [32, 12, 11], "adding_replicas": [32], "removing_replicas": [12]},
         Q: {"replicas": [32, 12], "adding_replicas": [32], "removing_replicas": [12]},
     }
     lying = {11: {P: 500}, 12: {P: 490, Q: 70}, 32: {P: 200}}
-    assert flight_of(in_flight, lying) == Flight(reassignments=2, bytes_copied=200, bytes_to_come=370)
+    assert flight_of(in_flight, lying) == Flight(
+        reassignments=2, bytes_copied=200, bytes_to_come=370
+    )
     assert flight_of({}, {}) == NOTHING

@@ -1,4 +1,6 @@
-"""What counts as a move between two looks at a lab's cluster: by the disks, and not by what a broker heard too late."""
+"""What counts as a move between two looks at a lab's cluster: by the disks, and not by what a
+broker heard too late.
+"""
 
 from dataclasses import replace
 
@@ -26,10 +28,14 @@ def test_what_grows_at_home_has_not_moved() -> None:
 
 
 def test_an_empty_copy_of_a_cancelled_move_has_not_moved() -> None:
-    """A broker behind the controller makes the folder of what was cancelled, and gets no byte from the leader."""
+    """A broker behind the controller makes the folder of what was cancelled, and gets no byte
+    from the leader.
+    """
     late = look((11, 12), b11={P: 500}, b12={P: 500}, b32={P: 0})
     assert late.arrived_since(BEFORE) == []
-    by_its_own_word = replace(late, partitions={P: PartitionFacts(leader=11, replicas=(11, 12, 32), isr=(11, 12))})
+    by_its_own_word = replace(
+        late, partitions={P: PartitionFacts(leader=11, replicas=(11, 12, 32), isr=(11, 12))}
+    )
     assert by_its_own_word.arrived_since(BEFORE) == []
 
 
@@ -37,10 +43,14 @@ def test_a_copy_that_grows_has_moved() -> None:
     """Bytes came to where the partition is not assigned: something is still copied."""
     begun = look((11, 12), b11={P: 500}, b12={P: 500}, b32={P: 200})
     assert begun.arrived_since(BEFORE) == [(32, P)]
-    assert look((11, 12), b11={P: 500}, b12={P: 500}, b32={P: 300}).arrived_since(begun) == [(32, P)]
+    assert look((11, 12), b11={P: 500}, b12={P: 500}, b32={P: 300}).arrived_since(begun) == [
+        (32, P)
+    ]
     assert look((11, 12), b11={P: 500}, b12={P: 500}, b32={P: 200}).arrived_since(begun) == []
 
 
 def test_a_replica_that_is_assigned_has_moved_even_if_it_is_empty() -> None:
-    """The assignment names the new broker instead of the old one: that is a move, with data or without."""
+    """The assignment names the new broker instead of the old one: that is a move, with data or
+    without.
+    """
     assert look((11, 32), b11={P: 500}, b32={P: 0}).arrived_since(BEFORE) == [(32, P)]

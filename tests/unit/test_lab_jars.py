@@ -21,9 +21,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_unreachable_repository_is_told_with_the_way_out(cache: Path) -> None:
-    """Without network the lab says what it needs, which settings to check, and how to name a mirror."""
+    """Without network the lab says what it needs, which settings to check, and how to name a
+    mirror.
+    """
     steps: list[str] = []
-    with pytest.raises(jars.JarsUnavailableError, match=r"cannot fetch Apache Kafka 3\.9\.1.*HTTPS_PROXY.*central"):
+    with pytest.raises(
+        jars.JarsUnavailableError,
+        match=(r"cannot fetch Apache Kafka " r"3\.9\.1.*HTTPS_PROXY.*central"),
+    ):
         jars.install(VERSION, steps.append)
     assert steps == ["fetching Apache Kafka 3.9.1 (60 MB, once)"]
 
@@ -51,6 +56,8 @@ def test_a_jar_that_vanished_is_fetched_again(cache: Path) -> None:
 
 
 def test_another_version_has_its_own_logging() -> None:
-    """Kafka 3 logs through Log4j 1's successor, Kafka 4 through Log4j 2; the wrong one keeps a broker from starting."""
+    """Kafka 3 logs through Log4j 1's successor, Kafka 4 through Log4j 2; the wrong one keeps a
+    broker from starting.
+    """
     assert any("reload4j" in text for text in jars._coordinates("3.9.1")[0])
     assert any("log4j-core" in text for text in jars._coordinates("4.1.0")[0])

@@ -20,13 +20,17 @@ JAVA = Installation(Path("/java"), (Path("/kafka.jar"),), None, "3.9.1", Path("/
 
 def test_metrics_have_ports_of_their_own() -> None:
     """With exporters and monitors no two listeners share a port, and all lie in the lab's block."""
-    config = LabConfig(base_port=29000, metrics=Metrics.AUTO, monitors=("prometheus", "node-exporter"))
+    config = LabConfig(
+        base_port=29000, metrics=Metrics.AUTO, monitors=("prometheus", "node-exporter")
+    )
     assert len(config.ports) == len(config.nodes) + 1 + len(config.broker_nodes)
     assert all(29000 <= port < 29100 for port in config.ports)
 
 
 def test_brokers_alone_get_the_exporter(tmp_path: Path) -> None:
-    """A -javaagent on loopback with our rules, on every broker, and only where metrics are wanted."""
+    """A -javaagent on loopback with our rules, on every broker, and only where metrics are
+    wanted.
+    """
     for metrics in Metrics:
         config = LabConfig(directory=tmp_path, metrics=metrics)
         agents = {
@@ -42,11 +46,19 @@ def test_brokers_alone_get_the_exporter(tmp_path: Path) -> None:
 
 
 def test_targets_are_what_the_collector_reads(tmp_path: Path) -> None:
-    """Every broker with cluster, id and platform; its machine's exporter too, where there is one."""
-    config = LabConfig(directory=tmp_path, base_port=29000, metrics=Metrics.AUTO, monitors=("node-exporter",))
+    """Every broker with cluster, id and platform; its machine's exporter too, where there is
+    one.
+    """
+    config = LabConfig(
+        directory=tmp_path, base_port=29000, metrics=Metrics.AUTO, monitors=("node-exporter",)
+    )
     write_targets(config)
     targets = CollectorSettings(targets_file=Folders(tmp_path).targets_file).targets()
-    kafka = {t.labels["broker"]: (t.address, t.labels["platform"]) for t in targets if t.labels["job"] == "kafka"}
+    kafka = {
+        t.labels["broker"]: (t.address, t.labels["platform"])
+        for t in targets
+        if t.labels["job"] == "kafka"
+    }
     assert kafka["11"] == ("127.0.0.1:29021", "ec2")
     assert kafka["33"] == ("127.0.0.1:29043", "k8s")
     assert {t.address for t in targets if t.labels["job"] == "node"} == {"127.0.0.1:29006"}
@@ -55,7 +67,9 @@ def test_targets_are_what_the_collector_reads(tmp_path: Path) -> None:
     assert all(set(group) == {"targets", "labels"} for group in groups)  # Prometheus' own form
 
 
-def test_the_collector_asks_prometheus_where_it_runs_and_the_exporters_elsewhere(tmp_path: Path) -> None:
+def test_the_collector_asks_prometheus_where_it_runs_and_the_exporters_elsewhere(
+    tmp_path: Path,
+) -> None:
     """lab.json tells both, and one of them becomes the collector's setting."""
     for monitors, wanted in {("prometheus",): "PROMETHEUS_URL", (): "TARGETS_FILE"}.items():
         config = LabConfig(directory=tmp_path, metrics=Metrics.AUTO, monitors=monitors)
@@ -73,7 +87,9 @@ def test_prometheus_listens_on_loopback_and_scrapes_the_targets(tmp_path: Path) 
     before = os.environ["PATH"]
     os.environ["PATH"] = f"{program.parent}:{before}"
     try:
-        config = LabConfig(directory=tmp_path, base_port=29000, metrics=Metrics.AUTO, monitors=("prometheus",))
+        config = LabConfig(
+            directory=tmp_path, base_port=29000, metrics=Metrics.AUTO, monitors=("prometheus",)
+        )
         argv = prepare(config, config.node("prometheus"), JAVA)
     finally:
         os.environ["PATH"] = before

@@ -1,4 +1,6 @@
-"""Processes on a leash, ports, and the socket between Lab and supervisor: real processes and sockets, no Kafka."""
+"""Processes on a leash, ports, and the socket between Lab and supervisor: real processes and
+sockets, no Kafka.
+"""
 
 import os
 import signal
@@ -13,7 +15,13 @@ import pytest
 
 from deploy.lab.cluster import control
 from deploy.lab.cluster.config import HOST, LabConfig
-from deploy.lab.cluster.ports import PortTakenError, free_base_port, free_ports, is_free, require_free
+from deploy.lab.cluster.ports import (
+    PortTakenError,
+    free_base_port,
+    free_ports,
+    is_free,
+    require_free,
+)
 from deploy.lab.cluster.processes import ManagedProcess, ProcessState, first_error, stop_all
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
@@ -22,7 +30,10 @@ STUBBORN = [
     "-I",
     "-S",
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
+    (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', "
+        "flush=True); time.sleep(600)"
+    ),
 ]
 
 
@@ -45,7 +56,9 @@ def is_gone(pid: int, timeout_seconds: float = 10.0) -> bool:
 
 
 def test_each_state_is_told_apart(process: ManagedProcess) -> None:
-    """Not started, running, paused, killed and running again are different states, and starts are counted."""
+    """Not started, running, paused, killed and running again are different states, and starts
+    are counted.
+    """
     seen = [process.state]
     process.start(SLEEP)
     seen.append(process.state)
@@ -53,9 +66,18 @@ def test_each_state_is_told_apart(process: ManagedProcess) -> None:
     seen.append(process.state)
     process.unpause()
     seen.append(process.state)
-    assert seen == [ProcessState.NOT_STARTED, ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.RUNNING]
+    assert seen == [
+        ProcessState.NOT_STARTED,
+        ProcessState.RUNNING,
+        ProcessState.PAUSED,
+        ProcessState.RUNNING,
+    ]
     process.kill()
-    assert (process.state, process.pid, process.exit_code) == (ProcessState.KILLED, None, -signal.SIGKILL)
+    assert (process.state, process.pid, process.exit_code) == (
+        ProcessState.KILLED,
+        None,
+        -signal.SIGKILL,
+    )
     process.start(SLEEP)
     assert (process.state, process.starts) == (ProcessState.RUNNING, 2)
     stop_all([process], 10)
@@ -63,10 +85,16 @@ def test_each_state_is_told_apart(process: ManagedProcess) -> None:
 
 
 def test_an_end_nobody_asked_for_is_an_exit(process: ManagedProcess) -> None:
-    """A process that ends by itself is not taken for one that was stopped, and its last words are kept."""
+    """A process that ends by itself is not taken for one that was stopped, and its last words
+    are kept.
+    """
     process.start([sys.executable, "-I", "-S", "-c", "import sys; print('no disk'); sys.exit(7)"])
     assert process.wait(10)
-    assert (process.state, process.exit_code, process.last_words()) == (ProcessState.EXITED, 7, "no disk")
+    assert (process.state, process.exit_code, process.last_words()) == (
+        ProcessState.EXITED,
+        7,
+        "no disk",
+    )
 
 
 def test_a_process_that_hears_nothing_is_killed(process: ManagedProcess) -> None:
@@ -100,7 +128,9 @@ def test_a_leashed_process_dies_with_its_parent(tmp_path: Path) -> None:
         "print(child.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", parent, str(tmp_path / "out"), *SLEEP], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", parent, str(tmp_path / "out"), *SLEEP],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         child_pid = int(process.stdout.readline())
@@ -113,9 +143,12 @@ def test_first_error_of_a_log_is_found(tmp_path: Path) -> None:
     """A node's reason for not starting is its first error, with the lines after it."""
     log = tmp_path / "node.log"
     log.write_text(
-        "09:00 INFO starting\n09:01 ERROR cannot bind (kafka.Kafka)\njava.net.BindException\n09:02 INFO bye\n"
+        "09:00 INFO starting\n09:01 ERROR cannot bind "
+        "(kafka.Kafka)\njava.net.BindException\n09:02 INFO bye\n"
     )
-    assert first_error(log, lines_told=2) == "09:01 ERROR cannot bind (kafka.Kafka)\njava.net.BindException"
+    assert first_error(log, lines_told=2) == (
+        "09:01 ERROR cannot bind (kafka.Kafka)\njava.net.BindException"
+    )
     assert first_error(tmp_path / "missing.log") == ""
 
 
@@ -135,12 +168,16 @@ def test_a_free_block_is_free() -> None:
 
 
 def test_a_request_is_answered_even_in_a_deep_folder(tmp_path: Path) -> None:
-    """A lab can be spoken to wherever its folder is, though the path of a Unix socket may have but 107 bytes."""
+    """A lab can be spoken to wherever its folder is, though the path of a Unix socket may have
+    but 107 bytes.
+    """
     folder = tmp_path / ("deep" * 20) / ("deeper" * 20)
     folder.mkdir(parents=True)
     path = folder / "control.sock"
     with control.listen(path) as server:
-        thread = threading.Thread(target=control.answer, args=(server, lambda request: {"heard": request}))
+        thread = threading.Thread(
+            target=control.answer, args=(server, lambda request: {"heard": request})
+        )
         thread.start()
         assert control.ask(path, {"action": "kill"}) == {"heard": {"action": "kill"}}
         thread.join(5)

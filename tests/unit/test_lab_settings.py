@@ -10,7 +10,9 @@ from deploy.lab.cluster import properties, real_cruise_control
 from deploy.lab.cluster.internal_topics import missing, specifications
 from deploy.lab.cluster.launch import Folders, settings_of
 
-REAL = LabConfig(cruise_control_class_path="/opt/cc/cruise-control-metrics-reporter-2.5.143.jar:/opt/cc/kafka.jar")
+REAL = LabConfig(
+    cruise_control_class_path="/opt/cc/cruise-control-metrics-reporter-2.5.143.jar:/opt/cc/kafka.jar"
+)
 
 
 def test_every_node_has_a_port_of_its_own() -> None:
@@ -38,7 +40,9 @@ def test_class_path_chooses_the_real_cruise_control() -> None:
 
 
 def test_unsafe_shortcuts_are_not_taken(tmp_path: Path) -> None:
-    """What concerns safety is as in a real cluster: no unclean election, controlled shutdown, no topic by accident."""
+    """What concerns safety is as in a real cluster: no unclean election, controlled shutdown,
+    no topic by accident.
+    """
     config = LabConfig(directory=tmp_path)
     settings = settings_of(config, config.node("broker-12"))
     assert settings["unclean.leader.election.enable"] == "false"
@@ -50,7 +54,9 @@ def test_unsafe_shortcuts_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_reporter_runs_only_beside_the_real_cruise_control(tmp_path: Path) -> None:
-    """Brokers load Cruise Control's metrics reporter when, and only when, the real one will read it."""
+    """Brokers load Cruise Control's metrics reporter when, and only when, the real one will
+    read it.
+    """
     with_real = REAL.model_copy(update={"directory": tmp_path})
     stand_in = LabConfig(directory=tmp_path, cruise_control_class_path="")
     reporter = {"metric.reporters": real_cruise_control.REPORTER_CLASS}
@@ -59,7 +65,9 @@ def test_reporter_runs_only_beside_the_real_cruise_control(tmp_path: Path) -> No
 
 
 def test_reporter_brings_none_of_the_other_jars(tmp_path: Path) -> None:
-    """Of Cruise Control's class path a broker gets the reporter alone, also when it is written as a folder."""
+    """Of Cruise Control's class path a broker gets the reporter alone, also when it is written
+    as a folder.
+    """
     for name in ("cruise-control-metrics-reporter-2.5.143.jar", "kafka-clients-3.9.1.jar"):
         (tmp_path / name).touch()
     assert real_cruise_control.reporter_class_path(f"{tmp_path}/*") == str(
@@ -75,21 +83,39 @@ def _cruise_control(tmp_path: Path, **chosen: Any) -> properties.Properties:
 
 
 def test_real_cruise_control_keeps_its_stock_limits(tmp_path: Path) -> None:
-    """The lab sets no limit of Cruise Control: of user tasks, of movements, of how often it looks."""
-    limits = ("max.", "completed.", "num.concurrent.", "execution.", "min.execution.", "webserver.request.", "auto.")
+    """The lab sets no limit of Cruise Control: of user tasks, of movements, of how often it
+    looks.
+    """
+    limits = (
+        "max.",
+        "completed.",
+        "num.concurrent.",
+        "execution.",
+        "min.execution.",
+        "webserver.request.",
+        "auto.",
+    )
     assert [key for key in _cruise_control(tmp_path) if key.startswith(limits)] == []
 
 
 def test_real_cruise_control_heals_when_told(tmp_path: Path) -> None:
-    """Cruise Control's own SelfHealingNotifier runs, switched off: the default one would never heal, whatever is on."""
+    """Cruise Control's own SelfHealingNotifier runs, switched off: the default one would never
+    heal, whatever is on.
+    """
     settings = _cruise_control(tmp_path)
     assert settings["anomaly.notifier.class"].endswith(".SelfHealingNotifier")
     assert settings["self.healing.enabled"] == "false"
 
 
-@pytest.mark.parametrize("chosen", [{"kraft": True}, {"controller_ids": (71, 72, 73)}, {"secure": True}])
-def test_real_cruise_control_needs_no_zookeeper_to_see_brokers_fail(tmp_path: Path, chosen: dict[str, Any]) -> None:
-    """Where ZooKeeper is absent, will be stopped or asks for a login, Cruise Control asks Kafka for broker failures."""
+@pytest.mark.parametrize(
+    "chosen", [{"kraft": True}, {"controller_ids": (71, 72, 73)}, {"secure": True}]
+)
+def test_real_cruise_control_needs_no_zookeeper_to_see_brokers_fail(
+    tmp_path: Path, chosen: dict[str, Any]
+) -> None:
+    """Where ZooKeeper is absent, will be stopped or asks for a login, Cruise Control asks Kafka
+    for broker failures.
+    """
     config = REAL.model_copy(update={"directory": tmp_path, **chosen})
     settings = real_cruise_control.cruise_control_properties(config, tmp_path)
     assert settings["kafka.broker.failure.detection.enable"] == "true"
@@ -97,15 +123,21 @@ def test_real_cruise_control_needs_no_zookeeper_to_see_brokers_fail(tmp_path: Pa
 
 
 def test_real_cruise_control_of_a_zookeeper_cluster_is_stock(tmp_path: Path) -> None:
-    """With ZooKeeper there for good, Cruise Control watches it for broker failures, as it does by default."""
+    """With ZooKeeper there for good, Cruise Control watches it for broker failures, as it does
+    by default.
+    """
     settings = _cruise_control(tmp_path)
     assert settings["zookeeper.connect"] == REAL.zookeeper.address
     assert "kafka.broker.failure.detection.enable" not in settings
 
 
 def test_overrides_set_and_remove(tmp_path: Path) -> None:
-    """Settings of the config and of the last start are laid over the lab's own; None removes a key."""
-    config = LabConfig(directory=tmp_path, properties={"broker-11": {"num.io.threads": "9", "broker.rack": None}})
+    """Settings of the config and of the last start are laid over the lab's own; None removes a
+    key.
+    """
+    config = LabConfig(
+        directory=tmp_path, properties={"broker-11": {"num.io.threads": "9", "broker.rack": None}}
+    )
     node = config.node("broker-11")
     assert settings_of(config, node)["num.io.threads"] == "9"
     assert "broker.rack" not in settings_of(config, node)
@@ -117,24 +149,38 @@ def test_overrides_set_and_remove(tmp_path: Path) -> None:
 
 def placed_by(config: LabConfig) -> dict[str, list[list[int]]]:
     """Internal topic -> the replicas of its partitions, as the lab asks Kafka to create it."""
-    return {name: list(asked["assignments"].values()) for name, asked in missing(config, existing=frozenset()).items()}
+    return {
+        name: list(asked["assignments"].values())
+        for name, asked in missing(config, existing=frozenset()).items()
+    }
 
 
 def test_internal_topics_are_spread_over_the_source_alone() -> None:
-    """Every internal topic has its leaders and replicas on all source brokers evenly, none on a destination broker."""
+    """Every internal topic has its leaders and replicas on all source brokers evenly, none on a
+    destination broker.
+    """
     placed = placed_by(REAL)
     for name, (partitions, replicas, _) in specifications(REAL).items():
         assert len(placed[name]) == partitions
-        assert all(len(set(brokers)) == replicas and set(brokers) <= {11, 12, 13} for brokers in placed[name])
+        assert all(
+            len(set(brokers)) == replicas and set(brokers) <= {11, 12, 13}
+            for brokers in placed[name]
+        )
         leaders = [brokers[0] for brokers in placed[name]]
         assert max(map(leaders.count, (11, 12, 13))) - min(map(leaders.count, (11, 12, 13))) == 0
 
 
 def test_internal_topics_know_azs_that_are_uneven() -> None:
-    """Where an AZ has more brokers than another, no two replicas of an internal partition are in the same AZ."""
+    """Where an AZ has more brokers than another, no two replicas of an internal partition are
+    in the same AZ.
+    """
     racks = {11: "az-a", 12: "az-a", 13: "az-a", 14: "az-b", 15: "az-c"}
-    sources = tuple(BrokerSpec(id=number, rack=rack, role=Role.SOURCE) for number, rack in racks.items())
-    config = REAL.model_copy(update={"brokers": (*sources, BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))})
+    sources = tuple(
+        BrokerSpec(id=number, rack=rack, role=Role.SOURCE) for number, rack in racks.items()
+    )
+    config = REAL.model_copy(
+        update={"brokers": (*sources, BrokerSpec(id=31, rack="az-a", role=Role.DESTINATION))}
+    )
     for name, partitions in placed_by(config).items():
         for brokers in partitions:
             assert len({racks[broker_id] for broker_id in brokers}) == len(brokers), (name, brokers)

@@ -1,4 +1,6 @@
-"""The demo's accounts and plans: made-up logs with every kind of trouble, so that a clean report means something."""
+"""The demo's accounts and plans: made-up logs with every kind of trouble, so that a clean
+report means something.
+"""
 
 import dataclasses
 import json
@@ -10,7 +12,16 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from deploy.lab.cluster.topics import TopicKind, assign, default_topics, plan_fill, spread
-from deploy.lab.workload.accounting import Account, Delay, Gap, Messages, Position, account, delay, longest_gap
+from deploy.lab.workload.accounting import (
+    Account,
+    Delay,
+    Gap,
+    Messages,
+    Position,
+    account,
+    delay,
+    longest_gap,
+)
 from deploy.lab.workload.clients import ClientReport
 from deploy.lab.workload.filling import batches
 from deploy.lab.workload.tools import (
@@ -26,7 +37,9 @@ from deploy.lab.workload.tools import (
 ME = 7
 
 
-def at(offset: int, number: int, *, partition: int = 0, producer: int = ME, at_ms: int = 0) -> Position:
+def at(
+    offset: int, number: int, *, partition: int = 0, producer: int = ME, at_ms: int = 0
+) -> Position:
     """The number-th value of a producer, at an offset of the only topic."""
     return Position("clients", partition, offset, f"{producer}.{number}", at_ms)
 
@@ -41,7 +54,9 @@ RUN = [at(offset, number=offset) for offset in range(10)]
 def test_clean_run() -> None:
     """What is confirmed, received and in the log, once and in order, is clean."""
     report = judged(RUN, RUN, RUN)
-    assert report.messages == Messages(acknowledged=10, consumed=10, lost=0, duplicated=0, out_of_order=0)
+    assert report.messages == Messages(
+        acknowledged=10, consumed=10, lost=0, duplicated=0, out_of_order=0
+    )
     assert report.is_clean
     assert not report.examples
 
@@ -55,7 +70,9 @@ def test_lost() -> None:
 
 
 def test_vanished_is_not_clean() -> None:
-    """A confirmed value that a group received but the log no longer holds is told from a lost one, and no better."""
+    """A confirmed value that a group received but the log no longer holds is told from a lost
+    one, and no better.
+    """
     report = judged(RUN, RUN, RUN[:-1])
     assert (report.messages.lost, report.vanished, report.is_clean) == (0, 1, False)
 
@@ -63,13 +80,22 @@ def test_vanished_is_not_clean() -> None:
 def test_unread_is_not_clean() -> None:
     """A value in the log that no group ever received is not lost, yet a client misses it."""
     report = judged(RUN, RUN[1:], RUN)
-    assert (report.messages.lost, report.unread, report.messages.consumed, report.is_clean) == (0, 1, 9, False)
+    assert (report.messages.lost, report.unread, report.messages.consumed, report.is_clean) == (
+        0,
+        1,
+        9,
+        False,
+    )
 
 
 def test_duplicated() -> None:
     """A value at two places in the log is duplicated, once, and not called out of order as well."""
     report = judged(RUN, [*RUN, at(10, number=3)], [*RUN, at(10, number=3)])
-    assert (report.messages.duplicated, report.messages.out_of_order, report.redelivered) == (1, 0, 0)
+    assert (report.messages.duplicated, report.messages.out_of_order, report.redelivered) == (
+        1,
+        0,
+        0,
+    )
     assert report.messages.consumed == 11
     assert not report.is_clean
 
@@ -81,7 +107,9 @@ def test_duplicated_in_another_partition() -> None:
 
 
 def test_out_of_order() -> None:
-    """In one partition the numbers of a producer must grow: each record behind a later one counts."""
+    """In one partition the numbers of a producer must grow: each record behind a later one
+    counts.
+    """
     log = [at(0, 0), at(1, 3), at(2, 1), at(3, 2), at(4, 4)]
     report = judged(log, log, log)
     assert report.messages.out_of_order == 2
@@ -101,14 +129,18 @@ def test_order_is_per_partition_and_producer() -> None:
 
 
 def test_redelivery_is_not_duplication() -> None:
-    """The same place received twice, as after a rebalance, is redelivered: reported apart, not consumed again."""
+    """The same place received twice, as after a rebalance, is redelivered: reported apart, not
+    consumed again.
+    """
     report = judged(RUN, [*RUN, RUN[4], RUN[5], RUN[5]], RUN)
     assert (report.redelivered, report.messages.consumed, report.messages.duplicated) == (3, 10, 0)
     assert report.is_clean
 
 
 def test_unconfirmed_is_allowed() -> None:
-    """A record in the log whose confirmation was cut off (the client was stopped) is counted, and is no trouble."""
+    """A record in the log whose confirmation was cut off (the client was stopped) is counted,
+    and is no trouble.
+    """
     report = judged(RUN[:-1], RUN, RUN)
     assert (report.unconfirmed, report.messages.acknowledged, report.is_clean) == (1, 9, True)
 
@@ -148,7 +180,9 @@ def test_longest_gap(times_ms: list[int], until_ms: int | None, expected: Gap) -
 
 
 def test_delay() -> None:
-    """The wait of a value runs from its confirmation to its first delivery, and is never negative."""
+    """The wait of a value runs from its confirmation to its first delivery, and is never
+    negative.
+    """
     acks = [at(n, n, at_ms=1000) for n in range(100)]
     deliveries = [at(n, n, at_ms=1000 + n) for n in range(100)]
     again = [dataclasses.replace(p, at_ms=90_000) for p in deliveries[:3]]
@@ -175,7 +209,9 @@ def success(number: int, at_ms: int = 1000) -> dict[str, object]:
 
 
 def test_lines_half_written(tmp_path: Path) -> None:
-    """A line is read once and whole: the half of a line waits, what is no JSON object is counted and skipped."""
+    """A line is read once and whole: the half of a line waits, what is no JSON object is
+    counted and skipped.
+    """
     output = tmp_path / "producer.jsonl"
     first, second = json.dumps(success(0)), json.dumps(success(1))
     lines = Lines(output)
@@ -190,14 +226,20 @@ def test_lines_half_written(tmp_path: Path) -> None:
 def test_producer_transcript() -> None:
     """Confirmed sends are positions, failed ones causes; other lines say nothing about messages."""
     said = ProducerTranscript()
-    for event in ({"name": "startup_complete", "timestamp": 1}, success(4), _failure("TimeoutException", 2000)):
+    for event in (
+        {"name": "startup_complete", "timestamp": 1},
+        success(4),
+        _failure("TimeoutException", 2000),
+    ):
         said.apply(event)
     assert said.acknowledged == [at(4, 4, at_ms=1000)]
     assert said.errors_before(5000) == {"TimeoutException: no": 1}
 
 
 def test_refusals_after_the_order_to_stop() -> None:
-    """Only the refusal of a producer that is closing is left out, and only after the order to stop."""
+    """Only the refusal of a producer that is closing is left out, and only after the order to
+    stop.
+    """
     said = ProducerTranscript()
     for event in (
         _failure("IllegalStateException", 6000),
@@ -210,15 +252,29 @@ def test_refusals_after_the_order_to_stop() -> None:
 
 def _failure(kind: str, at_ms: int) -> dict[str, object]:
     exception = f"class org.apache.kafka.common.errors.{kind}"
-    return {"name": "producer_send_error", "timestamp": at_ms, "exception": exception, "message": "no", "value": "7.1"}
+    return {
+        "name": "producer_send_error",
+        "timestamp": at_ms,
+        "exception": exception,
+        "message": "no",
+        "value": "7.1",
+    }
 
 
 def test_consumer_transcript() -> None:
-    """Deliveries, rebalances and failed commits are kept; a redelivery is a second delivery, not a second value."""
+    """Deliveries, rebalances and failed commits are kept; a redelivery is a second delivery,
+    not a second value.
+    """
     said = ConsumerTranscript()
     record = {**success(4), "name": "record_data"}
     partitions = [{"topic": "clients", "partition": p} for p in range(3)]
-    commit = {"name": "offsets_committed", "timestamp": 1, "offsets": [], "success": False, "error": "gone"}
+    commit = {
+        "name": "offsets_committed",
+        "timestamp": 1,
+        "offsets": [],
+        "success": False,
+        "error": "gone",
+    }
     for event in (
         {"name": "partitions_assigned", "timestamp": 1, "partitions": partitions},
         record,
@@ -235,8 +291,10 @@ def test_consumer_transcript() -> None:
 def test_parse_burst() -> None:
     """The summary line gives the figures, not one of the interim lines before it."""
     printed = (
-        "2500 records sent, 499.9 records/sec (4.77 MB/sec), 9.1 ms avg latency, 300.0 ms max latency.\n"
-        "5000 records sent, 498.802873 records/sec (4.76 MB/sec), 51.96 ms avg latency, 503.00 ms max latency, "
+        "2500 records sent, 499.9 records/sec (4.77 MB/sec), 9.1 ms avg latency, 300.0 ms max "
+        "latency.\n"
+        "5000 records sent, 498.802873 records/sec (4.76 MB/sec), 51.96 ms avg latency, 503.00 "
+        "ms max latency, "
         "10 ms 50th, 304 ms 95th, 424 ms 99th, 500 ms 99.9th.\n"
     )
     assert parse_burst(printed) == Burst(5000, 498.802873, 4.76, 51.96, 503.0, 10.0, 304.0, 424.0)
@@ -250,12 +308,18 @@ SIX = {11: "az-a", 12: "az-a", 21: "az-b", 22: "az-b", 31: "az-c", 32: "az-c"}
 
 
 def test_default_topics() -> None:
-    """The demo's workload is what was promised: 24 topics, 180 partitions or more, one of each special kind."""
+    """The demo's workload is what was promised: 24 topics, 180 partitions or more, one of each
+    special kind.
+    """
     specs = default_topics()
     kinds = Counter(topic.kind for topic in specs)
     assert len(specs) == len({topic.name for topic in specs}) == 24
     assert sum(topic.partitions for topic in specs) >= 180
-    assert (kinds[TopicKind.COMPACTED], kinds[TopicKind.TRANSACTIONAL], kinds[TopicKind.CLIENTS]) == (1, 1, 2)
+    assert (
+        kinds[TopicKind.COMPACTED],
+        kinds[TopicKind.TRANSACTIONAL],
+        kinds[TopicKind.CLIENTS],
+    ) == (1, 1, 2)
     fills = plan_fill(specs, 400 * 2**20, 4096)
     largest = max(fills, key=lambda fill: fill.records)
     assert (largest.topic.name, largest.topic.partitions) == ("demo.large", 1)
@@ -264,8 +328,14 @@ def test_default_topics() -> None:
 
 @pytest.mark.parametrize("racks", [RACKS, SIX])
 def test_assignment(racks: dict[int, str]) -> None:
-    """Leaders and replicas are even over the brokers, and each partition's replicas are in three AZs."""
-    placed = [replicas for topic in assign(default_topics(), racks, 3).values() for replicas in topic.values()]
+    """Leaders and replicas are even over the brokers, and each partition's replicas are in
+    three AZs.
+    """
+    placed = [
+        replicas
+        for topic in assign(default_topics(), racks, 3).values()
+        for replicas in topic.values()
+    ]
     leaders = Counter(replicas[0] for replicas in placed)
     held = Counter(r for replicas in placed for r in replicas)
     assert len(placed) == sum(topic.partitions for topic in default_topics())
@@ -277,27 +347,35 @@ def test_assignment(racks: dict[int, str]) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(
-    racks=strategies.dictionaries(strategies.integers(1, 40), strategies.sampled_from("abcd"), min_size=1, max_size=9),
+    racks=strategies.dictionaries(
+        strategies.integers(1, 40), strategies.sampled_from("abcd"), min_size=1, max_size=9
+    ),
     partitions=strategies.integers(1, 60),
     replication_factor=strategies.integers(1, 4),
 )
 def test_replicas_are_in_as_many_azs_as_there_are(
     racks: dict[int, str], partitions: int, replication_factor: int
 ) -> None:
-    """However uneven the AZs: each partition is in as many of them as it can be, and leaders are even over brokers."""
+    """However uneven the AZs: each partition is in as many of them as it can be, and leaders
+    are even over brokers.
+    """
     replication_factor = min(replication_factor, len(racks))
     placed = spread(racks, partitions, replication_factor)
     assert len(placed) == partitions
     for replicas in placed:
         assert len(set(replicas)) == replication_factor
-        assert len({racks[r] for r in replicas}) == min(replication_factor, len(set(racks.values())))
+        assert len({racks[r] for r in replicas}) == min(
+            replication_factor, len(set(racks.values()))
+        )
     leaders = Counter(replicas[0] for replicas in placed)
     counts = [leaders[broker_id] for broker_id in racks]
     assert max(counts) - min(counts) <= 1
 
 
 def test_an_az_shares_its_replicas_among_its_brokers() -> None:
-    """Where an AZ has more brokers than another, none of its brokers holds all that the AZ holds."""
+    """Where an AZ has more brokers than another, none of its brokers holds all that the AZ
+    holds.
+    """
     racks = {11: "az-a", 12: "az-a", 13: "az-a", 14: "az-b", 15: "az-c"}
     held = Counter(r for replicas in spread(racks, 60, 3) for r in replicas)
     assert held[14] == held[15] == 60
@@ -306,7 +384,11 @@ def test_an_az_shares_its_replicas_among_its_brokers() -> None:
 
 def test_assignment_spreads_a_lost_leaders_load() -> None:
     """The first followers of one broker's partitions are not all the same broker."""
-    placed = [replicas for topic in assign(default_topics(), RACKS, 3).values() for replicas in topic.values()]
+    placed = [
+        replicas
+        for topic in assign(default_topics(), RACKS, 3).values()
+        for replicas in topic.values()
+    ]
     seconds = Counter(replicas[1] for replicas in placed if replicas[0] == 11)
     assert set(seconds) == {12, 13}
     assert abs(seconds[12] - seconds[13]) <= 1
@@ -320,12 +402,16 @@ def test_assignment_needs_brokers() -> None:
 
 @pytest.mark.parametrize("total_bytes", [1, 1_000_000, 400 * 2**20])
 def test_fill_is_never_short(total_bytes: int) -> None:
-    """The records planned hold at least the bytes asked for, at most a record per partition more, none for clients."""
+    """The records planned hold at least the bytes asked for, at most a record per partition
+    more, none for clients.
+    """
     specs = default_topics()
     fills = plan_fill(specs, total_bytes, 4096)
     planned = sum(fill.records for fill in fills) * 4096
     assert total_bytes <= planned <= total_bytes + 4096 * len(fills)
-    assert {fill.topic.name for fill in fills} == {t.name for t in specs if t.kind is not TopicKind.CLIENTS}
+    assert {fill.topic.name for fill in fills} == {
+        t.name for t in specs if t.kind is not TopicKind.CLIENTS
+    }
 
 
 def test_batches_hold_every_record_once() -> None:
@@ -334,7 +420,9 @@ def test_batches_hold_every_record_once() -> None:
     cut = list(batches(fills, records_max=10))
     for fill in fills:
         mine = [batch for batch in cut if batch.fill is fill]
-        assert [n for b in mine for n in range(b.first, b.first + b.count)] == list(range(fill.records))
+        assert [n for b in mine for n in range(b.first, b.first + b.count)] == list(
+            range(fill.records)
+        )
         assert all(batch.count <= 10 for batch in mine)
     assert [batch.fill for batch in cut[: len(fills)]] == list(fills)
 
@@ -346,7 +434,12 @@ def test_lab_info() -> None:
         "31": {"port": 29031, "rack": "az-a", "role": "destination"},
     }
     info = LabInfo.of(
-        {"bootstrap_servers": "127.0.0.1:29011,127.0.0.1:29031", "java": "/j", "class_path": "/c", "brokers": brokers}
+        {
+            "bootstrap_servers": "127.0.0.1:29011,127.0.0.1:29031",
+            "java": "/j",
+            "class_path": "/c",
+            "brokers": brokers,
+        }
     )
     assert info.source_bootstrap_servers == "127.0.0.1:29011"
     assert info.source_racks == {11: "az-a"}
@@ -387,7 +480,9 @@ REPORT = ClientReport(
     ],
 )
 def test_report_is_clean_only_without_trouble(trouble: dict[str, Any]) -> None:
-    """Any one trouble, and also a run in which nothing was written, makes a report unclean; rebalances do not."""
+    """Any one trouble, and also a run in which nothing was written, makes a report unclean;
+    rebalances do not.
+    """
     assert REPORT.is_clean
     unclean = dataclasses.replace(REPORT, **trouble)
     assert not unclean.is_clean

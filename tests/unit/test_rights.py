@@ -48,18 +48,26 @@ def test_every_control_topic_is_in_the_table() -> None:
 
 
 def test_nobody_of_ours_reads_the_messages_of_a_cluster() -> None:
-    """On a migrated cluster none may read or write topics but Cruise Control its own; the agent reads its metrics."""
+    """On a migrated cluster none may read or write topics but Cruise Control its own; the agent
+    reads its metrics.
+    """
     for role, grants in rights.cluster().items():
         for grant in grants:
             if grant.resource is Resource.TOPIC and {"Read", "Write"} & set(grant.operations):
-                reads = role == "agent" and (grant.name, grant.operations) == (metrics_reporters.TOPIC, ("Read",))
+                reads = role == "agent" and (grant.name, grant.operations) == (
+                    metrics_reporters.TOPIC,
+                    ("Read",),
+                )
                 assert reads or (role, grant.name.startswith("__")) == ("cruise-control", True)
 
 
 def test_the_agent_may_hold_the_lease() -> None:
     """The group of the lease on a cluster without ZooKeeper is the one in the table."""
-    groups = {g.name: g.operations for g in rights.cluster()["agent"] if g.resource is Resource.GROUP}
-    assert groups == {lease.GROUP: ("Describe", "Read"), "*": ("Describe",)}  # of others: how far behind
+    groups = {
+        g.name: g.operations for g in rights.cluster()["agent"] if g.resource is Resource.GROUP
+    }
+    # of others: how far behind
+    assert groups == {lease.GROUP: ("Describe", "Read"), "*": ("Describe",)}
 
 
 def test_commands_can_be_typed() -> None:
@@ -80,7 +88,9 @@ def test_commands_can_be_typed() -> None:
 
 
 def test_the_command_prints_what_was_asked_for() -> None:
-    """Only the roles that are granted are printed; a role that there is not is told with those there are."""
+    """Only the roles that are granted are printed; a role that there is not is told with those
+    there are.
+    """
     environment = {"KAFKA_MIGRATION_BOOTSTRAP_SERVERS": "control:9093"}
     shown = CliRunner().invoke(app, ["acls", "--grant", "metrics=User:collector"], env=environment)
     assert shown.exit_code == 0

@@ -36,7 +36,9 @@ def test_a_plan_of_an_older_version_has_no_estimate_and_can_be_read() -> None:
 
 
 def test_a_wave_that_an_older_version_paused_tells_what_is_left_at_the_next_look() -> None:
-    """It kept nothing of what is left: what was planned is told until the next look, a second later."""
+    """It kept nothing of what is left: what was planned is told until the next look, a second
+    later.
+    """
     play = Play().started().moving().wait(2).sees(left=2).command(msg.PauseMigration)
     saved = orjson.loads(to_json(play.ends(fx.StopWave, with_=DONE).m, Migration))
     for wave in (*saved["waves"], *(w for plan in saved["plans"] for w in plan["waves"])):

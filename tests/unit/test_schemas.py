@@ -23,26 +23,42 @@ DOCUMENTS = generate.documents()
 
 
 def validator(name: str) -> Any:
-    return jsonschema.Draft202012Validator(DOCUMENTS[name], format_checker=jsonschema.FormatChecker())
+    return jsonschema.Draft202012Validator(
+        DOCUMENTS[name], format_checker=jsonschema.FormatChecker()
+    )
 
 
 def test_committed_documents_are_those_of_the_models() -> None:
-    """JSON Schemas and AsyncAPI document are generated: a difference means that `make schemas` was forgotten."""
+    """JSON Schemas and AsyncAPI document are generated: a difference means that `make schemas`
+    was forgotten.
+    """
     for name, content in DOCUMENTS.items():
-        assert json.loads((generate.FOLDER / name).read_text()) == json.loads(json.dumps(content)), name
+        assert json.loads((generate.FOLDER / name).read_text()) == json.loads(
+            json.dumps(content)
+        ), name
 
 
 def test_every_event_that_can_be_published_has_its_schema() -> None:
     """events.json knows each class of core/events/ by its name."""
-    described = {branch["if"]["properties"]["type"]["const"] for branch in DOCUMENTS["events.json"]["allOf"]}
-    assert described == {kind.__name__ for kind in EVENT_CLASSES} == {k.__name__ for k in get_args(ev.AnyEvent)}
+    described = {
+        branch["if"]["properties"]["type"]["const"] for branch in DOCUMENTS["events.json"]["allOf"]
+    }
+    assert (
+        described
+        == {kind.__name__ for kind in EVENT_CLASSES}
+        == {k.__name__ for k in get_args(ev.AnyEvent)}
+    )
 
 
 @pytest.mark.parametrize("kind", EVENT_CLASSES, ids=lambda kind: kind.__name__)
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_a_published_event_is_what_its_schema_says(kind: type[ev.Event], data: st.DataObject) -> None:
-    """Any event, in its envelope, validates against events.json; its data under another type's schema is beside it."""
+def test_a_published_event_is_what_its_schema_says(
+    kind: type[ev.Event], data: st.DataObject
+) -> None:
+    """Any event, in its envelope, validates against events.json; its data under another type's
+    schema is beside it.
+    """
     event = data.draw(values.events(kind))
     envelope = translate.progress_event(event, Migration(cluster="lab", migration_id="lab-1"), 3)
     validator("events.json").validate(json.loads(envelope.model_dump_json()))
@@ -51,7 +67,9 @@ def test_a_published_event_is_what_its_schema_says(kind: type[ev.Event], data: s
 def test_the_schema_can_say_no() -> None:
     """An event whose data lacks a field of its class does not validate."""
     event = ev.WaveSkipped(at=1.0, wave=1)
-    published = json.loads(translate.progress_event(event, Migration(cluster="lab"), 0).model_dump_json())
+    published = json.loads(
+        translate.progress_event(event, Migration(cluster="lab"), 0).model_dump_json()
+    )
     validator("events.json").validate(published)
     del published["data"]["wave"]
     assert not validator("events.json").is_valid(published)
@@ -67,7 +85,12 @@ def test_a_published_status_is_what_its_schema_says(record: Any) -> None:
 
 GOOD = [
     {"type": "pause", "command_id": "c", "cluster": "lab", "slow": True},
-    {"type": "start", "command_id": "c", "cluster": "lab", "options": {"mode": "az", "az": "az-a", "soak_seconds": 1}},
+    {
+        "type": "start",
+        "command_id": "c",
+        "cluster": "lab",
+        "options": {"mode": "az", "az": "az-a", "soak_seconds": 1},
+    },
     {"type": "tune", "command_id": "c", "cluster": "lab", "throttle_bytes_per_second": 0},
 ]
 BAD = [
@@ -79,7 +102,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("command", "good"), [*((c, True) for c in GOOD), *((c, False) for c in BAD)])
+@pytest.mark.parametrize(
+    ("command", "good"), [*((c, True) for c in GOOD), *((c, False) for c in BAD)]
+)
 def test_schema_and_agent_agree_on_commands(command: dict[str, Any], good: bool) -> None:
     """Who checks a command against commands.json before sending learns what the agent will say."""
     assert validator("commands.json").is_valid(command) is good
@@ -94,7 +119,8 @@ def test_schema_and_agent_agree_on_commands(command: dict[str, Any], good: bool)
 def test_every_order_can_be_given() -> None:
     """The words of the core's orders and the commands of the wire are the same."""
     kinds = {kind.model_fields["type"].default for kind in get_args(get_args(AnyCommand)[0])}
-    assert kinds == set(COMMAND_NAMES.values()) - {"command"}  # `command`: one that could not be read
+    # `command`: one that could not be read
+    assert kinds == set(COMMAND_NAMES.values()) - {"command"}
 
 
 def test_every_option_of_the_core_can_be_asked_for() -> None:
@@ -121,7 +147,13 @@ def test_asyncapi_names_every_topic_and_only_files_that_exist() -> None:
     api = DOCUMENTS["asyncapi.json"]
     addresses = {channel["address"] for channel in api["channels"].values()}
     public = Topics.named("kafka-migration.")
-    assert addresses == {public.commands, public.metrics, public.events, public.status, public.rejected}
+    assert addresses == {
+        public.commands,
+        public.metrics,
+        public.events,
+        public.status,
+        public.rejected,
+    }
     for channel in api["channels"].values():
         for message in channel["messages"].values():
             if reference := message["payload"].get("$ref"):

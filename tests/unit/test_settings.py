@@ -1,4 +1,6 @@
-"""Settings: what is read, and that every error names its file, its cluster and its field, and shows no secret."""
+"""Settings: what is read, and that every error names its file, its cluster and its field, and
+shows no secret.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -7,7 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.config.settings import ClusterSettings, KafkaSecurity, PolicySettings, Settings, SettingsError, read_clusters
+from agent.config.settings import (
+    ClusterSettings,
+    KafkaSecurity,
+    PolicySettings,
+    Settings,
+    SettingsError,
+    read_clusters,
+)
 from agent.core.metrics.rules import Action, Brokers, Rule, Side
 from agent.core.planning.options import Policy
 
@@ -33,10 +42,15 @@ def write(file: Path, name: Any = "lab", **changes: Any) -> Path:
 
 
 def test_a_cluster_is_read_with_its_policy(file: Path) -> None:
-    """Brokers and overrides reach the core's policy; what is not overridden keeps the core's default."""
+    """Brokers and overrides reach the core's policy; what is not overridden keeps the core's
+    default.
+    """
     policy = read_clusters(write(file))["lab"].core_policy()
     assert policy == Policy(
-        source_broker_ids=(11, 12), destination_broker_ids=(31, 32), grace_seconds=5.0, slow_bytes_per_second=5_000_000
+        source_broker_ids=(11, 12),
+        destination_broker_ids=(31, 32),
+        grace_seconds=5.0,
+        slow_bytes_per_second=5_000_000,
     )
 
 
@@ -56,19 +70,39 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown field": ({"zookeper": "zk:2181"}, "zookeper: Extra inputs are not permitted"),
     "no Cruise Control": ({"cruise_control": {}}, "cruise_control.url: Field required"),
     "policy's name": ({"policy": {"grace": 5}}, "policy.grace: Extra inputs are not permitted"),
-    "policy's value": ({"policy": {"grace_seconds": -1}}, "policy.grace_seconds: Input should be greater than"),
-    "broker's id": ({"source_broker_ids": ["a"]}, "source_broker_ids.0: Input should be a valid integer"),
-    "broker on both sides": ({"destination_broker_ids": [31, 11]}, "destination_broker_ids: [11] named twice"),
-    "half a login": ({"security": {"security_protocol": "SASL_SSL"}}, "security: Value error, security_protocol SASL"),
+    "policy's value": (
+        {"policy": {"grace_seconds": -1}},
+        ("policy.grace_seconds: Input should be greater than"),
+    ),
+    "broker's id": (
+        {"source_broker_ids": ["a"]},
+        ("source_broker_ids.0: Input should be a valid integer"),
+    ),
+    "broker on both sides": (
+        {"destination_broker_ids": [31, 11]},
+        ("destination_broker_ids: [11] named twice"),
+    ),
+    "half a login": (
+        {"security": {"security_protocol": "SASL_SSL"}},
+        ("security: Value error, security_protocol SASL"),
+    ),
     "no user": (
-        {"security": {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "password": "hush-hush"}},
+        {
+            "security": {
+                "security_protocol": "SASL_SSL",
+                "sasl_mechanism": "PLAIN",
+                "password": "hush-hush",
+            }
+        },
         "SASL needs username and password_file",
     ),
 }
 
 
 @pytest.mark.parametrize(("changes", "says"), WRONG.values(), ids=list(WRONG))
-def test_a_wrong_cluster_is_told_by_file_cluster_and_field(file: Path, changes: dict[str, Any], says: str) -> None:
+def test_a_wrong_cluster_is_told_by_file_cluster_and_field(
+    file: Path, changes: dict[str, Any], says: str
+) -> None:
     """The error names where to look, and shows nothing that may be a secret."""
     with pytest.raises(SettingsError) as caught:
         read_clusters(write(file, **changes))
@@ -87,7 +121,7 @@ def test_a_name_that_would_break_ids_is_refused(file: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("clusters: [", "is not YAML"), ("", "must have a mapping `clusters`"), ("clusters: {}", "must have a mapping"),
+    [("clusters: [", "is not YAML"), ("", "must have a mapping `clusters`"), ("clusters: {}", "must have a mapping"),  # noqa: E501
      ("clusters: {lab: 5}", "cluster lab: the entry"), ("- lab", "must have a mapping `clusters`")],
 )  # fmt: skip
 def test_a_file_of_another_form_is_told(file: Path, text: str, says: str) -> None:
@@ -105,22 +139,32 @@ def test_a_missing_file_is_told_with_the_variable_that_names_it(tmp_path: Path) 
 
 
 def test_passwords_come_from_files_and_are_not_shown(tmp_path: Path) -> None:
-    """A password's file is read without its last line break; neither form appears when settings are printed."""
+    """A password's file is read without its last line break; neither form appears when settings
+    are printed.
+    """
     (tmp_path / "password").write_text("hush-hush\n")
     by_file = KafkaSecurity(
-        security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", username="u", password_file=tmp_path / "password"
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        username="u",
+        password_file=tmp_path / "password",
     )
     assert by_file.connection("k:9092").password == "hush-hush"
     assert "hush-hush" not in repr(by_file.connection("k:9092"))
     given = ClusterSettings.model_validate(
-        {**CLUSTER, "cruise_control": {"url": "http://cc", "username": "u", "password": "hush-hush"}}
+        {
+            **CLUSTER,
+            "cruise_control": {"url": "http://cc", "username": "u", "password": "hush-hush"},
+        }
     )
     assert given.cruise_control.connection().password == "hush-hush"
     assert "hush-hush" not in repr(given)
     assert "hush-hush" not in repr(given.cruise_control.connection())
 
 
-def test_the_environment_is_read_also_inside_security(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment_is_read_also_inside_security(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """KAFKA_MIGRATION_..., with two underscores for what is inside another."""
     (tmp_path / "password").write_text("hush-hush")
     for name, value in {
@@ -158,7 +202,7 @@ def test_defaults_stay_on_this_machine() -> None:
     assert Settings.model_fields["web_host"].default == "127.0.0.1"
 
 
-# ── metric rules ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── metric rules ──────────────────────────────────────────────────────────────────────────────────
 RULE: dict[str, Any] = {"name": "p99", "metric": "p99_ms", "above": 500}
 
 
@@ -166,7 +210,14 @@ def test_a_rule_reaches_the_core_with_its_defaults(file: Path) -> None:
     """Silence pauses by default, but not for a rule that only notifies; `ignore` says so."""
     rules = [
         RULE,
-        {"name": "idle", "metric": "idle", "below": 0.1, "clear": 0.3, "brokers": "source", "action": "slow"},
+        {
+            "name": "idle",
+            "metric": "idle",
+            "below": 0.1,
+            "clear": 0.3,
+            "brokers": "source",
+            "action": "slow",
+        },
         {**RULE, "name": "told", "action": "notify"},
         {**RULE, "name": "deaf", "on_missing": "ignore"},
     ]
@@ -182,7 +233,13 @@ def test_a_rule_reaches_the_core_with_its_defaults(file: Path) -> None:
             brokers=Brokers.SOURCE,
             action=Action.SLOW,
         ),
-        Rule(name="told", metric="p99_ms", threshold=500, action=Action.NOTIFY, on_missing=Action.NOTIFY),
+        Rule(
+            name="told",
+            metric="p99_ms",
+            threshold=500,
+            action=Action.NOTIFY,
+            on_missing=Action.NOTIFY,
+        ),
         Rule(name="deaf", metric="p99_ms", threshold=500, on_missing=None),
     )
 
@@ -194,9 +251,15 @@ def test_a_rule_reaches_the_core_with_its_defaults(file: Path) -> None:
         ([{**RULE, "below": 1}], "a rule needs one of `above` and `below`"),
         ([{**RULE, "clear": 600}], "clear 600 is on the bad side of the threshold"),
         ([RULE, RULE], "['p99'] named twice"),
-        ([{**RULE, "action": "stop"}], "policy.rules.0.action: Input should be 'notify', 'slow' or 'pause'"),
+        (
+            [{**RULE, "action": "stop"}],
+            ("policy.rules.0.action: Input should be 'notify', 'slow' or 'pause'"),
+        ),
         ([{**RULE, "flaps_max": 0}], "policy.rules.0.flaps_max"),
-        ([{**RULE, "above": float("nan")}], "policy.rules.0.above: Input should be a finite number"),
+        (
+            [{**RULE, "above": float("nan")}],
+            ("policy.rules.0.above: Input should be a finite number"),
+        ),
     ],
 )
 def test_a_wrong_rule_names_itself(file: Path, rules: list[dict[str, Any]], says: str) -> None:
@@ -212,7 +275,10 @@ def test_the_example_can_be_read_and_its_metrics_are_what_the_collector_sends() 
     mapping = yaml.safe_load((ROOT / "agent/services/collector/mapping.yaml").read_text())
     assert {r.metric for r in policy.rules} <= {m["name"] for m in mapping["metrics"]}
     assert {r.action for r in policy.rules} == set(Action)
-    assert (policy.limits.replicas_max, policy.limits.network_bytes_per_second_max) == (4_000, 600_000_000)
+    assert (policy.limits.replicas_max, policy.limits.network_bytes_per_second_max) == (
+        4_000,
+        600_000_000,
+    )
 
 
 KRAFT = {
@@ -223,7 +289,9 @@ KRAFT = {
 
 
 def test_kraft_settings_become_the_cores_options(tmp_path: Path) -> None:
-    """What clusters.yaml says of the way to KRaft arrives in the core, with the cluster's ZooKeeper."""
+    """What clusters.yaml says of the way to KRaft arrives in the core, with the cluster's
+    ZooKeeper.
+    """
     file = tmp_path / "clusters.yaml"
     entry = {
         "bootstrap_servers": "k:9092", "zookeeper": "zk:2181",
@@ -231,7 +299,11 @@ def test_kraft_settings_become_the_cores_options(tmp_path: Path) -> None:
     }  # fmt: skip
     file.write_text(yaml.safe_dump({"clusters": {"prod": entry}}))
     options = read_clusters(file)["prod"].core_policy().kraft
-    assert (options.zookeeper, options.controller_ids, options.soak_seconds) == ("zk:2181", (71,), 60.0)
+    assert (options.zookeeper, options.controller_ids, options.soak_seconds) == (
+        "zk:2181",
+        (71,),
+        60.0,
+    )
     assert (str(options.gates), str(options.restart_by)) == ("auto", "manual")
     assert options.quorum.property_value == "71@c1:9093"
 
@@ -245,10 +317,18 @@ def test_kraft_settings_become_the_cores_options(tmp_path: Path) -> None:
         ({"restart_by": "magic"}, "restart_by"),
     ],
 )
-def test_wrong_kraft_settings_are_named(tmp_path: Path, wrong: dict[str, object], named: str) -> None:
-    """An incomplete or unknown way of restarting is refused when the file is read, not in the middle of a roll."""
+def test_wrong_kraft_settings_are_named(
+    tmp_path: Path, wrong: dict[str, object], named: str
+) -> None:
+    """An incomplete or unknown way of restarting is refused when the file is read, not in the
+    middle of a roll.
+    """
     file = tmp_path / "clusters.yaml"
-    entry = {"bootstrap_servers": "k:9092", "cruise_control": {"url": "http://cc:9090"}, "kraft": {**KRAFT, **wrong}}
+    entry = {
+        "bootstrap_servers": "k:9092",
+        "cruise_control": {"url": "http://cc:9090"},
+        "kraft": {**KRAFT, **wrong},
+    }
     file.write_text(yaml.safe_dump({"clusters": {"prod": entry}}))
     with pytest.raises(SettingsError, match=named):
         read_clusters(file)

@@ -17,15 +17,24 @@ RACKS = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b", 33: "az-c"}
 ORDERS = [(11, 12, 13), (12, 13, 11), (13, 11, 12), (11, 13, 12), (12, 11, 13), (13, 12, 11)]
 
 
-def model(assignments: list[tuple[int, ...]], dead: frozenset[int] = frozenset(), size_mb: int = 10) -> ClusterModel:
+def model(
+    assignments: list[tuple[int, ...]], dead: frozenset[int] = frozenset(), size_mb: int = 10
+) -> ClusterModel:
     """A topic with these replicas, each led by its first."""
     partitions = {
         TopicPartition("topic", number): Partition(
-            TopicPartition("topic", number), replicas[0], replicas, tuple(b for b in replicas if b not in dead)
+            TopicPartition("topic", number),
+            replicas[0],
+            replicas,
+            tuple(b for b in replicas if b not in dead),
         )
         for number, replicas in enumerate(assignments)
     }
-    brokers = {broker: Broker(broker, "127.0.0.1", rack) for broker, rack in RACKS.items() if broker not in dead}
+    brokers = {
+        broker: Broker(broker, "127.0.0.1", rack)
+        for broker, rack in RACKS.items()
+        if broker not in dead
+    }
     view = ClusterView(brokers, 11, partitions)
     return ClusterModel(view, dict.fromkeys(partitions, size_mb * BYTES_PER_MB))
 
@@ -35,11 +44,14 @@ def ninety_one() -> ClusterModel:
 
 
 def reordered(plan: Plan, pairs: dict[int, int]) -> list[TopicPartition]:
-    """Partitions whose new replicas are not the old ones with each source replaced by its destination."""
+    """Partitions whose new replicas are not the old ones with each source replaced by its
+    destination.
+    """
     return [
         proposal.tp
         for proposal in plan.proposals
-        if tuple(pairs.get(broker, broker) for broker in proposal.old_replicas) != proposal.new_replicas
+        if tuple(pairs.get(broker, broker) for broker in proposal.old_replicas)
+        != proposal.new_replicas
     ]
 
 
@@ -57,7 +69,9 @@ def test_hard_goals_keep_order_and_leaders() -> None:
 
 
 def test_stock_goals_reorder_a_few() -> None:
-    """Stock goals hand a few leaders, and with them the first place, to another replica: 2 to 3 of 91 as recorded."""
+    """Stock goals hand a few leaders, and with them the first place, to another replica: 2 to 3
+    of 91 as recorded.
+    """
     plan = plan_removal(ninety_one(), Removal((11,), (31,), STOCK_GOALS))
     assert 2 <= len(reordered(plan, {11: 31})) <= 3
     assert plan.replica_movements == 91
@@ -66,14 +80,22 @@ def test_stock_goals_reorder_a_few() -> None:
 def test_plans_are_deterministic() -> None:
     """The same cluster and request give the same plan."""
     request = Removal((11,), (31,), STOCK_GOALS)
-    assert plan_removal(ninety_one(), request).proposals == plan_removal(ninety_one(), request).proposals
+    assert (
+        plan_removal(ninety_one(), request).proposals
+        == plan_removal(ninety_one(), request).proposals
+    )
 
 
 def test_the_leader_stands_first() -> None:
-    """A partition not led by its first replica is reordered even under hard goals, as recorded after a stop."""
+    """A partition not led by its first replica is reordered even under hard goals, as recorded
+    after a stop.
+    """
     skewed = model([(12, 13, 11)])
     tp = TopicPartition("topic", 0)
-    skewed = replace(skewed, view=replace(skewed.view, partitions={tp: replace(skewed.view.partitions[tp], leader=11)}))
+    skewed = replace(
+        skewed,
+        view=replace(skewed.view, partitions={tp: replace(skewed.view.partitions[tp], leader=11)}),
+    )
     (proposal,) = plan_removal(skewed, Removal((11,), (31,), HARD_GOALS)).proposals
     assert proposal.new_replicas == (31, 13, 12)
 
@@ -91,7 +113,9 @@ def test_an_empty_source_moves_nothing() -> None:
 
 
 def test_wrong_rack_is_refused() -> None:
-    """A destination in another rack cannot take the replica, and the refusal names the broker that could."""
+    """A destination in another rack cannot take the replica, and the refusal names the broker
+    that could.
+    """
     message = refusal(ninety_one(), Removal((12,), (31,), HARD_GOALS))
     assert "[RackAwareGoal] Cannot move Replica[" in message
     assert "to [Broker[id=32,rack=az-b,state=ALIVE,replicaCount=0,logdirs=[]]]" in message
@@ -119,14 +143,22 @@ def test_unknown_brokers_are_refused(request_: Removal, message: str) -> None:
 def test_four_replicas_need_four_racks() -> None:
     """While a partition has an extra replica nothing can be planned under rack awareness."""
     message = refusal(model([(31, 12, 13, 11)]), Removal((12,), (32,), HARD_GOALS))
-    assert "Insufficient number of racks to distribute each replica (Current: 3, Needed: 4)" in message
+    assert (
+        "Insufficient number of racks to distribute each replica (Current: 3, Needed: 4)" in message
+    )
 
 
 def test_a_dead_broker_with_replicas_stops_the_others() -> None:
     """Only its own removal is planned while it is dead."""
     cluster = model([(11, 12, 13)], dead=frozenset({11}))
-    assert "Excluded rack ids cannot contain an empty rack id." in refusal(cluster, Removal((12,), (32,), HARD_GOALS))
-    assert plan_removal(cluster, Removal((11,), (31,), HARD_GOALS)).proposals[0].new_replicas == (31, 12, 13)
+    assert "Excluded rack ids cannot contain an empty rack id." in refusal(
+        cluster, Removal((12,), (32,), HARD_GOALS)
+    )
+    assert plan_removal(cluster, Removal((11,), (31,), HARD_GOALS)).proposals[0].new_replicas == (
+        31,
+        12,
+        13,
+    )
 
 
 def test_a_dead_empty_broker_is_harmless() -> None:
@@ -147,7 +179,11 @@ def test_recently_removed_brokers_take_nothing() -> None:
     cluster = model([(31, 12, 13)])
     message = refusal(cluster, Removal((31,), (), HARD_GOALS, excluded))
     assert "The following brokers are excluded from replica moves [11]." in message
-    assert plan_removal(cluster, Removal((31,), (11,), HARD_GOALS)).proposals[0].new_replicas == (11, 12, 13)
+    assert plan_removal(cluster, Removal((31,), (11,), HARD_GOALS)).proposals[0].new_replicas == (
+        11,
+        12,
+        13,
+    )
 
 
 def test_a_full_disk_is_refused() -> None:
@@ -157,7 +193,9 @@ def test_a_full_disk_is_refused() -> None:
 
 
 def test_balancedness_is_that_of_the_recordings() -> None:
-    """With hard goals alone the score rises from 79.13 to 100 when rack awareness was what had to be fixed."""
+    """With hard goals alone the score rises from 79.13 to 100 when rack awareness was what had
+    to be fixed.
+    """
     plan = plan_removal(ninety_one(), Removal((11,), (31,), HARD_GOALS))
     assert plan.balancedness_before == pytest.approx(79.12660178521205)
     assert plan.balancedness_after == pytest.approx(100.0)

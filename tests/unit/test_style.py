@@ -6,12 +6,20 @@ from typing import TypeGuard
 
 ROOT = Path(__file__).parent.parent.parent
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 400, 70
-SOURCES = [p for folder in ("agent", "schemas", "deploy", "tests") for p in sorted((ROOT / folder).rglob("*.py"))]
+SOURCES = [
+    p
+    for folder in ("agent", "schemas", "deploy", "tests")
+    for p in sorted((ROOT / folder).rglob("*.py"))
+]
 
 
 def test_no_file_attracts_everything() -> None:
     """No file has more than 400 lines."""
-    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := p.read_text().count("\n")) > FILE_LINES_MAX}
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in SOURCES
+        if (n := p.read_text().count("\n")) > FILE_LINES_MAX
+    }
     assert not long
 
 
@@ -42,7 +50,9 @@ def test_every_test_states_its_rule() -> None:
 
 
 def test_nobody_swallows_a_cancellation() -> None:
-    """What takes a CancelledError raises it again: await another task's end by agent/cancellation.py. (Tests may play it.)"""
+    """What takes a CancelledError raises it again: await another task's end by
+    agent/cancellation.py. (Tests may play it.)
+    """
     takers = [
         f"{p.relative_to(ROOT)}:{node.lineno}"
         for p in SOURCES
@@ -54,7 +64,9 @@ def test_nobody_swallows_a_cancellation() -> None:
 
 
 def _swallows(node: ast.AST) -> bool:
-    """A handler or a `suppress` of CancelledError, BaseException or everything; a handler may end in `raise`."""
+    """A handler or a `suppress` of CancelledError, BaseException or everything; a handler may
+    end in `raise`.
+    """
     if isinstance(node, ast.ExceptHandler):
         taken = [node.type] if node.type is not None else None
         goes_on = not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
@@ -62,7 +74,12 @@ def _swallows(node: ast.AST) -> bool:
         taken, goes_on = node.args, True
     else:
         return False
-    names = {n.id if isinstance(n, ast.Name) else n.attr for t in taken or () for n in ast.walk(t) if _is_name(n)}
+    names = {
+        n.id if isinstance(n, ast.Name) else n.attr
+        for t in taken or ()
+        for n in ast.walk(t)
+        if _is_name(n)
+    }
     return goes_on and (taken is None or not names.isdisjoint({"CancelledError", "BaseException"}))
 
 

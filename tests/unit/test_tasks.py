@@ -1,4 +1,6 @@
-"""Effects and watches as tasks: the wanted runs once, the unwanted ends, and nothing acts without the lease."""
+"""Effects and watches as tasks: the wanted runs once, the unwanted ends, and nothing acts
+without the lease.
+"""
 
 import asyncio
 import re
@@ -18,16 +20,33 @@ from agent.performer.ports import PortError
 from agent.worker.effect_tasks import ClusterTasks, Post
 
 POLICY = Policy()
-SCOPE = fx.WaveScope(migration_id="m", wave=1, attempt=1, source_broker_ids=(1,), destination_broker_ids=(2,))
-CHECK, STOP, CLOSE = fx.CheckCluster(scope=SCOPE), fx.StopWave(scope=SCOPE, at_once=True), fx.CloseWave(scope=SCOPE)
+SCOPE = fx.WaveScope(
+    migration_id="m", wave=1, attempt=1, source_broker_ids=(1,), destination_broker_ids=(2,)
+)
+CHECK, STOP, CLOSE = (
+    fx.CheckCluster(scope=SCOPE),
+    fx.StopWave(scope=SCOPE, at_once=True),
+    fx.CloseWave(scope=SCOPE),
+)
 PLAN = fx.CompareSnapshot(migration_id="m")
-WAVE = Wave(number=1, az="a", source_broker_ids=(1,), destination_broker_ids=(2,), state=WaveState.ACTIVE, attempt=1)
+WAVE = Wave(
+    number=1,
+    az="a",
+    source_broker_ids=(1,),
+    destination_broker_ids=(2,),
+    state=WaveState.ACTIVE,
+    attempt=1,
+)
 
 
 def wants(**effects: fx.Effect) -> Migration:
     """A state with these effects pending, by id."""
-    pending = tuple(fx.Pending(effect_id=name, effect=effect, since=0.0) for name, effect in effects.items())
-    return Migration(cluster="lab", migration_id="m", phase=Phase.CHECKING, waves=(WAVE,), pending=pending)
+    pending = tuple(
+        fx.Pending(effect_id=name, effect=effect, since=0.0) for name, effect in effects.items()
+    )
+    return Migration(
+        cluster="lab", migration_id="m", phase=Phase.CHECKING, waves=(WAVE,), pending=pending
+    )
 
 
 class Lease:
@@ -150,7 +169,11 @@ async def test_a_stop_waits_until_what_it_stops_has_left(stage: Stage) -> None:
     await stage.until(lambda: bool(stage.performer.story))
     stage.tasks.reconcile(wants(e2=STOP))
     await stage.until(lambda: len(stage.performer.story) == 3)
-    assert stage.performer.story == ["CheckCluster begins", "CheckCluster is left", "StopWave begins"]
+    assert stage.performer.story == [
+        "CheckCluster begins",
+        "CheckCluster is left",
+        "StopWave begins",
+    ]
     assert stage.posted == []
 
 
@@ -181,7 +204,10 @@ async def test_nothing_acts_without_the_lease(stage: Stage) -> None:
     assert stage.performer.story == []
     outcome = stage.posted[0].outcome
     assert isinstance(outcome, msg.Busy)
-    assert (outcome.reason.code, outcome.reason.seen) == (Code.OTHER_DRIVER, "held by another agent")
+    assert (outcome.reason.code, outcome.reason.seen) == (
+        Code.OTHER_DRIVER,
+        ("held by another agent"),
+    )
 
 
 async def test_a_lease_that_comes_soon_is_waited_for(stage: Stage) -> None:
@@ -213,7 +239,9 @@ async def test_what_acts_is_left_when_the_lease_is_lost(stage: Stage) -> None:
 
 
 async def test_watches_follow_the_state(stage: Stage) -> None:
-    """A watch begins with the phase that wants it and ends with it; one whose scope changed is another one."""
+    """A watch begins with the phase that wants it and ends with it; one whose scope changed is
+    another one.
+    """
     moving = replace(wants(), phase=Phase.MOVING)
     stage.tasks.reconcile(moving)
     stage.tasks.reconcile(moving)
@@ -243,11 +271,13 @@ async def test_stop_ends_everything_before_it_returns(stage: Stage) -> None:
     assert stage.posted == []
 
 
-# ── cancellations that are lost ─────────────────────────────────────────────────────────────────────────────────────
+# ── cancellations that are lost ───────────────────────────────────────────────────────────────────
 async def test_a_watch_that_lost_its_cancellation_holds_up_nothing(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The step after it begins at once; the log names the watch and since when, and it is cancelled again."""
+    """The step after it begins at once; the log names the watch and since when, and it is
+    cancelled again.
+    """
     stage.performer.cancellations_lost = 1
     stage.tasks.reconcile(replace(wants(), phase=Phase.MOVING))
     await stage.until(lambda: stage.performer.story == ["WatchWave begins"])
@@ -256,21 +286,35 @@ async def test_a_watch_that_lost_its_cancellation_holds_up_nothing(
     assert "WatchWave is left" not in stage.performer.story
     await stage.until(lambda: "WatchWave is left" in stage.performer.story, wants(e1=STOP))
     (told,) = caplog.messages
-    assert re.fullmatch(r"lab: WatchWave was cancelled \d\.\d s ago and still runs: it is cancelled again", told)
+    assert re.fullmatch(
+        (r"lab: WatchWave was cancelled \d\.\d s ago and still runs: it is " r"cancelled again"),
+        told,
+    )
 
 
 async def test_a_stop_waits_for_a_request_that_lost_its_cancellation_and_says_so(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It must not be overtaken; it is cancelled again after twice the time, and the log names both."""
+    """It must not be overtaken; it is cancelled again after twice the time, and the log names
+    both.
+    """
     stage.performer.cancellations_lost = 3
     stage.tasks.reconcile(wants(e1=CHECK))
     await stage.until(lambda: bool(stage.performer.story))
     await stage.until(lambda: len(stage.performer.story) == 3, wants(e2=STOP))
-    assert stage.performer.story == ["CheckCluster begins", "CheckCluster is left", "StopWave begins"]
-    assert "lab: StopWave e2 waits for lab: CheckCluster e1 to leave, for 2 s at most" in caplog.messages
+    assert stage.performer.story == [
+        "CheckCluster begins",
+        "CheckCluster is left",
+        "StopWave begins",
+    ]
+    assert (
+        "lab: StopWave e2 waits for lab: CheckCluster e1 to leave, for 2 s at most"
+        in caplog.messages
+    )
     assert re.fullmatch(r"lab: StopWave e2 begins after \d\.\d s", caplog.messages[-1])
-    assert sum(text.startswith("lab: CheckCluster e1 was cancelled ") for text in caplog.messages) == 3
+    assert (
+        sum(text.startswith("lab: CheckCluster e1 was cancelled ") for text in caplog.messages) == 3
+    )
 
 
 async def test_a_stop_waits_for_no_plan_that_is_left(stage: Stage) -> None:

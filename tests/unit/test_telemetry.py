@@ -12,7 +12,9 @@ from tests.scenarios.play import POLICY, Play
 def test_what_has_moved_is_exported_while_it_is_paused() -> None:
     """The gauges stand where the wave stands, and there is no rate of what does not move."""
     play = Play().started().moving().wait(2).sees(left=2, moved=4_000).command(msg.PauseMigration)
-    play.ends(fx.StopWave, with_=msg.Performed(replicas_left=2, bytes_left=2_000)).expect_phase(Phase.PAUSED)
+    play.ends(fx.StopWave, with_=msg.Performed(replicas_left=2, bytes_left=2_000)).expect_phase(
+        Phase.PAUSED
+    )
     telemetry.record_status(wire.status(play.m, POLICY, play.now))
     told = {
         name: REGISTRY.get_sample_value(f"kafka_migration_{name}", {"cluster": "lab"})

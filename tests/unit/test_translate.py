@@ -1,4 +1,6 @@
-"""Between the wire and the core: what is read, what is refused and how, and what comes back unchanged."""
+"""Between the wire and the core: what is read, what is refused and how, and what comes back
+unchanged.
+"""
 
 import json
 from typing import Any
@@ -11,7 +13,15 @@ from agent import wire
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import Approval, InternalTopics, Mode, Options, Pairing, Policy, ThrottleBy
+from agent.core.planning.options import (
+    Approval,
+    InternalTopics,
+    Mode,
+    Options,
+    Pairing,
+    Policy,
+    ThrottleBy,
+)
 from agent.core.planning.plan import Wave, WaveState
 from agent.core.planning.progress import Progress
 from agent.worker.turn import Record
@@ -19,13 +29,17 @@ from tests.fakes.values import MESSAGES, RECORDS
 
 AT = 1_700_000_000.0
 LARGE = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
 def command(kind: str, **fields: Any) -> bytes:
     """A command as a sender writes it."""
-    return json.dumps({"type": kind, "command_id": "c-1", "cluster": "lab", "issued_by": "ann", **fields}).encode()
+    return json.dumps(
+        {"type": kind, "command_id": "c-1", "cluster": "lab", "issued_by": "ann", **fields}
+    ).encode()
 
 
 def order(kind: type[msg.Command], **fields: Any) -> msg.Command:
@@ -33,18 +47,24 @@ def order(kind: type[msg.Command], **fields: Any) -> msg.Command:
     return kind(command_id="c-1", cluster="lab", at=AT, issued_by="ann", **fields)
 
 
-# ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
         (command("plan"), order(msg.PlanMigration, options=Options())),
-        (command("start", plan_id="p-1"), order(msg.StartMigration, options=Options(), plan_id="p-1")),
+        (
+            command("start", plan_id="p-1"),
+            order(msg.StartMigration, options=Options(), plan_id="p-1"),
+        ),
         (command("pause", reason="disk"), order(msg.PauseMigration, reason="disk")),
         (command("pause", slow=True), order(msg.PauseMigration, slow=True)),
         (command("resume", issued_at="2026-11-24T10:00:00Z"), order(msg.ResumeMigration)),
         (command("rollback"), order(msg.RollBackMigration)),
         (command("cancel"), order(msg.CancelMigration)),
-        (command("tune", throttle_bytes_per_second=0), order(msg.TuneMigration, throttle_bytes_per_second=0)),
+        (
+            command("tune", throttle_bytes_per_second=0),
+            order(msg.TuneMigration, throttle_bytes_per_second=0),
+        ),
         (
             command("tune", partition_movements_per_broker=5),
             order(msg.TuneMigration, partition_movements_per_broker=5),
@@ -119,29 +139,57 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "a string": (b'"start"', "the message: Input should be an object"),
     "no type": (b'{"command_id": "c", "cluster": "lab"}', "type: Field required"),
     "unknown type": (command("strat"), "type: Input should be one of 'plan', 'start'"),
-    "type is a list": (command("pause").replace(b'"pause"', b"[1]"), "type: Input should be one of"),
+    "type is a list": (
+        command("pause").replace(b'"pause"', b"[1]"),
+        ("type: Input should be one of"),
+    ),
     "no cluster": (b'{"type": "pause", "command_id": "c"}', "cluster: Field required"),
-    "blank in the id": (command("pause").replace(b"c-1", b"c 1"), "command_id: String should match"),
-    "wrong enum": (command("start", options={"mode": "all"}), "options.mode: Input should be 'full', 'az' or"),
+    "blank in the id": (
+        command("pause").replace(b"c-1", b"c 1"),
+        ("command_id: String should match"),
+    ),
+    "wrong enum": (
+        command("start", options={"mode": "all"}),
+        ("options.mode: Input should be 'full', 'az' or"),
+    ),
     "unknown field": (command("pause", slowly=True), "slowly: Extra inputs are not permitted"),
-    "extra nesting": (command("pause", slow={"slow": True}), "slow: Input should be a valid boolean"),
+    "extra nesting": (
+        command("pause", slow={"slow": True}),
+        ("slow: Input should be a valid boolean"),
+    ),
     "a word for a flag": (command("pause", slow="yes"), "slow: Input should be a valid boolean"),
-    "a flag for a broker": (command("start", options={"source_broker_ids": [True]}), "options.source_broker_ids.0: "),
-    "a unit in a rate": (command("tune", throttle_bytes_per_second="50MB"), "throttle_bytes_per_second: "),
+    "a flag for a broker": (
+        command("start", options={"source_broker_ids": [True]}),
+        "options.source_broker_ids.0: ",
+    ),
+    "a unit in a rate": (
+        command("tune", throttle_bytes_per_second="50MB"),
+        "throttle_bytes_per_second: ",
+    ),
     "megabytes for bytes": (
         command("tune", throttle_bytes_per_second=50),
         "should be greater than or equal to 1000 or",
     ),
     "options are null": (command("start", options=None), "options: Input should be an object"),
-    "soaks for NaN": (command("start", options={"soak_seconds": float("nan")}), "options.soak_seconds: "),
-    "600 kB": (command("pause", reason="x" * 600_000), "reason: String should have at most 500 characters"),
+    "soaks for NaN": (
+        command("start", options={"soak_seconds": float("nan")}),
+        "options.soak_seconds: ",
+    ),
+    "600 kB": (
+        command("pause", reason="x" * 600_000),
+        ("reason: String should have at most 500 characters"),
+    ),
     "600 kB of a name": (command("pause", **{"x" * 600_000: 1}), "Extra inputs are not permitted"),
 }
 
 
 @pytest.mark.parametrize(("data", "says"), BAD.values(), ids=list(BAD))
-def test_what_cannot_be_read_says_which_field_and_what_it_should_be(data: bytes | None, says: str) -> None:
-    """Bad input of every kind is a ValidationError that names the field, in a few hundred characters."""
+def test_what_cannot_be_read_says_which_field_and_what_it_should_be(
+    data: bytes | None, says: str
+) -> None:
+    """Bad input of every kind is a ValidationError that names the field, in a few hundred
+    characters.
+    """
     with pytest.raises(ValidationError) as caught:
         wire.read_command(data, AT)
     reasons = wire.what_is_wrong(caught.value)
@@ -168,14 +216,22 @@ def test_every_wrong_field_is_told_at_once() -> None:
         *((data, (None, None)) for data in (None, b"", b"[]", b'"x"', b"\xff", b"[" * 100_000)),
     ],
 )
-def test_the_sender_is_found_where_there_is_one(data: bytes | None, sender: tuple[str | None, str | None]) -> None:
+def test_the_sender_is_found_where_there_is_one(
+    data: bytes | None, sender: tuple[str | None, str | None]
+) -> None:
     """command_id and cluster are read out of whatever came, without ever raising."""
     assert wire.sender_of(data) == sender
 
 
-# ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── metrics ───────────────────────────────────────────────────────────────────────────────────────
 def alert(**fields: Any) -> bytes:
-    given_alert = {"type": "alert", "cluster": "lab", "name": "URP", "state": "firing", "time": "2026-11-24T10:00:00Z"}
+    given_alert = {
+        "type": "alert",
+        "cluster": "lab",
+        "name": "URP",
+        "state": "firing",
+        "time": "2026-11-24T10:00:00Z",
+    }
     return json.dumps({**given_alert, **fields}).encode()
 
 
@@ -203,7 +259,7 @@ def test_a_bad_sample_is_named_by_its_place() -> None:
     assert wire.what_is_wrong(caught.value)[0].seen.startswith("samples.0.value: ")
 
 
-# ── core values to JSON and back ────────────────────────────────────────────────────────────────────────────────
+# ── core values to JSON and back ──────────────────────────────────────────────────────────────────
 @LARGE
 @given(MESSAGES)
 def test_every_message_comes_back_as_it_was(message: msg.Message) -> None:
@@ -214,47 +270,80 @@ def test_every_message_comes_back_as_it_was(message: msg.Message) -> None:
 @LARGE
 @given(RECORDS)
 def test_every_state_comes_back_as_it_was(record: Record) -> None:
-    """Whatever the types allow as a saved state survives JSON exactly: pending effects, options, waves, causes."""
+    """Whatever the types allow as a saved state survives JSON exactly: pending effects,
+    options, waves, causes.
+    """
     assert wire.from_json(wire.to_json(record, Record), Record) == record
 
 
 def test_another_versions_state_can_be_read() -> None:
-    """Unknown fields are left out and missing ones take their defaults, so that two versions can alternate."""
+    """Unknown fields are left out and missing ones take their defaults, so that two versions
+    can alternate.
+    """
     saved = json.loads(wire.to_json(Record(migration=Migration(cluster="lab", sequence=7)), Record))
     saved["of_tomorrow"] = 1
     saved["migration"]["of_tomorrow"] = {"a": [1]}
-    del saved["outbox"], saved["inbox_id"], saved["migration"]["plans"], saved["migration"]["options"]["soak_seconds"]
+    del (
+        saved["outbox"],
+        saved["inbox_id"],
+        saved["migration"]["plans"],
+        saved["migration"]["options"]["soak_seconds"],
+    )
     read = wire.from_json(json.dumps(saved).encode(), Record)
     assert read == Record(migration=Migration(cluster="lab", sequence=7))
 
 
 STRANGE: list[bytes | None] = [
     *(None, b"", b"[]", b"7", b'"x"', b"{}", b"[" * 100_000),
-    *(b'{"type": "NoSuch"}', b'{"type": "Tick"}', b'{"type": ["Tick"]}', b'{"type": "Tick", "at": "soon"}'),
+    *(
+        b'{"type": "NoSuch"}',
+        b'{"type": "Tick"}',
+        b'{"type": ["Tick"]}',
+        (b'{"type": "Tick", "at": "soon"}'),
+    ),
     b'{"type": "EffectEnded", "at": 1, "effect_id": "x", "outcome": 3}',
 ]
 
 
 @pytest.mark.parametrize("data", STRANGE)
 def test_a_strangers_inbox_message_is_no_bug(data: bytes | None) -> None:
-    """Whatever else is written to the inbox raises ValueError, which is expected, and nothing else."""
+    """Whatever else is written to the inbox raises ValueError, which is expected, and nothing
+    else.
+    """
     with pytest.raises(ValueError, match=r".+"):
         wire.from_json(data, msg.Message)  # type: ignore[arg-type]  # Kafka values may be null
 
 
-# ── what people read ────────────────────────────────────────────────────────────────────────────────────────────
+# ── what people read ──────────────────────────────────────────────────────────────────────────────
 def test_status_counts_what_is_left() -> None:
-    """Waves that are done count nothing, others what was last seen of them, those to come all that was planned."""
+    """Waves that are done count nothing, others what was last seen of them, those to come all
+    that was planned.
+    """
     waves = tuple(
-        Wave(number=n, az="a", source_broker_ids=(n,), destination_broker_ids=(30 + n,), replicas=10, size_bytes=100,
+        Wave(number=n, az="a", source_broker_ids=(n,), destination_broker_ids=(30 + n,), replicas=10, size_bytes=100,  # noqa: E501
              state=state, attempt=1, replicas_left=left, bytes_left=left and 10 * left)
         for n, (state, left) in enumerate(
             ((WaveState.DONE, 0), (WaveState.ACTIVE, 4), (WaveState.PENDING, None)), 1
         )
     )  # fmt: skip
-    now = Progress(at=AT, changed_at=AT, replicas_left=4, bytes_left=40, bytes_moved=60, moving=2, eta_seconds=3.0)
+    now = Progress(
+        at=AT,
+        changed_at=AT,
+        replicas_left=4,
+        bytes_left=40,
+        bytes_moved=60,
+        moving=2,
+        eta_seconds=3.0,
+    )
     waiting = (Reason(Code.CRUISE_CONTROL_BUSY, "it moves leaders", "an idle executor"),)
-    m = Migration(cluster="lab", migration_id="lab-1", phase=Phase.MOVING, waves=waves, progress=now, waiting=waiting)
+    m = Migration(
+        cluster="lab",
+        migration_id="lab-1",
+        phase=Phase.MOVING,
+        waves=waves,
+        progress=now,
+        waiting=waiting,
+    )
     status = wire.status(m, Policy(), AT)
     assert [w.replicas_left for w in status.waves] == [0, 4, 10]
     assert (status.replicas_left, status.bytes_left, status.stage) == (14, 140, 2)
@@ -265,10 +354,19 @@ def test_status_counts_what_is_left() -> None:
 
 
 def test_a_stranger_gets_the_same_answer_twice() -> None:
-    """A refusal for a cluster without a state takes its id from the command's place, so that a replay repeats it."""
+    """A refusal for a cluster without a state takes its id from the command's place, so that a
+    replay repeats it.
+    """
     refusal = msg.RefuseCommand(
-        command_id="c-1", cluster="elsewhere", at=AT, reasons=(Reason(Code.UNKNOWN_CLUSTER, "cluster: 'elsewhere'"),)
+        command_id="c-1",
+        cluster="elsewhere",
+        at=AT,
+        reasons=(Reason(Code.UNKNOWN_CLUSTER, "cluster: 'elsewhere'"),),
     )
     answer = wire.refusal_for_unknown_cluster(refusal, "commands/3/17")
-    assert (answer.id, answer.cluster, answer.data["command_id"]) == ("refused/commands/3/17", "elsewhere", "c-1")
+    assert (answer.id, answer.cluster, answer.data["command_id"]) == (
+        "refused/commands/3/17",
+        "elsewhere",
+        "c-1",
+    )
     assert answer.data["reasons"][0]["code"] == "UNKNOWN_CLUSTER"

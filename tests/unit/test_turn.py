@@ -49,7 +49,9 @@ def test_a_replay_changes_nothing_and_tells_nothing() -> None:
 
 
 def test_a_crash_before_the_save_repeats_the_same_events() -> None:
-    """The same message on the same state gives the same ids and contents: a repeat downstream is recognisable."""
+    """The same message on the same state gives the same ids and contents: a repeat downstream
+    is recognisable.
+    """
     one = turn.apply_message(turn.Records({}), "lab", refusal(1), 0, POLICY)
     other = turn.apply_message(turn.Records({}), "lab", refusal(1), 0, POLICY)
     assert one.events == other.events
@@ -66,29 +68,45 @@ def test_what_changes_nothing_is_not_written() -> None:
 
 
 def test_a_new_inbox_is_no_replay() -> None:
-    """An inbox that was deleted and made anew counts from 0 again: its messages are met, not skipped."""
+    """An inbox that was deleted and made anew counts from 0 again: its messages are met, not
+    skipped.
+    """
     table: dict[bytes, bytes] = {}
     turn.apply_message(turn.Records(table, "first"), "lab", refusal(1), 100, POLICY)
-    assert not turn.apply_message(turn.Records(table, "first"), "lab", refusal(2), 100, POLICY).applied
+    assert not turn.apply_message(
+        turn.Records(table, "first"), "lab", refusal(2), 100, POLICY
+    ).applied
     assert not turn.apply_message(
         turn.Records(table), "lab", refusal(2), 100, POLICY
     ).applied  # an old Kafka tells no ids
     assert turn.apply_message(turn.Records(table, "second"), "lab", refusal(2), 0, POLICY).applied
-    assert not turn.apply_message(turn.Records(table, "second"), "lab", refusal(2), 0, POLICY).applied
+    assert not turn.apply_message(
+        turn.Records(table, "second"), "lab", refusal(2), 0, POLICY
+    ).applied
 
 
 def test_sequences_go_on_over_messages() -> None:
     """An event's id is the cluster's or migration's name and a number without gaps."""
     records = turn.Records({})
-    ids = [e.id for n in range(3) for e in turn.apply_message(records, "lab", refusal(n), n, POLICY).events]
+    ids = [
+        e.id
+        for n in range(3)
+        for e in turn.apply_message(records, "lab", refusal(n), n, POLICY).events
+    ]
     assert ids == ["lab/0", "lab/1", "lab/2"]
 
 
-# ── the outbox ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the outbox ────────────────────────────────────────────────────────────────────────────────────
 def test_an_event_stays_in_the_outbox_until_it_is_known_to_be_delivered() -> None:
-    """Crash between save and publication: what was not delivered is in the record, with the same ids."""
+    """Crash between save and publication: what was not delivered is in the record, with the
+    same ids.
+    """
     records = turn.Records({})
-    published = [e for n in range(3) for e in turn.apply_message(records, "lab", refusal(n), n, POLICY).events]
+    published = [
+        e
+        for n in range(3)
+        for e in turn.apply_message(records, "lab", refusal(n), n, POLICY).events
+    ]
     assert turn.undelivered(records.load("lab")) == tuple(published)
     assert turn.undelivered(records.load("lab"), delivered_through=1) == (published[2],)
     assert turn.undelivered(records.load("lab"), delivered_through=2) == ()
@@ -97,7 +115,9 @@ def test_an_event_stays_in_the_outbox_until_it_is_known_to_be_delivered() -> Non
 
 
 def test_the_outbox_is_bounded() -> None:
-    """If Kafka confirms nothing, the newest events are kept: at most so many, and at most so many bytes."""
+    """If Kafka confirms nothing, the newest events are kept: at most so many, and at most so
+    many bytes.
+    """
     records = turn.Records({})
     for n in range(turn.OUTBOX_EVENTS_MAX + 20):
         turn.apply_message(records, "lab", refusal(n), n, POLICY)
@@ -111,14 +131,18 @@ def test_the_outbox_is_bounded() -> None:
     assert from_json(outbox[-1].encode(), dict)["sequence"] == turn.OUTBOX_EVENTS_MAX + 29
 
 
-# ── states that would grow too large ────────────────────────────────────────────────────────────────────────────
+# ── states that would grow too large ──────────────────────────────────────────────────────────────
 def test_a_plan_too_large_for_the_state_is_refused() -> None:
-    """A start whose plan cannot be saved has its answer all the same: refused, with the code that says what to do."""
+    """A start whose plan cannot be saved has its answer all the same: refused, with the code
+    that says what to do.
+    """
     records = turn.Records({})
     order = msg.StartMigration(command_id="c", cluster="lab", at=AT, options=Options())
     (_, asked) = turn.apply_message(records, "lab", order, 0, POLICY).events
     ended = msg.EffectEnded(
-        at=AT, effect_id=asked.data["effect_id"], outcome=msg.Surveyed(reasons=(), plan=plan_of(20_000))
+        at=AT,
+        effect_id=asked.data["effect_id"],
+        outcome=msg.Surveyed(reasons=(), plan=plan_of(20_000)),
     )
     taken = turn.apply_message(records, "lab", ended, 1, POLICY)
     assert [e.type for e in taken.events] == ["EffectFinished", "CommandRefused"]
@@ -135,12 +159,16 @@ def test_a_command_too_large_for_the_state_is_refused() -> None:
 
 
 def test_what_cannot_be_answered_and_saved_changes_nothing() -> None:
-    """An observation that is too large raises, with nothing saved: the caller rejects it and lives on."""
+    """An observation that is too large raises, with nothing saved: the caller rejects it and
+    lives on.
+    """
     table: dict[bytes, bytes] = {}
     records = turn.Records(table)
     turn.apply_message(records, "lab", refusal(0), 0, POLICY)
     before, loaded = dict(table), records.load("lab")
-    moving = replace(loaded, migration=replace(loaded.migration, migration_id="lab-1", phase=Phase.PAUSED))
+    moving = replace(
+        loaded, migration=replace(loaded.migration, migration_id="lab-1", phase=Phase.PAUSED)
+    )
     records.save("lab", moving)
     saved = dict(table)
     alert = msg.AlertChanged(at=AT, name="A", firing=True, seen="x" * 400_000)
@@ -152,7 +180,9 @@ def test_what_cannot_be_answered_and_saved_changes_nothing() -> None:
 def test_room_is_left_for_the_end_of_a_move() -> None:
     """In a state too full to begin anything, what must be told of a move still has room."""
     records = turn.Records({})
-    scope = fx.WaveScope(migration_id="lab-1", wave=1, attempt=1, source_broker_ids=(1,), destination_broker_ids=(2,))
+    scope = fx.WaveScope(
+        migration_id="lab-1", wave=1, attempt=1, source_broker_ids=(1,), destination_broker_ids=(2,)
+    )
     stop = fx.Pending(effect_id="lab-1/5", effect=fx.StopWave(scope=scope, at_once=True), since=AT)
     full = Migration(
         cluster="lab",
@@ -174,7 +204,9 @@ def test_room_is_left_for_the_end_of_a_move() -> None:
 
 
 def test_a_record_is_parsed_once() -> None:
-    """Ticks look four times a second at every state: what was parsed is kept as long as its bytes are the same."""
+    """Ticks look four times a second at every state: what was parsed is kept as long as its
+    bytes are the same.
+    """
     table: dict[bytes, bytes] = {}
     records = turn.Records(table)
     turn.apply_message(records, "lab", refusal(0), 0, POLICY)

@@ -1,6 +1,7 @@
 """What Cruise Control's answers mean for what to do next: pure, and used by client.py only.
 
-Held to the recorded answers of a real 2.5.143, and to the exceptions that its sources throw (tests). Sends nothing.
+Held to the recorded answers of a real 2.5.143, and to the exceptions that its sources throw
+(tests). Sends nothing.
 """
 
 import re
@@ -12,7 +13,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, TaskStatus, Unreachable
+from agent.core.messages import (
+    Busy,
+    ExecutionRequested,
+    Executor,
+    Rejected,
+    TaskStatus,
+    Unreachable,
+)
 from agent.core.model.reasons import Code, Reason, shortened
 from agent.performer.ports import CruiseControlState, UserTask
 
@@ -21,10 +29,12 @@ RequestOutcome = ExecutionRequested | Busy | Unreachable | Rejected
 WORDS_MAX = 400  # of Cruise Control's own text in a reason
 FULL = "active user tasks"  # what a full servlet says; it says so before it begins anything
 FORGOTTEN = "Unexpected header"  # to a poll for a user task that it does not know, any more
-# Monitor states in which no proposal is made, however many windows are counted (recorded: LOADING with 3 of them).
+# Monitor states in which no proposal is made, however many windows are counted (recorded: LOADING
+# with 3 of them).
 _NOT_MONITORING = ("NOT_STARTED", "LOADING")
 
-# What begins an execution, and may stop another for it; and what only stops. Each leaves a user task.
+# What begins an execution, and may stop another for it; and what only stops. Each leaves a user
+# task.
 STOP_ENDPOINT = "stop_proposal_execution"
 EXECUTING_ENDPOINTS = (
     "remove_broker",
@@ -38,13 +48,21 @@ EXECUTING_ENDPOINTS = (
 _NOT_STOPPED = (TaskStatus.COMPLETED, TaskStatus.NONE)
 
 _BUSY, _NOT_READY = Code.CRUISE_CONTROL_BUSY, Code.CRUISE_CONTROL_NOT_READY
-_NAMED = "every named broker in its model: one that is alive appears within its metadata.max.age.ms, a wrong id never"
-# What an error says, and what follows; the first that matches counts. Whatever is not here wants a human.
+_NAMED = (
+    "every named broker in its model: one that is alive appears within its "
+    "metadata.max.age.ms, a wrong id never"
+)
+# What an error says, and what follows; the first that matches counts. Whatever is not here wants a
+# human.
 _PASSING: tuple[tuple[str, Code, str], ...] = (
     (FULL, _BUSY, "a free user task: max.active.user.tasks"),
     ("NotEnoughValidWindows", _NOT_READY, "valid metric windows"),
     ("load monitor is in", _NOT_READY, "its metric samples loaded"),
-    ("Insufficient number of racks", _BUSY, "no partition with more replicas than racks, as while it moves"),
+    (
+        "Insufficient number of racks",
+        _BUSY,
+        ("no partition with more replicas than racks, as while it moves"),
+    ),
     ("empty rack id", _NOT_READY, "no dead broker that holds replicas"),
     ("does not exist", _NOT_READY, _NAMED),
     ("All brokers are dead", _NOT_READY, "live brokers in its model"),
@@ -62,15 +80,17 @@ _PASSING: tuple[tuple[str, Code, str], ...] = (
     ("DisconnectException", _NOT_READY, "Kafka's answer to it"),
     ("Interrupted when getting the optimization proposals", _NOT_READY, "its restart"),
 )
-_WRAPPED = re.compile(r"Error processing \w+ request '[^']*' due to: '(?P<cause>.*?)'?\.?", re.DOTALL)
+_WRAPPED = re.compile(
+    r"Error processing \w+ request '[^']*' due to: '(?P<cause>.*?)'?\.?", re.DOTALL
+)
 _CLASSES = re.compile(r"((?:[a-z_]\w*\.)+[A-Z][\w$]*Exception: )+")
 
 
 def classify(status: int, headers: Mapping[str, str], body: Any) -> RequestOutcome:
     """What an answer to remove_broker means for what to do next.
 
-    In: status, headers, body (parsed JSON, or text). Out: accepted; busy (ask again soon); unreachable (it may have
-    been accepted: look first); rejected (a human has to look).
+    In: status, headers, body (parsed JSON, or text). Out: accepted; busy (ask again soon);
+    unreachable (it may have been accepted: look first); rejected (a human has to look).
     """
     said = words(body)
     if status in (httpx.codes.OK, httpx.codes.ACCEPTED):
@@ -82,11 +102,20 @@ def classify(status: int, headers: Mapping[str, str], body: Any) -> RequestOutco
         seen = f"it knows this user and does not allow him to ask for this: it answered 403: {said}"
         return _login_refused(seen, "credentials of a user with the role ADMIN")
     if status in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
-        return _rejected(f"it answered {status}: {said}", "its right URL, such as http://HOST:9090/kafkacruisecontrol")
+        return _rejected(
+            f"it answered {status}: {said}",
+            "its right URL, such as http://HOST:9090/kafkacruisecontrol",
+        )
     if httpx.codes.is_redirect(status):
-        return _rejected(f"it answered {status}, to {headers.get('Location', 'nowhere')}", "its right URL")
+        return _rejected(
+            f"it answered {status}, to {headers.get('Location', 'nowhere')}", "its right URL"
+        )
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return Busy(reason=Reason(_BUSY, f"it, or a proxy before it, answered 429: {said}", "fewer requests"))
+        return Busy(
+            reason=Reason(
+                _BUSY, f"it, or a proxy before it, answered 429: {said}", "fewer requests"
+            )
+        )
     if status == httpx.codes.INTERNAL_SERVER_ERROR and _is_its_own(headers, body):
         return _failed(status, body)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
@@ -95,7 +124,9 @@ def classify(status: int, headers: Mapping[str, str], body: Any) -> RequestOutco
 
 
 def is_full(status: int, body: Any) -> bool:
-    """No user task was free: the request was not begun, and may be sent again, whatever it asks for."""
+    """No user task was free: the request was not begun, and may be sent again, whatever it asks
+    for.
+    """
     return status == httpx.codes.INTERNAL_SERVER_ERROR and FULL in _text(body)
 
 
@@ -105,7 +136,10 @@ def wants_review(body: Any) -> bool:
 
 
 def read_state(body: Mapping[str, Any], migration_id: str) -> CruiseControlState:
-    """The answer to `state`. Raises KeyError, TypeError, ValueError or AttributeError when it is not one."""
+    """The answer to `state`.
+
+    Raises KeyError, TypeError, ValueError or AttributeError when it is not one.
+    """
     executor, monitor = body["ExecutorState"], body["MonitorState"]
     word = str(executor["state"])
     reason = str(executor.get("triggeredTaskReason", ""))
@@ -121,14 +155,18 @@ def read_state(body: Mapping[str, Any], migration_id: str) -> CruiseControlState
         executor_state=word,
         executor_reason=reason,
         valid_windows=windows,
-        self_healing=tuple(str(kind) for kind in body["AnomalyDetectorState"]["selfHealingEnabled"]),
+        self_healing=tuple(
+            str(kind) for kind in body["AnomalyDetectorState"]["selfHealingEnabled"]
+        ),
     )
 
 
 def read_user_tasks(body: Mapping[str, Any], key: str) -> Sequence[UserTask]:
-    """Of the answer to `user_tasks`, the executions (not dry runs) that bear this key, oldest first.
+    """Of the answer to `user_tasks`, the executions (not dry runs) that bear this key, oldest
+    first.
 
-    Each with who else asked to stop it: a sync request such as a stop is a user task too, with client and reason.
+    Each with who else asked to stop it: a sync request such as a stop is a user task too, with
+    client and reason.
 
     Raises KeyError, TypeError, ValueError or AttributeError when it is not such an answer.
     """
@@ -144,7 +182,12 @@ def read_user_tasks(body: Mapping[str, Any], key: str) -> Sequence[UserTask]:
         is_execution = endpoint == "remove_broker" and given.get("dryrun", "").lower() == "false"
         if is_execution and (reason == key or reason.startswith(key + "/")):
             status = TaskStatus(task["Status"])
-            found.append((started_ms, UserTask(user_task_id=task["UserTaskId"], status=status, reason=reason)))
+            found.append(
+                (
+                    started_ms,
+                    UserTask(user_task_id=task["UserTaskId"], status=status, reason=reason),
+                )
+            )
     own = key.split("/", 1)[0] + "/"
     return [
         replace(task, stopped_by=_stopped_by(task, started_ms, stops, own))
@@ -168,7 +211,9 @@ class _Stop:
 
 
 def _stopped_by(task: UserTask, started_ms: int, stops: Sequence[_Stop], own: str) -> str:
-    """The first stop since the task began, unless it is ours (then it ended ours, and later ones are about others')."""
+    """The first stop since the task began, unless it is ours (then it ended ours, and later
+    ones are about others').
+    """
     if task.status in _NOT_STOPPED:
         return ""
     first = min((s for s in stops if s.at_ms >= started_ms), default=None)
@@ -176,7 +221,9 @@ def _stopped_by(task: UserTask, started_ms: int, stops: Sequence[_Stop], own: st
 
 
 def words(body: Any) -> str:
-    """Cruise Control's own words: its error message without stack trace, wrapping and class names."""
+    """Cruise Control's own words: its error message without stack trace, wrapping and class
+    names.
+    """
     text = _text(body).replace("\n", " ").strip()
     if wrapped := _WRAPPED.fullmatch(text):
         text = wrapped["cause"]
@@ -196,18 +243,27 @@ def _text(body: Any) -> str:
 def _accepted(status: int, headers: Mapping[str, str], body: Any) -> RequestOutcome:
     if wants_review(body):
         seen = "two-step verification is on: each request, and each stop, waits for a review"
-        needed = "two.step.verification.enabled=false in its properties: nobody could approve a stop in time"
+        needed = (
+            "two.step.verification.enabled=false in its properties: nobody could approve "
+            "a stop in time"
+        )
         return _rejected(seen, needed)
     user_task_id = headers.get("User-Task-ID", "")
     if user_task_id or (isinstance(body, dict) and ("summary" in body or "progress" in body)):
         return ExecutionRequested(user_task_id=user_task_id)
-    return _unreachable(f"what answered {status} does not speak as Cruise Control does: {words(body)}", "its right URL")
+    return _unreachable(
+        (f"what answered {status} does not speak as Cruise Control does: {words(body)}"),
+        "its right URL",
+    )
 
 
 def _failed(status: int, body: Any) -> RequestOutcome:
     text, said = _text(body), words(body)
     if FORGOTTEN in text:
-        return _unreachable("it does not know the user task it gave us: it was restarted", "a look at what it does now")
+        return _unreachable(
+            "it does not know the user task it gave us: it was restarted",
+            "a look at what it does now",
+        )
     for saying, code, needed in _PASSING:
         if saying in text:
             return Busy(reason=Reason(code, said, needed))
@@ -215,8 +271,12 @@ def _failed(status: int, body: Any) -> RequestOutcome:
 
 
 def _is_its_own(headers: Mapping[str, str], body: Any) -> bool:
-    """Whether the error is Cruise Control's: a proxy's or the servlet container's tells nothing about what it did."""
-    return "Cruise-Control-Version" in headers or (isinstance(body, dict) and "errorMessage" in body)
+    """Whether the error is Cruise Control's: a proxy's or the servlet container's tells nothing
+    about what it did.
+    """
+    return "Cruise-Control-Version" in headers or (
+        isinstance(body, dict) and "errorMessage" in body
+    )
 
 
 def _rejected(seen: str, needed: str = "") -> Rejected:

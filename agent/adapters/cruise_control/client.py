@@ -1,4 +1,6 @@
-"""Cruise Control's REST API through httpx: implements CruiseControlPort. Never sends a remove_broker twice.
+"""Cruise Control's REST API through httpx: implements CruiseControlPort.
+
+Never sends a remove_broker twice.
 
 What the answers mean is in answers.py. Waits, polls and repeats here; decides nothing.
 """
@@ -23,11 +25,14 @@ from agent.performer.ports import CruiseControlState, PortError, RemoveBroker, U
 
 DEFAULT_PATH = "/kafkacruisecontrol"
 # It is told to anyone in errors and events, so no password stands in it.
-URL_NEEDED = f"such as http://HOST:9090{DEFAULT_PATH}, with user name and password in settings of their own"
-# What its sources call the most (2.5.143 checks the length of the wrong string, so that 70 were seen to pass);
-# ours are 40 at most, and a longer one would be a bug.
+URL_NEEDED = (
+    f"such as http://HOST:9090{DEFAULT_PATH}, with user name and password in settings of their own"
+)
+# What its sources call the most (2.5.143 checks the length of the wrong string, so that 70 were
+# seen to pass); ours are 40 at most, and a longer one would be a bug.
 REASON_CHARACTERS_MAX = 50
-# Stock goals reshuffle replica order and leaders, so that a rollback would not be exact; these six do not (recorded).
+# Stock goals reshuffle replica order and leaders, so that a rollback would not be exact; these six
+# do not (recorded).
 HARD_GOALS = (
     "RackAwareGoal",
     "ReplicaCapacityGoal",
@@ -36,16 +41,18 @@ HARD_GOALS = (
     "NetworkOutboundCapacityGoal",
     "CpuCapacityGoal",
 )
-# These it holds for so long before it answers 202 (webserver.request.maxBlockTimeMs): we must listen for longer.
+# These it holds for so long before it answers 202 (webserver.request.maxBlockTimeMs): we must
+# listen for longer.
 HELD = ("state", "remove_broker")
 HELD_SECONDS = 10.0
-# A proposal for a large cluster takes a while: an execution is polled this long, then followed as a user task.
-# A dry run is polled longer: only its end tells whether it can be done.
+# A proposal for a large cluster takes a while: an execution is polled this long, then followed as a
+# user task. A dry run is polled longer: only its end tells whether it can be done.
 COMPUTING_SECONDS_MAX = 20.0
 DRYRUN_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 0.3
-# Finished user tasks count as active until a scan every 5 s, which others may have filled. A refusal costs nothing.
+# Finished user tasks count as active until a scan every 5 s, which others may have filled. A
+# refusal costs nothing.
 FULL_SECONDS_MAX = 6.0
 FULL_RETRY_SECONDS = 0.25
 TURN_LOOK_SECONDS = 0.1
@@ -68,7 +75,10 @@ class CruiseControlConnection:
     key_file: str | None = None
 
     def login(self) -> HttpLogin:
-        """Who we are, and whom we trust. Raises OSError or ssl.SSLError when a file cannot be read."""
+        """Who we are, and whom we trust.
+
+        Raises OSError or ssl.SSLError when a file cannot be read.
+        """
         login = HttpLogin(self.ca_file, self.certificate_file, self.key_file)
         if self.username is not None:
             login.by_password(self.username, self.password, self.password_file)
@@ -78,7 +88,10 @@ class CruiseControlConnection:
 
 
 class _AskError(PortError):
-    """`full`: refused before it was begun. `lost`: the connection failed, and asking once more may help."""
+    """`full`: refused before it was begun.
+
+    `lost`: the connection failed, and asking once more may help.
+    """
 
     def __init__(self, message: str, code: Code, *, full: bool = False, lost: bool = False) -> None:
         super().__init__(message, code)
@@ -86,7 +99,10 @@ class _AskError(PortError):
 
 
 class CruiseControl:
-    """One Cruise Control. Raises ValueError for a wrong URL, OSError for a CA file that cannot be read."""
+    """One Cruise Control.
+
+    Raises ValueError for a wrong URL, OSError for a CA file that cannot be read.
+    """
 
     def __init__(
         self,
@@ -97,7 +113,8 @@ class CruiseControl:
         self._url = _base_url(connection.url)
         self._timeout_seconds = connection.timeout_seconds
         self._questions = questions or Questions()
-        self._idle: tuple[float, CruiseControlState] | None = None  # the last answer, and when it was asked for
+        # the last answer, and when it was asked for
+        self._idle: tuple[float, CruiseControlState] | None = None
         login = connection.login()
         self._client = httpx.AsyncClient(
             auth=login,
@@ -109,8 +126,9 @@ class CruiseControl:
         # a session that asks the same URL again gets its first answer, for ever: no cookie is kept
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
-        # A request that was answered with an error leaves a user task that reads Active for some seconds (recorded):
-        # whoever looks for his key must not take it for an execution. After a restart of ours it is waited for instead.
+        # A request that was answered with an error leaves a user task that reads Active for some
+        # seconds (recorded): whoever looks for his key must not take it for an execution. After a
+        # restart of ours it is waited for instead.
         self._refused: deque[str] = deque(maxlen=REFUSED_MAX)
 
     async def close(self) -> None:
@@ -123,7 +141,8 @@ class CruiseControl:
     async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
         """Executor, monitor and anomaly detector.
 
-        An answer so old will do, where the executor was idle in it and no order of ours was given since.
+        An answer so old will do, where the executor was idle in it and no order of ours was given
+        since.
         """
         asked_at = _now()
         if self._idle is not None and asked_at - self._idle[0] < age_seconds_max:
@@ -137,7 +156,9 @@ class CruiseControl:
         return state
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
-        """Executions (not dry runs) asked for with this reason, running and ended ones, oldest first."""
+        """Executions (not dry runs) asked for with this reason, running and ended ones, oldest
+        first.
+        """
         body = await self._ask("GET", "user_tasks", endpoints=",".join(answers.EXECUTING_ENDPOINTS))
         try:
             found = answers.read_user_tasks(body, key)
@@ -151,43 +172,70 @@ class CruiseControl:
         return None if isinstance(answer, ExecutionRequested) else answer
 
     async def remove_broker(self, request: RemoveBroker) -> RequestOutcome:
-        """Ask once, and wait a while for the proposals: their failure comes late on a large cluster."""
+        """Ask once, and wait a while for the proposals: their failure comes late on a large
+        cluster.
+        """
         if len(request.reason) > REASON_CHARACTERS_MAX:
             seen = f"the reason '{request.reason}' has {len(request.reason)} characters"
-            return Rejected(reason=Reason(Code.CRUISE_CONTROL_REJECTED, seen, f"at most {REASON_CHARACTERS_MAX}"))
+            return Rejected(
+                reason=Reason(
+                    Code.CRUISE_CONTROL_REJECTED, seen, (f"at most {REASON_CHARACTERS_MAX}")
+                )
+            )
         seconds_max = DRYRUN_SECONDS_MAX if request.dryrun else COMPUTING_SECONDS_MAX
         if not request.dryrun:
             self._idle = None
         try:
-            response = await self._begun(_parameters(request), seconds_max, is_question=request.dryrun)
+            response = await self._begun(
+                _parameters(request), seconds_max, is_question=request.dryrun
+            )
         except PortError as trouble:
             return Unreachable(reason=Reason(trouble.code, str(trouble)))
         answer = answers.classify(response.status_code, response.headers, _body(response))
-        if isinstance(answer, (Busy, Rejected)) and (task_id := response.headers.get("User-Task-ID")):
+        if isinstance(answer, (Busy, Rejected)) and (
+            task_id := response.headers.get("User-Task-ID")
+        ):
             self._refused.append(task_id)
-        if request.dryrun and isinstance(answer, ExecutionRequested) and response.status_code == httpx.codes.ACCEPTED:
+        if (
+            request.dryrun
+            and isinstance(answer, ExecutionRequested)
+            and response.status_code == httpx.codes.ACCEPTED
+        ):
             seen = f"it is still computing a dry run after {seconds_max:.0f} s"
             return Busy(reason=Reason(Code.CRUISE_CONTROL_NOT_READY, seen, "its answer"))
         return answer
 
     async def stop(self, reason: str) -> None:
-        """Stop the execution; reassignments of other tools are left alone. The reason tells it from another's stop."""
-        await self._ask("POST", "stop_proposal_execution", stop_external_agent="false", reason=reason)
+        """Stop the execution; reassignments of other tools are left alone.
+
+        The reason tells it from another's stop.
+        """
+        await self._ask(
+            "POST", "stop_proposal_execution", stop_external_agent="false", reason=reason
+        )
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
         """Felt at the next progress check."""
-        await self._ask("POST", "admin", concurrent_partition_movements_per_broker=str(partition_movements_per_broker))
+        await self._ask(
+            "POST",
+            "admin",
+            concurrent_partition_movements_per_broker=str(partition_movements_per_broker),
+        )
 
-    # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────
     async def _ask(self, method: str, endpoint: str, **parameters: str) -> dict[str, Any]:
-        """A question, or an order that may be given twice: once more when the connection fails, a while when full."""
+        """A question, or an order that may be given twice: once more when the connection fails,
+        a while when full.
+        """
         is_question = method == "GET"
         if not is_question:
             self._idle = None
         full_until, was_lost = _now() + FULL_SECONDS_MAX, False
         while True:
             try:
-                response = await self._one(method, endpoint, parameters, COMPUTING_SECONDS_MAX, is_question=is_question)
+                response = await self._one(
+                    method, endpoint, parameters, COMPUTING_SECONDS_MAX, is_question=is_question
+                )
                 return self._good(endpoint, response)
             except _AskError as trouble:
                 if trouble.full and _now() < full_until:
@@ -198,17 +246,29 @@ class CruiseControl:
                     raise
             await asyncio.sleep(pause)
 
-    async def _begun(self, parameters: Mapping[str, str], seconds_max: float, *, is_question: bool) -> httpx.Response:
-        """The answer to remove_broker; asked again only where it was refused before anything was begun."""
+    async def _begun(
+        self, parameters: Mapping[str, str], seconds_max: float, *, is_question: bool
+    ) -> httpx.Response:
+        """The answer to remove_broker; asked again only where it was refused before anything
+        was begun.
+        """
         full_until = _now() + FULL_SECONDS_MAX
         while True:
-            response = await self._one("POST", "remove_broker", parameters, seconds_max, is_question=is_question)
+            response = await self._one(
+                "POST", "remove_broker", parameters, seconds_max, is_question=is_question
+            )
             if not answers.is_full(response.status_code, _body(response)) or _now() >= full_until:
                 return response
             await asyncio.sleep(FULL_RETRY_SECONDS)
 
     async def _one(
-        self, method: str, endpoint: str, parameters: Mapping[str, str], seconds_max: float, *, is_question: bool
+        self,
+        method: str,
+        endpoint: str,
+        parameters: Mapping[str, str],
+        seconds_max: float,
+        *,
+        is_question: bool,
     ) -> httpx.Response:
         """One user task; a question waits for its turn, an order does not."""
         if not is_question:
@@ -250,7 +310,9 @@ class CruiseControl:
     async def _settled(
         self, method: str, endpoint: str, parameters: Mapping[str, str], seconds_max: float
     ) -> httpx.Response:
-        """The answer, waited for while it is 202; a poll names its user task, so that it cannot begin another."""
+        """The answer, waited for while it is 202; a poll names its user task, so that it cannot
+        begin another.
+        """
         until = _now() + seconds_max
         response = await self._send(method, endpoint, parameters, {})
         while response.status_code == httpx.codes.ACCEPTED and _now() < until:
@@ -266,7 +328,8 @@ class CruiseControl:
     ) -> httpx.Response:
         seconds = self._timeout_seconds + (HELD_SECONDS if endpoint in HELD else 0.0)
         try:
-            async with asyncio.timeout(seconds + self._timeout_seconds):  # httpx limits each read, not their sum
+            # httpx limits each read, not their sum
+            async with asyncio.timeout(seconds + self._timeout_seconds):
                 return await self._client.request(
                     method,
                     f"{self._url}/{endpoint}",
@@ -275,12 +338,18 @@ class CruiseControl:
                     timeout=httpx.Timeout(self._timeout_seconds, read=seconds),
                 )
         except (httpx.HTTPError, TimeoutError) as error:
-            says = f"Cruise Control at {self._url} did not answer {endpoint}: {type(error).__name__} {error}".rstrip()
+            says = (
+                f"Cruise Control at {self._url} did not answer {endpoint}: "
+                f"{type(error).__name__} {error}"
+            ).rstrip()
             lost = not isinstance(error, (httpx.TimeoutException, TimeoutError))
             raise _AskError(says, Code.CRUISE_CONTROL_UNREACHABLE, lost=lost) from error
 
     def _unreadable(self, endpoint: str, error: Exception) -> PortError:
-        says = f"Cruise Control at {self._url} answered {endpoint} in a form that is not known: {error!r}"
+        says = (
+            f"Cruise Control at {self._url} answered {endpoint} in a form that is not "
+            f"known: {error!r}"
+        )
         return PortError(says, Code.CRUISE_CONTROL_UNREACHABLE)
 
 
@@ -308,12 +377,21 @@ def _parameters(request: RemoveBroker) -> dict[str, str]:
 
 
 def _base_url(given: str) -> str:
-    """Checked, and with the path that Cruise Control has by default. Raises ValueError, which does not repeat it."""
+    """Checked, and with the path that Cruise Control has by default.
+
+    Raises ValueError, which does not repeat it.
+    """
     try:
         url = httpx.URL(given.strip())
     except httpx.InvalidURL as error:
         raise ValueError(f"Cruise Control's url is none ({error}): {URL_NEEDED}") from None
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+    if (
+        url.scheme not in ("http", "https")
+        or not url.host
+        or url.userinfo
+        or url.query
+        or url.fragment
+    ):
         raise ValueError(f"Cruise Control's url has a part too few or too many: {URL_NEEDED}")
     return str(url.copy_with(path=url.path.rstrip("/") or DEFAULT_PATH))
 

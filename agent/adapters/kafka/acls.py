@@ -1,19 +1,33 @@
-"""Creates Kafka ACLs from the table of rights: for `kafka-migration acls --apply` and the secure lab. Blocking."""
+"""Creates Kafka ACLs from the table of rights: for `kafka-migration acls --apply` and the
+secure lab. Blocking.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
 
 from kafka import KafkaAdminClient
-from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+)
 from kafka.errors import KafkaError
 
 from agent.rights import Grant
 
 
 def create(
-    admin: KafkaAdminClient, roles: Mapping[str, Iterable[Grant]], principals: Mapping[str, Iterable[str]]
+    admin: KafkaAdminClient,
+    roles: Mapping[str, Iterable[Grant]],
+    principals: Mapping[str, Iterable[str]],
 ) -> int:
-    """Allow them; what is allowed already stays. Out: how many entries. Raises KafkaError, also when one is refused."""
+    """Allow them; what is allowed already stays.
+
+    Out: how many entries. Raises KafkaError, also when one is refused.
+    """
     entries = [
         ACL(
             principal=principal,
@@ -23,7 +37,9 @@ def create(
             resource_pattern=ResourcePattern(
                 ResourceType[grant.resource.name],
                 grant.name,
-                ACLResourcePatternType.PREFIXED if grant.prefixed else ACLResourcePatternType.LITERAL,
+                ACLResourcePatternType.PREFIXED
+                if grant.prefixed
+                else ACLResourcePatternType.LITERAL,
             ),
         )
         for role, grants in roles.items()
@@ -34,7 +50,9 @@ def create(
     if entries:
         failed = admin.create_acls(entries).get("failed") or []
         if failed:
-            raise KafkaError(f"{len(failed)} of {len(entries)} ACLs were refused, the first: {failed[0]}")
+            raise KafkaError(
+                f"{len(failed)} of {len(entries)} ACLs were refused, the first: {failed[0]}"
+            )
     return len(entries)
 
 

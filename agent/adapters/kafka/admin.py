@@ -1,7 +1,8 @@
-"""The admin client of one cluster, and the requests whose error codes the library's public calls drop.
+"""The admin client of one cluster, and the requests whose error codes the library's public calls
+drop.
 
-Called by kafka_cluster.py and throttle.py, in their thread. What this agent may not see must never look like
-what is not there: an error code that does not say "deleted" is raised.
+Called by kafka_cluster.py and throttle.py, in their thread. What this agent may not see must never
+look like what is not there: an error code that does not say "deleted" is raised.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,14 +20,18 @@ from kafka.errors import (
     for_code,
 )
 from kafka.net.compat import KafkaNetClient
-from kafka.protocol.admin import DescribeConfigsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest
+from kafka.protocol.admin import (
+    DescribeConfigsRequest,
+    DescribeLogDirsRequest,
+    IncrementalAlterConfigsRequest,
+)
 from kafka.protocol.metadata import MetadataRequest
 
 from agent.adapters.kafka.connection import KafkaConnection
 
 CLIENT_ID = "kafka-migration"
-# The library spends all of its time for bootstrapping on one broker, chosen at random: a broker that hangs must not
-# take the whole of ours.
+# The library spends all of its time for bootstrapping on one broker, chosen at random: a broker
+# that hangs must not take the whole of ours.
 BOOTSTRAP_ATTEMPTS = 3
 METADATA_AGE_MS = 5_000  # of the broker list alone: no topic is tracked
 BACKOFF_MS_MAX = 1_000
@@ -48,13 +53,18 @@ class Answers(NamedTuple):
 
 
 def connect(connection: KafkaConnection) -> KafkaAdminClient:
-    """A connected client. Raises KafkaError when no broker answers; nothing is left running then."""
+    """A connected client.
+
+    Raises KafkaError when no broker answers; nothing is left running then.
+    """
     seconds = connection.request_timeout_seconds / BOOTSTRAP_ATTEMPTS
     for attempt in range(1, BOOTSTRAP_ATTEMPTS + 1):
         try:
             return _connect(connection, int(seconds * 1_000))
         except KafkaError as error:
-            if attempt == BOOTSTRAP_ATTEMPTS or isinstance(error, (AuthorizationError, *LOGIN_REFUSED)):
+            if attempt == BOOTSTRAP_ATTEMPTS or isinstance(
+                error, (AuthorizationError, *LOGIN_REFUSED)
+            ):
                 raise
     raise AssertionError("unreachable")
 
@@ -87,12 +97,15 @@ def ask(admin: KafkaAdminClient, request: Any, broker_id: int | None = None) -> 
 
 
 def ask_each(admin: KafkaAdminClient, requests: Mapping[int, Any]) -> Answers:
-    """Send each broker its own request, all at once: a broker that hangs costs its time-out once, and nobody else's."""
+    """Send each broker its own request, all at once: a broker that hangs costs its time-out
+    once, and nobody else's.
+    """
     manager = admin._manager  # noqa: SLF001
     answers = Answers({}, {})
 
     async def send_all() -> None:
-        if any(manager.cluster.broker_metadata(b) is None for b in requests):  # one that has just come
+        # one that has just come
+        if any(manager.cluster.broker_metadata(b) is None for b in requests):
             await manager.cluster.refresh_metadata()
         waiting = {}
         for b, request in requests.items():
@@ -118,10 +131,16 @@ def error(code: int, message: str | None, of_what: str) -> KafkaError:
 
 
 def words(trouble: Exception) -> str:
-    """For people: short, though the library quotes requests; and what to do about missing rights."""
+    """For people: short, though the library quotes requests; and what to do about missing
+    rights.
+    """
     text = str(trouble) or repr(trouble)
     text = text if len(text) <= WORDS_CHARACTERS_MAX else text[:WORDS_CHARACTERS_MAX] + "…"
-    return f"{text} (grant this agent's user {RIGHTS})" if isinstance(trouble, AuthorizationError) else text
+    return (
+        f"{text} (grant this agent's user {RIGHTS})"
+        if isinstance(trouble, AuthorizationError)
+        else text
+    )
 
 
 def is_gone(code: int) -> bool:
@@ -130,8 +149,14 @@ def is_gone(code: int) -> bool:
 
 
 def topics(admin: KafkaAdminClient, names: Sequence[str] | None) -> list[Any]:
-    """Metadata of these topics (None: of all), as the library's own structs; topics that are gone are left out."""
-    wanted = None if names is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in names]
+    """Metadata of these topics (None: of all), as the library's own structs; topics that are
+    gone are left out.
+    """
+    wanted = (
+        None
+        if names is None
+        else [MetadataRequest.MetadataRequestTopic(name=name) for name in names]
+    )
     response = ask(admin, MetadataRequest(topics=wanted, allow_auto_topic_creation=False))
     found = [topic for topic in response.topics if not is_gone(topic.error_code)]
     for topic in found:
@@ -141,7 +166,9 @@ def topics(admin: KafkaAdminClient, names: Sequence[str] | None) -> list[Any]:
 
 
 def taken(answers: list[Any]) -> Iterator[Any]:
-    """One after the other, each freed when it has been read: all at once would hold the event loop."""
+    """One after the other, each freed when it has been read: all at once would hold the event
+    loop.
+    """
     answers.reverse()
     while answers:
         yield answers.pop()
@@ -158,8 +185,13 @@ def log_dirs(
     answers = ask_each(admin, {b: DescribeLogDirsRequest(topics=topics) for b in brokers})
     for b, response in list(answers.given.items()):
         # A dir that cannot be read holds replicas that are not told: such an answer is none.
-        codes = [getattr(response, "error_code", 0), *(log_dir.error_code for log_dir in response.results)]
-        trouble = next((error(code, None, f"the log dirs of broker {b}") for code in codes if code), None)
+        codes = [
+            getattr(response, "error_code", 0),
+            *(log_dir.error_code for log_dir in response.results),
+        ]
+        trouble = next(
+            (error(code, None, f"the log dirs of broker {b}") for code in codes if code), None
+        )
         if isinstance(trouble, AuthorizationError):
             raise trouble
         if trouble is not None:
@@ -178,8 +210,12 @@ def topic_configs(
 def each_brokers_topic_configs(
     admin: KafkaAdminClient, brokers: Iterable[int], names: Sequence[str], keys: Sequence[str]
 ) -> dict[int, dict[str, dict[str, Any]]]:
-    """As each of these brokers has them, which in KRaft follows the controllers; who does not answer is left out."""
-    answers = ask_each(admin, {b: _describe(ConfigResourceType.TOPIC, names, keys) for b in brokers})
+    """As each of these brokers has them, which in KRaft follows the controllers; who does not
+    answer is left out.
+    """
+    answers = ask_each(
+        admin, {b: _describe(ConfigResourceType.TOPIC, names, keys) for b in brokers}
+    )
     return {b: _configs(response) for b, response in answers.given.items()}
 
 
@@ -188,27 +224,40 @@ def known_brokers(admin: KafkaAdminClient) -> list[int]:
     return [b.node_id for b in admin._manager.cluster.brokers()]  # noqa: SLF001
 
 
-def broker_configs(admin: KafkaAdminClient, brokers: Iterable[int], keys: Sequence[str] | None) -> Answers:
+def broker_configs(
+    admin: KafkaAdminClient, brokers: Iterable[int], keys: Sequence[str] | None
+) -> Answers:
     """Of each broker, asked itself: key -> entry."""
     requests = {b: _describe(ConfigResourceType.BROKER, [str(b)], keys) for b in brokers}
     answers = ask_each(admin, requests)
-    return Answers({b: _configs(r).get(str(b), {}) for b, r in answers.given.items()}, answers.failed)
+    return Answers(
+        {b: _configs(r).get(str(b), {}) for b, r in answers.given.items()}, answers.failed
+    )
 
 
-def alter_topics(admin: KafkaAdminClient, changes: Mapping[str, Operations]) -> dict[str, KafkaError]:
-    """Change these topics' settings; returns what was refused. All keys of a topic change together or not at all.
+def alter_topics(
+    admin: KafkaAdminClient, changes: Mapping[str, Operations]
+) -> dict[str, KafkaError]:
+    """Change these topics' settings; returns what was refused.
 
-    Each change is a few writes of ZooKeeper, tens of milliseconds: so every broker takes a part, and the part of one
-    that does not answer is given to another. Hence only changes that may be made twice.
+    All keys of a topic change together or not at all.
+
+    Each change is a few writes of ZooKeeper, tens of milliseconds: so every broker takes a part,
+    and the part of one that does not answer is given to another. Hence only changes that may be
+    made twice.
     """
     names = sorted(changes)
-    parts = [names[start : start + TOPICS_PER_CHANGE] for start in range(0, len(names), TOPICS_PER_CHANGE)]
+    parts = [
+        names[start : start + TOPICS_PER_CHANGE]
+        for start in range(0, len(names), TOPICS_PER_CHANGE)
+    ]
     brokers = known_brokers(admin)
     refused: dict[str, KafkaError] = {}
     while parts:
         given = dict(zip(brokers, parts, strict=False))
         requests = {
-            b: _alter(ConfigResourceType.TOPIC, {name: changes[name] for name in part}) for b, part in given.items()
+            b: _alter(ConfigResourceType.TOPIC, {name: changes[name] for name in part})
+            for b, part in given.items()
         }
         answers = ask_each(admin, requests)
         for response in answers.given.values():
@@ -220,15 +269,25 @@ def alter_topics(admin: KafkaAdminClient, changes: Mapping[str, Operations]) -> 
     return refused
 
 
-def alter_brokers(admin: KafkaAdminClient, changes: Mapping[int, Operations]) -> dict[int, Exception]:
-    """Change these brokers' settings, each asked itself, as it must be; returns what failed or was refused."""
-    answers = ask_each(admin, {b: _alter(ConfigResourceType.BROKER, {str(b): ops}) for b, ops in changes.items()})
+def alter_brokers(
+    admin: KafkaAdminClient, changes: Mapping[int, Operations]
+) -> dict[int, Exception]:
+    """Change these brokers' settings, each asked itself, as it must be; returns what failed or
+    was refused.
+    """
+    answers = ask_each(
+        admin, {b: _alter(ConfigResourceType.BROKER, {str(b): ops}) for b, ops in changes.items()}
+    )
     refused = {b: refusals[str(b)] for b, r in answers.given.items() if (refusals := _refusals(r))}
     return {**answers.failed, **refused}
 
 
-def _describe(kind: ConfigResourceType, names: Iterable[str], keys: Sequence[str] | None) -> DescribeConfigsRequest:
-    return DescribeConfigsRequest(resources=[(kind, name, None if keys is None else list(keys)) for name in names])
+def _describe(
+    kind: ConfigResourceType, names: Iterable[str], keys: Sequence[str] | None
+) -> DescribeConfigsRequest:
+    return DescribeConfigsRequest(
+        resources=[(kind, name, None if keys is None else list(keys)) for name in names]
+    )
 
 
 def _configs(response: Any) -> dict[str, dict[str, Any]]:
@@ -237,12 +296,16 @@ def _configs(response: Any) -> dict[str, dict[str, Any]]:
         if is_gone(result.error_code):
             continue
         if result.error_code:
-            raise error(result.error_code, result.error_message, f"the settings of {result.resource_name}")
+            raise error(
+                result.error_code, result.error_message, (f"the settings of {result.resource_name}")
+            )
         found[result.resource_name] = {entry.name: entry for entry in result.configs}
     return found
 
 
-def _alter(kind: ConfigResourceType, changes: Mapping[str, Operations]) -> IncrementalAlterConfigsRequest:
+def _alter(
+    kind: ConfigResourceType, changes: Mapping[str, Operations]
+) -> IncrementalAlterConfigsRequest:
     return IncrementalAlterConfigsRequest(
         resources=[
             (kind, name, [(key, op.value, value) for key, (op, value) in operations.items()])

@@ -1,7 +1,7 @@
 """One thread and the admin client that only it uses. Called by kafka_cluster.py.
 
-The library is synchronous, not made for several threads at once, and has calls that never come back (seen under load):
-such a call costs its line, which is given up, and nothing else.
+The library is synchronous, not made for several threads at once, and has calls that never come back
+(seen under load): such a call costs its line, which is given up, and nothing else.
 """
 
 import asyncio
@@ -30,7 +30,9 @@ class AdminThread:
         self._is_abandoned = False
 
     async def call(self, ask: Callable[[KafkaAdminClient], T], seconds_max: float) -> T:
-        """Raises TimeoutError, after which the line is to be given up; or what the library raises."""
+        """Raises TimeoutError, after which the line is to be given up; or what the library
+        raises.
+        """
         work = asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, ask)
         async with asyncio.timeout(seconds_max):
             return await work
@@ -52,7 +54,11 @@ class AdminThread:
         self._thread.shutdown(wait=False)
 
     def abandon_thread(self) -> None:
-        """Now. A client that is closed lets go what waits for it; whether that hangs as well is nobody's concern."""
+        """Now.
+
+        A client that is closed lets go what waits for it; whether that hangs as well is nobody's
+        concern.
+        """
         self._is_abandoned = True
         self._thread.shutdown(wait=False)
         threading.Thread(target=self._disconnect, name="kafka-admin given up", daemon=True).start()

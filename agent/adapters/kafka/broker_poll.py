@@ -1,4 +1,7 @@
-"""Which brokers are alive, by Kafka's own word, asked again and again: where no ZooKeeper tells it. For driven_cluster.py."""
+"""Which brokers are alive, by Kafka's own word, asked again and again: where no ZooKeeper tells it.
+
+For driven_cluster.py.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +25,10 @@ class BrokerPoll:
     """Tells, at each change, which brokers are alive; None: nobody can tell now."""
 
     def __init__(
-        self, kafka: Alive, on_change: Callable[[frozenset[int] | None], Awaitable[None]], seconds: float = POLL_SECONDS
+        self,
+        kafka: Alive,
+        on_change: Callable[[frozenset[int] | None], Awaitable[None]],
+        seconds: float = POLL_SECONDS,
     ) -> None:
         self._kafka = kafka
         self._on_change = on_change
@@ -39,7 +45,8 @@ class BrokerPoll:
             await until_done(self._task)
 
     async def _run(self) -> None:
-        told: frozenset[int] | tuple[()] | None = ()  # neither a set nor None: the first is told in any case
+        # neither a set nor None: the first is told in any case
+        told: frozenset[int] | tuple[()] | None = ()
         while True:
             try:
                 seen: frozenset[int] | None = frozenset(await self._kafka.alive())

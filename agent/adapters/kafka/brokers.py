@@ -1,4 +1,7 @@
-"""What brokers are set to, and whether they can be reached where they say they are. Called by kafka_cluster.py."""
+"""What brokers are set to, and whether they can be reached where they say they are.
+
+Called by kafka_cluster.py.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -27,10 +30,16 @@ HIDDEN = "<hidden>"  # Kafka does not tell what it holds to be a secret
 
 
 def file_settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, dict[str, str]]:
-    """What each of these brokers has in its own file, asked itself; those that do not answer are left out."""
+    """What each of these brokers has in its own file, asked itself; those that do not answer
+    are left out.
+    """
     answers = kafka_admin.broker_configs(admin, brokers, None)
     return {
-        b: {name: HIDDEN if e.value is None else e.value for name, e in entries.items() if e.config_source == _STATIC}
+        b: {
+            name: HIDDEN if e.value is None else e.value
+            for name, e in entries.items()
+            if e.config_source == _STATIC
+        }
         for b, entries in answers.given.items()
     }
 

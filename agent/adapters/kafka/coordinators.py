@@ -1,7 +1,10 @@
-"""Which brokers are loading group or transaction coordinators, through kafka-python. Called by kafka_cluster.py.
+"""Which brokers are loading group or transaction coordinators, through kafka-python.
 
-A broker that has become the leader of a partition of an internal topic reads it from its start, and until it has,
-every group or transactional producer of that partition waits: ListGroups and ListTransactions say so by their error.
+Called by kafka_cluster.py.
+
+A broker that has become the leader of a partition of an internal topic reads it from its start, and
+until it has, every group or transactional producer of that partition waits: ListGroups and
+ListTransactions say so by their error.
 """
 
 from collections.abc import Sequence
@@ -11,16 +14,22 @@ from kafka.protocol.admin import ListGroupsRequest, ListTransactionsRequest
 
 from agent.adapters.kafka import admin as kafka_admin
 
-_LOADING = {14: "loading", 15: "not available"}  # COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE
+# COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE
+_LOADING = {14: "loading", 15: "not available"}
 _NOBODY = ["Dead"]  # a state in which next to nobody is: the answer stays small
 
 
 def loading(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, str]:
-    """Broker -> what of it loads, in words; those that have loaded, or do not answer, are left out."""
+    """Broker -> what of it loads, in words; those that have loaded, or do not answer, are left
+    out.
+    """
     found: dict[int, list[str]] = {}
     questions = (
         ("groups", ListGroupsRequest(states_filter=_NOBODY, types_filter=[])),
-        ("transactions", ListTransactionsRequest(state_filters=_NOBODY, producer_id_filters=[], min_version=0)),
+        (
+            "transactions",
+            ListTransactionsRequest(state_filters=_NOBODY, producer_id_filters=[], min_version=0),
+        ),
     )
     for what, question in questions:
         answers = kafka_admin.ask_each(admin, dict.fromkeys(brokers, question))

@@ -1,7 +1,8 @@
-"""One driver a cluster, without ZooKeeper: membership in a group of the cluster's own Kafka; its leader drives.
+"""One driver a cluster, without ZooKeeper: membership in a group of the cluster's own Kafka; its
+leader drives.
 
-Kafka keeps a group's leader until it leaves or is silent for a session. A thread joins and sends heartbeats; held() and
-holder() are plain reads from any thread. Moves no offset and reads no topic.
+Kafka keeps a group's leader until it leaves or is silent for a session. A thread joins and sends
+heartbeats; held() and holder() are plain reads from any thread. Moves no offset and reads no topic.
 """
 
 import logging
@@ -19,7 +20,12 @@ from kafka.errors import (
     UnknownMemberIdError,
     for_code,
 )
-from kafka.protocol.consumer.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
+from kafka.protocol.consumer.group import (
+    HeartbeatRequest,
+    JoinGroupRequest,
+    LeaveGroupRequest,
+    SyncGroupRequest,
+)
 
 from agent.adapters import identity
 from agent.adapters.kafka import admin as kafka_admin
@@ -33,8 +39,9 @@ SESSION_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
-# Kafka gives the lead to another one when it has not heard from us for a session. So it is ours to use for a part of a
-# session after an answer, whatever became of the connection or of this process since.
+# Kafka gives the lead to another one when it has not heard from us for a session. So it is ours to
+# use for a part of a session after an answer, whatever became of the connection or of this process
+# since.
 LEASE_SAFETY_SHARE = 0.6
 _MEMBER_ID_REQUIRED = 79
 
@@ -53,9 +60,15 @@ class KafkaLease:
     """Sought in the background for as long as the cluster is ours to drive."""
 
     def __init__(
-        self, connection: KafkaConnection, session_seconds: float = SESSION_SECONDS, owner: str | None = None
+        self,
+        connection: KafkaConnection,
+        session_seconds: float = SESSION_SECONDS,
+        owner: str | None = None,
     ) -> None:
-        """`session_seconds`: within the brokers' group.min and group.max.session.timeout.ms. `owner`: for people."""
+        """`session_seconds`: within the brokers' group.min and group.max.session.timeout.ms.
+
+        `owner`: for people.
+        """
         self._connection = connection
         self._session_seconds = session_seconds
         self._identity = owner or identity.own_identity()
@@ -63,7 +76,9 @@ class KafkaLease:
         self._other = "nobody yet"
         self._member_id = ""
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"lease {connection.bootstrap_servers}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=(f"lease {connection.bootstrap_servers}"), daemon=True
+        )
 
     def start(self) -> None:
         """Begin; never blocks."""
@@ -86,7 +101,7 @@ class KafkaLease:
             return f"this agent ({self._identity})"
         return f"the lease in group {GROUP} is held by {self._other}"
 
-    # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the thread ────────────────────────────────────────────────────────────────────────────────
     def _run(self) -> None:
         while not self._closing.is_set():
             admin: KafkaAdminClient | None = None
@@ -108,13 +123,19 @@ class KafkaLease:
             self._closing.wait(PAUSE_SECONDS)
 
     def _lost(self, other: str) -> None:
-        """`_sure_until` runs out by itself: Kafka may still count us as the leader, and nobody else before that."""
+        """`_sure_until` runs out by itself:
+
+        Kafka may still count us as the leader, and nobody else before that.
+        """
         if other != self._other:
             log.warning("%s: the lease is held by %s", self._connection.bootstrap_servers, other)
         self._other = other
 
     def _serve(self, admin: KafkaAdminClient) -> None:
-        """Join, and stay; returns when we close. Raises KafkaError when the group has to be joined anew."""
+        """Join, and stay; returns when we close.
+
+        Raises KafkaError when the group has to be joined anew.
+        """
         manager = admin._manager  # noqa: SLF001  # the library has no call for a group that reads no topic
         where = manager.run(lambda: admin._find_coordinator_id(GROUP))  # noqa: SLF001
         # Under its old name when the group has only moved to another broker: then it leads on.
@@ -150,7 +171,9 @@ class KafkaLease:
         self._member_id = member.member_id = answer.member_id
         member.generation = answer.generation_id
         member.leads = answer.leader == answer.member_id
-        told = [(m.member_id, self._identity.encode()) for m in answer.members] if member.leads else []
+        told = (
+            [(m.member_id, self._identity.encode()) for m in answer.members] if member.leads else []
+        )
         synced = self._ask(
             admin,
             member,
@@ -169,12 +192,17 @@ class KafkaLease:
         _raise_for(synced)
         self._other = bytes(synced.assignment or b"").decode(errors="replace") or "nobody yet"
         if member.leads:
-            log.info("%s: this agent drives (%s)", self._connection.bootstrap_servers, self._identity)
+            log.info(
+                "%s: this agent drives (%s)", self._connection.bootstrap_servers, self._identity
+            )
 
     def _send_heartbeat(self, admin: KafkaAdminClient, member: _Member) -> None:
         asked = time.monotonic()
         request = HeartbeatRequest(
-            group_id=GROUP, generation_id=member.generation, member_id=member.member_id, group_instance_id=None
+            group_id=GROUP,
+            generation_id=member.generation,
+            member_id=member.member_id,
+            group_instance_id=None,
         )
         answer = self._ask(admin, member, request, self._session_seconds / 2)
         if answer.error_code == RebalanceInProgressError.errno:  # another agent joins or leaves

@@ -1,7 +1,9 @@
-"""Metadata (v9) of a whole cluster, from its bytes: what is healthy is stepped over, what is not is counted and named.
+"""Metadata (v9) of a whole cluster, from its bytes: what is healthy is stepped over, what is not is
+counted and named.
 
-Called by health.py, in its thread. 200,000 partitions as the library's structs cost 0.7 s and 80 MB a look; here
-runs of partitions that look alike are matched in C: 0.02 s. Kafka 2.4 to 4.x answer v9; it has names, no topic ids.
+Called by health.py, in its thread. 200,000 partitions as the library's structs cost 0.7 s and 80 MB
+a look; here runs of partitions that look alike are matched in C: 0.02 s. Kafka 2.4 to 4.x answer
+v9; it has names, no topic ids.
 """
 
 import re
@@ -33,7 +35,9 @@ Wanted = Mapping[str, AbstractSet[int]]
 
 @dataclass(slots=True)
 class Scan:
-    """What one answer held. Doubtful is: no leader, fewer in sync than replicas, or a replica on a dead broker.
+    """What one answer held.
+
+    Doubtful is: no leader, fewer in sync than replicas, or a replica on a dead broker.
 
     `doubtful` has as many as were asked for, and all that were wanted; `rest` counts the others.
     """
@@ -48,15 +52,25 @@ class Scan:
 
 
 def scan(
-    admin: KafkaAdminClient, names: Sequence[str] | None, broker_id: int | None, wanted: Wanted, objects_max: int
+    admin: KafkaAdminClient,
+    names: Sequence[str] | None,
+    broker_id: int | None,
+    wanted: Wanted,
+    objects_max: int,
 ) -> Scan:
-    """Ask that broker (None: any) of these topics (None: of all). What is gone is left out. Raises KafkaError."""
+    """Ask that broker (None: any) of these topics (None: of all).
+
+    What is gone is left out. Raises KafkaError.
+    """
     found: Scan = kafka_admin.ask(admin, _ScannedRequest(names, wanted, objects_max), broker_id)
     return found
 
 
 def decode(data: bytes, wanted: Wanted, objects_max: int) -> Scan:
-    """Read a MetadataResponse v9. Raises KafkaError when a topic cannot be described, or on broken bytes."""
+    """Read a MetadataResponse v9.
+
+    Raises KafkaError when a topic cannot be described, or on broken bytes.
+    """
     try:
         return _Reader(data, wanted, objects_max).response()
     except (IndexError, struct.error, UnicodeDecodeError) as error:
@@ -69,8 +83,14 @@ class _ScannedRequest:
     API_VERSION = VERSION
 
     def __init__(self, names: Sequence[str] | None, wanted: Wanted, objects_max: int) -> None:
-        asked = None if names is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in names]
-        self._request = MetadataRequest(version=VERSION, topics=asked, allow_auto_topic_creation=False)
+        asked = (
+            None
+            if names is None
+            else [MetadataRequest.MetadataRequestTopic(name=name) for name in names]
+        )
+        self._request = MetadataRequest(
+            version=VERSION, topics=asked, allow_auto_topic_creation=False
+        )
         self._wanted, self._objects_max = wanted, objects_max
         self.header: Any = None
 
@@ -106,7 +126,9 @@ class _InFlight(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What partitions have in common that are read in one go: the lengths of their arrays, and whether they are led."""
+    """What partitions have in common that are read in one go: the lengths of their arrays, and
+    whether they are led.
+    """
 
     replicas: int
     isr: int
@@ -124,10 +146,12 @@ class _Shape(NamedTuple):
 
 @cache
 def _run_of(shape: _Shape) -> re.Pattern[bytes]:
-    """Partitions of this shape, one after another, none of whose offline replicas is leader or in the ISR.
+    """Partitions of this shape, one after another, none of whose offline replicas is leader or in
+    the ISR.
 
-    Every field has its place: error, index, leader, epoch, then three arrays (length + 1 in a byte) and no tagged
-    field. Anchored where it is matched, and possessive, so that the engine keeps no way back.
+    Every field has its place: error, index, leader, epoch, then three arrays (length + 1 in a byte)
+    and no tagged field. Anchored where it is matched, and possessive, so that the engine keeps no
+    way back.
     """
     lengths = [re.escape(bytes([n + 1])) for n in shape[:3]]
     error = b"\\x00\\x00" if shape.is_healthy else b".."
@@ -137,7 +161,16 @@ def _run_of(shape: _Shape) -> re.Pattern[bytes]:
         leader, isr = b"(" + leader + b")", b"(.{4})" * shape.isr
         in_use = b"|".join(b"\\%d" % (group + 1) for group in range(1 + shape.isr))
         offline = (b"(?!" + in_use + b").{4}") * shape.offline
-    fields = [error, b".{4}", leader, b".{4}", lengths[0], b".{%d}" % (4 * shape.replicas), lengths[1], isr]
+    fields = [
+        error,
+        b".{4}",
+        leader,
+        b".{4}",
+        lengths[0],
+        b".{%d}" % (4 * shape.replicas),
+        lengths[1],
+        isr,
+    ]
     return re.compile(b"(?:" + b"".join([*fields, lengths[2], offline]) + b"\\x00)++", re.DOTALL)
 
 
@@ -191,9 +224,14 @@ class _Reader:
         wanted = self._wanted.get(topic, frozenset())
         while count:
             shape = self._shape()
-            run = shape and (shape.is_healthy or not wanted) and _run_of(shape).match(self._data, self._at)
+            run = (
+                shape
+                and (shape.is_healthy or not wanted)
+                and _run_of(shape).match(self._data, self._at)
+            )
             if shape and run:
-                # What follows the topic's last partition cannot look like one more, but need not be trusted for that.
+                # What follows the topic's last partition cannot look like one more, but need not be
+                # trusted for that.
                 alike = min((run.end() - self._at) // shape.size, count)
                 self._alike(topic, shape, alike)
             else:
@@ -214,13 +252,17 @@ class _Reader:
         return _Shape(replicas, isr, offline, led=data[self._at + _LEADER] < 0x80)
 
     def _alike(self, topic: str, shape: _Shape, count: int) -> None:
-        """Step over so many partitions of a shape; the first ones of a doubtful shape become objects."""
+        """Step over so many partitions of a shape; the first ones of a doubtful shape become
+        objects.
+        """
         if not shape.is_healthy:
             named = min(count, max(self._objects_max - len(self._scan.doubtful), 0))
             self._scan.doubtful += [self._partition(topic) for _ in range(named)]
             count -= named
             if count:
-                self._scan.rest[ReplicaDeficit(topic, shape.replicas, shape.isr, not shape.led)] += count
+                self._scan.rest[
+                    ReplicaDeficit(topic, shape.replicas, shape.isr, not shape.led)
+                ] += count
         self._at += count * shape.size
 
     def _single(self, topic: str, wanted: AbstractSet[int]) -> None:
@@ -235,7 +277,8 @@ class _Reader:
         self._at += _HEAD.size
         replicas, isr, offline = self._ids(), self._ids(), self._ids()
         self._tags()
-        # A replica on a dead broker is not in sync, though the controller may not have shrunk the ISR yet.
+        # A replica on a dead broker is not in sync, though the controller may not have shrunk the
+        # ISR yet.
         return Partition(
             topic=topic,
             partition=index,

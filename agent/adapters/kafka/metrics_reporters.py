@@ -1,6 +1,9 @@
-"""Which brokers report to Cruise Control: read from its metrics topic. Called by kafka_cluster.py, off the event loop.
+"""Which brokers report to Cruise Control: read from its metrics topic.
 
-Source: Cruise Control's MetricSerde: each record is class id (1 byte), version (1), metric (1), time (8), broker (4).
+Called by kafka_cluster.py, off the event loop.
+
+Source: Cruise Control's MetricSerde: each record is class id (1 byte), version (1), metric (1),
+time (8), broker (4).
 """
 
 import struct
@@ -21,9 +24,11 @@ _HEAD = struct.Struct(">bbbqi")
 
 
 def reporting(connection: KafkaConnection, brokers: Iterable[int]) -> frozenset[int] | None:
-    """Of these brokers, those that have reported of late; None: there is no such topic, or it may not be read.
+    """Of these brokers, those that have reported of late; None: there is no such topic, or it may
+    not be read.
 
-    Ends as soon as all were seen, and at the latest after READ_SECONDS_MAX: those it has not seen then may report.
+    Ends as soon as all were seen, and at the latest after READ_SECONDS_MAX: those it has not seen
+    then may report.
     """
     wanted = frozenset(brokers)
     consumer = None
@@ -45,7 +50,9 @@ def reporting(connection: KafkaConnection, brokers: Iterable[int]) -> frozenset[
             consumer.close()
 
 
-def _read(consumer: KafkaConsumer, partitions: list[TopicPartition], wanted: frozenset[int]) -> frozenset[int] | None:
+def _read(
+    consumer: KafkaConsumer, partitions: list[TopicPartition], wanted: frozenset[int]
+) -> frozenset[int] | None:
     since = int((time.time() - BACK_SECONDS) * 1_000)
     ends = consumer.end_offsets(partitions)
     found = consumer.offsets_for_times(dict.fromkeys(partitions, since))

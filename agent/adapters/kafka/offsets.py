@@ -1,7 +1,10 @@
-"""Where partitions end and how far groups are behind, through kafka-python. Called by kafka_cluster.py, in its thread.
+"""Where partitions end and how far groups are behind, through kafka-python.
 
-Bounded: so many topics, partitions and groups, one request a broker for each question, and a time for all of it. What
-this agent may not see of groups is counted, never an error: it is told, and nothing depends on it.
+Called by kafka_cluster.py, in its thread.
+
+Bounded: so many topics, partitions and groups, one request a broker for each question, and a time
+for all of it. What this agent may not see of groups is counted, never an error: it is told, and
+nothing depends on it.
 """
 
 import time
@@ -36,7 +39,9 @@ def positions(admin: KafkaAdminClient, names: Iterable[TopicPartition]) -> Posit
     deadline = time.monotonic() + SECONDS_MAX
     ends = _ends(admin, sample(moved, TOPICS_MAX, PARTITIONS_MAX))
     committed, untold = _committed(admin, deadline)
-    return Positions(partitions=len(moved), ends=ends, lags=lags_of(ends, committed), groups_unreadable=untold)
+    return Positions(
+        partitions=len(moved), ends=ends, lags=lags_of(ends, committed), groups_unreadable=untold
+    )
 
 
 def _ends(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
@@ -51,7 +56,9 @@ def _ends(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> dict[Topi
             for p in topic.partitions:
                 if p.leader_id >= 0 and (topic.name, p.partition_index) in wanted:
                     by_leader[p.leader_id][topic.name].append(p.partition_index)
-        answers = kafka_admin.ask_each(admin, {b: _latest(topics) for b, topics in by_leader.items()})
+        answers = kafka_admin.ask_each(
+            admin, {b: _latest(topics) for b, topics in by_leader.items()}
+        )
         for response in answers.given.values():
             for topic in response.topics:
                 for p in topic.partitions:
@@ -70,7 +77,10 @@ def _latest(topics: dict[str, list[int]]) -> ListOffsetsRequest:
         topics=[
             _Topic(
                 name=name,
-                partitions=[_Partition(partition_index=n, current_leader_epoch=-1, timestamp=_LATEST) for n in numbers],
+                partitions=[
+                    _Partition(partition_index=n, current_leader_epoch=-1, timestamp=_LATEST)
+                    for n in numbers
+                ],
             )
             for name, numbers in topics.items()
         ],
@@ -78,21 +88,32 @@ def _latest(topics: dict[str, list[int]]) -> ListOffsetsRequest:
     )
 
 
-def _committed(admin: KafkaAdminClient, deadline: float) -> tuple[dict[str, dict[TopicPartition, int]], int]:
+def _committed(
+    admin: KafkaAdminClient, deadline: float
+) -> tuple[dict[str, dict[TopicPartition, int]], int]:
     """Group -> partition -> committed offset; and how many groups are not told."""
-    answers = kafka_admin.ask_each(admin, {b: ListGroupsRequest() for b in kafka_admin.known_brokers(admin)})
-    groups = sorted({g.group_id for r in answers.given.values() if not r.error_code for g in r.groups})
+    answers = kafka_admin.ask_each(
+        admin, {b: ListGroupsRequest() for b in kafka_admin.known_brokers(admin)}
+    )
+    groups = sorted(
+        {g.group_id for r in answers.given.values() if not r.error_code for g in r.groups}
+    )
     found: dict[str, dict[TopicPartition, int]] = {}
     asked = groups[:GROUPS_MAX]
-    waiting = [asked[start : start + GROUPS_PER_CALL] for start in range(0, len(asked), GROUPS_PER_CALL)]
+    waiting = [
+        asked[start : start + GROUPS_PER_CALL] for start in range(0, len(asked), GROUPS_PER_CALL)
+    ]
     while waiting and time.monotonic() < deadline:
         some = waiting.pop()
         try:
             told = admin.list_group_offsets(dict.fromkeys(some))
         except KafkaError:
-            # One that may not be seen, or whose coordinator is moving, takes the whole answer with it.
+            # One that may not be seen, or whose coordinator is moving, takes the whole answer with
+            # it.
             waiting += [[group] for group in some] if len(some) > 1 else []
             continue
         for group, offsets in told.items():
-            found[group] = {TopicPartition(tp.topic, tp.partition): o.offset for tp, o in offsets.items()}
+            found[group] = {
+                TopicPartition(tp.topic, tp.partition): o.offset for tp, o in offsets.items()
+            }
     return found, len(groups) - len(found)

@@ -1,4 +1,6 @@
-"""Does a Kafka broker answer at this address? One ApiVersions request, which needs no login. Called by consul.py.
+"""Does a Kafka broker answer at this address?
+
+One ApiVersions request, which needs no login. Called by consul.py.
 
 Written out because client libraries bootstrap: they would go on to where the broker says it is.
 """
@@ -26,7 +28,10 @@ async def trouble(host: str, port: int, tls: ssl.SSLContext | None, timeout_seco
     except TimeoutError:
         return f"no answer within {timeout_seconds:.0f} s"
     except asyncio.IncompleteReadError:
-        return "the connection was closed without an answer: the proxy has no broker behind it, or it is no Kafka"
+        return (
+            "the connection was closed without an answer: the proxy has no broker behind "
+            "it, or it is no Kafka"
+        )
     except OSError as error:
         return error.strerror or str(error)
 

@@ -1,6 +1,8 @@
-"""What a broker in KRaft mode tells of the controllers: their quorum (KIP-595) and what is finalized (KIP-584).
+"""What a broker in KRaft mode tells of the controllers: their quorum (KIP-595) and what is
+finalized (KIP-584).
 
-Called by kafka_cluster.py, in its thread. Brokers that still have ZooKeeper do not know these requests.
+Called by kafka_cluster.py, in its thread. Brokers that still have ZooKeeper do not know these
+requests.
 """
 
 from typing import Any
@@ -18,7 +20,10 @@ FINALIZED_SINCE = 3  # the version of ApiVersions that tells features
 
 
 def quorum(admin: KafkaAdminClient, broker_id: int) -> QuorumFacts:
-    """As that broker has it from the quorum's leader. Raises KafkaError: it is no KRaft broker, or nobody leads."""
+    """As that broker has it from the quorum's leader.
+
+    Raises KafkaError: it is no KRaft broker, or nobody leads.
+    """
     topic = DescribeQuorumRequest.TopicData
     asked = topic(topic_name=METADATA_TOPIC, partitions=[topic.PartitionData(partition_index=0)])
     told = kafka_admin.ask(admin, DescribeQuorumRequest(topics=[asked]), broker_id)
@@ -26,7 +31,9 @@ def quorum(admin: KafkaAdminClient, broker_id: int) -> QuorumFacts:
 
 
 def is_kraft(admin: KafkaAdminClient) -> bool:
-    """Whether the brokers follow controllers: what one has accepted, the others then show a moment later."""
+    """Whether the brokers follow controllers: what one has accepted, the others then show a
+    moment later.
+    """
     try:
         told = kafka_admin.ask(admin, _versions())
     except IncompatibleBrokerVersion:  # older than features, so older than KRaft
@@ -36,7 +43,9 @@ def is_kraft(admin: KafkaAdminClient) -> bool:
 
 def _versions() -> ApiVersionsRequest:
     return ApiVersionsRequest(
-        client_software_name="kafka-migration", client_software_version="1", min_version=FINALIZED_SINCE
+        client_software_name="kafka-migration",
+        client_software_version="1",
+        min_version=FINALIZED_SINCE,
     )
 
 
@@ -48,14 +57,17 @@ def read(told: Any, versions: Any) -> QuorumFacts:
             raise kafka_admin.error(code, None, "the controllers' quorum")
     if partition is None:
         raise kafka_admin.error(-1, "the answer has no partition", "the controllers' quorum")
-    now = max((v.last_caught_up_timestamp for v in partition.current_voters), default=-1)  # the leader's own: its clock
+    # the leader's own: its clock
+    now = max((v.last_caught_up_timestamp for v in partition.current_voters), default=-1)
     finalized = {f.name: f.max_version_level for f in versions.finalized_features or ()}
     supported = {f.name: f.max_version for f in versions.supported_features or ()}
     return QuorumFacts(
         leader_id=partition.leader_id,
         epoch=partition.leader_epoch,
         voters=tuple(
-            VoterFacts(node_id=v.replica_id, seconds_behind=_behind(v.last_caught_up_timestamp, now))
+            VoterFacts(
+                node_id=v.replica_id, seconds_behind=_behind(v.last_caught_up_timestamp, now)
+            )
             for v in sorted(partition.current_voters, key=lambda voter: voter.replica_id)
         ),
         observer_ids=tuple(sorted(o.replica_id for o in partition.observers)),

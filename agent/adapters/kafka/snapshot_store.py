@@ -1,6 +1,8 @@
-"""The assignment before the start, in the compacted snapshots topic, in pieces: implements SnapshotPort.
+"""The assignment before the start, in the compacted snapshots topic, in pieces: implements
+SnapshotPort.
 
-A piece is a message of some thousand partitions, zlib-compressed; the last one, a manifest, says how many there are.
+A piece is a message of some thousand partitions, zlib-compressed; the last one, a manifest, says
+how many there are.
 """
 
 import asyncio
@@ -33,22 +35,32 @@ class SnapshotTopic:
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
         """Write the pieces, then the manifest: what has no manifest does not count."""
-        producer = AIOKafkaProducer(**self._connection.for_aiokafka(), acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(
+            **self._connection.for_aiokafka(), acks="all", enable_idempotence=True
+        )
         try:
             await producer.start()
             partition = 0  # one partition keeps pieces and manifest in order
             pieces = 0
             async for piece in packed(partitions):
                 await producer.send_and_wait(
-                    self._topic, key=self._key(migration_id, pieces), value=piece, partition=partition
+                    self._topic,
+                    key=self._key(migration_id, pieces),
+                    value=piece,
+                    partition=partition,
                 )
                 pieces += 1
             manifest = json.dumps({"pieces": pieces, "partitions": len(partitions)}).encode()
             await producer.send_and_wait(
-                self._topic, key=self._key(migration_id, "manifest"), value=manifest, partition=partition
+                self._topic,
+                key=self._key(migration_id, "manifest"),
+                value=manifest,
+                partition=partition,
             )
         except KafkaError as error:
-            raise PortError(f"the snapshot could not be saved: {error!r}", Code.SNAPSHOT_MISSING) from error
+            raise PortError(
+                f"the snapshot could not be saved: {error!r}", Code.SNAPSHOT_MISSING
+            ) from error
         finally:
             await producer.stop()
 
@@ -66,13 +78,19 @@ class SnapshotTopic:
 
     async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
         """One message: what is sampled is bounded (offsets.py)."""
-        producer = AIOKafkaProducer(**self._connection.for_aiokafka(), acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(
+            **self._connection.for_aiokafka(), acks="all", enable_idempotence=True
+        )
         key = self._key(migration_id, f"positions-{wave}")
         try:
             await producer.start()
-            await producer.send_and_wait(self._topic, key=key, value=pack_positions(positions), partition=0)
+            await producer.send_and_wait(
+                self._topic, key=key, value=pack_positions(positions), partition=0
+            )
         except KafkaError as error:
-            raise PortError(f"the end offsets could not be saved: {error!r}", Code.SNAPSHOT_MISSING) from error
+            raise PortError(
+                f"the end offsets could not be saved: {error!r}", Code.SNAPSHOT_MISSING
+            ) from error
         finally:
             await producer.stop()
 
@@ -96,7 +114,9 @@ class SnapshotTopic:
                 for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
                     found |= {r.key: r.value for r in records if r.key and r.key.startswith(prefix)}
         except KafkaError as error:
-            raise PortError(f"the snapshot could not be read: {error!r}", Code.SNAPSHOT_MISSING) from error
+            raise PortError(
+                f"the snapshot could not be read: {error!r}", Code.SNAPSHOT_MISSING
+            ) from error
         finally:
             await consumer.stop()
         return found
@@ -148,7 +168,12 @@ def pack_positions(positions: Positions) -> bytes:
 def unpack_positions(value: bytes) -> Positions:
     """As they were packed."""
     told = json.loads(zlib.decompress(value))
-    ends = {TopicPartition(topic, p): end for topic, rows in told["ends"].items() for p, end in rows}
+    ends = {
+        TopicPartition(topic, p): end for topic, rows in told["ends"].items() for p, end in rows
+    }
     return Positions(
-        partitions=told["partitions"], ends=ends, lags=told["lags"], groups_unreadable=told["groups_unreadable"]
+        partitions=told["partitions"],
+        ends=ends,
+        lags=told["lags"],
+        groups_unreadable=told["groups_unreadable"],
     )

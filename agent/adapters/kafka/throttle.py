@@ -1,7 +1,10 @@
-"""Reads and writes KIP-73's settings with kafka-python's admin client. Called by kafka_cluster.py, in its thread.
+"""Reads and writes KIP-73's settings with kafka-python's admin client.
 
-Few requests: topics go in batches, both lists of a topic in one change, each broker is asked itself. Lists are changed
-by APPEND and SUBTRACT, which the broker applies, so that what others enter meanwhile stays.
+Called by kafka_cluster.py, in its thread.
+
+Few requests: topics go in batches, both lists of a topic in one change, each broker is asked
+itself. Lists are changed by APPEND and SUBTRACT, which the broker applies, so that what others
+enter meanwhile stays.
 """
 
 import time
@@ -33,12 +36,18 @@ _RATES = (LEADER_RATE, FOLLOWER_RATE)
 _NO_RATE = 2**63 - 1  # Kafka's default
 _STATIC = ConfigSourceType.STATIC_BROKER_CONFIG
 _OF_THIS_BROKER = ConfigSourceType.DYNAMIC_BROKER_CONFIG
-IN_FORCE_SECONDS = 10.0  # a change travels through ZooKeeper: milliseconds, but for a broker in trouble
+# a change travels through ZooKeeper: milliseconds, but for a broker in trouble
+IN_FORCE_SECONDS = 10.0
 IN_FORCE_POLL_SECONDS = 0.05
 
 
-def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] | None) -> ThrottleFacts:
-    """What is in force on these brokers and topics (None: all topics). Brokers that do not answer are left out."""
+def read(
+    admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] | None
+) -> ThrottleFacts:
+    """What is in force on these brokers and topics (None: all topics).
+
+    Brokers that do not answer are left out.
+    """
     rates: dict[int, BrokerRate] = {}
     for b, entries in sorted(kafka_admin.broker_configs(admin, brokers, _RATES).given.items()):
         leader, follower = (_rate(entries.get(key)) for key in _RATES)
@@ -58,9 +67,12 @@ def read(admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] 
 
 
 def apply_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
-    """Set the rates of the order, then add its entries to the lists. Raises KafkaError when something was refused.
+    """Set the rates of the order, then add its entries to the lists.
 
-    The rates come first, and what is listed is not listed again: a new rate for a move in flight is in force at once.
+    Raises KafkaError when something was refused.
+
+    The rates come first, and what is listed is not listed again: a new rate for a move in flight is
+    in force at once.
     """
     _alter_brokers(admin, change.rates)
     named = sorted({*change.leaders, *change.followers})
@@ -68,7 +80,8 @@ def apply_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
     while True:
         changes = _appended(change, read(admin, (), named))
         refused = _alter_topics(admin, changes)
-        # Entries beside a `*` are invalid: the broker that told of the list had not heard of the star yet.
+        # Entries beside a `*` are invalid: the broker that told of the list had not heard of the
+        # star yet.
         if not any(isinstance(why, InvalidConfigurationError) for why in refused.values()):
             break
         if time.monotonic() > deadline:
@@ -79,7 +92,10 @@ def apply_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
 
 
 def remove_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
-    """Remove the order's rates and entries; a list that becomes empty is deleted. What is not there is no error."""
+    """Remove the order's rates and entries; a list that becomes empty is deleted.
+
+    What is not there is no error.
+    """
     _alter_brokers(admin, dict.fromkeys(change.rates))
     named = sorted({*change.leaders, *change.followers})
     found = read(admin, (), named) if named else ThrottleFacts()
@@ -90,20 +106,32 @@ def remove_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
             if not listed or not (leaving := listed & replicas):
                 continue  # gone already, or `*`, which is not ours
             rest = listed - leaving
-            operation = (AlterConfigOp.SUBTRACT, render_replicas(leaving)) if rest else (AlterConfigOp.DELETE, None)
+            operation = (
+                (AlterConfigOp.SUBTRACT, render_replicas(leaving))
+                if rest
+                else (AlterConfigOp.DELETE, None)
+            )
             changes.setdefault(topic, {})[key] = operation
     _raise_first(_alter_topics(admin, changes))
     _await_lists(admin, changes, change)
 
 
-def _appended(change: ThrottleChange, found: ThrottleFacts) -> dict[str, dict[str, tuple[AlterConfigOp, str | None]]]:
-    """What is missing, both lists of a topic together. Where `*` is set, by whomever, every replica is listed."""
+def _appended(
+    change: ThrottleChange, found: ThrottleFacts
+) -> dict[str, dict[str, tuple[AlterConfigOp, str | None]]]:
+    """What is missing, both lists of a topic together.
+
+    Where `*` is set, by whomever, every replica is listed.
+    """
     changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
     for key, ours, now in _sides(change, found):
         for topic, replicas in ours.items():
             listed = now.get(topic, frozenset())
             if listed is not None and (missing := replicas - listed):
-                changes.setdefault(topic, {})[key] = (AlterConfigOp.APPEND, render_replicas(missing))
+                changes.setdefault(topic, {})[key] = (
+                    AlterConfigOp.APPEND,
+                    render_replicas(missing),
+                )
     return changes
 
 
@@ -114,10 +142,14 @@ def _sides(
     yield FOLLOWER_REPLICAS, change.followers, found.followers
 
 
-def _alter_topics(admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]) -> dict[str, KafkaError]:
+def _alter_topics(
+    admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]
+) -> dict[str, KafkaError]:
     """Returns what was refused; a topic that is gone needs no throttle."""
     refused = kafka_admin.alter_topics(admin, changes)
-    return {t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))}
+    return {
+        t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))
+    }
 
 
 def _await_lists(
@@ -125,26 +157,36 @@ def _await_lists(
 ) -> None:
     """In KRaft: return when every broker that answers shows the changed lists.
 
-    There an answer means that the controllers have it: a leader that has not heard of it copies without a throttle, and
-    a broker asked next would tell of the list from before. With ZooKeeper brokers look there, and show it at once.
-    Brokers apply changes in their order, so that the last ones tell for all.
+    There an answer means that the controllers have it: a leader that has not heard of it copies
+    without a throttle, and a broker asked next would tell of the list from before. With ZooKeeper
+    brokers look there, and show it at once. Brokers apply changes in their order, so that the last
+    ones tell for all.
     """
     if not changes or not quorum.is_kraft(admin):
         return
     names = sorted(changes)[-TOPICS_PER_REQUEST:]
-    waiting, deadline = frozenset(kafka_admin.known_brokers(admin)), time.monotonic() + IN_FORCE_SECONDS
+    waiting, deadline = (
+        frozenset(kafka_admin.known_brokers(admin)),
+        time.monotonic() + IN_FORCE_SECONDS,
+    )
     while waiting:
         told = kafka_admin.each_brokers_topic_configs(admin, waiting, names, _LISTS)
-        waiting = frozenset(b for b, topics in told.items() if not _all_listed(topics, changes, change))
+        waiting = frozenset(
+            b for b, topics in told.items() if not _all_listed(topics, changes, change)
+        )
         if waiting and time.monotonic() > deadline:
             seconds = f"{IN_FORCE_SECONDS:.0f} s"
-            raise KafkaTimeoutError(f"brokers {sorted(waiting)} do not show the throttled replicas within {seconds}")
+            raise KafkaTimeoutError(
+                f"brokers {sorted(waiting)} do not show the throttled replicas within {seconds}"
+            )
         if waiting:
             time.sleep(IN_FORCE_POLL_SECONDS)
 
 
 def _all_listed(
-    topics: Mapping[str, Mapping[str, Any]], changes: Mapping[str, kafka_admin.Operations], change: ThrottleChange
+    topics: Mapping[str, Mapping[str, Any]],
+    changes: Mapping[str, kafka_admin.Operations],
+    change: ThrottleChange,
 ) -> bool:
     """Whether a broker shows what was changed of our entries; topics that are gone show nothing."""
     ours = {LEADER_REPLICAS: change.leaders, FOLLOWER_REPLICAS: change.followers}
@@ -163,15 +205,20 @@ def _all_listed(
 def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> None:
     """Returns when the brokers have taken it: an answer only means that ZooKeeper has.
 
-    A broker that is down keeps its setting and is swept later: the others must not wait for it (CC#1865).
+    A broker that is down keeps its setting and is swept later: the others must not wait for it
+    (CC#1865).
     """
     changes: dict[int, kafka_admin.Operations] = {
-        b: dict.fromkeys(_RATES, (AlterConfigOp.DELETE, None) if rate is None else (AlterConfigOp.SET, str(rate)))
+        b: dict.fromkeys(
+            _RATES, (AlterConfigOp.DELETE, None) if rate is None else (AlterConfigOp.SET, str(rate))
+        )
         for b, rate in rates.items()
     }
     failed = kafka_admin.alter_brokers(admin, changes)
     if failed:
-        alive = {b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")}
+        alive = {
+            b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")
+        }
         _raise_first({b: why for b, why in failed.items() if b in alive})
     waiting = {b: rate for b, rate in rates.items() if b not in failed}
     deadline = time.monotonic() + IN_FORCE_SECONDS
@@ -180,14 +227,20 @@ def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> 
         waiting = {b: waiting[b] for b, entries in found.items() if not _has(entries, waiting[b])}
         if waiting and time.monotonic() > deadline:
             seconds = f"{IN_FORCE_SECONDS:.0f} s"
-            raise KafkaTimeoutError(f"brokers {sorted(waiting)} have not taken their throttle rate within {seconds}")
+            raise KafkaTimeoutError(
+                f"brokers {sorted(waiting)} have not taken their throttle rate within {seconds}"
+            )
         if waiting:
             time.sleep(IN_FORCE_POLL_SECONDS)
 
 
 def _has(entries: Mapping[str, Any], rate: int | None) -> bool:
     """What a properties file or the cluster's default says stays when ours is removed."""
-    ours = [e for key in _RATES if (e := entries.get(key)) is not None and e.config_source == _OF_THIS_BROKER]
+    ours = [
+        e
+        for key in _RATES
+        if (e := entries.get(key)) is not None and e.config_source == _OF_THIS_BROKER
+    ]
     if rate is None:
         return not ours
     return [_rate(e) for e in ours] == [rate] * len(_RATES)
@@ -200,7 +253,11 @@ def _raise_first(refused: Mapping[Any, Exception]) -> None:
 
 def _rate(entry: Any) -> int | None:
     """Kafka's default, the largest long, is no throttle."""
-    return None if entry is None or entry.value is None or int(entry.value) >= _NO_RATE else int(entry.value)
+    return (
+        None
+        if entry is None or entry.value is None or int(entry.value) >= _NO_RATE
+        else int(entry.value)
+    )
 
 
 def _is_static(entry: Any) -> bool:
@@ -209,4 +266,7 @@ def _is_static(entry: Any) -> bool:
 
 
 def _batches(names: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (names[start : start + TOPICS_PER_REQUEST] for start in range(0, len(names), TOPICS_PER_REQUEST))
+    return (
+        names[start : start + TOPICS_PER_REQUEST]
+        for start in range(0, len(names), TOPICS_PER_REQUEST)
+    )

@@ -1,13 +1,19 @@
 """Counts clients' connections to brokers from Prometheus: implements ClientCensus.
 
-It sees TCP connections to a listener, by the broker's own metric (connection-count of socket-server-metrics), so bare
-metadata clients too; not whose they are: brokers, exporters and tools on the same listener count as well.
+It sees TCP connections to a listener, by the broker's own metric (connection-count of
+socket-server-metrics), so bare metadata clients too; not whose they are: brokers, exporters and
+tools on the same listener count as well.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from agent.adapters.prometheus.server import PrometheusConnection, PrometheusError, PrometheusServer, Trouble
+from agent.adapters.prometheus.server import (
+    PrometheusConnection,
+    PrometheusError,
+    PrometheusServer,
+    Trouble,
+)
 from agent.core.model.reasons import Code
 from agent.performer.ports import PortError
 
@@ -25,7 +31,9 @@ class CensusConnection:
 class PrometheusCensus:
     """One cluster's."""
 
-    def __init__(self, connection: CensusConnection, server: PrometheusServer | None = None) -> None:
+    def __init__(
+        self, connection: CensusConnection, server: PrometheusServer | None = None
+    ) -> None:
         self._c = connection
         self._server = server or PrometheusServer(connection.prometheus)
 

@@ -1,4 +1,6 @@
-"""A KRaft controller's metrics page (of the JMX exporter, or any that shows Kafka's gauges) as facts. For kraft.py."""
+"""A KRaft controller's metrics page (of the JMX exporter, or any that shows Kafka's gauges) as
+facts. For kraft.py.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -11,9 +13,10 @@ from agent.core.kraft.options import KraftController
 
 TIMEOUT_SECONDS = 3.0
 BYTES_MAX = 5_000_000
-# Exporters name a gauge as their rules have it: its own name is always the end of the sample's, or its label `name`.
+# Exporters name a gauge as their rules have it: its own name is always the end of the sample's, or
+# its label `name`.
 _GAUGES = (
-    "ActiveControllerCount", "ZkMigrationState", "MigratingZkBrokerCount", "ZkWriteBehindLag", "ActiveBrokerCount",
+    "ActiveControllerCount", "ZkMigrationState", "MigratingZkBrokerCount", "ZkWriteBehindLag", "ActiveBrokerCount",  # noqa: E501
     "FencedBrokerCount", "MetadataErrorCount",
 )  # fmt: skip
 STARTED = "process_start_time_seconds"
@@ -24,7 +27,9 @@ class ControllerMetrics:
 
     def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """`transport`: for tests."""
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, transport=transport)
+        self._http = httpx.AsyncClient(
+            timeout=TIMEOUT_SECONDS, trust_env=False, transport=transport
+        )
 
     async def facts(self, controllers: Iterable[KraftController]) -> tuple[ControllerFacts, ...]:
         """Each controller as it shows itself; never raises."""
@@ -45,7 +50,10 @@ class ControllerMetrics:
 
 
 def read(node_id: int, page: str) -> ControllerFacts:
-    """One page as facts. A controller that shows no migration state shows nothing yet. ValueError: not such a page."""
+    """One page as facts.
+
+    A controller that shows no migration state shows nothing yet. ValueError: not such a page.
+    """
     found = _gauges(page)
     if "ZkMigrationState" not in found:
         return ControllerFacts(node_id=node_id, reachable=False)
@@ -71,7 +79,9 @@ def _gauges(page: str) -> Mapping[str, float]:
                 found[STARTED] = sample.value
                 continue
             name = (
-                f"{sample.name} {sample.labels.get('name', '')}".lower().removesuffix("_value").replace("_value ", " ")
+                f"{sample.name} {sample.labels.get('name', '')}".lower()
+                .removesuffix("_value")
+                .replace("_value ", " ")
             )
             for gauge in _GAUGES:
                 if name.strip().endswith(gauge.lower()):

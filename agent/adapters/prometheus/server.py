@@ -1,4 +1,6 @@
-"""Where measured values are read: a Prometheus server by PromQL, or exporters' own pages. Called by services/collector.
+"""Where measured values are read: a Prometheus server by PromQL, or exporters' own pages.
+
+Called by services/collector.
 
 Says what was found and what failed; what it means is in the collector's mapping.
 """
@@ -17,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.adapters.http_login import HttpLogin
 
 QUERY_PATH = "/api/v1/query"
-PAGE_BYTES_MAX = 20_000_000  # a broker with every per-partition series; what it needs is some kilobytes
+# a broker with every per-partition series; what it needs is some kilobytes
+PAGE_BYTES_MAX = 20_000_000
 AT_ONCE_MAX = 16
 TEXT_FORMAT = "text/plain;version=0.0.4"
 
@@ -43,7 +46,8 @@ class PrometheusError(Exception):
 class PrometheusConnection:
     """Where a Prometheus (or exporters) is, and who we are there."""
 
-    url: str = ""  # with or without a path, such as http://prometheus:9090; not needed for exporters
+    # with or without a path, such as http://prometheus:9090; not needed for exporters
+    url: str = ""
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     password_file: Path | None = None  # read anew for each request, as is the token's
@@ -61,7 +65,9 @@ class PrometheusConnection:
             login.by_password(self.username, self.password, self.password_file)
         elif self.token is not None:
             login.by_token(self.token, self.token_file)
-        return httpx.AsyncClient(auth=login, timeout=self.timeout_seconds, transport=transport, verify=login.verify)
+        return httpx.AsyncClient(
+            auth=login, timeout=self.timeout_seconds, transport=transport, verify=login.verify
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,9 @@ class Series:
 class PrometheusServer:
     """A Prometheus server, or whatever speaks its HTTP API (Thanos, Mimir, VictoriaMetrics)."""
 
-    def __init__(self, connection: PrometheusConnection, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, connection: PrometheusConnection, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._url = connection.url.rstrip("/")
         self._timeout_seconds = connection.timeout_seconds
         self._client = connection.client(transport)
@@ -86,25 +94,39 @@ class PrometheusServer:
         await self._client.aclose()
 
     async def query(self, promql: str) -> list[Series]:
-        """The instant vector this evaluates to now; a scalar is one series without labels. Raises PrometheusError."""
+        """The instant vector this evaluates to now; a scalar is one series without labels.
+
+        Raises PrometheusError.
+        """
         parameters = {"query": promql, "timeout": f"{self._timeout_seconds:.0f}s"}
         async with self._turn:
             try:
                 response = await self._client.get(self._url + QUERY_PATH, params=parameters)
             except httpx.HTTPError as error:
-                raise PrometheusError(Trouble.UNREACHABLE, f"{self._url} does not answer: {error!r}") from error
+                raise PrometheusError(
+                    Trouble.UNREACHABLE, (f"{self._url} does not answer: {error!r}")
+                ) from error
         if response.status_code in {401, 403}:
-            why = "it does not know who asks" if response.status_code == 401 else "this user may not ask for it"
+            why = (
+                "it does not know who asks"
+                if response.status_code == 401
+                else "this user may not ask for it"
+            )
             what = "set its token_file, or username and password_file"
             says = f"{self._url} answers {response.status_code}, {why}: {what}"
             raise PrometheusError(Trouble.REFUSED, says)
         try:
             body = response.json()
             if body["status"] != "success":
-                raise PrometheusError(Trouble.QUERY, f"{body.get('errorType')}: {body.get('error')} in `{promql}`")
+                raise PrometheusError(
+                    Trouble.QUERY, (f"{body.get('errorType')}: {body.get('error')} in `{promql}`")
+                )
             return list(_vector(body["data"]))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            says = f"{self._url} answers {response.status_code}, and not in Prometheus' form ({error!r}); check the URL"
+            says = (
+                f"{self._url} answers {response.status_code}, and not in Prometheus' form "
+                f"({error!r}); check the URL"
+            )
             raise PrometheusError(Trouble.UNREADABLE, says) from error
 
 
@@ -123,7 +145,9 @@ def _vector(data: Mapping[str, Any]) -> Iterator[Series]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An exporter's page, and the labels that its series get, as in Prometheus' own list of targets."""
+    """An exporter's page, and the labels that its series get, as in Prometheus' own list of
+    targets.
+    """
 
     address: str  # host:port, or a whole URL
     labels: Mapping[str, str]
@@ -135,7 +159,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one exporter showed. `up`, as Prometheus has it: 0 when it showed nothing, and then `error` says why."""
+    """What one exporter showed.
+
+    `up`, as Prometheus has it: 0 when it showed nothing, and then `error` says why.
+    """
 
     target: Target
     series: Sequence[Series]
@@ -159,7 +186,9 @@ class Exporters:
         await self._client.aclose()
 
     async def read(self) -> list[Page]:
-        """Every page, read at the same time; an exporter that does not answer has one that says so."""
+        """Every page, read at the same time; an exporter that does not answer has one that says
+        so.
+        """
         return list(await asyncio.gather(*map(self._page, self._targets)))
 
     async def _page(self, target: Target) -> Page:
@@ -176,22 +205,35 @@ class Exporters:
         try:
             async with self._client.stream("GET", url, headers={"Accept": TEXT_FORMAT}) as response:
                 if response.status_code in {401, 403}:
-                    raise PrometheusError(Trouble.REFUSED, f"{url} answers {response.status_code}: set its credentials")
+                    raise PrometheusError(
+                        Trouble.REFUSED,
+                        (f"{url} answers {response.status_code}: set its credentials"),
+                    )
                 if response.status_code != httpx.codes.OK:
-                    raise PrometheusError(Trouble.UNREADABLE, f"{url} answers {response.status_code}")
+                    raise PrometheusError(
+                        Trouble.UNREADABLE, (f"{url} answers {response.status_code}")
+                    )
                 body = bytearray()
                 async for piece in response.aiter_bytes():
                     body += piece
                     if len(body) > PAGE_BYTES_MAX:
-                        says = f"{url} shows more than {PAGE_BYTES_MAX} bytes: narrow its exporter's rules"
+                        says = (
+                            f"{url} shows more than {PAGE_BYTES_MAX} bytes: narrow its "
+                            "exporter's rules"
+                        )
                         raise PrometheusError(Trouble.UNREADABLE, says)
         except httpx.HTTPError as error:
-            raise PrometheusError(Trouble.UNREACHABLE, f"{url} does not answer: {error!r}") from error
+            raise PrometheusError(
+                Trouble.UNREACHABLE, f"{url} does not answer: {error!r}"
+            ) from error
         return body.decode(errors="replace")
 
 
 def parse_page(text: str, at: float) -> list[Series]:
-    """Every sample of a page in the exposition format. Raises PrometheusError with the parser's words."""
+    """Every sample of a page in the exposition format.
+
+    Raises PrometheusError with the parser's words.
+    """
     try:
         return [
             Series({"__name__": sample.name, **sample.labels}, sample.value, at)
@@ -199,10 +241,17 @@ def parse_page(text: str, at: float) -> list[Series]:
             for sample in family.samples
         ]
     except (ValueError, IndexError, KeyError) as error:
-        raise PrometheusError(Trouble.UNREADABLE, f"not Prometheus' exposition format: {error}") from error
+        raise PrometheusError(
+            Trouble.UNREADABLE, f"not Prometheus' exposition format: {error}"
+        ) from error
 
 
 def _with_labels(series: Series, given: Mapping[str, str]) -> Series:
-    """The target's labels count before the page's own, which are kept as `exported_...` (as Prometheus does it)."""
-    own = {(f"exported_{name}" if name in given else name): value for name, value in series.labels.items()}
+    """The target's labels count before the page's own, which are kept as `exported_...` (as
+    Prometheus does it).
+    """
+    own = {
+        (f"exported_{name}" if name in given else name): value
+        for name, value in series.labels.items()
+    }
     return Series({**own, **given}, series.value, series.at)

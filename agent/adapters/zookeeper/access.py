@@ -1,4 +1,6 @@
-"""Who we are at a ZooKeeper and whether the line is TLS: one value, from which kazoo gets its arguments."""
+"""Who we are at a ZooKeeper and whether the line is TLS: one value, from which kazoo gets its
+arguments.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +11,9 @@ from agent.config.secrets import newest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZooKeeperAccess:
-    """SASL DIGEST-MD5 (what Kafka's own `Client` login is), TLS, a client certificate; none of them by default."""
+    """SASL DIGEST-MD5 (what Kafka's own `Client` login is), TLS, a client certificate; none of
+    them by default.
+    """
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -21,7 +25,10 @@ class ZooKeeperAccess:
     check_hostname: bool = True
 
     def for_kazoo(self) -> dict[str, Any]:
-        """Keyword arguments for KazooClient. Whatever it makes, only its maker may touch, if it has a name."""
+        """Keyword arguments for KazooClient.
+
+        Whatever it makes, only its maker may touch, if it has a name.
+        """
         from kazoo.security import CREATOR_ALL_ACL, READ_ACL_UNSAFE
 
         given: dict[str, Any] = {}
@@ -41,5 +48,6 @@ class ZooKeeperAccess:
                 "check_hostname": self.check_hostname,
             }
         if self.username is not None or self.certificate_file is not None:
-            given["default_acl"] = [*CREATOR_ALL_ACL, *READ_ACL_UNSAFE]  # who drives may be seen by all
+            # who drives may be seen by all
+            given["default_acl"] = [*CREATOR_ALL_ACL, *READ_ACL_UNSAFE]
         return given

@@ -1,6 +1,9 @@
-"""What ZooKeeper holds of a migration to KRaft, and the two znodes that a way back deletes. Called by kraft.py.
+"""What ZooKeeper holds of a migration to KRaft, and the two znodes that a way back deletes.
 
-A session for each look: kazoo's threads are short-lived then, and a ZooKeeper that is gone for good leaves nothing.
+Called by kraft.py.
+
+A session for each look: kazoo's threads are short-lived then, and a ZooKeeper that is gone for good
+leaves nothing.
 """
 
 import asyncio
@@ -19,7 +22,12 @@ from agent.core.kraft.messages import ZooKeeperReleased
 from agent.core.model.reasons import Code
 from agent.performer.ports import PortError
 
-CONTROLLER, EPOCH, MIGRATION, BROKERS = "/controller", "/controller_epoch", "/migration", "/brokers/ids"
+CONTROLLER, EPOCH, MIGRATION, BROKERS = (
+    "/controller",
+    "/controller_epoch",
+    "/migration",
+    "/brokers/ids",
+)
 SECONDS_MAX = 5.0
 T = TypeVar("T")
 
@@ -39,7 +47,10 @@ class KraftZooKeeper:
             return ZooKeeperFacts(reachable=False)
 
     async def release(self) -> ZooKeeperReleased:
-        """Delete /controller where KRaft holds it, and /migration; deleting again finds nothing. Raises PortError."""
+        """Delete /controller where KRaft holds it, and /migration; deleting again finds nothing.
+
+        Raises PortError.
+        """
         return await self._with_client(_release)
 
     async def _with_client(self, work: Callable[[KazooClient], T]) -> T:
@@ -103,7 +114,9 @@ def _facts(client: KazooClient) -> ZooKeeperFacts:
 
 
 def _release(client: KazooClient) -> ZooKeeperReleased:
-    """The epoch first, /controller last: what is cut short in between is done whole the next time."""
+    """The epoch first, /controller last: what is cut short in between is done whole the next
+    time.
+    """
     controller, migration = _read(client, CONTROLLER), _read(client, MIGRATION)
     epoch = kraft_epoch(controller)
     held_by_kraft = epoch is not None
@@ -115,5 +128,8 @@ def _release(client: KazooClient) -> ZooKeeperReleased:
         with contextlib.suppress(NoNodeError):
             client.delete(path)
     return ZooKeeperReleased(
-        controller=controller if held_by_kraft else "", migration=migration, epoch_before=before, epoch_after=after
+        controller=controller if held_by_kraft else "",
+        migration=migration,
+        epoch_before=before,
+        epoch_after=after,
     )

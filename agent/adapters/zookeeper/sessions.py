@@ -1,6 +1,8 @@
-"""What the cluster's own ZooKeeper tells: who may drive (LeasePort), and which brokers are registered.
+"""What the cluster's own ZooKeeper tells: who may drive (LeasePort), and which brokers are
+registered.
 
-kazoo works in threads; held() and holder() are plain reads from any thread, and callbacks run in the event loop.
+kazoo works in threads; held() and holder() are plain reads from any thread, and callbacks run in
+the event loop.
 """
 
 import asyncio
@@ -27,14 +29,17 @@ SESSION_SECONDS = 10.0
 ACQUIRE_SECONDS = 5.0  # one try; then it is looked whether we are still wanted
 PAUSE_SECONDS = 1.0
 POLL_SECONDS = 0.2  # whether we are still wanted
-# ZooKeeper gives our lock to another one when it has not heard from us for a session. So it is ours to use for a part
-# of a session after a request that it answered, whatever became of the connection or of this process since.
+# ZooKeeper gives our lock to another one when it has not heard from us for a session. So it is ours
+# to use for a part of a session after a request that it answered, whatever became of the connection
+# or of this process since.
 LEASE_SAFETY_SHARE = 0.6
 CHECKS_PER_SESSION = 10
 
 
 class NoLease:
-    """For a cluster without a ZooKeeper: the ownership of its partition in the inbox is the fence."""
+    """For a cluster without a ZooKeeper: the ownership of its partition in the inbox is the
+    fence.
+    """
 
     def start(self) -> None:
         """Nothing to do."""
@@ -52,7 +57,9 @@ class NoLease:
 class _Sessions:
     """One ZooKeeper session after another, in a thread of its own, for as long as it is wanted."""
 
-    def __init__(self, hosts: str, session_seconds: float, purpose: str, access: ZooKeeperAccess | None) -> None:
+    def __init__(
+        self, hosts: str, session_seconds: float, purpose: str, access: ZooKeeperAccess | None
+    ) -> None:
         self.hosts = hosts
         self._access = access or ZooKeeperAccess()
         self.session_seconds = session_seconds
@@ -84,7 +91,9 @@ class _Sessions:
 
     def _run(self) -> None:
         while not self.closing.is_set():
-            client = KazooClient(hosts=self.hosts, timeout=self.session_seconds, **self._access.for_kazoo())
+            client = KazooClient(
+                hosts=self.hosts, timeout=self.session_seconds, **self._access.for_kazoo()
+            )
             client.add_listener(self._listen)
             self.is_lost.clear()
             try:
@@ -101,7 +110,8 @@ class _Sessions:
         try:
             client.stop()
             client.close()
-        except (KazooException, OSError):  # it hangs: the session ends by itself, and a new one is begun
+        # it hangs: the session ends by itself, and a new one is begun
+        except (KazooException, OSError):
             log.warning("%s: a ZooKeeper session could not be closed", self.hosts, exc_info=True)
 
     def _listen(self, state: KazooState) -> None:
@@ -119,7 +129,10 @@ class ZooKeeperLease(_Sessions):
     """The lock, sought in the background for as long as the cluster is ours to drive."""
 
     def __init__(
-        self, hosts: str, session_seconds: float = SESSION_SECONDS, access: ZooKeeperAccess | None = None
+        self,
+        hosts: str,
+        session_seconds: float = SESSION_SECONDS,
+        access: ZooKeeperAccess | None = None,
     ) -> None:
         """`hosts`: as in zookeeper.connect, with the chroot if there is one."""
         super().__init__(hosts, session_seconds, "lease", access)
@@ -128,7 +141,9 @@ class ZooKeeperLease(_Sessions):
         self._other = "nobody yet"
 
     def held(self) -> bool:
-        """False from the moment that the connection is in doubt, and after a pause of this very process."""
+        """False from the moment that the connection is in doubt, and after a pause of this very
+        process.
+        """
         return time.monotonic() < self._held_until
 
     def holder(self) -> str:
@@ -156,7 +171,9 @@ class ZooKeeperLease(_Sessions):
                 return
 
     def _delete_locks_of_dead(self, client: KazooClient) -> None:
-        """Take away the locks of processes of this machine that are dead for certain, such as our last life."""
+        """Take away the locks of processes of this machine that are dead for certain, such as
+        our last life.
+        """
         with contextlib.suppress(NoNodeError):  # let go by itself, or never held
             for node in client.get_children(LOCK_PATH):
                 path = f"{LOCK_PATH}/{node}"
@@ -174,7 +191,9 @@ class ZooKeeperLease(_Sessions):
             return False
 
     def _keep(self, client: KazooClient, lock: Lock) -> None:
-        """A short loss of the connection costs the lease only while it lasts: the session and the lock outlive it."""
+        """A short loss of the connection costs the lease only while it lasts: the session and
+        the lock outlive it.
+        """
         log.info("%s: this agent drives (%s)", self.hosts, self._identity)
         while not (self.closing.is_set() or self.is_lost.is_set()):
             asked = time.monotonic()
@@ -205,7 +224,9 @@ class BrokerWatch(_Sessions):
         session_seconds: float = SESSION_SECONDS,
         access: ZooKeeperAccess | None = None,
     ) -> None:
-        """Made in a running event loop, in which `on_change` is awaited, one change after the other."""
+        """Made in a running event loop, in which `on_change` is awaited, one change after the
+        other.
+        """
         super().__init__(hosts, session_seconds, "brokers", access)
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
@@ -215,7 +236,9 @@ class BrokerWatch(_Sessions):
 
     def start(self) -> None:
         """Begin; the first thing told is the brokers as they are."""
-        self._reporter = asyncio.create_task(self._report_changes(), name=f"broker watch {self.hosts}")
+        self._reporter = asyncio.create_task(
+            self._report_changes(), name=(f"broker watch {self.hosts}")
+        )
         super().start()
 
     async def stop(self) -> None:
@@ -225,13 +248,19 @@ class BrokerWatch(_Sessions):
         await asyncio.to_thread(self.close)
 
     def serve(self, client: KazooClient) -> None:
-        """ZooKeeper's watches fire once, and kazoo does not renew them when it connects anew: so look again then."""
+        """ZooKeeper's watches fire once, and kazoo does not renew them when it connects anew:
+        so look again then.
+        """
         while not (self.closing.is_set() or self.is_lost.is_set()):
             self._look.clear()
             if not self.in_doubt.is_set():
                 with contextlib.suppress(ConnectionLoss):
-                    asked = client.get_children_async(BROKERS_PATH, watch=lambda _event: self._look.set())
-                    self._post(frozenset(int(child) for child in asked.get(timeout=self.session_seconds)))
+                    asked = client.get_children_async(
+                        BROKERS_PATH, watch=lambda _event: self._look.set()
+                    )
+                    self._post(
+                        frozenset(int(child) for child in asked.get(timeout=self.session_seconds))
+                    )
             while not (self._look.is_set() or self.closing.is_set() or self.is_lost.is_set()):
                 self._look.wait(POLL_SECONDS)
 

@@ -1,6 +1,8 @@
-"""What must hold before a start and before each wave, over and above cluster_checks.py: it has to be asked of the brokers.
+"""What must hold before a start and before each wave, over and above cluster_checks.py: it has to
+be asked of the brokers.
 
-Called by survey.py, and by watches.py for what can change, with what they have gathered. Pure: facts in, verdicts out.
+Called by survey.py, and by watches.py for what can change, with what they have gathered. Pure:
+facts in, verdicts out.
 """
 
 from collections import defaultdict
@@ -11,13 +13,19 @@ from agent.core.checks import broker_settings, cluster_checks, disk_space
 from agent.core.checks.cluster_checks import EXAMPLES_MAX, ClusterCheckInput, with_title
 from agent.core.model.cluster import BrokerLogs
 from agent.core.model.reasons import BlockedWave, CheckResult, Code, Reason
-from agent.core.model.throttle import NEEDED, ThrottleFacts, own_throttle, topics_with_foreign_entries
+from agent.core.model.throttle import (
+    NEEDED,
+    ThrottleFacts,
+    own_throttle,
+    topics_with_foreign_entries,
+)
 from agent.core.planning.broker_load import BrokerLoad
 from agent.core.planning.options import Limits
 from agent.core.planning.wave import Direction
 from agent.core.planning.wave_sizing import lower_limit
 
-# A throttle must let through more than producers write to what moves, or no copy ever catches up with its leader.
+# A throttle must let through more than producers write to what moves, or no copy ever catches up
+# with its leader.
 PRODUCE_SHARE_MAX = 0.8
 BLOCKED_WAVES_MAX = 50  # told in a plan's event
 
@@ -26,32 +34,42 @@ BLOCKED_WAVES_MAX = 50  # told in a plan's event
 class BrokerCheckInput:
     """What was gathered for these checks alone."""
 
-    logs: Mapping[int, BrokerLogs] = field(default_factory=dict)  # of sources and destinations that answered
+    # of sources and destinations that answered
+    logs: Mapping[int, BrokerLogs] = field(default_factory=dict)
     throttle: ThrottleFacts = field(default_factory=ThrottleFacts)  # of all brokers and topics
     throttle_rates_set: tuple[int, ...] = ()  # every rate that we have ever set here
     migration_destinations: frozenset[int] = frozenset()  # of the waves of the last migration
-    settings: Mapping[int, Mapping[str, str]] = field(default_factory=dict)  # broker id -> name -> value
-    unreachable: Mapping[int, str] = field(default_factory=dict)  # broker id -> its address, and why
-    reporting: frozenset[int] | None = None  # whom Cruise Control's metrics topic tells of; None: cannot be seen
+    # broker id -> name -> value
+    settings: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    # broker id -> its address, and why
+    unreachable: Mapping[int, str] = field(default_factory=dict)
+    # whom Cruise Control's metrics topic tells of; None: cannot be seen
+    reporting: frozenset[int] | None = None
     rate_bytes_per_second: int | None = None  # the throttle that moves would get
     load: Mapping[int, BrokerLoad] = field(default_factory=dict)  # broker id -> before and after
     limits: Limits = field(default_factory=Limits)
 
 
-def check(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> tuple[CheckResult, ...]:
+def check(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> tuple[CheckResult, ...]:
     """All verdicts, in the order an operator reads them."""
     return tuple(with_title(title, one(cluster_input, broker_input)) for title, one in CHECKS)
 
 
 def disk_headroom(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
-    """Nothing is freed on the way: a destination needs room for all that comes, and for what producers add to it."""
+    """Nothing is freed on the way: a destination needs room for all that comes, and for what
+    producers add to it.
+    """
     short: list[str] = []
     unknown: set[int] = set()
     seconds = sum(w.estimate.high_seconds for w in cluster_input.waves if w.estimate)
     grows: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
     for w in cluster_input.waves:  # several waves may take one way
         way = (w.source_broker_ids, w.destination_broker_ids)
-        grows[way] = grows.get(way, 0.0) + (w.estimate.growth_bytes_per_second if w.estimate else 0.0)
+        grows[way] = grows.get(way, 0.0) + (
+            w.estimate.growth_bytes_per_second if w.estimate else 0.0
+        )
     for (sources, destinations), growth in grows.items():
         here = [broker_input.logs[b] for b in sources if b in broker_input.logs]
         parts = max(len(destinations), 1)
@@ -65,20 +83,34 @@ def disk_headroom(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInp
             if log is not None:
                 more = growth * seconds / parts
                 short += [
-                    f"broker {b} has {one.free_bytes:,} bytes free in {one.path}, {needed:,} may be needed"
-                    for one, needed in disk_space.log_dirs_without_room(log, replicas, comes, largest, more)
+                    (
+                        f"broker {b} has {one.free_bytes:,} bytes free in {one.path}, {needed:,} "
+                        "may be needed"
+                    )
+                    for one, needed in disk_space.log_dirs_without_room(
+                        log, replicas, comes, largest, more
+                    )
                 ]
-    seen = "; ".join(short[:EXAMPLES_MAX]) if short else "there is room in every log dir of the destinations"
+    seen = (
+        "; ".join(short[:EXAMPLES_MAX])
+        if short
+        else ("there is room in every log dir of the destinations")
+    )
     if unknown:
         seen += f" (not told by brokers {_ids(unknown)})"
     needed = (
-        f"in each log dir its share of what comes, {disk_space.HEADROOM:.0%} more, and what producers add meanwhile"
+        f"in each log dir its share of what comes, {disk_space.HEADROOM:.0%} more, and what "
+        "producers add meanwhile"
     )
     return CheckResult(code=Code.DISK_HEADROOM, ok=not short, seen=seen, needed=needed)
 
 
-def rollback_fits_disks(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
-    """What goes away frees its room; what producers add to it meanwhile must fit beside it when it comes back."""
+def rollback_fits_disks(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> CheckResult:
+    """What goes away frees its room; what producers add to it meanwhile must fit beside it when
+    it comes back.
+    """
     short: list[str] = []
     seconds = sum(w.estimate.high_seconds for w in cluster_input.waves if w.estimate)
     grows: dict[int, float] = {}
@@ -88,39 +120,78 @@ def rollback_fits_disks(cluster_input: ClusterCheckInput, broker_input: BrokerCh
                 share = w.estimate.growth_bytes_per_second / max(len(w.source_broker_ids), 1)
                 grows[b] = grows.get(b, 0.0) + share
     for b, rate in sorted(grows.items()):
-        free, grown = broker_input.logs[b].totals.free_bytes if b in broker_input.logs else -1, int(rate * seconds)
+        free, grown = (
+            broker_input.logs[b].totals.free_bytes if b in broker_input.logs else -1,
+            int(rate * seconds),
+        )
         if 0 <= free < grown:
-            short.append(f"broker {b} has {free:,} bytes free, what it gives away will have grown by {grown:,}")
-    seen = "; ".join(short[:EXAMPLES_MAX]) if short else "the sources could take back what they give away"
+            short.append(
+                f"broker {b} has {free:,} bytes free, what it gives away will have "
+                f"grown by {grown:,}"
+            )
+    seen = (
+        "; ".join(short[:EXAMPLES_MAX])
+        if short
+        else ("the sources could take back what they give away")
+    )
     return CheckResult(
-        code=Code.ROLLBACK_IMPOSSIBLE, ok=not short, seen=seen, needed="room on the sources for a rollback"
+        code=Code.ROLLBACK_IMPOSSIBLE,
+        ok=not short,
+        seen=seen,
+        needed=("room on the sources for a rollback"),
     )
 
 
-def within_capacity_limits(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
-    """Replicas and network of each destination within the limits that the policy names: Kafka itself tells neither."""
+def within_capacity_limits(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> CheckResult:
+    """Replicas and network of each destination within the limits that the policy names:
+
+    Kafka itself tells neither.
+    """
     limits, rate = broker_input.limits, broker_input.rate_bytes_per_second
     grows: dict[int, float] = defaultdict(float)
     for w in cluster_input.waves:
         for b in w.destination_broker_ids if w.estimate else ():
-            grows[b] += w.estimate.growth_bytes_per_second / len(w.destination_broker_ids) if w.estimate else 0.0
+            grows[b] += (
+                w.estimate.growth_bytes_per_second / len(w.destination_broker_ids)
+                if w.estimate
+                else 0.0
+            )
     over: list[str] = []
     for b in sorted(cluster_input.destinations & broker_input.load.keys()):
         one = broker_input.load[b]
         if limits.replicas_max is not None and one.replicas_after > limits.replicas_max:
-            over.append(f"broker {b} would have {one.replicas_after:,} replicas, at most {limits.replicas_max:,}")
+            over.append(
+                f"broker {b} would have {one.replicas_after:,} replicas, at most "
+                f"{limits.replicas_max:,}"
+            )
         comes = max(one.written_bytes_per_second_after, grows[b]) + (rate or 0)
-        if limits.network_bytes_per_second_max is not None and comes > limits.network_bytes_per_second_max:
+        if (
+            limits.network_bytes_per_second_max is not None
+            and comes > limits.network_bytes_per_second_max
+        ):
             most = f"at most {limits.network_bytes_per_second_max:,}"
-            over.append(f"broker {b} would receive {comes:,.0f} bytes/s, the throttle included, {most}")
+            over.append(
+                f"broker {b} would receive {comes:,.0f} bytes/s, the throttle included, {most}"
+            )
     seen = "; ".join(over[:EXAMPLES_MAX]) or "every destination stays within the policy's limits"
     if not over and limits == Limits():
-        seen = "no limits are named (`limits` in clusters.yaml: replicas_max, network_bytes_per_second_max)"
-    return CheckResult(code=Code.DESTINATION_CAPACITY, ok=not over, seen=seen, needed="the limits of the policy")
+        seen = (
+            "no limits are named (`limits` in clusters.yaml: replicas_max, "
+            "network_bytes_per_second_max)"
+        )
+    return CheckResult(
+        code=Code.DESTINATION_CAPACITY, ok=not over, seen=seen, needed="the limits of the policy"
+    )
 
 
-def throttle_above_produce(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
-    """KIP-73: no progress when what is produced to the moving partitions is more than the throttle."""
+def throttle_above_produce(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> CheckResult:
+    """KIP-73: no progress when what is produced to the moving partitions is more than the
+    throttle.
+    """
     rate, written, ok = broker_input.rate_bytes_per_second, 0.0, True
     for w in cluster_input.waves:
         if w.estimate is None or not ok:
@@ -134,13 +205,19 @@ def throttle_above_produce(cluster_input: ClusterCheckInput, broker_input: Broke
     return CheckResult(code=Code.THROTTLE_TOO_LOW, ok=ok, seen=seen, needed=needed)
 
 
-def no_foreign_throttle(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
+def no_foreign_throttle(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> CheckResult:
     """A throttle of someone else would hold our copies back, or be cleared with ours."""
     facts = broker_input.throttle
     own = own_throttle(
-        facts, cluster_input.destinations | broker_input.migration_destinations, broker_input.throttle_rates_set
+        facts,
+        cluster_input.destinations | broker_input.migration_destinations,
+        broker_input.throttle_rates_set,
     )
-    rates = sorted(b for b, rate in facts.rates.items() if b not in own.rates and not rate.is_static)
+    rates = sorted(
+        b for b, rate in facts.rates.items() if b not in own.rates and not rate.is_static
+    )
     topics = sorted(topics_with_foreign_entries(facts, own))
     parts = []
     if rates:
@@ -149,8 +226,15 @@ def no_foreign_throttle(cluster_input: ClusterCheckInput, broker_input: BrokerCh
         moving = {r.topic for r in cluster_input.reassignments}
         stale = [t for t in topics if t not in moving]
         state = f", {len(stale)} of them stale: nothing of them moves" if stale else ""
-        parts.append(f"throttled replicas of {len(topics)} topics{state}: {_listed(topics)} ({_owner(facts, topics)})")
-    seen = f"set by someone else: {'; '.join(parts)}" if parts else "no throttle of someone else is set"
+        parts.append(
+            f"throttled replicas of {len(topics)} topics{state}: {_listed(topics)} "
+            f"({_owner(facts, topics)})"
+        )
+    seen = (
+        f"set by someone else: {'; '.join(parts)}"
+        if parts
+        else ("no throttle of someone else is set")
+    )
     return CheckResult(code=Code.FOREIGN_THROTTLE, ok=not parts, seen=seen, needed=NEEDED)
 
 
@@ -158,15 +242,26 @@ def no_static_throttle(_: ClusterCheckInput, broker_input: BrokerCheckInput) -> 
     """No request can take it away."""
     static = [b for b, rate in broker_input.throttle.rates.items() if rate.is_static]
     seen = f"brokers {_ids(static)} have one" if static else "no broker has one in its properties"
-    return CheckResult(code=Code.STATIC_THROTTLE, ok=not static, seen=seen, needed="no throttle in server.properties")
+    return CheckResult(
+        code=Code.STATIC_THROTTLE,
+        ok=not static,
+        seen=seen,
+        needed="no throttle in server.properties",
+    )
 
 
-def broker_settings_match(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
+def broker_settings_match(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> CheckResult:
     """Both sides speak the same protocol version, take the same records and keep them as long."""
-    return broker_settings.settings_match(broker_input.settings, cluster_input.sources | cluster_input.destinations)
+    return broker_settings.settings_match(
+        broker_input.settings, cluster_input.sources | cluster_input.destinations
+    )
 
 
-def broker_ids_are_fixed(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
+def broker_ids_are_fixed(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> CheckResult:
     """A destination comes back as the broker that it was, whatever happens to its volume."""
     return broker_settings.broker_ids_are_fixed(broker_input.settings, cluster_input.destinations)
 
@@ -174,17 +269,26 @@ def broker_ids_are_fixed(cluster_input: ClusterCheckInput, broker_input: BrokerC
 def reporters(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """Cruise Control hears of the destinations."""
     return broker_settings.reporters(
-        broker_input.settings, cluster_input.sources, cluster_input.destinations, broker_input.reporting
+        broker_input.settings,
+        cluster_input.sources,
+        cluster_input.destinations,
+        broker_input.reporting,
     )
 
 
-def listeners_reachable(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
+def listeners_reachable(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> CheckResult:
     """Clients will follow the leaders to the destinations' advertised addresses."""
-    gone = sorted((b, why) for b, why in broker_input.unreachable.items() if b in cluster_input.destinations)
+    gone = sorted(
+        (b, why) for b, why in broker_input.unreachable.items() if b in cluster_input.destinations
+    )
     seen = "; ".join(f"broker {b} at {why}" for b, why in gone[:EXAMPLES_MAX])
     if not gone:
         seen = "every destination broker takes a connection"
-    return CheckResult(code=Code.LISTENER_UNREACHABLE, ok=not gone, seen=seen, needed="a TCP connection to each")
+    return CheckResult(
+        code=Code.LISTENER_UNREACHABLE, ok=not gone, seen=seen, needed="a TCP connection to each"
+    )
 
 
 CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput, BrokerCheckInput], CheckResult]], ...] = (
@@ -208,16 +312,25 @@ WHILE_MOVING: tuple[Callable[[ClusterCheckInput, BrokerCheckInput], CheckResult]
 )
 
 
-def broker_reasons_to_pause(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> tuple[Reason, ...]:
+def broker_reasons_to_pause(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> tuple[Reason, ...]:
     """Why a running wave should not go on, as of now."""
     return tuple(v.reason for one in WHILE_MOVING if not (v := one(cluster_input, broker_input)).ok)
 
 
-def blocked_waves_of(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> tuple[BlockedWave, ...]:
-    """What stands in the way of single waves: brokers, AZs, disks and listeners. All else holds for every wave."""
+def blocked_waves_of(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> tuple[BlockedWave, ...]:
+    """What stands in the way of single waves: brokers, AZs, disks and listeners.
+
+    All else holds for every wave.
+    """
     blocked = []
     for w in cluster_input.waves:
-        one = replace(cluster_input, waves=(w,), cluster=replace(cluster_input.cluster, partitions=()))
+        one = replace(
+            cluster_input, waves=(w,), cluster=replace(cluster_input.cluster, partitions=())
+        )
         checks = (cluster_checks.brokers_alive, cluster_checks.racks_known, cluster_checks.same_az)
         check_results = [
             *(c(one) for c in checks),

@@ -1,7 +1,9 @@
-"""What must hold before anything moves, and while it moves. Pure checks: facts in, verdicts out, all of them.
+"""What must hold before anything moves, and while it moves.
 
-Called by survey.py and watches.py with what they have seen; `doctor` shows every verdict, green and red. What has to be
-asked of the brokers one by one is in broker_checks.py.
+Pure checks: facts in, verdicts out, all of them.
+
+Called by survey.py and watches.py with what they have seen; `doctor` shows every verdict, green and
+red. What has to be asked of the brokers one by one is in broker_checks.py.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,13 +22,15 @@ class CruiseControlFacts:
     """Cruise Control as it was found."""
 
     reachable: bool
-    trouble: Reason | None = None  # why it could not be asked; its code tells silence from a refused login
+    # why it could not be asked; its code tells silence from a refused login
+    trouble: Reason | None = None
     executor: Executor = Executor.IDLE
     executor_state: str = ""
     executor_reason: str = ""
     valid_windows: int | None = None  # None: not looked at
     self_healing: tuple[str, ...] = ()  # anomaly types that it would heal by itself
-    dryrun: Reason | None = None  # what the dry run answered other than 200; None: 200, or not asked
+    # what the dry run answered other than 200; None: 200, or not asked
+    dryrun: Reason | None = None
     dryrun_answers: bool = False  # asked between waves, for want of a window, and 200
 
 
@@ -39,7 +43,8 @@ class ClusterCheckInput:
     cruise_control: CruiseControlFacts
     reassignments: Sequence[Reassignment] = field(default_factory=tuple)
     needed_later: frozenset[int] = frozenset()  # brokers of the waves still to come
-    rollback_brokers: frozenset[int] = frozenset()  # sources that were drained: a rollback would go back to them
+    # sources that were drained: a rollback would go back to them
+    rollback_brokers: frozenset[int] = frozenset()
 
     @property
     def sources(self) -> frozenset[int]:
@@ -57,12 +62,17 @@ def check(cluster_input: ClusterCheckInput) -> tuple[CheckResult, ...]:
 
 def with_title(title: str, verdict: CheckResult) -> CheckResult:
     """Ready to be told: with its title, its texts of bounded length."""
-    return replace(verdict, title=title, seen=shortened(verdict.seen), needed=shortened(verdict.needed))
+    return replace(
+        verdict, title=title, seen=shortened(verdict.seen), needed=shortened(verdict.needed)
+    )
 
 
-def blocking_and_passing(check_results: Iterable[CheckResult]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+def blocking_and_passing(
+    check_results: Iterable[CheckResult],
+) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
     """What stands in the way: (what needs a change in the world, what passes by itself)."""
-    red = [v for v in check_results if not v.ok and not v.unknown]  # why something is unknown has a verdict of its own
+    # why something is unknown has a verdict of its own
+    red = [v for v in check_results if not v.ok and not v.unknown]
     return tuple(v.reason for v in red if not v.passing), tuple(v.reason for v in red if v.passing)
 
 
@@ -80,7 +90,9 @@ def brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
     """Every broker of both sets is alive, and so is every broker that holds a replica."""
     alive = cluster_input.cluster.racks.keys()
     holding = {r for p in cluster_input.cluster.partitions for r in p.replicas}
-    down = (cluster_input.sources | cluster_input.destinations | cluster_input.needed_later | holding) - alive
+    down = (
+        cluster_input.sources | cluster_input.destinations | cluster_input.needed_later | holding
+    ) - alive
     seen = f"brokers {_ids(down)} are not registered" if down else f"{len(alive)} brokers are alive"
     return CheckResult(code=Code.BROKER_DOWN, ok=not down, seen=seen, needed="every broker alive")
 
@@ -90,18 +102,29 @@ def same_az(cluster_input: ClusterCheckInput) -> CheckResult:
     racks = cluster_input.cluster.racks
     wrong = []
     for w in cluster_input.waves:
-        named = {b: racks[b] for b in (*w.source_broker_ids, *w.destination_broker_ids) if b in racks}
+        named = {
+            b: racks[b] for b in (*w.source_broker_ids, *w.destination_broker_ids) if b in racks
+        }
         if len(set(named.values())) > 1:
             wrong.append(", ".join(f"{b} in {rack}" for b, rack in sorted(named.items())))
     seen = f"a wave would cross AZs: {'; '.join(wrong)}" if wrong else "each wave stays in its AZ"
-    return CheckResult(code=Code.AZ_MISMATCH, ok=not wrong, seen=seen, needed="source and destination in the same AZ")
+    return CheckResult(
+        code=Code.AZ_MISMATCH,
+        ok=not wrong,
+        seen=seen,
+        needed=("source and destination in the same AZ"),
+    )
 
 
 def racks_known(cluster_input: ClusterCheckInput) -> CheckResult:
     """Without broker.rack nobody can tell an AZ."""
     racks = cluster_input.cluster.racks
-    unknown = [b for b in cluster_input.sources | cluster_input.destinations if b in racks and not racks[b]]
-    seen = f"brokers {_ids(unknown)} have no broker.rack" if unknown else "every broker names its AZ"
+    unknown = [
+        b for b in cluster_input.sources | cluster_input.destinations if b in racks and not racks[b]
+    ]
+    seen = (
+        f"brokers {_ids(unknown)} have no broker.rack" if unknown else ("every broker names its AZ")
+    )
     return CheckResult(code=Code.RACK_UNKNOWN, ok=not unknown, seen=seen, needed="broker.rack set")
 
 
@@ -109,42 +132,70 @@ def no_offline_partition(cluster_input: ClusterCheckInput) -> CheckResult:
     """A partition without a leader cannot be moved, and its clients suffer already."""
     offline = [p for p in cluster_input.cluster.partitions if p.is_offline]
     seen = f"{len(offline)} offline: {_names(offline)}" if offline else "no partition is offline"
-    return CheckResult(code=Code.OFFLINE_PARTITION, ok=not offline, seen=seen, needed="no offline partition")
+    return CheckResult(
+        code=Code.OFFLINE_PARTITION, ok=not offline, seen=seen, needed="no offline partition"
+    )
 
 
 def none_under_replicated(cluster_input: ClusterCheckInput) -> CheckResult:
     """Net of adding replicas: a moving partition is not sick (KIP-352)."""
     under = [p for p in cluster_input.cluster.partitions if p.is_under_replicated]
-    seen = f"{len(under)} under-replicated: {_names(under)}" if under else "every partition is fully replicated"
+    seen = (
+        f"{len(under)} under-replicated: {_names(under)}"
+        if under
+        else ("every partition is fully replicated")
+    )
     return CheckResult(code=Code.UNDER_REPLICATED, ok=not under, seen=seen, needed="full ISR")
 
 
 def none_under_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
     """Under min ISR, producers with acks=all fail."""
-    under = [p for p in cluster_input.cluster.partitions if cluster_input.cluster.is_under_min_isr(p)]
-    seen = f"{len(under)} under min ISR: {_names(under)}" if under else "no partition is under min ISR"
-    return CheckResult(code=Code.UNDER_MIN_ISR, ok=not under, seen=seen, needed="ISR of at least min.insync.replicas")
+    under = [
+        p for p in cluster_input.cluster.partitions if cluster_input.cluster.is_under_min_isr(p)
+    ]
+    seen = (
+        f"{len(under)} under min ISR: {_names(under)}"
+        if under
+        else ("no partition is under min ISR")
+    )
+    return CheckResult(
+        code=Code.UNDER_MIN_ISR,
+        ok=not under,
+        seen=seen,
+        needed="ISR of at least min.insync.replicas",
+    )
 
 
 def replicas_above_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
-    """RF must be above min ISR, or one slow broker stops producers. A single replica is its owner's choice."""
+    """RF must be above min ISR, or one slow broker stops producers.
+
+    A single replica is its owner's choice.
+    """
     min_isr = cluster_input.cluster.min_isr
     spread = [p for p in cluster_input.cluster.partitions if len(p.replicas) > 1]
-    tight = sorted({p.topic for p in spread if len(p.origin) <= min_isr.get(p.topic, 1) and len(p.origin) > 1})
+    tight = sorted(
+        {p.topic for p in spread if len(p.origin) <= min_isr.get(p.topic, 1) and len(p.origin) > 1}
+    )
     single = len(cluster_input.cluster.partitions) - len(spread)
     seen = "every topic can spare a replica"
     if tight:
         more = f" and {len(tight) - EXAMPLES_MAX} more" if len(tight) > EXAMPLES_MAX else ""
-        seen = f"{len(tight)} topics cannot spare a replica: {', '.join(tight[:EXAMPLES_MAX])}{more}"
+        seen = (
+            f"{len(tight)} topics cannot spare a replica: {', '.join(tight[:EXAMPLES_MAX])}{more}"
+        )
     elif single:
         seen += f", but for {single} partitions with only one"
-    return CheckResult(code=Code.RF_EQUALS_MIN_ISR, ok=not tight, seen=seen, needed="RF above min.insync.replicas")
+    return CheckResult(
+        code=Code.RF_EQUALS_MIN_ISR, ok=not tight, seen=seen, needed="RF above min.insync.replicas"
+    )
 
 
 def replicas_per_az_possible(cluster_input: ClusterCheckInput) -> CheckResult:
-    """After the move each AZ has as many replicas as before, each on a broker of its own; one an AZ, as goals want it.
+    """After the move each AZ has as many replicas as before, each on a broker of its own; one an
+    AZ, as goals want it.
 
-    Cruise Control's RackAwareGoal refuses the whole request where a partition has two replicas in one AZ (recorded).
+    Cruise Control's RackAwareGoal refuses the whole request where a partition has two replicas in
+    one AZ (recorded).
     """
     # A broker that is gone, or names no AZ, counts as an AZ of its own: other checks speak of it.
     azs: dict[int, str | int] = {b: rack or b for b, rack in cluster_input.cluster.racks.items()}
@@ -167,11 +218,16 @@ def replicas_per_az_possible(cluster_input: ClusterCheckInput) -> CheckResult:
         parts.append(f"{len(stuck)} have a replica on each destination already: {_names(stuck)}")
     seen = "; ".join(parts) or "every replica has a place in its AZ"
     needed = "one replica an AZ, and a destination there that holds none of the partition"
-    # Passing: a broker whose metadata lags behind the end of a move shows old and new replicas at once.
-    return CheckResult(code=Code.REPLICAS_PER_AZ, ok=not parts, seen=seen, needed=needed, passing=True)
+    # Passing: a broker whose metadata lags behind the end of a move shows old and new replicas at
+    # once.
+    return CheckResult(
+        code=Code.REPLICAS_PER_AZ, ok=not parts, seen=seen, needed=needed, passing=True
+    )
 
 
-def _lacks_destination(target: tuple[int, ...], sources: frozenset[int], destinations: frozenset[int]) -> bool:
+def _lacks_destination(
+    target: tuple[int, ...], sources: frozenset[int], destinations: frozenset[int]
+) -> bool:
     if len(sources) == 1 and destinations.isdisjoint(target):  # a pair, as nearly always
         return not destinations
     return len(destinations.difference(target)) < len(sources.intersection(target))
@@ -183,13 +239,20 @@ def rollback_brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
         cluster_input.sources | cluster_input.destinations | cluster_input.needed_later
     )  # of these brokers_alive speaks
     gone = cluster_input.rollback_brokers - known - cluster_input.cluster.racks.keys()
-    seen = f"drained brokers {_ids(gone)} have left" if gone else "the brokers that a rollback would need are alive"
+    seen = (
+        f"drained brokers {_ids(gone)} have left"
+        if gone
+        else ("the brokers that a rollback would need are alive")
+    )
     needed = "every drained source alive as long as the migration runs"
     return CheckResult(code=Code.ROLLBACK_IMPOSSIBLE, ok=not gone, seen=seen, needed=needed)
 
 
-def is_own_reassignment(move: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]) -> bool:
-    """A reassignment that does what a wave of ours asks: adds only destinations, removes only sources.
+def is_own_reassignment(
+    move: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]
+) -> bool:
+    """A reassignment that does what a wave of ours asks: adds only destinations, removes only
+    sources.
 
     A cancelled move may show one side only for a moment: still ours.
     """
@@ -207,30 +270,53 @@ def no_foreign_reassignment(cluster_input: ClusterCheckInput) -> CheckResult:
         for r in cluster_input.reassignments
         if not is_own_reassignment(r, cluster_input.sources, cluster_input.destinations)
     ]
-    seen = f"{len(foreign)} reassignments of someone else{_mover(cluster_input.cruise_control)}: {_names(foreign)}"
+    seen = (
+        f"{len(foreign)} reassignments of someone "
+        f"else{_mover(cluster_input.cruise_control)}: {_names(foreign)}"
+    )
     if not foreign:
         seen = "none of someone else"
-    return CheckResult(code=Code.FOREIGN_REASSIGNMENT, ok=not foreign, seen=seen, needed="no reassignment in flight")
+    return CheckResult(
+        code=Code.FOREIGN_REASSIGNMENT,
+        ok=not foreign,
+        seen=seen,
+        needed="no reassignment in flight",
+    )
 
 
 def _mover(cc: CruiseControlFacts) -> str:
-    """Who moves, as far as anyone can tell: Kafka keeps no name with a reassignment, Cruise Control its reason."""
+    """Who moves, as far as anyone can tell:
+
+    Kafka keeps no name with a reassignment, Cruise Control its reason.
+    """
     if not cc.reachable or not cc.executor_state:
         return ""
     if cc.executor is Executor.IDLE:
         return " (not Cruise Control, whose executor is idle)"
-    return f" (Cruise Control moves, for '{cc.executor_reason}')" if cc.executor_reason else " (Cruise Control moves)"
+    return (
+        f" (Cruise Control moves, for '{cc.executor_reason}')"
+        if cc.executor_reason
+        else " (Cruise Control moves)"
+    )
 
 
 def no_orphaned_move(cluster_input: ClusterCheckInput) -> CheckResult:
-    """A new request would cancel moves that are still in flight and lose their bytes: they finish first."""
+    """A new request would cancel moves that are still in flight and lose their bytes: they
+    finish first.
+    """
     ours = [
         r
         for r in cluster_input.reassignments
         if is_own_reassignment(r, cluster_input.sources, cluster_input.destinations)
     ]
-    seen = f"{len(ours)} moves of an earlier request go on: {_names(ours)}" if ours else "nothing is in flight"
-    return CheckResult(code=Code.ORPHANED_MOVES, ok=not ours, seen=seen, needed="their end", passing=True)
+    seen = (
+        f"{len(ours)} moves of an earlier request go on: {_names(ours)}"
+        if ours
+        else "nothing is in flight"
+    )
+    return CheckResult(
+        code=Code.ORPHANED_MOVES, ok=not ours, seen=seen, needed="their end", passing=True
+    )
 
 
 def cruise_control_reachable(cluster_input: ClusterCheckInput) -> CheckResult:
@@ -249,40 +335,69 @@ def cruise_control_reachable(cluster_input: ClusterCheckInput) -> CheckResult:
 
 def _not_known(code: Code, what: str, needed: str) -> CheckResult:
     """Not green, since nobody could look; why not is told by `cruise_control_reachable`."""
-    return CheckResult(code=code, ok=False, seen=f"not known: {what}", needed=needed, passing=True, unknown=True)
+    return CheckResult(
+        code=code, ok=False, seen=f"not known: {what}", needed=needed, passing=True, unknown=True
+    )
 
 
 def cruise_control_idle(cluster_input: ClusterCheckInput) -> CheckResult:
     """One execution at a time, whoever asked for it."""
     cc = cluster_input.cruise_control
     if not cc.reachable:
-        return _not_known(Code.CRUISE_CONTROL_BUSY, "it could not be asked what it executes", "an idle executor")
+        return _not_known(
+            Code.CRUISE_CONTROL_BUSY, "it could not be asked what it executes", "an idle executor"
+        )
     idle = cc.executor is Executor.IDLE
     why = f" for '{cc.executor_reason}'" if cc.executor_reason else ""
     seen = "its executor is idle" if idle else f"its executor is {cc.executor_state}{why}"
-    return CheckResult(code=Code.CRUISE_CONTROL_BUSY, ok=idle, seen=seen, needed="an idle executor", passing=True)
+    return CheckResult(
+        code=Code.CRUISE_CONTROL_BUSY, ok=idle, seen=seen, needed="an idle executor", passing=True
+    )
 
 
 def cruise_control_ready(cluster_input: ClusterCheckInput) -> CheckResult:
-    """A dry run that answers 200 is the readiness test; valid windows alone were seen to lie both ways."""
+    """A dry run that answers 200 is the readiness test; valid windows alone were seen to lie
+    both ways.
+    """
     cc = cluster_input.cruise_control
     if not cc.reachable:
-        return _not_known(Code.CRUISE_CONTROL_NOT_READY, "it could not be asked for its windows", "a valid window")
+        return _not_known(
+            Code.CRUISE_CONTROL_NOT_READY, "it could not be asked for its windows", "a valid window"
+        )
     if cc.dryrun is not None:
-        passing = cc.dryrun.code not in (Code.CRUISE_CONTROL_REJECTED, Code.CRUISE_CONTROL_LOGIN_REFUSED)
-        return CheckResult(code=cc.dryrun.code, ok=False, seen=cc.dryrun.seen, needed=cc.dryrun.needed, passing=passing)
+        passing = cc.dryrun.code not in (
+            Code.CRUISE_CONTROL_REJECTED,
+            Code.CRUISE_CONTROL_LOGIN_REFUSED,
+        )
+        return CheckResult(
+            code=cc.dryrun.code,
+            ok=False,
+            seen=cc.dryrun.seen,
+            needed=cc.dryrun.needed,
+            passing=passing,
+        )
     if cc.valid_windows is None:
-        return CheckResult(code=Code.CRUISE_CONTROL_NOT_READY, ok=True, seen="not asked: it has no part in this wave")
-    seen = f"{cc.valid_windows} valid windows" + (", and a dry run answers" if cc.dryrun_answers else "")
+        return CheckResult(
+            code=Code.CRUISE_CONTROL_NOT_READY,
+            ok=True,
+            seen=("not asked: it has no part in this wave"),
+        )
+    seen = f"{cc.valid_windows} valid windows" + (
+        ", and a dry run answers" if cc.dryrun_answers else ""
+    )
     ok = cc.valid_windows > 0 or cc.dryrun_answers
-    return CheckResult(code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True)
+    return CheckResult(
+        code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True
+    )
 
 
 def no_self_healing(cluster_input: ClusterCheckInput) -> CheckResult:
     """A broker that is shut down after the move looks like a failed one, and would be healed."""
     cc = cluster_input.cruise_control
     if not cc.reachable:
-        return _not_known(Code.SELF_HEALING_ON, "it could not be asked whether it heals", "self-healing off")
+        return _not_known(
+            Code.SELF_HEALING_ON, "it could not be asked whether it heals", "self-healing off"
+        )
     on = ", ".join(cc.self_healing)
     seen = f"it heals by itself: {on}" if on else "it does nothing by itself"
     return CheckResult(code=Code.SELF_HEALING_ON, ok=not on, seen=seen, needed="self-healing off")
@@ -306,7 +421,8 @@ CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput], CheckResult]], ...] = (
     ("brokers for a way back", rollback_brokers_alive),
 )
 
-# Those that can change while a wave moves; what Cruise Control does then is judged apart (observations.py).
+# Those that can change while a wave moves; what Cruise Control does then is judged apart
+# (observations.py).
 WHILE_MOVING: tuple[Callable[[ClusterCheckInput], CheckResult], ...] = (
     brokers_alive,
     no_offline_partition,
@@ -321,4 +437,6 @@ WHILE_MOVING: tuple[Callable[[ClusterCheckInput], CheckResult], ...] = (
 
 def reasons_to_pause(cluster_input: ClusterCheckInput) -> tuple[Reason, ...]:
     """Why a running wave should not go on, as of now."""
-    return tuple(v.reason for one in WHILE_MOVING if not (v := one(cluster_input)).ok and not v.unknown)
+    return tuple(
+        v.reason for one in WHILE_MOVING if not (v := one(cluster_input)).ok and not v.unknown
+    )

@@ -1,7 +1,9 @@
-"""Whether what comes to a broker fits into its log dirs. Pure; called by broker_checks.py and watches.py.
+"""Whether what comes to a broker fits into its log dirs.
 
-Source: Kafka puts a new replica into the log dir that holds the fewest, whatever their sizes (LogManager.nextLogDirs),
-so that free space in one dir is of no use to another (KIP-113, KIP-827).
+Pure; called by broker_checks.py and watches.py.
+
+Source: Kafka puts a new replica into the log dir that holds the fewest, whatever their sizes
+(LogManager.nextLogDirs), so that free space in one dir is of no use to another (KIP-113, KIP-827).
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,9 @@ HEADROOM = 0.1
 
 
 def shares(dirs: Sequence[LogDir], replicas: int) -> list[float]:
-    """Which part of so many new replicas lands in each dir: the emptiest by number is filled up first."""
+    """Which part of so many new replicas lands in each dir: the emptiest by number is filled up
+    first.
+    """
     counts = [d.replicas for d in dirs]
     landing = [0.0] * len(dirs)
     level, left = 0.0, float(max(replicas, 1))
@@ -36,15 +40,18 @@ def log_dirs_without_room(
 ) -> list[tuple[LogDir, int]]:
     """Log dirs without room for their share, with the bytes that each would need.
 
-    In: the broker's dirs as they are; how many replicas come, their bytes in all, the largest of them, and what
-    producers will add to them meanwhile. A dir that takes any must have room for the largest: it may land there.
+    In: the broker's dirs as they are; how many replicas come, their bytes in all, the largest of
+    them, and what producers will add to them meanwhile. A dir that takes any must have room for the
+    largest: it may land there.
     """
     short = []
     dirs = log.volumes
     for one, share in zip(dirs, shares(dirs, replicas), strict=True):
         if one.free_bytes < 0 or share <= 0 or size_bytes <= 0:
             continue
-        needed = max(share * size_bytes * (1 + HEADROOM) + share * growth_bytes, float(largest_bytes))
+        needed = max(
+            share * size_bytes * (1 + HEADROOM) + share * growth_bytes, float(largest_bytes)
+        )
         if one.free_bytes < needed:
             short.append((one, int(needed)))
     return short

@@ -1,6 +1,9 @@
-"""Whether the cluster could lose a broker now: criteria over one look, and hysteresis over many. Pure.
+"""Whether the cluster could lose a broker now: criteria over one look, and hysteresis over many.
 
-Called by services/monitor. Closing is at once, opening is slow: a flap must not open a disruption budget.
+Pure.
+
+Called by services/monitor. Closing is at once, opening is slow: a flap must not open a disruption
+budget.
 """
 
 from collections import Counter
@@ -19,7 +22,8 @@ class Criterion(StrEnum):
     """What makes a partition that has a leader and its min ISR count against readiness."""
 
     UNDER_REPLICATED = "under_replicated"  # any replica out of sync, net of adding replicas
-    MIN_ISR_SLACK = "min_isr_slack"  # only when the in-sync replicas come too near to min.insync.replicas
+    # only when the in-sync replicas come too near to min.insync.replicas
+    MIN_ISR_SLACK = "min_isr_slack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +31,17 @@ class ReadinessPolicy:
     """The rules. Seconds are of a monotonic clock."""
 
     criterion: Criterion = Criterion.UNDER_REPLICATED
-    slack_replicas: int = 1  # in-sync replicas beyond min.insync.replicas: as many brokers may be lost
+    # in-sync replicas beyond min.insync.replicas: as many brokers may be lost
+    slack_replicas: int = 1
     ready_after_looks: int = 3
     ready_after_seconds: float = 30.0
     stale_seconds: float = 35.0
 
 
 class ReplicaDeficit(NamedTuple):
-    """What a partition lacks, as far as readiness asks: of how many replicas how many are in sync, and is it led."""
+    """What a partition lacks, as far as readiness asks: of how many replicas how many are in
+    sync, and is it led.
+    """
 
     topic: str
     replicas: int  # without adding ones
@@ -52,7 +59,9 @@ class ReplicaDeficit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthObservation:
-    """What one look at the cluster showed. Partitions that are neither in `doubtful` nor in `rest` are in full sync.
+    """What one look at the cluster showed.
+
+    Partitions that are neither in `doubtful` nor in `rest` are in full sync.
 
     `rest` counts what is too much to name: with an AZ down it may be every partition.
     """
@@ -76,7 +85,10 @@ class UnhealthyPartition(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessResult:
-    """What counts against readiness: `named` worst first, and how many there are, in all and by code."""
+    """What counts against readiness:
+
+    `named` worst first, and how many there are, in all and by code.
+    """
 
     named: tuple[UnhealthyPartition, ...] = ()
     total: int = 0
@@ -85,7 +97,10 @@ class ReadinessResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """The answer, and what the next one depends on. `healthy_*`: of the looks in a row without a finding."""
+    """The answer, and what the next one depends on.
+
+    `healthy_*`: of the looks in a row without a finding.
+    """
 
     ready: bool = False
     since: float = 0.0  # when `ready` last changed
@@ -100,7 +115,11 @@ def find_unhealthy(observation: HealthObservation, policy: ReadinessPolicy) -> R
     named = [
         UnhealthyPartition(p, min_isr, codes)
         for p in observation.doubtful
-        if (codes := _codes(ReplicaDeficit.of(p), min_isr := observation.min_isr.get(p.topic, 1), policy))
+        if (
+            codes := _codes(
+                ReplicaDeficit.of(p), min_isr := observation.min_isr.get(p.topic, 1), policy
+            )
+        )
     ]
     named.sort(key=lambda finding: (_SEVERITY[finding.codes[0]], finding.partition.name))
     by_code = Counter(code for f in named for code in f.codes)
@@ -113,7 +132,9 @@ def find_unhealthy(observation: HealthObservation, policy: ReadinessPolicy) -> R
 
 
 def reasons(observation: HealthObservation, result: ReadinessResult) -> tuple[Reason, ...]:
-    """One for each kind of finding, with the number and a few names; none when the cluster is fit."""
+    """One for each kind of finding, with the number and a few names; none when the cluster is
+    fit.
+    """
     if not observation.partitions:
         seen = "no partition at all is visible: an empty cluster, or no right to see its topics"
         return (Reason(Code.NOTHING_VISIBLE, seen, "Describe on every topic and on the cluster"),)
@@ -124,8 +145,13 @@ def reasons(observation: HealthObservation, result: ReadinessResult) -> tuple[Re
     )
 
 
-def next_readiness(before: Readiness, against: tuple[Reason, ...], now: float, policy: ReadinessPolicy) -> Readiness:
-    """The answer after one look. `against`: why not, by this look alone; a look that failed is a reason as well."""
+def next_readiness(
+    before: Readiness, against: tuple[Reason, ...], now: float, policy: ReadinessPolicy
+) -> Readiness:
+    """The answer after one look.
+
+    `against`: why not, by this look alone; a look that failed is a reason as well.
+    """
     if against:
         since = now if before.ready or before.looked_at is None else before.since
         return Readiness(ready=False, since=since, reasons=against, looked_at=now)
@@ -133,7 +159,9 @@ def next_readiness(before: Readiness, against: tuple[Reason, ...], now: float, p
     looks = 1 if interrupted else before.healthy_checks + 1
     healthy_since = now if interrupted else before.healthy_since
     state = replace(before, looked_at=now, healthy_checks=looks, healthy_since=healthy_since)
-    long_enough = looks >= policy.ready_after_looks and now - healthy_since >= policy.ready_after_seconds
+    long_enough = (
+        looks >= policy.ready_after_looks and now - healthy_since >= policy.ready_after_seconds
+    )
     if (before.ready and not interrupted) or long_enough:
         return replace(state, ready=True, since=before.since if before.ready else now, reasons=())
     settling = Reason(
@@ -141,18 +169,26 @@ def next_readiness(before: Readiness, against: tuple[Reason, ...], now: float, p
         f"healthy in the last {looks} looks, for {now - healthy_since:.0f} s",
         f"{policy.ready_after_looks} looks in a row, over {policy.ready_after_seconds:.0f} s",
     )
-    return replace(state, ready=False, since=now if before.ready else before.since, reasons=(settling,))
+    return replace(
+        state, ready=False, since=now if before.ready else before.since, reasons=(settling,)
+    )
 
 
 def as_of(state: Readiness, now: float, policy: ReadinessPolicy) -> Readiness:
     """The answer to who asks now: an old look is no look."""
     if state.looked_at is None:
-        return replace(state, ready=False, reasons=(Reason(Code.LOOK_OVERDUE, "no look at the cluster has ended yet"),))
+        return replace(
+            state,
+            ready=False,
+            reasons=(Reason(Code.LOOK_OVERDUE, ("no look at the cluster has ended yet")),),
+        )
     if not is_stale(state, now, policy):
         return state
     seen = f"the last look at the cluster ended {now - state.looked_at:.0f} s ago"
     return replace(
-        state, ready=False, reasons=(Reason(Code.LOOK_OVERDUE, seen, f"{policy.stale_seconds:.0f} s at most"),)
+        state,
+        ready=False,
+        reasons=(Reason(Code.LOOK_OVERDUE, seen, (f"{policy.stale_seconds:.0f} s at most")),),
     )
 
 
@@ -171,7 +207,8 @@ def _codes(deficit: ReplicaDeficit, min_isr: int, policy: ReadinessPolicy) -> tu
         codes.append(Code.UNDER_MIN_ISR)
     if policy.criterion is Criterion.UNDER_REPLICATED and deficit.in_sync < deficit.replicas:
         codes.append(Code.UNDER_REPLICATED)
-    # Where all replicas are in sync, waiting would not give more slack: RF_EQUALS_MIN_ISR is for the doctor to tell.
+    # Where all replicas are in sync, waiting would not give more slack: RF_EQUALS_MIN_ISR is for
+    # the doctor to tell.
     if policy.criterion is Criterion.MIN_ISR_SLACK and deficit.in_sync < min(
         min_isr + policy.slack_replicas, deficit.replicas
     ):

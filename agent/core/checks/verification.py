@@ -1,4 +1,7 @@
-"""What Kafka shows after a wave or a rollback, against the assignment before the start. Pure; used by performer.py."""
+"""What Kafka shows after a wave or a rollback, against the assignment before the start.
+
+Pure; used by performer.py.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -13,7 +16,9 @@ Snapshot = Mapping[TopicPartition, tuple[int, ...]]
 
 
 def replacements(waves: Iterable[Wave]) -> dict[int, frozenset[int]]:
-    """Source broker -> the brokers that may stand in its place, by the forward waves of the plan."""
+    """Source broker -> the brokers that may stand in its place, by the forward waves of the
+    plan.
+    """
     return {
         s: frozenset(w.destination_broker_ids)
         for w in waves
@@ -23,18 +28,27 @@ def replacements(waves: Iterable[Wave]) -> dict[int, frozenset[int]]:
 
 
 def moved_partitions(facts: ClusterFacts, wave: Wave) -> list[Partition]:
-    """Of what the wave takes, what has a replica on one of its destinations: moved by it, or there before."""
-    destinations, is_selected = frozenset(wave.destination_broker_ids), selection_filter(wave.selection)
-    return [p for p in facts.partitions if not destinations.isdisjoint(p.target) and is_selected(p.name)]
+    """Of what the wave takes, what has a replica on one of its destinations: moved by it, or
+    there before.
+    """
+    destinations, is_selected = (
+        frozenset(wave.destination_broker_ids),
+        selection_filter(wave.selection),
+    )
+    return [
+        p for p in facts.partitions if not destinations.isdisjoint(p.target) and is_selected(p.name)
+    ]
 
 
 def misordered(
     partitions: Iterable[Partition], waves: Sequence[Wave], snapshot: Snapshot
 ) -> dict[TopicPartition, tuple[int, ...]]:
-    """Partitions on the right brokers in another order than before the start, with the order they should have.
+    """Partitions on the right brokers in another order than before the start, with the order they
+    should have.
 
-    A cancelled move leaves one behind: Kafka keeps the target first while it moves, and cancelling [11,12,13] -> 31
-    gives [12,13,11] back (seen on Kafka 3.9). Cruise Control then carries that order on.
+    A cancelled move leaves one behind: Kafka keeps the target first while it moves, and cancelling
+    [11,12,13] -> 31 gives [12,13,11] back (seen on Kafka 3.9). Cruise Control then carries that
+    order on.
     """
     replacing = replacements(waves)
     wrong: dict[TopicPartition, tuple[int, ...]] = {}
@@ -43,22 +57,30 @@ def misordered(
         if before is None or p.is_moving or len(before) != len(p.target):
             continue
         here = frozenset(p.target)
-        right = tuple(next((h for h in (b, *replacing.get(b, ())) if h in here), -1) for b in before)
+        right = tuple(
+            next((h for h in (b, *replacing.get(b, ())) if h in here), -1) for b in before
+        )
         if right != p.target and frozenset(right) == here:
             wrong[p.name] = right
     return wrong
 
 
 def not_on_preferred_leader(partitions: Iterable[Partition]) -> list[Partition]:
-    """Partitions not led by their preferred replica (the first of the list) although nothing moves them."""
+    """Partitions not led by their preferred replica (the first of the list) although nothing
+    moves them.
+    """
     return [p for p in partitions if not p.is_moving and p.target and p.leader != p.target[0]]
 
 
-def orphaned_copy_bytes(partitions: Iterable[Partition], snapshot: Snapshot, logs: Mapping[int, BrokerLogs]) -> int:
-    """Bytes of copies on these brokers that are not at home there: what a stop has left, until Kafka deletes it.
+def orphaned_copy_bytes(
+    partitions: Iterable[Partition], snapshot: Snapshot, logs: Mapping[int, BrokerLogs]
+) -> int:
+    """Bytes of copies on these brokers that are not at home there: what a stop has left, until
+    Kafka deletes it.
 
-    While they grow a leader has not yet heard that the move was cancelled, though the controller has: brokers obey
-    it one request after the other, seconds late where the machine is short of time.
+    While they grow a leader has not yet heard that the move was cancelled, though the controller
+    has: brokers obey it one request after the other, seconds late where the machine is short of
+    time.
     """
     held = [(b, log.size_bytes) for b, log in logs.items() if log.size_bytes]
     if not held:
@@ -68,7 +90,8 @@ def orphaned_copy_bytes(partitions: Iterable[Partition], snapshot: Snapshot, log
         before = snapshot.get(p.name)
         if before is None:
             continue
-        # More replicas than before: the word of a broker that is itself behind, for the time of the move.
+        # More replicas than before: the word of a broker that is itself behind, for the time of the
+        # move.
         home = p.origin if len(p.origin) <= len(before) else before
         orphaned_bytes += sum(sizes.get(p.name, 0) for b, sizes in held if b not in home)
     return orphaned_bytes
@@ -80,11 +103,15 @@ def left_on(
     takes: Callable[[TopicPartition], bool],
     logs: Mapping[int, BrokerLogs],
 ) -> tuple[int, int | None]:
-    """Replicas and bytes of what a wave takes that are still on its sources; bytes None while one of them is silent."""
+    """Replicas and bytes of what a wave takes that are still on its sources; bytes None while
+    one of them is silent.
+    """
     held = [p for p in facts.held_by(sources) if takes(p.name)]
     if sources - logs.keys():
         return len(held), None
-    sizes = (logs[b].size_bytes.get(p.name, 0) for p in held for b in sources.intersection(p.target))
+    sizes = (
+        logs[b].size_bytes.get(p.name, 0) for p in held for b in sources.intersection(p.target)
+    )
     return len(held), sum(sizes)
 
 
@@ -98,8 +125,9 @@ def inspect_wave(
 ) -> Inspected:
     """The figures of WaveVerified.
 
-    In: the cluster now, the wave, all waves (they say who may stand in whose place), the assignment before the start,
-    the log dirs of the wave's live sources, how many throttle entries of ours are still set.
+    In: the cluster now, the wave, all waves (they say who may stand in whose place), the assignment
+    before the start, the log dirs of the wave's live sources, how many throttle entries of ours are
+    still set.
     """
     sources = frozenset(wave.source_broker_ids)
     looked_at = moved_partitions(facts, wave)
@@ -112,7 +140,8 @@ def inspect_wave(
     for p in looked_at:
         before = snapshot.get(p.name)
         if before is None or p.is_moving:
-            continue  # a topic younger than the start, or one still on its way, which `reassignments` counts
+            # a topic younger than the start, or one still on its way, which `reassignments` counts
+            continue
         if _is_mid_move(before, p.target, replacing):
             between += 1
         elif len(before) != len(p.target):
@@ -124,14 +153,20 @@ def inspect_wave(
     is_selected = selection_filter(wave.selection)
     assigned = {p.name for p in facts.held_by(sources) if is_selected(p.name)}
     here = [
-        (n, size) for b, log in logs.items() if b in sources for n, size in log.size_bytes.items() if is_selected(n)
+        (n, size)
+        for b, log in logs.items()
+        if b in sources
+        for n, size in log.size_bytes.items()
+        if is_selected(n)
     ]
     stray_sizes = [size for n, size in here if n not in assigned]
     return Inspected(
         stray_bytes=sum(stray_sizes),
         replicas_left=len(assigned),
         bytes_left=sum(size for _, size in here),
-        leaders_left=sum(1 for p in facts.partitions if p.leader in sources and is_selected(p.name)),
+        leaders_left=sum(
+            1 for p in facts.partitions if p.leader in sources and is_selected(p.name)
+        ),
         reassignments=sum(1 for p in looked_at if p.is_moving) + between,
         not_in_sync=sum(1 for p in looked_at if not set(p.target) <= set(p.isr)),
         not_preferred=len(not_on_preferred_leader(looked_at)),
@@ -142,18 +177,26 @@ def inspect_wave(
     )
 
 
-def _is_mid_move(before: Sequence[int], now: Sequence[int], replacing: Mapping[int, frozenset[int]]) -> bool:
-    """Old and new replicas at once: a broker whose metadata lags behind the end of a move still shows that."""
+def _is_mid_move(
+    before: Sequence[int], now: Sequence[int], replacing: Mapping[int, frozenset[int]]
+) -> bool:
+    """Old and new replicas at once: a broker whose metadata lags behind the end of a move still
+    shows that.
+    """
     known = frozenset(before).union(*(replacing.get(b, ()) for b in before))
     return len(now) > len(before) and known.issuperset(now)
 
 
 def _faults(rf_changed: Sequence[str], az_changed: Sequence[str]) -> tuple[Reason, ...]:
     rows = ((Code.REPLICATION_FACTOR_CHANGED, rf_changed), (Code.AZ_SPREAD_CHANGED, az_changed))
-    return tuple(Reason(code, f"{len(p)} partitions: {'; '.join(p[:EXAMPLES_MAX])}") for code, p in rows if p)
+    return tuple(
+        Reason(code, f"{len(p)} partitions: {'; '.join(p[:EXAMPLES_MAX])}") for code, p in rows if p
+    )
 
 
-def _is_in_order(before: Sequence[int], now: Sequence[int], replacing: Mapping[int, frozenset[int]]) -> bool:
+def _is_in_order(
+    before: Sequence[int], now: Sequence[int], replacing: Mapping[int, frozenset[int]]
+) -> bool:
     """Each replica stands where it stood, or one of its heirs does."""
     return all(n == b or n in replacing.get(b, ()) for b, n in zip(before, now, strict=True))
 
@@ -164,7 +207,9 @@ def _same_azs(
     racks: Mapping[int, str | None],
     replacing: Mapping[int, frozenset[int]],
 ) -> bool:
-    """As many replicas in each AZ as before; a broker that is gone counts by the AZ of those that replace it."""
+    """As many replicas in each AZ as before; a broker that is gone counts by the AZ of those
+    that replace it.
+    """
 
     def az(broker: int) -> str | None:
         if broker in racks:
@@ -178,7 +223,9 @@ def _same_azs(
 
 
 def compare_with_snapshot(facts: ClusterFacts, snapshot: Snapshot) -> Compared:
-    """The rollback's proof: replica order included; topics deleted since are left out, younger ones too."""
+    """The rollback's proof: replica order included; topics deleted since are left out, younger
+    ones too.
+    """
     different: list[str] = []
     looked_at = [p for p in facts.partitions if p.name in snapshot]
     for p in looked_at:

@@ -25,7 +25,9 @@ class CommandConsidered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandAccepted(Event):
-    """The one answer to a command that is obeyed; `repeat` when it was answered before and nothing is done twice."""
+    """The one answer to a command that is obeyed; `repeat` when it was answered before and
+    nothing is done twice.
+    """
 
     command_id: str
     command: str
@@ -34,7 +36,9 @@ class CommandAccepted(Event):
     repeat: bool = False
 
     def __str__(self) -> str:
-        return f"{self.command} accepted" + (" (again: nothing is done twice)" if self.repeat else "")
+        return f"{self.command} accepted" + (
+            " (again: nothing is done twice)" if self.repeat else ""
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +63,20 @@ class PlanMade(Event):
     plan: Plan | None
     reasons: tuple[Reason, ...]
     check_results: tuple[CheckResult, ...] = ()  # every check, green and red
-    blocked_waves: tuple[BlockedWave, ...] = ()  # what stands in the way of single waves, beside `reasons`
+    # what stands in the way of single waves, beside `reasons`
+    blocked_waves: tuple[BlockedWave, ...] = ()
     load: tuple[BrokerLoad, ...] = ()  # each broker of the plan before and after it
 
     def __str__(self) -> str:
         if self.plan is None:
             return f"no plan: {because(self.reasons)}"
-        against = f"; in the way: {because(self.reasons)}" if self.reasons else "; nothing stands in the way"
+        against = (
+            f"; in the way: {because(self.reasons)}"
+            if self.reasons
+            else "; nothing stands in the way"
+        )
         p = self.plan
-        return f"plan {p.plan_id}: {len(p.waves)} waves, {p.replicas} replicas, {p.size_bytes} bytes{against}"
+        return (
+            f"plan {p.plan_id}: {len(p.waves)} waves, {p.replicas} replicas, {p.size_bytes} "
+            f"bytes{against}"
+        )

@@ -44,7 +44,10 @@ class LeftoverThrottleCleared(Event):
     broker_ids: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.entries} throttle entries of ours were left on brokers {list(self.broker_ids)}, and are cleared"
+        return (
+            f"{self.entries} throttle entries of ours were left on brokers "
+            f"{list(self.broker_ids)}, and are cleared"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

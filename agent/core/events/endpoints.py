@@ -16,7 +16,10 @@ class EndpointsRegistered(Event):
 
     def __str__(self) -> str:
         again = " again" if self.restored else ""
-        return f"clients find brokers {', '.join(map(str, self.broker_ids)) or 'none'} in the service{again}"
+        return (
+            f"clients find brokers {', '.join(map(str, self.broker_ids)) or 'none'} in the "
+            f"service{again}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,5 +30,9 @@ class EndpointsDeregistered(Event):
     connections_counted: bool  # False: nobody could count them, the grace alone was waited for
 
     def __str__(self) -> str:
-        seen = "no client was connected" if self.connections_counted else "connections could not be counted"
+        seen = (
+            "no client was connected"
+            if self.connections_counted
+            else ("connections could not be counted")
+        )
         return f"brokers {', '.join(map(str, self.broker_ids))} are out of the service; {seen}"

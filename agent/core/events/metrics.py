@@ -1,4 +1,7 @@
-"""Events of metrics: what was judged, held off, latched, and how the throttle follows. All are listed in events.py."""
+"""Events of metrics: what was judged, held off, latched, and how the throttle follows.
+
+All are listed in events.py.
+"""
 
 from dataclasses import dataclass
 
@@ -28,14 +31,19 @@ class RuleStateChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseSuppressed(Event):
-    """A human has just said `resume`: this cause may not pause before `until`, and then only if it still holds."""
+    """A human has just said `resume`: this cause may not pause before `until`, and then only if
+    it still holds.
+    """
 
     cause: str
     seen: str
     until: float
 
     def __str__(self) -> str:
-        return f"{self.cause} is held off for {self.until - self.at:.0f} s after the resume: {self.seen}"
+        return (
+            f"{self.cause} is held off for {self.until - self.at:.0f} s after the resume: "
+            f"{self.seen}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +58,9 @@ class SuppressedCauseCleared(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlapLimitReached(Event):
-    """It is calm again, and has paused too often to be trusted: it stays paused until an operator says `resume`."""
+    """It is calm again, and has paused too often to be trusted: it stays paused until an
+    operator says `resume`.
+    """
 
     cause: str
     reason: Reason
@@ -61,7 +71,10 @@ class FlapLimitReached(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleAdapted(Event):
-    """Another rate by the headroom of the slowest broker. `bytes_per_second` None: back at what was asked."""
+    """Another rate by the headroom of the slowest broker.
+
+    `bytes_per_second` None: back at what was asked.
+    """
 
     bytes_per_second: int | None
     before_bytes_per_second: int | None

@@ -22,13 +22,17 @@ class MigrationStarted(Event):
     def __str__(self) -> str:
         p = self.plan
         return (
-            f"migration {self.migration_id} started: {len(p.waves)} waves, {p.replicas} replicas, {p.size_bytes} bytes"
+            f"migration {self.migration_id} started: {len(p.waves)} waves, {p.replicas} "
+            f"replicas, {p.size_bytes} bytes"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Event):
-    """Why nothing moves right now, where no pause is needed: it passes by itself. Empty: it has passed."""
+    """Why nothing moves right now, where no pause is needed: it passes by itself.
+
+    Empty: it has passed.
+    """
 
     reasons: tuple[Reason, ...]
 
@@ -73,7 +77,9 @@ class RollbackCompleted(Event):
 
     def __str__(self) -> str:
         c = self.comparison
-        return f"rolled back: {c.different} of {c.partitions} partitions differ from before the start"
+        return (
+            f"rolled back: {c.different} of {c.partitions} partitions differ from before the start"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,10 @@ class MigrationDrained(Event):
     broker_ids: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"drained: brokers {', '.join(map(str, self.broker_ids))} hold nothing; watching for late arrivals"
+        return (
+            f"drained: brokers {', '.join(map(str, self.broker_ids))} hold nothing; "
+            "watching for late arrivals"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

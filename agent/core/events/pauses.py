@@ -8,7 +8,10 @@ from agent.core.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseCauseAdded(Event):
-    """A reason to stand still: `operator`, `alert:NAME`, `metric:RULE`, `safety:CODE` or `others:CODE`."""
+    """A reason to stand still:
+
+    `operator`, `alert:NAME`, `metric:RULE`, `safety:CODE` or `others:CODE`.
+    """
 
     cause: str
     seen: str

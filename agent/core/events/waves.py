@@ -49,12 +49,17 @@ class ChecksPassed(Event):
     size_bytes: int
 
     def __str__(self) -> str:
-        return f"wave {self.wave}: all checks hold, {self.replicas} replicas with {self.size_bytes} bytes to move"
+        return (
+            f"wave {self.wave}: all checks hold, {self.replicas} replicas with "
+            f"{self.size_bytes} bytes to move"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionStarted(Event):
-    """Cruise Control has accepted the request; `adopted`: it had it already, from before a crash."""
+    """Cruise Control has accepted the request; `adopted`: it had it already, from before a
+    crash.
+    """
 
     wave: int
     attempt: int
@@ -99,7 +104,9 @@ class MovementStalled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceEmptied(Event):
-    """Kafka shows no replica on the wave's sources and nothing in flight: the wave is closed and verified."""
+    """Kafka shows no replica on the wave's sources and nothing in flight: the wave is closed
+    and verified.
+    """
 
     wave: int
 
@@ -109,7 +116,9 @@ class SourceEmptied(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveFellShort(Event):
-    """The execution ended and something is left, whatever Cruise Control says: the rest is asked for again."""
+    """The execution ended and something is left, whatever Cruise Control says: the rest is
+    asked for again.
+    """
 
     wave: int
     attempt: int
@@ -132,10 +141,16 @@ class WaveVerified(Event):
 
     def __str__(self) -> str:
         f = self.facts
-        stray = f" ({f.stray_bytes} of them stray logs that no assignment names)" if f.stray_bytes else ""
+        stray = (
+            f" ({f.stray_bytes} of them stray logs that no assignment names)"
+            if f.stray_bytes
+            else ""
+        )
         return (
-            f"wave {self.wave} verified: {f.replicas_left} replicas and {f.bytes_left} bytes{stray} on the source, "
-            f"full ISR, {f.order_changed} orders changed, {f.throttles_left} throttles left, after {self.seconds:.0f} s"
+            f"wave {self.wave} verified: {f.replicas_left} replicas and {f.bytes_left} "
+            f"bytes{stray} on the source, "
+            f"full ISR, {f.order_changed} orders changed, {f.throttles_left} throttles left, "
+            f"after {self.seconds:.0f} s"
             + (f"; {f.clients}" if f.clients else "")
             + "".join(f"; {told}" for told in f.produce_latency or ())
         )

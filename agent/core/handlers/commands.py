@@ -15,7 +15,8 @@ from agent.core.step import StepContext
 
 _P = Phase
 
-# Where each steering command is valid; elsewhere it is refused with NOT_IN_THIS_PHASE. Shown in ARCHITECTURE.md.
+# Where each steering command is valid; elsewhere it is refused with NOT_IN_THIS_PHASE. Shown in
+# ARCHITECTURE.md.
 VALID_IN: dict[type[msg.Command], frozenset[Phase]] = {
     msg.PauseMigration: ACTIVE - {_P.PROVING, _P.BLOCKED},
     msg.ResumeMigration: ACTIVE,
@@ -53,19 +54,27 @@ def is_repeat(ctx: StepContext, command: msg.Command) -> bool:
     if first is None:
         return False
     if first.accepted:
-        ctx.emit(ev.CommandAccepted(at=ctx.at, command_id=first.command_id, command=first.command, repeat=True))
+        ctx.emit(
+            ev.CommandAccepted(
+                at=ctx.at, command_id=first.command_id, command=first.command, repeat=True
+            )
+        )
     else:
         ctx.emit(
             ev.CommandRefused(
-                at=ctx.at, command_id=first.command_id, command=first.command, reasons=first.reasons, repeat=True
+                at=ctx.at,
+                command_id=first.command_id,
+                command=first.command,
+                reasons=first.reasons,
+                repeat=True,
             )
         )
     return True
 
 
 def migration_id_of(cluster: str, command_id: str) -> str:
-    """A migration's id: short enough to be read in Cruise Control's `reason`, and unlike any earlier one, because that
-    reason is how we find our own request again.
+    """A migration's id: short enough to be read in Cruise Control's `reason`, and unlike any
+    earlier one, because that reason is how we find our own request again.
     """
     return f"{cluster[:24]}-{hashlib.sha256(f'{cluster}/{command_id}'.encode()).hexdigest()[:8]}"
 
@@ -99,14 +108,22 @@ def _refused_by_phase(ctx: StepContext, command: msg.Command) -> bool:
     if ctx.migration.phase in valid:
         return False
     if not ctx.migration.migration_id:
-        _refuse(ctx, command, Reason(Code.NO_MIGRATION, f"no migration was ever started on {ctx.migration.cluster}"))
+        _refuse(
+            ctx,
+            command,
+            Reason(
+                Code.NO_MIGRATION, (f"no migration was ever started on {ctx.migration.cluster}")
+            ),
+        )
     else:
         phases = ", ".join(sorted(valid))
         _refuse(
             ctx,
             command,
             Reason(
-                Code.NOT_IN_THIS_PHASE, f"{ctx.migration.migration_id} is {ctx.migration.phase}", f"one of: {phases}"
+                Code.NOT_IN_THIS_PHASE,
+                f"{ctx.migration.migration_id} is {ctx.migration.phase}",
+                f"one of: {phases}",
             ),
         )
     return True
@@ -136,7 +153,10 @@ def plan(ctx: StepContext, command: msg.PlanMigration) -> None:
         _refuse(
             ctx,
             command,
-            Reason(Code.ALREADY_CONSIDERING, f"{len(ctx.migration.considered)} commands are being examined"),
+            Reason(
+                Code.ALREADY_CONSIDERING,
+                (f"{len(ctx.migration.considered)} commands are being examined"),
+            ),
         )
         return
     _consider(ctx, command, command.options)
@@ -147,21 +167,36 @@ def start(ctx: StepContext, command: msg.StartMigration) -> None:
     """Survey first; the answer comes when the survey has ended (observations.py)."""
     reasons: list[Reason] = []
     if ctx.migration.phase not in RESTING:
-        reasons.append(Reason(Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"))
+        reasons.append(
+            Reason(Code.ALREADY_RUNNING, (f"{ctx.migration.migration_id} is {ctx.migration.phase}"))
+        )
     reasons += kraft_commands.reasons_against_moves(ctx)
-    if any(c.command == "start" for c in ctx.migration.considered) or len(ctx.migration.considered) >= CONSIDERED_MAX:
+    if (
+        any(c.command == "start" for c in ctx.migration.considered)
+        or len(ctx.migration.considered) >= CONSIDERED_MAX
+    ):
         reasons.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
     options = command.options
     if command.plan_id is not None:
         planned = next((p for p in ctx.migration.plans if p.plan_id == command.plan_id), None)
         if planned is None:
             known = ", ".join(p.plan_id for p in ctx.migration.plans) or "none"
-            reasons.append(Reason(Code.UNKNOWN_PLAN, f"plan '{command.plan_id}' is not known", f"one of: {known}"))
+            reasons.append(
+                Reason(
+                    Code.UNKNOWN_PLAN, f"plan '{command.plan_id}' is not known", f"one of: {known}"
+                )
+            )
         else:
             options = planned.options
             if command.options not in (Options(), options):
                 seen = f"the command gives options of its own beside plan '{command.plan_id}'"
-                reasons.append(Reason(Code.PLAN_OUTDATED, seen, "the plan alone, or a plan made with these options"))
+                reasons.append(
+                    Reason(
+                        Code.PLAN_OUTDATED,
+                        seen,
+                        ("the plan alone, or a plan made with these options"),
+                    )
+                )
     if reasons:
         _refuse(ctx, command, *reasons)
         return
@@ -189,7 +224,9 @@ def pause(ctx: StepContext, command: msg.PauseMigration) -> None:
     _accept(ctx, command)
     ctx.emit(
         ev.PauseCauseAdded(
-            at=ctx.at, cause=OPERATOR, seen=command.reason or f"asked by {command.issued_by or 'someone'}"
+            at=ctx.at,
+            cause=OPERATOR,
+            seen=command.reason or (f"asked by {command.issued_by or 'someone'}"),
         )
     )
     flow.pause_if_moving(ctx)
@@ -205,14 +242,19 @@ def _pause_slow(ctx: StepContext, command: msg.PauseMigration) -> None:
     _accept(ctx, command)
     ctx.emit(
         ev.SlowCauseAdded(
-            at=ctx.at, cause=OPERATOR, seen=command.reason or f"asked by {command.issued_by or 'someone'}"
+            at=ctx.at,
+            cause=OPERATOR,
+            seen=command.reason or (f"asked by {command.issued_by or 'someone'}"),
         )
     )
     flow.retune(ctx, rate_only=True)
 
 
 def _cannot_tune_throttle() -> Reason:
-    return Reason(Code.THROTTLE_NOT_OURS_TO_TUNE, "Cruise Control sets the throttle and cannot change it in flight")
+    return Reason(
+        Code.THROTTLE_NOT_OURS_TO_TUNE,
+        ("Cruise Control sets the throttle and cannot change it in flight"),
+    )
 
 
 def resume(ctx: StepContext, command: msg.ResumeMigration) -> None:
@@ -223,7 +265,11 @@ def resume(ctx: StepContext, command: msg.ResumeMigration) -> None:
     paused = [c for c in ctx.migration.pause_causes if c.waits_for_operator]
     if not paused and not slowed:
         held = ", ".join(f"{c.name} ({c.seen})" for c in ctx.migration.pause_causes) or "nothing"
-        _refuse(ctx, command, Reason(Code.NOT_PAUSED_BY_OPERATOR, f"it is held by {held}", "a pause by an operator"))
+        _refuse(
+            ctx,
+            command,
+            Reason(Code.NOT_PAUSED_BY_OPERATOR, f"it is held by {held}", "a pause by an operator"),
+        )
         return
     _accept(ctx, command)
     if slowed:
@@ -249,7 +295,8 @@ def roll_back(ctx: StepContext, command: msg.RollBackMigration) -> None:
         return
     _accept(ctx, command)
     for c in ctx.migration.pause_causes:
-        if c.waits_for_operator and not c.latched:  # an operator has spoken; what flaps may well go on
+        # an operator has spoken; what flaps may well go on
+        if c.waits_for_operator and not c.latched:
             ctx.emit(ev.PauseCauseLifted(at=ctx.at, cause=c.name))
     flow.stop(ctx, StopFor.ROLLBACK)
 
@@ -266,7 +313,10 @@ def tune(ctx: StepContext, command: msg.TuneMigration) -> None:
     """Other rates, felt by what moves now."""
     if _refused_by_phase(ctx, command):
         return
-    if command.throttle_bytes_per_second is not None and ctx.migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
+    if (
+        command.throttle_bytes_per_second is not None
+        and ctx.migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL
+    ):
         _refuse(ctx, command, _cannot_tune_throttle())
         return
     _accept(ctx, command)
@@ -278,7 +328,8 @@ def tune(ctx: StepContext, command: msg.TuneMigration) -> None:
             if asked is None
             else (asked or None),
             partition_movements_per_broker=(
-                command.partition_movements_per_broker or ctx.migration.options.partition_movements_per_broker
+                command.partition_movements_per_broker
+                or ctx.migration.options.partition_movements_per_broker
             ),
         )
     )
@@ -304,7 +355,13 @@ def retry(ctx: StepContext, command: msg.RetryWave) -> None:
         if excluded := kraft_commands.reasons_against_moves(ctx):
             _refuse(ctx, command, *excluded)
             return
-        refilled = sorted({s.wave for s in ctx.migration.sources if s.empty_since is None and not s.left and s.wave})
+        refilled = sorted(
+            {
+                s.wave
+                for s in ctx.migration.sources
+                if s.empty_since is None and not s.left and s.wave
+            }
+        )
         if not refilled:
             _refuse(ctx, command, Reason(Code.NOTHING_TO_MOVE, "no drained broker has refilled"))
             return
@@ -316,7 +373,11 @@ def retry(ctx: StepContext, command: msg.RetryWave) -> None:
         if ctx.migration.wave is None:
             flow.verify_rollback(ctx)
         else:
-            ctx.emit(ev.WaveReopened(at=ctx.at, wave=ctx.migration.wave.number, why="retried by an operator"))
+            ctx.emit(
+                ev.WaveReopened(
+                    at=ctx.at, wave=ctx.migration.wave.number, why="retried by an operator"
+                )
+            )
     flow.advance(ctx)
 
 
@@ -325,7 +386,13 @@ def skip(ctx: StepContext, command: msg.SkipWave) -> None:
     if _refused_by_phase(ctx, command):
         return
     if ctx.migration.wave is None:
-        _refuse(ctx, command, Reason(Code.NOT_IN_THIS_PHASE, "every wave has ended: there is none to skip", "`retry`"))
+        _refuse(
+            ctx,
+            command,
+            Reason(
+                Code.NOT_IN_THIS_PHASE, ("every wave has ended: there is none to skip"), "`retry`"
+            ),
+        )
         return
     _accept(ctx, command)
     ctx.emit(ev.WaveSkipped(at=ctx.at, wave=ctx.migration.wave.number))

@@ -1,6 +1,8 @@
-"""When clients are told of brokers, and when no longer: the service registry beside the course of a migration.
+"""When clients are told of brokers, and when no longer: the service registry beside the course of a
+migration.
 
-Called by flow.py, drained_sources.py and observations.py. Without a registry (Policy.discovery False) nothing is to do here.
+Called by flow.py, drained_sources.py and observations.py. Without a registry (Policy.discovery
+False) nothing is to do here.
 """
 
 from agent.core import events as ev
@@ -12,15 +14,22 @@ from agent.core.planning.options import Policy
 from agent.core.planning.plan import Direction
 from agent.core.step import StepContext
 
-# A way back is not held up longer by a registry that does not answer: brokers are found through one another as well.
+# A way back is not held up longer by a registry that does not answer: brokers are found through one
+# another as well.
 RESTORE_SECONDS_MAX = 60.0
 
 
 def must_register_brokers(ctx: StepContext) -> bool:
-    """Before a wave: True while clients cannot find the brokers that it fills. Asks for what is missing."""
+    """Before a wave:
+
+    True while clients cannot find the brokers that it fills. Asks for what is missing.
+    """
     if not ctx.policy.discovery or not _missing(ctx.migration):
         return False
-    if ctx.migration.direction is Direction.BACK and ctx.at >= ctx.migration.phase_since + RESTORE_SECONDS_MAX:
+    if (
+        ctx.migration.direction is Direction.BACK
+        and ctx.at >= ctx.migration.phase_since + RESTORE_SECONDS_MAX
+    ):
         ctx.abandon(RegisterEndpoints)
         return False
     _register(ctx)
@@ -28,21 +37,27 @@ def must_register_brokers(ctx: StepContext) -> bool:
 
 
 def update_registry_at_rest(ctx: StepContext) -> None:
-    """Nothing moves: put back what a way back still misses, or take out what has been empty for the grace."""
+    """Nothing moves: put back what a way back still misses, or take out what has been empty for
+    the grace.
+    """
     if not ctx.policy.discovery or ctx.migration.phase not in RESTING:
         return
     if ctx.migration.phase is Phase.ROLLED_BACK and _missing(ctx.migration):
         _register(ctx)
         return
     due = tuple(
-        s.broker_id for s in ctx.migration.sources if _is_due(s, ctx.at, ctx.policy) and not is_deregistered(ctx, s)
+        s.broker_id
+        for s in ctx.migration.sources
+        if _is_due(s, ctx.at, ctx.policy) and not is_deregistered(ctx, s)
     )
     if due and _may_request(ctx):
         ctx.request(DeregisterEndpoints(broker_ids=due))
 
 
 def is_deregistered(ctx: StepContext, source: DrainedSource) -> bool:
-    """Whether this drained broker is no longer shown to clients; True where there is no registry to show it."""
+    """Whether this drained broker is no longer shown to clients; True where there is no
+    registry to show it.
+    """
     return not ctx.policy.discovery or source.broker_id in ctx.migration.endpoints.deregistered
 
 
@@ -56,14 +71,22 @@ def registration_ended(ctx: StepContext, outcome: msg.Outcome) -> None:
     """How RegisterEndpoints or DeregisterEndpoints ended."""
     if isinstance(outcome, Registered):
         ctx.report_waiting()
-        restored = bool(set(outcome.broker_ids) & set(ctx.migration.endpoints.deregistration_requested))
+        restored = bool(
+            set(outcome.broker_ids) & set(ctx.migration.endpoints.deregistration_requested)
+        )
         ctx.emit(
-            ev.EndpointsRegistered(at=ctx.at, broker_ids=outcome.broker_ids, restored=restored, others=outcome.others)
+            ev.EndpointsRegistered(
+                at=ctx.at, broker_ids=outcome.broker_ids, restored=restored, others=outcome.others
+            )
         )
     elif isinstance(outcome, Deregistered):
         ctx.report_waiting(*outcome.held)
         if out := outcome.broker_ids:
-            ctx.emit(ev.EndpointsDeregistered(at=ctx.at, broker_ids=out, connections_counted=outcome.counted))
+            ctx.emit(
+                ev.EndpointsDeregistered(
+                    at=ctx.at, broker_ids=out, connections_counted=outcome.counted
+                )
+            )
     elif isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)) and (
         ctx.migration.phase in RESTING or ctx.in_phase(Phase.BETWEEN_WAVES)
     ):
@@ -88,13 +111,20 @@ def _register(ctx: StepContext) -> None:
 def _may_request(ctx: StepContext) -> bool:
     """Nothing of the kind is under way, and it is time to ask."""
     waits = ctx.migration.retry_at is not None and ctx.at < ctx.migration.retry_at
-    return not waits and ctx.migration.pending_effect(RegisterEndpoints, DeregisterEndpoints) is None
+    return (
+        not waits and ctx.migration.pending_effect(RegisterEndpoints, DeregisterEndpoints) is None
+    )
 
 
 def _missing(migration: Migration) -> tuple[int, ...]:
-    """Forward: every destination of the migration, before its first wave. Back: what we may have taken out."""
+    """Forward: every destination of the migration, before its first wave.
+
+    Back: what we may have taken out.
+    """
     direction = migration.direction
-    filled = {b for w in migration.waves if w.direction is direction for b in w.destination_broker_ids}
+    filled = {
+        b for w in migration.waves if w.direction is direction for b in w.destination_broker_ids
+    }
     known = migration.endpoints
     if direction is Direction.BACK:
         return tuple(sorted(filled & set(known.deregistration_requested)))
@@ -102,7 +132,9 @@ def _missing(migration: Migration) -> tuple[int, ...]:
 
 
 def _is_due(source: DrainedSource, at: float, policy: Policy) -> bool:
-    """Drained, and every client that was told of it has asked for news since (metadata.max.age.ms)."""
+    """Drained, and every client that was told of it has asked for news since
+    (metadata.max.age.ms).
+    """
     return source.empty_since is not None and at >= source.empty_since + max(
         policy.quiet_seconds, policy.discovery_grace_seconds
     )

@@ -1,4 +1,7 @@
-"""How facts are met: the end of an effect, a look at the wave, the passing of time. Called by decide.py."""
+"""How facts are met: the end of an effect, a look at the wave, the passing of time.
+
+Called by decide.py.
+"""
 
 from agent.core import events as ev
 from agent.core import messages as msg
@@ -12,13 +15,23 @@ from agent.core.effects import (
     RegisterEndpoints,
     StartWave,
 )
-from agent.core.handlers import discovery, flow, kraft_commands, kraft_flow, pause_causes, wave_health, wave_progress
+from agent.core.handlers import (
+    discovery,
+    flow,
+    kraft_commands,
+    kraft_flow,
+    pause_causes,
+    wave_health,
+    wave_progress,
+)
 from agent.core.kraft.effects import ReleaseZooKeeper, RestartNode, SurveyKraft
 from agent.core.migration import RESTING, Phase, StopFor
 from agent.core.model.reasons import Code, Reason
 from agent.core.step import StepContext
 
-_TASK_ENDED = frozenset({msg.TaskStatus.NONE, msg.TaskStatus.COMPLETED, msg.TaskStatus.COMPLETED_WITH_ERROR})
+_TASK_ENDED = frozenset(
+    {msg.TaskStatus.NONE, msg.TaskStatus.COMPLETED, msg.TaskStatus.COMPLETED_WITH_ERROR}
+)
 _RETRY_FACTOR = 1.5
 _RETRY_SECONDS_MAX = 15.0
 
@@ -32,7 +45,7 @@ def tick(ctx: StepContext, observation: msg.Tick) -> None:
     discovery.update_registry_at_rest(ctx)
 
 
-# ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── how effects end ───────────────────────────────────────────────────────────────────────────────
 def effect_ended(ctx: StepContext, observation: msg.EffectEnded) -> None:
     """Only what is pending counts: a late echo of something abandoned changes nothing."""
     pending = next((p for p in ctx.migration.pending if p.effect_id == observation.effect_id), None)
@@ -74,7 +87,9 @@ def effect_ended(ctx: StepContext, observation: msg.EffectEnded) -> None:
 
 
 def _retry_at(ctx: StepContext, pending: Pending, outcome: msg.Outcome) -> float | None:
-    if isinstance(pending.effect, CONCURRENT_EFFECTS) or not discovery.uses_retry_clock(ctx, pending.effect):
+    if isinstance(pending.effect, CONCURRENT_EFFECTS) or not discovery.uses_retry_clock(
+        ctx, pending.effect
+    ):
         return ctx.migration.retry_at  # what runs beside the main line does not touch its clock
     backoff = _RETRY_FACTOR ** min(ctx.migration.retries, 10)
     if isinstance(outcome, msg.Busy):
@@ -97,7 +112,9 @@ def _retry_at(ctx: StepContext, pending: Pending, outcome: msg.Outcome) -> float
 
 
 def _surveyed(ctx: StepContext, effect: MakePlan | PrepareMigration, outcome: msg.Outcome) -> None:
-    considered = next((c for c in ctx.migration.considered if c.command_id == effect.command_id), None)
+    considered = next(
+        (c for c in ctx.migration.considered if c.command_id == effect.command_id), None
+    )
     if considered is None:
         return
     if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
@@ -125,8 +142,14 @@ def _surveyed(ctx: StepContext, effect: MakePlan | PrepareMigration, outcome: ms
             )
         )
         return
-    if ctx.migration.phase not in RESTING:  # a rollback, a retry or a sweep began while the cluster was surveyed
-        reasons = (*reasons, Reason(Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"))
+    # a rollback, a retry or a sweep began while the cluster was surveyed
+    if ctx.migration.phase not in RESTING:
+        reasons = (
+            *reasons,
+            Reason(
+                Code.ALREADY_RUNNING, (f"{ctx.migration.migration_id} is {ctx.migration.phase}")
+            ),
+        )
     reasons = (*reasons, *kraft_commands.reasons_against_moves(ctx))
     if plan is None or reasons:
         ctx.emit(
@@ -207,12 +230,18 @@ def _checked(ctx: StepContext, outcome: msg.Checked) -> None:
 
 def _lift_clear_safety_causes(ctx: StepContext) -> None:
     for c in ctx.migration.pause_causes:
-        if c.is_safety and c.clear_since is not None and ctx.at >= c.clear_since + ctx.policy.resume_delay_seconds:
+        if (
+            c.is_safety
+            and c.clear_since is not None
+            and ctx.at >= c.clear_since + ctx.policy.resume_delay_seconds
+        ):
             ctx.emit(ev.PauseCauseLifted(at=ctx.at, cause=c.name))
     flow.resume_if_clear(ctx)
 
 
-def _execution_requested(ctx: StepContext, pending: Pending, outcome: msg.ExecutionRequested) -> None:
+def _execution_requested(
+    ctx: StepContext, pending: Pending, outcome: msg.ExecutionRequested
+) -> None:
     if not ctx.in_phase(Phase.REQUESTING):
         return
     wave = ctx.migration.wave
@@ -244,13 +273,20 @@ def _inspected(ctx: StepContext, observation: msg.Inspected) -> None:
     if observation.faults:
         flow.block(ctx, *observation.faults)
         return
-    # It was seen empty already: a broker's metadata may be older than that look, by seconds under load.
+    # It was seen empty already: a broker's metadata may be older than that look, by seconds under
+    # load.
     waited = ctx.at >= ctx.migration.phase_since + ctx.policy.settle_seconds
     if observation.replicas_left and waited:
-        _fell_short(ctx, observation.replicas_left, observation.bytes_left - observation.stray_bytes, "after the move")
+        _fell_short(
+            ctx,
+            observation.replicas_left,
+            observation.bytes_left - observation.stray_bytes,
+            "after the move",
+        )
         return
-    # A broker that was down when its replicas left keeps their logs, and in ZooKeeper mode nobody deletes them (seen on
-    # 3.9): no assignment names them, so nothing depends on them. They get a while, as deletion is not at once.
+    # A broker that was down when its replicas left keeps their logs, and in ZooKeeper mode nobody
+    # deletes them (seen on 3.9): no assignment names them, so nothing depends on them. They get a
+    # while, as deletion is not at once.
     unsettled = {
         "replicas on the source": observation.replicas_left,
         "bytes on the source": observation.bytes_left - (observation.stray_bytes if waited else 0),
@@ -264,19 +300,30 @@ def _inspected(ctx: StepContext, observation: msg.Inspected) -> None:
     }
     seen = ", ".join(f"{n} {what}" for what, n in unsettled.items() if n)
     if seen:
-        reason = Reason(Code.WAVE_NOT_VERIFIED, f"wave {wave.number} still shows {seen}", "none of them")
+        reason = Reason(
+            Code.WAVE_NOT_VERIFIED, f"wave {wave.number} still shows {seen}", "none of them"
+        )
         ctx.report_waiting(reason)
         if ctx.at >= ctx.migration.phase_since + ctx.policy.verify_patience_seconds:
             flow.block(ctx, reason)
         return
     ctx.report_waiting()
-    ctx.emit(ev.WaveVerified(at=ctx.at, wave=wave.number, facts=observation, seconds=ctx.at - ctx.migration.wave_since))
+    ctx.emit(
+        ev.WaveVerified(
+            at=ctx.at,
+            wave=wave.number,
+            facts=observation,
+            seconds=ctx.at - ctx.migration.wave_since,
+        )
+    )
     flow.advance(ctx)
 
 
-# ── the wave while it moves ─────────────────────────────────────────────────────────────────────────────────────
+# ── the wave while it moves ───────────────────────────────────────────────────────────────────────
 def wave_observed(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """Kafka's facts first: stop when it is not safe, close when the source is empty, ask again when it fell short."""
+    """Kafka's facts first: stop when it is not safe, close when the source is empty, ask again
+    when it fell short.
+    """
     wave = ctx.migration.wave
     if wave is None or (wave.number, wave.attempt) != (observation.wave, observation.attempt):
         return
@@ -315,17 +362,28 @@ def wave_observed(ctx: StepContext, observation: msg.WaveObserved) -> None:
 
 
 def _feed(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """A selection: more of it moves as soon as half of the places are free; when nothing moves for long, look anew."""
+    """A selection: more of it moves as soon as half of the places are free; when nothing moves
+    for long, look anew.
+    """
     if observation.moving:
         ctx.report_waiting()
     if ctx.migration.pending_effect(*flow.WAVE_EFFECTS):
         return
     still_since = max(
-        ctx.migration.progress.changed_at if ctx.migration.progress else ctx.at, ctx.migration.executor_since
+        ctx.migration.progress.changed_at if ctx.migration.progress else ctx.at,
+        ctx.migration.executor_since,
     )
     if not observation.moving and ctx.at >= still_since + ctx.policy.settle_seconds:
-        _fell_short(ctx, observation.replicas_left, wave_progress.bytes_left(ctx, observation), "and nothing moves")
-    elif observation.replicas_left > observation.moving and observation.moving <= flow.movements_at_once(ctx) // 2:
+        _fell_short(
+            ctx,
+            observation.replicas_left,
+            wave_progress.bytes_left(ctx, observation),
+            "and nothing moves",
+        )
+    elif (
+        observation.replicas_left > observation.moving
+        and observation.moving <= flow.movements_at_once(ctx) // 2
+    ):
         flow.move_more_partitions(ctx, begins=False)
 
 
@@ -335,20 +393,32 @@ def _check_execution(ctx: StepContext, observation: msg.WaveObserved) -> None:
     if executor is msg.Executor.UNREACHABLE:
         if observation.executor is None:
             return  # what it was is said already
-        trouble = observation.trouble or Reason(Code.CRUISE_CONTROL_UNREACHABLE, "Cruise Control does not answer")
+        trouble = observation.trouble or Reason(
+            Code.CRUISE_CONTROL_UNREACHABLE, "Cruise Control does not answer"
+        )
         ctx.report_waiting(
-            Reason(trouble.code, f"{trouble.seen}; the wave is watched in Kafka meanwhile", trouble.needed)
+            Reason(
+                trouble.code,
+                f"{trouble.seen}; the wave is watched in Kafka meanwhile",
+                trouble.needed,
+            )
         )
     elif executor is msg.Executor.OURS or task not in _TASK_ENDED:
         ctx.report_waiting()
     elif observation.moving:
         ctx.report_waiting(
-            Reason(Code.ORPHANED_MOVES, f"{observation.moving} moves go on in Kafka that Cruise Control does not know")
+            Reason(
+                Code.ORPHANED_MOVES,
+                (f"{observation.moving} moves go on in Kafka that Cruise Control does not know"),
+            )
         )
     elif ctx.at >= ctx.migration.executor_since + ctx.policy.settle_seconds:
         ctx.report_waiting()
         _fell_short(
-            ctx, observation.replicas_left, wave_progress.bytes_left(ctx, observation), _word_of(executor, task)
+            ctx,
+            observation.replicas_left,
+            wave_progress.bytes_left(ctx, observation),
+            _word_of(executor, task),
         )
 
 
@@ -364,7 +434,10 @@ def _fell_short(ctx: StepContext, replicas_left: int, bytes_left: int, why: str)
     assert wave is not None
     reason = Reason(Code.NOT_DRAINED, f"{replicas_left} replicas are left, {why}")
     progressed = replicas_left < ctx.migration.attempt_replicas
-    if not progressed and ctx.migration.attempts_without_progress + 1 >= ctx.policy.attempts_without_progress:
+    if (
+        not progressed
+        and ctx.migration.attempts_without_progress + 1 >= ctx.policy.attempts_without_progress
+    ):
         times = ctx.policy.attempts_without_progress
         seen = f"{times} requests have moved nothing, {replicas_left} replicas are left, {why}"
         flow.stop(ctx, StopFor.BLOCK, Reason(Code.NO_PROGRESS, seen))

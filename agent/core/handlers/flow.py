@@ -37,7 +37,9 @@ WAVE_EFFECTS: tuple[type[Effect], ...] = (
 
 
 def advance(ctx: StepContext) -> None:
-    """From BETWEEN_WAVES: pause if a cause holds, wait for soak or approval, begin the next wave, or end."""
+    """From BETWEEN_WAVES: pause if a cause holds, wait for soak or approval, begin the next
+    wave, or end.
+    """
     if not ctx.in_phase(Phase.BETWEEN_WAVES):
         return
     ctx.abandon(DeregisterEndpoints)  # it moves again: nobody is sent away
@@ -66,7 +68,12 @@ def _needs_approval(ctx: StepContext, wave: Wave) -> bool:
         for w in ctx.migration.waves
         if w.direction is wave.direction and w.state in (WaveState.DONE, WaveState.SKIPPED)
     ]
-    if gate is Approval.NONE or wave.attempt > 0 or not ended or wave.number in ctx.migration.approved:
+    if (
+        gate is Approval.NONE
+        or wave.attempt > 0
+        or not ended
+        or wave.number in ctx.migration.approved
+    ):
         return False
     return gate is Approval.WAVE or ended[-1].az != wave.az
 
@@ -77,14 +84,19 @@ def _end_waves(ctx: StepContext) -> None:
         verify_rollback(ctx)
         return
     # Nothing is called drained that was refilled while other waves moved: it is swept first.
-    if refilled := sorted({s.wave for s in ctx.migration.sources if s.wave and s.empty_since is None and not s.left}):
+    if refilled := sorted(
+        {s.wave for s in ctx.migration.sources if s.wave and s.empty_since is None and not s.left}
+    ):
         for number in refilled:
-            ctx.emit(ev.WaveReopened(at=ctx.at, wave=number, why="replicas have landed on its source"))
+            ctx.emit(
+                ev.WaveReopened(at=ctx.at, wave=number, why=("replicas have landed on its source"))
+            )
         advance(ctx)
         return
     if not any(s.wave for s in ctx.migration.sources):
         enter_drained(ctx)  # every wave was skipped
-    # Else the watch over the sources has the last word (drained_sources.py): its next look may find one refilled.
+    # Else the watch over the sources has the last word (drained_sources.py): its next look may find
+    # one refilled.
 
 
 def enter_drained(ctx: StepContext) -> None:
@@ -110,7 +122,10 @@ def pause_if_moving(ctx: StepContext) -> None:
 
 
 def _pause_when_idle(ctx: StepContext) -> None:
-    """Nothing runs. But an attempt that fell short has left its throttle in force: that is swept first."""
+    """Nothing runs.
+
+    But an attempt that fell short has left its throttle in force: that is swept first.
+    """
     if ctx.migration.wave is not None and ctx.migration.wave.attempt > 1:
         stop(ctx, StopFor.PAUSE)
     else:
@@ -119,7 +134,9 @@ def _pause_when_idle(ctx: StepContext) -> None:
 
 def _enter_paused(ctx: StepContext) -> None:
     ctx.abandon(CheckCluster)
-    ctx.emit(ev.MigrationPaused(at=ctx.at, causes=tuple(c.name for c in ctx.migration.pause_causes)))
+    ctx.emit(
+        ev.MigrationPaused(at=ctx.at, causes=tuple(c.name for c in ctx.migration.pause_causes))
+    )
     if any(c.is_safety for c in ctx.migration.pause_causes) and ctx.migration.wave is not None:
         ctx.request(CheckCluster(scope=ctx.migration.scope()))
 
@@ -133,16 +150,26 @@ def resume_if_clear(ctx: StepContext) -> None:
 
 
 def stop(ctx: StepContext, purpose: StopFor, *reasons: Reason) -> None:
-    """End the execution and clear its throttle, whatever comes after; or go on at once where nothing can run."""
+    """End the execution and clear its throttle, whatever comes after; or go on at once where
+    nothing can run.
+    """
     if ctx.in_phase(Phase.STOPPING):
         ctx.emit(ev.StopRequested(at=ctx.at, purpose=purpose, reasons=reasons))
         return
     wave = ctx.migration.wave
-    if wave is None or wave.attempt == 0 or ctx.in_phase(Phase.AWAITING_APPROVAL, Phase.DRAINED, Phase.CANCELLED):
+    if (
+        wave is None
+        or wave.attempt == 0
+        or ctx.in_phase(Phase.AWAITING_APPROVAL, Phase.DRAINED, Phase.CANCELLED)
+    ):
         _after_stop(ctx, purpose)
         return
-    # Where ours is not what runs, nobody is told to stop before a look: that would end somebody else's execution.
-    ours = wave.selection is not None or ctx.migration.executor in (Executor.OURS, Executor.UNREACHABLE)
+    # Where ours is not what runs, nobody is told to stop before a look: that would end somebody
+    # else's execution.
+    ours = wave.selection is not None or ctx.migration.executor in (
+        Executor.OURS,
+        Executor.UNREACHABLE,
+    )
     running = ctx.in_phase(Phase.MOVING) and ours
     ctx.emit(ev.StopRequested(at=ctx.at, purpose=purpose, reasons=reasons))
     ctx.abandon(CheckCluster, StartWave, MovePartitions, TuneWave, CloseWave)
@@ -176,12 +203,16 @@ def block(ctx: StepContext, *reasons: Reason) -> None:
 
 
 def start_wave(ctx: StepContext) -> None:
-    """Ask Cruise Control for the wave, or move its selection, with what its size and the operator want."""
+    """Ask Cruise Control for the wave, or move its selection, with what its size and the
+    operator want.
+    """
     migration = ctx.migration
     if migration.wave is not None and migration.wave.selection is not None:
         move_more_partitions(ctx, begins=True)
         return
-    _, interval_ms = pace(migration.attempt_replicas, migration.attempt_bytes, migration.asked_rate())
+    _, interval_ms = pace(
+        migration.attempt_replicas, migration.attempt_bytes, migration.asked_rate()
+    )
     ctx.request(
         StartWave(
             scope=migration.scope(),
@@ -196,10 +227,13 @@ def start_wave(ctx: StepContext) -> None:
 def movements_at_once(ctx: StepContext) -> int:
     """How many partitions of the current wave may move at once, per broker.
 
-    By the rate that was asked for: what slows it meanwhile is lifted again, and the wave shall not be held back then.
+    By the rate that was asked for: what slows it meanwhile is lifted again, and the wave shall not
+    be held back then.
     """
     return ctx.migration.movements_at_once(
-        pace(ctx.migration.attempt_replicas, ctx.migration.attempt_bytes, ctx.migration.asked_rate())[0]
+        pace(
+            ctx.migration.attempt_replicas, ctx.migration.attempt_bytes, ctx.migration.asked_rate()
+        )[0]
     )
 
 
@@ -216,14 +250,19 @@ def move_more_partitions(ctx: StepContext, *, begins: bool) -> None:
 
 
 def retune(ctx: StepContext, *, rate_only: bool = False) -> None:
-    """The rate or the concurrency has changed: let what moves feel it. What has not begun will begin with it.
+    """The rate or the concurrency has changed: let what moves feel it.
 
-    `slowed`: only the rate, and for a while. Another rate that was asked for wants another concurrency as well, unless
-    that was asked for too: at ten movements a poll the highest throttle is no use.
+    What has not begun will begin with it.
+
+    `slowed`: only the rate, and for a while. Another rate that was asked for wants another
+    concurrency as well, unless that was asked for too: at ten movements a poll the highest throttle
+    is no use.
     """
     options = ctx.migration.options
     by_agent = ctx.migration.throttles
-    if ctx.in_phase(Phase.MOVING) and (by_agent or options.partition_movements_per_broker is not None):
+    if ctx.in_phase(Phase.MOVING) and (
+        by_agent or options.partition_movements_per_broker is not None
+    ):
         ctx.abandon(TuneWave, MovePartitions)
         ctx.request(
             TuneWave(

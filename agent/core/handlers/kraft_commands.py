@@ -1,5 +1,6 @@
-"""How the commands of the way to KRaft are met: each is answered after a fresh look at the cluster. Called by decide.py
-and observations.py; what comes after is in kraft_flow.py.
+"""How the commands of the way to KRaft are met: each is answered after a fresh look at the cluster.
+
+Called by decide.py and observations.py; what comes after is in kraft_flow.py.
 """
 
 import hashlib
@@ -19,8 +20,11 @@ from agent.core.step import StepContext
 
 _P = KraftPhase
 ADVANCEABLE = frozenset({*kraft_flow.NEXT, _P.BROKERS_TO_KRAFT})
-ROLLBACK_FROM = frozenset({_P.PREPARING, _P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, _P.BROKERS_TO_KRAFT, _P.SOAKING})
-# Where each action of the `kraft` command is valid; shown in ARCHITECTURE.md. `plan` is welcome everywhere.
+ROLLBACK_FROM = frozenset(
+    {_P.PREPARING, _P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, _P.BROKERS_TO_KRAFT, _P.SOAKING}
+)
+# Where each action of the `kraft` command is valid; shown in ARCHITECTURE.md. `plan` is welcome
+# everywhere.
 KRAFT_VALID_IN: dict[str, frozenset[KraftPhase]] = {
     "start": frozenset({_P.NONE, _P.ROLLED_BACK}),
     "advance": ADVANCEABLE,
@@ -31,7 +35,9 @@ CONSIDERED_MAX = 4
 
 
 def kraft_command(ctx: StepContext, command: msg.KraftCommand) -> None:
-    """Each is answered after a fresh look at the cluster; what the state alone forbids is refused at once."""
+    """Each is answered after a fresh look at the cluster; what the state alone forbids is
+    refused at once.
+    """
     reasons = _refused_by_state(ctx, command)
     if reasons:
         ctx.emit(
@@ -46,13 +52,17 @@ def kraft_command(ctx: StepContext, command: msg.KraftCommand) -> None:
         return
     ctx.emit(
         ev.CommandConsidered(
-            at=ctx.at, command_id=command.command_id, command=command.word, issued_by=command.issued_by, reason=command.reason,
+            at=ctx.at, command_id=command.command_id, command=command.word, issued_by=command.issued_by, reason=command.reason,  # noqa: E501
             options=ctx.migration.options,
         )
     )  # fmt: skip
     k = ctx.migration.kraft
     options = k.options if k.phase in KRAFT_ACTIVE else ctx.policy.kraft
-    ctx.request(SurveyKraft(command_id=command.command_id, scope=KraftScope(kraft_id=k.kraft_id, options=options)))
+    ctx.request(
+        SurveyKraft(
+            command_id=command.command_id, scope=KraftScope(kraft_id=k.kraft_id, options=options)
+        )
+    )
 
 
 def _refused_by_state(ctx: StepContext, command: msg.KraftCommand) -> tuple[Reason, ...]:
@@ -63,10 +73,18 @@ def _refused_by_state(ctx: StepContext, command: msg.KraftCommand) -> tuple[Reas
     ):
         found.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
     if command.action in ("plan", "start") and not ctx.policy.kraft.controllers:
-        found.append(Reason(Code.KRAFT_NOT_CONFIGURED, "no controllers are named", "`kraft` in clusters.yaml"))
+        found.append(
+            Reason(
+                Code.KRAFT_NOT_CONFIGURED, "no controllers are named", "`kraft` in clusters.yaml"
+            )
+        )
     if command.action == "start":
         if ctx.migration.phase in ACTIVE:
-            found.append(Reason(Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"))
+            found.append(
+                Reason(
+                    Code.ALREADY_RUNNING, (f"{ctx.migration.migration_id} is {ctx.migration.phase}")
+                )
+            )
         if k.phase not in KRAFT_VALID_IN["start"]:
             found.append(Reason(Code.ALREADY_RUNNING, f"{k.kraft_id} is {k.phase}"))
     valid = KRAFT_VALID_IN.get(command.action, frozenset(_P))
@@ -74,44 +92,60 @@ def _refused_by_state(ctx: StepContext, command: msg.KraftCommand) -> tuple[Reas
         found.append(_wrong_phase(k.phase, valid))
     if command.action == "rollback" and k.phase not in ROLLBACK_FROM:
         ended = k.phase in (_P.FINALIZING, _P.DONE)
-        no = Reason(Code.KRAFT_NO_WAY_BACK, f"it is {k.phase}: ZooKeeper's copy is not written any more")
+        no = Reason(
+            Code.KRAFT_NO_WAY_BACK, (f"it is {k.phase}: ZooKeeper's copy is not written any more")
+        )
         found.append(no if ended else _wrong_phase(k.phase, ROLLBACK_FROM))
     if command.action == "finalize" and not command.i_know:
-        found.append(Reason(Code.KRAFT_NOT_CONFIRMED, "finalize cannot be undone", "i_know: true (--i-know)"))
+        found.append(
+            Reason(Code.KRAFT_NOT_CONFIRMED, "finalize cannot be undone", "i_know: true (--i-know)")
+        )
     return tuple(found)
 
 
 def _wrong_phase(phase: KraftPhase, valid: frozenset[KraftPhase]) -> Reason:
     phases = ", ".join(sorted(valid))
-    return Reason(Code.NOT_IN_THIS_PHASE, f"the way to KRaft is in phase {phase}", f"one of: {phases}")
+    return Reason(
+        Code.NOT_IN_THIS_PHASE, f"the way to KRaft is in phase {phase}", f"one of: {phases}"
+    )
 
 
 def reasons_against_moves(ctx: StepContext) -> tuple[Reason, ...]:
-    """Why no replica may be moved now: a reassignment in hybrid mode loses replicas (KAFKA-16120, KAFKA-16121)."""
+    """Why no replica may be moved now: a reassignment in hybrid mode loses replicas
+    (KAFKA-16120, KAFKA-16121).
+    """
     k = ctx.migration.kraft
-    return (Reason(Code.KRAFT_RUNNING, f"{k.kraft_id} is {k.phase}", "its end"),) if k.phase in KRAFT_ACTIVE else ()
+    return (
+        (Reason(Code.KRAFT_RUNNING, f"{k.kraft_id} is {k.phase}", "its end"),)
+        if k.phase in KRAFT_ACTIVE
+        else ()
+    )
 
 
 def kraft_surveyed(ctx: StepContext, effect: SurveyKraft, outcome: msg.Outcome) -> None:
     """A command met with fresh facts: one answer, with every reason."""
-    considered = next((c for c in ctx.migration.considered if c.command_id == effect.command_id), None)
+    considered = next(
+        (c for c in ctx.migration.considered if c.command_id == effect.command_id), None
+    )
     if considered is None:
         return
     action = considered.command.removeprefix("kraft ")
     facts = outcome.facts if isinstance(outcome, msg.KraftSurveyed) else KraftFacts(reachable=False)
-    failed = (outcome.reason,) if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)) else ()
+    failed = (
+        (outcome.reason,) if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)) else ()
+    )
     reasons = failed or _reasons_against(ctx, action, effect.scope.options, facts)
     if reasons and action != "plan":
         ctx.emit(
             ev.CommandRefused(
-                at=ctx.at, command_id=considered.command_id, command=considered.command, reasons=reasons,
+                at=ctx.at, command_id=considered.command_id, command=considered.command, reasons=reasons,  # noqa: E501
                 issued_by=considered.issued_by,
             )
         )  # fmt: skip
         return
     ctx.emit(
         ev.CommandAccepted(
-            at=ctx.at, command_id=considered.command_id, command=considered.command, issued_by=considered.issued_by,
+            at=ctx.at, command_id=considered.command_id, command=considered.command, issued_by=considered.issued_by,  # noqa: E501
             reason=considered.reason,
         )
     )  # fmt: skip
@@ -131,12 +165,21 @@ def kraft_surveyed(ctx: StepContext, effect: SurveyKraft, outcome: msg.Outcome) 
             ctx.emit(kev.KraftFinalizeBegun(at=ctx.at, issued_by=considered.issued_by))
 
 
-def _reasons_against(ctx: StepContext, action: str, options: KraftOptions, facts: KraftFacts) -> tuple[Reason, ...]:
+def _reasons_against(
+    ctx: StepContext, action: str, options: KraftOptions, facts: KraftFacts
+) -> tuple[Reason, ...]:
     k = ctx.migration.kraft
     if action in ("plan", "start"):
-        busy = ctx.migration.phase in ACTIVE and action == "start"  # it began while the cluster was looked at
+        # it began while the cluster was looked at
+        busy = ctx.migration.phase in ACTIVE and action == "start"
         running = (
-            (Reason(Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"),) if busy else ()
+            (
+                Reason(
+                    Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"
+                ),
+            )
+            if busy
+            else ()
         )
         if k.phase in KRAFT_ACTIVE | {_P.DONE}:
             return (*running, Reason(Code.ALREADY_RUNNING, f"{k.kraft_id} is {k.phase}"))
@@ -157,11 +200,21 @@ def _reasons_nodes_left(ctx: StepContext, facts: KraftFacts) -> tuple[Reason, ..
         nodes.append(k.restart_request.node_id)
     if not nodes:
         return ()
-    return (Reason(Code.KRAFT_NODES_LEFT, f"still to be restarted: {', '.join(map(str, nodes))}", "all of this phase"),)
+    return (
+        Reason(
+            Code.KRAFT_NODES_LEFT,
+            f"still to be restarted: {', '.join(map(str, nodes))}",
+            "all of this phase",
+        ),
+    )
 
 
 def _plan(
-    ctx: StepContext, event: ev.CommandConsidered, options: KraftOptions, facts: KraftFacts, reasons: tuple[Reason, ...]
+    ctx: StepContext,
+    event: ev.CommandConsidered,
+    options: KraftOptions,
+    facts: KraftFacts,
+    reasons: tuple[Reason, ...],
 ) -> None:
     brokers = sorted(facts.alive)
     steps = [
@@ -176,12 +229,18 @@ def _plan(
     ]
     ctx.emit(
         kev.KraftPlanned(
-            at=ctx.at, command_id=event.command_id, phase=ctx.migration.kraft.phase, steps=tuple(steps), reasons=reasons
+            at=ctx.at,
+            command_id=event.command_id,
+            phase=ctx.migration.kraft.phase,
+            steps=tuple(steps),
+            reasons=reasons,
         )
     )
 
 
-def _start(ctx: StepContext, event: ev.CommandConsidered, options: KraftOptions, survey: msg.KraftSurveyed) -> None:
+def _start(
+    ctx: StepContext, event: ev.CommandConsidered, options: KraftOptions, survey: msg.KraftSurveyed
+) -> None:
     digest = hashlib.sha256(f"{ctx.migration.cluster}/{event.command_id}".encode()).hexdigest()[:8]
     ctx.emit(
         kev.KraftStarted(

@@ -1,7 +1,9 @@
-"""How the way to KRaft goes on: meets its looks at the cluster. Called by decide.py, observations.py, kraft_commands.py.
+"""How the way to KRaft goes on: meets its looks at the cluster.
 
-Invariants: no phase is left without its signals; nothing is finalized without `kraft finalize --i-know`; one node at a
-time, and only while the cluster is whole.
+Called by decide.py, observations.py, kraft_commands.py.
+
+Invariants: no phase is left without its signals; nothing is finalized without `kraft finalize
+--i-know`; one node at a time, and only while the cluster is whole.
 """
 
 from agent.core import events as ev
@@ -12,7 +14,14 @@ from agent.core.kraft.effects import ReleaseZooKeeper, RestartNode
 from agent.core.kraft.facts import KraftFacts
 from agent.core.kraft.node_config import NodeMode
 from agent.core.kraft.options import Gates, RestartBy
-from agent.core.kraft.state import BROKER_TARGET, CONTROLLER_TARGET, KRAFT_ACTIVE, Drill, KraftPhase, RestartRequest
+from agent.core.kraft.state import (
+    BROKER_TARGET,
+    CONTROLLER_TARGET,
+    KRAFT_ACTIVE,
+    Drill,
+    KraftPhase,
+    RestartRequest,
+)
 from agent.core.model.reasons import Code, Reason
 from agent.core.step import StepContext
 
@@ -31,11 +40,17 @@ def enter_next_phase(ctx: StepContext, facts: KraftFacts) -> None:
         ctx.emit(event(at=ctx.at))  # type: ignore[arg-type]
     elif k.phase is _P.BROKERS_TO_KRAFT:
         errors = facts.active.metadata_errors if facts.active else 0
-        ctx.emit(kev.KraftSoakBegun(at=ctx.at, metadata_errors=errors, until=ctx.at + k.options.soak_seconds))
+        ctx.emit(
+            kev.KraftSoakBegun(
+                at=ctx.at, metadata_errors=errors, until=ctx.at + k.options.soak_seconds
+            )
+        )
 
 
-# ── how effects end ─────────────────────────────────────────────────────────────────────────────────────────────
-def kraft_effect_ended(ctx: StepContext, effect: RestartNode | ReleaseZooKeeper, outcome: msg.Outcome) -> None:
+# ── how effects end ───────────────────────────────────────────────────────────────────────────────
+def kraft_effect_ended(
+    ctx: StepContext, effect: RestartNode | ReleaseZooKeeper, outcome: msg.Outcome
+) -> None:
     """Told, or deleted; trouble is said, and the next look asks again."""
     if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
         _report_waiting(ctx, outcome.reason)
@@ -74,7 +89,7 @@ def kraft_effect_ended(ctx: StepContext, effect: RestartNode | ReleaseZooKeeper,
         )
 
 
-# ── looks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── looks ─────────────────────────────────────────────────────────────────────────────────────────
 def kraft_observed(ctx: StepContext, observation: msg.KraftObserved) -> None:
     """A look at the cluster: a node has changed, a gate is open, the next node is due."""
     k = ctx.migration.kraft
@@ -131,14 +146,18 @@ def _shows_target(ctx: StepContext, restart_request: RestartRequest, facts: Kraf
         seen = facts.controller(restart_request.node_id)
         if restart_request.target is NodeMode.STOPPED:
             return not seen.reachable
-        return seen.reachable and (seen.started_at > restart_request.at or restart_request.seen_down)
+        return seen.reachable and (
+            seen.started_at > restart_request.at or restart_request.seen_down
+        )
     if ctx.migration.kraft.drill is not None and not restart_request.seen_down:
         return False
     return facts.mode(restart_request.node_id) is restart_request.target
 
 
 def _restart_next_node(ctx: StepContext, facts: KraftFacts) -> bool:
-    """Ask for the next restart; True while there is still a node to come, or a reason to wait with it."""
+    """Ask for the next restart; True while there is still a node to come, or a reason to wait
+    with it.
+    """
     k = ctx.migration.kraft
     nodes = gates.nodes_to_restart(k, facts)
     if k.restart_request is not None and k.restart_request.node_id not in {n for n, _ in nodes}:
@@ -149,17 +168,27 @@ def _restart_next_node(ctx: StepContext, facts: KraftFacts) -> bool:
         return True
     if k.restart_request is not None and not _restart_timed_out(ctx, k.restart_request):
         kind = "controller" if k.restart_request.is_controller else "broker"
-        who = {RestartBy.MANUAL: "a human", RestartBy.LAB: "the lab", RestartBy.WEBHOOK: "the webhook's tool"}
-        seen = f"{kind} {k.restart_request.node_id} does not show mode {k.restart_request.target} yet, asked of {who[k.options.restart_by]}"
+        who = {
+            RestartBy.MANUAL: "a human",
+            RestartBy.LAB: "the lab",
+            RestartBy.WEBHOOK: "the webhook's tool",
+        }
+        seen = (
+            f"{kind} {k.restart_request.node_id} does not show mode "
+            f"{k.restart_request.target} yet, asked of {who[k.options.restart_by]}"
+        )
         _report_waiting(ctx, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart with the new keys"))
         return True
     if not facts.reachable and not gates.may_be_unreachable(k, facts):
         _report_waiting(ctx, *gates.cluster_issues(k.broker_ids, facts))
         return True
     node, is_controller = gates.next_node(k, nodes, facts)
-    if k.restart_request is not None:  # its patience is over: the same node, whatever else is unwell
+    # its patience is over: the same node, whatever else is unwell
+    if k.restart_request is not None:
         node, is_controller = k.restart_request.node_id, k.restart_request.is_controller
-    elif hindrances := gates.reasons_against_restart(k, facts, node, ctx.at, is_controller=is_controller):
+    elif hindrances := gates.reasons_against_restart(
+        k, facts, node, ctx.at, is_controller=is_controller
+    ):
         _report_waiting(ctx, *hindrances)
         return True
     _request_restart(ctx, node, is_controller=is_controller)
@@ -168,13 +197,20 @@ def _restart_next_node(ctx: StepContext, facts: KraftFacts) -> bool:
 
 def _restart_timed_out(ctx: StepContext, restart_request: RestartRequest) -> bool:
     by_hand = ctx.migration.kraft.options.restart_by is RestartBy.MANUAL
-    return not by_hand and ctx.at > restart_request.at + ctx.migration.kraft.options.restart_patience_seconds
+    return (
+        not by_hand
+        and ctx.at > restart_request.at + ctx.migration.kraft.options.restart_patience_seconds
+    )
 
 
-def _request_restart(ctx: StepContext, node: int, *, is_controller: bool, drill: bool = False) -> None:
+def _request_restart(
+    ctx: StepContext, node: int, *, is_controller: bool, drill: bool = False
+) -> None:
     k = ctx.migration.kraft
     targets = CONTROLLER_TARGET if is_controller else BROKER_TARGET
-    target = (NodeMode.MIGRATION if is_controller else NodeMode.KRAFT) if drill else targets[k.phase]
+    target = (
+        (NodeMode.MIGRATION if is_controller else NodeMode.KRAFT) if drill else targets[k.phase]
+    )
     ctx.request(
         RestartNode(
             scope=k.scope(),
@@ -183,8 +219,10 @@ def _request_restart(ctx: StepContext, node: int, *, is_controller: bool, drill:
             target=target,
             original=() if is_controller else k.original(node),
             drill=drill,
-            # What an undone migration left of KRaft's log would be taken for the truth by the next one.
-            wipe_metadata_log=target is NodeMode.ZOOKEEPER or (is_controller and k.phase is _P.CONTROLLERS),
+            # What an undone migration left of KRaft's log would be taken for the truth by the next
+            # one.
+            wipe_metadata_log=target is NodeMode.ZOOKEEPER
+            or (is_controller and k.phase is _P.CONTROLLERS),
         )
     )
 
@@ -257,12 +295,18 @@ def _soak(ctx: StepContext, facts: KraftFacts) -> None:
     _report_waiting(ctx, *reasons)
     if not reasons and not k.ready:
         ctx.emit(
-            kev.KraftReady(at=ctx.at, phase=k.phase, next_command="`kraft finalize --i-know`: the point of no return")
+            kev.KraftReady(
+                at=ctx.at,
+                phase=k.phase,
+                next_command=("`kraft finalize --i-know`: the point of no return"),
+            )
         )
 
 
 def _drill(ctx: StepContext, facts: KraftFacts) -> None:
-    """Restart the active controller, or a broker; passed when the cluster is whole again with another controller."""
+    """Restart the active controller, or a broker; passed when the cluster is whole again with
+    another controller.
+    """
     k = ctx.migration.kraft
     assert k.drill is not None
     if ctx.migration.pending_effect(RestartNode):
@@ -279,10 +323,17 @@ def _drill(ctx: StepContext, facts: KraftFacts) -> None:
         return
     if k.restart_request is not None:
         if _restart_timed_out(ctx, k.restart_request):
-            _request_restart(ctx, k.restart_request.node_id, is_controller=k.restart_request.is_controller, drill=True)
+            _request_restart(
+                ctx,
+                k.restart_request.node_id,
+                is_controller=k.restart_request.is_controller,
+                drill=True,
+            )
         else:
             seen = f"node {k.restart_request.node_id} has not come back from its restart"
-            _report_waiting(ctx, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart, with the keys it has"))
+            _report_waiting(
+                ctx, Reason(Code.KRAFT_NODE_AWAITED, seen, ("its restart, with the keys it has"))
+            )
         return
     if wrong := gates.soak_reasons(k, facts):
         _report_waiting(ctx, *wrong)
@@ -292,6 +343,12 @@ def _drill(ctx: StepContext, facts: KraftFacts) -> None:
 
 def _report_waiting(ctx: StepContext, *reasons: Reason) -> None:
     """Say what is awaited; once, as long as the codes and the nodes stay the same."""
-    known = tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in ctx.migration.kraft.waiting)
-    if tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in reasons) != known:
+    known = tuple(
+        (r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "")
+        for r in ctx.migration.kraft.waiting
+    )
+    if (
+        tuple((r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "") for r in reasons)
+        != known
+    ):
         ctx.emit(kev.KraftWaiting(at=ctx.at, reasons=reasons))

@@ -1,6 +1,9 @@
-"""How alerts, judged metrics and lost brokers are met: causes are set, held off and lifted. Called by decide.py.
+"""How alerts, judged metrics and lost brokers are met: causes are set, held off and lifted.
 
-An outside alert is a cause `alert:NAME`, a rule of the policy `metric:NAME`; what set a cause lifts it.
+Called by decide.py.
+
+An outside alert is a cause `alert:NAME`, a rule of the policy `metric:NAME`; what set a cause lifts
+it.
 """
 
 from agent.core import events as ev
@@ -77,7 +80,8 @@ def rule_state_observed(ctx: StepContext, observation: msg.RuleStateObserved) ->
             ),
         )
     elif not slows and not pauses and ctx.slow_cause(name):
-        ctx.emit(ev.SlowCauseLifted(at=ctx.at, cause=name))  # the rate climbs back by headroom, it does not jump
+        # the rate climbs back by headroom, it does not jump
+        ctx.emit(ev.SlowCauseLifted(at=ctx.at, cause=name))
     if pauses:
         _add_pause_cause(ctx, name, str(reason))
     else:
@@ -86,7 +90,7 @@ def rule_state_observed(ctx: StepContext, observation: msg.RuleStateObserved) ->
         _lift_pause_cause(ctx, name, limits.flaps_max, limits.flap_window_seconds)
 
 
-# ── causes: hold-off and flap limit ─────────────────────────────────────────────────────────────────────────────
+# ── causes: hold-off and flap limit ───────────────────────────────────────────────────────────────
 def _add_pause_cause(ctx: StepContext, name: str, seen: str) -> None:
     cause = ctx.pause_cause(name)
     if (cause and not cause.latched) or any(h.name == name for h in ctx.migration.suppressed):
@@ -110,7 +114,9 @@ def _lift_pause_cause(ctx: StepContext, name: str, flaps_max: int, window_second
     if times >= flaps_max and ctx.migration.phase in ACTIVE:
         seen = f"it has paused {times} times in {window_seconds:g} s, and is calm again"
         ctx.emit(
-            ev.FlapLimitReached(at=ctx.at, cause=name, reason=Reason(Code.FLAPPING, seen, "a word of an operator"))
+            ev.FlapLimitReached(
+                at=ctx.at, cause=name, reason=Reason(Code.FLAPPING, seen, "a word of an operator")
+            )
         )
         return
     ctx.emit(ev.PauseCauseLifted(at=ctx.at, cause=name))
@@ -125,10 +131,13 @@ def end_suppressions(ctx: StepContext) -> None:
             flow.pause_if_moving(ctx)
 
 
-# ── the throttle follows the headroom ───────────────────────────────────────────────────────────────────────────
+# ── the throttle follows the headroom ─────────────────────────────────────────────────────────────
 def headroom_observed(ctx: StepContext, observation: msg.HeadroomObserved) -> None:
     """Posted at intervals while a rule slows, and until the rate is back at what was asked."""
-    if any(c.name.startswith(METRIC) for c in ctx.migration.slow_causes) or ctx.migration.adapted_rate is not None:
+    if (
+        any(c.name.startswith(METRIC) for c in ctx.migration.slow_causes)
+        or ctx.migration.adapted_rate is not None
+    ):
         _adapt_throttle(ctx, observation)
 
 
@@ -145,7 +154,11 @@ def _adapt_throttle(ctx: StepContext, observation: msg.HeadroomObserved) -> None
     asked, before = lower_limit(m.options.throttle_bytes_per_second, bound), m.adapted_rate
     # Without a throttle there is no ceiling but what was reached: from there it comes down.
     reached = int(m.progress.rate_bytes_per_second) if m.progress else 0
-    ceiling = asked or (before.ceiling_bytes_per_second if before else max(reached, policy.slow_bytes_per_second * 2))
+    ceiling = asked or (
+        before.ceiling_bytes_per_second
+        if before
+        else max(reached, policy.slow_bytes_per_second * 2)
+    )
     rate, seconds = ceiling, policy.adapt_seconds
     if before is not None:
         rate = min(before.bytes_per_second, ceiling)
@@ -170,20 +183,30 @@ def _adapt_throttle(ctx: StepContext, observation: msg.HeadroomObserved) -> None
     flow.retune(ctx, rate_only=True)
 
 
-# ── brokers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── brokers ───────────────────────────────────────────────────────────────────────────────────────
 def brokers_observed(ctx: StepContext, observation: msg.BrokersObserved) -> None:
-    """A broker that is lost pauses at once what moves, or is about to; the checks of a pause find when it is back.
+    """A broker that is lost pauses at once what moves, or is about to; the checks of a pause find
+    when it is back.
 
-    A broker that was restarted comes back within the resume delay: the pause is one all the same, as its replicas have
-    to catch up first. Drained brokers may leave.
+    A broker that was restarted comes back within the resume delay: the pause is one all the same,
+    as its replicas have to catch up first. Drained brokers may leave.
     """
     if not ctx.in_phase(Phase.CHECKING, Phase.REQUESTING, Phase.MOVING):
         return
     drained = {s.broker_id for s in ctx.migration.sources}
-    gone = ((set(observation.lost) - drained) | ctx.migration.brokers_of_open_waves) - set(observation.registered)
+    gone = ((set(observation.lost) - drained) | ctx.migration.brokers_of_open_waves) - set(
+        observation.registered
+    )
     if gone:
         named = ", ".join(map(str, sorted(gone)))
-        set_safety_causes(ctx, (Reason(Code.BROKER_DOWN, f"brokers {named} are not registered", "every broker alive"),))
+        set_safety_causes(
+            ctx,
+            (
+                Reason(
+                    Code.BROKER_DOWN, f"brokers {named} are not registered", "every broker alive"
+                ),
+            ),
+        )
         flow.pause_if_moving(ctx)
 
 

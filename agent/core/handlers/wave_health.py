@@ -1,4 +1,7 @@
-"""What a look at a moving wave found against it: told, tolerated, or a cause to pause. Called by observations.py."""
+"""What a look at a moving wave found against it: told, tolerated, or a cause to pause.
+
+Called by observations.py.
+"""
 
 from agent.core import events as ev
 from agent.core import messages as msg
@@ -9,15 +12,19 @@ from agent.core.model.throttle import foreign_rates
 from agent.core.step import StepContext
 
 # What pauses a running move only when it lasts: producers and consumers are still served.
-_WITH_GRACE = frozenset({Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE, Code.COORDINATOR_LOADING})
-# What is told while it lasts, and stops nothing: a throttle of another hand slows or hastens copies, and harms no data.
-# Stopping would lose the copied bytes, and writing over it would undo what somebody may have meant: a wave ends under
-# it, neither touching nor clearing it, and no wave begins (fitness.no_foreign_throttle).
+_WITH_GRACE = frozenset(
+    {Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE, Code.COORDINATOR_LOADING}
+)
+# What is told while it lasts, and stops nothing: a throttle of another hand slows or hastens
+# copies, and harms no data. Stopping would lose the copied bytes, and writing over it would undo
+# what somebody may have meant: a wave ends under it, neither touching nor clearing it, and no wave
+# begins (fitness.no_foreign_throttle).
 _TOLERATED = frozenset({Code.FOREIGN_THROTTLE})
-# Self-healing that was switched on while Cruise Control moves a wave of ours: told, and the wave is finished, but no
-# other begins (safety.no_self_healing). A running execution holds healing off; a stop of ours would set it loose within
-# seconds, in the midst of the wave. Switching it off by `admin` would undo what somebody may have meant, and would have
-# to be put back by whoever is alive at the end. What the agent moves by itself holds nothing off: there it pauses.
+# Self-healing that was switched on while Cruise Control moves a wave of ours: told, and the wave is
+# finished, but no other begins (safety.no_self_healing). A running execution holds healing off; a
+# stop of ours would set it loose within seconds, in the midst of the wave. Switching it off by
+# `admin` would undo what somebody may have meant, and would have to be put back by whoever is alive
+# at the end. What the agent moves by itself holds nothing off: there it pauses.
 _FINISHED_UNDER = frozenset({Code.SELF_HEALING_ON})
 _STOPPED_BY_OTHERS = f"{OTHERS}{Code.EXECUTION_STOPPED_BY_OTHERS}"
 # What is told and waited for, but is no reason to stop what moves.
@@ -36,25 +43,31 @@ def update_safety_causes(ctx: StepContext, observation: msg.WaveObserved) -> boo
     """Set a cause for every reason that is grave, or has lasted; True if any holds now."""
     reported = tuple(r for r in observation.reasons if r.code not in _REPORTED_ONLY)
     issues = (*reported, *foreign_rates(observation.rates, ctx.migration.throttle_rates_set))
-    if tuple(dict.fromkeys(str(r.code) for r in issues)) != tuple(c for c, _ in ctx.migration.health_issues):
+    if tuple(dict.fromkeys(str(r.code) for r in issues)) != tuple(
+        c for c, _ in ctx.migration.health_issues
+    ):
         ctx.emit(ev.HealthChanged(at=ctx.at, reasons=issues))
     since = dict(ctx.migration.health_issues)
     by_cruise_control = ctx.migration.wave is not None and ctx.migration.wave.selection is None
     tolerated = _TOLERATED | _FINISHED_UNDER if by_cruise_control else _TOLERATED
     serious = (r for r in issues if r.code not in tolerated)
     lasting = tuple(
-        r for r in serious if r.code not in _WITH_GRACE or ctx.at >= since[str(r.code)] + ctx.policy.grace_seconds
+        r
+        for r in serious
+        if r.code not in _WITH_GRACE or ctx.at >= since[str(r.code)] + ctx.policy.grace_seconds
     )
     pause_causes.set_safety_causes(ctx, lasting)
-    if any(r.code is Code.THROTTLE_NOT_IN_FORCE for r in observation.reasons) and not ctx.migration.pending_effect(
-        *flow.WAVE_EFFECTS
-    ):
+    if any(
+        r.code is Code.THROTTLE_NOT_IN_FORCE for r in observation.reasons
+    ) and not ctx.migration.pending_effect(*flow.WAVE_EFFECTS):
         flow.retune(ctx, rate_only=True)
     return bool(lasting)
 
 
 def against_going_on(ctx: StepContext, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
-    """Of what a check found, what stands against this attempt: a wave that only fell short is finished."""
+    """Of what a check found, what stands against this attempt: a wave that only fell short is
+    finished.
+    """
     finished_under = (
         _FINISHED_UNDER
         if ctx.migration.finishes and ctx.migration.wave and ctx.migration.wave.selection is None
@@ -64,10 +77,12 @@ def against_going_on(ctx: StepContext, reasons: tuple[Reason, ...]) -> tuple[Rea
 
 
 def stopped_by_others(ctx: StepContext, observation: msg.WaveObserved) -> bool:
-    """Whether another hand has stopped this attempt: a cause that an operator lifts, told with what was seen.
+    """Whether another hand has stopped this attempt: a cause that an operator lifts, told with what
+    was seen.
 
-    Who asked for a stop stands among Cruise Control's user tasks. `CompletedWithError` alone does not tell a stop from
-    a failure, which is asked for again. A stop that an operator has answered with `resume` is not held up again.
+    Who asked for a stop stands among Cruise Control's user tasks. `CompletedWithError` alone does
+    not tell a stop from a failure, which is asked for again. A stop that an operator has answered
+    with `resume` is not held up again.
     """
     if not observation.stopped_by or ctx.migration.resumed_at > ctx.migration.executor_since:
         return False
@@ -76,7 +91,9 @@ def stopped_by_others(ctx: StepContext, observation: msg.WaveObserved) -> bool:
 
 
 def told_by_a_stop(ctx: StepContext, outcome: msg.Outcome) -> None:
-    """Our own stop came after another hand's: when its cause is gone, that other one still waits for an operator."""
+    """Our own stop came after another hand's: when its cause is gone, that other one still
+    waits for an operator.
+    """
     is_news = (
         isinstance(outcome, msg.Performed)
         and outcome.stopped_by

@@ -1,4 +1,7 @@
-"""How far a wave is, as looks at it show: told while it moves and while it is paused. Called by observations.py."""
+"""How far a wave is, as looks at it show: told while it moves and while it is paused.
+
+Called by observations.py.
+"""
 
 from agent.core import events as ev
 from agent.core import messages as msg
@@ -15,22 +18,40 @@ def bytes_left(ctx: StepContext, observation: msg.WaveObserved) -> int:
 
 
 def tell(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """How far it is, at least every few seconds; and that it stalls, when nothing has moved for long."""
+    """How far it is, at least every few seconds; and that it stalls, when nothing has moved for
+    long.
+    """
     p = ctx.migration.progress
-    moved = p is None or (p.bytes_moved, p.replicas_left) != (observation.bytes_moved, observation.replicas_left)
-    if p is None or ctx.at >= p.at + ctx.policy.progress_seconds or (moved and ctx.at >= p.at + 1.0):
+    moved = p is None or (p.bytes_moved, p.replicas_left) != (
+        observation.bytes_moved,
+        observation.replicas_left,
+    )
+    if (
+        p is None
+        or ctx.at >= p.at + ctx.policy.progress_seconds
+        or (moved and ctx.at >= p.at + 1.0)
+    ):
         rate = smoothed_rate(p, ctx.at, observation.bytes_moved)
         _last_logs(ctx, observation, rate, _eta(ctx, observation, rate))
     p = ctx.migration.progress
-    if p is not None and not ctx.migration.stalled and ctx.at >= p.changed_at + ctx.policy.stall_seconds:
+    if (
+        p is not None
+        and not ctx.migration.stalled
+        and ctx.at >= p.changed_at + ctx.policy.stall_seconds
+    ):
         seen = (
-            f"no byte and no replica has moved for {ctx.at - p.changed_at:.0f} s, {observation.moving} moves in flight"
+            f"no byte and no replica has moved for {ctx.at - p.changed_at:.0f} s, "
+            f"{observation.moving} moves in flight"
         )
-        ctx.emit(ev.MovementStalled(at=ctx.at, wave=observation.wave, reason=Reason(Code.STALLED, seen)))
+        ctx.emit(
+            ev.MovementStalled(at=ctx.at, wave=observation.wave, reason=Reason(Code.STALLED, seen))
+        )
 
 
 def tell_standstill(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """What is left while it is paused, when that is not what was told: another hand, or a stop that could not count."""
+    """What is left while it is paused, when that is not what was told: another hand, or a stop
+    that could not count.
+    """
     wave = ctx.migration.wave
     if wave is not None and not observation.silent and observation.replicas_left != wave.left[0]:
         _last_logs(ctx, observation, 0.0, None)
@@ -43,13 +64,17 @@ def _eta(ctx: StepContext, observation: msg.WaveObserved, rate: float) -> float 
     beginning = Beginning(
         elapsed_seconds=ctx.at - ctx.migration.phase_since,
         size_bytes=ctx.migration.attempt_bytes,
-        planned_seconds=told * min(ctx.migration.attempt_bytes / wave.size_bytes, 1.0) if wave.size_bytes else told,
+        planned_seconds=told * min(ctx.migration.attempt_bytes / wave.size_bytes, 1.0)
+        if wave.size_bytes
+        else told,
     )
     limit = throttle * len(wave.destination_broker_ids) if throttle else None
     return eta_seconds(bytes_left(ctx, observation), rate, limit, beginning)
 
 
-def _last_logs(ctx: StepContext, observation: msg.WaveObserved, rate: float, eta: float | None) -> None:
+def _last_logs(
+    ctx: StepContext, observation: msg.WaveObserved, rate: float, eta: float | None
+) -> None:
     ctx.emit(
         ev.WaveProgressed(
             at=ctx.at,

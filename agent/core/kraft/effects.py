@@ -27,20 +27,25 @@ class SurveyKraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartNode:
-    """Have one node run with the keys of `target`; ends with NodeAsked, which is not yet the node's coming back."""
+    """Have one node run with the keys of `target`; ends with NodeAsked, which is not yet the
+    node's coming back.
+    """
 
     scope: KraftScope
     node_id: int
     is_controller: bool
     target: NodeMode
-    original: tuple[tuple[str, str], ...] = ()  # the broker's touched keys from before the first change
+    # the broker's touched keys from before the first change
+    original: tuple[tuple[str, str], ...] = ()
     drill: bool = False  # the same keys: only a restart
     wipe_metadata_log: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseZooKeeper:
-    """Delete /controller if KRaft holds it, and /migration, each kept in the answer; ends with ZooKeeperReleased."""
+    """Delete /controller if KRaft holds it, and /migration, each kept in the answer; ends with
+    ZooKeeperReleased.
+    """
 
     scope: KraftScope
 

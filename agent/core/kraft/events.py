@@ -1,4 +1,7 @@
-"""What happens on the way from ZooKeeper to KRaft; published like every event. `str(event)` is its sentence."""
+"""What happens on the way from ZooKeeper to KRaft; published like every event.
+
+`str(event)` is its sentence.
+"""
 
 from dataclasses import dataclass
 
@@ -20,7 +23,11 @@ class KraftPlanned(Event):
     reasons: tuple[Reason, ...]
 
     def __str__(self) -> str:
-        against = f"in the way: {because(self.reasons)}" if self.reasons else "nothing stands in the way"
+        against = (
+            f"in the way: {because(self.reasons)}"
+            if self.reasons
+            else ("nothing stands in the way")
+        )
         return f"to KRaft in {len(self.steps)} steps; {against}"
 
 
@@ -45,7 +52,11 @@ class KraftWaiting(Event):
     reasons: tuple[Reason, ...]
 
     def __str__(self) -> str:
-        return f"KRaft waits: {because(self.reasons)}" if self.reasons else "KRaft: no longer waiting"
+        return (
+            f"KRaft waits: {because(self.reasons)}"
+            if self.reasons
+            else ("KRaft: no longer waiting")
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +67,10 @@ class KraftReady(Event):
     next_command: str
 
     def __str__(self) -> str:
-        return f"KRaft: every signal of {self.phase} holds; {self.next_command or 'it goes on by itself'}"
+        return (
+            f"KRaft: every signal of {self.phase} holds; "
+            f"{self.next_command or 'it goes on by itself'}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +85,17 @@ class KraftNotReady(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftControllersSeen(Event):
-    """Another controller leads, or they have registered, fenced or finalized something else than before."""
+    """Another controller leads, or they have registered, fenced or finalized something else
+    than before.
+    """
 
     controllers_seen: ControllersSeen
 
     def __str__(self) -> str:
         s = self.controllers_seen
-        known = f"; voters {', '.join(map(str, s.voter_ids))}, epoch {s.epoch}" if s.voter_ids else ""
+        known = (
+            f"; voters {', '.join(map(str, s.voter_ids))}, epoch {s.epoch}" if s.voter_ids else ""
+        )
         version = f"; metadata.version {s.metadata_version}" if s.metadata_version else ""
         return (
             f"KRaft: controller {s.leader_id} leads{known}{version}; "
@@ -87,7 +105,9 @@ class KraftControllersSeen(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftNodeAsked(Event):
-    """One node shall be restarted: the exact keys, as a diff of its properties and as a Kubernetes patch."""
+    """One node shall be restarted: the exact keys, as a diff of its properties and as a
+    Kubernetes patch.
+    """
 
     node_id: int
     is_controller: bool
@@ -202,12 +222,17 @@ class KraftFinalizeBegun(Event):
     issued_by: str
 
     def __str__(self) -> str:
-        return f"KRaft: finalized by {self.issued_by or 'an operator'}; there is no way back from here"
+        return (
+            f"KRaft: finalized by {self.issued_by or 'an operator'}; there is no way back from here"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftCompleted(Event):
-    """The active controller says POST_MIGRATION: ZooKeeper may be shut down. What is left to do, by hand."""
+    """The active controller says POST_MIGRATION:
+
+    ZooKeeper may be shut down. What is left to do, by hand.
+    """
 
     brokers_fenced: int = 0  # registered, and gone
     metadata_version: int = 0
@@ -216,9 +241,15 @@ class KraftCompleted(Event):
     def __str__(self) -> str:
         says = "KRaft: complete; ZooKeeper may be shut down"
         if self.brokers_fenced:
-            says += f"; {self.brokers_fenced} registered brokers are fenced: unregister those that are gone"
+            says += (
+                f"; {self.brokers_fenced} registered brokers are fenced: unregister those "
+                "that are gone"
+            )
         if self.metadata_version < self.metadata_version_max:
-            says += f"; metadata.version is {self.metadata_version}, {self.metadata_version_max} is possible"
+            says += (
+                f"; metadata.version is {self.metadata_version}, "
+                f"{self.metadata_version_max} is possible"
+            )
         return says
 
 
@@ -263,7 +294,8 @@ class KraftReleased(Event):
         raised = f", /controller_epoch is {self.epoch_after} instead of {self.epoch_before}"
         return (
             f"KRaft: ZooKeeper's /controller is free, /migration is deleted"
-            f"{raised if self.epoch_after != self.epoch_before else ''}; the brokers go back, one after the other"
+            f"{raised if self.epoch_after != self.epoch_before else ''}; the brokers go back, "
+            "one after the other"
         )
 
 

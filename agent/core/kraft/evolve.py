@@ -13,7 +13,10 @@ class InvalidKraftTransitionError(Exception):
 
 
 def fold(kraft: Kraft, event: kev.Event) -> Kraft:
-    """The state after the event. Raises InvalidKraftTransitionError where the table has no row for it."""
+    """The state after the event.
+
+    Raises InvalidKraftTransitionError where the table has no row for it.
+    """
     rows = KRAFT_TRANSITIONS.get(type(event))
     if rows is None:
         return _fold_within_phase(kraft, event)
@@ -37,7 +40,7 @@ def fold(kraft: Kraft, event: kev.Event) -> Kraft:
     if isinstance(event, kev.KraftReleased):
         kraft = replace(kraft, controllers_seen=None)
     return replace(
-        kraft, phase=rows[kraft.phase], phase_since=event.at, ready=False, waiting=(), restart_request=None, drill=None, drilled_node_id=None,
+        kraft, phase=rows[kraft.phase], phase_since=event.at, ready=False, waiting=(), restart_request=None, drill=None, drilled_node_id=None,  # noqa: E501
         green_since=None, modes=(),
     )  # fmt: skip
 
@@ -59,14 +62,19 @@ def _fold_within_phase(kraft: Kraft, event: kev.Event) -> Kraft:
                 target=event.target,
                 at=event.at,
                 attempts=event.attempt,
-                seen_down=event.attempt > 1 and kraft.restart_request is not None and kraft.restart_request.seen_down,
+                seen_down=event.attempt > 1
+                and kraft.restart_request is not None
+                and kraft.restart_request.seen_down,
             )
             return replace(kraft, restart_request=restart_request)
         case kev.KraftControllersSeen():
             return replace(kraft, controllers_seen=event.controllers_seen)
         case kev.KraftNodeSeenDown():
             return replace(
-                kraft, restart_request=replace(kraft.restart_request, seen_down=True) if kraft.restart_request else None
+                kraft,
+                restart_request=replace(kraft.restart_request, seen_down=True)
+                if kraft.restart_request
+                else None,
             )
         case kev.KraftNodeChanged():
             modes = {**dict(kraft.modes), event.node_id: event.target}
@@ -80,9 +88,15 @@ def _fold_within_phase(kraft: Kraft, event: kev.Event) -> Kraft:
             )
         case kev.KraftDrillBegun():
             return replace(
-                kraft, drill=Drill(event.drill), drill_since=event.at, drilled_node_id=None, restart_request=None
+                kraft,
+                drill=Drill(event.drill),
+                drill_since=event.at,
+                drilled_node_id=None,
+                restart_request=None,
             )
         case kev.KraftDrillPassed():
-            return replace(kraft, drill=None, drilled_node_id=None, drills=(*kraft.drills, Drill(event.drill)))
+            return replace(
+                kraft, drill=None, drilled_node_id=None, drills=(*kraft.drills, Drill(event.drill))
+            )
         case _:
             return kraft

@@ -1,5 +1,6 @@
-"""What one look at a cluster on its way from ZooKeeper to KRaft shows. Made by adapters/kraft_look.py; judged in
-gates.py. Only facts: no figure here is an opinion.
+"""What one look at a cluster on its way from ZooKeeper to KRaft shows.
+
+Made by adapters/kraft_look.py; judged in gates.py. Only facts: no figure here is an opinion.
 """
 
 from dataclasses import dataclass, replace
@@ -62,12 +63,15 @@ class VoterFacts:
     """One controller as the leader of the quorum knows it."""
 
     node_id: int
-    seconds_behind: int  # since it last had all that the leader had; -1: the leader has not heard of it
+    # since it last had all that the leader had; -1: the leader has not heard of it
+    seconds_behind: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuorumFacts:
-    """The controllers by Kafka's own word (DescribeQuorum), and what they have finalized; a KRaft broker tells it."""
+    """The controllers by Kafka's own word (DescribeQuorum), and what they have finalized; a
+    KRaft broker tells it.
+    """
 
     leader_id: int
     epoch: int
@@ -104,7 +108,8 @@ class KraftFacts:
     reassignments: int = 0
     under_replicated: int = 0
     under_replicated_leader_ids: tuple[int, ...] = ()
-    sole_in_sync_broker_ids: tuple[int, ...] = ()  # brokers whose loss would take a partition's last in-sync replica
+    # brokers whose loss would take a partition's last in-sync replica
+    sole_in_sync_broker_ids: tuple[int, ...] = ()
     offline: int = 0
     controllers: tuple[ControllerFacts, ...] = ()
     zookeeper: ZooKeeperFacts = ZooKeeperFacts(reachable=False)
@@ -128,17 +133,22 @@ class KraftFacts:
         if active is None:
             return last
         now = ControllersSeen(
-            leader_id=active.node_id, brokers_active=active.active_brokers, brokers_fenced=active.fenced_brokers
+            leader_id=active.node_id,
+            brokers_active=active.active_brokers,
+            brokers_fenced=active.fenced_brokers,
         )
         if quorum is not None:
             return replace(
                 now, leader_id=quorum.leader_id, epoch=quorum.epoch, voter_ids=quorum.voter_ids,
-                metadata_version=quorum.metadata_version, metadata_version_max=quorum.metadata_version_max,
+                metadata_version=quorum.metadata_version, metadata_version_max=quorum.metadata_version_max,  # noqa: E501
             )  # fmt: skip
         if last is None:
             return now
         return replace(
-            last, leader_id=now.leader_id, brokers_active=now.brokers_active, brokers_fenced=now.brokers_fenced
+            last,
+            leader_id=now.leader_id,
+            brokers_active=now.brokers_active,
+            brokers_fenced=now.brokers_fenced,
         )
 
     @property

@@ -1,4 +1,6 @@
-"""How effects on the way to KRaft end, and what the standing look sees; members of the unions in messages.py."""
+"""How effects on the way to KRaft end, and what the standing look sees; members of the unions
+in messages.py.
+"""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,8 @@
-"""Which keys each node's settings need for each step from ZooKeeper to KRaft and back (KIP-866, Kafka 3.9).
+"""Which keys each node's settings need for each step from ZooKeeper to KRaft and back (KIP-866,
+Kafka 3.9).
 
-Pure; called by the performer that restarts nodes, and by `kraft plan`. The keys are those of Kafka's own procedure.
+Pure; called by the performer that restarts nodes, and by `kraft plan`. The keys are those of
+Kafka's own procedure.
 """
 
 import json
@@ -10,17 +12,23 @@ from enum import StrEnum
 
 MIGRATION_FLAG = "zookeeper.metadata.migration.enable"
 _AUTHORIZERS = {
-    "kafka.security.authorizer.AclAuthorizer": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "kafka.security.authorizer.AclAuthorizer": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",  # noqa: E501
 }
 # What a broker's settings may keep of ZooKeeper in none of KRaft's modes.
-_ONLY_ZOOKEEPER = ("inter.broker.protocol.version", "control.plane.listener.name", "broker.id", MIGRATION_FLAG)
+_ONLY_ZOOKEEPER = (
+    "inter.broker.protocol.version",
+    "control.plane.listener.name",
+    "broker.id",
+    MIGRATION_FLAG,
+)
 
 
 class NodeMode(StrEnum):
     """What a node's settings make of it."""
 
     ZOOKEEPER = "zookeeper"  # a broker as it always was
-    MIGRATION = "migration"  # ZooKeeper still, and known to the KRaft controllers; or a controller that migrates
+    # ZooKeeper still, and known to the KRaft controllers; or a controller that migrates
+    MIGRATION = "migration"
     KRAFT = "kraft"
     STOPPED = "stopped"  # a controller that has been taken away
     UNKNOWN = "unknown"  # not seen
@@ -43,7 +51,9 @@ class Quorum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeChange:
-    """The exact keys to set and to remove in one node's settings; `before` has the values that were there."""
+    """The exact keys to set and to remove in one node's settings; `before` has the values that
+    were there.
+    """
 
     node_id: int
     is_controller: bool
@@ -51,7 +61,8 @@ class NodeChange:
     set: tuple[tuple[str, str], ...] = ()
     remove: tuple[str, ...] = ()
     before: tuple[tuple[str, str], ...] = ()
-    wipe_metadata_log: bool = False  # its copy of __cluster_metadata is of a migration that was undone
+    # its copy of __cluster_metadata is of a migration that was undone
+    wipe_metadata_log: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -70,7 +81,11 @@ class NodeChange:
         if self.remove:
             says += f"; remove {', '.join(self.remove)}"
         if self.wipe_metadata_log:
-            what = "format its folder anew" if self.is_controller else "delete its folder __cluster_metadata-0"
+            what = (
+                "format its folder anew"
+                if self.is_controller
+                else ("delete its folder __cluster_metadata-0")
+            )
             says += f"; while it is down {what}, if there is one"
         return says
 
@@ -85,8 +100,12 @@ class NodeChange:
         return "\n".join(lines)
 
     def kubernetes_patch(self) -> str:
-        """As a strategic merge patch (JSON) of the pod template of a workload whose image reads KAFKA_... variables."""
-        env: list[dict[str, str]] = [{"name": _variable(key), "value": value} for key, value in self.set]
+        """As a strategic merge patch (JSON) of the pod template of a workload whose image reads
+        KAFKA_... variables.
+        """
+        env: list[dict[str, str]] = [
+            {"name": _variable(key), "value": value} for key, value in self.set
+        ]
         env += [{"name": _variable(key), "$patch": "delete"} for key in self.remove]
         container = {"name": "kafka", "env": env}
         return json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
@@ -107,18 +126,24 @@ def broker_mode(settings: Mapping[str, str]) -> NodeMode:
 
 
 def as_in_file(settings: Mapping[str, str]) -> dict[str, str]:
-    """Kafka shows node.id and broker.id for one another, whichever of them the file has: keep the mode's own."""
+    """Kafka shows node.id and broker.id for one another, whichever of them the file has: keep
+    the mode's own.
+    """
     shown_only = "broker.id" if settings.get("process.roles") else "node.id"
     return {k: v for k, v in settings.items() if k != shown_only}
 
 
 def broker_change(
-    broker_id: int, target: NodeMode, now: Mapping[str, str], original: Mapping[str, str], quorum: Quorum
+    broker_id: int,
+    target: NodeMode,
+    now: Mapping[str, str],
+    original: Mapping[str, str],
+    quorum: Quorum,
 ) -> NodeChange:
     """What must change in a broker's settings.
 
-    In: its id, what it shall be, the settings set in its file now, and (of the keys that were ever touched) those from
-    before the first change. Out: the change, empty when it is that already.
+    In: its id, what it shall be, the settings set in its file now, and (of the keys that were ever
+    touched) those from before the first change. Out: the change, empty when it is that already.
     """
     now = as_in_file(now)
     wanted = {
@@ -140,7 +165,11 @@ def migration_keys_of(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _migration_keys(
-    broker_id: int, target: NodeMode, now: Mapping[str, str], original: Mapping[str, str], quorum: Quorum
+    broker_id: int,
+    target: NodeMode,
+    now: Mapping[str, str],
+    original: Mapping[str, str],
+    quorum: Quorum,
 ) -> dict[str, str]:
     first = migration_keys_of(original or now)
     if target is NodeMode.ZOOKEEPER:
@@ -149,12 +178,18 @@ def _migration_keys(
         **first,
         "controller.quorum.voters": quorum.property_value,
         "controller.listener.names": quorum.listener_name,
-        "listener.security.protocol.map": _with_listener(first.get("listener.security.protocol.map"), quorum),
+        "listener.security.protocol.map": _with_listener(
+            first.get("listener.security.protocol.map"), quorum
+        ),
     }
     if target is NodeMode.MIGRATION:
         return {**joined, MIGRATION_FLAG: "true"}
     authorizer = joined.get("authorizer.class.name", "")
-    kept = {k: v for k, v in joined.items() if not k.startswith("zookeeper.") and k not in _ONLY_ZOOKEEPER}
+    kept = {
+        k: v
+        for k, v in joined.items()
+        if not k.startswith("zookeeper.") and k not in _ONLY_ZOOKEEPER
+    }
     if authorizer in _AUTHORIZERS:
         kept["authorizer.class.name"] = _AUTHORIZERS[authorizer]
     return {**kept, "process.roles": "broker", "node.id": str(broker_id)}
@@ -165,12 +200,16 @@ _DEFAULT_MAP = "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_S
 
 
 def _with_listener(value: str | None, quorum: Quorum) -> str:
-    entries = [e for e in (value or _DEFAULT_MAP).split(",") if e.partition(":")[0] != quorum.listener_name]
+    entries = [
+        e for e in (value or _DEFAULT_MAP).split(",") if e.partition(":")[0] != quorum.listener_name
+    ]
     return ",".join([*entries, f"{quorum.listener_name}:{quorum.security_protocol}"])
 
 
 def controller_change(node_id: int, target: NodeMode, zookeeper: str, quorum: Quorum) -> NodeChange:
-    """What a controller's settings must have: all of it before its first start, nothing of ZooKeeper at the end."""
+    """What a controller's settings must have: all of it before its first start, nothing of
+    ZooKeeper at the end.
+    """
     migrating = {MIGRATION_FLAG: "true", "zookeeper.connect": zookeeper}
     if target is NodeMode.STOPPED:
         return NodeChange(node_id=node_id, is_controller=True, target=target)
@@ -190,11 +229,18 @@ def controller_change(node_id: int, target: NodeMode, zookeeper: str, quorum: Qu
         "inter.broker.listener.name": quorum.inter_broker_listener_name,
         **migrating,
     }
-    return NodeChange(node_id=node_id, is_controller=True, target=target, set=tuple(sorted(wanted.items())))
+    return NodeChange(
+        node_id=node_id, is_controller=True, target=target, set=tuple(sorted(wanted.items()))
+    )
 
 
 def _difference(
-    node_id: int, *, is_controller: bool, target: NodeMode, now: Mapping[str, str], wanted: Mapping[str, str]
+    node_id: int,
+    *,
+    is_controller: bool,
+    target: NodeMode,
+    now: Mapping[str, str],
+    wanted: Mapping[str, str],
 ) -> NodeChange:
     changed = {k: v for k, v in wanted.items() if now.get(k) != v}
     gone = sorted(now.keys() - wanted.keys())

@@ -43,9 +43,11 @@ class KraftOptions:
     gates: Gates = Gates.MANUAL
     soak_seconds: float = 7 * 24 * 3600.0  # Kafka's own advice: a week or two
     write_behind_records_max: int = 0  # ZkWriteBehindLag that still counts as none
-    voter_seconds_behind_max: float = 10.0  # a controller that is further behind the quorum's leader counts as away
+    # a controller that is further behind the quorum's leader counts as away
+    voter_seconds_behind_max: float = 10.0
     restart_patience_seconds: float = 300.0  # then the restart is asked for again
-    stuck_seconds: float = 60.0  # under-replicated for so long after a broker came back: its leaders cannot heal it
+    # under-replicated for so long after a broker came back: its leaders cannot heal it
+    stuck_seconds: float = 60.0
     look_seconds: float = 2.0
 
     @property

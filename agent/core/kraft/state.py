@@ -1,6 +1,9 @@
-"""The state of a cluster's way from ZooKeeper to KRaft, its phases, and their transition table. Nothing here decides.
+"""The state of a cluster's way from ZooKeeper to KRaft, its phases, and their transition table.
 
-A part of the record of its cluster, beside the migration of replicas; kraft_flow.py decides, evolve.py folds.
+Nothing here decides.
+
+A part of the record of its cluster, beside the migration of replicas; kraft_flow.py decides,
+evolve.py folds.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +25,8 @@ class KraftPhase(StrEnum):
     PREPARING = "preparing"  # the cluster to be fit for it
     CONTROLLERS = "controllers"  # the new controllers to run and to wait for the brokers
     BROKERS_TO_MIGRATION = "brokers_to_migration"  # each broker restarted; then the metadata copied
-    BROKERS_TO_KRAFT = "brokers_to_kraft"  # each broker restarted without ZooKeeper; both are written
+    # each broker restarted without ZooKeeper; both are written
+    BROKERS_TO_KRAFT = "brokers_to_kraft"
     SOAKING = "soaking"  # time, and the drills; then `kraft finalize`
     FINALIZING = "finalizing"  # each controller restarted without ZooKeeper: no way back
     DONE = "done"
@@ -38,7 +42,8 @@ KRAFT_ACTIVE = frozenset(KraftPhase) - KRAFT_RESTING
 
 _P = KraftPhase
 
-# (phases in which it can happen) x event -> the phase after; what is not here changes no phase. Drawn by `make docs`.
+# (phases in which it can happen) x event -> the phase after; what is not here changes no phase.
+# Drawn by `make docs`.
 KRAFT_TRANSITIONS: dict[type[kev.Event], dict[KraftPhase, KraftPhase]] = {
     kev.KraftStarted: {_P.NONE: _P.PREPARING, _P.ROLLED_BACK: _P.PREPARING},
     kev.KraftControllersBegun: {_P.PREPARING: _P.CONTROLLERS},
@@ -74,7 +79,8 @@ CONTROLLER_TARGET: dict[KraftPhase, NodeMode] = {
 }
 
 
-# From the first controller that is stopped until /controller is free nobody may lead: Kafka then answers late or never.
+# From the first controller that is stopped until /controller is free nobody may lead: Kafka then
+# answers late or never.
 WITHOUT_CONTROLLER = frozenset({_P.REMOVING_CONTROLLERS, _P.RELEASING_ZOOKEEPER})
 
 
@@ -82,7 +88,8 @@ WITHOUT_CONTROLLER = frozenset({_P.REMOVING_CONTROLLERS, _P.RELEASING_ZOOKEEPER}
 class Drill(StrEnum):
     """What is tried while there still is a way back."""
 
-    CONTROLLER_FAIL_OVER = "controller_fail_over"  # the active controller restarted: another one takes over
+    # the active controller restarted: another one takes over
+    CONTROLLER_FAIL_OVER = "controller_fail_over"
     BROKER_RESTART = "broker_restart"  # one broker restarted: it comes back in sync
 
 
@@ -112,7 +119,8 @@ class Kraft:
     ready: bool = False  # every signal holds: `kraft advance` (or `kraft finalize`) may come
     restart_request: RestartRequest | None = None
     modes: tuple[tuple[int, NodeMode], ...] = ()  # (node, what it showed last in answer to us)
-    originals: tuple[tuple[int, tuple[tuple[str, str], ...]], ...] = ()  # (broker, its keys before the first change)
+    # (broker, its keys before the first change)
+    originals: tuple[tuple[int, tuple[tuple[str, str], ...]], ...] = ()
     drills: tuple[Drill, ...] = ()  # passed
     drill: Drill | None = None  # under way
     drill_since: float = 0.0
@@ -136,5 +144,7 @@ def kraft_watch(kraft: Kraft) -> WatchKraft | None:
     if kraft.phase in KRAFT_RESTING:
         return None
     return WatchKraft(
-        scope=kraft.scope(), broker_ids=kraft.broker_ids, with_kafka=kraft.phase not in WITHOUT_CONTROLLER
+        scope=kraft.scope(),
+        broker_ids=kraft.broker_ids,
+        with_kafka=kraft.phase not in WITHOUT_CONTROLLER,
     )

@@ -1,4 +1,7 @@
-"""Observations that metrics and registrations lead to: changed judgements, headroom, brokers. Listed in messages.py."""
+"""Observations that metrics and registrations lead to: changed judgements, headroom, brokers.
+
+Listed in messages.py.
+"""
 
 from dataclasses import dataclass
 
@@ -24,7 +27,9 @@ class RuleStateObserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadroomObserved:
-    """How much the slowest broker could still take: 1 calm, 0 at the threshold, -1 far beyond it."""
+    """How much the slowest broker could still take: 1 calm, 0 at the threshold, -1 far beyond
+    it.
+    """
 
     at: float
     rule: str

@@ -1,6 +1,9 @@
-"""How long producers waited while a wave moved: what brokers told of it meanwhile, counted. Pure; one a cluster.
+"""How long producers waited while a wave moved: what brokers told of it meanwhile, counted.
 
-Kept by the cluster's owner (agent/worker/metric_evaluation.py), in memory: after a take-over it begins anew, and `since` says so.
+Pure; one a cluster.
+
+Kept by the cluster's owner (agent/worker/metric_evaluation.py), in memory: after a take-over it
+begins anew, and `since` says so.
 """
 
 import math
@@ -9,10 +12,12 @@ from dataclasses import dataclass, field
 
 from agent.core.metrics.rule_evaluator import Sample
 
-# As the collector's mapping names them: each broker's p99, which falls slowly, and its mean, which follows the moment.
+# As the collector's mapping names them: each broker's p99, which falls slowly, and its mean, which
+# follows the moment.
 METRICS = frozenset({"produce_latency_p99_ms", "produce_latency_mean_ms"})
 SERIES_MAX = 2_000  # brokers times metrics
-# Values are counted in buckets a fiftieth wide: that is how exact median and p99 are. The largest is kept as it is.
+# Values are counted in buckets a fiftieth wide: that is how exact median and p99 are. The largest
+# is kept as it is.
 BUCKET = 1.02
 LEAST_MS = 0.01
 BUCKETS_MAX = 1_200  # up to days
@@ -20,7 +25,9 @@ BUCKETS_MAX = 1_200  # up to days
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProduceLatency:
-    """One metric of produce latency over all samples of all brokers while a wave moved, in milliseconds."""
+    """One metric of produce latency over all samples of all brokers while a wave moved, in
+    milliseconds.
+    """
 
     metric: str
     samples: int
@@ -29,14 +36,18 @@ class ProduceLatency:
     p99_ms: float
     max_ms: float
     max_broker: int | None
-    before_ms: float | None  # the median of what each broker told last before; None: nothing was told before
+    # the median of what each broker told last before; None: nothing was told before
+    before_ms: float | None
     since: float  # the first and the last sample, seconds since the epoch
     until: float
 
     def __str__(self) -> str:
         before = "" if self.before_ms is None else f", {_ms(self.before_ms)} before"
         where = "" if self.max_broker is None else f" on broker {self.max_broker}"
-        spread = f"median {_ms(self.median_ms)}, p99 {_ms(self.p99_ms)}, most {_ms(self.max_ms)} ms{where}"
+        spread = (
+            f"median {_ms(self.median_ms)}, p99 {_ms(self.p99_ms)}, most "
+            f"{_ms(self.max_ms)} ms{where}"
+        )
         return f"{self.metric.removesuffix('_ms')} {spread}{before}"
 
 
@@ -58,7 +69,11 @@ class _LatencyCounts:
     until: float = 0.0
 
     def count(self, broker: int | None, value: float, time: float) -> None:
-        bucket = min(math.ceil(math.log(value / LEAST_MS, BUCKET)), BUCKETS_MAX) if value > LEAST_MS else 0
+        bucket = (
+            min(math.ceil(math.log(value / LEAST_MS, BUCKET)), BUCKETS_MAX)
+            if value > LEAST_MS
+            else 0
+        )
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
         self.brokers.add(broker)
         self.since = min(self.since, time) if self.samples else time
@@ -73,7 +88,11 @@ class _LatencyCounts:
         for bucket, n in sorted(self.counts.items()):
             left -= n
             if left <= 0:
-                return min(LEAST_MS * BUCKET**bucket, self.max_ms) if bucket else max(0.0, min(LEAST_MS, self.max_ms))
+                return (
+                    min(LEAST_MS * BUCKET**bucket, self.max_ms)
+                    if bucket
+                    else max(0.0, min(LEAST_MS, self.max_ms))
+                )
         return self.max_ms
 
 
@@ -81,21 +100,27 @@ class WaveLatency:
     """Of the wave that moves now, or of the last one."""
 
     def __init__(self) -> None:
-        self._newest: dict[tuple[str, int | None], tuple[float, float]] = {}  # series -> (time, value)
+        # series -> (time, value)
+        self._newest: dict[tuple[str, int | None], tuple[float, float]] = {}
         self._wave: tuple[str, int] | None = None
         self._counts: dict[str, _LatencyCounts] = {}
 
-    def add_samples(self, samples: Iterable[Sample], moving: tuple[str, int] | None, since: float) -> None:
+    def add_samples(
+        self, samples: Iterable[Sample], moving: tuple[str, int] | None, since: float
+    ) -> None:
         """Count what was measured while a wave moves; what was measured else is how it was before.
 
-        In: the samples, (migration, wave) that moves now, and since when. What is late or doubled is left out.
+        In: the samples, (migration, wave) that moves now, and since when. What is late or doubled
+        is left out.
         """
         for metric, broker, _, value, time in samples:
             if metric not in METRICS or not math.isfinite(value):
                 continue
             series = metric, broker
             known = self._newest.get(series)
-            if (known is None and len(self._newest) >= SERIES_MAX) or (known is not None and time <= known[0]):
+            if (known is None and len(self._newest) >= SERIES_MAX) or (
+                known is not None and time <= known[0]
+            ):
                 continue
             if moving is not None and time >= since:
                 self._begin(moving)
@@ -127,7 +152,8 @@ class WaveLatency:
         if self._wave == moving:
             return
         self._wave = moving
-        # What the wave before it brought about may still be in the newest values: that is how it was, all the same.
+        # What the wave before it brought about may still be in the newest values: that is how it
+        # was, all the same.
         self._counts = {metric: _LatencyCounts(self._median_before(metric)) for metric in METRICS}
 
     def _median_before(self, metric: str) -> float | None:

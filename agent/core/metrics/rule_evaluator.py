@@ -1,6 +1,8 @@
-"""Samples judged by rules: pure, in memory, one Judge a cluster, kept by the cluster's owner (agent/worker/metric_evaluation.py).
+"""Samples judged by rules: pure, in memory, one Judge a cluster, kept by the cluster's owner
+(agent/worker/metric_evaluation.py).
 
-Late, doubled and out-of-order samples change nothing; NaN is no value; what is missing is never taken for calm.
+Late, doubled and out-of-order samples change nothing; NaN is no value; what is missing is never
+taken for calm.
 """
 
 from collections import defaultdict
@@ -8,18 +10,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from agent.core.metrics.observations import HeadroomObserved, RuleStateObserved
-from agent.core.metrics.rules import SEVERITY, Action, Aggregation, Brokers, Level, Rule, RuleState, Side
+from agent.core.metrics.rules import (
+    SEVERITY,
+    Action,
+    Aggregation,
+    Brokers,
+    Level,
+    Rule,
+    RuleState,
+    Side,
+)
 
 # (metric, broker or None for the cluster, platform, value, seconds since the epoch)
 Sample = tuple[str, int | None, str | None, float, float]
-FUTURE_SECONDS_MAX = 5.0  # a sample from further ahead comes from a wrong clock, and would silence the right ones
+# a sample from further ahead comes from a wrong clock, and would silence the right ones
+FUTURE_SECONDS_MAX = 5.0
 SERIES_MAX = 20_000  # brokers times metrics of one cluster: 500 brokers with 40 judged metrics
 NAMED_MAX = 5
 
 
 @dataclass(slots=True)
 class _Series:
-    """The newest value of one metric on one broker, and since when it has been beyond each rule's threshold."""
+    """The newest value of one metric on one broker, and since when it has been beyond each
+    rule's threshold.
+    """
 
     value: float = 0.0
     time: float = float("-inf")
@@ -46,7 +60,8 @@ class _RuleTracking:
     calm_since: float | None = None
     worst_since: float | None = None
     last_change: RuleStateObserved | None = None  # of this level
-    # A look that found it clear need not be repeated before there are new samples, or the oldest one is stale.
+    # A look that found it clear need not be repeated before there are new samples, or the oldest
+    # one is stale.
     seen: tuple[int, frozenset[int] | None] | None = None
     valid_until: float = 0.0
 
@@ -91,7 +106,8 @@ class RuleEvaluator:
         now: float,
         saved: Iterable[RuleState] = (),
     ) -> None:
-        """`now`: missing samples count only from a rule's stale time on, which is the grace after a take-over.
+        """`now`: missing samples count only from a rule's stale time on, which is the grace after a
+        take-over.
 
         `saved`: what an earlier owner had found; it holds until fresh samples speak.
         """
@@ -111,10 +127,15 @@ class RuleEvaluator:
             if s.rule in self._tracking:
                 self._tracking[s.rule] = _RuleTracking(level=s.level, fired=s.fired, since=s.since)
         self._series = 0
-        self.late = 0  # doubled, out of order, from a wrong clock, or of too many series: not judged
+        # doubled, out of order, from a wrong clock, or of too many series: not judged
+        self.late = 0
 
-    def set_brokers(self, source_broker_ids: Iterable[int], destination_broker_ids: Iterable[int]) -> None:
-        """Which brokers rules of one side mean: those of the policy, and those that a migration names."""
+    def set_brokers(
+        self, source_broker_ids: Iterable[int], destination_broker_ids: Iterable[int]
+    ) -> None:
+        """Which brokers rules of one side mean: those of the policy, and those that a migration
+        names.
+        """
         self._sides = {
             Brokers.SOURCE: frozenset(source_broker_ids),
             Brokers.DESTINATION: frozenset(destination_broker_ids),
@@ -122,7 +143,7 @@ class RuleEvaluator:
         for tracking in self._tracking.values():
             tracking.seen = None
 
-    # ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── samples ───────────────────────────────────────────────────────────────────────────────────
     def add_samples(self, samples: Iterable[Sample], now: float) -> None:
         """Remember them, each series in the order of its own times."""
         metrics, future = self._metrics, now + FUTURE_SECONDS_MAX
@@ -153,12 +174,15 @@ class RuleEvaluator:
         series = watched.series[broker] = _Series(beyond_since=[None] * len(watched.rules))
         return series
 
-    # ── judging ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def evaluate(self, now: float, expected: frozenset[int] | None) -> tuple[RuleStateObserved, ...]:
+    # ── judging ───────────────────────────────────────────────────────────────────────────────────
+    def evaluate(
+        self, now: float, expected: frozenset[int] | None
+    ) -> tuple[RuleStateObserved, ...]:
         """What has changed since the last call.
 
-        In: the time, and the brokers of the waves still to come: those of which samples must not be missing. None: no
-        migration is under way, nothing must be there. Out: one judgement for each rule whose level is another now.
+        In: the time, and the brokers of the waves still to come: those of which samples must not be
+        missing. None: no migration is under way, nothing must be there. Out: one judgement for each
+        rule whose level is another now.
         """
         changed = []
         for rule in self._rules.values():
@@ -176,10 +200,11 @@ class RuleEvaluator:
         return tuple(changed)
 
     def reconcile(self, saved: Iterable[RuleState], now: float) -> tuple[RuleStateObserved, ...]:
-        """Where the saved state says another thing: what this judge has found is told again, as it was lost on its way.
+        """Where the saved state says another thing: what this judge has found is told again, as it
+        was lost on its way.
 
-        A rule of which it has found nothing by itself follows the state: an earlier owner's word may still arrive. A
-        rule that the policy has no more is cleared.
+        A rule of which it has found nothing by itself follows the state: an earlier owner's word
+        may still arrive. A rule that the policy has no more is cleared.
         """
         saved_states = {j.rule: j for j in saved}
         repeated = []
@@ -192,18 +217,27 @@ class RuleEvaluator:
                     bool(saved_state and saved_state.fired),
                     None,
                 )
-            if tracking.level is not level or (saved_state and saved_state.action is not _action(rule, level)):
+            if tracking.level is not level or (
+                saved_state and saved_state.action is not _action(rule, level)
+            ):
                 reading = self._read_samples_of(rule, tracking, now, None)
                 told = tracking.last_change or self._rule_state(rule, tracking, reading, now)
                 repeated.append(replace(told, at=now))
         gone, seen = sorted(saved_states), "the policy has this rule no more"
         return (
             *repeated,
-            *(RuleStateObserved(at=now, rule=n, level=Level.CLEAR, action=Action.NOTIFY, seen=seen) for n in gone),
+            *(
+                RuleStateObserved(
+                    at=now, rule=n, level=Level.CLEAR, action=Action.NOTIFY, seen=seen
+                )
+                for n in gone
+            ),
         )
 
     def headroom(self, now: float) -> HeadroomObserved | None:
-        """Of the slowest broker, by the `slow` rule that is closest to its threshold; None: no fresh sample."""
+        """Of the slowest broker, by the `slow` rule that is closest to its threshold; None: no
+        fresh sample.
+        """
         worst: HeadroomObserved | None = None
         for rule in self._rules.values():
             if rule.action is not Action.SLOW:
@@ -211,7 +245,9 @@ class RuleEvaluator:
             for broker, series in self._fresh(rule, now):
                 left = rule.headroom(series.value)
                 if worst is None or left < worst.headroom:
-                    worst = HeadroomObserved(at=now, rule=rule.name, broker=broker, value=series.value, headroom=left)
+                    worst = HeadroomObserved(
+                        at=now, rule=rule.name, broker=broker, value=series.value, headroom=left
+                    )
         return worst
 
     def _fresh(self, rule: Rule, now: float) -> list[tuple[int | None, _Series]]:
@@ -248,7 +284,10 @@ class RuleEvaluator:
         missing: tuple[int | None, ...] = ()
         if wanted:
             missing = tuple(
-                sorted(wanted - {b for b, _ in fresh}, key=lambda broker_id: -1 if broker_id is None else broker_id)
+                sorted(
+                    wanted - {b for b, _ in fresh},
+                    key=lambda broker_id: -1 if broker_id is None else broker_id,
+                )
             )
         level = rule.clear_level if tracking.fired else rule.threshold
         bad = beyond = lasting = 0
@@ -273,9 +312,15 @@ class RuleEvaluator:
         matters = bool(missing) and rule.on_missing is not None
         fires, calm = lasting > 0, bad == 0
         if rule.aggregation is Aggregation.ALL:
-            fires, calm = fires and lasting == len(fresh) and not matters, bad < len(fresh) or not fresh
+            fires, calm = (
+                fires and lasting == len(fresh) and not matters,
+                bad < len(fresh) or not fresh,
+            )
         elif rule.aggregation is Aggregation.WORST:
-            fires = tracking.worst_since is not None and newest - tracking.worst_since >= rule.duration_seconds
+            fires = (
+                tracking.worst_since is not None
+                and newest - tracking.worst_since >= rule.duration_seconds
+            )
         told = worst_lasting if lasting else worst_beyond if beyond else worst
         return _RuleReading(
             fires=fires,
@@ -289,12 +334,16 @@ class RuleEvaluator:
         )
 
     def _move(self, rule: Rule, tracking: _RuleTracking, seen: _RuleReading, now: float) -> None:
-        """The rule's own small machine: what is beyond fires, what is missing is inconclusive, what is calm lets go."""
+        """The rule's own small machine: what is beyond fires, what is missing is inconclusive,
+        what is calm lets go.
+        """
         if seen.fires:
             tracking.level, tracking.fired, tracking.calm_since = Level.FIRING, True, None
         elif seen.blind:
             tracking.calm_since = None
-            stronger = rule.on_missing is not None and SEVERITY[rule.on_missing] > SEVERITY[rule.action]
+            stronger = (
+                rule.on_missing is not None and SEVERITY[rule.on_missing] > SEVERITY[rule.action]
+            )
             if tracking.level is Level.CLEAR or (tracking.level is Level.FIRING and stronger):
                 tracking.level = Level.INCONCLUSIVE
         elif tracking.level is Level.CLEAR:
@@ -306,7 +355,9 @@ class RuleEvaluator:
             if now >= tracking.calm_since + rule.resume_delay_seconds:
                 tracking.level, tracking.fired, tracking.calm_since = Level.CLEAR, False, None
 
-    def _rule_state(self, rule: Rule, tracking: _RuleTracking, seen: _RuleReading, now: float) -> RuleStateObserved:
+    def _rule_state(
+        self, rule: Rule, tracking: _RuleTracking, seen: _RuleReading, now: float
+    ) -> RuleStateObserved:
         return RuleStateObserved(
             at=now,
             rule=rule.name,

@@ -1,4 +1,7 @@
-"""What a cluster's policy says of its metrics: rules, as plain values. Judged by rule_evaluator.py, written in clusters.yaml."""
+"""What a cluster's policy says of its metrics: rules, as plain values.
+
+Judged by rule_evaluator.py, written in clusters.yaml.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum, unique
@@ -66,7 +69,8 @@ class Rule:
     platform: str | None = None  # ec2 or k8s; None: both
     action: Action = Action.PAUSE
     on_missing: Action | None = Action.PAUSE  # None: brokers without fresh samples are left out
-    flaps_max: int = 3  # so many pauses within the window; then it stays paused until an operator speaks
+    # so many pauses within the window; then it stays paused until an operator speaks
+    flaps_max: int = 3
     flap_window_seconds: float = 3_600.0
 
     @property
@@ -78,7 +82,9 @@ class Rule:
         return value > level if self.side is Side.ABOVE else value < level
 
     def headroom(self, value: float) -> float:
-        """How far from the threshold: 1 at the clear level or better, 0 at the threshold, down to -1 beyond it."""
+        """How far from the threshold: 1 at the clear level or better, 0 at the threshold, down
+        to -1 beyond it.
+        """
         if (width := abs(self.threshold - self.clear_level)) == 0:
             return -1.0 if self.is_beyond(value, self.threshold) else 1.0
         left = self.threshold - value if self.side is Side.ABOVE else value - self.threshold

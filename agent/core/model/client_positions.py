@@ -1,4 +1,7 @@
-"""What clients would notice of a wave: end offsets and group lags before and after it. Pure; used by performer.py."""
+"""What clients would notice of a wave: end offsets and group lags before and after it.
+
+Pure; used by performer.py.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,17 +19,21 @@ class Positions:
 
     partitions: int  # that the wave moves; `ends` are of some of them
     ends: Mapping[TopicPartition, int] = field(default_factory=dict)  # high watermarks
-    lags: Mapping[str, int] = field(default_factory=dict)  # group -> records behind, over the sampled partitions
+    # group -> records behind, over the sampled partitions
+    lags: Mapping[str, int] = field(default_factory=dict)
     groups_unreadable: int = 0  # beyond the limit, or not to be seen with this agent's rights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientImpact:
-    """The client side of WaveVerified, in records; lags are sums over all groups that were seen both times."""
+    """The client side of WaveVerified, in records; lags are sums over all groups that were seen
+    both times.
+    """
 
     partitions: int  # that the wave moved
     partitions_compared: int
-    end_offsets_lost: int  # partitions that end before where they ended: records are gone, or the topic was made anew
+    # partitions that end before where they ended: records are gone, or the topic was made anew
+    end_offsets_lost: int
     records_written: int  # meanwhile, to the compared partitions
     groups: int
     lag_records_before: int
@@ -36,8 +43,14 @@ class ClientImpact:
 
     def __str__(self) -> str:
         some = "" if self.partitions_compared == self.partitions else f" of {self.partitions}"
-        lags = f"{self.groups} groups {self.lag_records_before} records behind before, {self.lag_records_after} after"
-        return f"{self.end_offsets_lost} end offsets lost in {self.partitions_compared}{some} partitions, {lags}"
+        lags = (
+            f"{self.groups} groups {self.lag_records_before} records behind before, "
+            f"{self.lag_records_after} after"
+        )
+        return (
+            f"{self.end_offsets_lost} end offsets lost in {self.partitions_compared}{some} "
+            f"partitions, {lags}"
+        )
 
 
 def compare_positions(before: Positions, after: Positions) -> ClientImpact:
@@ -54,24 +67,34 @@ def compare_positions(before: Positions, after: Positions) -> ClientImpact:
         lag_records_before=sum(before.lags[g] for g in groups),
         lag_records_after=sum(after.lags[g] for g in groups),
         groups_unreadable=max(before.groups_unreadable, after.groups_unreadable),
-        examples=tuple(f"{n} ended at {then} and ends at {now}" for n, then, now in lost[:EXAMPLES_MAX]),
+        examples=tuple(
+            f"{n} ended at {then} and ends at {now}" for n, then, now in lost[:EXAMPLES_MAX]
+        ),
     )
 
 
 def lags_of(
     ends: Mapping[TopicPartition, int], committed: Mapping[str, Mapping[TopicPartition, int]]
 ) -> dict[str, int]:
-    """Group -> records behind, over the partitions whose end is known; groups that read none of them are left out."""
+    """Group -> records behind, over the partitions whose end is known; groups that read none of
+    them are left out.
+    """
     found: dict[str, int] = {}
     for group, offsets in committed.items():
-        behind = [max(ends[n] - offset, 0) for n, offset in offsets.items() if n in ends and offset >= 0]
+        behind = [
+            max(ends[n] - offset, 0) for n, offset in offsets.items() if n in ends and offset >= 0
+        ]
         if behind:
             found[group] = sum(behind)
     return found
 
 
-def sample(names: list[TopicPartition], topics_max: int, partitions_max: int) -> list[TopicPartition]:
-    """Evenly chosen: some of the topics, and some partitions of them; the same for the same names."""
+def sample(
+    names: list[TopicPartition], topics_max: int, partitions_max: int
+) -> list[TopicPartition]:
+    """Evenly chosen: some of the topics, and some partitions of them; the same for the same
+    names.
+    """
     by_topic: dict[str, list[TopicPartition]] = {}
     for name in sorted(names):
         by_topic.setdefault(name.topic, []).append(name)

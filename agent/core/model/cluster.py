@@ -1,4 +1,5 @@
-"""Facts about a Kafka cluster as Kafka itself tells them: immutable, and only read by pure functions.
+"""Facts about a Kafka cluster as Kafka itself tells them: immutable, and only read by pure
+functions.
 
 Made by adapters/kafka/cluster.py. 200,000 partitions must fit: slots and tuples, no derived fields.
 """
@@ -29,7 +30,9 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One partition; `replicas` is the union of old and new ones while it is reassigned (KIP-455, KIP-860)."""
+    """One partition; `replicas` is the union of old and new ones while it is reassigned
+    (KIP-455, KIP-860).
+    """
 
     topic: str
     partition: int
@@ -46,12 +49,20 @@ class Partition:
     @property
     def target(self) -> tuple[int, ...]:
         """The replicas once the reassignment in flight has ended."""
-        return tuple(r for r in self.replicas if r not in self.removing) if self.removing else self.replicas
+        return (
+            tuple(r for r in self.replicas if r not in self.removing)
+            if self.removing
+            else self.replicas
+        )
 
     @property
     def origin(self) -> tuple[int, ...]:
         """The replicas before the reassignment in flight began."""
-        return tuple(r for r in self.replicas if r not in self.adding) if self.adding else self.replicas
+        return (
+            tuple(r for r in self.replicas if r not in self.adding)
+            if self.adding
+            else self.replicas
+        )
 
     @property
     def is_moving(self) -> bool:
@@ -88,7 +99,8 @@ class ClusterFacts:
 
     brokers: tuple[Broker, ...]
     partitions: tuple[Partition, ...]
-    min_isr: Mapping[str, int] = field(default_factory=dict)  # topic -> min.insync.replicas; absent: 1
+    # topic -> min.insync.replicas; absent: 1
+    min_isr: Mapping[str, int] = field(default_factory=dict)
     controller_id: int = -1
 
     @property
@@ -105,7 +117,9 @@ class ClusterFacts:
         return len(partition.isr) < min(self.min_isr.get(partition.topic, 1), len(partition.origin))
 
     def held_by(self, broker_ids: frozenset[int]) -> Iterator[Partition]:
-        """Partitions that will still have a replica on one of these brokers when what is in flight has ended."""
+        """Partitions that will still have a replica on one of these brokers when what is in
+        flight has ended.
+        """
         return (p for p in self.partitions if not broker_ids.isdisjoint(p.target))
 
 
@@ -123,7 +137,8 @@ class LogTotals(NamedTuple):
 
     replicas: int
     size_bytes: int
-    free_bytes: int  # usable bytes on its volumes, -1 where the broker does not tell (before KIP-827)
+    # usable bytes on its volumes, -1 where the broker does not tell (before KIP-827)
+    free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

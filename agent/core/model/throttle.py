@@ -1,7 +1,10 @@
-"""KIP-73's throttle as values: which rates, which replicas, what of it is ours. Pure; used by performer.py.
+"""KIP-73's throttle as values: which rates, which replicas, what of it is ours.
 
-Leaders: the replicas that may be copied from. Followers: only the adding ones, so that an in-sync replica which falls
-behind recovers at full speed (field notes, trap 3). Kafka throttles a replica only while it is not in sync.
+Pure; used by performer.py.
+
+Leaders: the replicas that may be copied from. Followers: only the adding ones, so that an in-sync
+replica which falls behind recovers at full speed (field notes, trap 3). Kafka throttles a replica
+only while it is not in sync.
 """
 
 from collections import defaultdict
@@ -28,20 +31,26 @@ _NONE: Replicas = frozenset()
 class ThrottleChange:
     """What to set or to clear: rates on brokers, replica lists on topics."""
 
-    rates: Mapping[int, int] = field(default_factory=dict)  # broker id -> bytes per second, both directions
+    # broker id -> bytes per second, both directions
+    rates: Mapping[int, int] = field(default_factory=dict)
     leaders: Mapping[str, Replicas] = field(default_factory=dict)  # topic -> replicas that send
-    followers: Mapping[str, Replicas] = field(default_factory=dict)  # topic -> replicas that receive
+    # topic -> replicas that receive
+    followers: Mapping[str, Replicas] = field(default_factory=dict)
 
     @property
     def entries(self) -> int:
-        """How many settings it names: a rate on a broker is one, a throttled replica of a partition is one."""
+        """How many settings it names: a rate on a broker is one, a throttled replica of a
+        partition is one.
+        """
         lists = (*self.leaders.values(), *self.followers.values())
         return len(self.rates) + sum(len(replicas) for replicas in lists)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerRate:
-    """The rates found on one broker; `is_static`: from its properties file, which no request can change."""
+    """The rates found on one broker; `is_static`: from its properties file, which no request
+    can change.
+    """
 
     leader: int | None
     follower: int | None
@@ -78,9 +87,9 @@ def wave_throttle(
 ) -> ThrottleChange:
     """The throttle for a wave.
 
-    In: the partitions that will move, source -> possible destinations, the live brokers, the rate of each broker.
-    Out: rates for all of them (any may be a leader that is copied from), leaders: the replicas as they are now,
-    followers: the possible adding ones.
+    In: the partitions that will move, source -> possible destinations, the live brokers, the rate
+    of each broker. Out: rates for all of them (any may be a leader that is copied from), leaders:
+    the replicas as they are now, followers: the possible adding ones.
     """
     leaders: dict[str, set[tuple[int, int]]] = defaultdict(set)
     followers: dict[str, set[tuple[int, int]]] = defaultdict(set)
@@ -103,8 +112,9 @@ def own_throttle(
 ) -> ThrottleChange:
     """What of the throttle in force is ours, and nobody else's.
 
-    A rate is ours if it is one that this migration has asked for. A partition's entries are ours if one of the
-    wave's destinations is among its followers: only a move towards it throttles that replica. Static rates are not.
+    A rate is ours if it is one that this migration has asked for. A partition's entries are ours if
+    one of the wave's destinations is among its followers: only a move towards it throttles that
+    replica. Static rates are not.
     """
     to, rates = frozenset(destinations), frozenset(throttle_rates_set)
     moved: dict[str, set[int]] = defaultdict(set)
@@ -113,7 +123,10 @@ def own_throttle(
             moved[topic].update(partition for partition, broker in replicas or () if broker in to)
 
     def own(lists: Mapping[str, Replicas | None]) -> dict[str, Replicas]:
-        kept = {t: frozenset(r for r in replicas or () if r[0] in moved[t]) for t, replicas in lists.items()}
+        kept = {
+            t: frozenset(r for r in replicas or () if r[0] in moved[t])
+            for t, replicas in lists.items()
+        }
         return {t: replicas for t, replicas in kept.items() if replicas}
 
     return ThrottleChange(
@@ -134,14 +147,20 @@ def rates_seen(facts: ThrottleFacts) -> tuple[RateSeen, ...]:
         for rate in {found.leader, found.follower} - {None}:
             having[rate or 0].append(broker)
     seen = (
-        RateSeen(bytes_per_second=rate, brokers=len(brokers), broker_ids=tuple(brokers[:EXAMPLES_MAX]))
+        RateSeen(
+            bytes_per_second=rate, brokers=len(brokers), broker_ids=tuple(brokers[:EXAMPLES_MAX])
+        )
         for rate, brokers in having.items()
     )
     return tuple(sorted(seen, key=lambda rate: (-rate.brokers, rate.bytes_per_second))[:RATES_MAX])
 
 
-def foreign_rates(seen: Iterable[RateSeen], throttle_rates_set: Iterable[int]) -> tuple[Reason, ...]:
-    """Rates that this migration has never set: another hand has written over ours, or where we set none."""
+def foreign_rates(
+    seen: Iterable[RateSeen], throttle_rates_set: Iterable[int]
+) -> tuple[Reason, ...]:
+    """Rates that this migration has never set: another hand has written over ours, or where we
+    set none.
+    """
     own = frozenset(throttle_rates_set)
     strange = [r for r in seen if r.bytes_per_second not in own]
     if not strange:
@@ -151,7 +170,9 @@ def foreign_rates(seen: Iterable[RateSeen], throttle_rates_set: Iterable[int]) -
         + (f" and {r.brokers - len(r.broker_ids)} more" if r.brokers > len(r.broker_ids) else "")
         for r in strange[:EXAMPLES_MAX]
     )
-    return (Reason(Code.FOREIGN_THROTTLE, f"set by someone else while the wave moves: {told}", NEEDED),)
+    return (
+        Reason(Code.FOREIGN_THROTTLE, f"set by someone else while the wave moves: {told}", NEEDED),
+    )
 
 
 def foreign_replica_lists(facts: ThrottleFacts, destinations: Iterable[int]) -> tuple[Reason, ...]:
@@ -160,7 +181,10 @@ def foreign_replica_lists(facts: ThrottleFacts, destinations: Iterable[int]) -> 
     if not topics:
         return ()
     more = f" and {len(topics) - EXAMPLES_MAX} more" if len(topics) > EXAMPLES_MAX else ""
-    seen = f"throttled replicas of topics that move were listed by someone else: {', '.join(topics[:EXAMPLES_MAX])}"
+    seen = (
+        "throttled replicas of topics that move were listed by someone else: "
+        f"{', '.join(topics[:EXAMPLES_MAX])}"
+    )
     return (Reason(Code.FOREIGN_THROTTLE, seen + more, NEEDED),)
 
 
@@ -168,7 +192,10 @@ def topics_with_foreign_entries(facts: ThrottleFacts, own: ThrottleChange) -> se
     """Topics with an entry that is not ours; None stands for `*`, which never is."""
     both_lists = ((facts.leaders, own.leaders), (facts.followers, own.followers))
     return {
-        t for found, mine in both_lists for t, listed in found.items() if listed is None or listed - mine.get(t, _NONE)
+        t
+        for found, mine in both_lists
+        for t, listed in found.items()
+        if listed is None or listed - mine.get(t, _NONE)
     }
 
 
@@ -191,7 +218,10 @@ def in_force(facts: ThrottleFacts, change: ThrottleChange) -> bool:
         found = facts.rates.get(broker)
         if found is None or (found.leader, found.follower) != (rate, rate):
             return False
-    for asked, found_lists in ((change.leaders, facts.leaders), (change.followers, facts.followers)):
+    for asked, found_lists in (
+        (change.leaders, facts.leaders),
+        (change.followers, facts.followers),
+    ):
         for topic, replicas in asked.items():
             if topic not in found_lists:
                 return False

@@ -1,7 +1,10 @@
-"""How much a wave moves and how long that will take, with the reasoning. Pure; called by figures.py.
+"""How much a wave moves and how long that will take, with the reasoning.
 
-Source: KIP-73 and its throttling test (real time between 0.9 and 2.0 times size over rate); field notes section 4:
-a copy gains on its leader only by what the throttle lets through more than producers write meanwhile.
+Pure; called by figures.py.
+
+Source: KIP-73 and its throttling test (real time between 0.9 and 2.0 times size over rate); field
+notes section 4: a copy gains on its leader only by what the throttle lets through more than
+producers write meanwhile.
 """
 
 from collections import defaultdict
@@ -10,23 +13,29 @@ from dataclasses import dataclass
 
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 
-# Without a throttle nobody can know the rate. Seen: 27 MB/s for one partition, 61 MB/s for eleven terabytes on end,
-# 93 to 130 MB/s for one broker with everything at once, 225 MB/s over a network at best, 370 MB/s on one machine.
+# Without a throttle nobody can know the rate. Seen: 27 MB/s for one partition, 61 MB/s for eleven
+# terabytes on end, 93 to 130 MB/s for one broker with everything at once, 225 MB/s over a network
+# at best, 370 MB/s on one machine.
 UNTHROTTLED_LOW_BYTES_PER_SECOND = 40_000_000
 UNTHROTTLED_HIGH_BYTES_PER_SECOND = 350_000_000
-# A wave's fixed cost: checks, request, the executor's begin, verification; at worst a poll of Cruise Control more.
+# A wave's fixed cost: checks, request, the executor's begin, verification; at worst a poll of
+# Cruise Control more.
 OVERHEAD_LOW_SECONDS, OVERHEAD_HIGH_SECONDS = 3.0, 8.0
-# KIP-73 meters over 11 windows of 1 s and counts the ten before the first byte: so much of the rate goes at once (7 s
-# of it were seen), and a large move wastes a little of the rate.
+# KIP-73 meters over 11 windows of 1 s and counts the ten before the first byte: so much of the rate
+# goes at once (7 s of it were seen), and a large move wastes a little of the rate.
 BURST_SECONDS = 7.0
 SLACK = 1.6
-# Of a rate, at least this much is taken to be left for the move: an estimate stays finite, a check says that it is not.
+# Of a rate, at least this much is taken to be left for the move: an estimate stays finite, a check
+# says that it is not.
 NET_SHARE_MIN = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a wave is expected to cost. Seconds are an interval: `low_seconds` is what the first ETA is measured by."""
+    """What a wave is expected to cost.
+
+    Seconds are an interval: `low_seconds` is what the first ETA is measured by.
+    """
 
     low_seconds: float
     high_seconds: float
@@ -35,12 +44,15 @@ class Estimate:
     largest_partition_bytes: int
     reasoning: str
     growth_bytes_per_second: float = 0.0  # what producers add to all that moves
-    in_flight_growth_bytes_per_second: float = 0.0  # to what moves at once, for each receiving broker
+    # to what moves at once, for each receiving broker
+    in_flight_growth_bytes_per_second: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
-    """What a rollback costs once this wave has ended: everything up to it goes back over the same lines."""
+    """What a rollback costs once this wave has ended: everything up to it goes back over the
+    same lines.
+    """
 
     size_bytes: int
     cross_az_bytes: int
@@ -61,9 +73,10 @@ def estimate(
 ) -> Estimate:
     """Estimate one wave.
 
-    In: the partitions it moves and the size of each, its sources, the cluster, its AZ, the throttle (None: none), the
-    concurrency and poll interval that Cruise Control will be given (0: the agent moves it itself), and what producers
-    add to each partition in bytes per second. Out: bytes in bytes, times in seconds.
+    In: the partitions it moves and the size of each, its sources, the cluster, its AZ, the throttle
+    (None: none), the concurrency and poll interval that Cruise Control will be given (0: the agent
+    moves it itself), and what producers add to each partition in bytes per second. Out: bytes in
+    bytes, times in seconds.
     """
     racks = facts.racks
     total = cross = 0
@@ -86,7 +99,8 @@ def estimate(
     per_broker = max(total / brokers, max(led.values(), default=0), largest_size)
     fast = rate_bytes_per_second or UNTHROTTLED_HIGH_BYTES_PER_SECOND
     slow = rate_bytes_per_second or UNTHROTTLED_LOW_BYTES_PER_SECOND
-    # One after the other they end, and what has ended grows no more on the move's account: half, on the whole.
+    # One after the other they end, and what has ended grows no more on the move's account: half, on
+    # the whole.
     copying = per_broker / max(fast - in_flight / 2, fast * NET_SHARE_MIN)
     if rate_bytes_per_second:
         copying = max(copying - BURST_SECONDS, per_broker / UNTHROTTLED_HIGH_BYTES_PER_SECOND)
@@ -106,7 +120,9 @@ def estimate(
     )
 
 
-def _bottleneck(rate: int | None, polled: bool, per_broker: float, led: Mapping[int, int], largest_bytes: int) -> str:
+def _bottleneck(
+    rate: int | None, polled: bool, per_broker: float, led: Mapping[int, int], largest_bytes: int
+) -> str:
     if polled:
         return "Cruise Control's polling"
     binds = "the throttle" if rate else "the network and disks (no throttle is set)"
@@ -141,9 +157,11 @@ def total_estimate(waves: Sequence[Estimate], soak_seconds: float) -> Estimate |
 
 
 def undo_costs(waves: Sequence[tuple[int, Estimate]]) -> list[Undo]:
-    """What a rollback would cost after each of these waves, given as (bytes, estimate) in their order.
+    """What a rollback would cost after each of these waves, given as (bytes, estimate) in their
+    order.
 
-    What has moved is copied back once more, with what producers added meanwhile; there is no rest between waves back.
+    What has moved is copied back once more, with what producers added meanwhile; there is no rest
+    between waves back.
     """
     undone = []
     size = cross = 0
@@ -153,17 +171,22 @@ def undo_costs(waves: Sequence[tuple[int, Estimate]]) -> list[Undo]:
         cross += e.cross_az_bytes
         low += e.low_seconds
         high += e.high_seconds
-        undone.append(Undo(size_bytes=size, cross_az_bytes=cross, low_seconds=low, high_seconds=high))
+        undone.append(
+            Undo(size_bytes=size, cross_az_bytes=cross, low_seconds=low, high_seconds=high)
+        )
     return undone
 
 
 def growth_between(
-    partitions: Iterable[Partition], before: Mapping[int, BrokerLogs], after: Mapping[int, BrokerLogs], seconds: float
+    partitions: Iterable[Partition],
+    before: Mapping[int, BrokerLogs],
+    after: Mapping[int, BrokerLogs],
+    seconds: float,
 ) -> dict[TopicPartition, float]:
     """What producers add, in bytes per second, of each of these partitions that grew.
 
-    Only by replicas that are in sync and stay: one that is being copied grows by the copy. What retention deletes is no
-    negative.
+    Only by replicas that are in sync and stay: one that is being copied grows by the copy. What
+    retention deletes is no negative.
     """
     found: dict[TopicPartition, float] = {}
     if seconds <= 0:

@@ -1,7 +1,10 @@
-"""Order and size: pairs become waves with lanes, an AZ becomes waves of bounded size. Pure; called by plan.py.
+"""Order and size: pairs become waves with lanes, an AZ becomes waves of bounded size.
 
-Per pair: internal topics (if first), giants, the rest. The canary comes before everything; internal topics that shall
-be last are what is left for Cruise Control when the agent has moved all the others (ARCHITECTURE.md says why).
+Pure; called by plan.py.
+
+Per pair: internal topics (if first), giants, the rest. The canary comes before everything; internal
+topics that shall be last are what is left for Cruise Control when the agent has moved all the
+others (ARCHITECTURE.md says why).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,13 +29,25 @@ def incompatible_options(options: Options) -> tuple[Reason, ...]:
     """Options that do not go together."""
     reasons = []
     if has_lanes(options) and options.pairing is not Pairing.ONE_TO_ONE:
-        seen = f"a canary, large partitions or internal topics apart, with pairing {options.pairing}"
+        seen = (
+            f"a canary, large partitions or internal topics apart, with pairing {options.pairing}"
+        )
         reasons.append(
-            Reason(Code.LANES_NEED_PAIRS, seen, "pairing one_to_one: only then is each replica's place known")
+            Reason(
+                Code.LANES_NEED_PAIRS,
+                seen,
+                ("pairing one_to_one: only then is each replica's place known"),
+            )
         )
     if (options.wave_brokers_max or options.wave_bytes_max) and options.pairing is not Pairing.ZONE:
         seen = f"a bound on waves, with pairing {options.pairing}"
-        reasons.append(Reason(Code.WAVE_BOUNDS_NEED_ZONE, seen, "pairing zone: with one_to_one a wave is one broker"))
+        reasons.append(
+            Reason(
+                Code.WAVE_BOUNDS_NEED_ZONE,
+                seen,
+                ("pairing zone: with one_to_one a wave is one broker"),
+            )
+        )
     return tuple(reasons)
 
 
@@ -51,28 +66,44 @@ def split_into_lanes(
 ) -> tuple[tuple[Wave, ...], tuple[Reason, ...]]:
     """The waves in their order, numbered anew.
 
-    In: one wave for each pair, what is asked, what each source holds, and the log dirs. Out: waves, or reasons against.
+    In: one wave for each pair, what is asked, what each source holds, and the log dirs. Out: waves,
+    or reasons against.
     """
     slow = _internal_rate(options, policy)
     large_partitions = {
-        w.number: _large_partitions(held[w.source_broker_ids[0]], _sizes(w, logs), options) for w in pairs
+        w.number: _large_partitions(held[w.source_broker_ids[0]], _sizes(w, logs), options)
+        for w in pairs
     }
     if (named := sum(len(g) for g in large_partitions.values())) > LARGE_PARTITIONS_MAX:
         seen = f"{named} partitions have {options.large_partition_bytes} bytes or more"
-        return (), (Reason(Code.WAVE_TOO_LARGE_FOR_STATE, seen, f"at most {LARGE_PARTITIONS_MAX}: raise the bound"),)
+        return (), (
+            Reason(
+                Code.WAVE_TOO_LARGE_FOR_STATE,
+                seen,
+                (f"at most {LARGE_PARTITIONS_MAX}: raise the bound"),
+            ),
+        )
     first: list[Wave] = []
     last: list[Wave] = []
     if pairs and options.canary_partitions:
         first += _canary(pairs, options.canary_partitions, held, logs, large_partitions)
     for w in pairs:
-        if options.internal_topics is InternalTopics.FIRST and _holds_internal(held[w.source_broker_ids[0]]):
+        if options.internal_topics is InternalTopics.FIRST and _holds_internal(
+            held[w.source_broker_ids[0]]
+        ):
             selection = Selection(topics=INTERNAL_TOPICS)
             first.append(_slow(replace(w, lane=Lane.INTERNAL, selection=selection), slow))
         if large_partitions[w.number]:
             selection = Selection(partitions=large_partitions[w.number])
-            first.append(replace(w, lane=Lane.LARGE, selection=selection, partition_movements_max=LARGE_AT_ONCE))
+            first.append(
+                replace(
+                    w, lane=Lane.LARGE, selection=selection, partition_movements_max=LARGE_AT_ONCE
+                )
+            )
         if options.internal_topics is InternalTopics.LAST:
-            first.append(replace(w, lane=Lane.OTHERS, selection=Selection(excluded_topics=INTERNAL_TOPICS)))
+            first.append(
+                replace(w, lane=Lane.OTHERS, selection=Selection(excluded_topics=INTERNAL_TOPICS))
+            )
             last.append(_slow(w, slow))
         else:
             first.append(w)
@@ -80,7 +111,11 @@ def split_into_lanes(
 
 
 def _slow(wave: Wave, rate_bytes_per_second: int) -> Wave:
-    return replace(wave, throttle_bytes_per_second_max=rate_bytes_per_second, partition_movements_max=INTERNAL_AT_ONCE)
+    return replace(
+        wave,
+        throttle_bytes_per_second_max=rate_bytes_per_second,
+        partition_movements_max=INTERNAL_AT_ONCE,
+    )
 
 
 def _internal_rate(options: Options, policy: Policy) -> int:
@@ -108,7 +143,9 @@ def _large_partitions(
         return ()
     large = {n for n, size in sizes.items() if size >= bound and n.topic not in INTERNAL_TOPICS}
     found = [p.name for p in held if (p.topic, p.partition) in large] if large else []
-    return tuple((n.topic, n.partition) for n in sorted(found, key=lambda name: (-sizes[name], name)))
+    return tuple(
+        (n.topic, n.partition) for n in sorted(found, key=lambda name: (-sizes[name], name))
+    )
 
 
 def _canary(
@@ -118,10 +155,16 @@ def _canary(
     logs: Mapping[int, BrokerLogs],
     large_partitions: Mapping[int, tuple[tuple[str, int], ...]],
 ) -> list[Wave]:
-    """The smallest partitions of the first pair that has any: one destination is tried with what hurts least."""
+    """The smallest partitions of the first pair that has any: one destination is tried with
+    what hurts least.
+    """
     for w in pairs:
         sizes, large = _sizes(w, logs), frozenset(large_partitions[w.number])
-        names = [p.name for p in held[w.source_broker_ids[0]] if p.topic not in INTERNAL_TOPICS and p.name not in large]
+        names = [
+            p.name
+            for p in held[w.source_broker_ids[0]]
+            if p.topic not in INTERNAL_TOPICS and p.name not in large
+        ]
         if names:
             chosen = sorted(names, key=lambda name: (sizes.get(name, 0), name))[:count]
             selection = Selection(partitions=tuple((n.topic, n.partition) for n in chosen))
@@ -130,9 +173,13 @@ def _canary(
 
 
 def split_by_bounds(
-    sources: Sequence[int], destinations: Sequence[int], options: Options, logs: Mapping[int, BrokerLogs]
+    sources: Sequence[int],
+    destinations: Sequence[int],
+    options: Options,
+    logs: Mapping[int, BrokerLogs],
 ) -> list[tuple[tuple[int, ...], tuple[int, ...]]] | None:
-    """An AZ's brokers in groups of at most so many, or so many bytes, k sources to k destinations; None: it is uneven.
+    """An AZ's brokers in groups of at most so many, or so many bytes, k sources to k destinations;
+    None: it is uneven.
 
     A source that is larger than the bound stands alone: a broker is the least that a wave moves.
     """
@@ -166,11 +213,19 @@ def next_moves(
     *,
     largest_first: bool,
 ) -> dict[TopicPartition, tuple[int, ...]]:
-    """The next so many reassignments of a lane: the destination takes the source's very place in the replica list.
+    """The next so many reassignments of a lane: the destination takes the source's very place in
+    the replica list.
 
     What moves already, and what has a replica on the destination, is left alone.
     """
-    waiting = [p for p in partitions if not p.is_moving and source in p.replicas and destination not in p.replicas]
+    waiting = [
+        p
+        for p in partitions
+        if not p.is_moving and source in p.replicas and destination not in p.replicas
+    ]
     sign = -1 if largest_first else 1
     waiting.sort(key=lambda partition: (sign * sizes.get(partition.name, 0), partition.name))
-    return {p.name: tuple(destination if r == source else r for r in p.replicas) for p in waiting[: max(count, 0)]}
+    return {
+        p.name: tuple(destination if r == source else r for r in p.replicas)
+        for p in waiting[: max(count, 0)]
+    }

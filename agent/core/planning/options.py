@@ -1,6 +1,7 @@
 """What an operator may ask of a migration, and what a cluster's policy says; both are plain values.
 
-`Options` travel in a start or plan command and are kept in the migration's state; `Policy` comes from clusters.yaml.
+`Options` travel in a start or plan command and are kept in the migration's state; `Policy` comes
+from clusters.yaml.
 """
 
 from dataclasses import dataclass, field
@@ -61,16 +62,20 @@ class Options:
     throttle_bytes_per_second: int | None = None  # None: no throttle
     throttle_by: ThrottleBy = ThrottleBy.AGENT
     partition_movements_per_broker: int | None = None  # None: chosen for the wave's size
-    partition_movements_in_cluster: int | None = None  # None: as many as the brokers of a wave may have
+    # None: as many as the brokers of a wave may have
+    partition_movements_in_cluster: int | None = None
     progress_check_interval_ms: int | None = None  # None: chosen for the wave's size
     soak_seconds: float = 0.0  # rest after each wave
     approval: Approval = Approval.NONE
-    canary_partitions: int = 0  # so many of the smallest partitions go first, in a wave of their own
-    large_partition_bytes: int | None = None  # partitions of at least this size get a wave of their own
+    # so many of the smallest partitions go first, in a wave of their own
+    canary_partitions: int = 0
+    # partitions of at least this size get a wave of their own
+    large_partition_bytes: int | None = None
     internal_topics: InternalTopics = InternalTopics.WITH_OTHERS
     internal_throttle_bytes_per_second: int | None = None  # None: a tenth of the throttle
     wave_brokers_max: int | None = None  # pairing `zone`: so many brokers in a wave
-    wave_bytes_max: int | None = None  # pairing `zone`: so many bytes in a wave, but one broker at least
+    # pairing `zone`: so many bytes in a wave, but one broker at least
+    wave_bytes_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +83,16 @@ class Limits:
     """What a destination broker can carry, where someone knows it. None: no limit is checked."""
 
     replicas_max: int | None = None  # 4,000 is what Kafka's authors advise for ZooKeeper mode
-    network_bytes_per_second_max: int | None = None  # what comes in: the throttle, and what is written to its logs
+    # what comes in: the throttle, and what is written to its logs
+    network_bytes_per_second_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A cluster's standing orders (clusters.yaml). Defaults suit a large cluster; the lab shortens some."""
+    """A cluster's standing orders (clusters.yaml).
+
+    Defaults suit a large cluster; the lab shortens some.
+    """
 
     source_broker_ids: tuple[int, ...] = ()  # what modes `az` and `full` mean by source
     destination_broker_ids: tuple[int, ...] = ()
@@ -91,22 +100,33 @@ class Policy:
     slow_bytes_per_second: int = 10_000_000
     busy_retry_seconds: float = 1.0  # how soon a busy Cruise Control is asked again
     unreachable_retry_seconds: float = 2.0
-    busy_patience_seconds: float = 900.0  # after that long of Busy or Unreachable a wave is called blocked
+    # after that long of Busy or Unreachable a wave is called blocked
+    busy_patience_seconds: float = 900.0
     recheck_seconds: float = 5.0  # how often a paused migration looks whether it is safe again
-    resume_delay_seconds: float = 10.0  # how long a safety reason must be gone before it lifts its pause
-    grace_seconds: float = 30.0  # how long under-replication must last before it pauses a running move
-    attempts_without_progress: int = 3  # requests for one wave that move nothing before it is called blocked
-    settle_seconds: float = 6.0  # source not empty though nothing moves: stale metadata gets this long
+    # how long a safety reason must be gone before it lifts its pause
+    resume_delay_seconds: float = 10.0
+    # how long under-replication must last before it pauses a running move
+    grace_seconds: float = 30.0
+    # requests for one wave that move nothing before it is called blocked
+    attempts_without_progress: int = 3
+    # source not empty though nothing moves: stale metadata gets this long
+    settle_seconds: float = 6.0
     stall_seconds: float = 120.0  # moving without a byte or a replica for this long is told
-    verify_patience_seconds: float = 120.0  # full ISR and preferred leaders may take this long after a wave
-    quiet_seconds: float = 30.0  # a drained source must stay empty this long before it may be shut down
+    # full ISR and preferred leaders may take this long after a wave
+    verify_patience_seconds: float = 120.0
+    # a drained source must stay empty this long before it may be shut down
+    quiet_seconds: float = 30.0
     discovery: bool = False  # clients find brokers in a service registry, which we keep true
-    discovery_grace_seconds: float = 300.0  # the clients' metadata.max.age.ms (stock): after it they know where to go
-    kraft: KraftOptions = field(default_factory=KraftOptions)  # ZooKeeper to KRaft; without controllers: not configured
+    # the clients' metadata.max.age.ms (stock): after it they know where to go
+    discovery_grace_seconds: float = 300.0
+    # ZooKeeper to KRaft; without controllers: not configured
+    kraft: KraftOptions = field(default_factory=KraftOptions)
     progress_seconds: float = 5.0  # how often progress is told while nothing else happens
     rules: tuple[Rule, ...] = ()  # what samples are judged by
     limits: Limits = field(default_factory=Limits)  # of each destination broker
-    hold_off_seconds: float = 30.0  # after a human's `resume` no metric and no alert pauses again for so long
-    flaps_max: int = 5  # an outside alert that has paused so often within the window waits for an operator
+    # after a human's `resume` no metric and no alert pauses again for so long
+    hold_off_seconds: float = 30.0
+    # an outside alert that has paused so often within the window waits for an operator
+    flaps_max: int = 5
     flap_window_seconds: float = 3_600.0
     adapt_seconds: float = 10.0  # how often a throttle that follows the headroom may change

@@ -1,6 +1,7 @@
 """From facts and options to waves. Pure; called by the performer that surveyed the cluster.
 
-A wave never crosses an AZ. It is one Cruise Control user task, or, with a selection, the agent's own (lanes.py).
+A wave never crosses an AZ. It is one Cruise Control user task, or, with a selection, the agent's
+own (lanes.py).
 """
 
 from collections import defaultdict
@@ -28,8 +29,8 @@ def make_plan(
 ) -> tuple[Plan | None, tuple[Reason, ...]]:
     """Plan a migration.
 
-    In: what is asked, the cluster's standing orders, the cluster, the log dirs of the brokers involved, and what
-    producers add to each partition in bytes per second (None: not measured).
+    In: what is asked, the cluster's standing orders, the cluster, the log dirs of the brokers
+    involved, and what producers add to each partition in bytes per second (None: not measured).
     Out: the plan, or every reason why there is none.
     """
     sources, destinations, reasons = choose_brokers(options, policy, facts)
@@ -54,7 +55,9 @@ def make_plan(
         leaders=sum(w.leaders for w in waves),
         size_bytes=total,
         options=options,
-        eta_seconds=sum(w.size_bytes / (rate * len(w.source_broker_ids)) for w in waves) if rate else None,
+        eta_seconds=sum(w.size_bytes / (rate * len(w.source_broker_ids)) for w in waves)
+        if rate
+        else None,
         estimate=total_estimate([w.estimate for w in waves if w.estimate], options.soak_seconds),
         fingerprint=fingerprint(facts, sources),
     )
@@ -79,9 +82,18 @@ def choose_brokers(
             )
         )
     if overlap := sorted(set(sources) & set(destinations)):
-        reasons.append(Reason(Code.BROKER_SETS_OVERLAP, f"brokers {_ids(overlap)} are both source and destination"))
-    if twice := sorted(b for named in (sources, destinations) for b in set(named) if named.count(b) > 1):
-        reasons.append(Reason(Code.BROKER_SETS_OVERLAP, f"brokers {_ids(twice)} are named twice", "each once"))
+        reasons.append(
+            Reason(
+                Code.BROKER_SETS_OVERLAP,
+                (f"brokers {_ids(overlap)} are both source and destination"),
+            )
+        )
+    if twice := sorted(
+        b for named in (sources, destinations) for b in set(named) if named.count(b) > 1
+    ):
+        reasons.append(
+            Reason(Code.BROKER_SETS_OVERLAP, f"brokers {_ids(twice)} are named twice", "each once")
+        )
     if options.mode is Mode.AZ:
         az = options.az or ""
         known = {rack for b in (*sources, *destinations) if (rack := racks.get(b))}
@@ -91,7 +103,10 @@ def choose_brokers(
             reasons.append(
                 Reason(
                     Code.UNKNOWN_AZ,
-                    f"AZ '{az}' has {len(sources)} live source and {len(destinations)} live destination brokers",
+                    (
+                        f"AZ '{az}' has {len(sources)} live source and {len(destinations)} live "
+                        "destination brokers"
+                    ),
                     f"one of {', '.join(sorted(known)) or 'the AZs of the cluster'}",
                 )
             )
@@ -106,19 +121,28 @@ def _waves(
     destinations: Sequence[int],
 ) -> tuple[tuple[Wave, ...], tuple[Reason, ...]]:
     racks = facts.racks
-    # Mode `brokers` with one_to_one pairs by position, as the operator wrote them; AZ equality is a check of its own.
+    # Mode `brokers` with one_to_one pairs by position, as the operator wrote them; AZ equality is a
+    # check of its own.
     if options.mode is Mode.BROKERS and options.pairing is Pairing.ONE_TO_ONE:
         if len(sources) != len(destinations):
             return (), (
                 Reason(
                     Code.PAIRS_UNEVEN,
-                    f"{len(sources)} source brokers and {len(destinations)} destination brokers are named",
+                    (
+                        f"{len(sources)} source brokers and {len(destinations)} destination "
+                        "brokers are named"
+                    ),
                     "as many of one as of the other",
                 ),
             )
         pairs = list(zip(sources, destinations, strict=True))
         return tuple(
-            Wave(number=n, az=racks.get(s) or "?", source_broker_ids=(s,), destination_broker_ids=(d,))
+            Wave(
+                number=n,
+                az=racks.get(s) or "?",
+                source_broker_ids=(s,),
+                destination_broker_ids=(d,),
+            )
             for n, (s, d) in enumerate(pairs, 1)
         ), ()
     by_az: dict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
@@ -138,12 +162,18 @@ def _waves(
         if groups is None:
             reasons.append(
                 Reason(
-                    Code.PAIRS_UNEVEN, f"{az}: source brokers {_ids(src)}, destination brokers {_ids(dst) or 'none'}"
+                    Code.PAIRS_UNEVEN,
+                    (
+                        f"{az}: source brokers {_ids(src)}, destination brokers "
+                        f"{_ids(dst) or 'none'}"
+                    ),
                 )
             )
             continue
         for s, d in groups:
-            waves.append(Wave(number=len(waves) + 1, az=az, source_broker_ids=s, destination_broker_ids=d))
+            waves.append(
+                Wave(number=len(waves) + 1, az=az, source_broker_ids=s, destination_broker_ids=d)
+            )
     return tuple(waves), tuple(reasons)
 
 

@@ -1,4 +1,6 @@
-"""Whether a stored plan still fits the cluster: `start --plan ID` runs just that plan, or says why not.
+"""Whether a stored plan still fits the cluster:
+
+`start --plan ID` runs just that plan, or says why not.
 
 Pure; called by survey.py with a plan made anew from the same options.
 """
@@ -10,15 +12,17 @@ from agent.core.model.cluster import ClusterFacts
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning.wave import Plan, Wave
 
-# A wave that has grown by more than this part since the plan takes longer than was promised: plan again. Below the
-# second figure nobody would notice.
+# A wave that has grown by more than this part since the plan takes longer than was promised: plan
+# again. Below the second figure nobody would notice.
 GROWN_SHARE_MAX = 0.25
 GROWN_BYTES_MIN = 64 * 1024 * 1024
 WAVES_LISTED_MAX = 5
 
 
 def fingerprint(facts: ClusterFacts, sources: Iterable[int]) -> int:
-    """Which partitions lie on which of these brokers, as one number; the order in which they are told is no matter."""
+    """Which partitions lie on which of these brokers, as one number; the order in which they
+    are told is no matter.
+    """
     wanted = frozenset(sources)
     topics: dict[str, int] = {}
     total = 0
@@ -41,23 +45,43 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
     """
     reasons = []
     if _routes(planned) != _routes(now):
-        seen = f"the plan's waves were {_describe_waves(planned)}, the brokers of the cluster now give {_describe_waves(now)}"
+        seen = (
+            f"the plan's waves were {_describe_waves(planned)}, the brokers of the cluster "
+            f"now give {_describe_waves(now)}"
+        )
         reasons.append(Reason(Code.PLAN_OUTDATED, seen, "the same brokers, in the same AZs"))
         return tuple(reasons)  # there is nothing to compare wave by wave
     if planned.fingerprint and planned.fingerprint != now.fingerprint:
-        differ = [(a, b) for a, b in zip(planned.waves, now.waves, strict=True) if a.replicas != b.replicas]
+        differ = [
+            (a, b)
+            for a, b in zip(planned.waves, now.waves, strict=True)
+            if a.replicas != b.replicas
+        ]
         counts = ", ".join(
-            f"wave {a.number}: {a.replicas} then, {b.replicas} now" for a, b in differ[:WAVES_LISTED_MAX]
+            f"wave {a.number}: {a.replicas} then, {b.replicas} now"
+            for a, b in differ[:WAVES_LISTED_MAX]
         )
-        seen = f"other partitions lie on the sources than when it was planned ({counts or 'as many, but not the same'})"
-        reasons.append(Reason(Code.PLAN_OUTDATED, seen, "the same partitions on the same source brokers"))
+        seen = (
+            "other partitions lie on the sources than when it was planned "
+            f"({counts or 'as many, but not the same'})"
+        )
+        reasons.append(
+            Reason(Code.PLAN_OUTDATED, seen, ("the same partitions on the same source brokers"))
+        )
     grown = [(a, b) for a, b in zip(planned.waves, now.waves, strict=True) if _has_grown(a, b)]
     if grown:
         sizes = ", ".join(
-            f"wave {a.number}: {a.size_bytes} then, {b.size_bytes} now" for a, b in grown[:WAVES_LISTED_MAX]
+            f"wave {a.number}: {a.size_bytes} then, {b.size_bytes} now"
+            for a, b in grown[:WAVES_LISTED_MAX]
         )
         needed = f"waves grown by at most {GROWN_SHARE_MAX:.0%}"
-        reasons.append(Reason(Code.PLAN_OUTDATED, f"there is more to move than was planned ({sizes} bytes)", needed))
+        reasons.append(
+            Reason(
+                Code.PLAN_OUTDATED,
+                (f"there is more to move than was planned ({sizes} bytes)"),
+                needed,
+            )
+        )
     return tuple(reasons)
 
 
@@ -73,8 +97,15 @@ def _routes(plan: Plan) -> list[tuple[str, str, tuple[int, ...], tuple[int, ...]
 def _describe_waves(plan: Plan) -> str:
     lanes = {w.number: "" if w.selection is None else f" ({w.lane})" for w in plan.waves}
     described = [
-        f"{list(w.source_broker_ids)} to {list(w.destination_broker_ids)} in {w.az}{lanes[w.number]}"
+        (
+            f"{list(w.source_broker_ids)} to {list(w.destination_broker_ids)} in "
+            f"{w.az}{lanes[w.number]}"
+        )
         for w in plan.waves
     ]
-    more = f" and {len(described) - WAVES_LISTED_MAX} more" if len(described) > WAVES_LISTED_MAX else ""
+    more = (
+        f" and {len(described) - WAVES_LISTED_MAX} more"
+        if len(described) > WAVES_LISTED_MAX
+        else ""
+    )
     return ", ".join(described[:WAVES_LISTED_MAX]) + more

@@ -1,7 +1,10 @@
-"""What a wave takes of its source: everything, or a part with a lane of its own. Plain values, small in the state.
+"""What a wave takes of its source: everything, or a part with a lane of its own.
 
-Cruise Control's remove_broker cannot take a part of a broker (its excluded topics do not count on a removed broker), so
-a wave with a selection is moved by the agent itself, with Kafka's own reassignment (KIP-455).
+Plain values, small in the state.
+
+Cruise Control's remove_broker cannot take a part of a broker (its excluded topics do not count on a
+removed broker), so a wave with a selection is moved by the agent itself, with Kafka's own
+reassignment (KIP-455).
 """
 
 from collections.abc import Callable
@@ -24,7 +27,10 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """A part of what a broker holds; what is named in no field is not asked for. Stays the same while it moves."""
+    """A part of what a broker holds; what is named in no field is not asked for.
+
+    Stays the same while it moves.
+    """
 
     topics: tuple[str, ...] = ()
     excluded_topics: tuple[str, ...] = ()  # all topics but these

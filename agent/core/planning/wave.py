@@ -30,7 +30,9 @@ class WaveState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """What moves in one go between the same brokers: by Cruise Control, or, a selection, by the agent itself."""
+    """What moves in one go between the same brokers: by Cruise Control, or, a selection, by the
+    agent itself.
+    """
 
     number: int  # from 1, never reused within a migration
     az: str
@@ -42,18 +44,22 @@ class Wave:
     direction: Direction = Direction.FORWARD
     state: WaveState = WaveState.PENDING
     attempt: int = 0
-    replicas_left: int | None = None  # on its sources, as Kafka showed it last; None: not looked at yet
+    # on its sources, as Kafka showed it last; None: not looked at yet
+    replicas_left: int | None = None
     bytes_left: int | None = None
     estimate: Estimate | None = None  # None: a way back, or a plan of an older version
     undo: Undo | None = None  # what a rollback after this wave would cost; None as above
     lane: Lane = Lane.REST
     selection: Selection | None = None  # None: all that is on the sources, by Cruise Control
-    throttle_bytes_per_second_max: int | None = None  # below the migration's own, for what shall go slowly
+    # below the migration's own, for what shall go slowly
+    throttle_bytes_per_second_max: int | None = None
     partition_movements_max: int | None = None  # so many at once on a broker, at most
 
     @property
     def left(self) -> tuple[int, int]:
-        """Replicas and bytes that are still on its sources: what was seen last, or else all that was planned."""
+        """Replicas and bytes that are still on its sources: what was seen last, or else all
+        that was planned.
+        """
         if self.state is WaveState.DONE:
             return 0, 0
         replicas = self.replicas if self.replicas_left is None else self.replicas_left
@@ -70,7 +76,10 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would move. `eta_seconds`: from the throttle alone; `estimate`: an interval, with the reasoning."""
+    """What would move.
+
+    `eta_seconds`: from the throttle alone; `estimate`: an interval, with the reasoning.
+    """
 
     plan_id: str
     waves: tuple[Wave, ...]
@@ -85,11 +94,15 @@ class Plan:
 
 
 def with_new_plan(plans: tuple[Plan, ...], new: Plan) -> tuple[Plan, ...]:
-    """The last plans with a new one, as many as the saved state has room for; the newest in any case.
+    """The last plans with a new one, as many as the saved state has room for; the newest in any
+    case.
 
     Figures are kept without their reasoning, which has been told.
     """
-    about = (replace(w, estimate=replace(w.estimate, reasoning="")) if w.estimate else w for w in new.waves)
+    about = (
+        replace(w, estimate=replace(w.estimate, reasoning="")) if w.estimate else w
+        for w in new.waves
+    )
     kept = (*plans, replace(new, waves=tuple(about)))[-PLANS_MAX:]
     while len(kept) > 1 and sum(len(p.waves) for p in kept) > PLAN_WAVES_MAX:
         kept = kept[1:]

@@ -1,6 +1,9 @@
-"""What each wave of a plan moves, how long it takes, what undoing it costs. Pure; called by plan.py.
+"""What each wave of a plan moves, how long it takes, what undoing it costs.
 
-One pass over the partitions for the whole plan: 200,000 of them and a hundred waves must take less than a second.
+Pure; called by plan.py.
+
+One pass over the partitions for the whole plan: 200,000 of them and a hundred waves must take less
+than a second.
 """
 
 import math
@@ -13,16 +16,20 @@ from agent.core.planning.options import Options
 from agent.core.planning.selection import selection_filter
 from agent.core.planning.wave import Wave
 
-# Partition movements per broker. Cruise Control allows 1,250 in the whole cluster unless it is told otherwise.
+# Partition movements per broker. Cruise Control allows 1,250 in the whole cluster unless it is told
+# otherwise.
 MOVEMENTS_MIN, MOVEMENTS_MAX = 10, 300
-# To size the concurrency where nothing holds a broker back, not to foretell (estimate.py does, and is careful):
-# 10 Gbit/s and fast disks give half a gigabyte a second. Too low a guess leaves slots empty between two polls (4 GB
-# took 17.5 s where Kafka's own tool took 13.7 s); too high a one opens more slots than are used.
+# To size the concurrency where nothing holds a broker back, not to foretell (estimate.py does, and
+# is careful): 10 Gbit/s and fast disks give half a gigabyte a second. Too low a guess leaves slots
+# empty between two polls (4 GB took 17.5 s where Kafka's own tool took 13.7 s); too high a one
+# opens more slots than are used.
 FASTEST_BYTES_PER_SECOND = 500_000_000
 
 
 def partitions_by_broker(facts: ClusterFacts, brokers: Iterable[int]) -> dict[int, list[Partition]]:
-    """The partitions that each of these brokers will still hold when what is in flight has ended."""
+    """The partitions that each of these brokers will still hold when what is in flight has
+    ended.
+    """
     held: dict[int, list[Partition]] = {b: [] for b in brokers}
     for p in facts.partitions:
         for r in p.target:
@@ -39,9 +46,11 @@ def with_estimates(
     logs: Mapping[int, BrokerLogs],
     growth: Mapping[TopicPartition, float],
 ) -> tuple[Wave, ...]:
-    """The waves, each with its replicas, leaders, bytes, estimate and what a rollback after it would cost.
+    """The waves, each with its replicas, leaders, bytes, estimate and what a rollback after it
+    would cost.
 
-    `held`: what each source holds (`holdings`). A wave has not what an earlier one takes from the same broker.
+    `held`: what each source holds (`holdings`). A wave has not what an earlier one takes from the
+    same broker.
     """
     left = {b: list(partitions) for b, partitions in held.items()}
     told = [_with_estimate(w, left, options, facts, logs, growth) for w in waves]
@@ -57,7 +66,8 @@ def _with_estimate(
     logs: Mapping[int, BrokerLogs],
     growth: Mapping[TopicPartition, float],
 ) -> Wave:
-    # Two lists and no pairs: with 600,000 replicas the cyclic collector would take longer than all the rest.
+    # Two lists and no pairs: with 600,000 replicas the cyclic collector would take longer than all
+    # the rest.
     moved: list[Partition] = []
     sizes: list[int] = []
     leaders = 0
@@ -65,7 +75,8 @@ def _with_estimate(
         there: Mapping[tuple[str, int], int] = logs[b].size_bytes if b in logs else {}  # type: ignore[assignment]
         taken, left[b] = _split(wave, left[b])
         moved += taken
-        sizes += [there.get((p.topic, p.partition), 0) for p in taken]  # a plain tuple is as good a key, and cheaper
+        # a plain tuple is as good a key, and cheaper
+        sizes += [there.get((p.topic, p.partition), 0) for p in taken]
         leaders += sum(p.leader == b for p in taken)
     size = sum(sizes)
     # With the pace that the wave will be given (flow.py), as far as it can be known now.
@@ -104,14 +115,21 @@ def _split(wave: Wave, partitions: list[Partition]) -> tuple[list[Partition], li
 
 
 def movements_at_once(options: Options, wave: Wave, chosen: int) -> int:
-    """Partition movements per broker: as asked or as chosen, within the bounds of the wave and of the whole cluster.
+    """Partition movements per broker: as asked or as chosen, within the bounds of the wave and of
+    the whole cluster.
 
-    One wave moves at a time and each of its movements fills a destination: so many of them times so many destinations.
+    One wave moves at a time and each of its movements fills a destination: so many of them times so
+    many destinations.
     """
     whole = options.partition_movements_in_cluster
     share = None if whole is None else max(whole // max(len(wave.destination_broker_ids), 1), 1)
     return (
-        lower_limit(lower_limit(options.partition_movements_per_broker or chosen, wave.partition_movements_max), share)
+        lower_limit(
+            lower_limit(
+                options.partition_movements_per_broker or chosen, wave.partition_movements_max
+            ),
+            share,
+        )
         or 1
     )
 
@@ -124,11 +142,14 @@ def lower_limit(wanted: int | None, bound: int | None) -> int | None:
 def pace(replicas: int, size_bytes: int, rate_bytes_per_second: int | None) -> tuple[int, int]:
     """Concurrency and poll interval for a wave: (partition movements per broker, interval in ms).
 
-    Cruise Control's pace is its polling: a slot freed between two polls stays empty. So each poll should find as many
-    slots as moves end within it, four times over; 5,000 ms is the least interval it executes with. Small replicas all
-    go at once, as by Kafka's own tool: at 100 of 168 a broker was seen to stand idle for 7 s between two batches.
+    Cruise Control's pace is its polling: a slot freed between two polls stays empty. So each poll
+    should find as many slots as moves end within it, four times over; 5,000 ms is the least
+    interval it executes with. Small replicas all go at once, as by Kafka's own tool: at 100 of 168
+    a broker was seen to stand idle for 7 s between two batches.
     """
     interval_ms = 5_000
     rate = rate_bytes_per_second or FASTEST_BYTES_PER_SECOND
     seconds_per_replica = max(size_bytes / max(replicas, 1) / rate, 0.001)
-    return max(MOVEMENTS_MIN, min(MOVEMENTS_MAX, math.ceil(4 * interval_ms / 1_000 / seconds_per_replica))), interval_ms
+    return max(
+        MOVEMENTS_MIN, min(MOVEMENTS_MAX, math.ceil(4 * interval_ms / 1_000 / seconds_per_replica))
+    ), interval_ms

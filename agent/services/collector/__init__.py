@@ -1,1 +1,3 @@
-"""The collector: asks Prometheus, or exporters themselves, and tells the agent on the metrics topic."""
+"""The collector: asks Prometheus, or exporters themselves, and tells the agent on the metrics
+topic.
+"""

@@ -1,6 +1,7 @@
 """The scrapes: ask, name, publish, wait. Built and run by `kafka-migration collector`.
 
-Tells what could not be had (counters, a seldom log line, /ready), and never fills in a value. Judges nothing.
+Tells what could not be had (counters, a seldom log line, /ready), and never fills in a value.
+Judges nothing.
 """
 
 import asyncio
@@ -15,7 +16,13 @@ from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from agent.adapters.prometheus.server import Exporters, PrometheusError, PrometheusServer, Series, Trouble
+from agent.adapters.prometheus.server import (
+    Exporters,
+    PrometheusError,
+    PrometheusServer,
+    Series,
+    Trouble,
+)
 from agent.services.collector.mapping import WINDOW, Mapping, Metric
 from agent.services.collector.reading import PageReader, Values, answered, samples_of
 from agent.services.collector.settings import CollectorSettings
@@ -27,11 +34,21 @@ log = logging.getLogger("kafka_migration.collector")
 SAMPLES_PER_MESSAGE_MAX = 4_000  # of some 150 bytes: below the size that Kafka takes (1 MB)
 
 SCRAPES = Counter("kafka_migration_collector_scrapes", "Scrapes, by how they ended", ["result"])
-TROUBLES = Counter("kafka_migration_collector_troubles", "What could not be read, by cause", ["metric", "trouble"])
+TROUBLES = Counter(
+    "kafka_migration_collector_troubles", "What could not be read, by cause", ["metric", "trouble"]
+)
 PUBLISHED = Counter("kafka_migration_collector_samples", "Samples published", ["cluster"])
-DROPPED = Counter("kafka_migration_collector_dropped_samples", "Samples that Kafka did not take", ["cluster"])
-SKIPPED = Counter("kafka_migration_collector_skipped_scrapes", "Scrapes left out, since the one before still ran")
-LAST = Gauge("kafka_migration_collector_last_scrape_seconds", "When the last scrape that found something ended")
+DROPPED = Counter(
+    "kafka_migration_collector_dropped_samples", "Samples that Kafka did not take", ["cluster"]
+)
+SKIPPED = Counter(
+    "kafka_migration_collector_skipped_scrapes",
+    ("Scrapes left out, since the one before still ran"),
+)
+LAST = Gauge(
+    "kafka_migration_collector_last_scrape_seconds",
+    ("When the last scrape that found something ended"),
+)
 SECONDS = Histogram("kafka_migration_collector_scrape_seconds", "How long scrapes take")
 
 
@@ -52,7 +69,10 @@ class SampleSource(Protocol):
 
 
 class ServerSource:
-    """Asks a Prometheus server, one question for each metric. One that fails does not hold up the others."""
+    """Asks a Prometheus server, one question for each metric.
+
+    One that fails does not hold up the others.
+    """
 
     def __init__(self, server: PrometheusServer, mapping: Mapping, window_seconds: int) -> None:
         self._server = server
@@ -70,7 +90,10 @@ class ServerSource:
             values, left_over = answered(answer, self._mapping.labels)
             scrape.values.append((metric, values))
             if left_over:
-                says = f"{left_over} series more than there are brokers: aggregate them in the mapping's promql"
+                says = (
+                    f"{left_over} series more than there are brokers: aggregate them in the "
+                    "mapping's promql"
+                )
                 scrape.troubles.append((metric.name, "ambiguous", says))
         return scrape
 
@@ -97,7 +120,11 @@ class PageSource:
         self._reader.take(series for page in pages for series in page.series)
         return Scrape(
             values=[(metric, self._reader.values(form)) for metric, form in self._metrics],
-            troubles=[(p.target.address, p.error.trouble, str(p.error)) for p in pages if p.error is not None],
+            troubles=[
+                (p.target.address, p.error.trouble, str(p.error))
+                for p in pages
+                if p.error is not None
+            ],
         )
 
     async def close(self) -> None:
@@ -113,10 +140,16 @@ def source_of(settings: CollectorSettings, mapping: Mapping) -> SampleSource:
 
 
 class Collector:
-    """One collector. `clusters`: those the agent knows; samples of others are left out. Empty: all are taken."""
+    """One collector.
+
+    `clusters`: those the agent knows; samples of others are left out. Empty: all are taken.
+    """
 
     def __init__(
-        self, source: SampleSource, settings: CollectorSettings, clusters: frozenset[str] = frozenset()
+        self,
+        source: SampleSource,
+        settings: CollectorSettings,
+        clusters: frozenset[str] = frozenset(),
     ) -> None:
         self._source = source
         self._settings = settings
@@ -140,18 +173,32 @@ class Collector:
         for metric, values in scrape.values:
             seen[metric.name] += len(values)
             by_cluster = samples_of(
-                metric, values, at, default_cluster=self._settings.cluster, names=self._settings.cluster_names
+                metric,
+                values,
+                at,
+                default_cluster=self._settings.cluster,
+                names=self._settings.cluster_names,
             )
             for cluster, samples in by_cluster.items():
-                for sample in samples:  # the first entry of a name counts: the next ones are for where it has nothing
+                # the first entry of a name counts: the next ones are for where it has nothing
+                for sample in samples:
                     found[cluster].setdefault((sample.metric, sample.broker), sample)
         strangers = found.keys() - self._clusters if self._clusters else set()
         for cluster in strangers:
-            log.info("%s: %d samples left out: clusters.yaml has no such cluster", cluster, len(found.pop(cluster)))
+            log.info(
+                "%s: %d samples left out: clusters.yaml has no such cluster",
+                cluster,
+                len(found.pop(cluster)),
+            )
         self._tell(scrape, seen, found)
         return {cluster: list(samples.values()) for cluster, samples in sorted(found.items())}
 
-    def _tell(self, scrape: Scrape, seen: Map[str, int], found: Map[str, Map[tuple[str, int | None], Sample]]) -> None:
+    def _tell(
+        self,
+        scrape: Scrape,
+        seen: Map[str, int],
+        found: Map[str, Map[tuple[str, int | None], Sample]],
+    ) -> None:
         for subject, trouble, text in scrape.troubles:
             TROUBLES.labels(subject, trouble).inc()
             log.warning("%s: %s: %s", subject, trouble, text)
@@ -159,7 +206,10 @@ class Collector:
         for name in silent:
             TROUBLES.labels(name, "no_series").inc()
         if new := silent - self._silent:
-            log.info("%s: no series; if they should be there, compare the mapping with the exporters", sorted(new))
+            log.info(
+                ("%s: no series; if they should be there, compare the mapping with the exporters"),
+                sorted(new),
+            )
         self._silent = silent
         for samples in found.values():
             for sample in samples.values():
@@ -169,11 +219,18 @@ class Collector:
             self._not_read = ""
             LAST.set_to_current_time()
         else:
-            self._not_read = scrape.troubles[0][2] if scrape.troubles else "no series of a known cluster was found"
+            self._not_read = (
+                scrape.troubles[0][2]
+                if scrape.troubles
+                else ("no series of a known cluster was found")
+            )
         SCRAPES.labels("empty" if not found else "partial" if scrape.troubles else "whole").inc()
 
     async def publish(self, topic: MetricsTopic, found: Map[str, list[Sample]]) -> None:
-        """One message for each cluster (more, when it is very large). What Kafka does not take is dropped and told."""
+        """One message for each cluster (more, when it is very large).
+
+        What Kafka does not take is dropped and told.
+        """
         for cluster, samples in found.items():
             for first in range(0, len(samples), SAMPLES_PER_MESSAGE_MAX):
                 part = samples[first : first + SAMPLES_PER_MESSAGE_MAX]
@@ -189,7 +246,10 @@ class Collector:
                     log.warning("%s: %d samples dropped: %s", cluster, len(part), error)
 
     async def run(self, topic: MetricsTopic, stop: asyncio.Event) -> None:
-        """Scrape on the beat until told to stop. One that lasts longer than a beat makes the next ones be left out."""
+        """Scrape on the beat until told to stop.
+
+        One that lasts longer than a beat makes the next ones be left out.
+        """
         interval = self._settings.interval_seconds
         beat = time.monotonic()
         while not stop.is_set():

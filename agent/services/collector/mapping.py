@@ -1,4 +1,6 @@
-"""The mapping file: what is asked, and under which name and unit each answer travels. The form of mapping.yaml.
+"""The mapping file: what is asked, and under which name and unit each answer travels.
+
+The form of mapping.yaml.
 
 Read by collector.py. Knows labels and arithmetic; asks nobody.
 """
@@ -23,7 +25,9 @@ class LabelRule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str = Field(min_length=1)
-    match: str | None = Field(default=None, description="The whole value must match; its first group is taken, if any")
+    match: str | None = Field(
+        default=None, description=("The whole value must match; its first group is taken, if any")
+    )
     value: str | None = Field(default=None, description="Told instead of what the label says")
 
     @field_validator("match")
@@ -60,35 +64,53 @@ class LabelRules(BaseModel):
 
 
 class Reading(BaseModel):
-    """What to take from exporters' pages, which know no PromQL. Of several series for a broker, `reduce` makes one."""
+    """What to take from exporters' pages, which know no PromQL.
+
+    Of several series for a broker, `reduce` makes one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     series: str
-    labels: dict[str, str] = Field(default_factory=dict, description="Values are regular expressions, matched whole")
+    labels: dict[str, str] = Field(
+        default_factory=dict, description=("Values are regular expressions, matched whole")
+    )
     reduce: Literal["sum", "max", "min", "mean", "count"] = "max"
-    times: str | None = Field(default=None, description="Multiplied by the series of this name with the same labels")
-    per_second: bool = Field(default=False, description="A counter: its growth since the last scrape, by the second")
+    times: str | None = Field(
+        default=None, description=("Multiplied by the series of this name with the same labels")
+    )
+    per_second: bool = Field(
+        default=False, description=("A counter: its growth since the last scrape, by the second")
+    )
 
 
 class ExporterForm(Reading):
     """The value: reading, divided by `per`, times `factor`, then perhaps taken from one."""
 
-    per: Reading | None = Field(default=None, description="Nothing divided by nothing is 0: no request, no latency")
+    per: Reading | None = Field(
+        default=None, description=("Nothing divided by nothing is 0: no request, no latency")
+    )
     factor: float = 1.0
     one_minus: bool = False
 
 
 class Metric(BaseModel):
-    """One thing that is measured. The same name may stand twice: the first that has a value for a broker counts."""
+    """One thing that is measured.
+
+    The same name may stand twice: the first that has a value for a broker counts.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")
     unit: str = Field(max_length=20)
     source: Literal["jmx", "system", "ebs"] = "jmx"
-    platform: Platform | None = Field(default=None, description="Only for brokers there, or where nothing tells")
-    over_brokers: Literal["sum", "max"] | None = Field(default=None, description="One value for the whole cluster")
+    platform: Platform | None = Field(
+        default=None, description=("Only for brokers there, or where nothing tells")
+    )
+    over_brokers: Literal["sum", "max"] | None = Field(
+        default=None, description="One value for the whole cluster"
+    )
     promql: str = Field(description=f"{WINDOW} stands for the setting window_seconds")
     exporter: ExporterForm | None = Field(default=None, description="None: PromQL only")
 
@@ -106,8 +128,14 @@ class Mapping(BaseModel):
         first: dict[str, Metric] = {}
         for metric in self.metrics:
             other = first.setdefault(metric.name, metric)
-            if (other.unit, other.source, other.over_brokers) != (metric.unit, metric.source, metric.over_brokers):
-                raise ValueError(f"{metric.name} stands twice with another unit, source or over_brokers")
+            if (other.unit, other.source, other.over_brokers) != (
+                metric.unit,
+                metric.source,
+                metric.over_brokers,
+            ):
+                raise ValueError(
+                    f"{metric.name} stands twice with another unit, source or over_brokers"
+                )
         return self
 
     @classmethod
@@ -121,7 +149,9 @@ class Mapping(BaseModel):
         except yaml.YAMLError as error:
             raise SettingsError(f"the mapping {path} is not YAML: {error}") from error
         except ValidationError as error:
-            wrong = "; ".join(f"{_place(raw, e['loc'])}: {e['msg']}" for e in error.errors(include_url=False))
+            wrong = "; ".join(
+                f"{_place(raw, e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)
+            )
             raise SettingsError(f"the mapping {path}: {wrong}") from None
 
 

@@ -1,4 +1,6 @@
-"""From series to samples: labels to one form, exporters' values to what PromQL would say. Called by collector.py.
+"""From series to samples: labels to one form, exporters' values to what PromQL would say.
+
+Called by collector.py.
 
 Pure, but for the counters of the last scrape that it keeps. Asks nobody, decides nothing.
 """
@@ -45,7 +47,9 @@ def owner_of(labels: Mapping[str, str], rules: LabelRules) -> Owner:
     platform = _first(rules.platform, given)
     return Owner(
         cluster=_first(rules.cluster, given),
-        broker=int(broker) if broker is not None and broker.isdecimal() and len(broker) <= 10 else None,
+        broker=int(broker)
+        if broker is not None and broker.isdecimal() and len(broker) <= 10
+        else None,
         platform=platform if platform in {"ec2", "k8s"} else None,
     )
 
@@ -55,7 +59,9 @@ def _first(rules: Iterable[LabelRule], labels: dict[str, str]) -> str | None:
 
 
 def answered(series: Iterable[Series], rules: LabelRules) -> tuple[Values, int]:
-    """A query's answer by owner, and how many series were left over because their owner had one already."""
+    """A query's answer by owner, and how many series were left over because their owner had one
+    already.
+    """
     values: Values = {}
     left_over = 0
     for s in series:
@@ -66,7 +72,10 @@ def answered(series: Iterable[Series], rules: LabelRules) -> tuple[Values, int]:
 
 
 class PageReader:
-    """Reads exporters' pages as the mapping says. Keeps each counter's last value: one reader for one collector."""
+    """Reads exporters' pages as the mapping says.
+
+    Keeps each counter's last value: one reader for one collector.
+    """
 
     def __init__(self, rules: LabelRules) -> None:
         self._rules = rules
@@ -76,30 +85,45 @@ class PageReader:
 
     def take(self, series: Iterable[Series]) -> None:
         """A new scrape: all series of all pages."""
-        self._last |= self._now  # a page that failed to come keeps its older values: its rate is over a longer time
+        # a page that failed to come keeps its older values: its rate is over a longer time
+        self._last |= self._now
         newest = max((at for _, at in self._now.values()), default=0.0)
-        self._last = {k: (v, at) for k, (v, at) in self._last.items() if at > newest - FORGOTTEN_AFTER_SECONDS}
+        self._last = {
+            k: (v, at) for k, (v, at) in self._last.items() if at > newest - FORGOTTEN_AFTER_SECONDS
+        }
         self._now = {}
         self._by_name = defaultdict(list)
         for s in series:
             self._by_name[s.labels.get("__name__", "")].append(s)
 
     def values(self, form: ExporterForm) -> Values:
-        """One value for each owner; empty where nothing is shown, or a counter was seen only once yet."""
+        """One value for each owner; empty where nothing is shown, or a counter was seen only
+        once yet.
+        """
         above = self._read(form)
         if form.per is None:
             found = above
         else:
             below = self._read(form.per)
-            found = {owner: _divided(value, below[owner]) for owner, value in above.items() if owner in below}
+            found = {
+                owner: _divided(value, below[owner])
+                for owner, value in above.items()
+                if owner in below
+            }
         found = {owner: value * form.factor for owner, value in found.items()}
         return {owner: 1 - value for owner, value in found.items()} if form.one_minus else found
 
     def _read(self, reading: Reading) -> Values:
         grouped: defaultdict[Owner, list[float]] = defaultdict(list)
-        factors = {_key(s): s.value for s in self._by_name.get(reading.times, ())} if reading.times else {}
+        factors = (
+            {_key(s): s.value for s in self._by_name.get(reading.times, ())}
+            if reading.times
+            else {}
+        )
         for s in self._by_name.get(reading.series, ()):
-            if not all(re.fullmatch(want, s.labels.get(name, "")) for name, want in reading.labels.items()):
+            if not all(
+                re.fullmatch(want, s.labels.get(name, "")) for name, want in reading.labels.items()
+            ):
                 continue
             value = s.value
             if reading.times is not None:
@@ -113,7 +137,10 @@ class PageReader:
         return {owner: _reduced(reading.reduce, values) for owner, values in grouped.items()}
 
     def _per_second(self, name: str, series: Series, value: float) -> float | None:
-        """Growth by the second since the last scrape; None: not seen before. A smaller one has begun anew, from 0."""
+        """Growth by the second since the last scrape; None: not seen before.
+
+        A smaller one has begun anew, from 0.
+        """
         key = (name, _key(series))
         self._now[key] = (value, series.at)
         before = self._last.get(key)
@@ -140,7 +167,12 @@ def _divided(above: float, below: float) -> float:
 
 
 def samples_of(
-    metric: Metric, values: Values, at: float, *, default_cluster: str | None, names: Mapping[str, str]
+    metric: Metric,
+    values: Values,
+    at: float,
+    *,
+    default_cluster: str | None,
+    names: Mapping[str, str],
 ) -> dict[str, list[Sample]]:
     """By cluster, as they travel. Values of no cluster, or for another platform, are left out."""
     found: defaultdict[str, list[tuple[Owner, float]]] = defaultdict(list)
@@ -166,8 +198,13 @@ def samples_of(
 
     if metric.over_brokers is not None:
         whole = metric.over_brokers
-        return {c: [sample(_reduced(whole, [v for _, v in owned]), None, None)] for c, owned in found.items()}
+        return {
+            c: [sample(_reduced(whole, [v for _, v in owned]), None, None)]
+            for c, owned in found.items()
+        }
     return {
-        cluster: [sample(value, owner.broker, owner.platform or metric.platform) for owner, value in owned]
+        cluster: [
+            sample(value, owner.broker, owner.platform or metric.platform) for owner, value in owned
+        ]
         for cluster, owned in found.items()
     }

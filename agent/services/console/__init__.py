@@ -1,1 +1,4 @@
-"""The console: a web page that shows each migration live and gives orders. A client of the control topics, no more."""
+"""The console: a web page that shows each migration live and gives orders.
+
+A client of the control topics, no more.
+"""

@@ -1,4 +1,5 @@
-"""Who may look and who may order: tokens, sessions, and the proof that an order came from our own page.
+"""Who may look and who may order: tokens, sessions, and the proof that an order came from our own
+page.
 
 Called by server.py for each request. Pure but for randomness and the clock, which are given.
 """
@@ -11,7 +12,8 @@ from enum import StrEnum
 
 COOKIE = "km_session"
 SESSIONS_MAX = 1_000
-TRIES_MAX = 10  # wrong tokens within TRY_SECONDS, of everybody together, before the door stays shut for a while
+# wrong tokens within TRY_SECONDS, of everybody together, before the door stays shut for a while
+TRIES_MAX = 10
 TRY_SECONDS = 60.0
 
 
@@ -44,22 +46,33 @@ class Access:
     """Tokens and sessions; sessions live in memory, so a restart asks everyone to log in again."""
 
     def __init__(
-        self, operator_token: str, viewer_token: str | None, session_seconds: float, now: Callable[[], float]
+        self,
+        operator_token: str,
+        viewer_token: str | None,
+        session_seconds: float,
+        now: Callable[[], float],
     ) -> None:
-        self._tokens = [(operator_token, Role.OPERATOR)] + ([(viewer_token, Role.VIEWER)] if viewer_token else [])
+        self._tokens = [(operator_token, Role.OPERATOR)] + (
+            [(viewer_token, Role.VIEWER)] if viewer_token else []
+        )
         self._session_seconds = session_seconds
         self._now = now
         self._sessions: dict[str, Session] = {}
         self._wrong: list[float] = []
 
     def role_of(self, token: str) -> Role | None:
-        """What a token allows; None for a wrong one. Takes the same time for each. Raises TooManyTriesError."""
+        """What a token allows; None for a wrong one.
+
+        Takes the same time for each. Raises TooManyTriesError.
+        """
         now = self._now()
         self._wrong = [at for at in self._wrong if at > now - TRY_SECONDS]
         if len(self._wrong) >= TRIES_MAX:
             raise TooManyTriesError(self._wrong[0] + TRY_SECONDS - now)
         given = token.encode()
-        matches = [role for right, role in self._tokens if hmac.compare_digest(given, right.encode())]
+        matches = [
+            role for right, role in self._tokens if hmac.compare_digest(given, right.encode())
+        ]
         if not matches:
             self._wrong.append(now)
         return matches[0] if matches else None
@@ -71,7 +84,9 @@ class Access:
             return None
         self._forget_old()
         session_id = secrets.token_urlsafe(32)
-        session = Session(name, role, secrets.token_urlsafe(32), self._now() + self._session_seconds)
+        session = Session(
+            name, role, secrets.token_urlsafe(32), self._now() + self._session_seconds
+        )
         self._sessions[session_id] = session
         return session_id, session
 

@@ -1,4 +1,5 @@
-"""What the page shows: the latest status of each cluster and its last events, kept up to date from the control topics.
+"""What the page shows: the latest status of each cluster and its last events, kept up to date from
+the control topics.
 
 Called by server.py; goes on by itself when the control Kafka comes back.
 """
@@ -20,7 +21,9 @@ WAITING_MAX = 1_000  # messages a slow browser may lag behind before it is let g
 RETRY_SECONDS = 2.0
 SILENCE_SECONDS = 10.0  # a healthy control Kafka says at least every second that there is no more
 # For machines; the page's timeline would drown in them.
-QUIET = frozenset({"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"})
+QUIET = frozenset(
+    {"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"}
+)
 
 
 class ControlTopics(Protocol):
@@ -84,7 +87,10 @@ class Feed:
         events = self._events.setdefault(event["cluster"], deque(maxlen=EVENTS_MAX))
         if any(e["id"] == event["id"] for e in events):
             return
-        brief = {name: event[name] for name in ("id", "type", "time", "cluster", "phase", "stage", "summary")}
+        brief = {
+            name: event[name]
+            for name in ("id", "type", "time", "cluster", "phase", "stage", "summary")
+        }
         brief["reasons"] = event["data"].get("reasons") or []
         events.append(brief)
         self._tell("event", brief)
@@ -103,10 +109,14 @@ class Feed:
             except ClientError as error:
                 self._now_trouble(topic, str(error))
             except TimeoutError:
-                self._now_trouble(topic, "the control Kafka does not answer: what is shown may be old")
+                self._now_trouble(
+                    topic, ("the control Kafka does not answer: what is shown may be old")
+                )
             except Exception:
                 log.exception("the %s topic cannot be read", topic)
-                self._now_trouble(topic, f"the {topic} topic cannot be read; the console's log says why")
+                self._now_trouble(
+                    topic, (f"the {topic} topic cannot be read; the console's log says why")
+                )
             await asyncio.sleep(RETRY_SECONDS)
 
     def _now_trouble(self, topic: str, trouble: str) -> None:

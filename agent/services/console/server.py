@@ -1,6 +1,9 @@
-"""The console's HTTP side: the page, what it shows, and the orders given on it. Built by `kafka-migration console`.
+"""The console's HTTP side: the page, what it shows, and the orders given on it.
 
-Every order becomes a message on the control topic, like anybody else's: the console decides nothing.
+Built by `kafka-migration console`.
+
+Every order becomes a message on the control topic, like anybody else's: the console decides
+nothing.
 """
 
 import asyncio
@@ -39,7 +42,12 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_PAGE = {"/": "index.html", "/console.css": "console.css", "/console.js": "console.js", "/draw.js": "draw.js"}
+_PAGE = {
+    "/": "index.html",
+    "/console.css": "console.css",
+    "/console.js": "console.js",
+    "/draw.js": "draw.js",
+}
 _OPEN = frozenset({*_PAGE, "/api/login", "/live", "/ready"})  # these show nothing of any cluster
 
 
@@ -57,7 +65,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Console:
     """The routes."""
 
-    def __init__(self, settings: ConsoleSettings, access: Access, client: ControlTopics, feed: Feed) -> None:
+    def __init__(
+        self, settings: ConsoleSettings, access: Access, client: ControlTopics, feed: Feed
+    ) -> None:
         self._settings = settings
         self._access = access
         self._client = client
@@ -87,7 +97,7 @@ class Console:
         yield
         await end(task)
 
-    # ── who is there ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── who is there ──────────────────────────────────────────────────────────────────────────────
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -103,37 +113,58 @@ class Console:
         return response
 
     def _admit(self, request: web.Request) -> None:
-        """Let through what is open to all or comes with a session or a token. Raises RefusedError otherwise."""
+        """Let through what is open to all or comes with a session or a token.
+
+        Raises RefusedError otherwise.
+        """
         own = urlsplit(self._settings.origin)
-        # A page elsewhere whose name is made to point at this machine (DNS rebinding) bears its own name here.
-        if request.path not in ("/live", "/ready") and request.host != own.netloc and not self._is_local(request.host):
+        # A page elsewhere whose name is made to point at this machine (DNS rebinding) bears its own
+        # name here.
+        if (
+            request.path not in ("/live", "/ready")
+            and request.host != own.netloc
+            and not self._is_local(request.host)
+        ):
             raise RefusedError(
-                HTTPStatus.MISDIRECTED_REQUEST, f"this is {own.netloc}, not {request.host}: set public_origin"
+                HTTPStatus.MISDIRECTED_REQUEST,
+                (f"this is {own.netloc}, not {request.host}: set public_origin"),
             )
         if request.path in _OPEN:
             self._same_origin(request)
             return
         header = request.headers.get("Authorization", "")
-        if header.startswith("Bearer "):  # a program: nothing is sent by itself, so nothing can be forged
+        # a program: nothing is sent by itself, so nothing can be forged
+        if header.startswith("Bearer "):
             role = self._role(header.removeprefix("Bearer ").strip())
             if role is None:
-                raise RefusedError(HTTPStatus.UNAUTHORIZED, "the bearer token is not one of this console's")
+                raise RefusedError(
+                    HTTPStatus.UNAUTHORIZED, ("the bearer token is not one of this console's")
+                )
             request[SESSION] = Session("api", role, "", 0.0)
             return
         session = self._access.session(request.cookies.get(COOKIE, ""))
         if session is None:
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "log in first: the session is over or there was none")
+            raise RefusedError(
+                HTTPStatus.UNAUTHORIZED, ("log in first: the session is over or there was none")
+            )
         if request.method != "GET":
             self._same_origin(request)
             if not is_same(request.headers.get("X-CSRF-Token"), session.csrf):
-                raise RefusedError(HTTPStatus.FORBIDDEN, "X-CSRF-Token: missing or wrong; load the page again")
+                raise RefusedError(
+                    HTTPStatus.FORBIDDEN, ("X-CSRF-Token: missing or wrong; load the page again")
+                )
         request[SESSION] = session
 
     def _same_origin(self, request: web.Request) -> None:
         origin = request.headers.get("Origin")
-        if request.method != "GET" and origin not in (None, self._settings.origin, f"http://{request.host}"):
+        if request.method != "GET" and origin not in (
+            None,
+            self._settings.origin,
+            f"http://{request.host}",
+        ):
             raise RefusedError(
-                HTTPStatus.FORBIDDEN, f"an order from {origin} is not taken; this is {self._settings.origin}"
+                HTTPStatus.FORBIDDEN,
+                (f"an order from {origin} is not taken; this is {self._settings.origin}"),
             )
 
     def _is_local(self, host: str) -> bool:
@@ -150,7 +181,8 @@ class Console:
         token, name = body.get("token"), body.get("name", "")
         if not isinstance(token, str) or not isinstance(name, str) or len(name) > NAME_MAX:
             raise RefusedError(
-                HTTPStatus.BAD_REQUEST, f"wanted: token, and name of at most {NAME_MAX} characters, both text"
+                HTTPStatus.BAD_REQUEST,
+                (f"wanted: token, and name of at most {NAME_MAX} characters, both text"),
             )
         try:
             found = self._access.log_in(token, name.strip() or "somebody")
@@ -180,7 +212,7 @@ class Console:
     async def _me(self, request: web.Request) -> web.Response:
         return _json(_about(request[SESSION]))
 
-    # ── what is shown ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── what is shown ─────────────────────────────────────────────────────────────────────────────
     async def _file(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(STATIC / _PAGE[request.path])
 
@@ -195,11 +227,14 @@ class Console:
         return _json(self._feed.everything())
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: all there is, then each change; a heartbeat shows that the line stands."""
+        """Server-sent events: all there is, then each change; a heartbeat shows that the line
+        stands.
+        """
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
         await response.prepare(request)
         changes = self._feed.changes()
-        coming = asyncio.ensure_future(anext(changes, None))  # from now on, so that nothing falls between
+        # from now on, so that nothing falls between
+        coming = asyncio.ensure_future(anext(changes, None))
         await asyncio.sleep(0)
         try:
             await _send(response, "everything", self._feed.everything())
@@ -219,24 +254,36 @@ class Console:
             await changes.aclose()
         return response
 
-    # ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── orders ────────────────────────────────────────────────────────────────────────────────────
     async def _command(self, request: web.Request) -> web.Response:
-        """A command as on the topic, but for its id and who gives it. Out: the event that answers it."""
+        """A command as on the topic, but for its id and who gives it.
+
+        Out: the event that answers it.
+        """
         session: Session = request[SESSION]
         if session.role is not Role.OPERATOR:
-            raise RefusedError(HTTPStatus.FORBIDDEN, "this token may look only; an order needs the operators' token")
+            raise RefusedError(
+                HTTPStatus.FORBIDDEN,
+                ("this token may look only; an order needs the operators' token"),
+            )
         body = await _body(request)
-        given = {"command_id": f"console-{time.time_ns()}", **body, "issued_by": f"console/{session.name}"}
+        given = {
+            "command_id": f"console-{time.time_ns()}",
+            **body,
+            "issued_by": f"console/{session.name}",
+        }
         try:
             command = COMMANDS.validate_python(given)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'type'}: {e['msg']}" for e in error.errors())
+            wrong = "; ".join(
+                f"{'.'.join(map(str, e['loc'][1:])) or 'type'}: {e['msg']}" for e in error.errors()
+            )
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, wrong) from None
         wire = command.model_dump(mode="json", exclude_none=True)
         try:
-            answer = await (self._client.plan if command.type == "plan" else self._client.send_command)(
-                wire, ANSWER_SECONDS
-            )
+            answer = await (
+                self._client.plan if command.type == "plan" else self._client.send_command
+            )(wire, ANSWER_SECONDS)
         except ClientError as error:
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, str(error)) from None
         log.info("%s: %s by %s: %s", command.cluster, command.type, session.name, answer["type"])
@@ -256,7 +303,9 @@ def _about(session: Session) -> Json:
 
 async def _body(request: web.Request) -> Json:
     if request.content_type != "application/json":
-        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type: wanted application/json")
+        raise RefusedError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ("Content-Type: wanted application/json")
+        )
     try:
         body = orjson.loads(await request.read())
     except orjson.JSONDecodeError as error:

@@ -31,13 +31,22 @@ class MonitorMetrics:
         self._brokers = self._gauge("brokers", "Live brokers")
         self._partitions = self._gauge("partitions", "Partitions seen")
         self._reassigning = self._gauge("reassigning_partitions", "Reassignments in flight")
-        self._sick = self._gauge("partitions_against", "Partitions that count against readiness, by reason", "code")
+        self._sick = self._gauge(
+            "partitions_against", ("Partitions that count against readiness, by reason"), "code"
+        )
         self._looks = Counter(
-            "kafka_migration_monitor_looks", "Looks, by how they ended", ["cluster", "ended"], registry=self._registry
+            "kafka_migration_monitor_looks",
+            "Looks, by how they ended",
+            ["cluster", "ended"],
+            registry=self._registry,
         )
 
-    def record_check(self, look: HealthObservation | None, found: ReadinessResult, seconds: float) -> None:
-        """Take in one look; None: it failed, and the figures of the last one stay but for `visible`."""
+    def record_check(
+        self, look: HealthObservation | None, found: ReadinessResult, seconds: float
+    ) -> None:
+        """Take in one look; None: it failed, and the figures of the last one stay but for
+        `visible`.
+        """
         self._seconds.labels(self._cluster).set(seconds)
         self._visible.labels(self._cluster).set(look is not None)
         self._looks.labels(self._cluster, "failed" if look is None else "seen").inc()
@@ -57,4 +66,6 @@ class MonitorMetrics:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"kafka_migration_monitor_{name}", text, ["cluster", *labels], registry=self._registry)
+        return Gauge(
+            f"kafka_migration_monitor_{name}", text, ["cluster", *labels], registry=self._registry
+        )

@@ -1,4 +1,6 @@
-"""The monitor at work: looks at the cluster in turns, and answers /ready, /live and /metrics. Run by the command line.
+"""The monitor at work: looks at the cluster in turns, and answers /ready, /live and /metrics.
+
+Run by the command line.
 
 What the answer is, core/checks/readiness.py decides; here is only the clock, the cluster and HTTP.
 """
@@ -30,7 +32,8 @@ from agent.services.monitor.settings import MonitorSettings
 
 log = logging.getLogger("kafka_migration.monitor")
 
-# The cluster adapter gives a look up after six of its request time-outs: one that lasts longer has lost its thread.
+# The cluster adapter gives a look up after six of its request time-outs: one that lasts longer has
+# lost its thread.
 HUNG_TIMEOUTS = 10
 
 
@@ -50,7 +53,10 @@ class Monitor:
     """Looks, judges, remembers; and tells what it knows."""
 
     def __init__(
-        self, settings: MonitorSettings, cluster: HealthPort, now: Callable[[], float] = time.monotonic
+        self,
+        settings: MonitorSettings,
+        cluster: HealthPort,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._policy = settings.policy()
@@ -63,7 +69,9 @@ class Monitor:
         self.figures = MonitorMetrics(settings.cluster)
 
     async def run(self) -> None:
-        """Look for ever, one look at a time; a look that takes longer than the interval delays the next one."""
+        """Look for ever, one look at a time; a look that takes longer than the interval delays
+        the next one.
+        """
         while True:
             started = self._now()
             await self.check_once()
@@ -82,19 +90,33 @@ class Monitor:
             self._found = find_unhealthy(self._look, self._policy)
             against = reasons(self._look, self._found)
         ended = self._tried_at = self._now()
-        told, self._state = self._state.reasons, next_readiness(self._state, against, ended, self._policy)
+        told, self._state = (
+            self._state.reasons,
+            next_readiness(self._state, against, ended, self._policy),
+        )
         self.figures.record_check(self._look, self._found, ended - started)
-        if before != self._state.ready or {r.code for r in told} != {r.code for r in self._state.reasons}:
+        if before != self._state.ready or {r.code for r in told} != {
+            r.code for r in self._state.reasons
+        }:
             why = "; ".join(map(str, self._state.reasons)) or "every look was healthy"
-            log.info("%s: %s: %s", self._settings.cluster, "ready" if self._state.ready else "not ready", why)
+            log.info(
+                "%s: %s: %s",
+                self._settings.cluster,
+                "ready" if self._state.ready else "not ready",
+                why,
+            )
 
     def readiness(self) -> Readiness:
         """The answer as of now."""
         return as_of(self._state, self._now(), self._policy)
 
     def is_alive(self) -> bool:
-        """Whether looks still end, well or not: a cluster that cannot be seen is no reason to restart the monitor."""
-        hung_seconds = HUNG_TIMEOUTS * self._settings.request_timeout_seconds + self._settings.interval_seconds
+        """Whether looks still end, well or not: a cluster that cannot be seen is no reason to
+        restart the monitor.
+        """
+        hung_seconds = (
+            HUNG_TIMEOUTS * self._settings.request_timeout_seconds + self._settings.interval_seconds
+        )
         return self._now() - self._tried_at < hung_seconds
 
     def report(self) -> dict[str, Any]:
@@ -105,9 +127,12 @@ class Monitor:
             "cluster": self._settings.cluster,
             "criterion": self._policy.criterion,
             "for_seconds": round(now - state.since, 1),
-            "looked_seconds_ago": None if state.looked_at is None else round(now - state.looked_at, 1),
+            "looked_seconds_ago": None
+            if state.looked_at is None
+            else round(now - state.looked_at, 1),
             "reasons": [
-                {"code": r.code, "seen": r.seen, "needed": r.needed, "do": WHAT_TO_DO[r.code]} for r in state.reasons
+                {"code": r.code, "seen": r.seen, "needed": r.needed, "do": WHAT_TO_DO[r.code]}
+                for r in state.reasons
             ],
             "partitions": [_partition_report(f) for f in self._found.named[:listed]],
             "partitions_left_off": max(self._found.total - listed, 0),
@@ -121,12 +146,16 @@ class Monitor:
             },
         }
 
-    # ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────
     def app(self) -> web.Application:
         """The three pages; the looks begin and end with them."""
         app = web.Application(client_max_size=1_024)
         app.add_routes(
-            [web.get("/ready", self._ready), web.get("/live", self._live), web.get("/metrics", self._metrics)]
+            [
+                web.get("/ready", self._ready),
+                web.get("/live", self._live),
+                web.get("/metrics", self._metrics),
+            ]
         )
         app.cleanup_ctx.append(self._looking)
         return app
@@ -172,4 +201,6 @@ def _partition_report(found: UnhealthyPartition) -> dict[str, Any]:
 
 
 def _json(value: dict[str, Any], status: int) -> web.Response:
-    return web.Response(body=orjson.dumps(value) + b"\n", status=status, content_type="application/json")
+    return web.Response(
+        body=orjson.dumps(value) + b"\n", status=status, content_type="application/json"
+    )

@@ -1,4 +1,6 @@
-"""From a monitor's words to our Alert: Alertmanager's webhook (version 4; Grafana sends the same), and a plain form.
+"""From a monitor's words to our Alert:
+
+Alertmanager's webhook (version 4; Grafana sends the same), and a plain form.
 
 Pure. Called by server.py. What cannot be read is told field by field, with what would be right.
 """
@@ -19,11 +21,14 @@ ACTION_LABEL = "kafka_migration_action"
 ALERTS_MAX = 1_000
 NAME_MAX, SUMMARY_MAX, LABELS_MAX = 100, 500, 50
 _MARK_LENGTH = 8
-# What monitors say, in our three words. An unknown severity counts as critical: better one pause too many.
+# What monitors say, in our three words. An unknown severity counts as critical: better one pause
+# too many.
 _SEVERITIES: Mapping[str, Literal["info", "warning", "critical"]] = {
     **dict.fromkeys(("info", "information", "none", "debug", "low", "p4", "p5"), "info"),
     **dict.fromkeys(("warning", "warn", "medium", "minor", "p3"), "warning"),
-    **dict.fromkeys(("critical", "crit", "error", "high", "page", "major", "emergency", "p1", "p2"), "critical"),
+    **dict.fromkeys(
+        ("critical", "crit", "error", "high", "page", "major", "emergency", "p1", "p2"), "critical"
+    ),
 }
 Severity = Literal["info", "warning", "critical"]
 
@@ -66,7 +71,9 @@ class PlainAlert(_Word):
     time: datetime | None = None
 
 
-def read_plain(body: Any, settings: WebhookSettings, now: datetime) -> tuple[list[Alert], list[Wrong]]:
+def read_plain(
+    body: Any, settings: WebhookSettings, now: datetime
+) -> tuple[list[Alert], list[Wrong]]:
     """A plain alert. `now`: its time when it gives none."""
     try:
         plain = PlainAlert.model_validate(body)
@@ -88,10 +95,27 @@ def read_plain(body: Any, settings: WebhookSettings, now: datetime) -> tuple[lis
 
 def read_alertmanager(body: Any, settings: WebhookSettings) -> tuple[list[Alert], list[Wrong]]:
     """All alerts that can be read, and what is wrong with the others."""
-    if not isinstance(body, dict) or body.get("version", "4") != "4" or not isinstance(body.get("alerts"), list):
-        return [], [Wrong("alerts", 'not Alertmanager\'s webhook, version 4: it has `version` "4" and a list `alerts`')]
+    if (
+        not isinstance(body, dict)
+        or body.get("version", "4") != "4"
+        or not isinstance(body.get("alerts"), list)
+    ):
+        return [], [
+            Wrong(
+                "alerts",
+                (
+                    "not Alertmanager's webhook, version 4: it has `version` "
+                    '"4" and a list `alerts`'
+                ),
+            )
+        ]
     if len(body["alerts"]) > ALERTS_MAX:
-        return [], [Wrong("alerts", f"more than {ALERTS_MAX}: set max_alerts in Alertmanager's webhook_config")]
+        return [], [
+            Wrong(
+                "alerts",
+                (f"more than {ALERTS_MAX}: set max_alerts in Alertmanager's webhook_config"),
+            )
+        ]
     alerts: list[Alert] = []
     wrong: list[Wrong] = []
     for index, entry in enumerate(body["alerts"]):
@@ -105,7 +129,9 @@ def read_alertmanager(body: Any, settings: WebhookSettings) -> tuple[list[Alert]
         if cluster is None:
             labels = ", ".join(settings.cluster_labels)
             fix = "add it to the alert's rule, or set KAFKA_MIGRATION_WEBHOOK_CLUSTER"
-            wrong.append(Wrong(f"{place}.labels", f"none of {labels} names the Kafka cluster: {fix}"))
+            wrong.append(
+                Wrong(f"{place}.labels", (f"none of {labels} names the Kafka cluster: {fix}"))
+            )
         elif not managed.labels.get("alertname"):
             wrong.append(Wrong(f"{place}.labels.alertname", "missing: it is the alert's name"))
         else:
@@ -118,7 +144,12 @@ def _alert(managed: ManagedAlert, cluster: str, settings: WebhookSettings) -> Al
     severity = _SEVERITIES.get(labels.get("severity", "critical").lower(), "critical")
     ended = managed.status == "resolved" and managed.endsAt is not None and managed.endsAt.year > 1
     annotations = managed.annotations
-    told = annotations.get("summary") or annotations.get("description") or annotations.get("message") or ""
+    told = (
+        annotations.get("summary")
+        or annotations.get("description")
+        or annotations.get("message")
+        or ""
+    )
     return Alert(
         type="alert",
         cluster=cluster,
@@ -133,7 +164,9 @@ def _alert(managed: ManagedAlert, cluster: str, settings: WebhookSettings) -> Al
 
 
 def _name(managed: ManagedAlert) -> str:
-    """The alert's name and a mark of its labels: broker 12's `resolved` must not lift what broker 11 has caused."""
+    """The alert's name and a mark of its labels: broker 12's `resolved` must not lift what
+    broker 11 has caused.
+    """
     mark = managed.fingerprint[:_MARK_LENGTH]
     if not re.fullmatch(r"[0-9a-f]{4,}", mark):
         told = "\n".join(f"{name}={value}" for name, value in sorted(managed.labels.items()))
@@ -143,7 +176,9 @@ def _name(managed: ManagedAlert) -> str:
 
 
 def _cluster(labels: Mapping[str, str], settings: WebhookSettings) -> str | None:
-    found = next((labels[label] for label in settings.cluster_labels if labels.get(label)), settings.cluster)
+    found = next(
+        (labels[label] for label in settings.cluster_labels if labels.get(label)), settings.cluster
+    )
     return None if found is None else settings.cluster_names.get(found, found)[:100]
 
 
@@ -166,5 +201,8 @@ def _wrong(error: ValidationError, place: str = "") -> list[Wrong]:
 
 
 def identity(alert: Alert) -> str:
-    """The CloudEvents id: Alertmanager repeats a firing alert every few hours, and that is the same message."""
+    """The CloudEvents id:
+
+    Alertmanager repeats a firing alert every few hours, and that is the same message.
+    """
     return f"{alert.cluster}/{alert.name}/{alert.state}/{alert.time.isoformat()}"

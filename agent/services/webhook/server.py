@@ -1,7 +1,10 @@
-"""The webhook's HTTP side: POST /alertmanager and POST /alert, with a bearer token. Built by `kafka-migration webhook`.
+"""The webhook's HTTP side:
 
-A process of its own, not a part of the collector: it can run twice behind one address (two collectors would send each
-sample twice), what can be reached from outside holds no credentials of Prometheus, and a slow scrape delays no alert.
+POST /alertmanager and POST /alert, with a bearer token. Built by `kafka-migration webhook`.
+
+A process of its own, not a part of the collector: it can run twice behind one address (two
+collectors would send each sample twice), what can be reached from outside holds no credentials of
+Prometheus, and a slow scrape delays no alert.
 """
 
 import asyncio
@@ -25,18 +28,26 @@ from schemas.metrics import Alert
 log = logging.getLogger("kafka_migration.webhook")
 
 RETRY_AFTER_SECONDS = 5
-# Not ready for so long after Kafka refused. Then senders are let in again: without them nobody would find out.
+# Not ready for so long after Kafka refused. Then senders are let in again: without them nobody
+# would find out.
 TROUBLE_SECONDS = 15.0
 RECEIVED = Counter("kafka_migration_webhook_alerts", "Alerts published", ["cluster", "state"])
-REFUSED = Counter("kafka_migration_webhook_refused", "Requests answered otherwise than 200", ["status"])
+REFUSED = Counter(
+    "kafka_migration_webhook_refused", "Requests answered otherwise than 200", ["status"]
+)
 
 Read = Callable[[Any, WebhookSettings], tuple[list[Alert], list[Wrong]]]
 
 
 class Webhook:
-    """The two doors. `clusters`: those the agent knows; alerts of others are told to be wrong. Empty: all are taken."""
+    """The two doors.
 
-    def __init__(self, settings: WebhookSettings, topic: MetricsTopic, clusters: frozenset[str] = frozenset()) -> None:
+    `clusters`: those the agent knows; alerts of others are told to be wrong. Empty: all are taken.
+    """
+
+    def __init__(
+        self, settings: WebhookSettings, topic: MetricsTopic, clusters: frozenset[str] = frozenset()
+    ) -> None:
         self._settings = settings
         self._topic = topic
         self._clusters = clusters
@@ -59,26 +70,42 @@ class Webhook:
         return await self._take(request, read_alertmanager)
 
     async def _plain(self, request: web.Request) -> web.Response:
-        return await self._take(request, lambda body, settings: read_plain(body, settings, datetime.now(UTC)))
+        return await self._take(
+            request, lambda body, settings: read_plain(body, settings, datetime.now(UTC))
+        )
 
     async def _take(self, request: web.Request, read: Read) -> web.Response:
-        """All that can be read is published, also when the rest is wrong: an alert must not be lost for another's sake.
+        """All that can be read is published, also when the rest is wrong: an alert must not be lost
+        for another's sake.
 
-        200: Kafka has them all. 400: some are wrong, each told. 503: ask again, a repeat does no harm.
+        200: Kafka has them all. 400: some are wrong, each told. 503: ask again, a repeat does no
+        harm.
         """
         if not self._is_known(request):
-            says = "Authorization: Bearer TOKEN is missing or wrong; the token is the webhook's token_file"
+            says = (
+                "Authorization: Bearer TOKEN is missing or wrong; the token is the "
+                "webhook's token_file"
+            )
             return _answer(401, says, headers={"WWW-Authenticate": "Bearer"})
         try:
             body = json.loads(await request.read())
         except web.HTTPRequestEntityTooLarge:
-            return _answer(413, f"more than {self._settings.body_bytes_max} bytes; see body_bytes_max, max_alerts")
+            return _answer(
+                413,
+                (
+                    f"more than {self._settings.body_bytes_max} bytes; see "
+                    "body_bytes_max, max_alerts"
+                ),
+            )
         except ValueError as error:
             return _answer(400, f"the body is not JSON: {error}")
         alerts, wrong = read(body, self._settings)
         known = [a for a in alerts if not self._clusters or a.cluster in self._clusters]
         wrong += [
-            Wrong("cluster", f"no cluster {c!r} in clusters.yaml; it has {', '.join(sorted(self._clusters))}")
+            Wrong(
+                "cluster",
+                (f"no cluster {c!r} in clusters.yaml; it has {', '.join(sorted(self._clusters))}"),
+            )
             for c in sorted({a.cluster for a in alerts if a not in known})
         ]
         try:
@@ -90,7 +117,9 @@ class Webhook:
         self._trouble = ""
         for alert in known:
             RECEIVED.labels(alert.cluster, alert.state).inc()
-            log.info("%s: alert %s is %s (%s)", alert.cluster, alert.name, alert.state, alert.action)
+            log.info(
+                "%s: alert %s is %s (%s)", alert.cluster, alert.name, alert.state, alert.action
+            )
         if wrong:
             for w in wrong:
                 log.warning("%s: %s", w.field, w.problem)

@@ -17,7 +17,10 @@ CLOCK_SKEW = dt.timedelta(minutes=5)
 
 
 class Authority:
-    """Signs certificates for this machine's loopback. Its key is never written: later nothing more is signed."""
+    """Signs certificates for this machine's loopback.
+
+    Its key is never written: later nothing more is signed.
+    """
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -44,31 +47,43 @@ class Authority:
         """Our own certificate: what clients trust."""
         file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, file: Path, *, keystore: Path | None = None, keystore_password: str = "") -> None:
-        """Key and certificate of `name` (its CN) in one PEM file, for servers and clients; PKCS12 too if asked."""
+    def issue(
+        self, name: str, file: Path, *, keystore: Path | None = None, keystore_password: str = ""
+    ) -> None:
+        """Key and certificate of `name` (its CN) in one PEM file, for servers and clients;
+        PKCS12 too if asked.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        places = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))])
+        places = x509.SubjectAlternativeName(
+            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))]
+        )
         certificate = (
             _builder(_name(name), self._certificate.subject, key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(places, critical=False)
             .add_extension(authority, critical=False)
             .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+                x509.ExtendedKeyUsage(
+                    [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+                ),
                 critical=False,
             )
             .sign(self._key, hashes.SHA256())
         )
         private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
         _write_secret(file, private + certificate.public_bytes(serialization.Encoding.PEM))
         if keystore is not None:
             locked = serialization.BestAvailableEncryption(keystore_password.encode())
             _write_secret(
                 keystore,
-                pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, [self._certificate], locked),
+                pkcs12.serialize_key_and_certificates(
+                    name.encode(), key, certificate, [self._certificate], locked
+                ),
             )
 
 
@@ -76,7 +91,9 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()

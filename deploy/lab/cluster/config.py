@@ -39,7 +39,10 @@ class Role(StrEnum):
 
 
 class CruiseControlKind(StrEnum):
-    """Which Cruise Control the lab runs. AUTO: the real one when its class path is given, else the stand-in."""
+    """Which Cruise Control the lab runs.
+
+    AUTO: the real one when its class path is given, else the stand-in.
+    """
 
     AUTO = "auto"
     STAND_IN = "stand-in"
@@ -48,14 +51,18 @@ class CruiseControlKind(StrEnum):
 
 
 class Metrics(StrEnum):
-    """What shows metrics. AUTO: exporters, and those of Debian's Prometheus and node exporter that are installed."""
+    """What shows metrics.
+
+    AUTO: exporters, and those of Debian's Prometheus and node exporter that are installed.
+    """
 
     NONE = "none"  # a broker starts a second earlier without the exporter
     EXPORTERS = "exporters"  # a JMX exporter in every broker, and no more
     AUTO = "auto"
 
 
-METRICS_PORT_OFFSET = 10  # broker 11 listens on base port + 11, and shows its metrics on base port + 21
+# broker 11 listens on base port + 11, and shows its metrics on base port + 21
+METRICS_PORT_OFFSET = 10
 
 
 class BrokerSpec(BaseModel):
@@ -102,29 +109,42 @@ class Node(BaseModel):
 
 
 class LabConfig(BaseModel):
-    """Everything that can be chosen about a lab. Two labs run side by side when folder and base port differ."""
+    """Everything that can be chosen about a lab.
+
+    Two labs run side by side when folder and base port differ.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     directory: Path = Path(".lab")
-    base_port: int = Field(default=29000, ge=1024, le=65535 - PORTS_PER_LAB)  # below Linux's ephemeral ports (32768)
-    kafka_version: str = Field(default_factory=lambda: os.environ.get(VERSION_VARIABLE, DEFAULT_VERSION))
+    # below Linux's ephemeral ports (32768)
+    base_port: int = Field(default=29000, ge=1024, le=65535 - PORTS_PER_LAB)
+    kafka_version: str = Field(
+        default_factory=lambda: os.environ.get(VERSION_VARIABLE, DEFAULT_VERSION)
+    )
     brokers: tuple[BrokerSpec, ...] = DEFAULT_BROKERS
     # No ZooKeeper: the controllers below hold the metadata from the beginning.
     kraft: bool = Field(default_factory=lambda: os.environ.get(KRAFT_VARIABLE, "") not in {"", "0"})
-    controller_ids: tuple[int, ...] = ()  # with ZooKeeper: started by whoever migrates to KRaft, not by `up`
+    # with ZooKeeper: started by whoever migrates to KRaft, not by `up`
+    controller_ids: tuple[int, ...] = ()
     cruise_control: CruiseControlKind = CruiseControlKind.AUTO
-    cruise_control_class_path: str = Field(default_factory=lambda: os.environ.get(CLASS_PATH_VARIABLE, ""))
+    cruise_control_class_path: str = Field(
+        default_factory=lambda: os.environ.get(CLASS_PATH_VARIABLE, "")
+    )
     secure: bool = False  # TLS, SASL and ACLs everywhere; secrets in the lab's folder
     metrics: Metrics = Metrics.NONE
-    monitors: tuple[str, ...] = ()  # names of the nodes beside the exporters; settled by `up`, from what is installed
+    # names of the nodes beside the exporters; settled by `up`, from what is installed
+    monitors: tuple[str, ...] = ()
     proxies: bool = False  # HAProxy between clients and brokers
     keep_data: bool = False  # False: every `up` begins with an empty cluster
     start_timeout_seconds: float = 180.0  # a cold, loaded machine; normal is below 30 s
-    stop_timeout_seconds: float = 15.0  # then SIGKILL; only data to be kept gets this farewell at all
+    # then SIGKILL; only data to be kept gets this farewell at all
+    stop_timeout_seconds: float = 15.0
     broker_heap_megabytes: int = 256
-    properties: dict[str, dict[str, str | None]] = Field(default_factory=dict)  # node name -> extra; None removes a key
-    java_options: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # node name -> extra, such as -javaagent:...
+    # node name -> extra; None removes a key
+    properties: dict[str, dict[str, str | None]] = Field(default_factory=dict)
+    # node name -> extra, such as -javaagent:...
+    java_options: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @property
     def zookeeper(self) -> Node:
@@ -156,7 +176,12 @@ class LabConfig(BaseModel):
     def broker_nodes(self) -> tuple[Node, ...]:
         """Broker 11 listens on base port + 11, so that a port tells its broker."""
         return tuple(
-            Node(name=f"broker-{broker.id}", kind=Kind.BROKER, port=self.base_port + broker.id, broker=broker)
+            Node(
+                name=f"broker-{broker.id}",
+                kind=Kind.BROKER,
+                port=self.base_port + broker.id,
+                broker=broker,
+            )
             for broker in self.brokers
         )
 
@@ -174,7 +199,13 @@ class LabConfig(BaseModel):
         """The KRaft controllers of the migrated cluster, running or to come."""
         ids = self.controller_ids or (DEFAULT_CONTROLLER_IDS if self.kraft else ())
         return tuple(
-            Node(name=f"controller-{n}", kind=Kind.CONTROLLER, port=self.base_port + n, controller_id=n) for n in ids
+            Node(
+                name=f"controller-{n}",
+                kind=Kind.CONTROLLER,
+                port=self.base_port + n,
+                controller_id=n,
+            )
+            for n in ids
         )
 
     @property
@@ -201,12 +232,16 @@ class LabConfig(BaseModel):
         """The kind that runs: AUTO is settled by whether a class path was given."""
         if self.cruise_control is not CruiseControlKind.AUTO:
             return self.cruise_control
-        return CruiseControlKind.REAL if self.cruise_control_class_path else CruiseControlKind.STAND_IN
+        return (
+            CruiseControlKind.REAL if self.cruise_control_class_path else CruiseControlKind.STAND_IN
+        )
 
     @property
     def ports(self) -> dict[int, str]:
         """Every port the lab listens on, and what needs it."""
-        ports = {node.port: node.name for node in self.nodes} | {self.control_quorum_port: "control-kafka (quorum)"}
+        ports = {node.port: node.name for node in self.nodes} | {
+            self.control_quorum_port: "control-kafka (quorum)"
+        }
         if self.secure:
             ports |= {self.control_certificate_port: "control-kafka (certificates)"}
         ports |= {node.metrics_port: f"{node.name} (metrics)" for node in self.controller_nodes}
@@ -235,11 +270,16 @@ class LabConfig(BaseModel):
 
     @property
     def prometheus_url(self) -> str | None:
-        return next((f"http://{n.address}" for n in self.monitor_nodes if n.kind is Kind.PROMETHEUS), None)
+        return next(
+            (f"http://{n.address}" for n in self.monitor_nodes if n.kind is Kind.PROMETHEUS), None
+        )
 
     def node(self, name: str) -> Node:
         """The node of that name. KeyError, naming those there are, when there is none."""
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise KeyError(f"no node {name!r} in this lab; there are: {', '.join(node.name for node in self.nodes)}")
+        raise KeyError(
+            f"no node {name!r} in this lab; there are: "
+            f"{', '.join(node.name for node in self.nodes)}"
+        )

@@ -1,4 +1,5 @@
-"""How Lab talks to its supervisor: one JSON line there, one back, over a Unix socket in the lab's folder.
+"""How Lab talks to its supervisor: one JSON line there, one back, over a Unix socket in the lab's
+folder.
 
 Only the folder's owner can reach it. Requests are served one at a time; each side has a timeout.
 """

@@ -1,6 +1,7 @@
 """`lab.json` and `clusters.yaml`: all that another program needs to use a running lab.
 
-Written by the supervisor, read by Lab. `lab.json` alone does not prove that the lab runs: its lock does (see lab.py).
+Written by the supervisor, read by Lab. `lab.json` alone does not prove that the lab runs: its lock
+does (see lab.py).
 """
 
 import json
@@ -39,7 +40,10 @@ def describe(
     processes: Mapping[str, ManagedProcess],
     **progress: Any,
 ) -> dict[str, Any]:
-    """The content of lab.json. `progress`: state, step, error, supervisor_pid, started_at, ready_after_seconds."""
+    """The content of lab.json.
+
+    `progress`: state, step, error, supervisor_pid, started_at, ready_after_seconds.
+    """
     folders = Folders(config.directory)
     url = config.cruise_control_url
     return {
@@ -52,12 +56,16 @@ def describe(
         "prometheus_url": config.prometheus_url,
         "targets_file": str(folders.targets_file) if config.metrics is not Metrics.NONE else None,
         "admin_security": security.kafka_settings(config, security.ADMIN),
-        "proxies": {str(b): place for b, place in proxies.endpoints(config).items()} if config.proxies else {},
+        "proxies": {str(b): place for b, place in proxies.endpoints(config).items()}
+        if config.proxies
+        else {},
         "cruise_control": str(config.cruise_control_kind),
         "kafka_version": config.kafka_version,
         "class_path": installation.class_path if installation else None,
         "java": str(installation.java) if installation else None,
-        "class_archive": str(installation.archive) if installation and installation.archive else None,
+        "class_archive": str(installation.archive)
+        if installation and installation.archive
+        else None,
         "brokers": {
             str(node.broker.id): {
                 "name": node.name,

@@ -10,7 +10,8 @@ from deploy.lab.cluster.config import HOST
 COORDINATE = "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1"
 BROKER_RULES = Path(__file__).parent.parent.parent / "prometheus" / "jmx-exporter.yml"
 
-# What a look at a controller needs. One name for each gauge, as the exporter's own examples for Kafka have it.
+# What a look at a controller needs. One name for each gauge, as the exporter's own examples for
+# Kafka have it.
 CONTROLLER_RULES = """\
 startDelaySeconds: 0
 lowercaseOutputName: true

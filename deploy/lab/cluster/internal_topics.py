@@ -1,7 +1,8 @@
-"""Puts Kafka's and Cruise Control's own topics on the source brokers, where a cluster has them before its migration.
+"""Puts Kafka's and Cruise Control's own topics on the source brokers, where a cluster has them
+before its migration.
 
-Left to Kafka, they would be spread over all brokers at first use, and the destination would not be empty.
-Called by the supervisor.
+Left to Kafka, they would be spread over all brokers at first use, and the destination would not be
+empty. Called by the supervisor.
 """
 
 from collections.abc import Collection
@@ -24,7 +25,11 @@ def specifications(config: LabConfig) -> dict[str, TopicSpec]:
     compacted = {"cleanup.policy": "compact", "segment.bytes": SEGMENT_BYTES}
     replicas = min(3, len(config.source_ids))
     internal: dict[str, TopicSpec] = {
-        "__consumer_offsets": (OFFSETS_PARTITIONS, replicas, {**compacted, "compression.type": "producer"}),
+        "__consumer_offsets": (
+            OFFSETS_PARTITIONS,
+            replicas,
+            {**compacted, "compression.type": "producer"},
+        ),
         "__transaction_state": (
             TRANSACTION_PARTITIONS,
             replicas,
@@ -53,7 +58,9 @@ def missing(config: LabConfig, existing: Collection[str]) -> dict[str, dict[str,
     """What Kafka is asked to create: topic -> `assignments` and `configs`."""
     return {
         name: {
-            "assignments": dict(enumerate(topics.spread(config.source_racks, partitions, replicas))),
+            "assignments": dict(
+                enumerate(topics.spread(config.source_racks, partitions, replicas))
+            ),
             "configs": settings,
         }
         for name, (partitions, replicas, settings) in specifications(config).items()
@@ -65,4 +72,6 @@ def create(config: LabConfig) -> None:
     """Create those that are missing. Raises KafkaError when the cluster refuses."""
     with lab_admin(config, CREATE_TIMEOUT_SECONDS) as admin:
         if wanted := missing(config, admin.list_topics()):
-            admin.create_topics(wanted, timeout_ms=int(CREATE_TIMEOUT_SECONDS * 1000), raise_errors=True)
+            admin.create_topics(
+                wanted, timeout_ms=int(CREATE_TIMEOUT_SECONDS * 1000), raise_errors=True
+            )

@@ -1,6 +1,8 @@
-"""Java and Kafka for the lab, with nothing but Python on the machine: a Java runtime from a wheel, jars through jgo.
+"""Java and Kafka for the lab, with nothing but Python on the machine: a Java runtime from a wheel,
+jars through jgo.
 
-Called by the supervisor before anything starts. Writes only into its folder in jgo's cache (JGO_CACHE_DIR).
+Called by the supervisor before anything starts. Writes only into its folder in jgo's cache
+(JGO_CACHE_DIR).
 """
 
 import fcntl
@@ -29,7 +31,10 @@ class JarsUnavailableError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A Java and the class path of one Kafka version. `archive` shares parsed classes: JVMs start in half the time."""
+    """A Java and the class path of one Kafka version.
+
+    `archive` shares parsed classes: JVMs start in half the time.
+    """
 
     java: Path
     jars: tuple[Path, ...]
@@ -42,10 +47,15 @@ class Installation:
         return os.pathsep.join(str(jar) for jar in self.jars)
 
 
-def install(kafka_version: str, progress: Callable[[str], None], *, with_exporter: bool = False) -> Installation:
-    """Resolve, download (once) and prepare Kafka. JarsUnavailableError. Slow steps are told through `progress`.
+def install(
+    kafka_version: str, progress: Callable[[str], None], *, with_exporter: bool = False
+) -> Installation:
+    """Resolve, download (once) and prepare Kafka.
 
-    Labs that start together wait for one another; what an interrupted start left half done is done anew.
+    JarsUnavailableError. Slow steps are told through `progress`.
+
+    Labs that start together wait for one another; what an interrupted start left half done is done
+    anew.
     """
     java = _java()
     cache = _cache_directory()
@@ -61,7 +71,9 @@ def install(kafka_version: str, progress: Callable[[str], None], *, with_exporte
             progress("preparing a class archive for faster starts (10 s, once)")
             _build_archive(java, jars, archive)
         exporter_jar = _exporter() if with_exporter else None
-    return Installation(java, jars, archive if archive.exists() else None, kafka_version, exporter_jar)
+    return Installation(
+        java, jars, archive if archive.exists() else None, kafka_version, exporter_jar
+    )
 
 
 def _java() -> Path:
@@ -71,18 +83,30 @@ def _java() -> Path:
 
 
 def _coordinates(kafka_version: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is resolved with all it needs, and what is taken alone (kafka-tools would bring Kafka Connect with it)."""
-    log4j2 = ("org.apache.logging.log4j:log4j-slf4j-impl:2.24.3", "org.apache.logging.log4j:log4j-core:2.24.3")
-    # The resolver takes an older kafka-clients from far down in Kafka 4's tree, unless it is asked for.
+    """What is resolved with all it needs, and what is taken alone (kafka-tools would bring
+    Kafka Connect with it).
+    """
+    log4j2 = (
+        "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
+        "org.apache.logging.log4j:log4j-core:2.24.3",
+    )
+    # The resolver takes an older kafka-clients from far down in Kafka 4's tree, unless it is asked
+    # for.
     clients = f"org.apache.kafka:kafka-clients:{kafka_version}"
-    further = ("org.slf4j:slf4j-reload4j:1.7.36",) if kafka_version.startswith("3.") else (clients, *log4j2)
+    further = (
+        ("org.slf4j:slf4j-reload4j:1.7.36",)
+        if kafka_version.startswith("3.")
+        else (clients, *log4j2)
+    )
     return (f"org.apache.kafka:kafka_2.13:{kafka_version}", *further), (
         f"org.apache.kafka:kafka-tools:{kafka_version}",
     )
 
 
 def _fetch(kafka_version: str) -> tuple[Path, ...]:
-    """Fetch into a folder aside and rename it when complete: jgo takes any file it finds for a whole one."""
+    """Fetch into a folder aside and rename it when complete: jgo takes any file it finds for a
+    whole one.
+    """
     import requests
 
     target = _repository(kafka_version)
@@ -93,8 +117,10 @@ def _fetch(kafka_version: str) -> tuple[Path, ...]:
         jars = [jar.relative_to(partial) for jar in _resolve(kafka_version, partial)]
     except (requests.RequestException, OSError, RuntimeError, ValueError) as error:
         raise JarsUnavailableError(
-            f"cannot fetch Apache Kafka {kafka_version}: {error}. The lab needs Maven Central once (60 MB): check the "
-            "network and the proxy and certificate variables (HTTPS_PROXY, REQUESTS_CA_BUNDLE), or name a mirror as "
+            f"cannot fetch Apache Kafka {kafka_version}: {error}. The lab needs Maven Central "
+            "once (60 MB): check the "
+            "network and the proxy and certificate variables (HTTPS_PROXY, "
+            "REQUESTS_CA_BUNDLE), or name a mirror as "
             "`central` under [repositories] in jgo's config file"
         ) from error
     write_atomically(partial / JARS_FILE, json.dumps([str(jar) for jar in jars]))
@@ -103,7 +129,9 @@ def _fetch(kafka_version: str) -> tuple[Path, ...]:
 
 
 def _exporter() -> Path:
-    """The JMX exporter's jar, which holds all it needs; fetched once (600 kB), renamed when complete."""
+    """The JMX exporter's jar, which holds all it needs; fetched once (600 kB), renamed when
+    complete.
+    """
     import requests
 
     _, name, version = exporter.COORDINATE.split(":")
@@ -112,7 +140,9 @@ def _exporter() -> Path:
         return target
     try:
         with tempfile.TemporaryDirectory(dir=_cache_directory()) as scratch:
-            found = Path(_context(Path(scratch)).create_dependency(exporter.COORDINATE).artifact.resolve())
+            found = Path(
+                _context(Path(scratch)).create_dependency(exporter.COORDINATE).artifact.resolve()
+            )
             found.replace(target)
     except (requests.RequestException, OSError, RuntimeError, ValueError) as error:
         raise JarsUnavailableError(
@@ -131,16 +161,21 @@ def _context(repository: Path) -> Any:
 
 
 def _resolve(kafka_version: str, repository: Path) -> list[Path]:
-    """The jars of one Kafka, downloaded with their SHA-1 verified, in the order of the class path."""
+    """The jars of one Kafka, downloaded with their SHA-1 verified, in the order of the class
+    path.
+    """
     from jgo.parse import Coordinate
 
     context = _context(repository)
     with_all_they_need, alone = _coordinates(kafka_version)
     wanted = [
-        context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in with_all_they_need
+        context.create_dependency(replace(Coordinate.parse(text), scope="compile"))
+        for text in with_all_they_need
     ]
     inputs, transitive = context.resolver.resolve(wanted)
-    artifacts = [item.artifact for item in (*inputs, *transitive) if item.scope in {"compile", "runtime"}]
+    artifacts = [
+        item.artifact for item in (*inputs, *transitive) if item.scope in {"compile", "runtime"}
+    ]
     artifacts += [context.create_dependency(text).artifact for text in alone]
     with ThreadPoolExecutor(max_workers=8) as pool:
         return [Path(path) for path in pool.map(lambda artifact: artifact.resolve(), artifacts)]
@@ -160,7 +195,10 @@ def _repository(kafka_version: str) -> Path:
 def _cached_jars(kafka_version: str) -> tuple[Path, ...] | None:
     repository = _repository(kafka_version)
     try:
-        jars = tuple(repository / text for text in json.loads((repository / JARS_FILE).read_text(encoding="utf-8")))
+        jars = tuple(
+            repository / text
+            for text in json.loads((repository / JARS_FILE).read_text(encoding="utf-8"))
+        )
     except (OSError, ValueError):
         return None
     return jars if jars and all(jar.is_file() for jar in jars) else None
@@ -168,23 +206,45 @@ def _cached_jars(kafka_version: str) -> tuple[Path, ...] | None:
 
 def _archive_file(java: Path, jars: tuple[Path, ...]) -> Path:
     """Java refuses an archive made by another Java or for other jars, so both are in the name."""
-    stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in (java.resolve(), *jars)]
-    return _cache_directory() / f"classes-{hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]}.jsa"
+    stamps = [
+        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in (java.resolve(), *jars)
+    ]
+    return (
+        _cache_directory() / f"classes-{hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]}.jsa"
+    )
 
 
 def _build_archive(java: Path, jars: tuple[Path, ...], archive: Path) -> None:
-    """Start Kafka once to see which classes it loads, then dump those. Failing costs speed only, so it is no error."""
+    """Start Kafka once to see which classes it loads, then dump those.
+
+    Failing costs speed only, so it is no error.
+    """
     class_path = os.pathsep.join(str(jar) for jar in jars)
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kafka-migration-lab-") as scratch_name:
         scratch = Path(scratch_name)
         class_list, dumped = scratch / "classes.txt", archive.with_suffix(f".{os.getpid()}.tmp")
         common = ["-XX:+UseSerialGC", "-cp", class_path]
-        options = [f"-XX:DumpLoadedClassList={class_list}", "-Xshare:off", "-Xmx256m", "-XX:TieredStopAtLevel=1"]
-        dump = ["-Xshare:dump", f"-XX:SharedClassListFile={class_list}", f"-XX:SharedArchiveFile={dumped}"]
+        options = [
+            f"-XX:DumpLoadedClassList={class_list}",
+            "-Xshare:off",
+            "-Xmx256m",
+            "-XX:TieredStopAtLevel=1",
+        ]
+        dump = [
+            "-Xshare:dump",
+            f"-XX:SharedClassListFile={class_list}",
+            f"-XX:SharedArchiveFile={dumped}",
+        ]
         try:
             _train([str(java), *options, *common, "kafka.Kafka"], scratch)
-            subprocess.run([str(java), *dump, *common], check=True, capture_output=True, timeout=TRAINING_SECONDS_MAX)
+            subprocess.run(
+                [str(java), *dump, *common],
+                check=True,
+                capture_output=True,
+                timeout=TRAINING_SECONDS_MAX,
+            )
             dumped.replace(archive)
         except (subprocess.SubprocessError, OSError):
             dumped.unlink(missing_ok=True)

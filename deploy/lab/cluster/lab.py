@@ -1,4 +1,6 @@
-"""The lab as its users see it: tests, the demo, the command line. All here talks to the supervisor or reads lab.json.
+"""The lab as its users see it: tests, the demo, the command line.
+
+All here talks to the supervisor or reads lab.json.
 
 with Lab(LabConfig(directory=path, base_port=29000)).running() as lab: ...
 """
@@ -30,7 +32,10 @@ class LabError(RuntimeError):
 
 
 class Lab:
-    """One lab, running or not. Cheap to make; several objects (also in several programs) may stand for the same lab."""
+    """One lab, running or not.
+
+    Cheap to make; several objects (also in several programs) may stand for the same lab.
+    """
 
     def __init__(self, config: LabConfig | None = None) -> None:
         self.config = config or LabConfig()
@@ -39,22 +44,34 @@ class Lab:
 
     @classmethod
     def at(cls, directory: Path) -> "Lab":
-        """The lab in that folder, with the settings it was started with. LabError when there is none."""
+        """The lab in that folder, with the settings it was started with.
+
+        LabError when there is none.
+        """
         settings = Folders(directory).settings_file
         if not settings.exists():
-            raise LabError(f"no lab in {directory}: start one with `kafka-migration lab up --dir {directory}`")
+            raise LabError(
+                f"no lab in {directory}: start one with `kafka-migration lab up --dir {directory}`"
+            )
         config = LabConfig.model_validate_json(settings.read_text(encoding="utf-8"))
         return cls(config.model_copy(update={"directory": directory}))
 
     # ---- the whole lab
 
-    def up(self, *, attached: bool = False, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
-        """Start everything and return lab.json's content when all nodes serve. LabError when one does not.
+    def up(
+        self, *, attached: bool = False, progress: Callable[[str], None] | None = None
+    ) -> dict[str, Any]:
+        """Start everything and return lab.json's content when all nodes serve.
 
-        Detached (the default) the lab outlives this program; attached, it ends with it, even by kill -9.
+        LabError when one does not.
+
+        Detached (the default) the lab outlives this program; attached, it ends with it, even by
+        kill -9.
         """
         if self.is_running:
-            raise LabError(f"a lab runs in {self.folders.root} already: `kafka-migration lab down` ends it")
+            raise LabError(
+                f"a lab runs in {self.folders.root} already: `kafka-migration lab down` ends it"
+            )
         settled = self.config.model_copy(
             update={
                 "cruise_control": self.config.cruise_control_kind,
@@ -62,20 +79,31 @@ class Lab:
                 "monitors": monitors.found() if self.config.metrics is Metrics.AUTO else (),
             }
         )
-        if settled.cruise_control is CruiseControlKind.REAL and not settled.cruise_control_class_path:
+        if (
+            settled.cruise_control is CruiseControlKind.REAL
+            and not settled.cruise_control_class_path
+        ):
             raise LabError(
-                "cruise_control=real needs CRUISE_CONTROL_CLASSPATH: a Java class path with Cruise Control 2.5.x"
+                "cruise_control=real needs CRUISE_CONTROL_CLASSPATH: a Java class path with "
+                "Cruise Control 2.5.x"
             )
         if not settled.kraft and not settled.kafka_version.startswith("3."):
             raise LabError(
-                f"Kafka {settled.kafka_version} knows no ZooKeeper: choose a 3.x version, such as 3.9.1, or --kraft"
+                f"Kafka {settled.kafka_version} knows no ZooKeeper: choose a 3.x version, such "
+                "as 3.9.1, or --kraft"
             )
         if settled.proxies and proxies.program() is None:
             raise LabError(proxies.MISSING)
         if settled.secure and (settled.proxies or settled.kraft or settled.controller_ids):
-            raise LabError("a secure lab has ZooKeeper, and neither proxies nor KRaft controllers: choose one of them")
+            raise LabError(
+                "a secure lab has ZooKeeper, and neither proxies nor KRaft "
+                "controllers: choose one of them"
+            )
         if settled.secure and settled.controller_nodes:
-            raise LabError("a secure lab has no KRaft controllers: leave out --secure, or --kraft and --controllers")
+            raise LabError(
+                "a secure lab has no KRaft controllers: leave out --secure, or "
+                "--kraft and --controllers"
+            )
         self.config = settled
         self.folders.lab_file.unlink(missing_ok=True)
         write_atomically(self.folders.settings_file, settled.model_dump_json(indent=2))
@@ -89,7 +117,10 @@ class Lab:
             raise
 
     def down(self) -> None:
-        """End every process of the lab; its folder stays, for its logs. No error when it does not run."""
+        """End every process of the lab; its folder stays, for its logs.
+
+        No error when it does not run.
+        """
         content = self.description
         if content is None or not self.is_running:
             return
@@ -99,7 +130,8 @@ class Lab:
         while self.is_running:
             if time.monotonic() > deadline:
                 raise LabError(
-                    f"the supervisor (pid {content['supervisor_pid']}) does not end; see {self.folders.supervisor_log}"
+                    f"the supervisor (pid {content['supervisor_pid']}) does not end; see "
+                    f"{self.folders.supervisor_log}"
                 )
             time.sleep(POLL_SECONDS)
         if self._owned:
@@ -118,7 +150,9 @@ class Lab:
 
     @property
     def is_running(self) -> bool:
-        """Whether a supervisor holds this folder's lock: true from the first moment of `up` to the last of `down`."""
+        """Whether a supervisor holds this folder's lock: true from the first moment of `up` to
+        the last of `down`.
+        """
         try:
             with self.folders.lock_file.open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,7 +168,9 @@ class Lab:
         return description.read(self.folders.root)
 
     def status(self) -> dict[str, Any]:
-        """lab.json's content with `running`, and a state that is true even after the supervisor was killed."""
+        """lab.json's content with `running`, and a state that is true even after the supervisor
+        was killed.
+        """
         content = self.description or {"state": str(LabState.DOWN), "processes": {}}
         running = self.is_running
         if not running and content["state"] not in {LabState.DOWN, LabState.FAILED}:
@@ -149,7 +185,10 @@ class Lab:
         self._order("kill", name)
 
     def stop(self, name: str, timeout_seconds: float = 60.0) -> None:
-        """Shut one node down in order (SIGTERM; a broker hands over its leaders first). LabError when it takes long."""
+        """Shut one node down in order (SIGTERM; a broker hands over its leaders first).
+
+        LabError when it takes long.
+        """
         self._order("terminate", name)
         self._await(lambda: self.pid(name) is None, f"{name} has not ended", timeout_seconds)
 
@@ -169,9 +208,12 @@ class Lab:
         wait: bool = True,
         timeout_seconds: float = 90.0,
     ) -> None:
-        """Start a node, on its old data and port. `properties` change its settings; None removes a key.
+        """Start a node, on its old data and port.
 
-        They hold for later starts too; {} goes back to the lab's own. With `wait`, returns when the node serves.
+        `properties` change its settings; None removes a key.
+
+        They hold for later starts too; {} goes back to the lab's own. With `wait`, returns when the
+        node serves.
         """
         node = self.config.node(name)
         if node.broker and not self.config.kraft:
@@ -197,7 +239,8 @@ class Lab:
         def ready() -> bool:
             if self.pid(name) is None:
                 raise LabError(
-                    f"{name} ended while starting; see {self.folders.log(name)} and {self.folders.output(name)}"
+                    f"{name} ended while starting; see {self.folders.log(name)} and "
+                    f"{self.folders.output(name)}"
                 )
             return readiness.is_ready(self.config, node)
 
@@ -216,7 +259,9 @@ class Lab:
         return self.config.stop_timeout_seconds * len(Kind) + 30
 
     def _spawn(self, attached: bool) -> subprocess.Popen[bytes]:
-        """Attached: the supervisor's stdin is a pipe that only this program holds, so that it learns of our end."""
+        """Attached: the supervisor's stdin is a pipe that only this program holds, so that it
+        learns of our end.
+        """
         command = [sys.executable, "-m", "deploy.lab.cluster.supervisor", str(self.folders.root)]
         with (self.folders.root / "supervisor.out").open("wb") as output:
             process = subprocess.Popen(
@@ -229,7 +274,9 @@ class Lab:
         self._owned = process
         return process
 
-    def _await_start(self, supervisor: subprocess.Popen[bytes], progress: Callable[[str], None]) -> dict[str, Any]:
+    def _await_start(
+        self, supervisor: subprocess.Popen[bytes], progress: Callable[[str], None]
+    ) -> dict[str, Any]:
         said = ""
         deadline = time.monotonic() + self.config.start_timeout_seconds + INSTALL_SECONDS_MAX
         while time.monotonic() < deadline:
@@ -242,7 +289,11 @@ class Lab:
                 return content
             if ended:
                 printed = (self.folders.root / "supervisor.out").read_text(errors="replace").strip()
-                raise LabError(content.get("error") or printed or f"the supervisor ended ({supervisor.returncode})")
+                raise LabError(
+                    content.get("error")
+                    or printed
+                    or (f"the supervisor ended ({supervisor.returncode})")
+                )
             time.sleep(POLL_SECONDS)
         raise LabError(f"the lab did not start in time; see {self.folders.logs}")
 
@@ -251,7 +302,9 @@ class Lab:
         try:
             reply = control.ask(self.folders.socket, {"action": action, "name": name, **more})
         except control.NotReachedError as error:
-            raise LabError(f"no lab runs in {self.folders.root}: `kafka-migration lab up` starts one") from error
+            raise LabError(
+                f"no lab runs in {self.folders.root}: `kafka-migration lab up` starts one"
+            ) from error
         if reply["refused"]:
             raise LabError(f"cannot {action} {name}: {reply['refused']}")
 
@@ -259,7 +312,9 @@ class Lab:
         deadline = time.monotonic() + timeout_seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise LabError(f"{complaint} after {timeout_seconds:.0f} s; logs: {self.folders.logs}")
+                raise LabError(
+                    f"{complaint} after {timeout_seconds:.0f} s; logs: {self.folders.logs}"
+                )
             time.sleep(POLL_SECONDS)
 
 

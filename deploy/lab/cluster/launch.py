@@ -1,16 +1,32 @@
-"""From a node to the command that runs it: writes its settings files, returns its argv. Called by the supervisor."""
+"""From a node to the command that runs it: writes its settings files, returns its argv.
+
+Called by the supervisor.
+"""
 
 import json
 import os
 import sys
 from pathlib import Path
 
-from deploy.lab.cluster import exporter, monitors, properties, proxies, readiness, real_cruise_control, security
+from deploy.lab.cluster import (
+    exporter,
+    monitors,
+    properties,
+    proxies,
+    readiness,
+    real_cruise_control,
+    security,
+)
 from deploy.lab.cluster.config import CruiseControlKind, Kind, LabConfig, Metrics, Node
 from deploy.lab.cluster.files import write_atomically
 from deploy.lab.cluster.jars import Installation
 
-HEAP_MEGABYTES = {Kind.ZOOKEEPER: 96, Kind.CONTROL_KAFKA: 192, Kind.CONTROLLER: 192, Kind.CRUISE_CONTROL: 512}
+HEAP_MEGABYTES = {
+    Kind.ZOOKEEPER: 96,
+    Kind.CONTROL_KAFKA: 192,
+    Kind.CONTROLLER: 192,
+    Kind.CRUISE_CONTROL: 512,
+}
 MAIN_CLASSES = {
     Kind.ZOOKEEPER: "org.apache.zookeeper.server.quorum.QuorumPeerMain",
     Kind.CONTROL_KAFKA: "kafka.Kafka",
@@ -33,7 +49,8 @@ class Folders:
         self.targets_file = self.root / "targets.json"
         self.settings_file = self.root / "lab-settings.json"
         self.lock_file = self.root / "lab.lock"
-        self.cluster_id_file = self.root / "config" / "cluster-id"  # of a cluster that began without ZooKeeper
+        # of a cluster that began without ZooKeeper
+        self.cluster_id_file = self.root / "config" / "cluster-id"
         self.socket = self.root / "control.sock"
         self.supervisor_log = self.logs / "supervisor.log"
 
@@ -56,7 +73,10 @@ def prepare(config: LabConfig, node: Node, installation: Installation) -> list[s
     folders = Folders(config.directory)
     for folder in (folders.config, folders.logs, folders.data(node.name)):
         folder.mkdir(parents=True, exist_ok=True)
-    if node.kind is Kind.CRUISE_CONTROL and config.cruise_control_kind is CruiseControlKind.STAND_IN:
+    if (
+        node.kind is Kind.CRUISE_CONTROL
+        and config.cruise_control_kind is CruiseControlKind.STAND_IN
+    ):
         return _stand_in(config, node)
     if node.kind in {Kind.PROMETHEUS, Kind.NODE_EXPORTER}:
         return monitors.command(config, node, folders.config, folders.data(node.name))
@@ -72,7 +92,9 @@ def prepare(config: LabConfig, node: Node, installation: Installation) -> list[s
 
 
 def _format(config: LabConfig, node: Node) -> None:
-    """What KRaft wants of a folder before its first start: the id of the cluster, the existing one if there is one."""
+    """What KRaft wants of a folder before its first start: the id of the cluster, the existing
+    one if there is one.
+    """
     folders = Folders(config.directory)
     node_id = node.broker.id if node.broker else node.controller_id
     data = folders.data(node.name)
@@ -107,7 +129,11 @@ def settings_of(config: LabConfig, node: Node) -> properties.Properties:
         base = real_cruise_control.cruise_control_properties(config, data)
     overrides = folders.overrides(node.name)
     latest = json.loads(overrides.read_text(encoding="utf-8")) if overrides.exists() else {}
-    safe = {**proxies.overlay(config, node), **security.overlay(config, node), **security.removed(config, node)}
+    safe = {
+        **proxies.overlay(config, node),
+        **security.overlay(config, node),
+        **security.removed(config, node),
+    }
     return properties.overlaid(base, safe, config.properties.get(node.name, {}), latest)
 
 
@@ -120,9 +146,13 @@ def _java(config: LabConfig, node: Node, installation: Installation) -> list[str
     if node.kind is Kind.CRUISE_CONTROL:
         class_path, archive = config.cruise_control_class_path, None
     elif node.kind is Kind.BROKER and real:
-        class_path += os.pathsep + real_cruise_control.reporter_class_path(config.cruise_control_class_path)
+        class_path += os.pathsep + real_cruise_control.reporter_class_path(
+            config.cruise_control_class_path
+        )
     log_file = folders.log(node.name)
-    log4j, log4j2 = (folders.config / f"{node.name}.{name}.properties" for name in ("log4j", "log4j2"))
+    log4j, log4j2 = (
+        folders.config / f"{node.name}.{name}.properties" for name in ("log4j", "log4j2")
+    )
     write_atomically(log4j, properties.log4j_properties(log_file))
     write_atomically(log4j2, properties.log4j2_properties(log_file))
     return [

@@ -1,7 +1,8 @@
-"""Debian's Prometheus and node exporter beside the brokers, where they are installed (`apt-get install prometheus`).
+"""Debian's Prometheus and node exporter beside the brokers, where they are installed (`apt-get
+install prometheus`).
 
-Called by lab.py, launch.py and supervisor.py. Without them the collector reads the brokers' exporters directly, and has
-no system samples but the load average that the JVMs see.
+Called by lab.py, launch.py and supervisor.py. Without them the collector reads the brokers'
+exporters directly, and has no system samples but the load average that the JVMs see.
 """
 
 import json
@@ -16,7 +17,8 @@ from deploy.lab.cluster.files import write_atomically
 CLUSTER_NAME = "lab"  # as in description.py
 SCRAPE_SECONDS = 2
 PROGRAMS = {
-    "node-exporter": ("prometheus-node-exporter", "node_exporter"),  # Debian's name, and that of its makers
+    # Debian's name, and that of its makers
+    "node-exporter": ("prometheus-node-exporter", "node_exporter"),
     "prometheus": ("prometheus",),
 }
 # What the mapping asks for: a page of 60 lines instead of 1,500.
@@ -34,7 +36,12 @@ def command(config: LabConfig, node: Node, settings: Path, data: Path) -> list[s
     program = next(path for name in PROGRAMS[node.name] if (path := shutil.which(name)))
     if node.kind is Kind.NODE_EXPORTER:
         only = [f"--collector.{name}" for name in NODE_COLLECTORS]
-        return [program, f"--web.listen-address={node.address}", "--collector.disable-defaults", *only]
+        return [
+            program,
+            f"--web.listen-address={node.address}",
+            "--collector.disable-defaults",
+            *only,
+        ]
     file = settings / "prometheus.yml"
     write_atomically(file, yaml.safe_dump(_prometheus(config), sort_keys=False))
     return [
@@ -48,7 +55,8 @@ def command(config: LabConfig, node: Node, settings: Path, data: Path) -> list[s
 
 
 def write_targets(config: LabConfig) -> None:
-    """targets.json, in the form of file_sd_configs: for Prometheus, and for a collector without one.
+    """targets.json, in the form of file_sd_configs: for Prometheus, and for a collector without
+    one.
 
     All brokers stand on one machine, so its node exporter is scraped for each of them.
     """
@@ -57,7 +65,11 @@ def write_targets(config: LabConfig) -> None:
     for node in config.broker_nodes:
         if node.broker is None:
             continue
-        labels = {"cluster": CLUSTER_NAME, "broker": str(node.broker.id), "platform": PLATFORMS[node.broker.role]}
+        labels = {
+            "cluster": CLUSTER_NAME,
+            "broker": str(node.broker.id),
+            "platform": PLATFORMS[node.broker.role],
+        }
         kafka = f"{node.address.rpartition(':')[0]}:{node.metrics_port}"
         groups.append({"targets": [kafka], "labels": {"job": "kafka", **labels}})
         if node_exporter is not None:
@@ -69,7 +81,9 @@ def _prometheus(config: LabConfig) -> dict[str, object]:
     every = f"{SCRAPE_SECONDS}s"
     return {
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
-        "scrape_configs": [{"job_name": "lab", "file_sd_configs": [{"files": [str(_targets_file(config))]}]}],
+        "scrape_configs": [
+            {"job_name": "lab", "file_sd_configs": [{"files": [str(_targets_file(config))]}]}
+        ],
     }
 
 

@@ -1,4 +1,7 @@
-"""Which loopback ports are free. A port found free may be taken a moment later: the lab says so when it happens."""
+"""Which loopback ports are free.
+
+A port found free may be taken a moment later: the lab says so when it happens.
+"""
 
 import random
 import socket
@@ -12,7 +15,10 @@ class PortTakenError(RuntimeError):
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on that loopback port now. Sockets in TIME_WAIT do not count, as for the JVM."""
+    """Whether a server could listen on that loopback port now.
+
+    Sockets in TIME_WAIT do not count, as for the JVM.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -23,12 +29,18 @@ def is_free(port: int) -> bool:
 
 
 def require_free(ports: dict[int, str]) -> None:
-    """Raise PortTakenError naming every taken port with its node. `ports`: port -> what needs it."""
-    taken = [f"port {port} (for {name})" for port, name in sorted(ports.items()) if not is_free(port)]
+    """Raise PortTakenError naming every taken port with its node.
+
+    `ports`: port -> what needs it.
+    """
+    taken = [
+        f"port {port} (for {name})" for port, name in sorted(ports.items()) if not is_free(port)
+    ]
     if taken:
         verb = "is" if len(taken) == 1 else "are"
         raise PortTakenError(
-            f"{', '.join(taken)} {verb} in use by another program on {HOST}: stop it (is another lab running?), "
+            f"{', '.join(taken)} {verb} in use by another program on {HOST}: stop it (is "
+            "another lab running?), "
             "or choose another base port (--base-port)"
         )
 
@@ -46,11 +58,15 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_base_port(attempts_max: int = 50) -> int:
-    """A base port whose lab would find every port free, for labs side by side. PortTakenError when none is."""
+    """A base port whose lab would find every port free, for labs side by side.
+
+    PortTakenError when none is.
+    """
     candidates: Iterable[int] = random.sample(range(20_000, 32_000, PORTS_PER_LAB), k=attempts_max)
     for base in candidates:
         if all(is_free(port) for port in LabConfig(base_port=base).ports):
             return base
     raise PortTakenError(
-        f"no free block of {PORTS_PER_LAB} ports between 20000 and 32000 after {attempts_max} attempts"
+        f"no free block of {PORTS_PER_LAB} ports between 20000 and 32000 after {attempts_max} "
+        "attempts"
     )

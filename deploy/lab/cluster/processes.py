@@ -1,6 +1,9 @@
-"""One operating system process of the lab: start, signal, and what became of it. Used by the supervisor only.
+"""One operating system process of the lab: start, signal, and what became of it.
 
-Must be used from the supervisor's main thread: the kernel ties a child's life to the thread that started it.
+Used by the supervisor only.
+
+Must be used from the supervisor's main thread: the kernel ties a child's life to the thread that
+started it.
 """
 
 import os
@@ -50,16 +53,26 @@ class ManagedProcess:
         if self._process.poll() is None:
             paused = self._asked is ProcessState.PAUSED
             return ProcessState.PAUSED if paused else ProcessState.RUNNING
-        return self._asked if self._asked in {ProcessState.STOPPED, ProcessState.KILLED} else ProcessState.EXITED
+        return (
+            self._asked
+            if self._asked in {ProcessState.STOPPED, ProcessState.KILLED}
+            else ProcessState.EXITED
+        )
 
     def start(self, command: list[str]) -> None:
-        """Start it, in a session of its own so that Ctrl-C in a terminal reaches the supervisor alone."""
+        """Start it, in a session of its own so that Ctrl-C in a terminal reaches the supervisor
+        alone.
+        """
         if self.pid is not None:
             raise ValueError(f"{self.name} is running already (pid {self.pid})")
         leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *command]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                leashed, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                leashed,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         self._asked = None
         self.starts += 1
@@ -70,7 +83,10 @@ class ManagedProcess:
         self.wait(10.0)
 
     def terminate(self) -> None:
-        """SIGTERM: an orderly shutdown. Returns at once; a paused process is woken first, or it could not hear."""
+        """SIGTERM: an orderly shutdown.
+
+        Returns at once; a paused process is woken first, or it could not hear.
+        """
         if self._asked is ProcessState.PAUSED:
             self.unpause()
         self._signal(signal.SIGTERM, ProcessState.STOPPED)
@@ -107,7 +123,10 @@ class ManagedProcess:
 
 
 def first_error(log: Path, lines_searched: int = 200, lines_told: int = 4) -> str:
-    """The first error near the end of a Java log, with the lines after it: most often the cause. Empty when none."""
+    """The first error near the end of a Java log, with the lines after it: most often the cause.
+
+    Empty when none.
+    """
     try:
         lines = log.read_text(errors="replace").splitlines()[-lines_searched:]
     except OSError:
@@ -118,7 +137,10 @@ def first_error(log: Path, lines_searched: int = 200, lines_told: int = 4) -> st
 
 
 def stop_all(processes: list[ManagedProcess], timeout_seconds: float) -> None:
-    """End all of them: SIGTERM, then SIGKILL for those left after `timeout_seconds`. None is alive afterwards."""
+    """End all of them:
+
+    SIGTERM, then SIGKILL for those left after `timeout_seconds`. None is alive afterwards.
+    """
     alive = [process for process in processes if process.pid is not None]
     for process in alive:
         process.terminate()

@@ -1,6 +1,8 @@
-"""The settings of each node: one plain function per kind, dict in and dict out, so that any key can be changed.
+"""The settings of each node: one plain function per kind, dict in and dict out, so that any key can
+be changed.
 
-Called by launch.py. `LabConfig.properties` and `Lab.start(..., properties=...)` are laid over what these return.
+Called by launch.py. `LabConfig.properties` and `Lab.start(..., properties=...)` are laid over what
+these return.
 """
 
 import base64
@@ -22,12 +24,17 @@ def broker_properties(config: LabConfig, node: Node, data: Path) -> Properties:
     if broker is None:
         raise ValueError(f"{node.name} is not a broker")
     return {
-        **(_kraft_broker(config, broker.id) if config.kraft else _zookeeper_broker(config, broker.id)),
+        **(
+            _kraft_broker(config, broker.id)
+            if config.kraft
+            else _zookeeper_broker(config, broker.id)
+        ),
         "broker.rack": broker.rack,
         "listeners": f"PLAINTEXT://{node.address}",
         "advertised.listeners": f"PLAINTEXT://{node.address}",
         "controlled.shutdown.enable": "true",
-        "controlled.shutdown.retry.backoff.ms": "1000",  # the last brokers of a lab have nobody to hand over to
+        # the last brokers of a lab have nobody to hand over to
+        "controlled.shutdown.retry.backoff.ms": "1000",
         "default.replication.factor": "3",
         "replica.lag.time.max.ms": "10000",
         "num.replica.fetchers": "2",
@@ -57,7 +64,9 @@ def _kraft_broker(config: LabConfig, broker_id: int) -> Properties:
 
 
 def controller_properties(config: LabConfig, node: Node, data: Path) -> Properties:
-    """A dedicated KRaft controller of the migrated cluster; whoever migrates to KRaft adds the keys for that."""
+    """A dedicated KRaft controller of the migrated cluster; whoever migrates to KRaft adds the
+    keys for that.
+    """
     return {
         "process.roles": "controller",
         "node.id": str(node.controller_id),
@@ -68,8 +77,9 @@ def controller_properties(config: LabConfig, node: Node, data: Path) -> Properti
         "log.dirs": str(data),
         "num.network.threads": "2",
         "num.io.threads": "2",
-        # Stock's 1 and 2 s lose the quorum again and again where a few JVMs share two cores: each look then falls into
-        # an election. A controller that is stopped in order says so; only one that is killed is missed for so long.
+        # Stock's 1 and 2 s lose the quorum again and again where a few JVMs share two cores: each
+        # look then falls into an election. A controller that is stopped in order says so; only one
+        # that is killed is missed for so long.
         "controller.quorum.election.timeout.ms": "3000",
         "controller.quorum.fetch.timeout.ms": "8000",
         "controller.quorum.request.timeout.ms": "6000",
@@ -77,7 +87,9 @@ def controller_properties(config: LabConfig, node: Node, data: Path) -> Properti
 
 
 def control_kafka_properties(port: int, quorum_port: int, data: Path) -> Properties:
-    """The small Kafka that carries the agent's own topics: one node, broker and controller in one."""
+    """The small Kafka that carries the agent's own topics: one node, broker and controller in
+    one.
+    """
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -134,7 +146,8 @@ def _internal_topics(replication_factor: int, min_insync_replicas: int) -> Prope
 
 
 def format_kraft_directory(data: Path, node_id: int, cluster_id: str | None = None) -> None:
-    """What `kafka-storage format` writes, without a JVM; Kafka then takes its newest metadata version.
+    """What `kafka-storage format` writes, without a JVM; Kafka then takes its newest metadata
+    version.
 
     A folder that was formatted before is left as it is.
     """
@@ -142,7 +155,11 @@ def format_kraft_directory(data: Path, node_id: int, cluster_id: str | None = No
     if target.exists():
         return
     data.mkdir(parents=True, exist_ok=True)
-    identity = {"version": "1", "cluster.id": cluster_id or new_cluster_id(), "node.id": str(node_id)}
+    identity = {
+        "version": "1",
+        "cluster.id": cluster_id or new_cluster_id(),
+        "node.id": str(node_id),
+    }
     target.write_text(render(identity), encoding="utf-8")
 
 
@@ -160,7 +177,10 @@ def overlaid(base: Properties, *overlays: Mapping[str, str | None]) -> Propertie
 
 
 def render(settings: Properties) -> str:
-    """The text of a Java properties file. Backslashes are escaped, so that Windows-like paths and regexes survive."""
+    """The text of a Java properties file.
+
+    Backslashes are escaped, so that Windows-like paths and regexes survive.
+    """
     lines = (f"{key}={value.replace(chr(92), chr(92) * 2)}" for key, value in settings.items())
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,8 @@
-"""HAProxy in front of the brokers' client listeners (`LabConfig.proxies`), one port a broker, where it is installed.
+"""HAProxy in front of the brokers' client listeners (`LabConfig.proxies`), one port a broker, where
+it is installed.
 
-Clients then know proxies only, as in a migration whose brokers move between networks. Called by launch.py.
+Clients then know proxies only, as in a migration whose brokers move between networks. Called by
+launch.py.
 """
 
 import shutil
@@ -15,7 +17,9 @@ MISSING = "HAProxy is not installed (Debian: apt-get install haproxy)"
 
 def program() -> str | None:
     """The HAProxy to run; None where there is none."""
-    return shutil.which("haproxy") or next((p for d in _PLACES if (p := shutil.which("haproxy", path=d))), None)
+    return shutil.which("haproxy") or next(
+        (p for d in _PLACES if (p := shutil.which("haproxy", path=d))), None
+    )
 
 
 def proxy_port(config: LabConfig, broker_id: int) -> int:
@@ -32,25 +36,32 @@ def ports(config: LabConfig) -> dict[int, str]:
     """What is listened on beside the nodes' own ports."""
     if not config.proxies:
         return {}
-    clients = {config.base_port + b.id + CLIENT_OFFSET: f"broker-{b.id} (clients)" for b in config.brokers}
+    clients = {
+        config.base_port + b.id + CLIENT_OFFSET: f"broker-{b.id} (clients)" for b in config.brokers
+    }
     return clients | {proxy_port(config, b.id): f"haproxy (broker {b.id})" for b in config.brokers}
 
 
 def overlay(config: LabConfig, node: Node) -> dict[str, str]:
-    """A broker's second listener: clients are sent to its proxy; brokers and the agent go directly."""
+    """A broker's second listener: clients are sent to its proxy; brokers and the agent go
+    directly.
+    """
     if not config.proxies or node.broker is None:
         return {}
     client = f"{HOST}:{node.port + CLIENT_OFFSET}"
     return {
         "listeners": f"PLAINTEXT://{node.address},CLIENT://{client}",
-        "advertised.listeners": f"PLAINTEXT://{node.address},CLIENT://{HOST}:{proxy_port(config, node.broker.id)}",
+        "advertised.listeners": f"PLAINTEXT://{node.address},CLIENT://{HOST}:{proxy_port(config, node.broker.id)}",  # noqa: E501
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CLIENT:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
     }
 
 
 def configuration(config: LabConfig) -> str:
-    """haproxy.cfg. Its page of metrics counts the clients of each broker: haproxy_frontend_current_sessions."""
+    """haproxy.cfg.
+
+    Its page of metrics counts the clients of each broker: haproxy_frontend_current_sessions.
+    """
     lines = [
         "global",
         "  maxconn 4000",

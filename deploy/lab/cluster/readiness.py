@@ -19,7 +19,10 @@ CALL_TIMEOUT_SECONDS = 3.0
 
 
 def is_ready(config: LabConfig, node: Node) -> bool:
-    """Whether that node serves now. A broker serves when it answers and its own metadata names it as alive."""
+    """Whether that node serves now.
+
+    A broker serves when it answers and its own metadata names it as alive.
+    """
     if not _listens(node):
         return False
     if node.kind is Kind.ZOOKEEPER:
@@ -39,7 +42,9 @@ def is_ready(config: LabConfig, node: Node) -> bool:
 
 
 def live_brokers(config: LabConfig, asked: Node | None = None) -> frozenset[int]:
-    """The ids of the brokers that are alive in the eyes of the one that answers; empty when none answers."""
+    """The ids of the brokers that are alive in the eyes of the one that answers; empty when
+    none answers.
+    """
     from kafka.errors import KafkaError
 
     servers = asked.address if asked else None
@@ -59,15 +64,24 @@ def lab_admin(
     on_control: bool = False,
     servers: str | None = None,
 ) -> contextlib.AbstractContextManager[Any]:
-    """The lab's own admin client, who may do everything, of a plain or a secure lab. `servers`: only these."""
+    """The lab's own admin client, who may do everything, of a plain or a secure lab.
+
+    `servers`: only these.
+    """
     return admin_client(
-        security.kafka_connection(config, security.ADMIN, on_control=on_control, servers=servers), timeout_seconds
+        security.kafka_connection(config, security.ADMIN, on_control=on_control, servers=servers),
+        timeout_seconds,
     )
 
 
 @contextlib.contextmanager
-def admin_client(to: str | KafkaConnection, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> Iterator[Any]:
-    """A kafka-python admin client, closed at the end. `to`: bootstrap servers of a plain lab, or a connection."""
+def admin_client(
+    to: str | KafkaConnection, timeout_seconds: float = CALL_TIMEOUT_SECONDS
+) -> Iterator[Any]:
+    """A kafka-python admin client, closed at the end.
+
+    `to`: bootstrap servers of a plain lab, or a connection.
+    """
     from kafka.admin import KafkaAdminClient
 
     connection = KafkaConnection(bootstrap_servers=to) if isinstance(to, str) else to
@@ -80,7 +94,9 @@ def admin_client(to: str | KafkaConnection, timeout_seconds: float = CALL_TIMEOU
 
 
 def broker_is_registered(config: LabConfig, broker_id: int) -> bool:
-    """Whether ZooKeeper still holds the broker's ephemeral node: a broker that restarts before it is gone fails."""
+    """Whether ZooKeeper still holds the broker's ephemeral node: a broker that restarts before
+    it is gone fails.
+    """
     from kazoo.client import KazooClient
     from kazoo.exceptions import KazooException
     from kazoo.handlers.threading import KazooTimeoutError
@@ -98,7 +114,10 @@ def broker_is_registered(config: LabConfig, broker_id: int) -> bool:
 
 
 def cluster_id(zookeeper_address: str) -> str:
-    """The id that a cluster with ZooKeeper has. ValueError when it has none yet, or ZooKeeper does not answer."""
+    """The id that a cluster with ZooKeeper has.
+
+    ValueError when it has none yet, or ZooKeeper does not answer.
+    """
     from kazoo.client import KazooClient
     from kazoo.exceptions import KazooException
     from kazoo.handlers.threading import KazooTimeoutError
@@ -108,7 +127,9 @@ def cluster_id(zookeeper_address: str) -> str:
         client.start(timeout=CALL_TIMEOUT_SECONDS)
         return str(json.loads(client.get("/cluster/id")[0])["id"])
     except (KazooException, KazooTimeoutError, KeyError) as error:
-        raise ValueError(f"ZooKeeper at {zookeeper_address} does not tell the cluster's id: {error!r}") from error
+        raise ValueError(
+            f"ZooKeeper at {zookeeper_address} does not tell the cluster's id: {error!r}"
+        ) from error
     finally:
         client.stop()
         client.close()
@@ -118,7 +139,11 @@ def _shows_metrics(node: Node) -> bool:
     import httpx
 
     try:
-        page = httpx.get(f"http://127.0.0.1:{node.metrics_port}/metrics", timeout=CALL_TIMEOUT_SECONDS, trust_env=False)
+        page = httpx.get(
+            f"http://127.0.0.1:{node.metrics_port}/metrics",
+            timeout=CALL_TIMEOUT_SECONDS,
+            trust_env=False,
+        )
     except httpx.HTTPError:
         return False
     return page.status_code == httpx.codes.OK and "kafkacontroller_" in page.text.lower()
@@ -133,7 +158,10 @@ def _listens(node: Node) -> bool:
 
 
 def _zookeeper_serves(config: LabConfig, node: Node) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", node.port), CALL_TIMEOUT_SECONDS) as link:
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", node.port), CALL_TIMEOUT_SECONDS) as link,
+    ):
         link.settimeout(CALL_TIMEOUT_SECONDS)
         if config.secure:
             trusted = ssl.create_default_context(cafile=str(security.Vault(config).authority))

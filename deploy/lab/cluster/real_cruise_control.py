@@ -1,6 +1,9 @@
-"""Settings and start of a real Cruise Control 2.5.x, when CRUISE_CONTROL_CLASSPATH holds one. Called by launch.py.
+"""Settings and start of a real Cruise Control 2.5.x, when CRUISE_CONTROL_CLASSPATH holds one.
 
-Stock, its limits too, but for what a lab cannot wait for: short windows, fast metadata, small topics of its own.
+Called by launch.py.
+
+Stock, its limits too, but for what a lab cannot wait for: short windows, fast metadata, small
+topics of its own.
 """
 
 import glob
@@ -15,7 +18,8 @@ from deploy.lab.standin.goals import HARD_GOALS
 MAIN_CLASS = "com.linkedin.kafka.cruisecontrol.KafkaCruiseControlMain"
 REPORTER_CLASS = "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter"
 REPORTING_INTERVAL_KEY = "cruise.control.metrics.reporter.metrics.reporting.interval.ms"
-REPORTING_INTERVAL_MS = "5000"  # Cruise Control refuses to start where it samples more often than brokers report
+# Cruise Control refuses to start where it samples more often than brokers report
+REPORTING_INTERVAL_MS = "5000"
 METRICS_TOPIC = "__CruiseControlMetrics"
 PARTITION_SAMPLES_TOPIC = "__KafkaCruiseControlPartitionMetricSamples"
 BROKER_SAMPLES_TOPIC = "__KafkaCruiseControlModelTrainingSamples"
@@ -24,7 +28,10 @@ TOPIC_REPLICATION_FACTOR = 2
 
 
 def reporter_properties(config: LabConfig) -> Properties:
-    """What every broker needs so that Cruise Control sees its load. The lab makes the topic, on the source brokers."""
+    """What every broker needs so that Cruise Control sees its load.
+
+    The lab makes the topic, on the source brokers.
+    """
     return {
         "metric.reporters": REPORTER_CLASS,
         "cruise.control.metrics.reporter.bootstrap.servers": config.bootstrap_servers,
@@ -35,11 +42,14 @@ def reporter_properties(config: LabConfig) -> Properties:
 
 
 def reporter_class_path(class_path: str) -> str:
-    """Of Cruise Control's jars only the reporter's: the others would stand beside the broker's own."""
+    """Of Cruise Control's jars only the reporter's: the others would stand beside the broker's
+    own.
+    """
     reporters = [jar for jar in expanded(class_path) if "metrics-reporter" in Path(jar).name]
     if not reporters:
         raise ValueError(
-            "CRUISE_CONTROL_CLASSPATH names no jar of the metrics reporter (cruise-control-metrics-reporter-*.jar)"
+            "CRUISE_CONTROL_CLASSPATH names no jar of the metrics reporter "
+            "(cruise-control-metrics-reporter-*.jar)"
         )
     return os.pathsep.join(reporters)
 
@@ -48,12 +58,17 @@ def expanded(class_path: str) -> list[str]:
     """The entries of a Java class path, with `folder/*` written out."""
     entries: list[str] = []
     for entry in class_path.split(os.pathsep):
-        entries.extend(sorted(glob.glob(f"{entry[:-1]}*.jar")) if entry.endswith(f"{os.sep}*") else [entry])  # noqa: PTH207
+        entries.extend(
+            sorted(glob.glob(f"{entry[:-1]}*.jar")) if entry.endswith(f"{os.sep}*") else [entry]  # noqa: PTH207
+        )
     return [entry for entry in entries if entry]
 
 
 def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
-    """Cruise Control's own file. `folder` receives what it keeps on disk. What is not named here is stock."""
+    """Cruise Control's own file.
+
+    `folder` receives what it keeps on disk. What is not named here is stock.
+    """
     goals = "com.linkedin.kafka.cruisecontrol.analyzer.goals."
     return {
         "bootstrap.servers": config.bootstrap_servers,
@@ -61,7 +76,8 @@ def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
         "webserver.http.port": str(config.cruise_control_node.port),
         "capacity.config.file": str(folder / "capacity.json"),
         "failed.brokers.file.path": str(folder / "failed-brokers.txt"),
-        "hard.goals": ",".join(goals + goal for goal in HARD_GOALS),  # those of the settings file that it ships with
+        # those of the settings file that it ships with
+        "hard.goals": ",".join(goals + goal for goal in HARD_GOALS),
         **_failure_detection(config),
         **_self_healing(),
         **_metrics(),
@@ -69,9 +85,12 @@ def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
 
 
 def _failure_detection(config: LabConfig) -> Properties:
-    """From where it knows which brokers are alive: ZooKeeper, or Kafka where ZooKeeper is absent, leaves, or is locked.
+    """From where it knows which brokers are alive:
 
-    2.5.143 refuses to start with neither key. 2.5.146 has no code for ZooKeeper and passes over both keys.
+    ZooKeeper, or Kafka where ZooKeeper is absent, leaves, or is locked.
+
+    2.5.143 refuses to start with neither key. 2.5.146 has no code for ZooKeeper and passes over
+    both keys.
     """
     if config.kraft or config.controller_nodes or config.secure:
         return {"kafka.broker.failure.detection.enable": "true"}
@@ -79,17 +98,23 @@ def _failure_detection(config: LabConfig) -> Properties:
 
 
 def _self_healing() -> Properties:
-    """Off, as it ships; but what is switched on by `admin` heals. With the default notifier nothing ever would."""
+    """Off, as it ships; but what is switched on by `admin` heals.
+
+    With the default notifier nothing ever would.
+    """
     return {
-        "anomaly.notifier.class": "com.linkedin.kafka.cruisecontrol.detector.notifier.SelfHealingNotifier",
+        "anomaly.notifier.class": "com.linkedin.kafka.cruisecontrol.detector.notifier.SelfHealingNotifier",  # noqa: E501
         "self.healing.enabled": "false",
     }
 
 
 def _metrics() -> Properties:
-    """Windows and topics: stock, Cruise Control would plan nothing before its first window of five minutes is full."""
+    """Windows and topics: stock, Cruise Control would plan nothing before its first window of
+    five minutes is full.
+    """
     return {
-        "metadata.max.age.ms": "5000",  # stock 55 s, for which a new topic or a finished move stays unknown
+        # stock 55 s, for which a new topic or a finished move stays unknown
+        "metadata.max.age.ms": "5000",
         "metric.reporter.topic": METRICS_TOPIC,
         "metric.sampling.interval.ms": "10000",
         REPORTING_INTERVAL_KEY: REPORTING_INTERVAL_MS,
@@ -109,6 +134,12 @@ def _metrics() -> Properties:
 
 
 def capacity() -> str:
-    """Generous capacities for any broker: in a lab no goal shall fail for want of room. MB, percent, KB/s."""
+    """Generous capacities for any broker: in a lab no goal shall fail for want of room.
+
+    MB, percent, KB/s.
+    """
     limits = {"DISK": "500000", "CPU": "100", "NW_IN": "500000", "NW_OUT": "500000"}
-    return json.dumps({"brokerCapacities": [{"brokerId": "-1", "capacity": limits, "doc": "any broker"}]}, indent=2)
+    return json.dumps(
+        {"brokerCapacities": [{"brokerId": "-1", "capacity": limits, "doc": "any broker"}]},
+        indent=2,
+    )

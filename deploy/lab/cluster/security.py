@@ -1,6 +1,9 @@
-"""The secure lab (`lab up --secure`): TLS, SASL, ACLs, secrets in files. Laid over the plain settings by launch.py.
+"""The secure lab (`lab up --secure`):
 
-Every user has a password of its own, random, in a file only this user of the machine can read. The plain lab has none.
+TLS, SASL, ACLs, secrets in files. Laid over the plain settings by launch.py.
+
+Every user has a password of its own, random, in a file only this user of the machine can read. The
+plain lab has none.
 """
 
 import secrets
@@ -16,7 +19,8 @@ from agent.adapters.kafka.connection import KafkaConnection
 from agent.adapters.zookeeper.access import ZooKeeperAccess
 from deploy.lab.cluster.config import HOST, CruiseControlKind, Kind, LabConfig, Node
 
-BROKERS, ADMIN = "broker", "admin"  # both may do everything: the first between brokers, the second is the lab's own
+# both may do everything: the first between brokers, the second is the lab's own
+BROKERS, ADMIN = "broker", "admin"
 AGENT, CRUISE_CONTROL, OPERATOR, OBSERVER, METRICS, WATCHER = (
     "agent",
     "cruise-control",
@@ -29,7 +33,13 @@ STRANGER = "stranger"  # is known, and may do nothing
 CERTIFICATE = "certificate"  # instead of a mechanism: TLS with a client certificate
 PLAIN, SCRAM_256, SCRAM_512 = "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"
 # Between them they try every way there is to log in.
-ON_CLUSTER = {ADMIN: PLAIN, AGENT: SCRAM_512, CRUISE_CONTROL: SCRAM_512, WATCHER: SCRAM_256, STRANGER: PLAIN}
+ON_CLUSTER = {
+    ADMIN: PLAIN,
+    AGENT: SCRAM_512,
+    CRUISE_CONTROL: SCRAM_512,
+    WATCHER: SCRAM_256,
+    STRANGER: PLAIN,
+}
 ON_CONTROL = {
     ADMIN: PLAIN,
     AGENT: SCRAM_512,
@@ -54,7 +64,8 @@ class Vault:
         self.authority = self.folder / "ca.pem"
         self.jaas = self.folder / "zookeeper.jaas"
         self.keystore = self.folder / "server.p12"
-        self.accounts = self.folder / "cruise-control.accounts"  # in Jetty's form: name: password,ROLE
+        # in Jetty's form: name: password,ROLE
+        self.accounts = self.folder / "cruise-control.accounts"
 
     def password_file(self, user: str) -> Path:
         return self.folder / f"{user}.password"
@@ -67,7 +78,9 @@ class Vault:
         return self.folder / f"{name}.pem"
 
     def make(self) -> None:
-        """New secrets and certificates; passwords are kept where data are kept, as Kafka remembers them."""
+        """New secrets and certificates; passwords are kept where data are kept, as Kafka
+        remembers them.
+        """
         from deploy.lab.cluster.certificates import Authority
 
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -78,17 +91,29 @@ class Vault:
         authority = Authority()
         authority.write(self.authority)
         authority.issue(
-            "server", self.certificate("server"), keystore=self.keystore, keystore_password=self.password("keystore")
+            "server",
+            self.certificate("server"),
+            keystore=self.keystore,
+            keystore_password=self.password("keystore"),
         )
         for user in (name for name, mechanism in ON_CONTROL.items() if mechanism == CERTIFICATE):
             authority.issue(user, self.certificate(user))
-        accounts = [f"{AGENT}: {self.password(AGENT)},ADMIN", f"{WATCHER}: {self.password(WATCHER)},VIEWER"]
+        accounts = [
+            f"{AGENT}: {self.password(AGENT)},ADMIN",
+            (f"{WATCHER}: {self.password(WATCHER)},VIEWER"),
+        ]
         self.keep(self.accounts, "\n".join(accounts) + "\n")
-        logins = " ".join(f'user_{user}="{self.password(user)}"' for user in (BROKERS, ADMIN, AGENT, CRUISE_CONTROL))
+        logins = " ".join(
+            f'user_{user}="{self.password(user)}"'
+            for user in (BROKERS, ADMIN, AGENT, CRUISE_CONTROL)
+        )
         client = f'username="{BROKERS}" password="{self.password(BROKERS)}"'
         self.keep(
             self.jaas,
-            f"Server {{ {_DIGEST_LOGIN} required {logins}; }};\nClient {{ {_DIGEST_LOGIN} required {client}; }};\n",
+            (
+                f"Server {{ {_DIGEST_LOGIN} required {logins}; }};\nClient {{ {_DIGEST_LOGIN} "
+                f"required {client}; }};\n"
+            ),
         )
 
     @staticmethod
@@ -101,7 +126,8 @@ def prepare(config: LabConfig) -> None:
     """Before anything starts. Of a lab that begins anew nothing old is left."""
     vault = Vault(config)
     if not config.secure:
-        shutil.rmtree(vault.folder, ignore_errors=True)  # or programs would think that the lab is a secure one
+        # or programs would think that the lab is a secure one
+        shutil.rmtree(vault.folder, ignore_errors=True)
         return
     if not config.keep_data:
         shutil.rmtree(vault.folder, ignore_errors=True)
@@ -112,7 +138,7 @@ def prepare(config: LabConfig) -> None:
         folder.chmod(0o700)
 
 
-# ── settings of the nodes ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── settings of the nodes ─────────────────────────────────────────────────────────────────────────
 def overlay(config: LabConfig, node: Node) -> Properties:
     """What makes this node a secure one; nothing in a plain lab."""
     if not config.secure:
@@ -131,7 +157,11 @@ def overlay(config: LabConfig, node: Node) -> Properties:
 
 def removed(config: LabConfig, node: Node) -> dict[str, None]:
     """Settings of the plain node that would leave a door open."""
-    return dict.fromkeys(("clientPort", "clientPortAddress")) if config.secure and node.kind is Kind.ZOOKEEPER else {}
+    return (
+        dict.fromkeys(("clientPort", "clientPortAddress"))
+        if config.secure and node.kind is Kind.ZOOKEEPER
+        else {}
+    )
 
 
 def java_options(config: LabConfig, node: Node) -> tuple[str, ...]:
@@ -147,9 +177,24 @@ def stand_in_options(config: LabConfig) -> list[str]:
         return []
     vault = Vault(config)
     return [
-        *("--accounts-file", str(vault.accounts), "--tls-certificate", str(vault.certificate("server"))),
-        *("--kafka-username", CRUISE_CONTROL, "--kafka-password-file", str(vault.password_file(CRUISE_CONTROL))),
-        *("--kafka-sasl-mechanism", ON_CLUSTER[CRUISE_CONTROL], "--kafka-ca-file", str(vault.authority)),
+        *(
+            "--accounts-file",
+            str(vault.accounts),
+            "--tls-certificate",
+            str(vault.certificate("server")),
+        ),
+        *(
+            "--kafka-username",
+            CRUISE_CONTROL,
+            "--kafka-password-file",
+            str(vault.password_file(CRUISE_CONTROL)),
+        ),
+        *(
+            "--kafka-sasl-mechanism",
+            ON_CLUSTER[CRUISE_CONTROL],
+            "--kafka-ca-file",
+            str(vault.authority),
+        ),
     ]
 
 
@@ -178,8 +223,14 @@ def _zookeeper(vault: Vault, node: Node) -> Properties:
 
 
 def _listeners(vault: Vault, users: dict[str, str]) -> Properties:
-    """SASL for the listener SASL_SSL: PLAIN's users are written there, SCRAM's are made when the brokers run."""
-    known = " ".join(f'user_{u}="{vault.password(u)}"' for u in (BROKERS, *(n for n, m in users.items() if m == PLAIN)))
+    """SASL for the listener SASL_SSL:
+
+    PLAIN's users are written there, SCRAM's are made when the brokers run.
+    """
+    known = " ".join(
+        f'user_{u}="{vault.password(u)}"'
+        for u in (BROKERS, *(n for n, m in users.items() if m == PLAIN))
+    )
     own = f'username="{BROKERS}" password="{vault.password(BROKERS)}"'
     return {
         **_stores(vault),
@@ -195,7 +246,11 @@ def _listeners(vault: Vault, users: dict[str, str]) -> Properties:
 
 
 def _broker(config: LabConfig, vault: Vault, node: Node) -> Properties:
-    trust = {name.removeprefix("ssl."): value for name, value in _stores(vault).items() if "trust" in name}
+    trust = {
+        name.removeprefix("ssl."): value
+        for name, value in _stores(vault).items()
+        if "trust" in name
+    }
     return {
         "listeners": f"SASL_SSL://{node.address}",
         "advertised.listeners": f"SASL_SSL://{node.address}",
@@ -210,7 +265,9 @@ def _broker(config: LabConfig, vault: Vault, node: Node) -> Properties:
 
 
 def _control_kafka(config: LabConfig, vault: Vault, node: Node) -> Properties:
-    """Its own controller speaks SASL_SSL too; whoever comes with a certificate has a port of his own."""
+    """Its own controller speaks SASL_SSL too; whoever comes with a certificate has a port of
+    his own.
+    """
     return {
         "listeners": f"SASL_SSL://{node.address},CONTROLLER://{HOST}:{config.control_quorum_port},"
         f"SSL://{HOST}:{config.control_certificate_port}",
@@ -220,7 +277,8 @@ def _control_kafka(config: LabConfig, vault: Vault, node: Node) -> Properties:
         "sasl.mechanism.controller.protocol": PLAIN,
         "listener.name.controller.sasl.enabled.mechanisms": PLAIN,
         "listener.name.controller.plain.sasl.jaas.config": f"{_PLAIN_LOGIN} required "
-        f'username="{BROKERS}" password="{vault.password(BROKERS)}" user_{BROKERS}="{vault.password(BROKERS)}";',
+        f'username="{BROKERS}" password="{vault.password(BROKERS)}" '
+        f'user_{BROKERS}="{vault.password(BROKERS)}";',
         "listener.name.ssl.ssl.client.auth": "required",
         "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -232,7 +290,9 @@ def _client(vault: Vault, user: str, mechanism: str, prefix: str = "") -> Proper
     return {
         f"{prefix}security.protocol": "SASL_SSL",
         f"{prefix}sasl.mechanism": mechanism,
-        f"{prefix}sasl.jaas.config": f'{login} required username="{user}" password="{vault.password(user)}";',
+        f"{prefix}sasl.jaas.config": (
+            f'{login} required username="{user}" password="{vault.password(user)}";'
+        ),
         f"{prefix}ssl.truststore.type": "PEM",
         f"{prefix}ssl.truststore.location": str(vault.authority),
     }
@@ -256,9 +316,11 @@ def _cruise_control(vault: Vault) -> Properties:
     }
 
 
-# ── clients ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── clients ───────────────────────────────────────────────────────────────────────────────────────
 def kafka_settings(config: LabConfig, user: str, *, on_control: bool = False) -> dict[str, Any]:
-    """The section `security` of this user's settings, secrets by reference; empty in a plain lab."""
+    """The section `security` of this user's settings, secrets by reference; empty in a plain
+    lab.
+    """
     if not config.secure:
         return {}
     vault = Vault(config)
@@ -283,7 +345,11 @@ def kafka_connection(
 ) -> KafkaConnection:
     """A client's connection, in both kinds of lab. `servers`: other than all there are."""
     by_certificate = config.secure and on_control and ON_CONTROL[user] == CERTIFICATE
-    control = f"{HOST}:{config.control_certificate_port}" if by_certificate else config.control_kafka.address
+    control = (
+        f"{HOST}:{config.control_certificate_port}"
+        if by_certificate
+        else config.control_kafka.address
+    )
     where = servers or (control if on_control else config.bootstrap_servers)
     return connection_of(where, kafka_settings(config, user, on_control=on_control))
 
@@ -314,7 +380,9 @@ def zookeeper_access(config: LabConfig) -> ZooKeeperAccess:
     if not config.secure:
         return ZooKeeperAccess()
     vault = Vault(config)
-    return ZooKeeperAccess(username=ADMIN, password=vault.password(ADMIN), tls=True, ca_file=str(vault.authority))
+    return ZooKeeperAccess(
+        username=ADMIN, password=vault.password(ADMIN), tls=True, ca_file=str(vault.authority)
+    )
 
 
 def cruise_control_settings(config: LabConfig, user: str = AGENT) -> dict[str, Any]:
@@ -338,21 +406,31 @@ def http_client(config: LabConfig, user: str = AGENT) -> dict[str, Any]:
     return {"auth": (user, vault.password(user)), "verify": trusted}
 
 
-# ── once the brokers run ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── once the brokers run ──────────────────────────────────────────────────────────────────────────
 def admit(config: LabConfig, admin: Any, *, on_control: bool) -> bool:
-    """Make the users that are kept in Kafka, and give each its rights; twice does no harm. Raises KafkaError.
+    """Make the users that are kept in Kafka, and give each its rights; twice does no harm.
 
-    Out: whether all is there. A broker that is not the controller refuses users with a code and no words, which the
-    library takes for success, and it asks any broker: then come again with a new client.
+    Raises KafkaError.
+
+    Out: whether all is there. A broker that is not the controller refuses users with a code and no
+    words, which the library takes for success, and it asks any broker: then come again with a new
+    client.
     """
     from kafka.admin import UserScramCredentialUpsertion
     from kafka.errors import KafkaError
 
     vault = Vault(config)
     users = ON_CONTROL if on_control else ON_CLUSTER
-    by_scram = {user: mechanism for user, mechanism in users.items() if mechanism in {SCRAM_256, SCRAM_512}}
-    made = [UserScramCredentialUpsertion(user, mechanism, vault.password(user)) for user, mechanism in by_scram.items()]
-    if refused := {user: why for user, why in admin.alter_user_scram_credentials(made).items() if why}:
+    by_scram = {
+        user: mechanism for user, mechanism in users.items() if mechanism in {SCRAM_256, SCRAM_512}
+    }
+    made = [
+        UserScramCredentialUpsertion(user, mechanism, vault.password(user))
+        for user, mechanism in by_scram.items()
+    ]
+    if refused := {
+        user: why for user, why in admin.alter_user_scram_credentials(made).items() if why
+    }:
         raise KafkaError(f"users could not be made: {refused}")
     there = admin.describe_user_scram_credentials(list(by_scram))
     if not all(there.get(user, {}).get("credential_infos") for user in by_scram):

@@ -1,7 +1,9 @@
-"""The process that holds a lab: starts its nodes in order, keeps lab.json true, obeys Lab, ends everything.
+"""The process that holds a lab: starts its nodes in order, keeps lab.json true, obeys Lab, ends
+everything.
 
-Run by Lab as `python -m deploy.lab.cluster.supervisor DIRECTORY [--attached]`. Single-threaded on purpose (see processes.py).
-When it dies, by whatever cause, the kernel ends its nodes (see leash.py).
+Run by Lab as `python -m deploy.lab.cluster.supervisor DIRECTORY [--attached]`. Single-threaded on
+purpose (see processes.py). When it dies, by whatever cause, the kernel ends its nodes (see
+leash.py).
 """
 
 import contextlib
@@ -55,7 +57,10 @@ class Supervisor:
     def __init__(self, config: LabConfig, attached: bool, log: TextIO) -> None:
         self.config = config
         self.folders = launch.Folders(config.directory)
-        self.processes = {node.name: ManagedProcess(node.name, self.folders.output(node.name)) for node in config.nodes}
+        self.processes = {
+            node.name: ManagedProcess(node.name, self.folders.output(node.name))
+            for node in config.nodes
+        }
         self.installation: jars.Installation | None = None
         self._attached = attached
         self._log = log
@@ -71,7 +76,10 @@ class Supervisor:
         self._written: dict[str, Any] | None = None
 
     def run(self) -> int:
-        """Start, serve until told to stop, end everything. Returns the exit code: 0 after an asked-for end."""
+        """Start, serve until told to stop, end everything.
+
+        Returns the exit code: 0 after an asked-for end.
+        """
         code = 0
         try:
             with self._listening() as server:
@@ -99,9 +107,11 @@ class Supervisor:
         self.installation = jars.install(
             self.config.kafka_version,
             self._step,
-            with_exporter=self.config.metrics is not Metrics.NONE or bool(self.config.controller_nodes),
+            with_exporter=self.config.metrics is not Metrics.NONE
+            or bool(self.config.controller_nodes),
         )
-        self._deadline = time.monotonic() + self.config.start_timeout_seconds  # the first start's download not counted
+        # the first start's download not counted
+        self._deadline = time.monotonic() + self.config.start_timeout_seconds
         security.prepare(self.config)
         description.write_clusters(self.config)
         first = self.config.controller_nodes if self.config.kraft else (self.config.zookeeper,)
@@ -148,7 +158,10 @@ class Supervisor:
             self._pause_between_checks(waiting)
 
     def _await_old_sessions(self) -> None:
-        """Data kept from a lab that was killed: ZooKeeper holds its brokers' sessions until they expire."""
+        """Data kept from a lab that was killed:
+
+        ZooKeeper holds its brokers' sessions until they expire.
+        """
         self._step("waiting for ZooKeeper to forget the brokers of the last lab")
         while held := [
             node
@@ -160,16 +173,26 @@ class Supervisor:
     def _await_all_brokers(self) -> None:
         wanted = {broker.id for broker in self.config.brokers}
         while missing := wanted - readiness.live_brokers(self.config):
-            self._pause_between_checks([self.config.node(f"broker-{broker_id}") for broker_id in sorted(missing)])
+            self._pause_between_checks(
+                [self.config.node(f"broker-{broker_id}") for broker_id in sorted(missing)]
+            )
 
     def _admit(self) -> None:
-        waiting = [(self.config.control_kafka, True)] + [(node, False) for node in self.config.broker_nodes[:1]]
+        waiting = [(self.config.control_kafka, True)] + [
+            (node, False) for node in self.config.broker_nodes[:1]
+        ]
         while waiting:
-            waiting = [(node, on_control) for node, on_control in waiting if not self._admitted(on_control=on_control)]
+            waiting = [
+                (node, on_control)
+                for node, on_control in waiting
+                if not self._admitted(on_control=on_control)
+            ]
             self._pause_between_checks([node for node, _ in waiting])
 
     def _admitted(self, *, on_control: bool) -> bool:
-        with readiness.lab_admin(self.config, ADMIT_TIMEOUT_SECONDS, on_control=on_control) as admin:
+        with readiness.lab_admin(
+            self.config, ADMIT_TIMEOUT_SECONDS, on_control=on_control
+        ) as admin:
             return security.admit(self.config, admin, on_control=on_control)
 
     def _pause_between_checks(self, waiting: list[Node]) -> None:
@@ -179,12 +202,14 @@ class Supervisor:
                 log = self.folders.log(name)
                 reason = process.last_words() or first_error(log) or "it said nothing"
                 raise StartFailedError(
-                    f"{name} ended while starting (exit code {process.exit_code}): {reason}\nits log: {log}"
+                    f"{name} ended while starting (exit code {process.exit_code}): "
+                    f"{reason}\nits log: {log}"
                 )
         if waiting and time.monotonic() > self._deadline:
             names = ", ".join(node.name for node in waiting)
             raise StartFailedError(
-                f"{names} not ready after {self.config.start_timeout_seconds:.0f} s; see {self.folders.logs}, "
+                f"{names} not ready after {self.config.start_timeout_seconds:.0f} s; see "
+                f"{self.folders.logs}, "
                 "or allow more time (--start-timeout-seconds)"
             )
         self._require_owner()
@@ -193,7 +218,10 @@ class Supervisor:
             time.sleep(TICK_SECONDS)
 
     def _stop(self) -> None:
-        """End every process. Data to be kept is closed in order; data to be thrown away gets no farewell."""
+        """End every process.
+
+        Data to be kept is closed in order; data to be thrown away gets no farewell.
+        """
         if not self.config.keep_data:
             stop_all(list(self.processes.values()), 0.0)
             return
@@ -214,7 +242,10 @@ class Supervisor:
                 self._note()
 
     def _obey(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one request: {"action", "name", "properties"?}. Returns {"refused": why not, or None}."""
+        """Carry out one request: {"action", "name", "properties"?}.
+
+        Returns {"refused": why not, or None}.
+        """
         try:
             action, name = str(request["action"]), str(request["name"])
             node, process = self.config.node(name), self.processes[str(request["name"])]
@@ -232,14 +263,20 @@ class Supervisor:
                 case "unpause":
                     process.unpause()
                 case _:
-                    return {"refused": f"unknown action {action!r}: start, kill, terminate, pause or unpause"}
+                    return {
+                        "refused": (
+                            f"unknown action {action!r}: start, kill, terminate, pause or unpause"
+                        )
+                    }
         except (KeyError, ValueError, OSError, TypeError) as error:
             return {"refused": str(error.args[0]) if isinstance(error, KeyError) else str(error)}
         self._note()  # before the answer: who asked reads lab.json next
         return {"refused": None}
 
     def _override(self, name: str, settings: dict[str, str | None] | None) -> None:
-        """Keep settings given at a start; they hold for later starts too, until others are given ({} clears them)."""
+        """Keep settings given at a start; they hold for later starts too, until others are
+        given ({} clears them).
+        """
         if settings is not None:
             write_atomically(self.folders.overrides(name), json.dumps(settings))
 
@@ -264,7 +301,9 @@ class Supervisor:
         """Bring lab.json up to date when something changed."""
         if state is not None:
             self._progress["state"] = str(state)
-        current = description.describe(self.config, self.installation, self.processes, **self._progress)
+        current = description.describe(
+            self.config, self.installation, self.processes, **self._progress
+        )
         if current != self._written:
             description.write(self.folders, current)
             self._written = current

@@ -1,4 +1,7 @@
-"""The demo's topics, where their replicas lie, and how many bytes each partition gets. Called by workload.py. Pure."""
+"""The demo's topics, where their replicas lie, and how many bytes each partition gets.
+
+Called by workload.py. Pure.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-SEGMENT_BYTES_COMPACTED = 4 * 1024 * 1024  # small, so that the cleaner has closed segments to work on
+# small, so that the cleaner has closed segments to work on
+SEGMENT_BYTES_COMPACTED = 4 * 1024 * 1024
 
 
 class TopicKind(StrEnum):
@@ -29,7 +33,9 @@ class TopicSpec:
 
 
 def default_topics() -> tuple[TopicSpec, ...]:
-    """24 topics, 185 partitions: one compacted, one transactional, one a single large partition, two for clients."""
+    """24 topics, 185 partitions: one compacted, one transactional, one a single large
+    partition, two for clients.
+    """
     plain = tuple(TopicSpec(f"demo.plain-{n:02}", 8, weight=1.0 + n % 3) for n in range(1, 20))
     return (
         *plain,
@@ -53,18 +59,26 @@ def assign(
 ) -> dict[str, dict[int, list[int]]]:
     """Topic -> partition -> replicas, spread over all partitions as `spread` says."""
     placed = iter(spread(racks, sum(topic.partitions for topic in topics), replication_factor))
-    return {topic.name: {partition: next(placed) for partition in range(topic.partitions)} for topic in topics}
+    return {
+        topic.name: {partition: next(placed) for partition in range(topic.partitions)}
+        for topic in topics
+    }
 
 
 def spread(racks: Mapping[int, str], partitions: int, replication_factor: int) -> list[list[int]]:
-    """The replicas of each partition, preferred leader first: leaders even, replicas in as many AZs as there are.
+    """The replicas of each partition, preferred leader first: leaders even, replicas in as many AZs
+    as there are.
 
-    Also where one AZ has more brokers than another: neighbours in the ring of brokers may then share an AZ, so each
-    follower is the broker that holds least of the AZs that have fewest of this partition's replicas.
-    `racks`: broker -> AZ. ValueError when there are fewer brokers than replicas wanted.
+    Also where one AZ has more brokers than another: neighbours in the ring of brokers may then
+    share an AZ, so each follower is the broker that holds least of the AZs that have fewest of this
+    partition's replicas. `racks`: broker -> AZ. ValueError when there are fewer brokers than
+    replicas wanted.
     """
     if len(racks) < replication_factor:
-        raise ValueError(f"{replication_factor} replicas need as many brokers; there are {len(racks)}: {sorted(racks)}")
+        raise ValueError(
+            f"{replication_factor} replicas need as many brokers; there are "
+            f"{len(racks)}: {sorted(racks)}"
+        )
     ring = _by_turns(racks)
     held: Counter[int] = Counter()
     placed: list[list[int]] = []
@@ -75,8 +89,11 @@ def spread(racks: Mapping[int, str], partitions: int, replication_factor: int) -
         for _ in range(replication_factor - 1):
             used = Counter(racks[broker_id] for broker_id in (leader, *followers))
             left = [broker_id for broker_id in others if broker_id not in followers]
-            followers.append(min(left, key=lambda broker_id: (used[racks[broker_id]], held[broker_id])))
-        if partition // len(ring) % 2:  # so that the load of a lost leader does not all fall on the same neighbour
+            followers.append(
+                min(left, key=lambda broker_id: (used[racks[broker_id]], held[broker_id]))
+            )
+        # so that the load of a lost leader does not all fall on the same neighbour
+        if partition // len(ring) % 2:
             followers.reverse()
         held.update((leader, *followers))
         placed.append([leader, *followers])
@@ -101,18 +118,26 @@ class Fill:
 
 
 def plan_fill(topics: Sequence[TopicSpec], total_bytes: int, record_bytes: int) -> tuple[Fill, ...]:
-    """Share the bytes by weight, evenly over a topic's partitions; rounded up, never below `total_bytes` in sum."""
+    """Share the bytes by weight, evenly over a topic's partitions; rounded up, never below
+    `total_bytes` in sum.
+    """
     filled = [topic for topic in topics if topic.kind is not TopicKind.CLIENTS]
     weights = sum(topic.weight for topic in filled)
     return tuple(
-        Fill(topic, partition, -int(-(total_bytes * topic.weight / weights) // (topic.partitions * record_bytes)))
+        Fill(
+            topic,
+            partition,
+            -int(-(total_bytes * topic.weight / weights) // (topic.partitions * record_bytes)),
+        )
         for topic in filled
         for partition in range(topic.partitions)
     )
 
 
 def _by_turns(racks: Mapping[int, str]) -> list[int]:
-    """The brokers, one of each AZ by turns: with equal numbers per AZ, neighbours are always in different ones."""
+    """The brokers, one of each AZ by turns: with equal numbers per AZ, neighbours are always in
+    different ones.
+    """
 
     def turns() -> Iterator[tuple[int, str, int]]:
         seen: dict[str, int] = {}

@@ -1,6 +1,9 @@
-"""The agent as a process beside a lab: for the demo and for tests that kill it. Not one of the lab's nodes.
+"""The agent as a process beside a lab: for the demo and for tests that kill it.
 
-Start it from the main thread: the kernel ties its life to the thread that started it (see processes.py).
+Not one of the lab's nodes.
+
+Start it from the main thread: the kernel ties its life to the thread that started it (see
+processes.py).
 """
 
 import asyncio
@@ -25,9 +28,13 @@ WINDOW_SECONDS = 6  # three scrapes of the lab's Prometheus
 
 
 def lab_environment(
-    description: Mapping[str, Any], directory: Path, web_port: int | None = None, user: str = security.AGENT
+    description: Mapping[str, Any],
+    directory: Path,
+    web_port: int | None = None,
+    user: str = security.AGENT,
 ) -> dict[str, str]:
-    """The settings of an agent that drives this lab, or of another part of ours, as that user of a secure lab.
+    """The settings of an agent that drives this lab, or of another part of ours, as that user of a
+    secure lab.
 
     `description`: lab.json; `directory`: the lab's folder.
     """
@@ -45,7 +52,9 @@ def lab_environment(
 
 
 def metrics_environment(description: Mapping[str, Any]) -> dict[str, str]:
-    """Where this lab's collector finds metrics: at its Prometheus, where one was found, else at the exporters."""
+    """Where this lab's collector finds metrics: at its Prometheus, where one was found, else at
+    the exporters.
+    """
     environment = {
         "KAFKA_MIGRATION_COLLECTOR_INTERVAL_SECONDS": f"{COLLECT_SECONDS:g}",
         "KAFKA_MIGRATION_COLLECTOR_WINDOW_SECONDS": f"{WINDOW_SECONDS}",
@@ -58,7 +67,10 @@ def metrics_environment(description: Mapping[str, Any]) -> dict[str, str]:
 
 
 def security_environment(directory: Path, user: str) -> dict[str, str]:
-    """How that user of the lab logs in at the control Kafka, as settings; passwords by reference. Empty: plain lab."""
+    """How that user of the lab logs in at the control Kafka, as settings; passwords by reference.
+
+    Empty: plain lab.
+    """
     config = Lab.at(directory).config
     if not config.secure:
         return {}
@@ -95,7 +107,10 @@ class AgentProcess:
         self._process.start([env, *pairs, sys.executable, "-m", "agent.cli", self.word])
 
     async def ready(self, client: ControlClient) -> None:
-        """Until the control topics are made: orders find it then. Raises ClientError if it ends or takes too long."""
+        """Until the control topics are made: orders find it then.
+
+        Raises ClientError if it ends or takes too long.
+        """
         deadline = time.monotonic() + READY_SECONDS_MAX
         while True:
             try:

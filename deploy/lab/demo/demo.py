@@ -1,6 +1,8 @@
-"""`make demo`: a whole migration of a real cluster in the lab, clients running, steered by commands as in real life.
+"""`make demo`: a whole migration of a real cluster in the lab, clients running, steered by commands
+as in real life.
 
-Uses the agent through the control topics alone, and judges the result by Kafka's own facts (facts.py, demo_report.py).
+Uses the agent through the control topics alone, and judges the result by Kafka's own facts
+(facts.py, demo_report.py).
 """
 
 import asyncio
@@ -41,7 +43,8 @@ from deploy.lab.workload.workload import MEBIBYTE, Workload, WorkloadConfig
 
 READY_SECONDS_MAX = 180.0  # a real Cruise Control needs metric windows
 WAVE_SECONDS_MAX = 300.0
-THROTTLE_SHARE = 5  # a wave lasts at least so many seconds, so that there is something to see and to pause
+# a wave lasts at least so many seconds, so that there is something to see and to pause
+THROTTLE_SHARE = 5
 
 
 class DemoError(RuntimeError):
@@ -55,7 +58,8 @@ class DemoOptions(BaseModel):
 
     directory: Path = Path("build/demo")
     base_port: int | None = None  # None: a free one
-    fill_bytes: int = Field(default=400 * MEBIBYTE, ge=1_000_000)  # before replication: as much lies on each source
+    # before replication: as much lies on each source
+    fill_bytes: int = Field(default=400 * MEBIBYTE, ge=1_000_000)
     topics: int = Field(default=len(default_topics()), ge=4)
     throttle_bytes_per_second: int | None = None  # None: a fifth of fill_bytes
     pause_seconds: float = Field(default=5.0, ge=1)
@@ -87,7 +91,10 @@ class Demo:
         return self.options.directory / "report.json"
 
     def run(self) -> list[str]:
-        """Returns what is wrong; empty: nothing was lost and nothing was left. Leaves no process behind."""
+        """Returns what is wrong; empty: nothing was lost and nothing was left.
+
+        Leaves no process behind.
+        """
         o = self.options
         o.directory.mkdir(parents=True, exist_ok=True)
         self.report_file.unlink(missing_ok=True)
@@ -99,7 +106,10 @@ class Demo:
         try:
             with self._timed("lab"), contextlib.ExitStack() as until_up:
                 until_up.callback(lab.down)
-                self._say("starting the lab: ZooKeeper, 6 brokers in 3 AZs, Cruise Control, the control Kafka")
+                self._say(
+                    "starting the lab: ZooKeeper, 6 brokers in 3 AZs, Cruise Control, "
+                    "the control Kafka"
+                )
                 lab.up(attached=True, progress=lambda step: self._say(f"  {step}"))
                 until_up.pop_all()
             workload_config = WorkloadConfig(topics=o.topic_specs, fill_bytes=o.fill_bytes)
@@ -132,13 +142,18 @@ class Demo:
     def lab_config(self, base_port: int) -> LabConfig:
         """The lab of this run (other demos have their own)."""
         metrics = Metrics.AUTO if self.options.load_spike else Metrics.NONE
-        return LabConfig(directory=self.options.directory / "lab", base_port=base_port, metrics=metrics)
+        return LabConfig(
+            directory=self.options.directory / "lab", base_port=base_port, metrics=metrics
+        )
 
     # ---- the acts
 
     def _prepare(self, workload: Workload) -> None:
         specs, filled = self.options.topic_specs, size(self.options.fill_bytes)
-        self._say(f"filling {len(specs)} topics, {sum(t.partitions for t in specs)} partitions, with {filled}")
+        self._say(
+            f"filling {len(specs)} topics, {sum(t.partitions for t in specs)} "
+            f"partitions, with {filled}"
+        )
         with self._timed("fill"):
             workload.create_topics()
             workload.fill()
@@ -146,9 +161,13 @@ class Demo:
         with self._timed("clients"):
             workload.start_clients()
 
-    async def _migrate(self, lab: Lab, agent: AgentProcess, workload: Workload, collector: CollectorProcess) -> None:
+    async def _migrate(
+        self, lab: Lab, agent: AgentProcess, workload: Workload, collector: CollectorProcess
+    ) -> None:
         client = ControlClient({"bootstrap_servers": lab.status()["control_bootstrap_servers"]})
-        self._gone = lambda: None if agent.is_running else f"the agent has ended: {agent.last_words()}"
+        self._gone = lambda: (
+            None if agent.is_running else (f"the agent has ended: {agent.last_words()}")
+        )
         with self._timed("agent ready"):
             await agent.ready(client)
         if self._spike:
@@ -189,10 +208,22 @@ class Demo:
 
     async def _start(self, client: ControlClient) -> None:
         self._say(f"command: start, mode full, throttle {rate(self.options.throttle)}")
-        await self._order(client, "start", options={"mode": "full", "throttle_bytes_per_second": self.options.throttle})
+        await self._order(
+            client,
+            "start",
+            options={"mode": "full", "throttle_bytes_per_second": self.options.throttle},
+        )
 
-    async def steer(self, client: ControlClient, story: Story, lab: Lab, agent: AgentProcess) -> None:  # noqa: ARG002
-        """What happens on the way (tests have their own): a load spike, and a pause in which nothing moves."""
+    async def steer(
+        self,
+        client: ControlClient,
+        story: Story,
+        lab: Lab,
+        agent: AgentProcess,  # noqa: ARG002
+    ) -> None:
+        """What happens on the way (tests have their own): a load spike, and a pause in which
+        nothing moves.
+        """
         order, servers = partial(self._order, client), lab.config.bootstrap_servers
         if self._spike:
             await self._spike.play(story, self.options.throttle, order, self._gone)
@@ -211,21 +242,29 @@ class Demo:
         self._pauses.append(act.results)
 
     async def _await_drained(self, story: Story) -> None:
-        await story.until(_is("MigrationDrained"), 3 * WAVE_SECONDS_MAX, what="the last wave", unless=self._gone)
+        await story.until(
+            _is("MigrationDrained"), 3 * WAVE_SECONDS_MAX, what="the last wave", unless=self._gone
+        )
         self._say("drained: every replica has left the source brokers")
 
     async def _await_release(self, story: Story, lab: Lab) -> None:
         for broker_id in lab.config.source_ids:
 
             def released(e: Event, broker_id: int = broker_id) -> bool:
-                return bool(e["type"] == "SourceMayBeShutDown" and e["data"]["broker_id"] == broker_id)
+                return bool(
+                    e["type"] == "SourceMayBeShutDown" and e["data"]["broker_id"] == broker_id
+                )
 
-            await story.until(released, 120, what=f"broker {broker_id} may be shut down", unless=self._gone)
+            await story.until(
+                released, 120, what=f"broker {broker_id} may be shut down", unless=self._gone
+            )
             self._say(f"  broker {broker_id} may be shut down")
 
     # ---- inside
 
-    def _write(self, lab: Lab, story: Story, clients: ClientReport, before: facts.Facts, after: facts.Facts) -> None:
+    def _write(
+        self, lab: Lab, story: Story, clients: ClientReport, before: facts.Facts, after: facts.Facts
+    ) -> None:
         sources = list(lab.config.source_ids)
         destinations = [b.id for b in lab.config.brokers if b.role is Role.DESTINATION]
         counted = clients.as_dict()
@@ -247,7 +286,9 @@ class Demo:
         }
 
     async def _order(self, client: ControlClient, word: str, **fields: Any) -> Event:
-        answer = await client.send_command({"type": word, "cluster": CLUSTER_NAME, "issued_by": "demo", **fields})
+        answer = await client.send_command(
+            {"type": word, "cluster": CLUSTER_NAME, "issued_by": "demo", **fields}
+        )
         if answer["type"] == "CommandRefused":
             raise DemoError(answer["summary"])
         return answer
@@ -264,7 +305,11 @@ class Demo:
 
         task = asyncio.create_task(follow())
         try:
-            with Live(bars, console=self._console, refresh_per_second=4) if is_terminal else contextlib.nullcontext():
+            with (
+                Live(bars, console=self._console, refresh_per_second=4)
+                if is_terminal
+                else contextlib.nullcontext()
+            ):
                 yield
         finally:
             with contextlib.suppress(ClientError):
@@ -279,7 +324,9 @@ class Demo:
     def _say(self, text: str) -> None:
         words = escape(text)
         self._console.print(
-            f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {words}", highlight=False, soft_wrap=True
+            f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {words}",
+            highlight=False,
+            soft_wrap=True,
         )
 
     _gone: Callable[[], str | None]
@@ -291,12 +338,18 @@ def _is(kind: str) -> Callable[[Event], bool]:
 
 @contextlib.contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: in order. So does SIGINT, though a script's background job ignores it."""
+    """SIGTERM ends the demo as Ctrl-C does: in order.
+
+    So does SIGINT, though a script's background job ignores it.
+    """
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt), signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = (
+        signal.signal(signal.SIGTERM, interrupt),
+        signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     try:
         yield
     finally:

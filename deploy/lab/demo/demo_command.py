@@ -1,4 +1,7 @@
-"""`kafka-migration lab demo`: the demo on the command line. A thin layer over demo.py; mounted by agent/cli/app.py."""
+"""`kafka-migration lab demo`: the demo on the command line.
+
+A thin layer over demo.py; mounted by agent/cli/app.py.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +29,13 @@ def fill(
         Path, typer.Option("--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder.")
     ] = Path(".lab"),
     fill_bytes: Annotated[
-        Any, typer.Option("--bytes", parser=_size, metavar="200MB", help="Data before replication; default 200 MB.")
+        Any,
+        typer.Option(
+            "--bytes",
+            parser=_size,
+            metavar="200MB",
+            help=("Data before replication; default 200 MB."),
+        ),
     ] = None,
     topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
 ) -> None:
@@ -43,7 +52,10 @@ def fill(
 
     console = Console(stderr=True)
     if not Lab(LabConfig(directory=directory)).is_running:
-        console.print(f"[red]error:[/] no lab runs in {directory}: `kafka-migration lab up` starts one", soft_wrap=True)
+        console.print(
+            (f"[red]error:[/] no lab runs in {directory}: `kafka-migration lab up` starts one"),
+            soft_wrap=True,
+        )
         raise typer.Exit(1)
     try:
         status = Lab.at(directory).status()
@@ -56,27 +68,48 @@ def fill(
         raise typer.Exit(1) from error
     partitions = sum(t.partitions for t in config.topics)
     console.print(
-        f"{created} topics created; {partitions} partitions hold {size(config.fill_bytes)} more, {seconds:.0f} s"
+        f"{created} topics created; {partitions} partitions hold {size(config.fill_bytes)} "
+        f"more, {seconds:.0f} s"
     )
 
 
 def demo(
-    directory: Annotated[Path, typer.Option("--dir", help="For its lab, logs and report.json.")] = Path("build/demo"),
-    base_port: Annotated[int | None, typer.Option(help="First of the lab's 100 ports; default: a free block.")] = None,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="For its lab, logs and report.json.")
+    ] = Path("build/demo"),
+    base_port: Annotated[
+        int | None, typer.Option(help=("First of the lab's 100 ports; default: a free block."))
+    ] = None,
     fill_bytes: Annotated[
-        Any, typer.Option("--bytes", parser=_size, metavar="400MB", help="Data before replication; default 400 MiB.")
+        Any,
+        typer.Option(
+            "--bytes",
+            parser=_size,
+            metavar="400MB",
+            help=("Data before replication; default 400 MiB."),
+        ),
     ] = None,
     topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
     throttle: Annotated[
-        Any, typer.Option(parser=_size, metavar="40MB", help="Default: such that a wave lasts five seconds or more.")
+        Any,
+        typer.Option(
+            parser=_size,
+            metavar="40MB",
+            help=("Default: such that a wave lasts five seconds or more."),
+        ),
     ] = None,
     load_spike: Annotated[
-        bool, typer.Option(help="A load spike in wave 1, at which the agent pauses and resumes by itself.")
+        bool,
+        typer.Option(
+            help=("A load spike in wave 1, at which the agent pauses and resumes by itself.")
+        ),
     ] = True,
 ) -> None:
-    """Migrate a real cluster on this machine while clients run: start, pause, resume, and the proof.
+    """Migrate a real cluster on this machine while clients run: start, pause, resume, and the
+    proof.
 
-    Exit code 0: nothing was lost, and nothing is left on the source brokers. build/demo/report.json has the figures.
+    Exit code 0: nothing was lost, and nothing is left on the source brokers. build/demo/report.json
+    has the figures.
 
     `kafka-migration lab demo`
 
@@ -101,23 +134,42 @@ def demo(
 
 
 def demo_kraft(
-    directory: Annotated[Path, typer.Option("--dir", help="For its lab, logs and report.json.")] = Path("build/kraft"),
-    base_port: Annotated[int | None, typer.Option(help="First of the lab's 100 ports; default: a free block.")] = None,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="For its lab, logs and report.json.")
+    ] = Path("build/kraft"),
+    base_port: Annotated[
+        int | None, typer.Option(help=("First of the lab's 100 ports; default: a free block."))
+    ] = None,
     fill_bytes: Annotated[
-        Any, typer.Option("--bytes", parser=_size, metavar="40MB", help="Data before replication; default 40 MiB.")
+        Any,
+        typer.Option(
+            "--bytes",
+            parser=_size,
+            metavar="40MB",
+            help=("Data before replication; default 40 MiB."),
+        ),
     ] = None,
     topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = 6,
     back: Annotated[
         list[str] | None,
-        typer.Option("--back", metavar="PHASE", help="First go to this phase and back to ZooKeeper. May be repeated."),
+        typer.Option(
+            "--back",
+            metavar="PHASE",
+            help=("First go to this phase and back to ZooKeeper. May be repeated."),
+        ),
     ] = None,
     faults: Annotated[
-        bool, typer.Option("--faults", help="Kill controllers and brokers, restart ZooKeeper on the way.")
+        bool,
+        typer.Option(
+            "--faults", help=("Kill controllers and brokers, restart ZooKeeper on the way.")
+        ),
     ] = False,
 ) -> None:
-    """The whole journey on this machine while clients run: replicas moved, then ZooKeeper to KRaft, ZooKeeper stopped.
+    """The whole journey on this machine while clients run: replicas moved, then ZooKeeper to KRaft,
+    ZooKeeper stopped.
 
-    Exit code 0: nothing was lost, and the cluster serves on without ZooKeeper. build/kraft/report.json has the figures.
+    Exit code 0: nothing was lost, and the cluster serves on without ZooKeeper.
+    build/kraft/report.json has the figures.
 
     `kafka-migration lab demo-kraft`
 
@@ -127,7 +179,9 @@ def demo_kraft(
     from deploy.lab.demo.kraft_play import ORDER
 
     if wrong := sorted(set(back or ()) - set(ORDER)):
-        raise typer.BadParameter(f"{', '.join(wrong)}: one of {', '.join(ORDER)}", param_hint="--back")
+        raise typer.BadParameter(
+            f"{', '.join(wrong)}: one of {', '.join(ORDER)}", param_hint="--back"
+        )
     console = Console()
     options = KraftDemoOptions(
         directory=directory,
@@ -155,7 +209,15 @@ def _carry_through(run: "Demo", console: Console) -> None:
     try:
         with ended_by_sigterm():
             wrong = run.run()
-    except (DemoError, StoryError, ClientError, LabError, PortTakenError, WorkloadError, KafkaError) as error:
+    except (
+        DemoError,
+        StoryError,
+        ClientError,
+        LabError,
+        PortTakenError,
+        WorkloadError,
+        KafkaError,
+    ) as error:
         console.print(f"[bold red]the demo stopped:[/] {error}", markup=True, soft_wrap=True)
         console.print(f"logs: {directory / 'agent.log'}, {directory / 'lab' / 'logs'}")
         raise typer.Exit(1) from error

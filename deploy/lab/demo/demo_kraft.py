@@ -1,5 +1,6 @@
-"""`make demo-kraft`: the whole journey, clients running from the first second to the last: replicas from source to
-destination brokers, the source brokers shut down, ZooKeeper to KRaft with new controllers, ZooKeeper stopped.
+"""`make demo-kraft`: the whole journey, clients running from the first second to the last: replicas
+from source to destination brokers, the source brokers shut down, ZooKeeper to KRaft with new
+controllers, ZooKeeper stopped.
 
 On request the way back from phases that have one comes first, and faults in every phase.
 """
@@ -29,7 +30,8 @@ class KraftDemoOptions(DemoOptions):
     """All that can be chosen."""
 
     directory: Path = Path("build/kraft")
-    back_from: tuple[str, ...] = ()  # phases to go to and to come back from before the way that counts
+    # phases to go to and to come back from before the way that counts
+    back_from: tuple[str, ...] = ()
     faults: bool = False
 
 
@@ -84,30 +86,43 @@ class KraftDemo(Demo):
         for broker_id in lab.config.source_ids:
             await asyncio.to_thread(lab.stop, f"broker-{broker_id}")
         await story.until(
-            lambda e: e["type"] == "MigrationCompleted", LEFT_SECONDS_MAX, what="the end of the migration",
+            lambda e: e["type"] == "MigrationCompleted", LEFT_SECONDS_MAX, what="the end of the migration",  # noqa: E501
             unless=self._gone,
         )  # fmt: skip
 
     async def _serves_on(self, lab: Lab) -> dict[str, Any]:
-        """Without ZooKeeper: a broker is restarted, a topic is made, and all is in sync under the preferred leaders."""
+        """Without ZooKeeper: a broker is restarted, a topic is made, and all is in sync under
+        the preferred leaders.
+        """
         await asyncio.sleep(SERVE_SECONDS)
         node = lab.config.broker_nodes[-1]
         await asyncio.to_thread(lab.restart, node.name)
 
         def work() -> dict[str, Any]:
             with admin_client(lab.config.bootstrap_servers, ELECTION_SECONDS_MAX) as admin:
-                admin.create_topics({"made-without-zookeeper": {"num_partitions": 3, "replication_factor": 3}})
+                admin.create_topics(
+                    {"made-without-zookeeper": {"num_partitions": 3, "replication_factor": 3}}
+                )
                 deadline = time.monotonic() + ELECTION_SECONDS_MAX
-                while (seen := facts.look(lab.config.bootstrap_servers)).out_of_sync or seen.not_led_by_preferred:
+                while (
+                    seen := facts.look(lab.config.bootstrap_servers)
+                ).out_of_sync or seen.not_led_by_preferred:
                     if time.monotonic() > deadline:
-                        raise DemoError(f"{seen.out_of_sync} partitions do not get in sync without ZooKeeper")
+                        raise DemoError(
+                            f"{seen.out_of_sync} partitions do not get in sync without ZooKeeper"
+                        )
                     if not seen.out_of_sync:
                         admin.elect_leaders(0, None, timeout_ms=10_000, raise_errors=False)
                     time.sleep(1.0)
-            return {"topic_made_without_zookeeper": True, "broker_restarted_without_zookeeper": node.name}
+            return {
+                "topic_made_without_zookeeper": True,
+                "broker_restarted_without_zookeeper": node.name,
+            }
 
         return await asyncio.to_thread(work)
 
-    def _write(self, lab: Lab, story: Story, clients: ClientReport, before: facts.Facts, after: facts.Facts) -> None:
+    def _write(
+        self, lab: Lab, story: Story, clients: ClientReport, before: facts.Facts, after: facts.Facts
+    ) -> None:
         super()._write(lab, story, clients, before, after)
         self.report["kraft"] = self._kraft

@@ -1,6 +1,8 @@
-"""The demo's act of the pause: in the middle of a slow wave, with much in flight, and nothing may move while it holds.
+"""The demo's act of the pause: in the middle of a slow wave, with much in flight, and nothing may
+move while it holds.
 
-Used by demo.py; `results` goes into its report. What was in flight and what was left is Kafka's word, not the agent's.
+Used by demo.py; `results` goes into its report. What was in flight and what was left is Kafka's
+word, not the agent's.
 """
 
 import asyncio
@@ -16,7 +18,8 @@ from deploy.lab.workload.facts import Facts, Flight
 Order = Callable[..., Awaitable[Event]]
 Gone = Callable[[], str | None]
 WAVE = 2
-WAVE_SECONDS = 60  # so long does the wave last that is paused: Cruise Control looks every five to ten seconds
+# so long does the wave last that is paused: Cruise Control looks every five to ten seconds
+WAVE_SECONDS = 60
 THROTTLE_MIN = 100_000
 FLIGHT_SECONDS = 5  # what is in flight when the pause is ordered would last so long
 FLIGHT_SECONDS_MAX = 120.0  # so long is waited for it: a metric may have paused the wave meanwhile
@@ -27,7 +30,10 @@ STOP_SECONDS_MAX = 60.0
 
 @dataclass
 class PauseAct:
-    """One pause. `observe` and `flight` ask Kafka itself, and block; `status` is the agent's word; `say` prints."""
+    """One pause.
+
+    `observe` and `flight` ask Kafka itself, and block; `status` is the agent's word; `say` prints.
+    """
 
     observe: Callable[[], Facts]
     flight: Callable[[], Flight]
@@ -36,23 +42,32 @@ class PauseAct:
     pause_seconds: float = 5.0
     results: dict[str, Any] = field(default_factory=lambda: {"wave": WAVE})
 
-    async def play(self, story: Story, fill_bytes: int, throttle: int, order: Order, gone: Gone) -> None:
-        """Slow the wave down, pause it with much in flight, look twice whether anything moves, and let it go on.
+    async def play(
+        self, story: Story, fill_bytes: int, throttle: int, order: Order, gone: Gone
+    ) -> None:
+        """Slow the wave down, pause it with much in flight, look twice whether anything moves, and
+        let it go on.
 
-        `fill_bytes`: what lies on each source; `throttle`: that of the rest, which it has again in the end.
+        `fill_bytes`: what lies on each source; `throttle`: that of the rest, which it has again in
+        the end.
         """
         slow = max(min(throttle, fill_bytes // WAVE_SECONDS), THROTTLE_MIN)
-        await story.until(_is_emptied, 2 * WAVE_SECONDS_MAX, what=f"the end of wave {WAVE - 1}", unless=gone)
+        await story.until(
+            _is_emptied, 2 * WAVE_SECONDS_MAX, what=f"the end of wave {WAVE - 1}", unless=gone
+        )
         self.say(f"command: tune, throttle {rate(slow)} in wave {WAVE}")
         await order("tune", throttle_bytes_per_second=slow)
         what = f"the middle of wave {WAVE}"
         await story.until(_in_the_middle, WAVE_SECONDS_MAX, what=what, unless=gone)
         flight = await self._much_in_flight(slow * FLIGHT_SECONDS)
-        since, restart_request = len(story.events), time.monotonic()
-        self.say(f"command: pause ({flight.reassignments} moves in flight, {size(flight.bytes_to_come)} to come)")
+        since, ordered_at = len(story.events), time.monotonic()
+        self.say(
+            f"command: pause ({flight.reassignments} moves in flight, "
+            f"{size(flight.bytes_to_come)} to come)"
+        )
         await order("pause", reason="the demo looks whether nothing moves")
         await story.until(_is_paused, STOP_SECONDS_MAX, what="the pause", since=since, unless=gone)
-        stopped_after = time.monotonic() - restart_request
+        stopped_after = time.monotonic() - ordered_at
         await self._look_twice(_sources(story))
         self.results |= {
             "throttle_bytes_per_second": slow,
@@ -60,14 +75,16 @@ class PauseAct:
             "bytes_copied_in_flight": flight.bytes_copied,
             "bytes_in_flight": flight.bytes_to_come,
             "stopped_after_seconds": round(stopped_after, 2),
-            "seconds": round(time.monotonic() - restart_request, 2),
+            "seconds": round(time.monotonic() - ordered_at, 2),
         }
         self._say_how_it_went()
         await order("tune", throttle_bytes_per_second=throttle)
         await order("resume")
 
     async def _much_in_flight(self, bytes_wanted: int) -> Flight:
-        """Kafka's word of what is in flight, as soon as it is much; between two batches of a mover there is nothing."""
+        """Kafka's word of what is in flight, as soon as it is much; between two batches of a
+        mover there is nothing.
+        """
         deadline = time.monotonic() + FLIGHT_SECONDS_MAX
         while True:
             flight = await asyncio.to_thread(self.flight)
@@ -90,22 +107,30 @@ class PauseAct:
             "share_told": round(wave["share"], 3),
             "reassignments_meanwhile": first.reassignments + second.reassignments,
             "replicas_moved_meanwhile": len(arrived),
-            "examples": [f"{topic}-{partition} on {broker}" for broker, (topic, partition) in arrived[:5]],
+            "examples": [
+                f"{topic}-{partition} on {broker}" for broker, (topic, partition) in arrived[:5]
+            ],
             "throttles_meanwhile": len(second.throttles),
         }
 
     def _say_how_it_went(self) -> None:
         results = self.results
         self.say(
-            f"  stopped after {results['stopped_after_seconds']:.1f} s with {results['replicas_left']} of "
+            f"  stopped after {results['stopped_after_seconds']:.1f} s with "
+            f"{results['replicas_left']} of "
             f"{results['replicas']} replicas left, {results['replicas_told_left']} are told; "
             f"{results['replicas_moved_meanwhile']} replicas moved in {self.pause_seconds:.0f} s"
         )
-        self.say(f"command: tune, throttle as before; command: resume (paused at {results['share_told']:.0%})")
+        self.say(
+            "command: tune, throttle as before; command: resume (paused at "
+            f"{results['share_told']:.0%})"
+        )
 
 
 def what_is_wrong(results: dict[str, Any]) -> list[str]:
-    """A pause proves nothing when nothing was in flight or nothing was left; then what must not have happened."""
+    """A pause proves nothing when nothing was in flight or nothing was left; then what must not
+    have happened.
+    """
     wrong = []
     of_wave = f"the pause of wave {results['wave']}"
     if not results["reassignments_in_flight"] or not results["bytes_in_flight"]:
@@ -113,7 +138,9 @@ def what_is_wrong(results: dict[str, Any]) -> list[str]:
     if not results["replicas_left"]:
         wrong.append(f"nothing was left of the wave after {of_wave}: it proves nothing")
     if results["reassignments_meanwhile"]:
-        wrong.append(f"{results['reassignments_meanwhile']} reassignments in flight during {of_wave}")
+        wrong.append(
+            f"{results['reassignments_meanwhile']} reassignments in flight during {of_wave}"
+        )
     if results["replicas_moved_meanwhile"]:
         wrong.append(f"{results['replicas_moved_meanwhile']} replicas that moved during {of_wave}")
     if results["replicas_told_left"] != results["replicas_left"]:
@@ -129,12 +156,21 @@ def _is_emptied(e: Event) -> bool:
 
 def _in_the_middle(e: Event) -> bool:
     d = e["data"]
-    return bool(e["type"] == "WaveProgressed" and d["wave"] == WAVE and d["bytes_moved"] and d["replicas_left"])
+    return bool(
+        e["type"] == "WaveProgressed"
+        and d["wave"] == WAVE
+        and d["bytes_moved"]
+        and d["replicas_left"]
+    )
 
 
 def _is_paused(e: Event) -> bool:
     """Paused by the order, or paused already (a metric may come first) when it joins in."""
-    joins_in = e["type"] == "PauseCauseAdded" and e["data"]["cause"] == "operator" and e.get("phase") == "paused"
+    joins_in = (
+        e["type"] == "PauseCauseAdded"
+        and e["data"]["cause"] == "operator"
+        and e.get("phase") == "paused"
+    )
     return bool(e["type"] == "MigrationPaused" or joins_in)
 
 

@@ -1,4 +1,6 @@
-"""The demo's report: what Kafka shows, what the clients counted, what was told; and what is wrong with it. Pure."""
+"""The demo's report: what Kafka shows, what the clients counted, what was told; and what is
+wrong with it. Pure.
+"""
 
 from itertools import pairwise
 from typing import Any
@@ -10,13 +12,21 @@ from deploy.lab.workload.facts import Facts
 _INTERNAL = "__"
 
 
-def source_facts(before: Facts, after: Facts, sources: list[int], destinations: list[int]) -> dict[str, Any]:
+def source_facts(
+    before: Facts, after: Facts, sources: list[int], destinations: list[int]
+) -> dict[str, Any]:
     """What Kafka itself shows before and after."""
     spread_before, spread_after = before.az_spread(), after.az_spread()
-    grown = [n for n, p in before.partitions.items() if len(after.partitions[n].replicas) != len(p.replicas)]
+    grown = [
+        n
+        for n, p in before.partitions.items()
+        if len(after.partitions[n].replicas) != len(p.replicas)
+    ]
     return {
         "partitions": len(after.partitions),
-        "internal_partitions": sum(1 for topic, _ in after.partitions if topic.startswith(_INTERNAL)),
+        "internal_partitions": sum(
+            1 for topic, _ in after.partitions if topic.startswith(_INTERNAL)
+        ),
         "replicas_on_source_before": before.replicas_on(sources),
         "replicas_on_source_after": after.replicas_on(sources),
         "leaders_on_source_after": after.leaders_on(sources),
@@ -29,7 +39,9 @@ def source_facts(before: Facts, after: Facts, sources: list[int], destinations: 
         "reassignments_after": after.reassignments,
         "throttles_after": list(after.throttles),
         "replication_factor_changed": len(grown),
-        "az_spread_changed": sum(spread_after[name] != spread for name, spread in spread_before.items()),
+        "az_spread_changed": sum(
+            spread_after[name] != spread for name, spread in spread_before.items()
+        ),
     }
 
 
@@ -37,7 +49,9 @@ def waves(story: Story) -> list[dict[str, Any]]:
     """Each wave, as it was verified."""
     attempts = {e["data"]["wave"]: e["data"]["attempt"] for e in story.of("WaveBegun")}
     begun = {e["data"]["wave"]: e for e in reversed(story.of("WaveBegun"))}
-    planned = {w["number"]: w for e in story.of("MigrationStarted") for w in e["data"]["plan"]["waves"]}
+    planned = {
+        w["number"]: w for e in story.of("MigrationStarted") for w in e["data"]["plan"]["waves"]
+    }
     return [
         {
             "wave": (number := e["data"]["wave"]),
@@ -71,7 +85,9 @@ def why_paused(story: Story, paused: Event, rule: str) -> dict[str, Any]:
     judged = [
         e
         for e in story.of("RuleStateChanged")
-        if e["data"]["rule"] == rule and e["data"]["level"] == "firing" and e["sequence"] <= paused["sequence"]
+        if e["data"]["rule"] == rule
+        and e["data"]["level"] == "firing"
+        and e["sequence"] <= paused["sequence"]
     ]
     if not judged:
         return {"why": paused["summary"], "paused_at": paused["time"]}
@@ -88,7 +104,9 @@ def why_paused(story: Story, paused: Event, rule: str) -> dict[str, Any]:
 
 
 def what_is_wrong(report: dict[str, Any]) -> list[str]:
-    """Everything that a clean migration does not show, in words; empty: nothing was lost and nothing was left."""
+    """Everything that a clean migration does not show, in words; empty: nothing was lost and
+    nothing was left.
+    """
     messages = report["messages"]
     nothing_of = {
         "messages lost": messages["lost"],
@@ -102,7 +120,9 @@ def what_is_wrong(report: dict[str, Any]) -> list[str]:
         "leaders on source brokers": report["leaders_on_source_after"],
         "bytes on source brokers": report["bytes_on_source_after"],
         "partitions not fully in sync": report["partitions_out_of_sync_after"],
-        "partitions not led by their preferred replica": report["partitions_not_led_by_preferred_after"],
+        "partitions not led by their preferred replica": report[
+            "partitions_not_led_by_preferred_after"
+        ],
         "reassignments in flight": report["reassignments_after"],
         "throttle settings": len(report["throttles_after"]),
         "partitions whose replication factor changed": report["replication_factor_changed"],
@@ -114,5 +134,7 @@ def what_is_wrong(report: dict[str, Any]) -> list[str]:
     if not messages["acknowledged"]:
         wrong.append("the clients got no message acknowledged: nothing was proved")
     if report["replicas_on_destination_after"] < report["replicas_on_source_before"]:
-        wrong.append("fewer replicas on the destination brokers than there were on the source brokers")
+        wrong.append(
+            "fewer replicas on the destination brokers than there were on the source brokers"
+        )
     return wrong

@@ -1,4 +1,5 @@
-"""Plays the way to KRaft on a lab: gives the commands as an operator would, strikes where it is told to, keeps times.
+"""Plays the way to KRaft on a lab: gives the commands as an operator would, strikes where it is
+told to, keeps times.
 
 Used by demo_kraft.py and by tests. Speaks with the agent through the control topics alone.
 """
@@ -36,20 +37,28 @@ ENTERED = {
 class KraftPlay:
     """One cluster's way to KRaft, perhaps several times there and back."""
 
-    def __init__(self, lab: Lab, story: Story, say: Callable[[str], None], gone: Callable[[], str | None]) -> None:
+    def __init__(
+        self, lab: Lab, story: Story, say: Callable[[str], None], gone: Callable[[], str | None]
+    ) -> None:
         self._lab, self._story, self._say, self._gone = lab, story, say, gone
-        self._client = ControlClient({"bootstrap_servers": lab.status()["control_bootstrap_servers"]})
+        self._client = ControlClient(
+            {"bootstrap_servers": lab.status()["control_bootstrap_servers"]}
+        )
         self.phases: list[dict[str, Any]] = []
         self.faults: list[dict[str, Any]] = []
         self.refusals: list[dict[str, Any]] = []
         self._since = 0
 
     async def there(self, last: str, faults: bool = False) -> None:
-        """From ZooKeeper to the phase `last`, by `start` and `advance`; with faults: some in each phase."""
+        """From ZooKeeper to the phase `last`, by `start` and `advance`; with faults: some in
+        each phase.
+        """
         await self._command("start")
         self._since = await self._entered("preparing")
         for phase in ORDER[1 : ORDER.index(last) + 1]:
-            await self._until(lambda e: e["type"] == "KraftReady", f"the signals of the phase before {phase}")
+            await self._until(
+                lambda e: e["type"] == "KraftReady", (f"the signals of the phase before {phase}")
+            )
             await self._command("advance")
             self._since = await self._entered(phase)
             if faults:
@@ -57,18 +66,25 @@ class KraftPlay:
 
     async def soaked(self) -> None:
         """Wait for soak time and drills."""
-        await self._until(lambda e: e["type"] == "KraftReady" and e["data"]["phase"] == "soaking", "the soak")
+        await self._until(
+            lambda e: e["type"] == "KraftReady" and e["data"]["phase"] == "soaking", "the soak"
+        )
 
     async def back(self, faults: bool = False) -> None:
-        """Back to ZooKeeper: out of the middle of the turn to KRaft, from the end of the other phases.
+        """Back to ZooKeeper: out of the middle of the turn to KRaft, from the end of the other
+        phases.
 
         With faults: a broker killed in each roll, and a controller while there are some.
         """
         left = self.phases[-1]["phase"]
         if left == "brokers_to_kraft":
-            await self._until(lambda e: e["type"] == "KraftNodeChanged", "the first broker in KRaft mode")
+            await self._until(
+                lambda e: e["type"] == "KraftNodeChanged", ("the first broker in KRaft mode")
+            )
         if left in SETTLED_FIRST:
-            await self._until(lambda e: e["type"] == "KraftReady", "the signals before the way back")
+            await self._until(
+                lambda e: e["type"] == "KraftReady", ("the signals before the way back")
+            )
         await self._command("rollback", patiently=True)
         self._since = await self._entered("going_back")
         if faults and left != ORDER[0]:
@@ -78,23 +94,35 @@ class KraftPlay:
     async def finalize(self, faults: bool = False) -> None:
         """Refused without `i_know`; then the point of no return."""
         refused = await self._ask("finalize")
-        self.refusals.append({"action": "finalize", "codes": [r["code"] for r in refused["data"].get("reasons", ())]})
+        self.refusals.append(
+            {"action": "finalize", "codes": [r["code"] for r in refused["data"].get("reasons", ())]}
+        )
         await self._command("finalize", i_know=True, patiently=True)
         self._since = await self._entered("finalizing")
         if faults:
             await self._strike("finalizing")
         self._since = await self._entered("done")
         refused = await self._ask("rollback")
-        self.refusals.append({"action": "rollback", "codes": [r["code"] for r in refused["data"].get("reasons", ())]})
+        self.refusals.append(
+            {"action": "rollback", "codes": [r["code"] for r in refused["data"].get("reasons", ())]}
+        )
 
     # ---- inside
 
     async def _ask(self, action: str, **fields: Any) -> Event:
-        command = {"type": "kraft", "cluster": CLUSTER_NAME, "issued_by": "demo", "action": action, **fields}
+        command = {
+            "type": "kraft",
+            "cluster": CLUSTER_NAME,
+            "issued_by": "demo",
+            "action": action,
+            **fields,
+        }
         return await self._client.send_command(command, ANSWER_SECONDS)
 
     async def _command(self, action: str, *, patiently: bool = False, **fields: Any) -> None:
-        """Give it until it is accepted; patiently: what passes by itself may refuse it for a while."""
+        """Give it until it is accepted; patiently: what passes by itself may refuse it for a
+        while.
+        """
         self._say(f"command: kraft {action}")
         deadline = time.monotonic() + (PHASE_SECONDS_MAX if patiently else ANSWER_SECONDS)
         said = ""
@@ -119,12 +147,17 @@ class KraftPlay:
         return self._story.events.index(event) + 1
 
     async def _until(self, wanted: Callable[[Event], bool], what: str) -> Event:
-        return await self._story.until(wanted, PHASE_SECONDS_MAX, what=what, since=self._since, unless=self._gone)
+        return await self._story.until(
+            wanted, PHASE_SECONDS_MAX, what=what, since=self._since, unless=self._gone
+        )
 
     async def _strike(self, phase: str) -> None:
-        """A controller killed in every phase; a broker in each roll; ZooKeeper restarted while both are written."""
+        """A controller killed in every phase; a broker in each roll; ZooKeeper restarted while
+        both are written.
+        """
         changed = await self._until(
-            lambda e: e["type"] in ("KraftNodeChanged", "KraftDrillBegun"), f"the first step of {phase}"
+            lambda e: e["type"] in ("KraftNodeChanged", "KraftDrillBegun"),
+            (f"the first step of {phase}"),
         )
         await self._kill(phase, self._lab.config.controller_nodes[0].name)
         if phase in ("brokers_to_migration", "brokers_to_kraft"):
@@ -141,7 +174,11 @@ class KraftPlay:
 
             def turned(e: Event, mode: str = mode) -> bool:
                 data = e["data"]
-                return bool(e["type"] == "KraftNodeChanged" and not data["is_controller"] and data["target"] == mode)
+                return bool(
+                    e["type"] == "KraftNodeChanged"
+                    and not data["is_controller"]
+                    and data["target"] == mode
+                )
 
             changed = await self._until(turned, f"the first broker of {phase}")
             await self._kill(phase, f"broker-{changed['data']['node_id']}")
@@ -150,7 +187,8 @@ class KraftPlay:
 
     async def _kill(self, phase: str, name: str) -> None:
         self._say(f"fault: {name} is killed in phase {phase}")
-        with contextlib.suppress(LabError):  # it may be down for its restart just now: then that was the fault
+        # it may be down for its restart just now: then that was the fault
+        with contextlib.suppress(LabError):
             await asyncio.to_thread(self._lab.kill, name)
         await asyncio.sleep(DOWN_SECONDS)
         with contextlib.suppress(LabError):  # or the agent has started it meanwhile

@@ -1,6 +1,8 @@
-"""The demo's act of the load spike: calm is measured, the rule written, the load made; the rest is the agent's.
+"""The demo's act of the load spike: calm is measured, the rule written, the load made; the rest is
+the agent's.
 
-Used by demo.py; `told` goes into its report. Gives two commands, both `tune`: nobody tells the agent to stand still.
+Used by demo.py; `told` goes into its report. Gives two commands, both `tune`: nobody tells the
+agent to stand still.
 """
 
 import asyncio
@@ -18,7 +20,8 @@ from deploy.lab.workload.surge import CAUSE, RULE, add_rule, calm_latency_ms, ru
 SendCommand = Callable[..., Awaitable[Event]]
 Gone = Callable[[], str | None]
 WAVE = 1
-THROTTLE_PART = 8  # the wave of the spike moves at an eighth, so that it is not over before the spike is felt
+# the wave of the spike moves at an eighth, so that it is not over before the spike is felt
+THROTTLE_PART = 8
 THROTTLE_MIN = 1_000_000
 PRODUCERS_MAX = 4
 WARM_SECONDS = 3.0  # the clients' first requests meet cold brokers
@@ -47,19 +50,30 @@ class LoadSpike:
     results: dict[str, Any] = field(default_factory=lambda: {"wave": WAVE})
 
     def measure(self, lab: Lab) -> None:
-        """Write into clusters.yaml what is too slow on this machine: the agent reads it when it starts. Blocking."""
+        """Write into clusters.yaml what is too slow on this machine: the agent reads it when it
+        starts. Blocking.
+        """
         time.sleep(WARM_SECONDS)
         calm_ms = asyncio.run(calm_latency_ms(lab.folders.targets_file))
         rule = rule_for(calm_ms)
         add_rule(lab.folders.clusters_file, rule)
         self.results |= {"calm_ms": calm_ms, "rule": rule}
-        self.say(f"a produce request takes {calm_ms:.0f} ms at the slowest broker when calm; a rule pauses above")
-        self.say(f"  {rule['above']} ms, by what the collector reads from the brokers' JMX exporters")
+        self.say(
+            f"a produce request takes {calm_ms:.0f} ms at the slowest broker when calm; a "
+            "rule pauses above"
+        )
+        self.say(
+            f"  {rule['above']} ms, by what the collector reads from the brokers' JMX exporters"
+        )
 
-    async def play(self, story: Story, throttle: int, send_command: SendCommand, gone: Gone) -> None:
-        """Load until the agent pauses by itself; then none, until it goes on by itself; then the throttle as before.
+    async def play(
+        self, story: Story, throttle: int, send_command: SendCommand, gone: Gone
+    ) -> None:
+        """Load until the agent pauses by itself; then none, until it goes on by itself; then the
+        throttle as before.
 
-        `order(word, **fields)` publishes a command; `gone` says why it is no use to wait, or nothing.
+        `order(word, **fields)` publishes a command; `gone` says why it is no use to wait, or
+        nothing.
         """
         slow = max(throttle // THROTTLE_PART, THROTTLE_MIN)
         self.say(f"command: tune, throttle {rate(slow)} in wave {WAVE}")
@@ -68,35 +82,50 @@ class LoadSpike:
         await story.until(_something_moved, WAVE_SECONDS_MAX, what=what, unless=gone)
         began = time.monotonic()
         paused = await self._load_until_paused(story, len(story.events), gone)
-        self.results |= {"paused": paused is not None, "producers": await asyncio.to_thread(self.surge.stop)}
+        self.results |= {
+            "paused": paused is not None,
+            "producers": await asyncio.to_thread(self.surge.stop),
+        }
         self.results["spike_seconds"] = round(time.monotonic() - began, 1)
         await asyncio.to_thread(self.surge.forget_records)
         self.say(f"command: tune, throttle {rate(throttle)}")
         await send_command("tune", throttle_bytes_per_second=throttle)
         if paused is None:
-            self.say("  no broker came above the threshold: this machine takes the spike in its stride")
+            self.say(
+                "  no broker came above the threshold: this machine takes the spike in its stride"
+            )
         else:
             await self._until_resumed(story, paused, gone)
 
     async def _load_until_paused(self, story: Story, since: int, gone: Gone) -> Event | None:
-        """One producer, and another one when that was not enough; the pause, or None when all were not enough."""
+        """One producer, and another one when that was not enough; the pause, or None when all
+        were not enough.
+        """
         what = "a pause by the rule"
         for _ in range(PRODUCERS_MAX):
             count = await asyncio.to_thread(self.surge.add_producer)
-            self.say(f"load spike: ProducerPerformance without a limit ({count}), until the agent pauses by itself")
+            self.say(
+                f"load spike: ProducerPerformance without a limit ({count}), until the "
+                "agent pauses by itself"
+            )
             try:
                 await story.until(_rule_fires, self.producer_seconds, what=what, since=since)
             except StoryError:
                 if reason := gone():
                     raise StoryError(reason) from None
             else:
-                return await story.until(_paused_by_rule, STOP_SECONDS_MAX, what=what, since=since, unless=gone)
+                return await story.until(
+                    _paused_by_rule, STOP_SECONDS_MAX, what=what, since=since, unless=gone
+                )
         return None
 
     async def _until_resumed(self, story: Story, paused: Event, gone: Gone) -> None:
         self.results |= demo_report.why_paused(story, paused, RULE)
         self.say(f"  {self.results['why']}")
-        self.say(f"  paused by itself; the spike ended after {self.results['spike_seconds']} s; it waits for calm")
+        self.say(
+            f"  paused by itself; the spike ended after {self.results['spike_seconds']} "
+            "s; it waits for calm"
+        )
         since = story.events.index(paused)
         resumed = await story.until(
             lambda e: bool(e["type"] == "MigrationResumed"),
@@ -117,11 +146,21 @@ def _something_moved(e: Event) -> bool:
 
 
 def _rule_fires(e: Event) -> bool:
-    return bool(e["type"] == "RuleStateChanged" and e["data"]["rule"] == RULE and e["data"]["level"] == "firing")
+    return bool(
+        e["type"] == "RuleStateChanged"
+        and e["data"]["rule"] == RULE
+        and e["data"]["level"] == "firing"
+    )
 
 
 def _paused_by_rule(e: Event) -> bool:
-    """Paused by it, or paused already (a spike may bring a partition under its min ISR first) when it joins in."""
+    """Paused by it, or paused already (a spike may bring a partition under its min ISR first)
+    when it joins in.
+    """
     if e["type"] == "MigrationPaused":
         return CAUSE in e["data"]["causes"]
-    return bool(e["type"] == "PauseCauseAdded" and e["data"]["cause"] == CAUSE and e.get("phase") == "paused")
+    return bool(
+        e["type"] == "PauseCauseAdded"
+        and e["data"]["cause"] == CAUSE
+        and e.get("phase") == "paused"
+    )

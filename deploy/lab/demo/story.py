@@ -1,4 +1,7 @@
-"""Progress events as a downstream service sees them: collected and waited for. Used by the demo and by tests."""
+"""Progress events as a downstream service sees them: collected and waited for.
+
+Used by the demo and by tests.
+"""
 
 import asyncio
 import contextlib
@@ -52,7 +55,8 @@ class Story:
     ) -> Event:
         """The first event from index `since` on that is wanted.
 
-        StoryError when time is out, when `unless` names a reason to give up, or when the migration is blocked.
+        StoryError when time is out, when `unless` names a reason to give up, or when the migration
+        is blocked.
         """
         deadline = time.monotonic() + timeout_seconds
         looked_at = since
@@ -68,7 +72,8 @@ class Story:
                 raise StoryError(f"waited for {what}, but {reason}")
             if time.monotonic() > deadline:
                 raise StoryError(
-                    f"waited {timeout_seconds:.0f} s for {what}; the last events were: {'; '.join(self.last_words())}"
+                    f"waited {timeout_seconds:.0f} s for {what}; the last events were: "
+                    f"{'; '.join(self.last_words())}"
                 )
             self._grown.clear()
             with contextlib.suppress(TimeoutError):
@@ -89,7 +94,9 @@ class Story:
 
     async def _follow(self) -> None:
         with contextlib.ExitStack() as open_files:
-            file = open_files.enter_context(self._file.open("w", buffering=1)) if self._file else None
+            file = (
+                open_files.enter_context(self._file.open("w", buffering=1)) if self._file else None
+            )
             async for event in self._client.events(self._cluster, from_start=True):
                 if event["id"] in self._ids:
                     continue  # delivery is at least once: the same id is the same event
@@ -102,4 +109,6 @@ class Story:
 
 def seconds_between(first: Event, last: Event) -> float:
     """From one event's time to another's."""
-    return (datetime.fromisoformat(last["time"]) - datetime.fromisoformat(first["time"])).total_seconds()
+    return (
+        datetime.fromisoformat(last["time"]) - datetime.fromisoformat(first["time"])
+    ).total_seconds()

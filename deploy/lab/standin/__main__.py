@@ -1,4 +1,7 @@
-"""`python -m deploy.lab.standin`: the command line of the stand-in. Started by the lab's supervisor."""
+"""`python -m deploy.lab.standin`: the command line of the stand-in.
+
+Started by the lab's supervisor.
+"""
 
 import argparse
 import asyncio
@@ -27,29 +30,47 @@ _NOT_ON_COMMAND_LINE = {"accounts"}
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m deploy.lab.standin",
-        description=f"{SERVER_NAME}. Speaks the REST API of {SPOKEN_VERSION} as far as this project calls it, and "
+        description=f"{SERVER_NAME}. Speaks the REST API of {SPOKEN_VERSION} as far as this "
+        "project calls it, and "
         "moves real replicas through Kafka's own reassignment API. For the lab only.",
     )
     options.add_argument("--bootstrap-servers", required=True, help="HOST:PORT,... of the cluster")
-    options.add_argument("--port", type=int, required=True, help="port of the REST API; 0: any free one")
-    options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback only)")
-    options.add_argument("--zookeeper", help="accepted and not used: the stand-in needs brokers only")
+    options.add_argument(
+        "--port", type=int, required=True, help=("port of the REST API; 0: any free one")
+    )
+    options.add_argument(
+        "--host", default="127.0.0.1", help=("address to listen on (default: loopback only)")
+    )
+    options.add_argument(
+        "--zookeeper", help=("accepted and not used: the stand-in needs brokers only")
+    )
     options.add_argument(
         "--accounts-file",
         type=Path,
-        help="the same as --account from a file, as Jetty has it: a line `NAME: PASSWORD,ROLE` each",
+        help=(
+            "the same as --account from a file, as Jetty has it: a line `NAME: PASSWORD,ROLE` each"
+        ),
     )
-    options.add_argument("--tls-certificate", type=Path, help="PEM with key and certificate: the REST API by HTTPS")
+    options.add_argument(
+        "--tls-certificate", type=Path, help=("PEM with key and certificate: the REST API by HTTPS")
+    )
     options.add_argument("--kafka-username", help="SASL_SSL towards Kafka: who it is")
-    options.add_argument("--kafka-password-file", type=Path, help="a file that holds nothing but the password")
+    options.add_argument(
+        "--kafka-password-file", type=Path, help=("a file that holds nothing but the password")
+    )
     options.add_argument("--kafka-sasl-mechanism", default="PLAIN")
-    options.add_argument("--kafka-ca-file", help="PEM of the authority that signed the brokers' certificates")
+    options.add_argument(
+        "--kafka-ca-file", help=("PEM of the authority that signed the brokers' certificates")
+    )
     options.add_argument(
         "--account",
         action="append",
         default=[],
         metavar="NAME:PASSWORD:ROLE",
-        help="asks for basic authentication; ROLE is VIEWER, USER or ADMIN; may be given several times",
+        help=(
+            "asks for basic authentication; ROLE is VIEWER, USER or ADMIN; may be given "
+            "several times"
+        ),
     )
     defaults = Settings()
     for field in fields(Settings):
@@ -60,7 +81,9 @@ def parser() -> argparse.ArgumentParser:
         if isinstance(default, bool):
             options.add_argument(flag, action=argparse.BooleanOptionalAction, default=default)
         else:
-            options.add_argument(flag, type=type(default), default=default, help=f"default {default}")
+            options.add_argument(
+                flag, type=type(default), default=default, help=f"default {default}"
+            )
     return options
 
 
@@ -69,19 +92,31 @@ def settings_from(options: argparse.Namespace) -> Settings:
     for account in options.account:
         name, password, role = account.split(":")
         accounts[name] = Account(password, Role(role.upper()))
-    for line in options.accounts_file.read_text(encoding="utf-8").splitlines() if options.accounts_file else ():
+    for line in (
+        options.accounts_file.read_text(encoding="utf-8").splitlines()
+        if options.accounts_file
+        else ()
+    ):
         name, _, rest = line.partition(":")
         password, _, role = rest.strip().rpartition(",")
         accounts[name.strip()] = Account(password, Role(role.strip().upper()))
-    named = {f.name: getattr(options, f.name) for f in fields(Settings) if f.name not in _NOT_ON_COMMAND_LINE}
+    named = {
+        f.name: getattr(options, f.name)
+        for f in fields(Settings)
+        if f.name not in _NOT_ON_COMMAND_LINE
+    }
     return Settings(accounts=accounts, **named)
 
 
 async def serve(options: argparse.Namespace) -> None:
-    service = CruiseControl(KafkaCluster(_connection(options)), settings_from(options), SystemClock())
+    service = CruiseControl(
+        KafkaCluster(_connection(options)), settings_from(options), SystemClock()
+    )
     runner = web.AppRunner(build_app(service), shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options.tls_certificate))
+    site = web.TCPSite(
+        runner, options.host, options.port, ssl_context=_tls(options.tls_certificate)
+    )
     await site.start()
     log.info("%s, speaking %s, at %s%s", SERVER_NAME, SPOKEN_VERSION, runner.addresses[0], PREFIX)
     stopped = asyncio.Event()

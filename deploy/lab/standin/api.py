@@ -1,4 +1,5 @@
-"""The HTTP server: paths, headers, sessions, user tasks and status codes of Cruise Control; /lab/faults beside them.
+"""The HTTP server: paths, headers, sessions, user tasks and status codes of Cruise Control;
+/lab/faults beside them.
 
 Built by __main__ and by the contract tests. Decides nothing about brokers.
 """
@@ -28,7 +29,9 @@ _SESSION_COOKIE = "JSESSIONID"
 _TASK_HEADER = "User-Task-ID"
 _OK, _ACCEPTED, _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _ERROR = 200, 202, 400, 403, 404, 500
 _REVIEW_ENDPOINTS = frozenset({"review", "review_board"})
-_TWO_STEP_OFF = "Attempt to access {endpoint} endpoint without enabling 'two.step.verification.enabled' config."
+_TWO_STEP_OFF = (
+    "Attempt to access {endpoint} endpoint without enabling 'two.step.verification.enabled' config."
+)
 _HANG_SECONDS = 3600.0
 _VERSION_HEADERS = {
     "Expires": "Thu, 01 Jan 1970 00:00:00 GMT",
@@ -115,7 +118,11 @@ class Handler:
             return await self._answer(request, reply, endpoint, reviewed, account)
         except errors.NotEnabledError as off:
             trace = _stack_trace(f"com.linkedin.cruisecontrol.common.config.ConfigException: {off}")
-            return reply.error(_FORBIDDEN, f"Cannot process {request.method} request '/{name}' due to: '{off}'.", trace)
+            return reply.error(
+                _FORBIDDEN,
+                (f"Cannot process {request.method} request '/{name}' due to: '{off}'."),
+                trace,
+            )
         except errors.UnknownEndpointError as unknown:
             return reply.error(_NOT_FOUND, str(unknown), "")
         except errors.UserRequestError as wrong:
@@ -128,7 +135,9 @@ class Handler:
     def _review(
         self, request: web.Request, reply: "Reply", endpoint: Endpoint, values: Values
     ) -> web.Response | Values:
-        """The values to work with or, with two-step verification, the answer that the request waits now."""
+        """The values to work with or, with two-step verification, the answer that the request
+        waits now.
+        """
         if not self._settings.two_step_verification:
             if endpoint.name in _REVIEW_ENDPOINTS:
                 raise errors.NotEnabledError(_TWO_STEP_OFF.format(endpoint=endpoint.name.upper()))
@@ -137,7 +146,9 @@ class Handler:
             return values
         query = list(request.query.items())
         if "review_id" not in values:
-            held = self._purgatory.add(endpoint, query, values, request.remote or "", self._service.clock.now())
+            held = self._purgatory.add(
+                endpoint, query, values, request.remote or "", self._service.clock.now()
+            )
             return reply.json(_OK, render.versioned({"RequestInfo": [held.rendered()]}))
         if _TASK_HEADER in request.headers:
             values = self._purgatory.find(endpoint, values["review_id"]).values
@@ -149,12 +160,21 @@ class Handler:
     async def _review_endpoints(self, values: Values, task: UserTask) -> Body:
         if task.endpoint == "review":
             return render.versioned(
-                {"RequestInfo": self._purgatory.judge(values, task.client, self._service.clock.now())}
+                {
+                    "RequestInfo": self._purgatory.judge(
+                        values, task.client, self._service.clock.now()
+                    )
+                }
             )
         return render.versioned({"RequestInfo": self._purgatory.board()})
 
     async def _answer(
-        self, request: web.Request, reply: "Reply", endpoint: Endpoint, values: Values, account: Account | None
+        self,
+        request: web.Request,
+        reply: "Reply",
+        endpoint: Endpoint,
+        values: Values,
+        account: Account | None,
     ) -> web.Response:
         tasks = self._service.tasks
         fault = self._service.faults.take(endpoint.name, planning=False)
@@ -163,10 +183,14 @@ class Handler:
             if refused is not None:
                 return refused
         line = f"{request.method} {request.raw_path}"
-        task = tasks.find(request.headers.get(_TASK_HEADER), request.cookies.get(_SESSION_COOKIE), line)
+        task = tasks.find(
+            request.headers.get(_TASK_HEADER), request.cookies.get(_SESSION_COOKIE), line
+        )
         if task is None:
             work = self._work(endpoint, values, account)
-            task = tasks.start(endpoint.name, endpoint.kind, line, request.remote or "", work, endpoint.operation)
+            task = tasks.start(
+                endpoint.name, endpoint.kind, line, request.remote or "", work, endpoint.operation
+            )
         if task.work is not None and not task.work.done():
             await asyncio.wait({task.work}, timeout=self._settings.request_max_block_ms / 1000)
         if fault is not None:
@@ -175,14 +199,20 @@ class Handler:
             tasks.remember_session(reply.session, task)
         if task.answer is None:
             return reply.body(
-                _ACCEPTED, endpoint, render.progress(task.progress, self._service.clock.now()), task.id, values
+                _ACCEPTED,
+                endpoint,
+                render.progress(task.progress, self._service.clock.now()),
+                task.id,
+                values,
             )
         if task.answer.status == _OK:
             return reply.body(_OK, endpoint, task.answer.body, task.id, values)
         if isinstance(task.answer.error, errors.ServletError):
             raise task.answer.error
         if isinstance(task.answer.error, errors.UserRequestError):
-            message = f"Bad {request.method} request '/{endpoint.name}' due to '{task.answer.body}'."
+            message = (
+                f"Bad {request.method} request '/{endpoint.name}' due to '{task.answer.body}'."
+            )
             trace = _stack_trace(f"{task.answer.error.java_name}: {task.answer.body}")
             return reply.error(task.answer.status, message, trace, task.id)
         message = _processing_error(request.method, endpoint.name, task.answer.body)
@@ -203,14 +233,17 @@ class Handler:
             except (errors.OperationError, errors.ServletError) as error:
                 return Answer(_ERROR, str(error), error)
             except ClusterUnavailableError as unavailable:
-                return Answer(_ERROR, f"java.util.concurrent.TimeoutException: {unavailable}", unavailable)
+                return Answer(
+                    _ERROR, f"java.util.concurrent.TimeoutException: {unavailable}", unavailable
+                )
             except Exception as bug:
                 log.exception("A fault of the stand-in itself in %s", endpoint.name)
                 return Answer(_ERROR, f"java.lang.RuntimeException: {bug!r}", bug)
 
         return work
 
-    # -- faults --------------------------------------------------------------------------------------------------------
+    # -- faults
+    # --------------------------------------------------------------------------------------------------------  # noqa: E501
 
     async def list_faults(self, _request: web.Request) -> web.Response:
         return web.json_response({"faults": self._service.faults.listed()})
@@ -235,14 +268,22 @@ class Handler:
 
 
 class Reply:
-    """How an answer to this request is written: JSON or text, with the version headers and a session."""
+    """How an answer to this request is written:
+
+    JSON or text, with the version headers and a session.
+    """
 
     def __init__(self, request: web.Request) -> None:
-        self.wants_json = any(key.lower() == "json" and value.lower() == "true" for key, value in request.query.items())
+        self.wants_json = any(
+            key.lower() == "json" and value.lower() == "true"
+            for key, value in request.query.items()
+        )
         self._has_session = _SESSION_COOKIE in request.cookies
         self.session = request.cookies.get(_SESSION_COOKIE) or f"node0{secrets.token_hex(12)}.node0"
 
-    def body(self, status: int, endpoint: Endpoint, body: Any, task_id: str, values: Values) -> web.Response:
+    def body(
+        self, status: int, endpoint: Endpoint, body: Any, task_id: str, values: Values
+    ) -> web.Response:
         headers = {_TASK_HEADER: task_id}
         if values.get("get_response_schema"):
             headers["Cruise-Control-JSON-Schema"] = text.schema(body)
@@ -253,7 +294,9 @@ class Reply:
     def json(self, status: int, body: Any) -> web.Response:
         return self._write(status, json.dumps(body, separators=(",", ":")), {})
 
-    def error(self, status: int, message: str, stack_trace: str, task_id: str | None = None) -> web.Response:
+    def error(
+        self, status: int, message: str, stack_trace: str, task_id: str | None = None
+    ) -> web.Response:
         headers = {_TASK_HEADER: task_id} if task_id else {}
         if not self.wants_json:
             return self._write(status, message, headers)
@@ -272,7 +315,9 @@ class Reply:
 def _permissions(account: Account | None) -> Callable[[UserTask], Awaitable[Answer]]:
     async def work(_task: UserTask) -> Answer:
         if account is None:
-            error = errors.UserRequestError("Unable to retrieve privilege information for an unsecure connection.")
+            error = errors.UserRequestError(
+                "Unable to retrieve privilege information for an unsecure connection."
+            )
             return Answer(_BAD_REQUEST, str(error), error)
         return Answer(_OK, render.versioned({"roles": [account.role.value]}))
 

@@ -1,4 +1,6 @@
-"""Basic authentication with Cruise Control's three roles, and Jetty's answers to whoever has none."""
+"""Basic authentication with Cruise Control's three roles, and Jetty's answers to whoever has
+none.
+"""
 
 import base64
 import binascii
@@ -29,7 +31,9 @@ def may(account: Account, role: Role) -> bool:
 
 
 def unauthorized(path: str) -> web.Response:
-    return _jetty_error(path, 401, "Unauthorized", {"WWW-Authenticate": 'basic realm="DefaultLoginService"'})
+    return _jetty_error(
+        path, 401, "Unauthorized", {"WWW-Authenticate": ('basic realm="DefaultLoginService"')}
+    )
 
 
 def forbidden(path: str) -> web.Response:

@@ -1,6 +1,7 @@
 """What the stand-in needs from a Kafka cluster: the values it reads and the port it acts through.
 
-Implemented by kafka_cluster.KafkaCluster (real brokers) and by the tests' in-memory cluster. No I/O here.
+Implemented by kafka_cluster.KafkaCluster (real brokers) and by the tests' in-memory cluster. No I/O
+here.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,7 +34,9 @@ class Broker:
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition as Kafka's metadata tell it: while it moves, `replicas` is the union of old and new ones."""
+    """One partition as Kafka's metadata tell it: while it moves, `replicas` is the union of old
+    and new ones.
+    """
 
     tp: TopicPartition
     leader: int
@@ -55,10 +58,15 @@ class ClusterView:
         return self.brokers[broker].rack if broker in self.brokers else ""
 
     def holders(self) -> frozenset[int]:
-        return frozenset(broker for partition in self.partitions.values() for broker in partition.replicas)
+        return frozenset(
+            broker for partition in self.partitions.values() for broker in partition.replicas
+        )
 
     def dead(self) -> frozenset[int]:
-        """Brokers that hold replicas and are not alive. A dead broker without replicas is not known at all."""
+        """Brokers that hold replicas and are not alive.
+
+        A dead broker without replicas is not known at all.
+        """
         return self.holders() - self.brokers.keys()
 
 
@@ -79,7 +87,10 @@ class Reassignment:
 
 
 class Cluster(Protocol):
-    """The calls. Each has a timeout inside and raises ClusterUnavailableError when the cluster does not answer."""
+    """The calls.
+
+    Each has a timeout inside and raises ClusterUnavailableError when the cluster does not answer.
+    """
 
     async def describe(self) -> ClusterView: ...
 
@@ -92,7 +103,10 @@ class Cluster(Protocol):
     async def reassign(
         self, targets: Mapping[TopicPartition, tuple[int, ...] | None]
     ) -> Mapping[TopicPartition, str | None]:
-        """None as target cancels. Answers the name of the error per partition, None where it was accepted."""
+        """None as target cancels.
+
+        Answers the name of the error per partition, None where it was accepted.
+        """
         ...
 
     async def elect_preferred(self, partitions: Collection[TopicPartition]) -> None: ...

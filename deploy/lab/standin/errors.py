@@ -1,4 +1,7 @@
-"""Cruise Control's refusals by their Java names, because clients read them in the message. No I/O."""
+"""Cruise Control's refusals by their Java names, because clients read them in the message.
+
+No I/O.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +14,9 @@ USER_REQUEST = "com.linkedin.kafka.cruisecontrol.servlet.UserRequestException"
 class UserRequestError(Exception):
     """The request itself is wrong: 400, the message alone, no user task."""
 
-    def __init__(self, message: str, java_name: str = USER_REQUEST, *, with_stack_trace: bool = True) -> None:
+    def __init__(
+        self, message: str, java_name: str = USER_REQUEST, *, with_stack_trace: bool = True
+    ) -> None:
         super().__init__(message)
         self.java_name = java_name
         self.with_stack_trace = with_stack_trace
@@ -27,7 +32,10 @@ class NotEnabledError(Exception):
 
 @dataclass
 class ServletError(Exception):
-    """500 before, or without, an operation of its own: `Error processing POST request '/admin' due to: '<message>'.`"""
+    """500 before, or without, an operation of its own:
+
+    `Error processing POST request '/admin' due to: '<message>'.`
+    """
 
     message: str
     java_name: str = "java.lang.IllegalArgumentException"
@@ -65,7 +73,9 @@ def optimization_failure(message: str) -> OperationError:
 
 
 def timed_out(message: str) -> OperationError:
-    return OperationError(_KAFKA_EXCEPTION, "org.apache.kafka.common.errors.TimeoutException", message=message)
+    return OperationError(
+        _KAFKA_EXCEPTION, "org.apache.kafka.common.errors.TimeoutException", message=message
+    )
 
 
 ONGOING_EXECUTION = (

@@ -1,7 +1,8 @@
-"""Carries a plan out in Kafka: batches limited per broker, looked at once per interval, stopped by cancelling.
+"""Carries a plan out in Kafka: batches limited per broker, looked at once per interval, stopped by
+cancelling.
 
-Used by service.CruiseControl, one execution at a time. All in memory: after a restart it knows nothing of
-what Kafka still moves.
+Used by service.CruiseControl, one execution at a time. All in memory: after a restart it knows
+nothing of what Kafka still moves.
 """
 
 import asyncio
@@ -88,11 +89,17 @@ class Execution:
     seen: dict[int, MoveState] = field(default_factory=dict)
 
     def observe(self) -> None:
-        """What `state` shows is what the last check saw: a batch sent since then still reads as pending."""
+        """What `state` shows is what the last check saw: a batch sent since then still reads as
+        pending.
+        """
         self.seen = {move.execution_id: move.state for move in self.moves}
 
     def seen_in_state(self, *states: MoveState) -> list[Move]:
-        return [move for move in self.moves if self.seen.get(move.execution_id, MoveState.PENDING) in states]
+        return [
+            move
+            for move in self.moves
+            if self.seen.get(move.execution_id, MoveState.PENDING) in states
+        ]
 
     def in_state(self, *states: MoveState) -> list[Move]:
         return [move for move in self.moves if move.state in states]
@@ -113,7 +120,8 @@ class Executor:
         self.stalled_until = 0.0
         """No progress is looked at before this time: an injected fault."""
 
-    # -- what was removed lately ---------------------------------------------------------------------------------------
+    # -- what was removed lately
+    # ---------------------------------------------------------------------------------------
 
     def recently_removed(self) -> list[int]:
         oldest = self._clock.now() - self._settings.removal_history_seconds
@@ -127,7 +135,8 @@ class Executor:
         for broker in brokers:
             self._recently_removed.pop(broker, None)
 
-    # -- start and stop ------------------------------------------------------------------------------------------------
+    # -- start and stop
+    # ------------------------------------------------------------------------------------------------  # noqa: E501
 
     def check_options(self, options: ExecutionOptions) -> None:
         """Raises what the original only notices when it executes."""
@@ -137,7 +146,8 @@ class Executor:
         least = self._settings.min_progress_check_interval_ms
         if interval_ms is not None and interval_ms < least:
             raise errors.ServletError(
-                f"Attempt to set execution progress check interval [{interval_ms}ms] to smaller than the minimum "
+                f"Attempt to set execution progress check interval [{interval_ms}ms] to "
+                "smaller than the minimum "
                 f"execution progress check interval in cluster [{least}ms]."
             )
 
@@ -145,7 +155,8 @@ class Executor:
         most = self._settings.max_partition_movements_in_cluster
         if concurrency is not None and concurrency >= most:
             raise errors.ServletError(
-                f"Attempt to set INTER_BROKER_REPLICA concurrency [{concurrency}] to greater than or equal to the "
+                f"Attempt to set INTER_BROKER_REPLICA concurrency [{concurrency}] to greater "
+                "than or equal to the "
                 f"maximum number of allowed movements in cluster [{most}]."
             )
 
@@ -159,7 +170,9 @@ class Executor:
         *,
         healing: bool = False,
     ) -> None:
-        """Starts in the background; `on_finished(user_task_id, succeeded, moved)` is called once at the end."""
+        """Starts in the background; `on_finished(user_task_id, succeeded, moved)` is called
+        once at the end.
+        """
         if self.execution is not None:
             raise errors.illegal_state(errors.ONGOING_EXECUTION)
         moves = []
@@ -172,8 +185,10 @@ class Executor:
             reason=reason,
             options=options,
             moves=moves,
-            concurrency=options.concurrent_movements_per_broker or settings.concurrent_partition_movements_per_broker,
-            cluster_concurrency=options.max_movements_in_cluster or settings.max_partition_movements_in_cluster,
+            concurrency=options.concurrent_movements_per_broker
+            or settings.concurrent_partition_movements_per_broker,
+            cluster_concurrency=options.max_movements_in_cluster
+            or settings.max_partition_movements_in_cluster,
             interval_ms=options.progress_check_interval_ms or settings.progress_check_interval_ms,
             healing=healing,
         )
@@ -209,7 +224,9 @@ class Executor:
             self.execution.interval_ms = interval_ms
 
     async def cancel_external_reassignments(self) -> int:
-        """`auto.stop.external.agent`: what Kafka moves and this process did not ask for is cancelled."""
+        """`auto.stop.external.agent`: what Kafka moves and this process did not ask for is
+        cancelled.
+        """
         own = {move.proposal.tp for move in self.execution.moves} if self.execution else set()
         external = [tp for tp in await self._cluster.reassignments() if tp not in own]
         if external:
@@ -217,11 +234,17 @@ class Executor:
             await self._cluster.reassign(dict.fromkeys(external))
         return len(external)
 
-    # -- the execution -------------------------------------------------------------------------------------------------
+    # -- the execution
+    # -------------------------------------------------------------------------------------------------  # noqa: E501
 
-    async def _run(self, execution: Execution, on_finished: Callable[[str, bool, bool], None]) -> None:
+    async def _run(
+        self, execution: Execution, on_finished: Callable[[str, bool, bool], None]
+    ) -> None:
         log.info(
-            "Execution of %d moves for user task %s: %s", len(execution.moves), execution.user_task_id, execution.reason
+            "Execution of %d moves for user task %s: %s",
+            len(execution.moves),
+            execution.user_task_id,
+            execution.reason,
         )
         try:
             await self._move_replicas(execution)
@@ -234,15 +257,26 @@ class Executor:
         incomplete = any(move.state is not MoveState.COMPLETED for move in execution.moves)
         succeeded = not (execution.failed or incomplete or execution.stop_requested.is_set())
         log.info("Execution of user task %s ended, succeeded=%s", execution.user_task_id, succeeded)
-        on_finished(execution.user_task_id, succeeded, any(m.state is MoveState.COMPLETED for m in execution.moves))
+        on_finished(
+            execution.user_task_id,
+            succeeded,
+            any(m.state is MoveState.COMPLETED for m in execution.moves),
+        )
 
     async def _move_replicas(self, execution: Execution) -> None:
         for move in execution.moves:
             if not move.proposal.moves_replicas:
                 move.state = MoveState.COMPLETED
         rate = execution.options.throttle_bytes_per_second
-        throttle = None if rate is None else ReplicationThrottle(self._cluster, self._clock, self._settings, rate)
-        while execution.in_state(MoveState.PENDING, MoveState.IN_PROGRESS) and not execution.stop_requested.is_set():
+        throttle = (
+            None
+            if rate is None
+            else ReplicationThrottle(self._cluster, self._clock, self._settings, rate)
+        )
+        while (
+            execution.in_state(MoveState.PENDING, MoveState.IN_PROGRESS)
+            and not execution.stop_requested.is_set()
+        ):
             batch = self._next_batch(execution)
             if batch:
                 if throttle:
@@ -257,7 +291,9 @@ class Executor:
                 await throttle.clear_for([move.proposal for move in finished], in_progress)
 
     def _next_batch(self, execution: Execution) -> list[Move]:
-        """As many pending moves, in order, as the limits per broker and for the cluster leave room for."""
+        """As many pending moves, in order, as the limits per broker and for the cluster leave
+        room for.
+        """
         in_progress = execution.in_state(MoveState.IN_PROGRESS)
         busy = Counter(broker for move in in_progress for broker in _involved(move.proposal))
         room = execution.cluster_concurrency - len(in_progress)
@@ -273,7 +309,9 @@ class Executor:
 
     async def _submit(self, batch: list[Move]) -> None:
         try:
-            answers = await self._cluster.reassign({move.proposal.tp: move.proposal.new_replicas for move in batch})
+            answers = await self._cluster.reassign(
+                {move.proposal.tp: move.proposal.new_replicas for move in batch}
+            )
         except ClusterUnavailableError as unavailable:
             log.warning("%d moves not sent, to be tried again: %s", len(batch), unavailable)
             return
@@ -290,11 +328,17 @@ class Executor:
         while True:
             await self._clock.sleep(execution.interval_ms / 1000)
             try:
-                finished = [] if self._clock.now() < self.stalled_until else await self._check(execution)
+                finished = (
+                    [] if self._clock.now() < self.stalled_until else await self._check(execution)
+                )
             except ClusterUnavailableError as unavailable:
                 log.warning("No progress check: %s", unavailable)
                 finished = []
-            if finished or execution.stop_requested.is_set() or not execution.in_state(MoveState.IN_PROGRESS):
+            if (
+                finished
+                or execution.stop_requested.is_set()
+                or not execution.in_state(MoveState.IN_PROGRESS)
+            ):
                 return finished
 
     async def _check(self, execution: Execution) -> list[Move]:
@@ -306,7 +350,9 @@ class Executor:
         for move in execution.in_state(MoveState.IN_PROGRESS):
             proposal = move.proposal
             partition = view.partitions.get(proposal.tp)
-            if partition is None or (proposal.tp not in moving and partition.replicas == proposal.new_replicas):
+            if partition is None or (
+                proposal.tp not in moving and partition.replicas == proposal.new_replicas
+            ):
                 move.state = MoveState.COMPLETED  # a deleted topic has nothing left to move
                 finished.append(move)
             elif proposal.adding - view.brokers.keys():
@@ -315,11 +361,16 @@ class Executor:
             elif proposal.tp not in moving:
                 again.append(
                     move
-                )  # cancelled, or put in another order: as the real one it wants just what it asked for
+                )  # cancelled, or put in another order: as the real one it wants just what it asked for  # noqa: E501
         if lost:
-            await self._cluster.reassign({m.proposal.tp: None for m in lost if m.proposal.tp in moving})
+            await self._cluster.reassign(
+                {m.proposal.tp: None for m in lost if m.proposal.tp in moving}
+            )
         if again:
-            log.info("Found %d tasks to re-execute: someone cancelled them, or changed the order.", len(again))
+            log.info(
+                "Found %d tasks to re-execute: someone cancelled them, or changed the order.",
+                len(again),
+            )
             await self._submit(again)
         _bury_moves_to(view, execution)
         execution.observe()
@@ -329,7 +380,9 @@ class Executor:
         """KIP-455: the adding replicas and their bytes are dropped; moves that have ended stay."""
         moves = execution.in_state(MoveState.IN_PROGRESS)
         moving = await self._cluster.reassignments()
-        await self._cluster.reassign({move.proposal.tp: None for move in moves if move.proposal.tp in moving})
+        await self._cluster.reassign(
+            {move.proposal.tp: None for move in moves if move.proposal.tp in moving}
+        )
         for move in moves:
             move.state = MoveState.ABORTED if move.proposal.tp in moving else MoveState.COMPLETED
         return moves

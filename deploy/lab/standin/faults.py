@@ -1,4 +1,6 @@
-"""Faults that tests inject through /lab/faults, a path Cruise Control does not have. The api and the service ask it.
+"""Faults that tests inject through /lab/faults, a path Cruise Control does not have.
+
+The api and the service ask it.
 
 Each fault is taken for the next request of its endpoint, `times` times.
 """
@@ -50,7 +52,9 @@ class Injected:
     def parse(cls, body: Any) -> "Injected":
         """Raises ValueError that says which field is wrong."""
         if not isinstance(body, dict) or "fault" not in body:
-            raise ValueError(f"needs a JSON object with `fault`, one of {[fault.value for fault in Fault]}")
+            raise ValueError(
+                f"needs a JSON object with `fault`, one of {[fault.value for fault in Fault]}"
+            )
         times = int(body.get("times", 1))
         if not 1 <= times <= _MOST:
             raise ValueError(f"`times` must lie in 1..{_MOST}")
@@ -66,7 +70,9 @@ class Faults:
         self._waiting.extend([fault] * fault.times)
 
     def take(self, endpoint: str, *, planning: bool) -> Injected | None:
-        """The next fault for this endpoint: of those that change the plan, or of those that change the answer."""
+        """The next fault for this endpoint: of those that change the plan, or of those that
+        change the answer.
+        """
         for fault in self._waiting:
             if fault.endpoint == endpoint and (fault.fault in PLANNING) is planning:
                 self._waiting.remove(fault)
@@ -77,4 +83,7 @@ class Faults:
         self._waiting.clear()
 
     def listed(self) -> list[dict[str, Any]]:
-        return [{"fault": f.fault.value, "endpoint": f.endpoint, "amount": f.amount} for f in self._waiting]
+        return [
+            {"fault": f.fault.value, "endpoint": f.endpoint, "amount": f.amount}
+            for f in self._waiting
+        ]

@@ -34,12 +34,19 @@ OTHER_GOALS = (
 
 SUPPORTED_GOALS = tuple(sorted((*STOCK_GOALS, *OTHER_GOALS)))
 RACK_AWARE = "RackAwareGoal"
-MODEL_BASED_GOALS = frozenset({"RackAwareGoal", "ReplicaCapacityGoal", "ReplicaDistributionGoal",
-                               "TopicReplicaDistributionGoal", "LeaderReplicaDistributionGoal"})  # fmt: skip
-"""Goals that need the replicas only and no metrics: they are ready without a monitored partition."""
+MODEL_BASED_GOALS = frozenset(
+    {
+        "RackAwareGoal",
+        "ReplicaCapacityGoal",
+        "ReplicaDistributionGoal",
+        "TopicReplicaDistributionGoal",
+        "LeaderReplicaDistributionGoal",
+    }
+)
+"""Goals that need the replicas only and no metrics: they are ready without a monitored partition."""  # noqa: E501
 
 NOT_ALL_TOPICS_GOALS = frozenset({"PotentialNwOutGoal", "NetworkInboundUsageDistributionGoal",
-                                  "NetworkOutboundUsageDistributionGoal", "CpuUsageDistributionGoal",
+                                  "NetworkOutboundUsageDistributionGoal", "CpuUsageDistributionGoal",  # noqa: E501
                                   "LeaderBytesInDistributionGoal"})  # fmt: skip
 
 _PRIORITY_WEIGHT = 1.1
@@ -52,7 +59,9 @@ def simple_name(goal: str) -> str:
 
 
 def balancedness(goals: tuple[str, ...], violated: frozenset[str]) -> float:
-    """100 less the cost of each violated goal; an earlier goal costs 1.1 times the next, a hard one 1.5 times more."""
+    """100 less the cost of each violated goal; an earlier goal costs 1.1 times the next, a hard
+    one 1.5 times more.
+    """
     weights: dict[str, float] = {}
     weight = 1.0
     for goal in reversed(goals):

@@ -1,6 +1,8 @@
-"""The Cluster port on real brokers, through kafka-python's admin client (synchronous, so called in threads).
+"""The Cluster port on real brokers, through kafka-python's admin client (synchronous, so called in
+threads).
 
-One client for all; its calls may run at the same time. Every failure of the library becomes ClusterUnavailableError.
+One client for all; its calls may run at the same time. Every failure of the library becomes
+ClusterUnavailableError.
 """
 
 import asyncio
@@ -40,7 +42,11 @@ _DYNAMIC_TOPIC_CONFIG = "DYNAMIC_TOPIC_CONFIG"
 class KafkaCluster:
     def __init__(self, connection: KafkaConnection | str) -> None:
         """`connection`: or the bootstrap servers of a cluster without security."""
-        plain = KafkaConnection(bootstrap_servers=connection) if isinstance(connection, str) else connection
+        plain = (
+            KafkaConnection(bootstrap_servers=connection)
+            if isinstance(connection, str)
+            else connection
+        )
         self._connection = replace(plain, request_timeout_seconds=_REQUEST_TIMEOUT_MS / 1_000)
         self._client: KafkaAdminClient | None = None
         self._lock = threading.Lock()
@@ -59,13 +65,19 @@ class KafkaCluster:
                 config_filter=ConfigFilterType.ALL,
             )
         )
-        return {topic: int(entries[key]["value"]) for topic, entries in configs.get("topic", {}).items()}
+        return {
+            topic: int(entries[key]["value"]) for topic, entries in configs.get("topic", {}).items()
+        }
 
     async def reassignments(self) -> Mapping[TopicPartition, Reassignment]:
-        listed = await self._call(lambda admin: admin.list_partition_reassignments(timeout_ms=_REQUEST_TIMEOUT_MS))
+        listed = await self._call(
+            lambda admin: admin.list_partition_reassignments(timeout_ms=_REQUEST_TIMEOUT_MS)
+        )
         return {
             TopicPartition(tp.topic, tp.partition): Reassignment(
-                tuple(found["replicas"]), tuple(found["adding_replicas"]), tuple(found["removing_replicas"])
+                tuple(found["replicas"]),
+                tuple(found["adding_replicas"]),
+                tuple(found["removing_replicas"]),
             )
             for tp, found in listed.items()
         }
@@ -75,8 +87,12 @@ class KafkaCluster:
     ) -> Mapping[TopicPartition, str | None]:
         if not targets:
             return {}
-        wanted = {KafkaTopicPartition(*tp): None if to is None else list(to) for tp, to in targets.items()}
-        answers = await self._call(lambda admin: admin.alter_partition_reassignments(wanted, _REQUEST_TIMEOUT_MS))
+        wanted = {
+            KafkaTopicPartition(*tp): None if to is None else list(to) for tp, to in targets.items()
+        }
+        answers = await self._call(
+            lambda admin: admin.alter_partition_reassignments(wanted, _REQUEST_TIMEOUT_MS)
+        )
         return {
             TopicPartition(tp.topic, tp.partition): None if error is None else error.__name__
             for tp, error in answers.items()
@@ -87,17 +103,23 @@ class KafkaCluster:
         for tp in partitions:
             by_topic[tp.topic].append(tp.partition)
         await self._call(
-            lambda admin: admin.elect_leaders(_PREFERRED, dict(by_topic), _REQUEST_TIMEOUT_MS, raise_errors=False)
+            lambda admin: admin.elect_leaders(
+                _PREFERRED, dict(by_topic), _REQUEST_TIMEOUT_MS, raise_errors=False
+            )
         )
 
     async def broker_configs(self, broker: int) -> Mapping[str, str]:
         resource = ConfigResource(ConfigResourceType.BROKER, str(broker))
-        configs = await self._call(lambda admin: admin.describe_configs([resource], config_filter=ConfigFilterType.ALL))
+        configs = await self._call(
+            lambda admin: admin.describe_configs([resource], config_filter=ConfigFilterType.ALL)
+        )
         return _of_source(configs["broker"][str(broker)], _DYNAMIC_BROKER_CONFIG)
 
     async def topic_configs(self, topic: str) -> Mapping[str, str]:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        configs = await self._call(lambda admin: admin.describe_configs([resource], config_filter=ConfigFilterType.ALL))
+        configs = await self._call(
+            lambda admin: admin.describe_configs([resource], config_filter=ConfigFilterType.ALL)
+        )
         return _of_source(configs["topic"][topic], _DYNAMIC_TOPIC_CONFIG)
 
     async def change_broker_configs(self, broker: int, changes: Mapping[str, str | None]) -> None:
@@ -111,7 +133,9 @@ class KafkaCluster:
         if client is not None:
             await asyncio.to_thread(client.close)
 
-    async def _change(self, kind: ConfigResourceType, name: str, changes: Mapping[str, str | None]) -> None:
+    async def _change(
+        self, kind: ConfigResourceType, name: str, changes: Mapping[str, str | None]
+    ) -> None:
         if not changes:
             return
         operations = {
@@ -137,7 +161,9 @@ class KafkaCluster:
             raise ClusterUnavailableError(f"Kafka did not answer: {error!r}") from error
 
     def _discard(self, client: Any) -> None:
-        """After a failure the next call connects anew: the client remembers a controller that may be gone."""
+        """After a failure the next call connects anew: the client remembers a controller that
+        may be gone.
+        """
         with self._lock:
             current = self._client
             if current is None or current is not client:
@@ -160,7 +186,9 @@ class KafkaCluster:
     def _describe(admin: KafkaAdminClient) -> ClusterView:
         cluster = admin.describe_cluster()
         brokers = {
-            broker["broker_id"]: Broker(broker["broker_id"], broker["host"], broker["rack"] or broker["host"])
+            broker["broker_id"]: Broker(
+                broker["broker_id"], broker["host"], broker["rack"] or broker["host"]
+            )
             for broker in cluster["brokers"]
             if not broker.get("is_fenced")
         }
@@ -173,7 +201,9 @@ class KafkaCluster:
                     leader=found["leader_id"] if found["leader_id"] in brokers else NO_LEADER,
                     replicas=tuple(found["replica_nodes"]),
                     in_sync=tuple(found["isr_nodes"]),
-                    offline=tuple(broker for broker in found["replica_nodes"] if broker not in brokers),
+                    offline=tuple(
+                        broker for broker in found["replica_nodes"] if broker not in brokers
+                    ),
                 )
         return ClusterView(brokers, cluster["controller_id"], partitions)
 
@@ -205,4 +235,8 @@ class KafkaCluster:
 
 
 def _of_source(entries: Mapping[str, Mapping[str, Any]], source: str) -> dict[str, str]:
-    return {key: entry["value"] for key, entry in entries.items() if str(entry["config_source"]) == source}
+    return {
+        key: entry["value"]
+        for key, entry in entries.items()
+        if str(entry["config_source"]) == source
+    }

@@ -1,4 +1,6 @@
-"""The load of a cluster as Cruise Control models it: a replica weighs what its partition's leader weighs. Pure."""
+"""The load of a cluster as Cruise Control models it: a replica weighs what its partition's
+leader weighs. Pure.
+"""
 
 import math
 from collections import Counter
@@ -13,7 +15,10 @@ BYTES_PER_KB = 1024
 
 @dataclass
 class BrokerLoad:
-    """What one broker carries; disk in MB, network in KB/s. The stand-in does not measure CPU: it is 0."""
+    """What one broker carries; disk in MB, network in KB/s.
+
+    The stand-in does not measure CPU: it is 0.
+    """
 
     broker: int
     alive: bool
@@ -30,7 +35,8 @@ class BrokerLoad:
 class ClusterModel:
     """A view of the cluster with the size and the write rate of each partition.
 
-    `removed` are brokers that a request removes: the model holds them for dead, as Cruise Control does.
+    `removed` are brokers that a request removes: the model holds them for dead, as Cruise Control
+    does.
     """
 
     view: ClusterView
@@ -52,7 +58,9 @@ class ClusterModel:
 
     def loads(self) -> list[BrokerLoad]:
         """One row a broker, also for dead ones that hold replicas."""
-        rows = {broker: BrokerLoad(broker, alive=broker in self.alive()) for broker in self.brokers()}
+        rows = {
+            broker: BrokerLoad(broker, alive=broker in self.alive()) for broker in self.brokers()
+        }
         for tp, partition in self.view.partitions.items():
             size = self.size_bytes.get(tp, 0) / BYTES_PER_MB
             rate = self.bytes_in_per_second.get(tp, 0.0) / BYTES_PER_KB
@@ -73,7 +81,9 @@ class ClusterModel:
         """AVG, STD, MIN and MAX over the brokers that are alive, per resource."""
         rows = [row for row in self.loads() if row.alive]
         topics = {tp.topic for tp in self.view.partitions}
-        per_topic = Counter((tp.topic, broker) for tp, p in self.view.partitions.items() for broker in p.replicas)
+        per_topic = Counter(
+            (tp.topic, broker) for tp, p in self.view.partitions.items() for broker in p.replicas
+        )
         values: dict[str, list[float]] = {
             "disk": [row.disk_mb for row in rows],
             "replicas": [row.replicas for row in rows],
@@ -89,7 +99,9 @@ class ClusterModel:
             sample = numbers or [0.0]
             average = sum(sample) / len(sample)
             statistics["AVG"][resource] = float(average)
-            statistics["STD"][resource] = math.sqrt(sum((x - average) ** 2 for x in sample) / len(sample))
+            statistics["STD"][resource] = math.sqrt(
+                sum((x - average) ** 2 for x in sample) / len(sample)
+            )
             statistics["MIN"][resource] = min(sample)
             statistics["MAX"][resource] = max(sample)
         return statistics
@@ -112,6 +124,8 @@ def violated_distribution_goals(model: ClusterModel) -> frozenset[str]:
     for goal, resource in _DISTRIBUTION_GOALS.items():
         average = statistics["AVG"][resource]
         low, high = average * (1 - _BALANCE_MARGIN), average * (1 + _BALANCE_MARGIN)
-        if statistics["MIN"][resource] < math.floor(low) or statistics["MAX"][resource] > math.ceil(high):
+        if statistics["MIN"][resource] < math.floor(low) or statistics["MAX"][resource] > math.ceil(
+            high
+        ):
             violated.add(goal)
     return frozenset(violated)

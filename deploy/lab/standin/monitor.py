@@ -1,6 +1,8 @@
-"""The load monitor: metadata and sizes as old as Cruise Control's are, and whether there are windows to plan from.
+"""The load monitor: metadata and sizes as old as Cruise Control's are, and whether there are
+windows to plan from.
 
-Used by service.CruiseControl, which runs `run` in the background. It asks Kafka and changes nothing.
+Used by service.CruiseControl, which runs `run` in the background. It asks Kafka and changes
+nothing.
 """
 
 import logging
@@ -10,7 +12,13 @@ from uuid import uuid4
 
 from deploy.lab.standin import errors
 from deploy.lab.standin.clock import Clock
-from deploy.lab.standin.cluster import Cluster, ClusterUnavailableError, ClusterView, LogDirs, TopicPartition
+from deploy.lab.standin.cluster import (
+    Cluster,
+    ClusterUnavailableError,
+    ClusterView,
+    LogDirs,
+    TopicPartition,
+)
 from deploy.lab.standin.model import ClusterModel
 from deploy.lab.standin.settings import Settings
 
@@ -42,7 +50,8 @@ class LoadMonitor:
         self._failed_since: dict[int, float] = {}
         self.failures: list[BrokerFailure] = []
 
-    # -- readings ------------------------------------------------------------------------------------------------------
+    # -- readings
+    # ------------------------------------------------------------------------------------------------------  # noqa: E501
 
     async def run(self) -> None:
         """Samples for ever: that keeps the metadata fresh when nobody plans."""
@@ -70,7 +79,9 @@ class LoadMonitor:
         return self._view
 
     async def model(self) -> ClusterModel:
-        """What is planned from: read anew when it is older than it may be, so up to that age it is wrong."""
+        """What is planned from: read anew when it is older than it may be, so up to that age it
+        is wrong.
+        """
         if self._clock.now() - self._read_at > self._settings.metadata_max_age_ms / 1000:
             await self.refresh()
         return ClusterModel(await self.view(), dict(self._sizes), dict(self._rates))
@@ -79,14 +90,20 @@ class LoadMonitor:
         now = self._clock.now()
         sizes: dict[TopicPartition, int] = {}
         for tp, partition in view.partitions.items():
-            found = [log_dirs.bytes_by_replica.get((tp, broker)) for broker in (partition.leader, *partition.replicas)]
+            found = [
+                log_dirs.bytes_by_replica.get((tp, broker))
+                for broker in (partition.leader, *partition.replicas)
+            ]
             sizes[tp] = next((size for size in found if size is not None), self._sizes.get(tp, 0))
         elapsed = now - self._sized_at
         if self._sizes and elapsed > 0:
-            self._rates = {tp: max(0, size - self._sizes.get(tp, size)) / elapsed for tp, size in sizes.items()}
+            self._rates = {
+                tp: max(0, size - self._sizes.get(tp, size)) / elapsed for tp, size in sizes.items()
+            }
         self._sizes, self._sized_at = sizes, now
 
-    # -- failed brokers ------------------------------------------------------------------------------------------------
+    # -- failed brokers
+    # ------------------------------------------------------------------------------------------------  # noqa: E501
 
     def _note_failures(self, view: ClusterView) -> None:
         now = self._clock.now()
@@ -97,7 +114,8 @@ class LoadMonitor:
             log.warning("Brokers with replicas that are not alive: %s", sorted(dead))
             self.failures.append(BrokerFailure(str(uuid4()), dict(self._failed_since), now))
 
-    # -- windows -------------------------------------------------------------------------------------------------------
+    # -- windows
+    # -------------------------------------------------------------------------------------------------------  # noqa: E501
 
     @property
     def loading(self) -> float | None:
@@ -121,7 +139,9 @@ class LoadMonitor:
         self._no_windows_until = max(self._no_windows_until, self._clock.now() + seconds)
 
     def require_windows(self, partitions: int, *, whole: bool) -> None:
-        """Raises when nothing can be planned; `whole`: most partitions must be covered, else only the start counts."""
+        """Raises when nothing can be planned; `whole`: most partitions must be covered, else
+        only the start counts.
+        """
         now_ms = int(self._clock.now() * 1000)
         since_start = self._clock.now() - self._started
         if since_start < self._settings.window_warmup_seconds / 2:
@@ -132,7 +152,8 @@ class LoadMonitor:
         if not self.warm or (whole and not self.windows):
             ratio = "0.95" if whole else "0.00"
             raise errors.not_enough_windows(
-                f"There are only 0 valid windows when aggregating in range [-1, {now_ms}] for aggregation options "
+                f"There are only 0 valid windows when aggregating in range [-1, {now_ms}] for "
+                "aggregation options "
                 f"(minValidEntityRatio={ratio}, minValidEntityGroupRatio=0.00, minValidWindows=1, "
                 f"numEntitiesToInclude={partitions}, granularity=ENTITY)"
             )

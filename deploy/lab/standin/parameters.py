@@ -1,4 +1,7 @@
-"""Which endpoint takes which parameter, as a table, and the 400s and 404s that follow from it. Pure."""
+"""Which endpoint takes which parameter, as a table, and the 400s and 404s that follow from it.
+
+Pure.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +24,12 @@ ANOMALY_TYPES = (
     "TOPIC_ANOMALY",
     "MAINTENANCE_EVENT",
 )
-CONCURRENCY_TYPES = ("INTER_BROKER_REPLICA", "LEADERSHIP_CLUSTER", "INTRA_BROKER_REPLICA", "LEADERSHIP_BROKER")
+CONCURRENCY_TYPES = (
+    "INTER_BROKER_REPLICA",
+    "LEADERSHIP_CLUSTER",
+    "INTRA_BROKER_REPLICA",
+    "LEADERSHIP_BROKER",
+)
 LOAD_RESOURCES = ("disk", "networkInbound", "networkOutbound", "cpu")
 
 
@@ -51,7 +59,9 @@ def entries(text: str) -> int:
 
 def uuid_list(text: str) -> tuple[str, ...]:
     for part in name_list(text):
-        check_uuid(part, lambda message: UserRequestError(message, "java.lang.IllegalArgumentException"))
+        check_uuid(
+            part, lambda message: UserRequestError(message, "java.lang.IllegalArgumentException")
+        )
     return name_list(text)
 
 
@@ -66,21 +76,27 @@ def goal_list(text: str) -> tuple[str, ...]:
 def concurrency(text: str) -> int:
     value = integer(text)
     if value <= 0:
-        raise UserRequestError(f"The requested movement concurrency must be positive (Requested: {value}).")
+        raise UserRequestError(
+            f"The requested movement concurrency must be positive (Requested: {value})."
+        )
     return value
 
 
 def movements_in_cluster(text: str) -> int:
     value = integer(text)
     if value <= 0:
-        raise UserRequestError(f"The requested max partition movement must be positive (Requested: {value}).")
+        raise UserRequestError(
+            f"The requested max partition movement must be positive (Requested: {value})."
+        )
     return value
 
 
 def throttle(text: str) -> int:
     value = integer(text)
     if value < 0:
-        raise UserRequestError(f"Requested rebalance throttle must be non-negative (Requested: {value}).")
+        raise UserRequestError(
+            f"Requested rebalance throttle must be non-negative (Requested: {value})."
+        )
     return value
 
 
@@ -96,17 +112,23 @@ def one_of(what: str, supported: Sequence[str]) -> Parser:
         names = name_list(text)
         unsupported = [name for name in names if name.upper() not in supported]
         if unsupported:
-            raise UserRequestError(f"Unsupported {what} in [{', '.join(names)}]. Supported: [{', '.join(supported)}]")
+            raise UserRequestError(
+                f"Unsupported {what} in [{', '.join(names)}]. Supported: [{', '.join(supported)}]"
+            )
         return tuple(name.upper() for name in names)
 
     return parse
 
 
 def resource(text: str) -> str:
-    by_name = {name.lower(): name for name in LOAD_RESOURCES} | {"nw_in": "networkInbound", "nw_out": "networkOutbound"}
+    by_name = {name.lower(): name for name in LOAD_RESOURCES} | {
+        "nw_in": "networkInbound",
+        "nw_out": "networkOutbound",
+    }
     if text.lower() not in by_name:
         raise UserRequestError(
-            f"Invalid resource type {text}. The resource type must be one of the following: CPU, DISK, NW_IN, NW_OUT"
+            f"Invalid resource type {text}. The resource type must be one of the following: "
+            "CPU, DISK, NW_IN, NW_OUT"
         )
     return by_name[text.lower()]
 
@@ -127,7 +149,12 @@ class Endpoint:
     asynchronous: bool = False
 
 
-_COMMON: dict[str, Parser] = {"json": boolean, "get_response_schema": boolean, "doas": str, "reason": str}
+_COMMON: dict[str, Parser] = {
+    "json": boolean,
+    "get_response_schema": boolean,
+    "doas": str,
+    "reason": str,
+}
 _POST: dict[str, Parser] = {**_COMMON, "review_id": integer}
 _PLANNING: dict[str, Parser] = {
     "verbose": boolean,
@@ -157,28 +184,28 @@ _EXECUTION: dict[str, Parser] = {
 
 _TABLE = (
     Endpoint("state", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get state",
-             {**_COMMON, "substates": one_of("substates", SUBSTATES), "verbose": boolean, "super_verbose": boolean},
+             {**_COMMON, "substates": one_of("substates", SUBSTATES), "verbose": boolean, "super_verbose": boolean},  # noqa: E501
              Role.USER, asynchronous=True),
     Endpoint("user_tasks", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get user tasks",
-             {**_COMMON, "user_task_ids": uuid_list, "client_ids": name_list, "endpoints": name_list,
-              "types": name_list, "entries": entries, "fetch_completed_task": boolean}, Role.VIEWER),
+             {**_COMMON, "user_task_ids": uuid_list, "client_ids": name_list, "endpoints": name_list,  # noqa: E501
+              "types": name_list, "entries": entries, "fetch_completed_task": boolean}, Role.VIEWER),  # noqa: E501
     Endpoint("review_board", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get review board",
              {**_COMMON, "review_ids": number_list}, Role.VIEWER),
-    Endpoint("permissions", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get permissions", _COMMON, Role.VIEWER),
+    Endpoint("permissions", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get permissions", _COMMON, Role.VIEWER),  # noqa: E501
     Endpoint("kafka_cluster_state", "GET", EndpointKind.KAFKA_MONITOR, "Get Kafka cluster state",
              {**_COMMON, "topic": pattern, "verbose": boolean}, Role.VIEWER),
     Endpoint("load", "GET", EndpointKind.KAFKA_MONITOR, "Get broker stats",
-             {**_COMMON, "start": integer, "end": integer, "time": str, "allow_capacity_estimation": boolean,
-              "populate_disk_info": boolean, "capacity_only": boolean}, Role.USER, asynchronous=True),
+             {**_COMMON, "start": integer, "end": integer, "time": str, "allow_capacity_estimation": boolean,  # noqa: E501
+              "populate_disk_info": boolean, "capacity_only": boolean}, Role.USER, asynchronous=True),  # noqa: E501
     Endpoint("partition_load", "GET", EndpointKind.KAFKA_MONITOR, "Get partition load",
-             {**_COMMON, "resource": resource, "entries": entries, "start": integer, "end": integer, "topic": pattern,
-              "partition": str, "min_valid_partition_ratio": float, "allow_capacity_estimation": boolean,
-              "max_load": boolean, "avg_load": boolean, "brokerid": number_list}, Role.USER, asynchronous=True),
+             {**_COMMON, "resource": resource, "entries": entries, "start": integer, "end": integer, "topic": pattern,  # noqa: E501
+              "partition": str, "min_valid_partition_ratio": float, "allow_capacity_estimation": boolean,  # noqa: E501
+              "max_load": boolean, "avg_load": boolean, "brokerid": number_list}, Role.USER, asynchronous=True),  # noqa: E501
     Endpoint("proposals", "GET", EndpointKind.KAFKA_MONITOR, "Get customized proposals",
-             {**_COMMON, **_PLANNING, "ignore_proposal_cache": boolean, "rebalance_disk": boolean}, Role.USER,
+             {**_COMMON, **_PLANNING, "ignore_proposal_cache": boolean, "rebalance_disk": boolean}, Role.USER,  # noqa: E501
              asynchronous=True),
     Endpoint("remove_broker", "POST", EndpointKind.KAFKA_ADMIN, "Remove brokers",
-             {**_POST, **_PLANNING, **_EXECUTION, "brokerid": number_list, "throttle_removed_broker": boolean},
+             {**_POST, **_PLANNING, **_EXECUTION, "brokerid": number_list, "throttle_removed_broker": boolean},  # noqa: E501
              Role.ADMIN, asynchronous=True),
     Endpoint("stop_proposal_execution", "POST", EndpointKind.KAFKA_ADMIN, "Stop proposal execution",
              {**_POST, "force_stop": boolean, "stop_external_agent": boolean}, Role.ADMIN),
@@ -186,25 +213,27 @@ _TABLE = (
              {**_POST,
               "concurrent_partition_movements_per_broker": concurrency,
               "max_partition_movements_in_cluster": movements_in_cluster,
-              "concurrent_intra_broker_partition_movements": concurrency, "concurrent_leader_movements": concurrency,
-              "broker_concurrent_leader_movements": concurrency, "execution_progress_check_interval_ms": integer,
+              "concurrent_intra_broker_partition_movements": concurrency, "concurrent_leader_movements": concurrency,  # noqa: E501
+              "broker_concurrent_leader_movements": concurrency, "execution_progress_check_interval_ms": integer,  # noqa: E501
               "disable_self_healing_for": one_of("anomaly types", ANOMALY_TYPES),
               "enable_self_healing_for": one_of("anomaly types", ANOMALY_TYPES),
               "disable_concurrency_adjuster_for": one_of("concurrency types", CONCURRENCY_TYPES),
               "enable_concurrency_adjuster_for": one_of("concurrency types", CONCURRENCY_TYPES),
               "min_isr_based_concurrency_adjustment": boolean,
-              "drop_recently_removed_brokers": number_list, "drop_recently_demoted_brokers": number_list}, Role.ADMIN),
+              "drop_recently_removed_brokers": number_list, "drop_recently_demoted_brokers": number_list}, Role.ADMIN),  # noqa: E501
     Endpoint("review", "POST", EndpointKind.CRUISE_CONTROL_ADMIN, "Review",
              {**_COMMON, "approve": number_list, "discard": number_list}, Role.ADMIN),
 )  # fmt: skip
 
-ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {(endpoint.method, endpoint.name): endpoint for endpoint in _TABLE}
+ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
+    (endpoint.method, endpoint.name): endpoint for endpoint in _TABLE
+}
 
 _REAL_ENDPOINTS = {
-    "GET": ("BOOTSTRAP", "TRAIN", "LOAD", "PARTITION_LOAD", "PROPOSALS", "STATE", "KAFKA_CLUSTER_STATE", "USER_TASKS",
+    "GET": ("BOOTSTRAP", "TRAIN", "LOAD", "PARTITION_LOAD", "PROPOSALS", "STATE", "KAFKA_CLUSTER_STATE", "USER_TASKS",  # noqa: E501
             "REVIEW_BOARD", "PERMISSIONS"),
-    "POST": ("ADD_BROKER", "REMOVE_BROKER", "FIX_OFFLINE_REPLICAS", "REBALANCE", "STOP_PROPOSAL_EXECUTION",
-             "PAUSE_SAMPLING", "RESUME_SAMPLING", "DEMOTE_BROKER", "ADMIN", "REVIEW", "TOPIC_CONFIGURATION",
+    "POST": ("ADD_BROKER", "REMOVE_BROKER", "FIX_OFFLINE_REPLICAS", "REBALANCE", "STOP_PROPOSAL_EXECUTION",  # noqa: E501
+             "PAUSE_SAMPLING", "RESUME_SAMPLING", "DEMOTE_BROKER", "ADMIN", "REVIEW", "TOPIC_CONFIGURATION",  # noqa: E501
              "RIGHTSIZE", "REMOVE_DISKS"),
 }  # fmt: skip
 """What the original names in a 404; the stand-in speaks those in ENDPOINTS."""
@@ -215,17 +244,22 @@ def find_endpoint(method: str, name: str) -> Endpoint:
     if endpoint is None:
         supported = ", ".join(_REAL_ENDPOINTS.get(method, ()))
         raise UnknownEndpointError(
-            f"Unrecognized endpoint in request '/{name}'\nSupported {method} endpoints: [{supported}]"
+            f"Unrecognized endpoint in request '/{name}'\nSupported {method} endpoints: "
+            f"[{supported}]"
         )
     return endpoint
 
 
 def parse(endpoint: Endpoint, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The values by lower-case name; raises UserRequestError. Names are read without regard to case."""
+    """The values by lower-case name; raises UserRequestError.
+
+    Names are read without regard to case.
+    """
     unknown = [name for name, _ in query if name.lower() not in endpoint.parameters]
     if unknown:
         raise UserRequestError(
-            f"Unrecognized endpoint parameters in {endpoint.name.upper()} {endpoint.method} request: "
+            f"Unrecognized endpoint parameters in {endpoint.name.upper()} {endpoint.method} "
+            "request: "
             f"[{', '.join(unknown)}].",
             with_stack_trace=False,
         )
@@ -234,7 +268,8 @@ def parse(endpoint: Endpoint, query: Sequence[tuple[str, str]]) -> dict[str, Any
         raise UserRequestError("Nothing executable found in request.")
     if values.get("use_ready_default_goals") and values.get("goals"):
         raise UserRequestError(
-            "Cannot set use_ready_default_goals parameter to true when explicitly specifying goals in the request."
+            "Cannot set use_ready_default_goals parameter to true when explicitly specifying "
+            "goals in the request."
         )
     if endpoint.name == "remove_broker" and "review_id" not in values:
         _check_removal(values)

@@ -1,7 +1,10 @@
-"""What moves where: Cruise Control's removal of brokers and its rebalance, in small. Pure: a model in, a plan out.
+"""What moves where:
 
-A replica on a removed broker is replaced in place by one on a destination. Of the original it keeps what clients must
-live with: rack awareness, refusals, the order of replicas that leadership forces, stock goals' love of moving leaders.
+Cruise Control's removal of brokers and its rebalance, in small. Pure: a model in, a plan out.
+
+A replica on a removed broker is replaced in place by one on a destination. Of the original it keeps
+what clients must live with: rack awareness, refusals, the order of replicas that leadership forces,
+stock goals' love of moving leaders.
 """
 
 import zlib
@@ -84,7 +87,9 @@ class Plan:
 
     @property
     def leader_movements(self) -> int:
-        return sum(1 for proposal in self.proposals if not proposal.adding and proposal.moves_leader)
+        return sum(
+            1 for proposal in self.proposals if not proposal.adding and proposal.moves_leader
+        )
 
     @property
     def data_to_move_mb(self) -> int:
@@ -92,12 +97,16 @@ class Plan:
 
 
 def plan_removal(model: ClusterModel, request: Removal) -> Plan:
-    """Empties `request.brokers`; raises OperationError with Cruise Control's words when it may not."""
+    """Empties `request.brokers`; raises OperationError with Cruise Control's words when it may
+    not.
+    """
     model = model.without(request.brokers)
     _check_brokers(model.view, request)
     if RACK_AWARE in request.goals:
         _check_racks(model, request)
-    replicas_by_broker = Counter(broker for p in model.view.partitions.values() for broker in p.replicas)
+    replicas_by_broker = Counter(
+        broker for p in model.view.partitions.values() for broker in p.replicas
+    )
     proposals = []
     for _, partition in sorted(model.view.partitions.items()):
         new_replicas = _replace_removed(model, request, partition, replicas_by_broker)
@@ -110,16 +119,23 @@ def plan_removal(model: ClusterModel, request: Removal) -> Plan:
 
 
 def plan_rebalance(
-    model: ClusterModel, goals: tuple[str, ...], excluded: frozenset[int], destinations: tuple[int, ...]
+    model: ClusterModel,
+    goals: tuple[str, ...],
+    excluded: frozenset[int],
+    destinations: tuple[int, ...],
 ) -> Plan:
-    """Evens out the number of replicas among the brokers of each rack, when a distribution goal is asked for."""
+    """Evens out the number of replicas among the brokers of each rack, when a distribution goal
+    is asked for.
+    """
     request = Removal(brokers=(), destinations=destinations, goals=goals, excluded=excluded)
     _check_brokers(model.view, request)
     if RACK_AWARE in goals:
         _check_racks(model, request)
     proposals: list[Proposal] = []
     if "ReplicaDistributionGoal" in goals:
-        replicas_by_broker = Counter(broker for p in model.view.partitions.values() for broker in p.replicas)
+        replicas_by_broker = Counter(
+            broker for p in model.view.partitions.values() for broker in p.replicas
+        )
         for _, partition in sorted(model.view.partitions.items()):
             new_replicas = _level(model, request, partition, replicas_by_broker)
             if new_replicas != partition.replicas:
@@ -133,14 +149,18 @@ def _check_brokers(view: ClusterView, request: Removal) -> None:
             raise errors.illegal_argument_in_model(f"Broker {broker} does not exist.")
     unknown = [broker for broker in request.destinations if broker not in view.brokers]
     if unknown:
-        raise errors.illegal_argument_in_model(f"Broker [{', '.join(map(str, unknown))}] does not exist.")
+        raise errors.illegal_argument_in_model(
+            f"Broker [{', '.join(map(str, unknown))}] does not exist."
+        )
 
 
 def _check_racks(model: ClusterModel, request: Removal) -> None:
     if model.view.dead() - set(request.brokers):
         raise errors.illegal_argument_in_model("Excluded rack ids cannot contain an empty rack id.")
     racks = {model.view.rack(broker) for broker in model.alive()}
-    needed = max((len(partition.replicas) for partition in model.view.partitions.values()), default=0)
+    needed = max(
+        (len(partition.replicas) for partition in model.view.partitions.values()), default=0
+    )
     if needed > len(racks):
         raise errors.optimization_failure(
             _with_tips(
@@ -156,18 +176,23 @@ def _with_tips(request: Removal, failure: str, recommendation: str) -> str:
     tips = []
     if request.destinations:
         tips.append(
-            f"The destination brokers are limited to [{_listed(request.destinations)}]. Potential mitigation: Relax "
+            f"The destination brokers are limited to [{_listed(request.destinations)}]. "
+            "Potential mitigation: Relax "
             "the constraint on destination brokers using destination_broker_ids parameter."
         )
     if request.excluded:
         tips.append(
-            f"The following brokers are excluded from replica moves [{_listed(sorted(request.excluded))}]. "
+            "The following brokers are excluded from replica moves "
+            f"[{_listed(sorted(request.excluded))}]. "
             "Potential mitigation: Drop excluded brokers using ADMIN endpoint."
         )
     if not tips:
         return f"{failure} {recommendation}"
     numbered = "".join(f"[{number}] {tip}" for number, tip in enumerate(tips, 1))
-    return f"{failure} {recommendation} || Tips: {numbered} Then, re-run your original request. {recommendation}"
+    return (
+        f"{failure} {recommendation} || Tips: {numbered} Then, re-run your original "
+        f"request. {recommendation}"
+    )
 
 
 def _listed(brokers: "tuple[int, ...] | list[int]") -> str:
@@ -186,7 +211,11 @@ def _replace_removed(
         allowed = [
             broker
             for broker in eligible
-            if (broker in request.destinations if request.destinations else broker not in request.excluded)
+            if (
+                broker in request.destinations
+                if request.destinations
+                else broker not in request.excluded
+            )
         ]
         if not allowed:
             raise _cannot_move(model, request, partition, source, eligible)
@@ -199,12 +228,15 @@ def _replace_removed(
 
 
 def _eligible(model: ClusterModel, request: Removal, others: list[int]) -> list[int]:
-    """Brokers that are alive, hold no replica of the partition and, with rack awareness, lie in none of its racks."""
+    """Brokers that are alive, hold no replica of the partition and, with rack awareness, lie in
+    none of its racks.
+    """
     racks = {model.view.rack(broker) for broker in others if broker not in request.brokers}
     return [
         broker
         for broker in model.alive()
-        if broker not in others and (RACK_AWARE not in request.goals or model.view.rack(broker) not in racks)
+        if broker not in others
+        and (RACK_AWARE not in request.goals or model.view.rack(broker) not in racks)
     ]
 
 
@@ -214,7 +246,8 @@ def _cannot_move(
     counts = Counter(broker for p in model.view.partitions.values() for broker in p.replicas)
     targets = [broker for broker in eligible if broker not in request.excluded]
     described = ", ".join(
-        f"Broker[id={b},rack={model.view.rack(b)},state=ALIVE,replicaCount={counts[b]},logdirs=[]]" for b in targets
+        f"Broker[id={b},rack={model.view.rack(b)},state=ALIVE,replicaCount={counts[b]},logdirs=[]]"
+        for b in targets
     )
     racks = ", ".join(sorted({model.view.rack(broker) for broker in partition.replicas}))
     leads = str(partition.leader == source).lower()
@@ -222,8 +255,9 @@ def _cannot_move(
     return errors.optimization_failure(
         _with_tips(
             request,
-            f"[{goal}] Cannot move Replica[isLeader={leads},rack={model.view.rack(source)},broker={source},"
-            f"TopicPartition={partition.tp},origBroker={source},isOriginalOffline=true,isCurrentOffline=true] "
+            f"[{goal}] Cannot move "
+            f"Replica[isLeader={leads},rack={model.view.rack(source)},broker={source},"
+            f"TopicPartition={partition.tp},origBroker={source},isOriginalOffline=true,isCurrentOffline=true] "  # noqa: E501
             f"to [{described}].",
             f"Add at least 1 broker to a rack other than [{racks}].",
         )
@@ -231,7 +265,9 @@ def _cannot_move(
 
 
 def _proposal(model: ClusterModel, partition: Partition, new_replicas: tuple[int, ...]) -> Proposal:
-    """The leader to be stands first: a partition that is not led by its first replica is reordered for that alone."""
+    """The leader to be stands first: a partition that is not led by its first replica is
+    reordered for that alone.
+    """
     replicas = list(new_replicas)
     if partition.leader in partition.replicas:
         leader_at = partition.replicas.index(partition.leader)
@@ -255,23 +291,37 @@ def _check_capacity(model: ClusterModel, request: Removal, proposals: list[Propo
             replicas[broker] += 1
             disk_mb[broker] += proposal.size_bytes // BYTES_PER_MB
     for broker, count in replicas.items():
-        if "ReplicaCapacityGoal" in request.goals and loads[broker].replicas + count > request.limits.replicas:
+        if (
+            "ReplicaCapacityGoal" in request.goals
+            and loads[broker].replicas + count > request.limits.replicas
+        ):
             raise errors.optimization_failure(
                 f"[ReplicaCapacityGoal] Insufficient replica capacity on broker {broker} "
                 f"(Limit: {request.limits.replicas}). Add at least 1 broker."
             )
-        if "DiskCapacityGoal" in request.goals and loads[broker].disk_mb + disk_mb[broker] > request.limits.disk_mb:
+        if (
+            "DiskCapacityGoal" in request.goals
+            and loads[broker].disk_mb + disk_mb[broker] > request.limits.disk_mb
+        ):
             raise errors.optimization_failure(
-                f"[DiskCapacityGoal] Insufficient capacity for disk on broker {broker} (Utilization "
-                f"{loads[broker].disk_mb + disk_mb[broker]:.2f}, Allowed Capacity {request.limits.disk_mb:.2f}). "
+                f"[DiskCapacityGoal] Insufficient capacity for disk on broker {broker} "
+                "(Utilization "
+                f"{loads[broker].disk_mb + disk_mb[broker]:.2f}, Allowed Capacity "
+                f"{request.limits.disk_mb:.2f}). "
                 "Add at least 1 broker."
             )
 
 
 def _spread_leaders(proposals: list[Proposal]) -> list[Proposal]:
-    """Stock goals hand some leaders to another replica, and with it the first place: the recorded 2 to 3 of 91."""
+    """Stock goals hand some leaders to another replica, and with it the first place: the
+    recorded 2 to 3 of 91.
+    """
     led = Counter(proposal.new_replicas[0] for proposal in proposals)
-    arrived = [i for i, p in enumerate(proposals) if p.new_replicas[0] in p.adding and len(p.new_replicas) > 1]
+    arrived = [
+        i
+        for i, p in enumerate(proposals)
+        if p.new_replicas[0] in p.adding and len(p.new_replicas) > 1
+    ]
     if len(arrived) < _MILD_FROM_LEADERS:
         return proposals
     average = sum(led.values()) / len(led)
@@ -288,14 +338,18 @@ def _spread_leaders(proposals: list[Proposal]) -> list[Proposal]:
     return spread
 
 
-def _level(model: ClusterModel, request: Removal, partition: Partition, load: Counter[int]) -> tuple[int, ...]:
+def _level(
+    model: ClusterModel, request: Removal, partition: Partition, load: Counter[int]
+) -> tuple[int, ...]:
     replicas = list(partition.replicas)
     for position, source in enumerate(partition.replicas):
         rack = model.view.rack(source)
         targets = [
             broker
             for broker in (request.destinations or model.alive())
-            if model.view.rack(broker) == rack and broker not in replicas and broker not in request.excluded
+            if model.view.rack(broker) == rack
+            and broker not in replicas
+            and broker not in request.excluded
         ]
         target = min(targets, key=lambda b: (load[b], b), default=source)
         if load[source] - load[target] > 1:
@@ -326,7 +380,9 @@ def _finish(before: ClusterModel, goals: tuple[str, ...], proposals: list[Propos
 
 
 def _mixed(proposal: Proposal) -> int:
-    """No order that a client could build on, and a batch of many topics: the original keeps proposals in a hash set."""
+    """No order that a client could build on, and a batch of many topics: the original keeps
+    proposals in a hash set.
+    """
     return zlib.crc32(str(proposal.tp).encode())
 
 

@@ -18,7 +18,8 @@ def versioned(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "version": JSON_VERSION}
 
 
-# -- kafka_cluster_state -----------------------------------------------------------------------------------------------
+# -- kafka_cluster_state
+# -----------------------------------------------------------------------------------------------
 
 
 def kafka_cluster_state(
@@ -29,7 +30,9 @@ def kafka_cluster_state(
     *,
     verbose: bool,
 ) -> dict[str, Any]:
-    """`shown` are the partitions the request asked for; the counts are always those of the whole cluster."""
+    """`shown` are the partitions the request asked for; the counts are always those of the
+    whole cluster.
+    """
     return versioned(
         {
             "KafkaPartitionState": _partition_state(view, min_in_sync, shown, verbose=verbose),
@@ -39,7 +42,11 @@ def kafka_cluster_state(
 
 
 def _partition_state(
-    view: ClusterView, min_in_sync: Mapping[str, int], shown: Collection[TopicPartition], *, verbose: bool
+    view: ClusterView,
+    min_in_sync: Mapping[str, int],
+    shown: Collection[TopicPartition],
+    *,
+    verbose: bool,
 ) -> dict[str, Any]:
     groups: dict[str, list[dict[str, Any]]] = {
         "offline": [],
@@ -53,7 +60,8 @@ def _partition_state(
         row = _partition_row(partition, min_in_sync.get(tp.topic, 1))
         belongs = {
             "offline": partition.leader == NO_LEADER,
-            "urp": len(partition.in_sync) != len(partition.replicas),  # a moving partition counts: see the field's trap
+            # a moving partition counts: see the field's trap
+            "urp": len(partition.in_sync) != len(partition.replicas),
             "with-offline-replicas": bool(partition.offline),
             "under-min-isr": len(partition.in_sync) < row["min-isr"],
         }
@@ -100,8 +108,12 @@ def _broker_state(view: ClusterView, log_dirs: LogDirs) -> dict[str, Any]:
         "OutOfSyncCountByBrokerId": _by_id(out_of_sync),
         "OfflineReplicaCountByBrokerId": _by_id(offline),
         "IsController": {str(broker): broker == view.controller for broker in everyone},
-        "OnlineLogDirsByBrokerId": {str(b): _directories(view, log_dirs.directories, b) for b in everyone},
-        "OfflineLogDirsByBrokerId": {str(b): _directories(view, log_dirs.offline_directories, b) for b in everyone},
+        "OnlineLogDirsByBrokerId": {
+            str(b): _directories(view, log_dirs.directories, b) for b in everyone
+        },
+        "OfflineLogDirsByBrokerId": {
+            str(b): _directories(view, log_dirs.offline_directories, b) for b in everyone
+        },
         "BrokerSetByBrokerId": {},
         "Summary": _summary(view, replicas, leaders),
     }
@@ -115,7 +127,9 @@ def _by_id(counts: Mapping[int, int]) -> dict[str, int]:
     return {str(broker): counts[broker] for broker in sorted(counts)}
 
 
-def _summary(view: ClusterView, replicas: Mapping[int, int], leaders: Mapping[int, int]) -> dict[str, Any]:
+def _summary(
+    view: ClusterView, replicas: Mapping[int, int], leaders: Mapping[int, int]
+) -> dict[str, Any]:
     brokers = len(replicas) or 1
     average_leaders = sum(leaders.values()) / brokers
     average_replicas = sum(replicas.values()) / brokers
@@ -138,12 +152,17 @@ def _deviation(values: Iterable[int], average: float, count: int) -> float:
     return math.sqrt(sum((value - average) ** 2 for value in values) / count)
 
 
-# -- load --------------------------------------------------------------------------------------------------------------
+# -- load
+# --------------------------------------------------------------------------------------------------------------  # noqa: E501
 
 
-def load(model: ClusterModel, disk_capacity_mb: float, network_capacity_kb: float) -> dict[str, Any]:
+def load(
+    model: ClusterModel, disk_capacity_mb: float, network_capacity_kb: float
+) -> dict[str, Any]:
     """Without the version: the same object stands inside proposals."""
-    rows = [_broker_load(model, row, disk_capacity_mb, network_capacity_kb) for row in model.loads()]
+    rows = [
+        _broker_load(model, row, disk_capacity_mb, network_capacity_kb) for row in model.loads()
+    ]
     hosts: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row["Host"].startswith("UNKNOWN_HOST"):
@@ -152,11 +171,15 @@ def load(model: ClusterModel, disk_capacity_mb: float, network_capacity_kb: floa
         for key, value in row.items():
             if isinstance(value, int | float) and key not in {"Broker", "DiskPct"}:
                 host[key] = host.get(key, 0) + value
-        host["DiskPct"] = 100.0 * host["DiskMB"] / host["DiskCapacityMB"] if host["DiskCapacityMB"] else -1.0
+        host["DiskPct"] = (
+            100.0 * host["DiskMB"] / host["DiskCapacityMB"] if host["DiskCapacityMB"] else -1.0
+        )
     return {"brokers": rows, "hosts": list(hosts.values())}
 
 
-def _broker_load(model: ClusterModel, row: BrokerLoad, disk_mb: float, network_kb: float) -> dict[str, Any]:
+def _broker_load(
+    model: ClusterModel, row: BrokerLoad, disk_mb: float, network_kb: float
+) -> dict[str, Any]:
     known = model.view.brokers.get(row.broker)
     return {
         "Broker": row.broker,
@@ -188,7 +211,9 @@ def partition_load(model: ClusterModel, resource: str, entries: int) -> dict[str
                 "topic": tp.topic,
                 "partition": tp.partition,
                 "leader": partition.leader,
-                "followers": [broker for broker in partition.replicas if broker != partition.leader],
+                "followers": [
+                    broker for broker in partition.replicas if broker != partition.leader
+                ],
                 "cpu": 0.0,
                 "disk": model.size_bytes.get(tp, 0) / (1024 * 1024),
                 "networkInbound": rate,
@@ -200,7 +225,8 @@ def partition_load(model: ClusterModel, resource: str, entries: int) -> dict[str
     return versioned({"records": records[:entries]})
 
 
-# -- proposals ---------------------------------------------------------------------------------------------------------
+# -- proposals
+# ---------------------------------------------------------------------------------------------------------  # noqa: E501
 
 
 def optimization_result(
@@ -242,7 +268,12 @@ def optimization_result(
         "statistics": plan.after.statistics(),
     }
     body["goalSummary"] = [
-        {"goal": goal, "status": plan.goal_status[goal], "optimizationTimeMs": 0, "clusterModelStats": statistics}
+        {
+            "goal": goal,
+            "status": plan.goal_status[goal],
+            "optimizationTimeMs": 0,
+            "clusterModelStats": statistics,
+        }
         for goal in plan.goals
     ]
     body["loadAfterOptimization"] = load(plan.after, disk_capacity_mb, network_capacity_kb)
@@ -251,7 +282,11 @@ def optimization_result(
 
 def proposal(value: Proposal) -> dict[str, Any]:
     return {
-        "topicPartition": {"topic": value.tp.topic, "partition": value.tp.partition, "hash": java_hash(value.tp)},
+        "topicPartition": {
+            "topic": value.tp.topic,
+            "partition": value.tp.partition,
+            "hash": java_hash(value.tp),
+        },
         "oldLeader": value.old_leader,
         "oldReplicas": list(value.old_replicas),
         "newReplicas": list(value.new_replicas),
@@ -267,7 +302,8 @@ def java_hash(tp: TopicPartition) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
-# -- user tasks --------------------------------------------------------------------------------------------------------
+# -- user tasks
+# --------------------------------------------------------------------------------------------------------  # noqa: E501
 
 
 def user_task(task: UserTask, original_response: str | None) -> dict[str, Any]:

@@ -30,7 +30,11 @@ class Trigger:
 
 
 def executor_state(
-    execution: Execution | None, generating: Trigger | None, recently_removed: list[int], *, verbose: bool
+    execution: Execution | None,
+    generating: Trigger | None,
+    recently_removed: list[int],
+    *,
+    verbose: bool,
 ) -> dict[str, Any]:
     """`generating`: proposals are being computed for an execution that has not begun."""
     body: dict[str, Any] = {"state": ExecutorState.NO_TASK_IN_PROGRESS.value}
@@ -64,14 +68,18 @@ def _replica_movements(execution: Execution, *, verbose: bool) -> dict[str, Any]
         "abortingPartitions": len(execution.seen_in_state(MoveState.ABORTING)),
         "numFinishedPartitionMovements": len(execution.seen_in_state(*FINISHED)),
         "totalDataToMove": sum(move.data_mb for move in execution.moves),
-        "finishedDataMovement": sum(move.data_mb for move in execution.seen_in_state(MoveState.COMPLETED)),
+        "finishedDataMovement": sum(
+            move.data_mb for move in execution.seen_in_state(MoveState.COMPLETED)
+        ),
         "maximumConcurrentPartitionMovementsPerBroker": execution.concurrency,
         "minimumConcurrentPartitionMovementsPerBroker": execution.concurrency,
         "averageConcurrentPartitionMovementsPerBroker": float(execution.concurrency),
     }
     if verbose:
         for key, state in _MOVE_LISTS.items():
-            body[key] = [_task(move, state, _REPLICA_ACTION) for move in execution.seen_in_state(state)]
+            body[key] = [
+                _task(move, state, _REPLICA_ACTION) for move in execution.seen_in_state(state)
+            ]
     return body
 
 
@@ -88,7 +96,9 @@ def _leader_movements(execution: Execution, *, verbose: bool) -> dict[str, Any]:
         "averageBrokerLeaderMovementConcurrency": float(BROKER_LEADER_CONCURRENCY),
     }
     if verbose:
-        body["pendingLeadershipMovement"] = [_task(move, MoveState.IN_PROGRESS, _LEADER_ACTION) for move in pending]
+        body["pendingLeadershipMovement"] = [
+            _task(move, MoveState.IN_PROGRESS, _LEADER_ACTION) for move in pending
+        ]
     return body
 
 
@@ -111,10 +121,16 @@ def _stopping(execution: Execution, *, verbose: bool) -> dict[str, Any]:
     }
     if verbose:
         body |= {
-            "cancelledPartitionMovement": [_task(move, move.state, _REPLICA_ACTION) for move in cancelled],
-            "inProgressPartitionMovement": [_task(move, move.state, _REPLICA_ACTION) for move in in_progress],
+            "cancelledPartitionMovement": [
+                _task(move, move.state, _REPLICA_ACTION) for move in cancelled
+            ],
+            "inProgressPartitionMovement": [
+                _task(move, move.state, _REPLICA_ACTION) for move in in_progress
+            ],
             "abortingPartitionMovement": [],
-            "cancelledLeadershipMovement": [_task(move, MoveState.PENDING, _LEADER_ACTION) for move in leaders],
+            "cancelledLeadershipMovement": [
+                _task(move, MoveState.PENDING, _LEADER_ACTION) for move in leaders
+            ],
             "cancelledIntraBrokerPartitionMovement": [],
             "inProgressIntraBrokerPartitionMovement": [],
             "abortingIntraBrokerPartitionMovement": [],
@@ -123,4 +139,9 @@ def _stopping(execution: Execution, *, verbose: bool) -> dict[str, Any]:
 
 
 def _task(move: Move, state: MoveState, kind: str) -> dict[str, Any]:
-    return {"executionId": move.execution_id, "type": kind, "state": state.value, "proposal": proposal(move.proposal)}
+    return {
+        "executionId": move.execution_id,
+        "type": kind,
+        "state": state.value,
+        "proposal": proposal(move.proposal),
+    }

@@ -9,7 +9,10 @@ from deploy.lab.standin.parameters import ANOMALY_TYPES
 
 
 def analyzer_state(*, ready: bool, verbose: bool) -> dict[str, Any]:
-    body: dict[str, Any] = {"isProposalReady": False, "readyGoals": list(STOCK_GOALS) if ready else []}
+    body: dict[str, Any] = {
+        "isProposalReady": False,
+        "readyGoals": list(STOCK_GOALS) if ready else [],
+    }
     if verbose:
         body["goalReadiness"] = [
             {
@@ -26,7 +29,9 @@ def analyzer_state(*, ready: bool, verbose: bool) -> dict[str, Any]:
     return body
 
 
-def monitor_state(*, windows: int, loading: float | None, now: float, verbose: bool) -> dict[str, Any]:
+def monitor_state(
+    *, windows: int, loading: float | None, now: float, verbose: bool
+) -> dict[str, Any]:
     """As recorded: with its numbers about partitions at zero while no window is whole."""
     body: dict[str, Any] = {
         "state": "RUNNING" if loading is None else "LOADING",
@@ -43,7 +48,9 @@ def monitor_state(*, windows: int, loading: float | None, now: float, verbose: b
     else:
         body["loadingProgressPct"] = loading
     if verbose:
-        body["monitoredWindows"] = {str((int(now) // 20 - back) * 20_000): 1.0 for back in range(windows)}
+        body["monitoredWindows"] = {
+            str((int(now) // 20 - back) * 20_000): 1.0 for back in range(windows)
+        }
     return body
 
 
@@ -53,11 +60,15 @@ def anomaly_detector_state(
     return {
         "selfHealingEnabled": [name for name in ANOMALY_TYPES if self_healing[name]],
         "selfHealingDisabled": [name for name in ANOMALY_TYPES if not self_healing[name]],
-        "selfHealingEnabledRatio": {name: 1.0 if self_healing[name] else 0.0 for name in ANOMALY_TYPES},
+        "selfHealingEnabledRatio": {
+            name: 1.0 if self_healing[name] else 0.0 for name in ANOMALY_TYPES
+        },
         "recentBrokerFailures": [
             {
                 "anomalyId": failure.anomaly_id,
-                "failedBrokersByTimeMs": {str(broker): int(at * 1000) for broker, at in failure.failed.items()},
+                "failedBrokersByTimeMs": {
+                    str(broker): int(at * 1000) for broker, at in failure.failed.items()
+                },
                 "detectionMs": int(failure.detected * 1000),
                 "statusUpdateMs": int(failure.detected * 1000),
                 "status": "CHECK_WITH_DELAY",

@@ -1,4 +1,5 @@
-"""The purgatory: with two-step verification a POST waits there until it is approved and submitted again by id.
+"""The purgatory: with two-step verification a POST waits there until it is approved and submitted
+again by id.
 
 Used by the api; what is submitted is the first request's parameters.
 """
@@ -12,11 +13,16 @@ from deploy.lab.standin.clock import iso
 from deploy.lab.standin.errors import ServletError, UserRequestError
 from deploy.lab.standin.parameters import Endpoint
 
-_SEE_REVIEW = "Please use REVIEW endpoint to check for the current requests awaiting review in purgatory."
+_SEE_REVIEW = (
+    "Please use REVIEW endpoint to check for the current requests awaiting review in purgatory."
+)
 _ALREADY_SUBMITTED = (
-    "Attempt to start a new user task with an already submitted review. If you are trying to retrieve the result of a "
-    "submitted execution, please use its UUID in your request header via User-Task-ID flag. If you are starting a new "
-    "execution with the same parameters, please submit a new review request and get approval for it."
+    "Attempt to start a new user task with an already submitted review. If you are trying to "
+    "retrieve the result of a "
+    "submitted execution, please use its UUID in your request header via User-Task-ID flag. If "
+    "you are starting a new "
+    "execution with the same parameters, please submit a new review request and get approval "
+    "for it."
 )
 
 
@@ -50,7 +56,10 @@ class Held:
         if status not in _TARGETS[self.status]:
             targets = ", ".join(_TARGETS[self.status])
             raise ServletError(
-                f"Cannot mark a task in {self.status} to {status} status. The valid target statuses are [{targets}]",
+                (
+                    f"Cannot mark a task in {self.status} to {status} status. The valid target "
+                    f"statuses are [{targets}]"
+                ),
                 "java.lang.IllegalStateException",
             )
         self.status, self.reason = status, reason
@@ -72,13 +81,20 @@ class Purgatory:
     held: dict[int, Held] = field(default_factory=dict)
 
     def add(
-        self, endpoint: Endpoint, query: Sequence[tuple[str, str]], values: Mapping[str, Any], client: str, now: float
+        self,
+        endpoint: Endpoint,
+        query: Sequence[tuple[str, str]],
+        values: Mapping[str, Any],
+        client: str,
+        now: float,
     ) -> Held:
         held = Held(len(self.held), endpoint.name, query, values, client, now)
         self.held[held.id] = held
         return held
 
-    def submit(self, endpoint: Endpoint, query: Sequence[tuple[str, str]], review_id: int) -> Mapping[str, Any]:
+    def submit(
+        self, endpoint: Endpoint, query: Sequence[tuple[str, str]], review_id: int
+    ) -> Mapping[str, Any]:
         """The parameters of the request that was approved under this id."""
         if len(query) > 1:
             given = ",".join(f"{name}=[{value}]" for name, value in query)
@@ -96,23 +112,34 @@ class Purgatory:
     def find(self, endpoint: Endpoint, review_id: int) -> Held:
         held = self.held.get(review_id)
         if held is None:
-            raise _bad(endpoint, f"No request with review id {review_id} exists in purgatory. {_SEE_REVIEW}")
+            raise _bad(
+                endpoint,
+                (f"No request with review id {review_id} exists in purgatory. {_SEE_REVIEW}"),
+            )
         if held.endpoint != endpoint.name:
             raise _bad(
                 endpoint,
-                f"Request with review id {review_id} is associated with {held.endpoint.upper()} endpoint, but the "
+                f"Request with review id {review_id} is associated with "
+                f"{held.endpoint.upper()} endpoint, but the "
                 f"given request has {endpoint.name.upper()} endpoint.{_SEE_REVIEW}",
             )
         return held
 
     def judge(self, values: Mapping[str, Any], client: str, now: float) -> list[dict[str, Any]]:
         """Approves and discards; answers the requests it touched."""
-        reason = f"{values.get('reason') or 'No reason provided'} (Client: {client}, Date: {iso(now)})"
+        reason = (
+            f"{values.get('reason') or 'No reason provided'} (Client: {client}, Date: {iso(now)})"
+        )
         touched = []
-        for key, status in (("approve", ReviewStatus.APPROVED), ("discard", ReviewStatus.DISCARDED)):
+        for key, status in (
+            ("approve", ReviewStatus.APPROVED),
+            ("discard", ReviewStatus.DISCARDED),
+        ):
             for review_id in values.get(key, ()):
                 if review_id not in self.held:
-                    raise ServletError(f"No request with review id {review_id} exists in purgatory.")
+                    raise ServletError(
+                        f"No request with review id {review_id} exists in purgatory."
+                    )
                 self.held[review_id].move_to(status, reason)
                 touched.append(self.held[review_id])
         return [held.rendered() for held in touched]

@@ -1,4 +1,7 @@
-"""What each endpoint does, between the HTTP server (api) and planner, executor and monitor. Knows no HTTP."""
+"""What each endpoint does, between the HTTP server (api) and planner, executor and monitor.
+
+Knows no HTTP.
+"""
 
 import asyncio
 import json
@@ -59,7 +62,10 @@ class CruiseControl:
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._background = [asyncio.create_task(self.monitor.run()), asyncio.create_task(self._scan())]
+        self._background = [
+            asyncio.create_task(self.monitor.run()),
+            asyncio.create_task(self._scan()),
+        ]
         if self.settings.self_healing_notifier:
             self._background.append(asyncio.create_task(self._heal()))
 
@@ -78,7 +84,9 @@ class CruiseControl:
             self.tasks.scan()
 
     async def _heal(self) -> None:
-        """Mends a violated goal by itself when nothing has been executed for a while; what runs holds it off."""
+        """Mends a violated goal by itself when nothing has been executed for a while; what runs
+        holds it off.
+        """
         idle_since = self.clock.now()
         while True:
             await self.clock.sleep(1.0)
@@ -101,9 +109,12 @@ class CruiseControl:
         if plan.proposals:
             reason = f"Self healing for {_HEALED}"
             options = ExecutionOptions()
-            self.executor.start(plan, options, str(uuid4()), reason, self._on_execution_finished, healing=True)
+            self.executor.start(
+                plan, options, str(uuid4()), reason, self._on_execution_finished, healing=True
+            )
 
-    # -- GET -----------------------------------------------------------------------------------------------------------
+    # -- GET
+    # -----------------------------------------------------------------------------------------------------------  # noqa: E501
 
     async def state(self, values: Values, _task: UserTask) -> Body:
         substates = values.get("substates") or SUBSTATES
@@ -121,7 +132,10 @@ class CruiseControl:
             )
         if "EXECUTOR" in substates:
             body["ExecutorState"] = executor_state(
-                self.executor.execution, self._generating, self.executor.recently_removed(), verbose=verbose
+                self.executor.execution,
+                self._generating,
+                self.executor.recently_removed(),
+                verbose=verbose,
             )
         if "ANOMALY_DETECTOR" in substates:
             body["AnomalyDetectorState"] = render_state.anomaly_detector_state(
@@ -135,20 +149,26 @@ class CruiseControl:
         shown = [tp for tp in view.partitions if topic is None or topic.fullmatch(tp.topic)]
         min_in_sync = await self._cluster.min_in_sync({tp.topic for tp in shown})
         log_dirs = await self._cluster.log_dirs(view.brokers)
-        return render.kafka_cluster_state(view, log_dirs, min_in_sync, shown, verbose=values.get("verbose", False))
+        return render.kafka_cluster_state(
+            view, log_dirs, min_in_sync, shown, verbose=values.get("verbose", False)
+        )
 
     async def load(self, _values: Values, task: UserTask) -> Body:
         self._step(task, "WAITING_FOR_CLUSTER_MODEL", _WAITING)
         model = await self.monitor.model()
         self.monitor.require_windows(len(model.view.partitions), whole=False)
         return render.versioned(
-            render.load(model, self.settings.disk_capacity_mb, self.settings.network_capacity_kb_per_second)
+            render.load(
+                model, self.settings.disk_capacity_mb, self.settings.network_capacity_kb_per_second
+            )
         )
 
     async def partition_load(self, values: Values, _task: UserTask) -> Body:
         model = await self.monitor.model()
         self.monitor.require_windows(len(model.view.partitions), whole=True)
-        return render.partition_load(model, values.get("resource", "disk"), values.get("entries", _ALL_ENTRIES))
+        return render.partition_load(
+            model, values.get("resource", "disk"), values.get("entries", _ALL_ENTRIES)
+        )
 
     async def proposals(self, values: Values, task: UserTask) -> Body:
         goals = self._goals(values, check_hard=False)
@@ -157,7 +177,9 @@ class CruiseControl:
         destinations = values.get("destination_broker_ids", ())
         excluded = self._excluded(values, destinations)
         self._step(task, "OPTIMIZATION", "Optimizing the cluster load.")
-        return self._render_plan(plan_rebalance(model, goals, excluded, destinations), sorted(excluded), values)
+        return self._render_plan(
+            plan_rebalance(model, goals, excluded, destinations), sorted(excluded), values
+        )
 
     async def user_tasks(self, values: Values, task: UserTask) -> Body:
         wanted = self._task_filter(values)
@@ -166,7 +188,11 @@ class CruiseControl:
             if found is task or not wanted(found):
                 continue
             fetch = values.get("fetch_completed_task", False) and found.answer is not None
-            rows.append(render.user_task(found, json.dumps(found.answer.body) if fetch and found.answer else None))
+            rows.append(
+                render.user_task(
+                    found, json.dumps(found.answer.body) if fetch and found.answer else None
+                )
+            )
         return render.versioned({"userTasks": rows[: values.get("entries", _ALL_ENTRIES)]})
 
     @staticmethod
@@ -177,7 +203,11 @@ class CruiseControl:
         types = {name.lower() for name in values.get("types", ())}
 
         def wanted(task: UserTask) -> bool:
-            state = "completed" if task.state is TaskState.COMPLETED_WITH_ERROR and "completed" in types else task.state
+            state = (
+                "completed"
+                if task.state is TaskState.COMPLETED_WITH_ERROR and "completed" in types
+                else task.state
+            )
             return (
                 (not ids or task.id in ids)
                 and (not clients or task.client in clients)
@@ -187,7 +217,8 @@ class CruiseControl:
 
         return wanted
 
-    # -- remove_broker -------------------------------------------------------------------------------------------------
+    # -- remove_broker
+    # -------------------------------------------------------------------------------------------------  # noqa: E501
 
     async def remove_broker(self, values: Values, task: UserTask) -> Body:
         goals = self._goals(values, check_hard=True)
@@ -208,7 +239,9 @@ class CruiseControl:
             finally:
                 self._generating = None
 
-    async def _execute_removal(self, values: Values, goals: tuple[str, ...], task: UserTask) -> Body:
+    async def _execute_removal(
+        self, values: Values, goals: tuple[str, ...], task: UserTask
+    ) -> Body:
         destinations = values.get("destination_broker_ids", ())
         options = ExecutionOptions(
             concurrent_movements_per_broker=values.get("concurrent_partition_movements_per_broker"),
@@ -230,7 +263,9 @@ class CruiseControl:
             raise errors.illegal_argument_in_model(str(refused)) from None
         self.executor.drop_recently_removed(destinations)
         self.executor.add_recently_removed(values["brokerid"])
-        self.executor.start(executed, options, task.id, self._reason(values, task), self._on_execution_finished)
+        self.executor.start(
+            executed, options, task.id, self._reason(values, task), self._on_execution_finished
+        )
         self.tasks.mark_executing(task.id)
         return self._render_plan(plan, sorted(self._excluded(values, destinations)), values)
 
@@ -246,9 +281,12 @@ class CruiseControl:
         self.monitor.require_windows(len(model.view.partitions), whole=True)
         self._step(task, "OPTIMIZATION", "Optimizing the cluster load.")
         limits = Limits(
-            self.settings.replica_capacity, self.settings.disk_capacity_mb * self.settings.disk_capacity_threshold
+            self.settings.replica_capacity,
+            self.settings.disk_capacity_mb * self.settings.disk_capacity_threshold,
         )
-        request = Removal(values["brokerid"], destinations, goals, self._excluded(values, destinations), limits)
+        request = Removal(
+            values["brokerid"], destinations, goals, self._excluded(values, destinations), limits
+        )
         return plan_removal(model, request)
 
     def _render_plan(self, plan: Plan, excluded: list[int], values: Values) -> Body:
@@ -269,7 +307,8 @@ class CruiseControl:
         unknown = [goal for goal in given if goal not in SUPPORTED_GOALS]
         if unknown:
             raise errors.illegal_argument(
-                f"Goals [{', '.join(unknown)}] are not supported. Supported: [{', '.join(SUPPORTED_GOALS)}]"
+                f"Goals [{', '.join(unknown)}] are not supported. Supported: "
+                f"[{', '.join(SUPPORTED_GOALS)}]"
             )
         missing = [goal for goal in HARD_GOALS if goal not in given]
         if check_hard and missing and not values.get("skip_hard_goal_check", False):
@@ -293,7 +332,8 @@ class CruiseControl:
         task.progress.steps[-1].ended = now
         task.progress.steps.append(Step(name, description, now))
 
-    # -- the other POSTs -----------------------------------------------------------------------------------------------
+    # -- the other POSTs
+    # -----------------------------------------------------------------------------------------------  # noqa: E501
 
     async def stop_proposal_execution(self, values: Values, _task: UserTask) -> Body:
         self.executor.stop()
@@ -301,7 +341,9 @@ class CruiseControl:
             await self.executor.cancel_external_reassignments()
         message = "Proposal execution stopped."
         if values.get("force_stop", False):
-            message += " For replica reassignments force-stop is deprecated and acts as a graceful stop."
+            message += (
+                " For replica reassignments force-stop is deprecated and acts as a graceful stop."
+            )
         return render.versioned({"message": message})
 
     async def admin(self, values: Values, _task: UserTask) -> Body:
@@ -319,21 +361,27 @@ class CruiseControl:
                     switches[switch] = value
                     body.setdefault(f"{name}After", {})[switch] = value
         if "min_isr_based_concurrency_adjustment" in values:
-            before, after = self._min_isr_based_adjustment, values["min_isr_based_concurrency_adjustment"]
+            before, after = (
+                self._min_isr_based_adjustment,
+                values["min_isr_based_concurrency_adjustment"],
+            )
             self._min_isr_based_adjustment = after
             body["minIsrBasedConcurrencyAdjustmentRequest"] = (
                 "MinISR-based concurrency adjustment is modified "
                 f"(before: {str(before).lower()} after: {str(after).lower()})."
             )
         if "drop_recently_removed_brokers" in values:
-            body["dropRecentBrokersRequest"] = self._drop_recently_removed(values["drop_recently_removed_brokers"])
+            body["dropRecentBrokersRequest"] = self._drop_recently_removed(
+                values["drop_recently_removed_brokers"]
+            )
         return render.versioned(body)
 
     def _drop_recently_removed(self, dropped: tuple[int, ...]) -> str:
         present = self.executor.recently_removed()
         if not set(dropped) & set(present):
             return (
-                f"None of the brokers to drop ({list(dropped)}) are in the recently removed broker set ({present}).\n"
+                f"None of the brokers to drop ({list(dropped)}) are in the recently removed "
+                f"broker set ({present}).\n"
             )
         self.executor.drop_recently_removed(dropped)
         return (

@@ -1,6 +1,9 @@
-"""User tasks: Cruise Control's memory of what was asked for, by User-Task-ID. A restart forgets them all.
+"""User tasks:
 
-Used by the api. A finished task counts as active until the next scan, as in the original; one in execution never does.
+Cruise Control's memory of what was asked for, by User-Task-ID. A restart forgets them all.
+
+Used by the api. A finished task counts as active until the next scan, as in the original; one in
+execution never does.
 """
 
 import asyncio
@@ -85,23 +88,34 @@ class UserTasks:
         self._settings = settings
         self._clock = clock
         self._active: OrderedDict[str, UserTask] = OrderedDict()
-        self._completed: dict[EndpointKind, OrderedDict[str, UserTask]] = {kind: OrderedDict() for kind in EndpointKind}
+        self._completed: dict[EndpointKind, OrderedDict[str, UserTask]] = {
+            kind: OrderedDict() for kind in EndpointKind
+        }
         self._by_session: dict[tuple[str, str], tuple[str, float]] = {}
 
-    def find(self, task_id: str | None, session: str | None, method_and_url: str) -> UserTask | None:
-        """The task this very request already belongs to; raises when it names one that does not exist.
+    def find(
+        self, task_id: str | None, session: str | None, method_and_url: str
+    ) -> UserTask | None:
+        """The task this very request already belongs to; raises when it names one that does not
+        exist.
 
-        A session that asks for the same URL gets the same task, and so the same answer, until it has been silent for
-        its expiry: a client that keeps cookies polls a `state` that never changes.
+        A session that asks for the same URL gets the same task, and so the same answer, until it
+        has been silent for its expiry: a client that keeps cookies polls a `state` that never
+        changes.
         """
         if task_id is not None:
             check_uuid(task_id, errors.ServletError)
             task = self.get(task_id)
             if task is None or task.method_and_url != method_and_url:
-                raise errors.ServletError(f"Unexpected header {task_id} (value: User-Task-ID) in the request.")
+                raise errors.ServletError(
+                    f"Unexpected header {task_id} (value: User-Task-ID) in the request."
+                )
             return task
         remembered = self._by_session.get((session or "", method_and_url))
-        if remembered is None or self._clock.now() - remembered[1] > self._settings.session_expiry_seconds:
+        if (
+            remembered is None
+            or self._clock.now() - remembered[1] > self._settings.session_expiry_seconds
+        ):
             return None
         return self.get(remembered[0])
 
@@ -123,12 +137,23 @@ class UserTasks:
         """Opens a task and starts its work; raises when there are too many active ones."""
         if len(self._active) >= self._settings.max_active_user_tasks:
             raise errors.ServletError(
-                f"There are already {len(self._active)} active user tasks, which has reached the servlet capacity.",
+                (
+                    f"There are already {len(self._active)} active user tasks, which has reached "
+                    "the servlet capacity."
+                ),
                 "java.lang.RuntimeException",
             )
         now = self._clock.now()
         pending = Step("PENDING", "Operation enqueued, waiting to be executed.", now)
-        task = UserTask(str(uuid4()), endpoint, kind, method_and_url, client, now, Progress(operation, [pending]))
+        task = UserTask(
+            str(uuid4()),
+            endpoint,
+            kind,
+            method_and_url,
+            client,
+            now,
+            Progress(operation, [pending]),
+        )
         self._active[task.id] = task
         task.work = asyncio.create_task(self._run(task, work), name=f"user-task-{endpoint}")
         return task
@@ -158,12 +183,18 @@ class UserTasks:
             task.state = TaskState.ACTIVE
 
     def scan(self) -> None:
-        """Moves what is done out of the active ones, forgets the oldest completed ones and old sessions."""
+        """Moves what is done out of the active ones, forgets the oldest completed ones and old
+        sessions.
+        """
         for task in list(self._active.values()):
             if task.answer is not None and not task.executing:
                 self._complete(task)
         now = self._clock.now()
-        expired = [k for k, (_, at) in self._by_session.items() if now - at > self._settings.session_expiry_seconds]
+        expired = [
+            k
+            for k, (_, at) in self._by_session.items()
+            if now - at > self._settings.session_expiry_seconds
+        ]
         for key in expired:
             del self._by_session[key]
 
@@ -179,10 +210,18 @@ class UserTasks:
         """Active ones first, then those in execution, then the completed ones kind by kind."""
         active = [task for task in self._active.values() if not task.executing]
         executing = [task for task in self._active.values() if task.executing]
-        return active + executing + [task for tasks in self._completed.values() for task in tasks.values()]
+        return (
+            active
+            + executing
+            + [task for tasks in self._completed.values() for task in tasks.values()]
+        )
 
     async def close(self) -> None:
-        works = [task.work for task in self._active.values() if task.work is not None and not task.work.done()]
+        works = [
+            task.work
+            for task in self._active.values()
+            if task.work is not None and not task.work.done()
+        ]
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)

@@ -1,10 +1,13 @@
-"""Answers for people: what Cruise Control writes without json=true, and the schema it puts in a header. Pure."""
+"""Answers for people: what Cruise Control writes without json=true, and the schema it puts in a
+header. Pure.
+"""
 
 import json
 from typing import Any
 
 _LOAD_HEADER = (
-    "\n\n     HOST         BROKER      RACK         DISK_CAP(MB)            DISK(MB)/_(%)_            CORE_NUM"
+    "\n\n     HOST         BROKER      RACK         DISK_CAP(MB)            DISK(MB)/_(%)_     "
+    "       CORE_NUM"
     "         CPU(%)          NW_IN_CAP(KB/s)"
     "       LEADER_NW_IN(KB/s)     FOLLOWER_NW_IN(KB/s)         NW_OUT_CAP(KB/s)"
     "        NW_OUT(KB/s)       PNW_OUT(KB/s)    LEADERS/REPLICAS\n"
@@ -36,7 +39,11 @@ def schema(value: Any) -> str:
         properties = ",".join(f'"{key}": {schema(item)}' for key, item in value.items())
         return f'{{ "type": "object", "properties": {{{properties}}}}}'
     if isinstance(value, list):
-        return f'{{ "type": "array", "items": [{schema(value[0])}]}}' if value else '{ "type": "array"}'
+        return (
+            f'{{ "type": "array", "items": [{schema(value[0])}]}}'
+            if value
+            else '{ "type": "array"}'
+        )
     if isinstance(value, bool):
         return '{ "type": "boolean" }'
     return '{ "type": "number" }' if isinstance(value, int | float) else '{ "type": "string" }'

@@ -1,7 +1,10 @@
-"""Cruise Control's replication throttle: KIP-73 configs set and cleared per batch, broker by broker, topic by topic.
+"""Cruise Control's replication throttle:
 
-Used by the executor. It lists old and new replicas alike on the leaders' and the followers' side, as the original
-does, and clears nothing when the process dies: both are traps that a client must know.
+KIP-73 configs set and cleared per batch, broker by broker, topic by topic.
+
+Used by the executor. It lists old and new replicas alike on the leaders' and the followers' side,
+as the original does, and clears nothing when the process dies: both are traps that a client must
+know.
 """
 
 import logging
@@ -16,12 +19,17 @@ from deploy.lab.standin.settings import Settings
 log = logging.getLogger(__name__)
 
 BROKER_RATES = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
-TOPIC_REPLICAS = ("leader.replication.throttled.replicas", "follower.replication.throttled.replicas")
+TOPIC_REPLICAS = (
+    "leader.replication.throttled.replicas",
+    "follower.replication.throttled.replicas",
+)
 _WILDCARD = "*"
 
 
 class ReplicationThrottle:
-    def __init__(self, cluster: Cluster, clock: Clock, settings: Settings, rate_bytes_per_second: int) -> None:
+    def __init__(
+        self, cluster: Cluster, clock: Clock, settings: Settings, rate_bytes_per_second: int
+    ) -> None:
         self._cluster = cluster
         self._clock = clock
         self._rate = str(rate_bytes_per_second)
@@ -35,7 +43,9 @@ class ReplicationThrottle:
             configs = await self._cluster.broker_configs(broker)
             if all(configs.get(key) == self._rate for key in BROKER_RATES):
                 continue
-            await self._cluster.change_broker_configs(broker, dict.fromkeys(BROKER_RATES, self._rate))
+            await self._cluster.change_broker_configs(
+                broker, dict.fromkeys(BROKER_RATES, self._rate)
+            )
             await self._clock.sleep(self._broker_seconds if number else 0.0)
         for topic, replicas in sorted(_replicas_by_topic(proposals).items()):
             configs = await self._cluster.topic_configs(topic)
@@ -48,14 +58,20 @@ class ReplicationThrottle:
                 await self._cluster.change_topic_configs(topic, changes)
             await self._clock.sleep(self._topic_seconds)
 
-    async def clear_for(self, finished: Iterable[Proposal], in_progress: Iterable[Proposal]) -> None:
-        """Lifts the throttle from brokers that take part in no move any more, and from the finished replicas."""
+    async def clear_for(
+        self, finished: Iterable[Proposal], in_progress: Iterable[Proposal]
+    ) -> None:
+        """Lifts the throttle from brokers that take part in no move any more, and from the
+        finished replicas.
+        """
         finished = list(finished)
         in_progress = list(in_progress)
         still_throttled = _replicas_by_topic(in_progress)
         for broker in sorted(_brokers(finished) - _brokers(in_progress)):
             configs = await self._cluster.broker_configs(broker)
-            await self._cluster.change_broker_configs(broker, {key: None for key in BROKER_RATES if key in configs})
+            await self._cluster.change_broker_configs(
+                broker, {key: None for key in BROKER_RATES if key in configs}
+            )
             await self._clock.sleep(self._broker_seconds)
         for topic, replicas in sorted(_replicas_by_topic(finished).items()):
             configs = await self._cluster.topic_configs(topic)

@@ -1,6 +1,8 @@
-"""Accounts of what clients wrote and read: nothing lost, nothing twice, nothing out of order, nobody kept waiting.
+"""Accounts of what clients wrote and read: nothing lost, nothing twice, nothing out of order,
+nobody kept waiting.
 
-Called by clients.py with what Kafka's own tools printed and with what lies in the log. Pure: reads no file, no cluster.
+Called by clients.py with what Kafka's own tools printed and with what lies in the log. Pure: reads
+no file, no cluster.
 """
 
 import itertools
@@ -13,7 +15,10 @@ EXAMPLES_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A value at a place in the log. `at_ms`: when a client said so (epoch milliseconds); 0 when read from the log."""
+    """A value at a place in the log.
+
+    `at_ms`: when a client said so (epoch milliseconds); 0 when read from the log.
+    """
 
     topic: str
     partition: int
@@ -33,9 +38,10 @@ class Position:
 class Messages:
     """The five figures of a run.
 
-    acknowledged: values the brokers confirmed. consumed: records the groups received, each counted once.
-    lost: confirmed, but neither received by a group nor in the log. duplicated: values at several places in the log.
-    out_of_order: records behind a later one of the same producer in the same partition.
+    acknowledged: values the brokers confirmed. consumed: records the groups received, each counted
+    once. lost: confirmed, but neither received by a group nor in the log. duplicated: values at
+    several places in the log. out_of_order: records behind a later one of the same producer in the
+    same partition.
     """
 
     acknowledged: int
@@ -47,10 +53,14 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The five figures and what explains them. Examples hold a few cases of each trouble, for the search."""
+    """The five figures and what explains them.
+
+    Examples hold a few cases of each trouble, for the search.
+    """
 
     messages: Messages
-    redelivered: int  # received again by a group, as after a rebalance; at-least-once consumers allow for it
+    # received again by a group, as after a rebalance; at-least-once consumers allow for it
+    redelivered: int
     unread: int  # confirmed and in the log, but never received by a group
     vanished: int  # confirmed and received by a group, but no longer in the log
     unconfirmed: int  # in the log although the producer had no confirmation; allowed
@@ -86,7 +96,10 @@ def account(
     log: Iterable[Position],
     producers: Collection[int],
 ) -> Account:
-    """Compare the three. `producers`: the value prefixes of this run; others' records are left aside."""
+    """Compare the three.
+
+    `producers`: the value prefixes of this run; others' records are left aside.
+    """
     acks = {p.value: p for p in acknowledged if _producer(p.value) in producers}
     delivered = [p for p in deliveries if _producer(p.value) in producers]
     received = Counter(p.place for p in delivered)
@@ -97,7 +110,9 @@ def account(
     troubles = {
         "lost": [p for p in missing if p.value not in received_values],
         "vanished": [p for p in missing if p.value in received_values],
-        "unread": [p for value, p in acks.items() if value in times_in_log and value not in received_values],
+        "unread": [
+            p for value, p in acks.items() if value in times_in_log and value not in received_values
+        ],
         "duplicated": list({p.value: p for p in in_log if times_in_log[p.value] > 1}.values()),
         "out_of_order": _out_of_order(in_log, times_in_log),
     }
@@ -113,12 +128,18 @@ def account(
         unread=len(troubles["unread"]),
         vanished=len(troubles["vanished"]),
         unconfirmed=sum(1 for value in times_in_log if value not in acks),
-        examples={name: tuple(str(p) for p in found[:EXAMPLES_MAX]) for name, found in troubles.items() if found},
+        examples={
+            name: tuple(str(p) for p in found[:EXAMPLES_MAX])
+            for name, found in troubles.items()
+            if found
+        },
     )
 
 
 def longest_gap(times_ms: Iterable[int], until_ms: int | None = None) -> Gap:
-    """The longest time between two successive signs of life, the end of the watch (`until_ms`) counting as one."""
+    """The longest time between two successive signs of life, the end of the watch (`until_ms`)
+    counting as one.
+    """
     signs = sorted(times_ms)
     if until_ms is not None and signs:
         signs.append(max(until_ms, signs[-1]))
@@ -130,7 +151,9 @@ def longest_gap(times_ms: Iterable[int], until_ms: int | None = None) -> Gap:
 
 
 def delay(acknowledged: Iterable[Position], deliveries: Iterable[Position]) -> Delay:
-    """From the confirmation to the first delivery of each value; one that overtook its confirmation counts 0."""
+    """From the confirmation to the first delivery of each value; one that overtook its
+    confirmation counts 0.
+    """
     confirmed_at = {p.value: p.at_ms for p in acknowledged}
     first: dict[str, int] = {}
     for p in deliveries:
@@ -139,7 +162,9 @@ def delay(acknowledged: Iterable[Position], deliveries: Iterable[Position]) -> D
     waits = sorted(max(0, at - confirmed_at[value]) for value, at in first.items())
     if not waits:
         return Delay(0, 0, 0)
-    return Delay(waits[len(waits) // 2], waits[min(len(waits) - 1, len(waits) * 99 // 100)], waits[-1])
+    return Delay(
+        waits[len(waits) // 2], waits[min(len(waits) - 1, len(waits) * 99 // 100)], waits[-1]
+    )
 
 
 def _producer(value: str) -> int | None:
@@ -149,7 +174,10 @@ def _producer(value: str) -> int | None:
 
 
 def _out_of_order(in_log: list[Position], times_in_log: Counter[str]) -> list[Position]:
-    """Records with a smaller number than one before them. A duplicate is told as such, not here as well."""
+    """Records with a smaller number than one before them.
+
+    A duplicate is told as such, not here as well.
+    """
     highest: dict[tuple[str, int, str], int] = {}
     late = []
     for p in in_log:

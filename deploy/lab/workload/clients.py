@@ -1,6 +1,9 @@
-"""Clients nobody here wrote: Kafka's VerifiableProducer and VerifiableConsumer on each of the workload's client topics.
+"""Clients nobody here wrote:
 
-Used by workload.py. They run all the while replicas move; when they stop, accounting.py judges every message.
+Kafka's VerifiableProducer and VerifiableConsumer on each of the workload's client topics.
+
+Used by workload.py. They run all the while replicas move; when they stop, accounting.py judges
+every message.
 """
 
 import asyncio
@@ -15,7 +18,15 @@ from typing import Any
 
 from deploy.lab.cluster.processes import ManagedProcess, ProcessState
 from deploy.lab.cluster.topics import TopicSpec
-from deploy.lab.workload.accounting import Delay, Gap, Messages, Position, account, delay, longest_gap
+from deploy.lab.workload.accounting import (
+    Delay,
+    Gap,
+    Messages,
+    Position,
+    account,
+    delay,
+    longest_gap,
+)
 from deploy.lab.workload.tools import (
     ConsumerTranscript,
     Keeper,
@@ -28,7 +39,8 @@ from deploy.lab.workload.tools import (
 )
 
 POLL_SECONDS = 0.2
-SESSION_TIMEOUT_MS = 10_000  # stock tool: 30 s, in which a lost member's partitions would stand still
+# stock tool: 30 s, in which a lost member's partitions would stand still
+SESSION_TIMEOUT_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,8 @@ class ClientReport:
     producer_errors: dict[str, int]  # cause -> failed sends
     failed_commits: dict[str, int]
     rebalances: int
-    longest_acknowledgement_gap: Gap  # nobody notices: the longest any producer went without a confirmation
+    # nobody notices: the longest any producer went without a confirmation
+    longest_acknowledgement_gap: Gap
     longest_delivery_gap: Gap  # the same of any group, without a record
     delay: Delay
     ended: dict[str, str]  # client -> how it ended
@@ -79,7 +92,14 @@ class ClientReport:
     def is_clean(self) -> bool:
         """Whether no client noticed anything but time: no loss, no disorder, no error, no death."""
         m = self.messages
-        troubles = (m.lost, m.duplicated, m.out_of_order, self.unread, self.vanished, len(self.producer_errors))
+        troubles = (
+            m.lost,
+            m.duplicated,
+            m.out_of_order,
+            self.unread,
+            self.vanished,
+            len(self.producer_errors),
+        )
         return m.acknowledged > 0 and not any(troubles) and not self.ended_by_themselves
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,10 +125,18 @@ class _Consumer:
 
 
 class Clients:
-    """A producer and a consumer for each topic. One thread at a time may use it; `start` once, `stop` once."""
+    """A producer and a consumer for each topic.
+
+    One thread at a time may use it; `start` once, `stop` once.
+    """
 
     def __init__(
-        self, lab: LabInfo, directory: Path, topics: Sequence[TopicSpec], settings: ClientSettings, keeper: Keeper
+        self,
+        lab: LabInfo,
+        directory: Path,
+        topics: Sequence[TopicSpec],
+        settings: ClientSettings,
+        keeper: Keeper,
     ) -> None:
         self._lab = lab
         self._directory = directory
@@ -120,11 +148,17 @@ class Clients:
         self._started_ms = 0
 
     def start(self) -> None:
-        """Return when every producer has a confirmation and every group all its partitions. WorkloadError if not."""
+        """Return when every producer has a confirmation and every group all its partitions.
+
+        WorkloadError if not.
+        """
         if self._producers:
-            raise WorkloadError("the clients were started already; make a new Workload for another run")
+            raise WorkloadError(
+                "the clients were started already; make a new Workload for another run"
+            )
         self._directory.mkdir(parents=True, exist_ok=True)
-        run = secrets.randbelow(10**7) * 10  # tells this run's values from an earlier run's on the same topics
+        # tells this run's values from an earlier run's on the same topics
+        run = secrets.randbelow(10**7) * 10
         for index, topic in enumerate(self._topics):
             self._start_consumer(topic)
             self._start_producer(topic, run + index)
@@ -132,7 +166,9 @@ class Clients:
         while waiting := self._not_working():
             self._require_alive()
             if time.monotonic() > deadline:
-                raise WorkloadError(f"clients do not work: {', '.join(waiting)}; see {self._directory}")
+                raise WorkloadError(
+                    f"clients do not work: {', '.join(waiting)}; see {self._directory}"
+                )
             time.sleep(POLL_SECONDS)
             self._listen()
         self._started_ms = _now_ms()
@@ -141,17 +177,24 @@ class Clients:
         """Counts so far. Cheap: reads only what was printed since the last look."""
         self._listen()
         now_ms = _now_ms()
-        latest = [p.said.acknowledged[-1].at_ms if p.said.acknowledged else now_ms for p in self._producers]
+        latest = [
+            p.said.acknowledged[-1].at_ms if p.said.acknowledged else now_ms
+            for p in self._producers
+        ]
         return Progress(
             acknowledged=sum(len(p.said.acknowledged) for p in self._producers),
             consumed=sum(len(c.said.received) for c in self._consumers),
             producer_errors=sum(len(p.said.errors) for p in self._producers),
-            seconds_since_acknowledgement=max((now_ms - at_ms) / 1000 for at_ms in latest) if latest else 0.0,
+            seconds_since_acknowledgement=max((now_ms - at_ms) / 1000 for at_ms in latest)
+            if latest
+            else 0.0,
             ended=self._ended_by_themselves(),
         )
 
     def stop(self) -> ClientReport:
-        """End the producers, let the groups read the rest, end them, read the topics whole, and account for it."""
+        """End the producers, let the groups read the rest, end them, read the topics whole, and
+        account for it.
+        """
         if not self._producers:
             raise WorkloadError("there are no clients to stop: call start_clients first")
         ended_by_themselves = self._ended_by_themselves()
@@ -199,16 +242,23 @@ class Clients:
             "--group-id": f"{topic.name}-readers",
             "--session-timeout": SESSION_TIMEOUT_MS,
         }
-        process, lines = self._start(f"consumer-{topic.name}", "VerifiableConsumer", arguments, "--verbose")
+        process, lines = self._start(
+            f"consumer-{topic.name}", "VerifiableConsumer", arguments, "--verbose"
+        )
         self._consumers.append(_Consumer(topic.name, process, lines, ConsumerTranscript()))
 
-    def _start(self, name: str, tool: str, arguments: dict[str, object], *flags: str) -> tuple[ManagedProcess, Lines]:
+    def _start(
+        self, name: str, tool: str, arguments: dict[str, object], *flags: str
+    ) -> tuple[ManagedProcess, Lines]:
         output = self._directory / f"{name}.jsonl"
         output.unlink(missing_ok=True)
         options = [str(part) for pair in arguments.items() for part in pair]
         log_file = self._directory / f"{name}.log"
         process = ManagedProcess(name, output)
-        self._keeper.start(process, command(self._lab, tool, self._settings.heap_megabytes, log_file, *options, *flags))
+        self._keeper.start(
+            process,
+            command(self._lab, tool, self._settings.heap_megabytes, log_file, *options, *flags),
+        )
         return process, Lines(output)
 
     def _listen(self) -> None:
@@ -220,16 +270,21 @@ class Clients:
     def _not_working(self) -> list[str]:
         partitions = {topic.name: topic.partitions for topic in self._topics}
         silent = [p.process.name for p in self._producers if not p.said.acknowledged]
-        return silent + [c.process.name for c in self._consumers if c.said.partitions < partitions[c.topic]]
+        return silent + [
+            c.process.name for c in self._consumers if c.said.partitions < partitions[c.topic]
+        ]
 
     def _ended_by_themselves(self) -> tuple[str, ...]:
-        return tuple(c.process.name for c in self._everyone if c.process.state is ProcessState.EXITED)
+        return tuple(
+            c.process.name for c in self._everyone if c.process.state is ProcessState.EXITED
+        )
 
     def _require_alive(self) -> None:
         for client in self._everyone:
             if client.process.state is ProcessState.EXITED:
                 raise WorkloadError(
-                    f"{client.process.name} ended while starting (exit code {client.process.exit_code}): "
+                    f"{client.process.name} ended while starting (exit code "
+                    f"{client.process.exit_code}): "
                     f"{client.process.last_words()}"
                 )
 
@@ -243,11 +298,15 @@ class Clients:
                 process.kill()
 
     def _drain(self) -> None:
-        """Wait until the groups that live received all that was confirmed; what they miss shows in the report."""
+        """Wait until the groups that live received all that was confirmed; what they miss shows
+        in the report.
+        """
         deadline = time.monotonic() + self._settings.drain_timeout_seconds
         while time.monotonic() < deadline:
             self._listen()
-            received = {c.topic: c.said.received for c in self._consumers if c.process.pid is not None}
+            received = {
+                c.topic: c.said.received for c in self._consumers if c.process.pid is not None
+            }
             if not any(
                 ack.value not in received[producer.topic]
                 for producer in self._producers
@@ -257,7 +316,9 @@ class Clients:
                 return
             time.sleep(POLL_SECONDS)
 
-    def _report(self, asked_ms: int, log: list[Position], ended_by_themselves: tuple[str, ...]) -> ClientReport:
+    def _report(
+        self, asked_ms: int, log: list[Position], ended_by_themselves: tuple[str, ...]
+    ) -> ClientReport:
         acks = [p for producer in self._producers for p in producer.said.acknowledged]
         deliveries = [p for consumer in self._consumers for p in consumer.said.deliveries]
         found = account(acks, deliveries, log, {producer.prefix for producer in self._producers})
@@ -274,11 +335,17 @@ class Clients:
             failed_commits=dict(commits),
             rebalances=sum(max(0, c.said.assignments - 1) for c in self._consumers),
             longest_acknowledgement_gap=max(
-                (longest_gap((p.at_ms for p in producer.said.acknowledged), asked_ms) for producer in self._producers),
+                (
+                    longest_gap((p.at_ms for p in producer.said.acknowledged), asked_ms)
+                    for producer in self._producers
+                ),
                 key=lambda gap: gap.seconds,
             ),
             longest_delivery_gap=max(
-                (longest_gap(p.at_ms for p in consumer.said.deliveries) for consumer in self._consumers),
+                (
+                    longest_gap(p.at_ms for p in consumer.said.deliveries)
+                    for consumer in self._consumers
+                ),
                 key=lambda gap: gap.seconds,
             ),
             delay=delay(acks, deliveries),
@@ -288,8 +355,12 @@ class Clients:
         )
 
 
-def read_to_end(bootstrap_servers: str, topics: Mapping[str, int], timeout_seconds: float) -> list[Position]:
-    """Every record of these topics (name -> partitions), by a consumer without a group. WorkloadError when too slow.
+def read_to_end(
+    bootstrap_servers: str, topics: Mapping[str, int], timeout_seconds: float
+) -> list[Position]:
+    """Every record of these topics (name -> partitions), by a consumer without a group.
+
+    WorkloadError when too slow.
 
     Must not be called on a thread whose event loop runs.
     """
@@ -302,21 +373,34 @@ def read_to_end(bootstrap_servers: str, topics: Mapping[str, int], timeout_secon
         ) from error
 
 
-async def _read_to_end(bootstrap_servers: str, topics: Mapping[str, int], timeout_seconds: float) -> list[Position]:
+async def _read_to_end(
+    bootstrap_servers: str, topics: Mapping[str, int], timeout_seconds: float
+) -> list[Position]:
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
     found: list[Position] = []
-    left = [TopicPartition(topic, partition) for topic, count in topics.items() for partition in range(count)]
+    left = [
+        TopicPartition(topic, partition)
+        for topic, count in topics.items()
+        for partition in range(count)
+    ]
     async with (
         asyncio.timeout(timeout_seconds),
-        AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest") as consumer,
+        AIOKafkaConsumer(
+            bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest"
+        ) as consumer,
     ):
         consumer.assign(left)
         ends = await consumer.end_offsets(left)
         while left := [tp for tp in left if await consumer.position(tp) < ends[tp]]:
             for tp, records in (await consumer.getmany(*left, timeout_ms=500)).items():
                 found += [
-                    Position(tp.topic, tp.partition, record.offset, (record.value or b"").decode(errors="replace"))
+                    Position(
+                        tp.topic,
+                        tp.partition,
+                        record.offset,
+                        (record.value or b"").decode(errors="replace"),
+                    )
                     for record in records
                 ]
     return found

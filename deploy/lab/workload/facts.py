@@ -1,4 +1,5 @@
-"""What Kafka itself shows of a cluster, read with an admin client of its own: for judging a migration from outside.
+"""What Kafka itself shows of a cluster, read with an admin client of its own: for judging a
+migration from outside.
 
 Used by the demo and by tests. Must use nothing of the agent: what it says of itself is not proof.
 """
@@ -42,21 +43,27 @@ class Facts:
 
     def replicas_on(self, broker_ids: Collection[int]) -> int:
         """Assigned to these brokers, or lying on their disks, whichever is more."""
-        lying = sum(len(held) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
+        lying = sum(
+            len(held) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids
+        )
         return max(self.assigned_to(broker_ids), lying)
 
     def leaders_on(self, broker_ids: Collection[int]) -> int:
         return sum(1 for p in self.partitions.values() if p.leader in broker_ids)
 
     def bytes_on(self, broker_ids: Collection[int]) -> int:
-        return sum(sum(held.values()) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids)
+        return sum(
+            sum(held.values())
+            for broker_id, held in self.log_dirs.items()
+            if broker_id in broker_ids
+        )
 
     def arrived_since(self, before: "Facts") -> list[tuple[int, Name]]:
         """Replicas that came, or whose copy grew, where they were not at home: (broker, partition).
 
-        By the disks, which do not lag as metadata does. A copy that is there anew and empty, of a partition that is not
-        assigned there, has not moved: a broker that is behind the controller still obeys what was cancelled long ago,
-        and the leader refuses its first fetch.
+        By the disks, which do not lag as metadata does. A copy that is there anew and empty, of a
+        partition that is not assigned there, has not moved: a broker that is behind the controller
+        still obeys what was cancelled long ago, and the leader refuses its first fetch.
         """
         return [
             (broker_id, name)
@@ -68,7 +75,8 @@ class Facts:
     def _moved(self, broker_id: int, name: Name, size: int, before: "Facts") -> bool:
         had = before.log_dirs.get(broker_id, {}).get(name)
         now, then = self.partitions.get(name), before.partitions.get(name)
-        # With more replicas than it had it is between two assignments, or was, by the word of a broker that is behind.
+        # With more replicas than it had it is between two assignments, or was, by the word of a
+        # broker that is behind.
         settled = now is not None and (then is None or len(now.replicas) <= len(then.replicas))
         at_home = settled and now is not None and broker_id in now.replicas
         return had is None if at_home else size > (had or 0)
@@ -84,11 +92,17 @@ class Facts:
 
     def az_spread(self) -> dict[Name, tuple[str, ...]]:
         """The AZs of each partition's replicas, sorted: the same before and after a migration."""
-        return {name: tuple(sorted(self.racks.get(r, "?") for r in p.replicas)) for name, p in self.partitions.items()}
+        return {
+            name: tuple(sorted(self.racks.get(r, "?") for r in p.replicas))
+            for name, p in self.partitions.items()
+        }
 
 
 def look(to: str | KafkaConnection) -> Facts:
-    """Ask Kafka for everything. Blocking, seconds; raises KafkaError when the cluster does not answer."""
+    """Ask Kafka for everything.
+
+    Blocking, seconds; raises KafkaError when the cluster does not answer.
+    """
     with admin_client(to, TIMEOUT_SECONDS) as admin:
         racks = {int(b["broker_id"]): str(b["rack"]) for b in admin.describe_cluster()["brokers"]}
         topics = admin.describe_topics()
@@ -99,7 +113,9 @@ def look(to: str | KafkaConnection) -> Facts:
             for topic in topics
             for p in topic["partitions"]
         }
-        everything = {str(t["name"]): [p["partition_index"] for p in t["partitions"]] for t in topics}
+        everything = {
+            str(t["name"]): [p["partition_index"] for p in t["partitions"]] for t in topics
+        }
         flying = admin.list_partition_reassignments(timeout_ms=int(TIMEOUT_SECONDS * 1000))
         return Facts(
             racks=racks,
@@ -124,7 +140,9 @@ def in_flight(to: str | KafkaConnection) -> Flight:
     with admin_client(to, TIMEOUT_SECONDS) as admin:
         flying = {
             (str(name.topic), int(name.partition)): one
-            for name, one in admin.list_partition_reassignments(timeout_ms=int(TIMEOUT_SECONDS * 1000)).items()
+            for name, one in admin.list_partition_reassignments(
+                timeout_ms=int(TIMEOUT_SECONDS * 1000)
+            ).items()
         }
         asked: dict[str, list[int]] = {}
         for topic, partition in flying:
@@ -133,8 +151,12 @@ def in_flight(to: str | KafkaConnection) -> Flight:
         return flight_of(flying, {b: _lying_on(admin, asked, b) for b in involved})
 
 
-def flight_of(flying: Mapping[Name, Mapping[str, Collection[int]]], lying: Mapping[int, Mapping[Name, int]]) -> Flight:
-    """Each copy against the largest replica of its partition: what has ended since the list was read counts nothing."""
+def flight_of(
+    flying: Mapping[Name, Mapping[str, Collection[int]]], lying: Mapping[int, Mapping[Name, int]]
+) -> Flight:
+    """Each copy against the largest replica of its partition: what has ended since the list was
+    read counts nothing.
+    """
     copied = to_come = 0
     for name, one in flying.items():
         whole = max((lying[b].get(name, 0) for b in one["replicas"]), default=0)
@@ -158,7 +180,9 @@ def _lying_on(admin: Any, everything: dict[str, list[int]], broker_id: int) -> d
 def _throttles(admin: Any, broker_ids: list[int], topics: list[str]) -> tuple[str, ...]:
     from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType
 
-    resources = [ConfigResource(ConfigResourceType.BROKER, str(b), list(_RATES)) for b in broker_ids]
+    resources = [
+        ConfigResource(ConfigResourceType.BROKER, str(b), list(_RATES)) for b in broker_ids
+    ]
     resources += [ConfigResource(ConfigResourceType.TOPIC, t, list(_LISTS)) for t in topics]
     found = admin.describe_configs(resources, config_filter=ConfigFilterType.ALL)
     return tuple(

@@ -1,6 +1,9 @@
-"""Fills topics with a real producer: plain, keyed for compaction, and in transactions. Called by workload.py.
+"""Fills topics with a real producer: plain, keyed for compaction, and in transactions.
 
-Batches are built here and sent whole: a record costs microseconds, and the brokers are what limits the pace.
+Called by workload.py.
+
+Batches are built here and sent whole: a record costs microseconds, and the brokers are what limits
+the pace.
 """
 
 import asyncio
@@ -32,7 +35,10 @@ class FillSettings:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records of one partition that travel together. `first`: the number of its first record in that partition."""
+    """Records of one partition that travel together.
+
+    `first`: the number of its first record in that partition.
+    """
 
     fill: Fill
     first: int
@@ -40,7 +46,9 @@ class Batch:
 
 
 def batches(fills: Sequence[Fill], records_max: int) -> Iterator[Batch]:
-    """Cut into batches, by turns over the partitions, so that all brokers are busy from the first to the last."""
+    """Cut into batches, by turns over the partitions, so that all brokers are busy from the
+    first to the last.
+    """
     longest = max((fill.records for fill in fills), default=0)
     for first in range(0, longest, records_max):
         for fill in fills:
@@ -49,10 +57,18 @@ def batches(fills: Sequence[Fill], records_max: int) -> Iterator[Batch]:
 
 
 async def fill_topics(
-    access: KafkaConnection, fills: Sequence[Fill], settings: FillSettings, progress: Callable[[int, int], None]
+    access: KafkaConnection,
+    fills: Sequence[Fill],
+    settings: FillSettings,
+    progress: Callable[[int, int], None],
 ) -> None:
-    """Write all of it. Raises a group of KafkaErrors when the brokers refuse, TimeoutError when it takes too long."""
-    writer = _Writer(settings, sum(fill.records for fill in fills) * settings.record_bytes, progress)
+    """Write all of it.
+
+    Raises a group of KafkaErrors when the brokers refuse, TimeoutError when it takes too long.
+    """
+    writer = _Writer(
+        settings, sum(fill.records for fill in fills) * settings.record_bytes, progress
+    )
     transactional = [fill for fill in fills if fill.topic.kind is TopicKind.TRANSACTIONAL]
     others = [fill for fill in fills if fill.topic.kind is not TopicKind.TRANSACTIONAL]
     async with asyncio.timeout(settings.timeout_seconds), asyncio.TaskGroup() as group:
@@ -62,12 +78,15 @@ async def fill_topics(
 
 
 class _Writer:
-    def __init__(self, settings: FillSettings, total_bytes: int, progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, settings: FillSettings, total_bytes: int, progress: Callable[[int, int], None]
+    ) -> None:
         self._settings = settings
         self._total_bytes = total_bytes
         self._progress = progress
         self._done_bytes = 0
-        self._pool = random.Random(0).randbytes(POOL_BYTES + settings.record_bytes)  # no codec can shrink it
+        # no codec can shrink it
+        self._pool = random.Random(0).randbytes(POOL_BYTES + settings.record_bytes)
         self._records_max = max(1, settings.batch_bytes // (settings.record_bytes + 64))
 
     async def plain(self, access: KafkaConnection, fills: Sequence[Fill]) -> None:
@@ -79,7 +98,9 @@ class _Writer:
                 group.create_task(self._confirmed(sent, batch, slots))
 
     async def in_transactions(self, access: KafkaConnection, fills: Sequence[Fill]) -> None:
-        """Commits all batches; now and then a transaction of other records is aborted, as in real life."""
+        """Commits all batches; now and then a transaction of other records is aborted, as in
+        real life.
+        """
         size = self._settings.batches_per_transaction
         todo = list(batches(fills, self._records_max))
         async with _producer(access, transactional_id=TRANSACTIONAL_ID) as producer:
@@ -104,14 +125,19 @@ class _Writer:
             key = f"key-{number % distinct}".encode() if keyed else None
             value = self._pool[start : start + self._settings.record_bytes]
             if builder.append(key=key, value=value, timestamp=now_ms) is None:
-                raise ValueError(f"a batch cannot hold {batch.count} records of {self._settings.record_bytes} bytes")
+                raise ValueError(
+                    f"a batch cannot hold {batch.count} records of "
+                    f"{self._settings.record_bytes} bytes"
+                )
         builder.close()
         sent: asyncio.Future[Any] = await producer.send_batch(
             builder, batch.fill.topic.name, partition=batch.fill.partition
         )
         return sent
 
-    async def _confirmed(self, sent: "asyncio.Future[Any]", batch: Batch, slots: asyncio.Semaphore) -> None:
+    async def _confirmed(
+        self, sent: "asyncio.Future[Any]", batch: Batch, slots: asyncio.Semaphore
+    ) -> None:
         await sent
         slots.release()
         self._count(batch.count)

@@ -1,6 +1,9 @@
-"""The demo's load spike: Kafka's own ProducerPerformance, and the rule that the agent shall follow when it comes.
+"""The demo's load spike:
 
-Used by demo.py. What is calm differs from machine to machine, so the rule's threshold is measured just before.
+Kafka's own ProducerPerformance, and the rule that the agent shall follow when it comes.
+
+Used by demo.py. What is calm differs from machine to machine, so the rule's threshold is measured
+just before.
 """
 
 import asyncio
@@ -26,7 +29,8 @@ from deploy.lab.workload.tools import Keeper, LabInfo, command
 
 RULE = "produce-latency"
 CAUSE = f"metric:{RULE}"
-METRIC = "produce_latency_mean_ms"  # of the moment: a broker's p99 forgets a spike only after minutes
+# of the moment: a broker's p99 forgets a spike only after minutes
+METRIC = "produce_latency_mean_ms"
 TIMES_CALM = 3.0
 THRESHOLD_MS_MIN = 300.0  # moving replicas alone costs a lab's brokers 100 to 270 ms now and then
 CLEAR_PART = 0.5
@@ -37,12 +41,20 @@ RECORD_BYTES = 100_000
 CREATE_TIMEOUT_SECONDS = 60.0
 DELETE_TIMEOUT_SECONDS = 10.0
 # Few and large requests: they show in a mean beside the clients' many small ones.
-PRODUCER = ("acks=all", "batch.size=1000000", "linger.ms=50", "max.request.size=12000000", "buffer.memory=60000000")
+PRODUCER = (
+    "acks=all",
+    "batch.size=1000000",
+    "linger.ms=50",
+    "max.request.size=12000000",
+    "buffer.memory=60000000",
+)
 _WINDOW = re.compile(r"([\d.]+) MB/sec\), ([\d.]+) ms avg latency, ([\d.]+) ms max latency")
 
 
 async def calm_latency_ms(targets_file: Path) -> float:
-    """How long a produce request takes now, the slowest broker's mean over CALM_SECONDS; by exporters and mapping."""
+    """How long a produce request takes now, the slowest broker's mean over CALM_SECONDS; by
+    exporters and mapping.
+    """
     settings = CollectorSettings(targets_file=targets_file, prometheus_url=None)
     source = PageSource(Exporters(settings.targets(), settings.connection()), MetricMapping.read())
     try:
@@ -51,7 +63,10 @@ async def calm_latency_ms(targets_file: Path) -> float:
         scrape = await source.scrape()
     finally:
         await source.close()
-    return max((v for metric, values in scrape.values if metric.name == METRIC for v in values.values()), default=0.0)
+    return max(
+        (v for metric, values in scrape.values if metric.name == METRIC for v in values.values()),
+        default=0.0,
+    )
 
 
 def rule_for(calm_ms: float) -> dict[str, Any]:
@@ -99,7 +114,12 @@ class Surge:
         placed = topics.assign((TOPIC,), self._lab.source_racks, 3)
         timeout_ms = int(CREATE_TIMEOUT_SECONDS * 1000)
         with admin_client(self._lab.bootstrap_servers, CREATE_TIMEOUT_SECONDS) as admin:
-            wanted = {TOPIC.name: {"assignments": placed[TOPIC.name], "configs": topics.settings(TOPIC, 2)}}
+            wanted = {
+                TOPIC.name: {
+                    "assignments": placed[TOPIC.name],
+                    "configs": topics.settings(TOPIC, 2),
+                }
+            }
             admin.create_topics(wanted, timeout_ms=timeout_ms)
             admin.wait_for_topics([TOPIC.name], timeout_ms=timeout_ms)
 
@@ -118,20 +138,34 @@ class Surge:
         }
         options = [str(part) for pair in arguments.items() for part in pair]
         log = self._directory / f"{name}.log"
-        argv = command(self._lab, "ProducerPerformance", HEAP_MEGABYTES, log, *options, *PRODUCER, f"client.id={name}")
+        argv = command(
+            self._lab,
+            "ProducerPerformance",
+            HEAP_MEGABYTES,
+            log,
+            *options,
+            *PRODUCER,
+            f"client.id={name}",
+        )
         self._keeper.start(process, argv)
         self._producers.append(process)
         return len(self._producers)
 
     def stop(self) -> dict[str, float] | None:
-        """End all producers. What they said last of their own latency (milliseconds) and rate; None: nothing yet."""
+        """End all producers.
+
+        What they said last of their own latency (milliseconds) and rate; None: nothing yet.
+        """
         for process in self._producers:
             if process.pid is not None:
                 process.kill()
         return parse_windows("".join(p.output.read_text(errors="replace") for p in self._producers))
 
     def forget_records(self) -> None:
-        """Delete what was produced, so that it need not be moved. What the cluster does not delete in time is moved."""
+        """Delete what was produced, so that it need not be moved.
+
+        What the cluster does not delete in time is moved.
+        """
         from kafka import TopicPartition
         from kafka.errors import KafkaError
 
@@ -140,11 +174,15 @@ class Surge:
             contextlib.suppress(KafkaError, OSError),
             admin_client(self._lab.bootstrap_servers, DELETE_TIMEOUT_SECONDS) as admin,
         ):
-            admin.delete_records({TopicPartition(TOPIC.name, n): end for n in range(TOPIC.partitions)})
+            admin.delete_records(
+                {TopicPartition(TOPIC.name, n): end for n in range(TOPIC.partitions)}
+            )
 
 
 def parse_windows(printed: str) -> dict[str, float] | None:
-    """The worst of the windows of five seconds that ProducerPerformance prints; None: it printed none."""
+    """The worst of the windows of five seconds that ProducerPerformance prints; None: it
+    printed none.
+    """
     if not (said := _WINDOW.findall(printed)):
         return None
     return {

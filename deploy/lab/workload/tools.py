@@ -1,6 +1,9 @@
-"""Kafka's own command line tools, as processes: VerifiableProducer, VerifiableConsumer, ProducerPerformance.
+"""Kafka's own command line tools, as processes:
 
-Used by clients.py and workload.py. Every tool dies with the program that started it, however that ends (see leash.py).
+VerifiableProducer, VerifiableConsumer, ProducerPerformance.
+
+Used by clients.py and workload.py. Every tool dies with the program that started it, however that
+ends (see leash.py).
 """
 
 import json
@@ -45,11 +48,17 @@ class LabInfo:
         """From lab.json's content. WorkloadError when that lab has not started."""
         if not description.get("java") or not description.get("class_path"):
             raise WorkloadError(
-                "lab.json names no java, no class_path: the lab has not started; `kafka-migration lab up`"
+                "lab.json names no java, no class_path: the lab has not started; "
+                "`kafka-migration lab up`"
             )
         brokers: Mapping[str, Mapping[str, Any]] = description["brokers"]
-        sources = {int(broker_id): b for broker_id, b in brokers.items() if b["role"] == Role.SOURCE}
-        by_port = {int(address.rpartition(":")[2]): address for address in description["bootstrap_servers"].split(",")}
+        sources = {
+            int(broker_id): b for broker_id, b in brokers.items() if b["role"] == Role.SOURCE
+        }
+        by_port = {
+            int(address.rpartition(":")[2]): address
+            for address in description["bootstrap_servers"].split(",")
+        }
         return cls(
             bootstrap_servers=str(description["bootstrap_servers"]),
             source_bootstrap_servers=",".join(by_port[int(b["port"])] for b in sources.values()),
@@ -64,7 +73,9 @@ class LabInfo:
 
 
 class Keeper:
-    """Starts processes from one thread that lives on: the kernel ties a child's life to the thread that started it."""
+    """Starts processes from one thread that lives on: the kernel ties a child's life to the
+    thread that started it.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tools-keeper")
@@ -77,7 +88,9 @@ class Keeper:
         self._thread.shutdown()
 
 
-def command(lab: LabInfo, tool: str, heap_megabytes: int, log_file: Path, *arguments: str) -> list[str]:
+def command(
+    lab: LabInfo, tool: str, heap_megabytes: int, log_file: Path, *arguments: str
+) -> list[str]:
     """The argv of a tool, with options for a small JVM; Kafka's logging goes to `log_file`."""
     log4j, log4j2 = (log_file.with_suffix(f".{name}.properties") for name in ("log4j", "log4j2"))
     write_atomically(log4j, properties.log4j_properties(log_file))
@@ -89,7 +102,11 @@ def command(lab: LabInfo, tool: str, heap_megabytes: int, log_file: Path, *argum
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         "-Duser.language=en",  # figures with a point, whatever the machine's language
-        *((f"-XX:SharedArchiveFile={lab.class_archive}", "-Xshare:auto") if lab.class_archive else ()),
+        *(
+            (f"-XX:SharedArchiveFile={lab.class_archive}", "-Xshare:auto")
+            if lab.class_archive
+            else ()
+        ),
         f"-Dlog4j.configuration={log4j.as_uri()}",
         f"-Dlog4j2.configurationFile={log4j2.as_uri()}",
         "-cp",
@@ -100,12 +117,15 @@ def command(lab: LabInfo, tool: str, heap_megabytes: int, log_file: Path, *argum
 
 
 class Lines:
-    """The JSON lines a running tool has printed since the last look; a line half written waits for the next."""
+    """The JSON lines a running tool has printed since the last look; a line half written waits
+    for the next.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
-        self.unreadable = 0  # lines that are no JSON object: a JVM's warnings, the cut last line of a killed tool
+        # lines that are no JSON object: a JVM's warnings, the cut last line of a killed tool
+        self.unreadable = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
         with self._path.open("rb") as file:
@@ -129,7 +149,8 @@ class ProducerTranscript:
     """What one VerifiableProducer said."""
 
     acknowledged: list[Position] = field(default_factory=list)
-    errors: list[tuple[int, str]] = field(default_factory=list)  # epoch milliseconds, exception and its message
+    # epoch milliseconds, exception and its message
+    errors: list[tuple[int, str]] = field(default_factory=list)
 
     def apply(self, event: Mapping[str, Any]) -> None:
         if event.get("name") == "producer_send_success":
@@ -139,8 +160,12 @@ class ProducerTranscript:
             self.errors.append((int(event["timestamp"]), f"{kind}: {event.get('message')}"))
 
     def errors_before(self, until_ms: int) -> Counter[str]:
-        """Failed sends by cause, without those after the order to stop: a closed producer refuses its last send."""
-        return Counter(text for at_ms, text in self.errors if at_ms < until_ms or "IllegalState" not in text)
+        """Failed sends by cause, without those after the order to stop: a closed producer
+        refuses its last send.
+        """
+        return Counter(
+            text for at_ms, text in self.errors if at_ms < until_ms or "IllegalState" not in text
+        )
 
 
 @dataclass(slots=True)
@@ -177,7 +202,9 @@ def _position(event: Mapping[str, Any]) -> Position:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """How a burst of load went, in ProducerPerformance's own figures; a latency is from send to confirmation."""
+    """How a burst of load went, in ProducerPerformance's own figures; a latency is from send to
+    confirmation.
+    """
 
     records: int
     records_per_second: float
@@ -190,13 +217,16 @@ class Burst:
 
 
 _BURST = re.compile(
-    r"(\d+) records sent, ([\d.]+) records/sec \(([\d.]+) MB/sec\), ([\d.]+) ms avg latency, ([\d.]+) ms max latency, "
+    r"(\d+) records sent, ([\d.]+) records/sec \(([\d.]+) MB/sec\), ([\d.]+) ms avg latency, "
+    r"([\d.]+) ms max latency, "
     r"([\d.]+) ms 50th, ([\d.]+) ms 95th, ([\d.]+) ms 99th"
 )
 
 
 def parse_burst(printed: str) -> Burst | None:
-    """The summary line of ProducerPerformance; None when it printed none (it failed, or was ended)."""
+    """The summary line of ProducerPerformance; None when it printed none (it failed, or was
+    ended).
+    """
     if not (found := _BURST.search(printed)):
         return None
     count, *figures = found.groups()
@@ -204,14 +234,21 @@ def parse_burst(printed: str) -> Burst | None:
 
 
 def run(keeper: Keeper, process: ManagedProcess, argv: list[str], timeout_seconds: float) -> str:
-    """Run a tool to its end; return what it printed. WorkloadError when it fails or takes too long, ended then."""
+    """Run a tool to its end; return what it printed.
+
+    WorkloadError when it fails or takes too long, ended then.
+    """
     process.output.unlink(missing_ok=True)
     keeper.start(process, argv)
     try:
         if not process.wait(timeout_seconds):
-            raise WorkloadError(f"{process.name} has not ended after {timeout_seconds:.0f} s; see {process.output}")
+            raise WorkloadError(
+                f"{process.name} has not ended after {timeout_seconds:.0f} s; see {process.output}"
+            )
         if process.exit_code:
-            raise WorkloadError(f"{process.name} failed (exit code {process.exit_code}): {process.last_words()}")
+            raise WorkloadError(
+                f"{process.name} failed (exit code {process.exit_code}): {process.last_words()}"
+            )
         return process.output.read_text(errors="replace")
     finally:
         if process.pid is not None:
@@ -219,7 +256,15 @@ def run(keeper: Keeper, process: ManagedProcess, argv: list[str], timeout_second
 
 
 def idempotent_producer(path: Path, client_id: str) -> Path:
-    """Write producer settings: Kafka's defaults, which VerifiableProducer alone turns off (by retries=0)."""
-    settings = {"enable.idempotence": "true", "acks": "all", "retries": "2147483647", "client.id": client_id}
+    """Write producer settings:
+
+    Kafka's defaults, which VerifiableProducer alone turns off (by retries=0).
+    """
+    settings = {
+        "enable.idempotence": "true",
+        "acks": "all",
+        "retries": "2147483647",
+        "client.id": client_id,
+    }
     write_atomically(path, properties.render(settings))
     return path

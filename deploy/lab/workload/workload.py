@@ -1,7 +1,9 @@
-"""The demo's workload: topics on the source brokers, data in them, and clients that must notice nothing.
+"""The demo's workload: topics on the source brokers, data in them, and clients that must notice
+nothing.
 
-Used by the demo and by tests: create_topics, fill, start_clients, stop_clients; facts and spike at any time.
-All calls block; call them from a thread without a running event loop (asyncio.to_thread). Uses nothing of the agent.
+Used by the demo and by tests: create_topics, fill, start_clients, stop_clients; facts and spike at
+any time. All calls block; call them from a thread without a running event loop (asyncio.to_thread).
+Uses nothing of the agent.
 """
 
 import asyncio
@@ -20,13 +22,22 @@ from deploy.lab.cluster.topics import TopicKind, TopicSpec
 from deploy.lab.workload import facts
 from deploy.lab.workload.clients import ClientReport, Clients, ClientSettings, Progress
 from deploy.lab.workload.filling import FillSettings, fill_topics
-from deploy.lab.workload.tools import Burst, Keeper, LabInfo, WorkloadError, command, parse_burst, run
+from deploy.lab.workload.tools import (
+    Burst,
+    Keeper,
+    LabInfo,
+    WorkloadError,
+    command,
+    parse_burst,
+    run,
+)
 
 MEBIBYTE = 1024 * 1024
 CREATE_TIMEOUT_SECONDS = 60.0
 REPLICAS_POLL_SECONDS = 0.3
 SPIKE_HEAP_MEGABYTES = 128
-SPIKE_GRACE_SECONDS = 60.0  # beyond its planned length: the burst may be more than the cluster can take
+# beyond its planned length: the burst may be more than the cluster can take
+SPIKE_GRACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +53,54 @@ class WorkloadConfig:
 
 
 class Workload:
-    """One workload on one lab. `description`: lab.json's content; `directory`: where the clients' output goes."""
+    """One workload on one lab.
 
-    def __init__(self, description: Mapping[str, Any], directory: Path, config: WorkloadConfig | None = None) -> None:
+    `description`: lab.json's content; `directory`: where the clients' output goes.
+    """
+
+    def __init__(
+        self, description: Mapping[str, Any], directory: Path, config: WorkloadConfig | None = None
+    ) -> None:
         self.config = config or WorkloadConfig()
         self.lab = LabInfo.of(description)
         self._directory = directory.resolve()  # the tools want absolute paths
         self._keeper = Keeper()
         chosen = [topic for topic in self.config.topics if topic.kind is TopicKind.CLIENTS]
-        self._clients = Clients(self.lab, self._directory, chosen, self.config.clients, self._keeper)
+        self._clients = Clients(
+            self.lab, self._directory, chosen, self.config.clients, self._keeper
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
     def close(self) -> None:
-        """End every process of this workload that still lives. May be called at any time, and again."""
+        """End every process of this workload that still lives.
+
+        May be called at any time, and again.
+        """
         self._clients.kill()
         self._keeper.close()
 
     def create_topics(self) -> int:
-        """Create the topics that are missing, all replicas on the source brokers. Returns how many were created.
+        """Create the topics that are missing, all replicas on the source brokers.
 
-        Returns when every broker has its replicas. Raises KafkaError when the cluster refuses, WorkloadError when it is
-        too slow, ValueError when there are fewer source brokers than replicas wanted.
+        Returns how many were created.
+
+        Returns when every broker has its replicas. Raises KafkaError when the cluster refuses,
+        WorkloadError when it is too slow, ValueError when there are fewer source brokers than
+        replicas wanted.
         """
-        placed = topics.assign(self.config.topics, self.lab.source_racks, self.config.replication_factor)
+        placed = topics.assign(
+            self.config.topics, self.lab.source_racks, self.config.replication_factor
+        )
         timeout_ms = int(CREATE_TIMEOUT_SECONDS * 1000)
         with admin_client(self.lab.access, CREATE_TIMEOUT_SECONDS) as admin:
             existing = set(admin.list_topics())
@@ -89,10 +118,15 @@ class Workload:
                 self._await_replicas(admin, {name: placed[name] for name in wanted})
             return len(wanted)
 
-    def fill(self, total_bytes: int | None = None, progress: Callable[[int, int], None] | None = None) -> float:
-        """Write `total_bytes` (default: the config's) of records, by weight of the topics. Returns the seconds it took.
+    def fill(
+        self, total_bytes: int | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> float:
+        """Write `total_bytes` (default: the config's) of records, by weight of the topics.
 
-        `progress(done_bytes, total_bytes)` is called as batches are confirmed. WorkloadError when the brokers refuse.
+        Returns the seconds it took.
+
+        `progress(done_bytes, total_bytes)` is called as batches are confirmed. WorkloadError when
+        the brokers refuse.
         """
         from aiokafka.errors import KafkaError
 
@@ -104,11 +138,16 @@ class Workload:
         try:
             asyncio.run(fill_topics(self.lab.access, fills, self.config.fill, report))
         except* (KafkaError, TimeoutError) as group:
-            raise WorkloadError(f"the topics could not be filled: {group.exceptions[0]!r}") from group
+            raise WorkloadError(
+                f"the topics could not be filled: {group.exceptions[0]!r}"
+            ) from group
         return time.monotonic() - started
 
     def start_clients(self) -> None:
-        """Start Kafka's own producers and consumers; returns when all of them work. WorkloadError when they do not."""
+        """Start Kafka's own producers and consumers; returns when all of them work.
+
+        WorkloadError when they do not.
+        """
         self._clients.start()
 
     def progress(self) -> Progress:
@@ -116,7 +155,9 @@ class Workload:
         return self._clients.progress()
 
     def stop_clients(self) -> ClientReport:
-        """Stop the clients in order, read their topics to the end, and account for every message."""
+        """Stop the clients in order, read their topics to the end, and account for every
+        message.
+        """
         return self._clients.stop()
 
     def facts(self) -> dict[str, Any]:
@@ -124,27 +165,44 @@ class Workload:
         seen = facts.look(self.lab.access)
         names = {topic.name for topic in self.config.topics}
         partitions = {name: p for name, p in seen.partitions.items() if name[0] in names}
-        sizes = {broker: {n: s for n, s in held.items() if n[0] in names} for broker, held in seen.log_dirs.items()}
+        sizes = {
+            broker: {n: s for n, s in held.items() if n[0] in names}
+            for broker, held in seen.log_dirs.items()
+        }
         return {
             "topics": len({topic for topic, _ in partitions}),
             "partitions": len(partitions),
-            "replicas_per_broker": _sorted(Counter(r for p in partitions.values() for r in p.replicas)),
+            "replicas_per_broker": _sorted(
+                Counter(r for p in partitions.values() for r in p.replicas)
+            ),
             "leaders_per_broker": _sorted(Counter(p.leader for p in partitions.values())),
-            "bytes_per_broker": {str(broker): sum(held.values()) for broker, held in sorted(sizes.items())},
+            "bytes_per_broker": {
+                str(broker): sum(held.values()) for broker, held in sorted(sizes.items())
+            },
             "bytes": sum(sizes.get(p.leader, {}).get(name, 0) for name, p in partitions.items()),
-            "largest_partition_bytes": max((s for held in sizes.values() for s in held.values()), default=0),
+            "largest_partition_bytes": max(
+                (s for held in sizes.values() for s in held.values()), default=0
+            ),
             "out_of_sync": sum(1 for p in partitions.values() if set(p.isr) != set(p.replicas)),
             "distinct_racks_min": min(
-                (len({seen.racks.get(r) for r in p.replicas}) for p in partitions.values()), default=0
+                (len({seen.racks.get(r) for r in p.replicas}) for p in partitions.values()),
+                default=0,
             ),
         }
 
     def spike(
-        self, seconds: float, records_per_second: int, *, record_bytes: int = 10_000, topic: str | None = None
+        self,
+        seconds: float,
+        records_per_second: int,
+        *,
+        record_bytes: int = 10_000,
+        topic: str | None = None,
     ) -> Burst:
-        """A burst of load by Kafka's ProducerPerformance (acks=all), into the first plain topic unless told otherwise.
+        """A burst of load by Kafka's ProducerPerformance (acks=all), into the first plain topic
+        unless told otherwise.
 
-        Returns when the last record is confirmed. WorkloadError when it fails, or takes a minute longer than planned.
+        Returns when the last record is confirmed. WorkloadError when it fails, or takes a minute
+        longer than planned.
         """
         target = topic or next(t.name for t in self.config.topics if t.kind is TopicKind.PLAIN)
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -175,7 +233,9 @@ class Workload:
     def _await_replicas(self, admin: Any, placed: Mapping[str, Mapping[int, list[int]]]) -> None:
         """Wait for their folders: a topic is in the metadata before its leaders know of it."""
         asked = {name: list(partitions) for name, partitions in placed.items()}
-        wanted = sum(len(replicas) for partitions in placed.values() for replicas in partitions.values())
+        wanted = sum(
+            len(replicas) for partitions in placed.values() for replicas in partitions.values()
+        )
         deadline = time.monotonic() + CREATE_TIMEOUT_SECONDS
         while True:
             found = sum(
@@ -188,7 +248,8 @@ class Workload:
                 return
             if time.monotonic() > deadline:
                 raise WorkloadError(
-                    f"{wanted - found} of {wanted} replicas were not created in {CREATE_TIMEOUT_SECONDS:.0f} s: "
+                    f"{wanted - found} of {wanted} replicas were not created in "
+                    f"{CREATE_TIMEOUT_SECONDS:.0f} s: "
                     "are all source brokers alive?"
                 )
             time.sleep(REPLICAS_POLL_SECONDS)

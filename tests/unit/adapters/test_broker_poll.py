@@ -31,7 +31,9 @@ async def test_each_change_is_told_once() -> None:
         if len(told) == 4:
             four.set()
 
-    poll = BrokerPoll(Script({11, 12}, {11, 12}, None, {11, 12}, {11}, {11}), on_change, seconds=0.0)
+    poll = BrokerPoll(
+        Script({11, 12}, {11, 12}, None, {11, 12}, {11}, {11}), on_change, seconds=0.0
+    )
     poll.start()
     await four.wait()
     await poll.stop()

@@ -11,7 +11,9 @@ PLAIN, OFFSETS = TopicPartition("t", 0), TopicPartition("__consumer_offsets", 7)
 
 
 class Cluster:
-    """Implements what CoordinatorLook asks of the ports: a clock that stands, and brokers that load."""
+    """Implements what CoordinatorLook asks of the ports: a clock that stands, and brokers that
+    load.
+    """
 
     def __init__(self) -> None:
         self.at = 100.0
@@ -31,7 +33,9 @@ class Cluster:
 
 
 async def test_nobody_is_asked_until_an_internal_topic_moves_and_then_until_the_wave_ends() -> None:
-    """A coordinator loads after its partition has arrived, when nothing of it is in flight any more."""
+    """A coordinator loads after its partition has arrived, when nothing of it is in flight any
+    more.
+    """
     cluster = Cluster()
     look = cluster.look()
     assert await look.observe({11: "a", 31: "a"}, {PLAIN}) == ()
@@ -45,7 +49,9 @@ async def test_nobody_is_asked_until_an_internal_topic_moves_and_then_until_the_
 
 
 async def test_between_two_looks_the_last_one_holds() -> None:
-    """A wave is looked at each second, its coordinators more seldom; what has loaded is told no more."""
+    """A wave is looked at each second, its coordinators more seldom; what has loaded is told no
+    more.
+    """
     cluster = Cluster()
     look = cluster.look()
     cluster.loads = {31: "transactions loading"}

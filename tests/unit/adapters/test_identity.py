@@ -9,9 +9,21 @@ from collections.abc import Iterator
 from agent.adapters import identity
 
 HOLDER = "from agent.adapters import identity; print(identity.own_identity(), flush=True); input()"
-JUDGE = "import os, sys; from agent.adapters import identity; print(os.getpid(), identity.is_dead(sys.argv[1]))"
-# As an engine restarts a container of a pod: number 1 of a process table of its own, in the pod's network.
-IN_A_CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc")
+JUDGE = (
+    "import os, sys; from agent.adapters import identity; print(os.getpid(), "
+    "identity.is_dead(sys.argv[1]))"
+)
+# As an engine restarts a container of a pod: number 1 of a process table of its own, in the pod's
+# network.
+IN_A_CONTAINER = (
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+)
 IN_ANOTHER_NETWORK = ("unshare", "--user", "--map-root-user", "--net")
 
 
@@ -19,7 +31,9 @@ IN_ANOTHER_NETWORK = ("unshare", "--user", "--map-root-user", "--net")
 def holder(*inside: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process that lives until it is killed, and its identity."""
     command = [*inside, sys.executable, "-c", HOLDER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         yield process, process.stdout.readline().strip()
         process.kill()
@@ -33,7 +47,9 @@ def dead() -> str:
 
 
 def judged(known: str, *inside: str) -> str:
-    """What a process says that is started somewhere else: its own process id, and whether that one is dead."""
+    """What a process says that is started somewhere else: its own process id, and whether that
+    one is dead.
+    """
     command = [*inside, sys.executable, "-c", JUDGE, known]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -62,7 +78,9 @@ def test_a_process_id_that_is_used_again_hides_no_death() -> None:
 
 
 def test_a_restarted_container_knows_that_its_last_life_is_over() -> None:
-    """Process 1 of a new process table says of the old one's: alive while it lives, dead once killed."""
+    """Process 1 of a new process table says of the old one's: alive while it lives, dead once
+    killed.
+    """
     with holder(*IN_A_CONTAINER) as (process, known):
         assert known.split("/")[1] == "1"
         assert judged(known, *IN_A_CONTAINER) == "1 False"
@@ -80,7 +98,15 @@ def test_what_cannot_be_known_is_not_dead() -> None:
     assert judged(known, *IN_ANOTHER_NETWORK).endswith("False")
     names, name = proof.split("-")
     other = names.translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
-    for strange in (f"{other}-{name}", f"{names}0-{name}", names, f"{names}-", f"{names}-{name}0", f"-{name}", ""):
+    for strange in (
+        f"{other}-{name}",
+        f"{names}0-{name}",
+        names,
+        f"{names}-",
+        f"{names}-{name}0",
+        f"-{name}",
+        "",
+    ):
         assert not identity.is_dead(f"{host}/{pid}/{start}/{strange}"), strange
     for strange in (f"{host}/{pid}/{start}", "", "x"):
         assert not identity.is_dead(strange), strange

@@ -18,7 +18,10 @@ Replica = Partition.ReplicaState
 def told(*voters: tuple[int, int], code: int = 0, observers: tuple[int, ...] = ()) -> Any:
     def replica(node: int, caught_up_ms: int) -> Any:
         return Replica(
-            replica_id=node, log_end_offset=9, last_fetch_timestamp=-1, last_caught_up_timestamp=caught_up_ms
+            replica_id=node,
+            log_end_offset=9,
+            last_fetch_timestamp=-1,
+            last_caught_up_timestamp=caught_up_ms,
         )
 
     partition = Partition(
@@ -30,22 +33,39 @@ def told(*voters: tuple[int, int], code: int = 0, observers: tuple[int, ...] = (
 
 
 def versions(**features: tuple[int, int]) -> Any:
-    supported, finalized = ApiVersionsResponse.SupportedFeatureKey, ApiVersionsResponse.FinalizedFeatureKey
+    supported, finalized = (
+        ApiVersionsResponse.SupportedFeatureKey,
+        ApiVersionsResponse.FinalizedFeatureKey,
+    )
     named = {name.replace("_", "."): levels for name, levels in features.items()}
     return ApiVersionsResponse(
         error_code=0,
         api_keys=[],
-        supported_features=[supported(name=n, min_version=1, max_version=top) for n, (_, top) in named.items()],
+        supported_features=[
+            supported(name=n, min_version=1, max_version=top) for n, (_, top) in named.items()
+        ],
         finalized_features=[
-            finalized(name=n, min_version_level=1, max_version_level=now) for n, (now, _) in named.items() if now
+            finalized(name=n, min_version_level=1, max_version_level=now)
+            for n, (now, _) in named.items()
+            if now
         ],
     )
 
 
 def test_voters_are_measured_by_the_leaders_clock() -> None:
-    """The leader reports the present as its own: who is behind is told in whole seconds, who is unheard of as -1."""
-    found = read(told((72, 58_400), (71, 60_000), (73, -1), observers=(32, 31)), versions(metadata_version=(20, 21)))
-    assert (found.leader_id, found.epoch, found.voter_ids, found.observer_ids) == (71, 4, (71, 72, 73), (31, 32))
+    """The leader reports the present as its own: who is behind is told in whole seconds, who is
+    unheard of as -1.
+    """
+    found = read(
+        told((72, 58_400), (71, 60_000), (73, -1), observers=(32, 31)),
+        versions(metadata_version=(20, 21)),
+    )
+    assert (found.leader_id, found.epoch, found.voter_ids, found.observer_ids) == (
+        71,
+        4,
+        (71, 72, 73),
+        (31, 32),
+    )
     assert found.voters == (
         VoterFacts(node_id=71, seconds_behind=0),
         VoterFacts(node_id=72, seconds_behind=1),
@@ -55,7 +75,9 @@ def test_voters_are_measured_by_the_leaders_clock() -> None:
 
 
 def test_nothing_finalized_is_told_as_nothing() -> None:
-    """A feature that is supported and not finalized has level 0; so has one that is not known at all."""
+    """A feature that is supported and not finalized has level 0; so has one that is not known
+    at all.
+    """
     assert read(told((71, 1)), versions(metadata_version=(0, 21))).metadata_version == 0
     assert read(told((71, 1)), versions(other=(1, 1))).metadata_version_max == 0
 

@@ -1,4 +1,6 @@
-"""The eyes and hands of the way to KRaft: what does not answer is a fact, and nothing is asked twice in vain."""
+"""The eyes and hands of the way to KRaft: what does not answer is a fact, and nothing is asked
+twice in vain.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -34,7 +36,9 @@ class Cluster:
         if self.away:
             raise PortError("away")
         brokers = tuple(Broker(b, "az") for b in self.files)
-        return ClusterFacts(brokers=brokers, partitions=self.partitions, min_isr={}, controller_id=11)
+        return ClusterFacts(
+            brokers=brokers, partitions=self.partitions, min_isr={}, controller_id=11
+        )
 
     async def quorum(self, broker_id: int) -> QuorumFacts:
         self.asked_for_quorum.append(broker_id)
@@ -82,40 +86,66 @@ def kraft_performer_of(cluster: Any, told: RecordedPosts, clock: Any = None) -> 
         raise httpx.ConnectError("refused")
 
     return KraftPerformer(
-        kafka=cluster, kraft_kafka=cluster, zookeeper=None, metrics=ControllerMetrics(httpx.MockTransport(refuse)),
+        kafka=cluster, kraft_kafka=cluster, zookeeper=None, metrics=ControllerMetrics(httpx.MockTransport(refuse)),  # noqa: E501
         restarts=told, clock=clock or Steps(1),
     )  # fmt: skip
 
 
-def partition(number: int, replicas: tuple[int, ...], isr: tuple[int, ...], leader: int) -> Partition:
-    return Partition(topic="t", partition=number, leader=leader, replicas=replicas, isr=isr, adding=(), removing=())
+def partition(
+    number: int, replicas: tuple[int, ...], isr: tuple[int, ...], leader: int
+) -> Partition:
+    return Partition(
+        topic="t",
+        partition=number,
+        leader=leader,
+        replicas=replicas,
+        isr=isr,
+        adding=(),
+        removing=(),
+    )
 
 
 async def test_a_look_counts_what_kafka_shows() -> None:
-    """Modes by the brokers' own files; who is assigned, under-replicated, leaderless, alone in sync."""
+    """Modes by the brokers' own files; who is assigned, under-replicated, leaderless, alone in
+    sync.
+    """
     cluster = Cluster(b11=dict(FILE), b12={**FILE, "process.roles": "broker"})
     cluster.partitions = (
-        partition(0, (11, 12), (11, 12), 11), partition(1, (12, 13), (12,), 12), partition(2, (13,), (13,), -1),
+        partition(0, (11, 12), (11, 12), 11), partition(1, (12, 13), (12,), 12), partition(2, (13,), (13,), -1),  # noqa: E501
     )  # fmt: skip
     facts = await kraft_performer_of(cluster, RecordedPosts()).observe(SCOPE)
     assert facts.reachable
-    assert (facts.mode(11), facts.mode(12), facts.mode(13)) == (NodeMode.ZOOKEEPER, NodeMode.KRAFT, NodeMode.UNKNOWN)
+    assert (facts.mode(11), facts.mode(12), facts.mode(13)) == (
+        NodeMode.ZOOKEEPER,
+        NodeMode.KRAFT,
+        NodeMode.UNKNOWN,
+    )
     assert facts.assigned == (11, 12, 13)
-    assert (facts.under_replicated_leader_ids, facts.sole_in_sync_broker_ids, facts.offline) == ((12,), (12,), 1)
+    assert (facts.under_replicated_leader_ids, facts.sole_in_sync_broker_ids, facts.offline) == (
+        (12,),
+        (12,),
+        1,
+    )
     assert not any(c.reachable for c in facts.controllers)
     assert not facts.zookeeper.reachable
 
 
 async def test_the_quorum_is_asked_of_brokers_in_kraft_mode_alone() -> None:
-    """Brokers with ZooKeeper do not know the request; where one is silent another is asked, but not all in a row."""
-    cluster = Cluster(b11=dict(FILE), **{f"b{n}": {**FILE, "process.roles": "broker"} for n in (12, 13, 31)})
+    """Brokers with ZooKeeper do not know the request; where one is silent another is asked, but
+    not all in a row.
+    """
+    cluster = Cluster(
+        b11=dict(FILE), **{f"b{n}": {**FILE, "process.roles": "broker"} for n in (12, 13, 31)}
+    )
     cluster.silent = {12}
     assert (await kraft_performer_of(cluster, RecordedPosts()).observe(SCOPE)).quorum == QUORUM
     assert cluster.asked_for_quorum == [12, 13]
     cluster.silent, cluster.asked_for_quorum = {12, 13, 31}, []
     assert (await kraft_performer_of(cluster, RecordedPosts()).observe(SCOPE)).quorum is None
     assert cluster.asked_for_quorum == [12, 13]
-    assert (await kraft_performer_of(Cluster(b11=dict(FILE)), RecordedPosts()).observe(SCOPE)).quorum is None
+    assert (
+        await kraft_performer_of(Cluster(b11=dict(FILE)), RecordedPosts()).observe(SCOPE)
+    ).quorum is None
 
 
 async def test_a_kafka_that_is_away_is_a_fact() -> None:
@@ -128,18 +158,27 @@ async def test_a_kafka_that_is_away_is_a_fact() -> None:
 async def test_the_survey_keeps_what_the_way_back_restores() -> None:
     """Every broker's touched keys, from its own file."""
     cluster = Cluster(b11={**FILE, "broker.id": "11"})
-    outcome = await kraft_performer_of(cluster, RecordedPosts()).perform(SurveyKraft(command_id="c", scope=SCOPE))
+    outcome = await kraft_performer_of(cluster, RecordedPosts()).perform(
+        SurveyKraft(command_id="c", scope=SCOPE)
+    )
     assert isinstance(outcome, msg.KraftSurveyed)
     assert dict(dict(outcome.files)[11]) == migration_keys_of({**FILE, "broker.id": "11"})
 
 
 def restart(node: int = 11, **more: Any) -> RestartNode:
-    given: dict[str, Any] = {"node_id": node, "is_controller": False, "target": NodeMode.MIGRATION, **more}
+    given: dict[str, Any] = {
+        "node_id": node,
+        "is_controller": False,
+        "target": NodeMode.MIGRATION,
+        **more,
+    }
     return RestartNode(scope=SCOPE, **given)
 
 
 async def test_a_restart_is_told_with_the_change_of_that_very_file() -> None:
-    """The keys come from what the broker has now; a drill changes none; a broker that is down has them already."""
+    """The keys come from what the broker has now; a drill changes none; a broker that is down
+    has them already.
+    """
     told = RecordedPosts()
     doer = kraft_performer_of(Cluster(b11={**FILE, "broker.id": "11"}), told)
     await doer.perform(restart())
@@ -153,7 +192,9 @@ async def test_a_restart_is_told_with_the_change_of_that_very_file() -> None:
 
 
 async def test_the_watch_posts_what_is_new_and_a_heartbeat() -> None:
-    """The same look again is not posted again, but for one now and then: time has to pass for the core."""
+    """The same look again is not posted again, but for one now and then: time has to pass for
+    the core.
+    """
     posted: list[msg.Observation] = []
 
     async def post(observation: msg.Observation) -> None:

@@ -24,10 +24,22 @@ kafka_controller_KafkaController_Value{name="ActiveControllerCount",} 0.0
 
 
 def test_every_gauge_is_read() -> None:
-    """Each figure that a gate needs, by our own exporter's names; one whose name only resembles is not taken for it."""
+    """Each figure that a gate needs, by our own exporter's names; one whose name only resembles
+    is not taken for it.
+    """
     seen = read(71, OURS)
-    assert (seen.reachable, seen.is_active, seen.state, seen.migrating_brokers) == (True, True, 1, 3)
-    assert (seen.write_behind_lag, seen.active_brokers, seen.fenced_brokers, seen.metadata_errors) == (12, 6, 1, 2)
+    assert (seen.reachable, seen.is_active, seen.state, seen.migrating_brokers) == (
+        True,
+        True,
+        1,
+        3,
+    )
+    assert (
+        seen.write_behind_lag,
+        seen.active_brokers,
+        seen.fenced_brokers,
+        seen.metadata_errors,
+    ) == (12, 6, 1, 2)
     assert seen.started_at == 1795523629.37
 
 
@@ -43,7 +55,9 @@ def test_a_page_without_the_state_is_no_controller_yet() -> None:
 
 
 async def test_what_does_not_answer_is_a_fact() -> None:
-    """Refused, an error, or no such page: the controller is not reachable, and nothing is raised."""
+    """Refused, an error, or no such page: the controller is not reachable, and nothing is
+    raised.
+    """
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.host == "gone":

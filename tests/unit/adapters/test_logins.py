@@ -1,4 +1,6 @@
-"""A refused login is told apart from silence, at each service that knows one, and follows its secret's file."""
+"""A refused login is told apart from silence, at each service that knows one, and follows its
+secret's file.
+"""
 
 from pathlib import Path
 
@@ -16,11 +18,15 @@ from agent.core.model.reasons import Code
 from agent.performer.ports import PortError
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "does not know who asks"), (403, "may not ask")])
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "does not know who asks"), (403, "may not ask")]
+)
 async def test_a_census_that_is_not_let_in_says_so(status: int, words: str) -> None:
     """Prometheus' 401 and 403 have a code of their own, and the text tells them apart."""
     prometheus = PrometheusConnection(url="http://p:9090")
-    server = PrometheusServer(prometheus, httpx.MockTransport(lambda _request: httpx.Response(status)))
+    server = PrometheusServer(
+        prometheus, httpx.MockTransport(lambda _request: httpx.Response(status))
+    )
     census = PrometheusCensus(CensusConnection(prometheus=prometheus, query="up"), server)
     with pytest.raises(PortError, match=words) as caught:
         await census.connections([11])
@@ -48,7 +54,9 @@ async def test_a_kafka_that_is_not_let_in_says_so() -> None:
 
 
 async def test_a_new_connection_bears_what_the_file_holds_now(tmp_path: Path) -> None:
-    """Kafka's and ZooKeeper's passwords are read anew for each client; one that cannot be read stays as it was."""
+    """Kafka's and ZooKeeper's passwords are read anew for each client; one that cannot be read
+    stays as it was.
+    """
     file = tmp_path / "password"
     kafka = KafkaConnection(
         bootstrap_servers="k:9092",
@@ -74,10 +82,13 @@ async def test_prometheus_is_asked_with_the_token_of_the_file(tmp_path: Path) ->
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request.headers["Authorization"])
-        return httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": []}})
+        return httpx.Response(
+            200, json={"status": "success", "data": {"resultType": "vector", "result": []}}
+        )
 
     server = PrometheusServer(
-        PrometheusConnection(url="http://p:9090", token="old", token_file=file), httpx.MockTransport(answer)
+        PrometheusConnection(url="http://p:9090", token="old", token_file=file),
+        httpx.MockTransport(answer),
     )
     for text in ("old", "new"):
         file.write_text(text)

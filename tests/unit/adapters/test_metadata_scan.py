@@ -22,7 +22,10 @@ NO_OPERATIONS = {31}  # how the library writes "not asked"
 
 
 def encoded(topics: list[Topic]) -> bytes:
-    brokers = [MetadataResponse.MetadataResponseBroker(node_id=b, host=f"h{b}", port=9092, rack="a") for b in (11, 300)]
+    brokers = [
+        MetadataResponse.MetadataResponseBroker(node_id=b, host=f"h{b}", port=9092, rack="a")
+        for b in (11, 300)
+    ]
     response = MetadataResponse(
         throttle_time_ms=0,
         brokers=brokers,
@@ -46,7 +49,12 @@ def topic(name: str, *partitions: TopicPartition, error_code: int = 0) -> Topic:
 
 
 def partition(
-    index: int, replicas: list[int], isr: list[int], leader: int = 11, offline: tuple[int, ...] = (), error: int = 0
+    index: int,
+    replicas: list[int],
+    isr: list[int],
+    leader: int = 11,
+    offline: tuple[int, ...] = (),
+    error: int = 0,
 ) -> TopicPartition:
     return TopicPartition(
         error_code=error,
@@ -73,12 +81,28 @@ def partitions(draw: st.DrawFn) -> TopicPartition:
     isr = replicas if healthy else draw(st.lists(st.sampled_from(replicas), unique=True))
     offline = () if healthy else draw(st.lists(st.sampled_from(replicas), unique=True))
     leader = replicas[0] if healthy else draw(st.sampled_from([-1, *replicas]))
-    return partition(draw(st.integers(0, 2**31 - 1)), replicas, isr, leader, tuple(offline), 0 if leader >= 0 else 5)
+    return partition(
+        draw(st.integers(0, 2**31 - 1)),
+        replicas,
+        isr,
+        leader,
+        tuple(offline),
+        0 if leader >= 0 else 5,
+    )
 
 
-@given(st.lists(st.tuples(st.text(min_size=1, max_size=300), st.lists(partitions(), max_size=15)), max_size=3))
-def test_the_scan_leaves_out_healthy_partitions_and_nothing_else(made: list[tuple[str, list[TopicPartition]]]) -> None:
-    """Whatever the bytes hold, the scan has what the library reads from them, but for partitions in full sync."""
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1, max_size=300), st.lists(partitions(), max_size=15)),
+        max_size=3,
+    )
+)
+def test_the_scan_leaves_out_healthy_partitions_and_nothing_else(
+    made: list[tuple[str, list[TopicPartition]]],
+) -> None:
+    """Whatever the bytes hold, the scan has what the library reads from them, but for
+    partitions in full sync.
+    """
     data = encoded([topic(name, *some) for name, some in made])
     whole = MetadataResponse.decode(data, version=VERSION)
     scan = scanned(data)
@@ -104,13 +128,19 @@ def in_sync(p: TopicPartition) -> tuple[int, ...]:
 
 
 def _is_sick(p: Partition) -> bool:
-    """More than eight replicas make a healthy partition doubtful too: read field by field, it is found healthy."""
+    """More than eight replicas make a healthy partition doubtful too: read field by field, it
+    is found healthy.
+    """
     return p.is_offline or len(p.isr) < len(p.replicas)
 
 
 @given(st.lists(st.lists(partitions(), max_size=15), max_size=3), st.integers(0, 10), st.data())
-def test_what_is_not_named_is_counted(topics: list[list[TopicPartition]], named: int, data: st.DataObject) -> None:
-    """With fewer objects allowed nothing is lost: what is wanted is named, the rest is counted by what it lacks."""
+def test_what_is_not_named_is_counted(
+    topics: list[list[TopicPartition]], named: int, data: st.DataObject
+) -> None:
+    """With fewer objects allowed nothing is lost: what is wanted is named, the rest is counted
+    by what it lacks.
+    """
     numbered = [[numbered_as(p, n) for n, p in enumerate(some)] for some in topics]
     answer = encoded([topic(f"t{t}", *some) for t, some in enumerate(numbered)])
     whole = [p for p in scanned(answer).doubtful if _is_sick(p)]
@@ -131,14 +161,22 @@ def numbered_as(p: TopicPartition, number: int) -> TopicPartition:
 def test_runs_of_healthy_partitions_end_where_their_topic_ends() -> None:
     """Two topics of healthy partitions, then a sick one: each partition is counted once."""
     healthy = [partition(i, [11, 12, 13], [13, 12, 11]) for i in range(50)]
-    scan = scanned(encoded([topic("a", *healthy), topic("b", *healthy), topic("c", partition(0, [11, 12], [11]))]))
+    scan = scanned(
+        encoded(
+            [topic("a", *healthy), topic("b", *healthy), topic("c", partition(0, [11, 12], [11]))]
+        )
+    )
     assert (scan.topics, scan.partitions) == (3, 101)
     assert scan.doubtful == [Partition("c", 0, 11, (11, 12), (11,))]
 
 
 def test_a_replica_on_a_dead_broker_is_not_in_sync() -> None:
-    """Between a broker's death and the shrinking of the ISR, the offline replica counts as lost already."""
-    (p,) = scanned(encoded([topic("a", partition(0, [11, 12, 13], [11, 12, 13], leader=12, offline=(12,)))])).doubtful
+    """Between a broker's death and the shrinking of the ISR, the offline replica counts as lost
+    already.
+    """
+    (p,) = scanned(
+        encoded([topic("a", partition(0, [11, 12, 13], [11, 12, 13], leader=12, offline=(12,)))])
+    ).doubtful
     assert (p.isr, p.is_offline) == ((11, 13), True)
 
 
@@ -146,12 +184,16 @@ def test_a_topic_that_may_not_be_seen_is_not_taken_for_none() -> None:
     """A topic's error is raised, unless it says that the topic is gone."""
     with pytest.raises(TopicAuthorizationFailedError, match="topic secret"):
         scanned(encoded([topic("secret", error_code=29)]))
-    assert scanned(encoded([topic("gone", error_code=3)])) == Scan(broker_ids=(11, 300), controller_id=300)
+    assert scanned(encoded([topic("gone", error_code=3)])) == Scan(
+        broker_ids=(11, 300), controller_id=300
+    )
 
 
 @pytest.mark.parametrize("cut", [1, 20, 60])
 def test_broken_bytes_are_an_error(cut: int) -> None:
-    """An answer that ends too early, or goes on, is refused as a whole: half a cluster may be the healthy half."""
+    """An answer that ends too early, or goes on, is refused as a whole: half a cluster may be
+    the healthy half.
+    """
     data = encoded([topic("a", *(partition(i, [11, 12], [11, 12]) for i in range(3)))])
     with pytest.raises(KafkaProtocolError, match="cannot be read"):
         scanned(data[:-cut])
@@ -160,9 +202,14 @@ def test_broken_bytes_are_an_error(cut: int) -> None:
 
 
 def test_a_move_is_laid_over_what_is_in_doubt() -> None:
-    """Adding replicas are not missing ones; a reassignment that Metadata does not show yet, or any more, is none."""
+    """Adding replicas are not missing ones; a reassignment that Metadata does not show yet, or
+    any more, is none.
+    """
     moving = Partition("t", 0, 11, (31, 11, 12), (11, 12))
     ended = Partition("t", 1, 11, (31, 12), (12,))
     flying = {("t", p): Reassignment("t", p, (31, 11, 12), (31,), (11,)) for p in (0, 1)}
-    assert with_moves([moving, ended], flying) == [dataclasses.replace(moving, adding=(31,), removing=(11,)), ended]
+    assert with_moves([moving, ended], flying) == [
+        dataclasses.replace(moving, adding=(31,), removing=(11,)),
+        ended,
+    ]
     assert not with_moves([moving], flying)[0].is_under_replicated

@@ -1,4 +1,6 @@
-"""The Prometheus adapter against the HTTP API as documented and the exposition format, through httpx' transport."""
+"""The Prometheus adapter against the HTTP API as documented and the exposition format, through
+httpx' transport.
+"""
 
 import math
 from collections.abc import Callable
@@ -25,10 +27,22 @@ VECTOR = {
     "data": {
         "resultType": "vector",
         "result": [
-            {"metric": {"__name__": "up", "job": "kafka", "broker": "11"}, "value": [1435781451.781, "1"]},
-            {"metric": {"__name__": "up", "job": "kafka", "broker": "12"}, "value": [1435781451.781, "NaN"]},
-            {"metric": {"__name__": "up", "job": "kafka", "broker": "13"}, "value": [1435781451.781, "+Inf"]},
-            {"metric": {"__name__": "native", "broker": "13"}, "histogram": [1435781451.781, {"count": "1"}]},
+            {
+                "metric": {"__name__": "up", "job": "kafka", "broker": "11"},
+                "value": [1435781451.781, "1"],
+            },
+            {
+                "metric": {"__name__": "up", "job": "kafka", "broker": "12"},
+                "value": [1435781451.781, "NaN"],
+            },
+            {
+                "metric": {"__name__": "up", "job": "kafka", "broker": "13"},
+                "value": [1435781451.781, "+Inf"],
+            },
+            {
+                "metric": {"__name__": "native", "broker": "13"},
+                "histogram": [1435781451.781, {"count": "1"}],
+            },
         ],
     },
     "warnings": ["a replica is missing"],
@@ -46,7 +60,9 @@ async def _trouble(handler: Handler) -> PrometheusError:
 
 
 async def test_a_vector_is_read_with_its_labels() -> None:
-    """Each element of an instant vector becomes a series; NaN and infinity stay what they are; warnings do not harm."""
+    """Each element of an instant vector becomes a series; NaN and infinity stay what they are;
+    warnings do not harm.
+    """
     asked: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -66,14 +82,21 @@ async def test_a_vector_is_read_with_its_labels() -> None:
 
 async def test_a_scalar_is_one_series() -> None:
     """`scalar(...)` has a value and no labels."""
-    body = {"status": "success", "data": {"resultType": "scalar", "result": [1435781460.781, "4.5"]}}
+    body = {
+        "status": "success",
+        "data": {"resultType": "scalar", "result": [1435781460.781, "4.5"]},
+    }
     found = await _server(lambda _: httpx.Response(200, json=body)).query("scalar(x)")
     assert [(dict(s.labels), s.value) for s in found] == [({}, 4.5)]
 
 
 async def test_a_wrong_query_is_told_with_prometheus_own_words() -> None:
     """400 with errorType bad_data names the error and the query."""
-    body = {"status": "error", "errorType": "bad_data", "error": 'invalid parameter "query": parse error'}
+    body = {
+        "status": "error",
+        "errorType": "bad_data",
+        "error": ('invalid parameter "query": parse error'),
+    }
     error = await _trouble(lambda _: httpx.Response(400, json=body))
     assert error.trouble is Trouble.QUERY
     assert "parse error" in str(error)
@@ -95,12 +118,22 @@ async def test_refused_credentials_name_the_setting(status: int) -> None:
         httpx.Response(200, text="<html>login</html>"),
         httpx.Response(502, text="bad gateway"),
         httpx.Response(200, json=[]),
-        httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": []}}),
-        httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}}]}}),
+        httpx.Response(
+            200, json={"status": "success", "data": {"resultType": "matrix", "result": []}}
+        ),
+        httpx.Response(
+            200,
+            json={
+                "status": "success",
+                "data": {"resultType": "vector", "result": [{"metric": {}}]},
+            },
+        ),
     ],
 )
 async def test_what_is_not_the_api_is_told_or_empty(response: httpx.Response) -> None:
-    """A login page, a proxy's error, another type of result: an error that says so, and never a wrong value."""
+    """A login page, a proxy's error, another type of result: an error that says so, and never a
+    wrong value.
+    """
     try:
         assert await _server(lambda _: response).query("up") == []
     except PrometheusError as error:
@@ -119,7 +152,9 @@ async def test_a_server_that_is_down_is_unreachable() -> None:
 
 
 async def test_each_exporter_has_a_page_also_one_that_is_down() -> None:
-    """One exporter's failure does not hide the others; `up` tells both, with the target's labels."""
+    """One exporter's failure does not hide the others; `up` tells both, with the target's
+    labels.
+    """
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.port == 2:
@@ -143,7 +178,9 @@ async def test_a_page_without_end_is_cut() -> None:
     body = b"a 1\n" * (PAGE_BYTES_MAX // 4 + 1)
     targets = [Target("host:1", {})]
     (page,) = await Exporters(
-        targets, PrometheusConnection(), httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+        targets,
+        PrometheusConnection(),
+        httpx.MockTransport(lambda _: httpx.Response(200, content=body)),
     ).read()
     assert page.error is not None
     assert "narrow" in str(page.error)

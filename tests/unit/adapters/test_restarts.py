@@ -1,4 +1,6 @@
-"""Who restarts a node is told all that he needs, and a tool that did not understand is not taken for one that did."""
+"""Who restarts a node is told all that he needs, and a tool that did not understand is not
+taken for one that did.
+"""
 
 import json
 
@@ -20,7 +22,9 @@ CHANGE = NodeChange(
 
 
 async def test_the_webhook_gets_the_whole_change() -> None:
-    """One POST, with the bearer token: keys to set and to remove, the diff, the patch, and words for people."""
+    """One POST, with the bearer token: keys to set and to remove, the diff, the patch, and
+    words for people.
+    """
     got: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -48,7 +52,9 @@ async def test_the_webhook_gets_the_whole_change() -> None:
 async def test_another_answer_than_2xx_is_trouble(status: int) -> None:
     """It is told with its status, and the token is not part of what is told."""
     webhook = WebhookRestarts(
-        "https://ops.example/restart", "s3cret", httpx.MockTransport(lambda _r: httpx.Response(status))
+        "https://ops.example/restart",
+        "s3cret",
+        httpx.MockTransport(lambda _r: httpx.Response(status)),
     )
     with pytest.raises(PortError, match=str(status)) as caught:
         await webhook.restart("kraft-1", CHANGE)

@@ -12,10 +12,16 @@ BOTH = (SOURCE, DESTINATION)
 
 
 class Disks:
-    """Two brokers' log dirs; counts how many sizes were told. Implements what WaveLogs asks of KafkaPort."""
+    """Two brokers' log dirs; counts how many sizes were told.
+
+    Implements what WaveLogs asks of KafkaPort.
+    """
 
     def __init__(self) -> None:
-        self.on: dict[int, dict[TopicPartition, int]] = {SOURCE: dict.fromkeys(NAMES, 100), DESTINATION: {}}
+        self.on: dict[int, dict[TopicPartition, int]] = {
+            SOURCE: dict.fromkeys(NAMES, 100),
+            DESTINATION: {},
+        }
         self.told: list[int] = []
         self.free_bytes = 1_000_000
 
@@ -51,7 +57,9 @@ def _made() -> tuple[Disks, Clock, WaveLogs]:
 
 
 async def test_a_look_costs_by_what_is_in_flight() -> None:
-    """After the first whole look only the partitions on their way are read, and the figures are those of all."""
+    """After the first whole look only the partitions on their way are read, and the figures are
+    those of all.
+    """
     disks, clock, logs = _made()
     await logs.refresh(BOTH, NAMES[:2])
     disks.on[DESTINATION] |= {NAMES[0]: 40, NAMES[1]: 100}
@@ -62,7 +70,9 @@ async def test_a_look_costs_by_what_is_in_flight() -> None:
 
 
 async def test_what_has_arrived_leaves_the_source_and_does_not_grow() -> None:
-    """A partition that has arrived is asked for until its source has let it go; its size then is what came."""
+    """A partition that has arrived is asked for until its source has let it go; its size then
+    is what came.
+    """
     disks, clock, logs = _made()
     await logs.refresh(BOTH, NAMES[:1])
     disks.on[DESTINATION][NAMES[0]] = 100
@@ -104,7 +114,9 @@ async def test_empty_is_said_only_after_a_whole_look() -> None:
 
 
 async def test_a_whole_look_is_due_by_its_size() -> None:
-    """A pair with many replicas is looked at as a whole seldom, and sooner where nothing is in flight."""
+    """A pair with many replicas is looked at as a whole seldom, and sooner where nothing is in
+    flight.
+    """
     disks, clock, logs = _made()
     await logs.refresh(BOTH, NAMES[:1])
     clock.at += MANY / SIZES_PER_SECOND - 1
@@ -132,7 +144,9 @@ async def test_a_broker_that_goes_or_comes_is_looked_at_as_a_whole() -> None:
 
 
 async def test_room_is_needed_only_for_the_rest() -> None:
-    """What has been copied has its room already; free space is that of the last look, the count that of a whole one."""
+    """What has been copied has its room already; free space is that of the last look, the count
+    that of a whole one.
+    """
     disks, clock, logs = _made()
     disks.on[DESTINATION] = {NAMES[5]: 1, NAMES[6]: 1}
     await logs.refresh(BOTH, NAMES[:1])

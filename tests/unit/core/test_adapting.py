@@ -20,7 +20,9 @@ def test_without_headroom_the_rate_is_halved_down_to_the_floor() -> None:
 
 
 def test_with_headroom_it_climbs_to_the_ceiling_the_faster_the_more() -> None:
-    """Additive increase: at full headroom it is back in about the recovery time, at a quarter of it in four times."""
+    """Additive increase: at full headroom it is back in about the recovery time, at a quarter
+    of it in four times.
+    """
 
     def seconds_to_recover(headroom: float) -> float:
         rate, since, now = FLOOR, 0.0, 0.0
@@ -48,7 +50,9 @@ def test_a_change_is_worth_its_requests() -> None:
 def test_rates_stay_between_floor_and_ceiling_and_are_few(
     ceiling: int, seen: list[tuple[float, float]], floor_share: float
 ) -> None:
-    """Whatever the headroom does: never beyond the bounds, neighbours a tenth apart, a bounded ledger of own rates."""
+    """Whatever the headroom does: never beyond the bounds, neighbours a tenth apart, a bounded
+    ledger of own rates.
+    """
     floor = max(1, int(ceiling * floor_share))
     rate, rates = ceiling, {ceiling}
     for headroom, seconds in seen:

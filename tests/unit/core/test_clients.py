@@ -11,7 +11,9 @@ def _seen(ends: dict[TopicPartition, int], **lags: int) -> Positions:
 
 
 def test_an_end_that_went_back_is_lost() -> None:
-    """A partition that ends before where it ended has lost records; one that grew has been written to."""
+    """A partition that ends before where it ended has lost records; one that grew has been
+    written to.
+    """
     found = compare_positions(_seen({T0: 100, T1: 50}), _seen({T0: 90, T1: 70}))
     assert (found.end_offsets_lost, found.records_written, found.partitions_compared) == (1, 20, 2)
     assert found.examples == ("t-0 ended at 100 and ends at 90",)
@@ -26,7 +28,9 @@ def test_what_was_seen_only_once_is_not_compared() -> None:
 
 
 def test_a_lag_is_the_distance_to_the_end() -> None:
-    """Summed over the partitions whose end is known; without a commit, or ahead of the end, a group is not behind."""
+    """Summed over the partitions whose end is known; without a commit, or ahead of the end, a
+    group is not behind.
+    """
     ends = {T0: 100, T1: 50}
     committed = {"a": {T0: 90, T1: 50, U0: 0}, "b": {U0: 3}, "c": {T0: -1}, "d": {T1: 55}}
     assert lags_of(ends, committed) == {"a": 10, "d": 0}

@@ -28,7 +28,9 @@ def test_the_dir_with_the_fewest_replicas_is_filled_first(
 
 
 def test_each_dir_needs_its_share_and_room_for_the_largest() -> None:
-    """Free space in one dir is of no use to another, and the largest may land in any that takes some."""
+    """Free space in one dir is of no use to another, and the largest may land in any that takes
+    some.
+    """
     log = BrokerLogs(31, {}, 200, _dirs(0, 0))
     assert log_dirs_without_room(log, 10, 180, 20) == []
     assert [d.path for d, _ in log_dirs_without_room(log, 10, 200, 20)] == ["/d0", "/d1"]

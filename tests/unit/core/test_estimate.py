@@ -23,7 +23,9 @@ RACKS = {11: "az-a", 12: "az-b", 31: "az-a", 32: "az-b"}
 P0 = Partition("t", 0, leader=11, replicas=(11, 12), isr=(11, 12))
 P1 = Partition("t", 1, leader=12, replicas=(12, 11), isr=(11, 12))
 NEW = Partition("new", 0, leader=11, replicas=(11, 12), isr=(11, 12))
-FACTS = ClusterFacts(brokers=tuple(Broker(b, rack) for b, rack in RACKS.items()), partitions=(P0, P1))
+FACTS = ClusterFacts(
+    brokers=tuple(Broker(b, rack) for b, rack in RACKS.items()), partitions=(P0, P1)
+)
 LOGS = {b: BrokerLogs(b, {P0.name: 600_000_000, P1.name: 400_000_000}) for b in (11, 12)}
 
 
@@ -32,14 +34,18 @@ def _apart(moved: list[tuple[Partition, int]]) -> tuple[list[Partition], list[in
 
 
 def _wave(
-    rate: int | None = 10_000_000, concurrency: int = 10, moved: list[tuple[Partition, int]] | None = None
+    rate: int | None = 10_000_000,
+    concurrency: int = 10,
+    moved: list[tuple[Partition, int]] | None = None,
 ) -> Estimate:
     sizes = moved if moved is not None else [(p, LOGS[11].size_bytes[p.name]) for p in (P0, P1)]
     return estimate(*_apart(sizes), (11,), FACTS, "az-a", rate, concurrency, 5_000)
 
 
 def test_with_a_throttle_it_takes_size_over_rate_and_some_slack() -> None:
-    """1 GB at 10 MB/s is 100 s less the first burst at best, and at worst near what KIP-73's own test allows."""
+    """1 GB at 10 MB/s is 100 s less the first burst at best, and at worst near what KIP-73's
+    own test allows.
+    """
     found = _wave()
     assert found.low_seconds == pytest.approx(OVERHEAD_LOW_SECONDS + 100.0 - BURST_SECONDS)
     assert found.high_seconds == pytest.approx(OVERHEAD_HIGH_SECONDS + 100.0 * SLACK)
@@ -62,7 +68,10 @@ def test_many_small_replicas_are_bound_by_cruise_controls_polling() -> None:
 
 
 def test_what_goes_all_at_once_waits_for_no_poll() -> None:
-    """A hundred small replicas in one batch: Kafka shows when they have moved, not Cruise Control's next look."""
+    """A hundred small replicas in one batch:
+
+    Kafka shows when they have moved, not Cruise Control's next look.
+    """
     small = [(Partition("s", n, leader=11, replicas=(11,), isr=(11,)), 1) for n in range(100)]
     assert _wave(concurrency=100, moved=small).low_seconds == pytest.approx(OVERHEAD_LOW_SECONDS)
 
@@ -93,7 +102,9 @@ def test_an_empty_source_costs_only_the_overhead() -> None:
 
 
 def test_waves_follow_one_another_with_their_rest_between() -> None:
-    """Seconds and bytes add up; the rest comes once less than there are waves; the longest wave is named."""
+    """Seconds and bytes add up; the rest comes once less than there are waves; the longest wave
+    is named.
+    """
     short, long = _wave(rate=100_000_000), _wave()
     both = total_estimate([short, long], soak_seconds=60.0)
     assert both is not None
@@ -106,7 +117,9 @@ def test_waves_follow_one_another_with_their_rest_between() -> None:
 def test_a_plan_carries_the_estimate_of_each_wave_and_of_all() -> None:
     """What `plan` shows is what the waves will be given."""
     policy = Policy(source_broker_ids=(11, 12), destination_broker_ids=(31, 32))
-    plan, reasons = make_plan(Options(throttle_bytes_per_second=10_000_000), policy, FACTS, LOGS, "p")
+    plan, reasons = make_plan(
+        Options(throttle_bytes_per_second=10_000_000), policy, FACTS, LOGS, "p"
+    )
     assert plan is not None, reasons
     each = [w.estimate for w in plan.waves]
     assert all(isinstance(e, Estimate) for e in each)
@@ -116,34 +129,55 @@ def test_a_plan_carries_the_estimate_of_each_wave_and_of_all() -> None:
 
 
 def test_what_producers_add_makes_it_longer() -> None:
-    """A copy gains on its leader only by what the throttle lets through beyond what is written: at best, half of it."""
+    """A copy gains on its leader only by what the throttle lets through beyond what is written:
+    at best, half of it.
+    """
     sizes = [(p, LOGS[11].size_bytes[p.name]) for p in (P0, P1)]
     found = estimate(
-        *_apart(sizes), (11,), FACTS, "az-a", 10_000_000, 1, 0, {P0.name: 2_000_000.0, P1.name: 2_000_000.0}
+        *_apart(sizes),
+        (11,),
+        FACTS,
+        "az-a",
+        10_000_000,
+        1,
+        0,
+        {P0.name: 2_000_000.0, P1.name: 2_000_000.0},
     )
-    assert (found.growth_bytes_per_second, found.in_flight_growth_bytes_per_second) == (4_000_000, 2_000_000)
+    assert (found.growth_bytes_per_second, found.in_flight_growth_bytes_per_second) == (
+        4_000_000,
+        2_000_000,
+    )
     assert found.low_seconds == pytest.approx(OVERHEAD_LOW_SECONDS + 1_000 / 9 - BURST_SECONDS)
     assert found.high_seconds == pytest.approx(OVERHEAD_HIGH_SECONDS + 1_000 / 6 * SLACK)
     assert "producers add 4000000 bytes/s" in found.reasoning
 
 
 def test_producers_above_the_throttle_give_no_endless_estimate() -> None:
-    """However much is written, the figures stay finite; a check of its own says that it would never end."""
+    """However much is written, the figures stay finite; a check of its own says that it would
+    never end.
+    """
     sizes = [(P0, 600_000_000)]
-    found = estimate(*_apart(sizes), (11,), FACTS, "az-a", 10_000_000, 10, 0, {P0.name: 20_000_000.0})
+    found = estimate(
+        *_apart(sizes), (11,), FACTS, "az-a", 10_000_000, 10, 0, {P0.name: 20_000_000.0}
+    )
     assert found.high_seconds < 10_000
 
 
 def test_a_broker_that_leads_most_of_it_binds() -> None:
     """KIP-73 limits what a leader sends as well: two receivers of one leader share its rate."""
-    led = [(Partition("l", n, leader=12, replicas=(11, 12), isr=(11, 12)), 500_000_000) for n in range(2)]
+    led = [
+        (Partition("l", n, leader=12, replicas=(11, 12), isr=(11, 12)), 500_000_000)
+        for n in range(2)
+    ]
     found = estimate(*_apart(led), (11, 13), FACTS, "az-a", 10_000_000, 10, 0)
     assert found.low_seconds == pytest.approx(OVERHEAD_LOW_SECONDS + 100.0 - BURST_SECONDS)
     assert "broker 12" in found.reasoning
 
 
 def test_growth_is_the_difference_of_two_looks() -> None:
-    """Only what grew counts: retention's deletions are no negative, and a new partition has no rate yet."""
+    """Only what grew counts: retention's deletions are no negative, and a new partition has no
+    rate yet.
+    """
     before = {11: BrokerLogs(11, {P0.name: 100, P1.name: 900})}
     after = {11: BrokerLogs(11, {P0.name: 300, P1.name: 100, NEW.name: 50})}
     assert growth_between((P0, P1, NEW), before, after, 2.0) == {P0.name: 100.0}
@@ -151,11 +185,17 @@ def test_growth_is_the_difference_of_two_looks() -> None:
 
 
 @pytest.mark.parametrize("copied", [{"adding": (31,), "isr": (11, 31)}, {"isr": (11,)}])
-def test_what_a_copy_grows_by_is_not_what_producers_write(copied: dict[str, tuple[int, ...]]) -> None:
-    """A replica that is added, or catches up after a restart, grows much faster than is produced."""
+def test_what_a_copy_grows_by_is_not_what_producers_write(
+    copied: dict[str, tuple[int, ...]],
+) -> None:
+    """A replica that is added, or catches up after a restart, grows much faster than is
+    produced.
+    """
     before = {11: BrokerLogs(11, {P0.name: 1_000}), 31: BrokerLogs(31, {P0.name: 0})}
     after = {11: BrokerLogs(11, {P0.name: 1_002}), 31: BrokerLogs(31, {P0.name: 900})}
-    assert growth_between((replace(P0, replicas=(11, 31), **copied),), before, after, 2.0) == {P0.name: 1.0}
+    assert growth_between((replace(P0, replicas=(11, 31), **copied),), before, after, 2.0) == {
+        P0.name: 1.0
+    }
 
 
 def test_a_rollback_costs_what_all_waves_before_it_moved() -> None:

@@ -1,4 +1,6 @@
-"""Every check before a start and while moving, red and green: one healthy world, spoiled in one way at a time."""
+"""Every check before a start and while moving, red and green: one healthy world, spoiled in one
+way at a time.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,7 +11,15 @@ from agent.core.checks import broker_checks, cluster_checks
 from agent.core.checks.broker_checks import BrokerCheckInput
 from agent.core.checks.cluster_checks import ClusterCheckInput, CruiseControlFacts
 from agent.core.messages import Executor
-from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, LogDir, Partition, Reassignment, TopicPartition
+from agent.core.model.cluster import (
+    Broker,
+    BrokerLogs,
+    ClusterFacts,
+    LogDir,
+    Partition,
+    Reassignment,
+    TopicPartition,
+)
 from agent.core.model.reasons import TEXT_CHARACTERS_MAX, CheckResult, Code, Reason
 from agent.core.model.throttle import BrokerRate, ThrottleFacts
 from agent.core.planning.broker_load import BrokerLoad
@@ -27,7 +37,7 @@ ALIKE = {
     "log.retention.hours": "168",
     "broker.id.generation.enable": "true",
     "reserved.broker.max.id": "1000",
-    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter",
+    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter",  # noqa: E501
 }
 
 
@@ -80,7 +90,9 @@ def _without(broker: int) -> Mapping[int, str | None]:
 
 
 def _flying(*, adding: int, removing: int) -> ClusterCheckInput:
-    return replace(WORLD, reassignments=(Reassignment("t", 0, (31, 11, 12, 13), (adding,), (removing,)),))
+    return replace(
+        WORLD, reassignments=(Reassignment("t", 0, (31, 11, 12, 13), (adding,), (removing,)),)
+    )
 
 
 def _tight(min_isr: int, replicas: tuple[int, ...]) -> ClusterCheckInput:
@@ -90,9 +102,17 @@ def _tight(min_isr: int, replicas: tuple[int, ...]) -> ClusterCheckInput:
 
 SPOILED: dict[str, tuple[ClusterCheckInput, Code, str]] = {
     "a source is down": (replace(WORLD, cluster=_cluster(_without(11))), Code.BROKER_DOWN, "11"),
-    "a holder of a replica is down": (replace(WORLD, cluster=_cluster(_without(13))), Code.BROKER_DOWN, "13"),
+    "a holder of a replica is down": (
+        replace(WORLD, cluster=_cluster(_without(13))),
+        Code.BROKER_DOWN,
+        "13",
+    ),
     "no rack": (replace(WORLD, cluster=_cluster({**RACKS, 31: None})), Code.RACK_UNKNOWN, "31"),
-    "another AZ": (replace(WORLD, cluster=_cluster({**RACKS, 31: "az-b"})), Code.AZ_MISMATCH, "31 in az-b"),
+    "another AZ": (
+        replace(WORLD, cluster=_cluster({**RACKS, 31: "az-b"})),
+        Code.AZ_MISMATCH,
+        "31 in az-b",
+    ),
     "offline": (_sick(P0, leader=-1), Code.OFFLINE_PARTITION, "t-0"),
     "under min ISR": (_sick(P0, isr=(11,)), Code.UNDER_MIN_ISR, "t-0"),
     "under-replicated": (_sick(P0, isr=(11, 12)), Code.UNDER_REPLICATED, "t-0"),
@@ -106,15 +126,23 @@ SPOILED: dict[str, tuple[ClusterCheckInput, Code, str]] = {
         Code.ROLLBACK_IMPOSSIBLE,
         "10 have left",
     ),
-    "someone moves to elsewhere": (_flying(adding=12, removing=11), Code.FOREIGN_REASSIGNMENT, "t-0"),
+    "someone moves to elsewhere": (
+        _flying(adding=12, removing=11),
+        Code.FOREIGN_REASSIGNMENT,
+        "t-0",
+    ),
     "an earlier move goes on": (_flying(adding=31, removing=11), Code.ORPHANED_MOVES, "t-0"),
     "no Cruise Control": (
-        _cruise_control(reachable=False, trouble=Reason(Code.CRUISE_CONTROL_UNREACHABLE, "refused")),
+        _cruise_control(
+            reachable=False, trouble=Reason(Code.CRUISE_CONTROL_UNREACHABLE, "refused")
+        ),
         Code.CRUISE_CONTROL_UNREACHABLE,
         "refused",
     ),
     "it works": (
-        _cruise_control(executor=Executor.FOREIGN, executor_state="STARTING", executor_reason="rebalance"),
+        _cruise_control(
+            executor=Executor.FOREIGN, executor_state="STARTING", executor_reason="rebalance"
+        ),
         Code.CRUISE_CONTROL_BUSY,
         "rebalance",
     ),
@@ -126,7 +154,11 @@ SPOILED: dict[str, tuple[ClusterCheckInput, Code, str]] = {
     ),
     "RF 2, min ISR 2": (_tight(2, (11, 12)), Code.RF_EQUALS_MIN_ISR, "t"),
     "RF 2, min ISR 3": (_tight(3, (11, 12)), Code.RF_EQUALS_MIN_ISR, "t"),
-    "it heals": (_cruise_control(self_healing=("BROKER_FAILURE",)), Code.SELF_HEALING_ON, "BROKER_FAILURE"),
+    "it heals": (
+        _cruise_control(self_healing=("BROKER_FAILURE",)),
+        Code.SELF_HEALING_ON,
+        "BROKER_FAILURE",
+    ),
 }
 
 
@@ -173,7 +205,9 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
     ),
     "no room for what producers add meanwhile": (
         _planned(growth_bytes_per_second=1.0),
-        replace(FINDINGS, logs={**FINDINGS.logs, 11: BrokerLogs(11, {P0.name: 1_000}, free_bytes=100)}),
+        replace(
+            FINDINGS, logs={**FINDINGS.logs, 11: BrokerLogs(11, {P0.name: 1_000}, free_bytes=100)}
+        ),
         Code.DISK_HEADROOM,
         "broker 31 has 1,100 bytes free in its log dirs, 1,200 may be needed",
     ),
@@ -183,7 +217,12 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
             FINDINGS,
             logs={
                 **FINDINGS.logs,
-                31: BrokerLogs(31, {}, 9_500, (LogDir("/full", 0, 500, 9_000), LogDir("/wide", 7, 9_000, 9_000))),
+                31: BrokerLogs(
+                    31,
+                    {},
+                    9_500,
+                    (LogDir("/full", 0, 500, 9_000), LogDir("/wide", 7, 9_000, 9_000)),
+                ),
             },
         ),
         Code.DISK_HEADROOM,
@@ -191,7 +230,11 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
     ),
     "more replicas than a destination may have": (
         WORLD,
-        replace(FINDINGS, load={31: CARRIES, 32: replace(CARRIES, broker_id=32)}, limits=Limits(replicas_max=399)),
+        replace(
+            FINDINGS,
+            load={31: CARRIES, 32: replace(CARRIES, broker_id=32)},
+            limits=Limits(replicas_max=399),
+        ),
         Code.DESTINATION_CAPACITY,
         "broker 31 would have 400 replicas, at most 399; broker 32",
     ),
@@ -230,7 +273,12 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
         Code.THROTTLE_TOO_LOW,
         "81 bytes/s",
     ),
-    "another retention": (WORLD, _set(31, log_retention_hours="24"), Code.BROKER_SETTINGS_DIFFER, "86400000 on 31"),
+    "another retention": (
+        WORLD,
+        _set(31, log_retention_hours="24"),
+        Code.BROKER_SETTINGS_DIFFER,
+        "86400000 on 31",
+    ),
     "an id that ZooKeeper gave out": (
         WORLD,
         _set(31, reserved_broker_max_id="30"),
@@ -243,7 +291,12 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
         Code.REPORTER_MISSING,
         "31 have the reporter, and Cruise Control's metrics topic has nothing of them",
     ),
-    "a destination without the reporter": (WORLD, _set(31, metric_reporters=""), Code.REPORTER_MISSING, "31"),
+    "a destination without the reporter": (
+        WORLD,
+        _set(31, metric_reporters=""),
+        Code.REPORTER_MISSING,
+        "31",
+    ),
     "a rate that we never set": (
         WORLD,
         _throttled(rates={12: BrokerRate(leader=7, follower=7)}),
@@ -256,7 +309,12 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
         Code.FOREIGN_THROTTLE,
         "u",
     ),
-    "every replica of a topic": (WORLD, _throttled(leaders={"v": None}), Code.FOREIGN_THROTTLE, "v"),
+    "every replica of a topic": (
+        WORLD,
+        _throttled(leaders={"v": None}),
+        Code.FOREIGN_THROTTLE,
+        "v",
+    ),
     "a rate in server.properties": (
         WORLD,
         _throttled(rates={31: BrokerRate(leader=7, follower=None, is_static=True)}),
@@ -271,7 +329,10 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
     ),
     "another protocol": (
         WORLD,
-        replace(FINDINGS, settings={11: ALIKE, 31: {**ALIKE, "inter.broker.protocol.version": "3.6-IV2"}}),
+        replace(
+            FINDINGS,
+            settings={11: ALIKE, 31: {**ALIKE, "inter.broker.protocol.version": "3.6-IV2"}},
+        ),
         Code.BROKER_SETTINGS_DIFFER,
         "3.6-IV2 on 31",
     ),
@@ -286,7 +347,9 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
 
 @pytest.mark.parametrize("verdict", CHECKED, ids=lambda v: v.title)
 def test_a_fit_world_is_green_everywhere(verdict: CheckResult) -> None:
-    """No check finds fault with a healthy cluster, with our own leftover throttle in it; each says what it saw."""
+    """No check finds fault with a healthy cluster, with our own leftover throttle in it; each
+    says what it saw.
+    """
     assert verdict.ok
     assert verdict.seen
 
@@ -333,9 +396,13 @@ def test_verdicts_are_bounded() -> None:
 
 
 def test_a_throttle_of_our_last_migration_is_ours() -> None:
-    """Entries towards the last migration's destinations are not called foreign by the next, which goes elsewhere."""
+    """Entries towards the last migration's destinations are not called foreign by the next,
+    which goes elsewhere.
+    """
     elsewhere = replace(WORLD, waves=(replace(WORLD.waves[0], destination_broker_ids=(32,)),))
-    green: Callable[[BrokerCheckInput], bool] = lambda f: broker_checks.no_foreign_throttle(elsewhere, f).ok  # noqa: E731
+    green: Callable[[BrokerCheckInput], bool] = lambda f: (  # noqa: E731
+        broker_checks.no_foreign_throttle(elsewhere, f).ok
+    )
     assert not green(FINDINGS)
     assert green(replace(FINDINGS, migration_destinations=frozenset({31})))
 
@@ -345,13 +412,20 @@ def test_a_wave_to_several_brokers_shares_its_bytes_among_them() -> None:
     wave = Wave(number=1, az="az-a", source_broker_ids=(11,), destination_broker_ids=(31, 33))
     two = BrokerLogs(11, {P0.name: 500, P1.name: 500})
     logs = {11: two, 31: BrokerLogs(31, {}, free_bytes=600), 33: BrokerLogs(33, {}, free_bytes=600)}
-    assert broker_checks.disk_headroom(replace(WORLD, waves=(wave,)), replace(FINDINGS, logs=logs)).ok
+    assert broker_checks.disk_headroom(
+        replace(WORLD, waves=(wave,)), replace(FINDINGS, logs=logs)
+    ).ok
 
 
 def test_the_same_retention_in_another_unit_is_the_same() -> None:
     """168 hours are 604,800,000 ms."""
-    ms = {**{k: v for k, v in ALIKE.items() if k != "log.retention.hours"}, "log.retention.ms": "604800000"}
-    assert broker_checks.broker_settings_match(WORLD, replace(FINDINGS, settings={11: ALIKE, 31: ms})).ok
+    ms = {
+        **{k: v for k, v in ALIKE.items() if k != "log.retention.hours"},
+        "log.retention.ms": "604800000",
+    }
+    assert broker_checks.broker_settings_match(
+        WORLD, replace(FINDINGS, settings={11: ALIKE, 31: ms})
+    ).ok
 
 
 def test_without_a_reporter_anywhere_none_is_asked_for() -> None:
@@ -363,7 +437,9 @@ def test_without_a_reporter_anywhere_none_is_asked_for() -> None:
 
 
 def test_silence_of_everybody_proves_nothing() -> None:
-    """Where not even the sources are heard the topic is another one, or its records are read wrongly."""
+    """Where not even the sources are heard the topic is another one, or its records are read
+    wrongly.
+    """
     assert broker_checks.reporters(WORLD, replace(FINDINGS, reporting=frozenset())).ok
     heard = broker_checks.reporters(WORLD, replace(FINDINGS, reporting=frozenset({11, 12, 31, 32})))
     assert heard.ok
@@ -377,12 +453,19 @@ def test_lists_of_others_are_told_with_their_state_and_their_way_of_writing() ->
     seen = broker_checks.no_foreign_throttle(world, _throttled(leaders=lists, followers=lists)).seen
     assert "1 of them stale" in seen
     assert "as Cruise Control sets them" in seen
-    by_tool = _throttled(leaders={"old": frozenset({(0, 12), (0, 13)})}, followers={"old": frozenset({(0, 12)})})
-    assert "as kafka-reassign-partitions sets them" in broker_checks.no_foreign_throttle(world, by_tool).seen
+    by_tool = _throttled(
+        leaders={"old": frozenset({(0, 12), (0, 13)})}, followers={"old": frozenset({(0, 12)})}
+    )
+    assert (
+        "as kafka-reassign-partitions sets them"
+        in broker_checks.no_foreign_throttle(world, by_tool).seen
+    )
 
 
 def test_a_blocked_wave_is_named_apart_from_the_others() -> None:
-    """What stands in the way of one wave is told with its number; what is wrong with the cluster is not repeated."""
+    """What stands in the way of one wave is told with its number; what is wrong with the
+    cluster is not repeated.
+    """
     logs = {**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=5)}
     blocked = broker_checks.blocked_waves_of(_sick(P0, isr=(11,)), replace(FINDINGS, logs=logs))
     assert [(b.wave, [r.code for r in b.reasons]) for b in blocked] == [(1, [Code.DISK_HEADROOM])]
@@ -397,7 +480,9 @@ def test_one_replica_is_its_owners_choice() -> None:
 
 def test_a_moving_partition_is_counted_by_its_replicas_before_the_move() -> None:
     """The union of old and new replicas makes no topic safer."""
-    moving = Partition("t", 0, leader=11, replicas=(31, 11, 12), isr=(11, 12), adding=(31,), removing=(11,))
+    moving = Partition(
+        "t", 0, leader=11, replicas=(31, 11, 12), isr=(11, 12), adding=(31,), removing=(11,)
+    )
     world = replace(WORLD, cluster=replace(_cluster(RACKS, moving), min_isr={"t": 2}))
     assert not cluster_checks.replicas_above_min_isr(world).ok
     assert TopicPartition("t", 0) == moving.name

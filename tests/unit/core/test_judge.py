@@ -16,24 +16,34 @@ from agent.core.metrics.rules import Action, Aggregation, Brokers, Level, Rule, 
 
 SOURCES, DESTINATIONS = (11, 12), (31, 32)
 EVERYONE = frozenset((*SOURCES, *DESTINATIONS))
-RULE = Rule(name="p99", metric="p99_ms", threshold=500, clear=200, resume_delay_seconds=30, stale_seconds=20)
+RULE = Rule(
+    name="p99", metric="p99_ms", threshold=500, clear=200, resume_delay_seconds=30, stale_seconds=20
+)
 LATENCY = "p99_ms"
 
 
 class Bench:
     """One rule, a clock, and samples that come when the test says so."""
 
-    def __init__(self, rule: Rule = RULE, saved: tuple[RuleState, ...] = (), **changes: Any) -> None:
+    def __init__(
+        self, rule: Rule = RULE, saved: tuple[RuleState, ...] = (), **changes: Any
+    ) -> None:
         self.rule = replace(rule, **changes)
         self.now = 1_000.0
         self.evaluator = RuleEvaluator([self.rule], SOURCES, DESTINATIONS, self.now, saved)
         self.level = saved[0].level if saved else Level.CLEAR
         self.last: RuleStateObserved | None = None
 
-    def say(self, *values: float | None, platform: str | None = None, metric: str = LATENCY) -> Level:
+    def say(
+        self, *values: float | None, platform: str | None = None, metric: str = LATENCY
+    ) -> Level:
         """A sample of each broker, in the order 11, 12, 31, 32; None: none of it."""
         brokers = (*SOURCES, *DESTINATIONS)
-        samples = [(metric, b, platform, v, self.now) for b, v in zip(brokers, values, strict=False) if v is not None]
+        samples = [
+            (metric, b, platform, v, self.now)
+            for b, v in zip(brokers, values, strict=False)
+            if v is not None
+        ]
         self.evaluator.add_samples(samples, self.now)
         return self.look()
 
@@ -51,11 +61,18 @@ class Bench:
 
 
 def test_above_the_threshold_fires_and_the_clear_level_lets_go_after_the_resume_delay() -> None:
-    """Between the two levels a rule that has fired keeps firing; calm counts from the first calm sample."""
+    """Between the two levels a rule that has fired keeps firing; calm counts from the first
+    calm sample.
+    """
     bench = Bench()
     assert bench.say(501, 10, 10, 10) is Level.FIRING
     assert bench.last is not None
-    assert (bench.last.broker, bench.last.value, bench.last.threshold, bench.last.since) == (11, 501, 500, 1_000.0)
+    assert (bench.last.broker, bench.last.value, bench.last.threshold, bench.last.since) == (
+        11,
+        501,
+        500,
+        1_000.0,
+    )
     assert bench.last.seen == "p99_ms is 501 on broker 11, above 500 for 0 s"
     assert bench.wait(10).all(300) is Level.FIRING
     assert bench.wait(10).all(200) is Level.FIRING
@@ -82,7 +99,9 @@ def test_below_is_the_mirror_of_above() -> None:
 
 
 def test_a_duration_is_measured_by_the_samples_own_times() -> None:
-    """It fires when the first and the last bad sample are so far apart, and a dip in between starts it anew."""
+    """It fires when the first and the last bad sample are so far apart, and a dip in between
+    starts it anew.
+    """
     bench = Bench(duration_seconds=30)
     for value in (600, 600, 400, 600, 600, 600):
         assert bench.all(value) is Level.CLEAR
@@ -106,7 +125,9 @@ def test_a_gap_starts_the_duration_anew() -> None:
         (Aggregation.ALL, Level.CLEAR, Level.CLEAR, Level.FIRING),
     ],
 )
-def test_aggregation(aggregation: Aggregation, one_bad: Level, takes_turns: Level, all_bad: Level) -> None:
+def test_aggregation(
+    aggregation: Aggregation, one_bad: Level, takes_turns: Level, all_bad: Level
+) -> None:
     """any: the same broker for the whole duration; worst: whichever broker; all: every one."""
     found = []
     for rounds in (
@@ -124,7 +145,12 @@ def test_aggregation(aggregation: Aggregation, one_bad: Level, takes_turns: Leve
 
 @pytest.mark.parametrize(
     ("brokers", "fires"),
-    [(Brokers.ALL, True), (Brokers.DESTINATION, True), (Brokers.SOURCE, False), (Brokers.CLUSTER, False)],
+    [
+        (Brokers.ALL, True),
+        (Brokers.DESTINATION, True),
+        (Brokers.SOURCE, False),
+        (Brokers.CLUSTER, False),
+    ],
 )
 def test_a_rule_looks_at_its_own_brokers_only(brokers: Brokers, fires: bool) -> None:
     """A bad destination says nothing of the sources, nor of the cluster as a whole."""
@@ -155,7 +181,9 @@ def test_a_rule_of_one_platform_takes_its_samples_and_expects_its_brokers() -> N
 
 
 def test_missing_samples_are_inconclusive_after_the_grace() -> None:
-    """A judge that has just begun waits for a rule's stale time; then silence pauses, and names who is silent."""
+    """A judge that has just begun waits for a rule's stale time; then silence pauses, and names
+    who is silent.
+    """
     bench = Bench()
     assert bench.wait(19).look() is Level.CLEAR
     assert bench.wait(1).say(1, 1, 1, None) is Level.INCONCLUSIVE
@@ -222,7 +250,9 @@ def test_nobody_is_missed_while_no_migration_is_under_way() -> None:
 
 
 def test_a_broker_that_has_left_is_not_missed() -> None:
-    """Only the brokers of the waves to come must be heard; a last bad value of another one ages away."""
+    """Only the brokers of the waves to come must be heard; a last bad value of another one ages
+    away.
+    """
     bench = Bench()
     assert bench.say(600, 1, 1, 1) is Level.FIRING
     rest = frozenset({12, 31, 32})
@@ -235,8 +265,12 @@ def test_a_broker_that_has_left_is_not_missed() -> None:
 
 
 def test_a_take_over_keeps_what_was_found_until_fresh_samples_speak() -> None:
-    """The next owner begins with the saved level: neither silence nor one calm sample lifts it at once."""
-    saved = (RuleState(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=900.0),)
+    """The next owner begins with the saved level: neither silence nor one calm sample lifts it
+    at once.
+    """
+    saved = (
+        RuleState(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=900.0),
+    )
     bench = Bench(saved=saved)
     assert bench.wait(10).look() is Level.FIRING
     for _ in range(4):
@@ -245,7 +279,9 @@ def test_a_take_over_keeps_what_was_found_until_fresh_samples_speak() -> None:
 
 
 def test_what_the_saved_state_does_not_know_is_told_again() -> None:
-    """A judgement that was lost on its way, a changed action, and a rule that the policy has no more."""
+    """A judgement that was lost on its way, a changed action, and a rule that the policy has no
+    more.
+    """
     bench = Bench()
     bench.all(600)
     lost = bench.evaluator.reconcile((), bench.now)
@@ -261,7 +297,14 @@ def test_headroom_is_that_of_the_slowest_broker_by_the_nearest_slow_rule() -> No
     """1 at the clear level, 0 at the threshold, -1 far beyond; only rules that slow count."""
     bench = Bench(action=Action.SLOW)
     assert bench.evaluator.headroom(bench.now) is None
-    for value, expected in ((100, 1.0), (200, 1.0), (350, 0.5), (500, 0.0), (650, -0.5), (9_000, -1.0)):
+    for value, expected in (
+        (100, 1.0),
+        (200, 1.0),
+        (350, 0.5),
+        (500, 0.0),
+        (650, -0.5),
+        (9_000, -1.0),
+    ):
         bench.wait(1).say(1, value, 1, 1)
         seen = bench.evaluator.headroom(bench.now)
         assert seen is not None
@@ -270,7 +313,9 @@ def test_headroom_is_that_of_the_slowest_broker_by_the_nearest_slow_rule() -> No
 
 
 def test_what_is_late_doubled_or_from_the_future_is_counted_and_changes_nothing() -> None:
-    """Each series keeps the order of its own times; a wrong clock does not silence the right ones."""
+    """Each series keeps the order of its own times; a wrong clock does not silence the right
+    ones.
+    """
     bench = Bench()
     bench.all(1)
     for at in (bench.now, bench.now - 5, bench.now + FUTURE_SECONDS_MAX + 1):
@@ -282,7 +327,9 @@ def test_what_is_late_doubled_or_from_the_future_is_counted_and_changes_nothing(
 def test_there_is_a_limit_on_series() -> None:
     """A sender that invents brokers does not fill the memory."""
     bench = Bench()
-    bench.evaluator.add_samples(((LATENCY, b, None, 1.0, 1_000.0) for b in range(SERIES_MAX + 10)), bench.now)
+    bench.evaluator.add_samples(
+        ((LATENCY, b, None, 1.0, 1_000.0) for b in range(SERIES_MAX + 10)), bench.now
+    )
     assert bench.evaluator.late == 10
 
 
@@ -294,7 +341,9 @@ def test_other_metrics_are_nobody_s_business() -> None:
 
 
 def test_an_earlier_owner_s_late_word_is_followed_not_contradicted() -> None:
-    """A judge that has found nothing by itself takes over what still arrives, and lifts it only on fresh samples."""
+    """A judge that has found nothing by itself takes over what still arrives, and lifts it only
+    on fresh samples.
+    """
     late = (RuleState(rule="p99", level=Level.FIRING, action=Action.PAUSE, fired=True, since=0.0),)
     bench = Bench()
     assert bench.evaluator.reconcile(late, bench.now) == ()
@@ -305,12 +354,14 @@ def test_an_earlier_owner_s_late_word_is_followed_not_contradicted() -> None:
     assert bench.level is Level.CLEAR
 
 
-# ── whatever the samples do ─────────────────────────────────────────────────────────────────────────────────────
+# ── whatever the samples do ───────────────────────────────────────────────────────────────────────
 values = st.one_of(st.floats(0, 1_000), st.just(math.nan), st.just(math.inf))
 streams = st.lists(st.tuples(st.sampled_from((11, 12)), st.floats(0, 120), values), max_size=60)
 
 
-def _levels(stream: list[tuple[int, float, float]], twice: bool = False) -> list[tuple[float, Level]]:
+def _levels(
+    stream: list[tuple[int, float, float]], twice: bool = False
+) -> list[tuple[float, Level]]:
     """Samples in the order given, each judged as it comes; their times are their own."""
     evaluator = RuleEvaluator([RULE], SOURCES, (), 0.0)
     told = []
@@ -328,8 +379,12 @@ def test_doubled_samples_change_no_judgement(stream: list[tuple[int, float, floa
 
 
 @given(streams, st.randoms(use_true_random=False))
-def test_out_of_order_samples_end_where_ordered_ones_do(stream: list[tuple[int, float, float]], r: Any) -> None:
-    """Without a duration, what a rule says in the end depends on the newest samples, whatever order they came in."""
+def test_out_of_order_samples_end_where_ordered_ones_do(
+    stream: list[tuple[int, float, float]], r: Any
+) -> None:
+    """Without a duration, what a rule says in the end depends on the newest samples, whatever
+    order they came in.
+    """
     by_key = {(b, at): (b, at, v) for b, at, v in stream if not math.isnan(v)}
     once = list(by_key.values())
     shuffled = list(once)
@@ -344,8 +399,12 @@ def test_out_of_order_samples_end_where_ordered_ones_do(stream: list[tuple[int, 
 
 
 @given(streams)
-def test_whatever_came_before_a_calm_cluster_lets_go_in_time(stream: list[tuple[int, float, float]]) -> None:
-    """From the first calm look on, a rule is clear after its resume delay and one tick, and never while it is bad."""
+def test_whatever_came_before_a_calm_cluster_lets_go_in_time(
+    stream: list[tuple[int, float, float]],
+) -> None:
+    """From the first calm look on, a rule is clear after its resume delay and one tick, and
+    never while it is bad.
+    """
     evaluator = RuleEvaluator([RULE], SOURCES, (), 0.0)
     for broker, at, value in sorted(stream, key=lambda s: s[1]):
         evaluator.add_samples([(LATENCY, broker, None, value, at)], at)

@@ -1,4 +1,6 @@
-"""The keys of each step are those of Kafka's procedure, and the way back restores the file as it was."""
+"""The keys of each step are those of Kafka's procedure, and the way back restores the file as
+it was.
+"""
 
 import pytest
 
@@ -44,7 +46,9 @@ def test_into_migration_mode() -> None:
 
 
 def test_into_kraft_mode() -> None:
-    """All of ZooKeeper goes, broker.id becomes node.id, the authorizer is KRaft's; what is not ours stays."""
+    """All of ZooKeeper goes, broker.id becomes node.id, the authorizer is KRaft's; what is not
+    ours stays.
+    """
     hybrid = apply(FILE, broker_change(11, NodeMode.MIGRATION, FILE, {}, QUORUM))
     file = apply(hybrid, broker_change(11, NodeMode.KRAFT, hybrid, migration_keys_of(FILE), QUORUM))
     assert not [k for k in file if k.startswith("zookeeper.")]
@@ -52,10 +56,14 @@ def test_into_kraft_mode() -> None:
     assert "inter.broker.protocol.version" not in file
     assert "control.plane.listener.name" not in file
     assert (file["process.roles"], file["node.id"], file["log.dirs"]) == ("broker", "11", "/data")
-    assert file["authorizer.class.name"] == "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+    assert (
+        file["authorizer.class.name"] == "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+    )
 
 
-@pytest.mark.parametrize("via", [(NodeMode.MIGRATION,), (NodeMode.MIGRATION, NodeMode.KRAFT, NodeMode.MIGRATION)])
+@pytest.mark.parametrize(
+    "via", [(NodeMode.MIGRATION,), (NodeMode.MIGRATION, NodeMode.KRAFT, NodeMode.MIGRATION)]
+)
 def test_the_way_back_restores_the_file(via: tuple[NodeMode, ...]) -> None:
     """From migration mode, and from KRaft by way of it: the very file from before."""
     file, original = dict(FILE), migration_keys_of(FILE)
@@ -75,7 +83,10 @@ def test_a_controller_from_first_start_to_the_end() -> None:
     """All it needs before its first start; at the end only ZooKeeper's keys go."""
     first = dict(controller_change(72, NodeMode.MIGRATION, "zk:2181", QUORUM).set)
     assert (first["process.roles"], first["listeners"]) == ("controller", "CONTROLLER://c2:9093")
-    assert (first["zookeeper.connect"], first["zookeeper.metadata.migration.enable"]) == ("zk:2181", "true")
+    assert (first["zookeeper.connect"], first["zookeeper.metadata.migration.enable"]) == (
+        "zk:2181",
+        "true",
+    )
     last = controller_change(72, NodeMode.KRAFT, "zk:2181", QUORUM)
     assert last.set == ()
     assert set(last.remove) == {"zookeeper.connect", "zookeeper.metadata.migration.enable"}

@@ -17,11 +17,17 @@ def _sample(
 
 
 def test_what_was_told_before_during_and_after_is_kept_apart() -> None:
-    """Only samples measured while the wave moved count; the newest of each broker from before it is how it was."""
+    """Only samples measured while the wave moved count; the newest of each broker from before
+    it is how it was.
+    """
     seen = WaveLatency()
-    seen.add_samples([_sample(11, 3.0, 90.0), _sample(12, 5.0, 90.0), _sample(13, 4.0, 90.0)], None, 0.0)
+    seen.add_samples(
+        [_sample(11, 3.0, 90.0), _sample(12, 5.0, 90.0), _sample(13, 4.0, 90.0)], None, 0.0
+    )
     seen.add_samples([_sample(11, 900.0, 99.0)], WAVE, 100.0)  # measured before, arrived during
-    seen.add_samples([_sample(11, 6.0, 101.0), _sample(12, 8.0, 101.0), _sample(13, 7.0, 111.0)], WAVE, 100.0)
+    seen.add_samples(
+        [_sample(11, 6.0, 101.0), _sample(12, 8.0, 101.0), _sample(13, 7.0, 111.0)], WAVE, 100.0
+    )
     seen.add_samples([_sample(11, 700.0, 120.0)], None, 115.0)
     (told,) = seen.of(*WAVE) or ()
     assert (told.metric, told.samples, told.brokers) == (P99, 3, 3)
@@ -36,7 +42,9 @@ def test_without_a_sample_nothing_is_told() -> None:
     """No collector, another metric, no number, or another wave: None, never zero milliseconds."""
     seen = WaveLatency()
     seen.add_samples([_sample(11, 3.0, 90.0)], None, 0.0)
-    seen.add_samples([_sample(11, 1.0, 101.0, "disk_used_ratio"), _sample(11, float("inf"), 101.0)], WAVE, 100.0)
+    seen.add_samples(
+        [_sample(11, 1.0, 101.0, "disk_used_ratio"), _sample(11, float("inf"), 101.0)], WAVE, 100.0
+    )
     assert seen.of(*WAVE) is None
     seen.add_samples([_sample(11, 3.0, 102.0)], WAVE, 100.0)
     assert seen.of("lab-1", 3) is None
@@ -65,7 +73,9 @@ def test_the_next_wave_begins_anew_and_a_second_attempt_goes_on() -> None:
 
 
 def test_quantiles_are_exact_to_a_bucket_whatever_the_values() -> None:
-    """Within two percent, from hundredths of a millisecond to minutes; the most is exact; memory is bounded."""
+    """Within two percent, from hundredths of a millisecond to minutes; the most is exact;
+    memory is bounded.
+    """
     values = [random.Random(n).lognormvariate(1.0, 3.0) for n in range(5_000)]
     seen = WaveLatency()
     seen.add_samples([_sample(n % 100, v, 101.0 + n) for n, v in enumerate(values)], WAVE, 100.0)

@@ -18,11 +18,21 @@ SIZE = 4 * GROWN_BYTES_MIN
 
 
 def _plan(
-    *partitions: Partition, racks: dict[int, str] = RACKS, size: int = SIZE, sources: tuple[int, ...] = (11, 12)
+    *partitions: Partition,
+    racks: dict[int, str] = RACKS,
+    size: int = SIZE,
+    sources: tuple[int, ...] = (11, 12),
 ) -> Plan:
-    facts = ClusterFacts(brokers=tuple(Broker(b, r) for b, r in racks.items()), partitions=partitions or (P0, P1))
-    logs = {b: BrokerLogs(b, {p.name: size for p in facts.partitions if b in p.replicas}) for b in sources}
-    policy = Policy(source_broker_ids=sources, destination_broker_ids=tuple(b + 20 for b in sources))
+    facts = ClusterFacts(
+        brokers=tuple(Broker(b, r) for b, r in racks.items()), partitions=partitions or (P0, P1)
+    )
+    logs = {
+        b: BrokerLogs(b, {p.name: size for p in facts.partitions if b in p.replicas})
+        for b in sources
+    }
+    policy = Policy(
+        source_broker_ids=sources, destination_broker_ids=tuple(b + 20 for b in sources)
+    )
     plan, reasons = make_plan(Options(), policy, facts, logs, "p")
     assert plan is not None, reasons
     return plan
@@ -32,8 +42,14 @@ CHANGED: dict[str, tuple[Plan, str]] = {
     "a broker less": (_plan(sources=(11,)), "the brokers of the cluster now give [11] to [31]"),
     "the AZs have other names": (_plan(racks={11: "b", 12: "a", 31: "b", 32: "a"}), "in b"),
     "a partition more": (_plan(P0, P1, replace(P0, partition=2)), "wave 1: 2 then, 3 now"),
-    "a partition deleted and another created": (_plan(P0, replace(P1, topic="u")), "as many, but not the same"),
-    "a partition on another source": (_plan(P0, replace(P1, replicas=(12,), isr=(12,))), "wave 1: 2 then, 1 now"),
+    "a partition deleted and another created": (
+        _plan(P0, replace(P1, topic="u")),
+        "as many, but not the same",
+    ),
+    "a partition on another source": (
+        _plan(P0, replace(P1, replicas=(12,), isr=(12,))),
+        "wave 1: 2 then, 1 now",
+    ),
     "more than a quarter grown": (_plan(size=SIZE * 5 // 4 + 1), "more to move than was planned"),
 }
 
@@ -41,12 +57,19 @@ CHANGED: dict[str, tuple[Plan, str]] = {
 def test_a_plan_of_the_same_cluster_fits() -> None:
     """Leaders, replica order and a little growth change nothing that was promised."""
     assert drift_reasons(_plan(), _plan()) == ()
-    assert drift_reasons(_plan(), _plan(replace(P0, leader=12, replicas=(12, 11)), P1, size=SIZE * 5 // 4)) == ()
+    assert (
+        drift_reasons(
+            _plan(), _plan(replace(P0, leader=12, replicas=(12, 11)), P1, size=SIZE * 5 // 4)
+        )
+        == ()
+    )
 
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_what_has_changed_is_told(name: str) -> None:
-    """Brokers, partitions, sizes: each change that matters is refused with the one code, and names what differs."""
+    """Brokers, partitions, sizes: each change that matters is refused with the one code, and
+    names what differs.
+    """
     now, words = CHANGED[name]
     reasons = drift_reasons(_plan(), now)
     assert {r.code for r in reasons} == {Code.PLAN_OUTDATED}

@@ -15,7 +15,13 @@ from agent.core.planning.progress import (
 
 def _at(at: float, moved: int, rate: float = 0.0) -> Progress:
     return Progress(
-        at=at, changed_at=at, replicas_left=1, bytes_left=1, bytes_moved=moved, moving=1, rate_bytes_per_second=rate
+        at=at,
+        changed_at=at,
+        replicas_left=1,
+        bytes_left=1,
+        bytes_moved=moved,
+        moving=1,
+        rate_bytes_per_second=rate,
     )
 
 
@@ -32,7 +38,9 @@ def test_the_rate_follows_slowly() -> None:
 
 
 def test_a_clock_that_stands_still_or_bytes_that_shrink_give_no_negative_rate() -> None:
-    """A look at the same second keeps the rate; a cancelled move, whose bytes vanish, counts as none."""
+    """A look at the same second keeps the rate; a cancelled move, whose bytes vanish, counts as
+    none.
+    """
     assert smoothed_rate(_at(10.0, 100, rate=7.0), 10.0, 900) == 7.0
     assert smoothed_rate(_at(10.0, 1_000, rate=100.0), 20.0, 0) == 50.0
 
@@ -44,13 +52,17 @@ def test_eta_is_unknown_without_a_rate() -> None:
 
 
 def test_eta_goes_by_the_throttle_when_a_burst_is_faster() -> None:
-    """What a throttle lets through at first it takes back: never is more than its rate counted on."""
+    """What a throttle lets through at first it takes back: never is more than its rate counted
+    on.
+    """
     assert eta_seconds(1_000, 500.0, 100) == 10.0 + CLOSING_SECONDS
     assert eta_seconds(1_000, 50.0, 100) == 20.0 + CLOSING_SECONDS
 
 
 def test_at_the_beginning_all_that_was_to_move_counts() -> None:
-    """In the first quota window the rate says nothing: size over throttle does, or what the plan has told."""
+    """In the first quota window the rate says nothing: size over throttle does, or what the
+    plan has told.
+    """
     begun = Beginning(elapsed_seconds=3.0, size_bytes=3_000, planned_seconds=50.0)
     assert eta_seconds(2_000, 999.0, 100, begun) == 30.0 - 3.0
     assert eta_seconds(2_000, 999.0, None, begun) == 47.0

@@ -28,7 +28,9 @@ MOVED = (
 
 
 def _facts(*partitions: Partition) -> ClusterFacts:
-    return ClusterFacts(brokers=tuple(Broker(b, rack) for b, rack in RACKS.items()), partitions=partitions)
+    return ClusterFacts(
+        brokers=tuple(Broker(b, rack) for b, rack in RACKS.items()), partitions=partitions
+    )
 
 
 def _look(*partitions: Partition, bytes_left: int = 0):  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -37,15 +39,25 @@ def _look(*partitions: Partition, bytes_left: int = 0):  # type: ignore[no-untyp
 
 
 def test_a_clean_wave_shows_only_zeros() -> None:
-    """Every replica moved, in sync, led by its preferred one, in its place: nothing is left to complain of."""
+    """Every replica moved, in sync, led by its preferred one, in its place: nothing is left to
+    complain of.
+    """
     f = _look(*MOVED)
     assert (f.replicas_left, f.bytes_left, f.leaders_left, f.reassignments) == (0, 0, 0, 0)
-    assert (f.not_in_sync, f.not_preferred, f.throttles_left, f.order_changed, f.faults) == (0, 0, 0, 0, ())
+    assert (f.not_in_sync, f.not_preferred, f.throttles_left, f.order_changed, f.faults) == (
+        0,
+        0,
+        0,
+        0,
+        (),
+    )
     assert f.partitions == 2
 
 
 def test_what_a_stop_has_left_is_what_assignments_name_on_the_source() -> None:
-    """Strays and what the wave does not take count nothing; a silent source tells no bytes, its replicas are known."""
+    """Strays and what the wave does not take count nothing; a silent source tells no bytes, its
+    replicas are known.
+    """
     moved, other = MOVED
     here = replace(other, replicas=(12, 11, 13), isr=(11, 12, 13))
     facts = _facts(moved, here, Partition("u", 0, leader=11, replicas=(11,), isr=(11,)))
@@ -70,7 +82,9 @@ def test_each_figure_counts_what_it_says() -> None:
 
 
 def test_what_a_stop_has_cut_off_is_counted_where_it_is_not_at_home() -> None:
-    """Copies at home and of strangers do not count; a broker that still tells of the move does not make a home."""
+    """Copies at home and of strangers do not count; a broker that still tells of the move does
+    not make a home.
+    """
     stopped = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
     logs = {31: BrokerLogs(31, {T0: 40, T1: 900, TopicPartition("new", 0): 7})}
     assert orphaned_copy_bytes([stopped, MOVED[1]], BEFORE, logs) == 40
@@ -91,19 +105,25 @@ def test_a_changed_replication_factor_or_az_spread_is_a_fault() -> None:
 
 
 def test_a_younger_topic_has_no_before() -> None:
-    """A topic that was created since the start is looked at for sync and leader, not for its place."""
+    """A topic that was created since the start is looked at for sync and leader, not for its
+    place.
+    """
     young = Partition("new", 0, leader=31, replicas=(31,), isr=(31,))
     assert _look(*MOVED, young).faults == ()
 
 
 def test_a_broker_that_has_left_counts_by_the_az_of_its_heirs() -> None:
     """After the source was shut down nobody names its AZ any more: its destination does."""
-    facts = ClusterFacts(brokers=tuple(Broker(b, r) for b, r in RACKS.items() if b != 11), partitions=MOVED)
+    facts = ClusterFacts(
+        brokers=tuple(Broker(b, r) for b, r in RACKS.items() if b != 11), partitions=MOVED
+    )
     assert inspect_wave(facts, WAVE, (WAVE, OTHER), BEFORE, {}, 0).faults == ()
 
 
 def test_order_left_by_a_cancelled_move_is_found_with_the_right_one() -> None:
-    """[11,12,13] cancelled on its way to 31 is [12,13,11] in Kafka; and moved so, it is [12,13,31]."""
+    """[11,12,13] cancelled on its way to 31 is [12,13,11] in Kafka; and moved so, it is
+    [12,13,31].
+    """
     cancelled = Partition("t", 0, leader=11, replicas=(12, 13, 11), isr=(11, 12, 13))
     assert misordered([cancelled], (WAVE, OTHER), BEFORE) == {T0: (11, 12, 13)}
     carried = Partition("t", 0, leader=12, replicas=(12, 13, 31), isr=(12, 13, 31))
@@ -113,7 +133,9 @@ def test_order_left_by_a_cancelled_move_is_found_with_the_right_one() -> None:
 
 def test_what_is_moving_or_elsewhere_or_younger_is_not_reordered() -> None:
     """A reorder onto other brokers would be a move: it is never asked for."""
-    moving = Partition("t", 0, leader=11, replicas=(31, 12, 13, 11), isr=(11, 12, 13), adding=(31,), removing=(11,))
+    moving = Partition(
+        "t", 0, leader=11, replicas=(31, 12, 13, 11), isr=(11, 12, 13), adding=(31,), removing=(11,)
+    )
     elsewhere = Partition("t", 0, leader=33, replicas=(33, 12, 11), isr=(11, 12, 33))
     young = Partition("new", 0, leader=12, replicas=(12, 11), isr=(11, 12))
     assert misordered([moving, elsewhere, young], (WAVE, OTHER), BEFORE) == {}
@@ -144,7 +166,10 @@ def test_the_way_back_is_proven_against_the_same_start() -> None:
     back = rollback_waves((replace(WAVE, attempt=1),))[0]
     assert back.direction is Direction.BACK
     home = tuple(
-        replace(p, leader=BEFORE[p.name][0], replicas=BEFORE[p.name], isr=tuple(sorted(BEFORE[p.name]))) for p in MOVED
+        replace(
+            p, leader=BEFORE[p.name][0], replicas=BEFORE[p.name], isr=tuple(sorted(BEFORE[p.name]))
+        )
+        for p in MOVED
     )
     f = inspect_wave(_facts(*home), back, (WAVE, OTHER, back), BEFORE, {31: BrokerLogs(31, {})}, 0)
     assert (f.replicas_left, f.order_changed, f.faults) == (0, 0, ())
@@ -157,7 +182,17 @@ def test_a_selection_is_judged_by_what_it_takes() -> None:
     moved = Partition("t", 0, leader=31, replicas=(31, 12, 13), isr=(31, 12, 13))
     wave = replace(WAVE, selection=Selection(partitions=(("t", 0),)))
     logs = {11: BrokerLogs(11, {other: 50})}
-    f = inspect_wave(_facts(moved, staying), wave, (wave,), {**BEFORE, other: (11, 12, 13)}, logs, 0)
-    assert (f.replicas_left, f.bytes_left, f.leaders_left, f.stray_bytes, f.partitions) == (0, 0, 0, 0, 1)
-    whole = inspect_wave(_facts(moved, staying), WAVE, (WAVE,), {**BEFORE, other: (11, 12, 13)}, logs, 0)
+    f = inspect_wave(
+        _facts(moved, staying), wave, (wave,), {**BEFORE, other: (11, 12, 13)}, logs, 0
+    )
+    assert (f.replicas_left, f.bytes_left, f.leaders_left, f.stray_bytes, f.partitions) == (
+        0,
+        0,
+        0,
+        0,
+        1,
+    )
+    whole = inspect_wave(
+        _facts(moved, staying), WAVE, (WAVE,), {**BEFORE, other: (11, 12, 13)}, logs, 0
+    )
     assert (whole.replicas_left, whole.bytes_left, whole.leaders_left) == (1, 50, 1)

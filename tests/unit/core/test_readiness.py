@@ -27,11 +27,17 @@ SICK = (Reason(Code.UNDER_REPLICATED, "1 partition"),)
 
 def look(*doubtful: Partition, min_isr: int = 2, partitions: int = 100) -> HealthObservation:
     return HealthObservation(
-        broker_ids=(11, 12, 13), topics=1, partitions=partitions, doubtful=doubtful, min_isr={"t": min_isr}
+        broker_ids=(11, 12, 13),
+        topics=1,
+        partitions=partitions,
+        doubtful=doubtful,
+        min_isr={"t": min_isr},
     )
 
 
-def partition(isr: tuple[int, ...], leader: int = 11, adding: tuple[int, ...] = (), number: int = 0) -> Partition:
+def partition(
+    isr: tuple[int, ...], leader: int = 11, adding: tuple[int, ...] = (), number: int = 0
+) -> Partition:
     return Partition("t", number, leader, (11, 12, 13, *adding), isr, adding=adding)
 
 
@@ -40,8 +46,12 @@ def codes(one: HealthObservation, policy: ReadinessPolicy = POLICY) -> list[tupl
 
 
 def test_a_partition_counts_for_each_of_its_reasons() -> None:
-    """Under-replicated, under min ISR, offline: each implies the ones before it, and the worst comes first."""
-    found = look(partition((11, 12)), partition((11,), number=1), partition((), leader=-1, number=2))
+    """Under-replicated, under min ISR, offline: each implies the ones before it, and the worst
+    comes first.
+    """
+    found = look(
+        partition((11, 12)), partition((11,), number=1), partition((), leader=-1, number=2)
+    )
     assert codes(found) == [
         (Code.OFFLINE_PARTITION, Code.UNDER_MIN_ISR, Code.UNDER_REPLICATED),
         (Code.UNDER_MIN_ISR, Code.UNDER_REPLICATED),
@@ -56,14 +66,20 @@ def test_adding_replicas_do_not_count() -> None:
 
 
 def test_slack_lets_an_under_replicated_partition_pass_while_one_more_may_be_lost() -> None:
-    """min_isr_slack: of three replicas with min ISR 1, two in sync are enough; with min ISR 2 they are not."""
+    """min_isr_slack: of three replicas with min ISR 1, two in sync are enough; with min ISR 2
+    they are not.
+    """
     assert codes(look(partition((11, 12)), min_isr=1), SLACK) == []
     assert codes(look(partition((11, 12)), min_isr=2), SLACK) == [(Code.NO_MIN_ISR_SLACK,)]
-    assert codes(look(partition((11,)), min_isr=2), SLACK) == [(Code.UNDER_MIN_ISR, Code.NO_MIN_ISR_SLACK)]
+    assert codes(look(partition((11,)), min_isr=2), SLACK) == [
+        (Code.UNDER_MIN_ISR, Code.NO_MIN_ISR_SLACK)
+    ]
 
 
 def test_full_sync_never_counts() -> None:
-    """Where all replicas are in sync, no waiting gives more slack: such a topic must not close the budget for ever."""
+    """Where all replicas are in sync, no waiting gives more slack: such a topic must not close
+    the budget for ever.
+    """
     assert codes(look(partition((11, 12, 13)), min_isr=3), SLACK) == []
     assert codes(look(partition((11, 12, 13)), min_isr=5)) == []
 
@@ -73,14 +89,19 @@ def test_reasons_count_and_name_a_few() -> None:
     sick = look(*(partition((11, 12), number=n) for n in range(5)))
     (reason,) = reasons(sick, find_unhealthy(sick, POLICY))
     assert reason.code is Code.UNDER_REPLICATED
-    assert reason.seen == "5 partitions are under-replicated, net of adding replicas: t-0, t-1, t-2 and 2 more"
+    assert reason.seen == (
+        "5 partitions are under-replicated, net of adding replicas: t-0, t-1, t-2 and 2 more"
+    )
 
 
 def test_what_is_only_counted_counts() -> None:
     """Partitions too many to name are judged by what they lack, as those with a name are."""
     many = replace(
         look(partition((11, 12))),
-        rest={ReplicaDeficit("t", 3, 1, leaderless=False): 7, ReplicaDeficit("u", 3, 2, leaderless=False): 2},
+        rest={
+            ReplicaDeficit("t", 3, 1, leaderless=False): 7,
+            ReplicaDeficit("u", 3, 2, leaderless=False): 2,
+        },
     )
     found = find_unhealthy(many, POLICY)
     assert (found.total, found.by_code) == (10, {Code.UNDER_REPLICATED: 10, Code.UNDER_MIN_ISR: 7})
@@ -89,9 +110,9 @@ def test_what_is_only_counted_counts() -> None:
 
 def test_what_shows_nothing_is_not_healthy() -> None:
     """Kafka leaves out topics that one may not see: no partition at all is a reason."""
-    assert [r.code for r in reasons(look(partitions=0), find_unhealthy(look(partitions=0), POLICY))] == [
-        Code.NOTHING_VISIBLE
-    ]
+    assert [
+        r.code for r in reasons(look(partitions=0), find_unhealthy(look(partitions=0), POLICY))
+    ] == [Code.NOTHING_VISIBLE]
 
 
 def after(*steps: tuple[float, bool], policy: ReadinessPolicy = POLICY) -> Readiness:
@@ -106,25 +127,32 @@ def healthy(start: float, end: float, step: float = 10.0) -> list[tuple[float, b
 
 
 def test_it_is_not_ready_before_it_has_looked_long_enough() -> None:
-    """A fresh monitor knows nothing: it needs as many healthy looks, over as long a time, as after a finding."""
+    """A fresh monitor knows nothing: it needs as many healthy looks, over as long a time, as
+    after a finding.
+    """
     assert as_of(Readiness(), 0.0, POLICY).reasons[0].code is Code.LOOK_OVERDUE
     assert not after(*healthy(0, 20)).ready
     assert after(*healthy(0, 20)).reasons[0].code is Code.NOT_HEALTHY_FOR_LONG
     assert after(*healthy(0, 30)).ready
-    assert not after((0, True), (40, True), policy=replace(POLICY, stale_seconds=100)).ready  # two looks are not three
+    # two looks are not three
+    assert not after((0, True), (40, True), policy=replace(POLICY, stale_seconds=100)).ready
 
 
 def test_one_sick_look_closes_and_the_wait_begins_anew() -> None:
     """Closing is at once; a flap does not open the budget."""
     state = after(*healthy(0, 50), (60, False))
     assert (state.ready, state.reasons, state.since) == (False, SICK, 60)
-    assert not after(*healthy(0, 50), (60, False), *healthy(70, 90), (100, False), *healthy(110, 130)).ready
+    assert not after(
+        *healthy(0, 50), (60, False), *healthy(70, 90), (100, False), *healthy(110, 130)
+    ).ready
     state = after(*healthy(0, 50), (60, False), *healthy(70, 100))
     assert (state.ready, state.since, state.reasons) == (True, 100, ())
 
 
 def test_an_old_look_is_no_look() -> None:
-    """When looks stop, readiness ends by itself; and what was healthy before the gap does not count after it."""
+    """When looks stop, readiness ends by itself; and what was healthy before the gap does not
+    count after it.
+    """
     state = after(*healthy(0, 50))
     assert as_of(state, 85, POLICY).ready
     assert [r.code for r in as_of(state, 86, POLICY).reasons] == [Code.LOOK_OVERDUE]

@@ -16,5 +16,7 @@ def test_codes_are_stable_words() -> None:
 
 def test_a_reason_reads_as_a_sentence_that_begins_with_its_code() -> None:
     """What was seen, and what was needed."""
-    assert str(Reason(Code.BROKER_DOWN, "broker 12", "all alive")) == "BROKER_DOWN: broker 12 (needed: all alive)"
+    assert str(Reason(Code.BROKER_DOWN, "broker 12", "all alive")) == (
+        "BROKER_DOWN: broker 12 (needed: all alive)"
+    )
     assert str(Reason(Code.BROKER_DOWN, "broker 12")) == "BROKER_DOWN: broker 12"

@@ -21,7 +21,9 @@ from agent.core.model.throttle import (
 RATE = 5_000
 P0 = Partition("t", 0, leader=11, replicas=(11, 12, 13), isr=(11, 12, 13))
 P1 = Partition("t", 1, leader=12, replicas=(12, 13, 21), isr=(12, 13, 21))  # nothing on broker 11
-MOVING = Partition("u", 0, leader=11, replicas=(31, 12, 11), isr=(11, 12), adding=(31,), removing=(11,))
+MOVING = Partition(
+    "u", 0, leader=11, replicas=(31, 12, 11), isr=(11, 12), adding=(31,), removing=(11,)
+)
 
 
 def _facts(order: ThrottleChange) -> ThrottleFacts:
@@ -33,7 +35,9 @@ def _facts(order: ThrottleChange) -> ThrottleFacts:
 
 
 def test_leaders_are_the_replicas_as_they_are_and_followers_only_the_adding_ones() -> None:
-    """An in-sync replica that falls behind must recover at full speed: it is no throttled follower."""
+    """An in-sync replica that falls behind must recover at full speed: it is no throttled
+    follower.
+    """
     order = wave_throttle([P0, P1], {11: (31,)}, (11, 12, 31), RATE)
     assert order.leaders == {"t": frozenset({(0, 11), (0, 12), (0, 13)})}
     assert order.followers == {"t": frozenset({(0, 31)})}
@@ -54,13 +58,18 @@ def test_entries_counts_every_setting() -> None:
 
 
 def test_what_was_set_is_in_force_and_less_is_not() -> None:
-    """Another rate, a missing broker, a missing list entry: not in force. More than was asked is."""
+    """Another rate, a missing broker, a missing list entry: not in force.
+
+    More than was asked is.
+    """
     order = wave_throttle([P0], {11: (31,)}, (11, 31), RATE)
     facts = _facts(order)
     assert in_force(facts, order)
     for less in (
         ThrottleFacts(
-            rates={11: BrokerRate(leader=RATE, follower=RATE)}, leaders=facts.leaders, followers=facts.followers
+            rates={11: BrokerRate(leader=RATE, follower=RATE)},
+            leaders=facts.leaders,
+            followers=facts.followers,
         ),
         ThrottleFacts(
             rates={**facts.rates, 31: BrokerRate(leader=RATE, follower=1)},
@@ -68,7 +77,9 @@ def test_what_was_set_is_in_force_and_less_is_not() -> None:
             followers=facts.followers,
         ),
         ThrottleFacts(rates=facts.rates, leaders={}, followers=facts.followers),
-        ThrottleFacts(rates=facts.rates, leaders={"t": frozenset({(0, 11)})}, followers=facts.followers),
+        ThrottleFacts(
+            rates=facts.rates, leaders={"t": frozenset({(0, 11)})}, followers=facts.followers
+        ),
     ):
         assert not in_force(less, order)
     everything = ThrottleFacts(rates=facts.rates, leaders={"t": None}, followers={"t": None})
@@ -82,7 +93,9 @@ def test_what_was_set_is_found_as_ours() -> None:
 
 
 def test_another_s_throttle_is_never_ours() -> None:
-    """Another rate, a static rate, a `*` list and the lists of partitions that we do not move stay."""
+    """Another rate, a static rate, a `*` list and the lists of partitions that we do not move
+    stay.
+    """
     facts = ThrottleFacts(
         rates={
             11: BrokerRate(leader=777, follower=777),
@@ -99,8 +112,12 @@ def test_another_s_throttle_is_never_ours() -> None:
 
 
 def test_half_a_throttle_is_still_ours() -> None:
-    """A crash between two requests leaves a leader rate alone, or a follower rate alone: both are cleared."""
-    facts = ThrottleFacts(rates={1: BrokerRate(leader=RATE, follower=None), 2: BrokerRate(leader=None, follower=RATE)})
+    """A crash between two requests leaves a leader rate alone, or a follower rate alone: both
+    are cleared.
+    """
+    facts = ThrottleFacts(
+        rates={1: BrokerRate(leader=RATE, follower=None), 2: BrokerRate(leader=None, follower=RATE)}
+    )
     assert set(own_throttle(facts, (), (RATE,)).rates) == {1, 2}
     torn = ThrottleFacts(rates={1: BrokerRate(leader=777, follower=RATE)})
     assert own_throttle(torn, (), (RATE,)).rates == {}, "one side is another's: not ours to remove"
@@ -123,7 +140,9 @@ def test_a_star_is_every_replica_and_nonsense_is_an_error() -> None:
 
 
 def test_rates_in_force_are_told_once_each_with_some_of_their_brokers() -> None:
-    """A hundred brokers at one rate are one line; a broker with another rate in one direction shows in both."""
+    """A hundred brokers at one rate are one line; a broker with another rate in one direction
+    shows in both.
+    """
     rates = {b: BrokerRate(leader=9_000, follower=9_000) for b in range(100)}
     rates[7] = BrokerRate(leader=9_000, follower=1_000)
     rates[8] = BrokerRate(leader=None, follower=9_000)
@@ -138,11 +157,19 @@ def test_rates_in_force_are_told_once_each_with_some_of_their_brokers() -> None:
 
 
 def test_a_list_is_someone_else_s_by_what_it_names() -> None:
-    """`*`, or a replica that goes elsewhere; entries of a move to our destination are ours, as Cruise Control's are."""
+    """`*`, or a replica that goes elsewhere; entries of a move to our destination are ours, as
+    Cruise Control's are.
+    """
     ours_listed = {"t": frozenset({(0, 31)})}
-    both = ThrottleFacts(leaders={"t": frozenset({(0, 11), (0, 12), (0, 31)})}, followers=ours_listed)
+    both = ThrottleFacts(
+        leaders={"t": frozenset({(0, 11), (0, 12), (0, 31)})}, followers=ours_listed
+    )
     assert foreign_replica_lists(both, (31,)) == ()
-    (reason,) = foreign_replica_lists(ThrottleFacts(leaders={"u": None}, followers=ours_listed), (31,))
+    (reason,) = foreign_replica_lists(
+        ThrottleFacts(leaders={"u": None}, followers=ours_listed), (31,)
+    )
     assert (reason.code, reason.seen.rsplit(" ", 1)[-1]) == (Code.FOREIGN_THROTTLE, "u")
-    (reason,) = foreign_replica_lists(ThrottleFacts(followers={"t": frozenset({(0, 31), (4, 99)})}), (31,))
+    (reason,) = foreign_replica_lists(
+        ThrottleFacts(followers={"t": frozenset({(0, 31), (4, 99)})}), (31,)
+    )
     assert reason.seen.endswith(" t")

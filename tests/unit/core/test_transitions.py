@@ -18,7 +18,9 @@ from tests.scenarios.phases import in_phase
 from tests.scenarios.play import compared, inspected
 
 ROWS = [(kind, before, after) for kind, row in TRANSITIONS.items() for before, after in row.items()]
-FORBIDDEN = [(kind, phase) for kind, row in TRANSITIONS.items() for phase in Phase if phase not in row]
+FORBIDDEN = [
+    (kind, phase) for kind, row in TRANSITIONS.items() for phase in Phase if phase not in row
+]
 EXAMPLES: dict[str, Any] = {
     "wave": 1,
     "attempt": 1,
@@ -47,9 +49,13 @@ def example(kind: type[ev.Event]) -> ev.Event:
     return kind(**given)
 
 
-@pytest.mark.parametrize(("kind", "before", "after"), ROWS, ids=lambda x: getattr(x, "__name__", str(x)))
+@pytest.mark.parametrize(
+    ("kind", "before", "after"), ROWS, ids=lambda x: getattr(x, "__name__", str(x))
+)
 def test_each_row_leads_where_it_says(kind: type[ev.Event], before: Phase, after: Phase) -> None:
-    """Every event of the table, in every phase of its row, ends in the phase that the table names."""
+    """Every event of the table, in every phase of its row, ends in the phase that the table
+    names.
+    """
     m = in_phase(before).m
     result = evolve(m, example(kind))
     assert result.phase is after
@@ -59,7 +65,9 @@ def test_each_row_leads_where_it_says(kind: type[ev.Event], before: Phase, after
 
 
 @pytest.mark.parametrize(("kind", "phase"), FORBIDDEN, ids=lambda x: getattr(x, "__name__", str(x)))
-def test_what_is_not_in_the_table_raises_and_changes_nothing(kind: type[ev.Event], phase: Phase) -> None:
+def test_what_is_not_in_the_table_raises_and_changes_nothing(
+    kind: type[ev.Event], phase: Phase
+) -> None:
     """An event in a phase that its row does not name is a bug, and the state stays as it was."""
     m = in_phase(phase).m
     kept = repr(m)
@@ -100,6 +108,8 @@ def test_events_without_a_row_change_no_phase() -> None:
 def test_every_event_has_a_sentence() -> None:
     """`str(event)` is what an operator reads: never the bare class."""
     for kind in ev.AnyEvent.__args__:
-        sentence = str(example(kind)) if kind not in (ev.EffectRequested, ev.EffectFinished) else "x"
+        sentence = (
+            str(example(kind)) if kind not in (ev.EffectRequested, ev.EffectFinished) else "x"
+        )
         assert sentence
         assert not sentence.startswith(f"{kind.__name__}(")

@@ -1,4 +1,7 @@
-"""The shipped mapping against pages recorded from the lab: Kafka 3.9.1 under the JMX exporter 1.0.1 and our rules."""
+"""The shipped mapping against pages recorded from the lab:
+
+Kafka 3.9.1 under the JMX exporter 1.0.1 and our rules.
+"""
 
 from pathlib import Path
 
@@ -12,11 +15,17 @@ MAPPING = Mapping.read()
 
 
 def page(name: str, broker: int, platform: str, at: float, plus: float = 0.0) -> list[Series]:
-    """A recorded page as the collector has it; `plus` is added to every counter, as if time had passed."""
+    """A recorded page as the collector has it; `plus` is added to every counter, as if time had
+    passed.
+    """
     labels = {"cluster": "lab", "broker": str(broker), "platform": platform}
     target = Target("host:1", labels)
     return [
-        Series({**s.labels, **target.labels}, s.value + (plus if s.labels["__name__"].endswith("_total") else 0), at)
+        Series(
+            {**s.labels, **target.labels},
+            s.value + (plus if s.labels["__name__"].endswith("_total") else 0),
+            at,
+        )
         for s in parse_page((FOLDER / name).read_text(), at)
     ]
 
@@ -39,14 +48,18 @@ def collected() -> dict[tuple[str, int | None], Sample]:
         found = {}
         for metric in MAPPING.metrics:
             if metric.exporter is not None:
-                by_cluster = samples_of(metric, reader.values(metric.exporter), at, default_cluster=None, names={})
+                by_cluster = samples_of(
+                    metric, reader.values(metric.exporter), at, default_cluster=None, names={}
+                )
                 for sample in by_cluster.get("lab", []):
                     found.setdefault((sample.metric, sample.broker), sample)
     return found
 
 
 def test_every_jmx_metric_is_found_for_both_brokers() -> None:
-    """Nothing that the mapping asks of a broker is missing from what the exporter shows by our rules."""
+    """Nothing that the mapping asks of a broker is missing from what the exporter shows by our
+    rules.
+    """
     found = collected()
     for metric in MAPPING.metrics:
         if metric.source == "jmx" and metric.name != "exporter_up":  # `up` is the scraper's own
@@ -63,15 +76,23 @@ def test_values_units_and_platforms_are_as_recorded() -> None:
     assert found["network_processor_idle_ratio", 31].platform == "k8s"
     assert found["under_min_isr_partitions", 31].value == 0.0
     assert found["bytes_in_per_second", 11].value == 500_000_000.0
-    assert found["request_handler_idle_ratio", 11].value == 0.5  # five seconds of idle threads within ten
-    assert (found["offline_partitions", None].value, found["offline_partitions", None].platform) == (0.0, None)
+    # five seconds of idle threads within ten
+    assert found["request_handler_idle_ratio", 11].value == 0.5
+    assert (
+        found["offline_partitions", None].value,
+        found["offline_partitions", None].platform,
+    ) == (0.0, None)
 
 
 def test_the_machines_page_gives_load_and_disk_of_ec2_alone() -> None:
-    """Load by processor (two of them here), the fullest file system; no such sample of the broker on Kubernetes."""
+    """Load by processor (two of them here), the fullest file system; no such sample of the
+    broker on Kubernetes.
+    """
     found = collected()
     assert found["cpu_pressure_ratio", 11].value == 53.42 / 2
     assert found["cpu_pressure_ratio", 11].source == "system"
     assert found["disk_used_ratio", 11].value == 1 - 7.1668822016e10 / 2.70553174016e11
-    assert not {"cpu_pressure_ratio", "disk_used_ratio"} & {name for name, broker in found if broker == 31}
+    assert not {"cpu_pressure_ratio", "disk_used_ratio"} & {
+        name for name, broker in found if broker == 31
+    }
     assert found["cpu_load_ratio", 31].value > 1  # its JVM's own view

@@ -23,7 +23,7 @@ STATUS = {"cluster": "lab", "phase": "moving", "sequence": 3}
 
 def event(number: int, kind: str = "WaveBegun") -> dict[str, Any]:
     return {
-        "id": f"m/{number}", "type": kind, "time": "2026-11-24T10:00:00Z", "cluster": "lab", "phase": "moving",
+        "id": f"m/{number}", "type": kind, "time": "2026-11-24T10:00:00Z", "cluster": "lab", "phase": "moving",  # noqa: E501
         "stage": 2, "summary": "a sentence", "data": {"secret_of_the_core": 1},
     }  # fmt: skip
 
@@ -43,7 +43,9 @@ class Page:
         return answer.status
 
     async def order(self, command: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:
-        answer = await self.client.post("/api/commands", json=command, headers={"X-CSRF-Token": self.csrf} | headers)
+        answer = await self.client.post(
+            "/api/commands", json=command, headers={"X-CSRF-Token": self.csrf} | headers
+        )
         return answer.status, await answer.json()
 
 
@@ -52,12 +54,16 @@ async def page() -> AsyncIterator[Page]:
     settings = ConsoleSettings(port=unused_port())
     topics = ControlTopicsInMemory()
     access = Access(OPERATOR, VIEWER, 3_600, lambda: 1e10)
-    server = TestServer(Console(settings, access, topics, Feed(topics)).app(), host=settings.host, port=settings.port)
+    server = TestServer(
+        Console(settings, access, topics, Feed(topics)).app(),
+        host=settings.host,
+        port=settings.port,
+    )
     async with TestClient(server) as client:
         yield Page(client, topics)
 
 
-# ── who is there ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── who is there ──────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("path", ["/api/me", "/api/state", "/api/stream"])
 async def test_nothing_is_shown_to_strangers(page: Page, path: str) -> None:
     """Without a login or a token nothing of a cluster is shown."""
@@ -131,14 +137,18 @@ def test_another_address_than_loopback_needs_a_token() -> None:
     assert ConsoleSettings.read(host="0.0.0.0", token="word").tokens() == ("word", None)
 
 
-# ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── orders ────────────────────────────────────────────────────────────────────────────────────────
 async def test_an_order_becomes_a_command_with_its_name(page: Page) -> None:
     """What an operator orders is published with an id and who gave it; the answer comes back."""
     await page.log_in(OPERATOR)
     status, answer = await page.order(PAUSE | {"reason": "lunch"})
     assert (status, answer["type"]) == (200, "CommandAccepted")
     (command,) = page.topics.ordered
-    assert (command["type"], command["issued_by"], command["reason"]) == ("pause", "console/Ada", "lunch")
+    assert (command["type"], command["issued_by"], command["reason"]) == (
+        "pause",
+        "console/Ada",
+        "lunch",
+    )
     assert command["command_id"].startswith("console-")
 
 
@@ -181,7 +191,10 @@ async def test_a_program_orders_with_a_bearer_token(page: Page) -> None:
         (b"{", "JSON"),
         (b"[]", "JSON object"),
         (orjson.dumps({"type": "jump", "cluster": "lab"}), "type"),
-        (orjson.dumps({"type": "tune", "cluster": "lab", "throttle_bytes_per_second": 5}), "throttle_bytes_per_second"),
+        (
+            orjson.dumps({"type": "tune", "cluster": "lab", "throttle_bytes_per_second": 5}),
+            "throttle_bytes_per_second",
+        ),
         (orjson.dumps({"type": "pause", "cluster": "lab", "fast": True}), "fast"),
     ],
 )
@@ -203,7 +216,7 @@ async def test_nobody_answers(page: Page) -> None:
     assert (status, answer["error"]) == (504, "no answer: is an agent running?")
 
 
-# ── what is shown ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is shown ─────────────────────────────────────────────────────────────────────────────────
 async def read(stream: Any) -> tuple[str, Any]:
     """The next message of a stream."""
     kind = data = ""
@@ -234,7 +247,9 @@ async def test_a_page_gets_everything_and_then_each_change(page: Page) -> None:
 
 
 def test_events_are_bounded_and_told_once() -> None:
-    """The page's memory has an upper limit, knows a repeated event by its id, and leaves out what is for machines."""
+    """The page's memory has an upper limit, knows a repeated event by its id, and leaves out
+    what is for machines.
+    """
     feed = Feed(ControlTopicsInMemory())
     for number in range(EVENTS_MAX + 10):
         feed.take_event(event(number))

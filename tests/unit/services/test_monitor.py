@@ -15,7 +15,9 @@ from agent.services.monitor.service import HUNG_TIMEOUTS, Monitor
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
 
 SICK = tuple(Partition("orders", n, 12, (11, 12, 13), (12, 13)) for n in range(4))
-HEALTHY = HealthObservation(broker_ids=(11, 12, 13), topics=2, partitions=40, min_isr={"orders": 2}, reassigning=1)
+HEALTHY = HealthObservation(
+    broker_ids=(11, 12, 13), topics=2, partitions=40, min_isr={"orders": 2}, reassigning=1
+)
 
 
 class FakeCluster:
@@ -53,7 +55,9 @@ def time() -> Time:
 
 @pytest.fixture
 def monitor(cluster: FakeCluster, time: Time) -> Monitor:
-    settings = MonitorSettings(bootstrap_servers="k:9092", cluster="lab", interval_seconds=300, partitions_listed=3)
+    settings = MonitorSettings(
+        bootstrap_servers="k:9092", cluster="lab", interval_seconds=300, partitions_listed=3
+    )
     return Monitor(settings.model_copy(update={"stale_seconds": 35.0}), cluster, time)
 
 
@@ -69,7 +73,9 @@ async def looks(monitor: Monitor, time: Time, number: int) -> None:
         await monitor.check_once()
 
 
-async def test_a_healthy_cluster_becomes_ready(monitor: Monitor, time: Time, client: TestClient) -> None:
+async def test_a_healthy_cluster_becomes_ready(
+    monitor: Monitor, time: Time, client: TestClient
+) -> None:
     """503 until the cluster has been healthy for long enough, then 200, with what was seen."""
     response = await client.get("/ready")
     assert response.status == 503
@@ -77,7 +83,12 @@ async def test_a_healthy_cluster_becomes_ready(monitor: Monitor, time: Time, cli
     response = await client.get("/ready")
     assert response.status == 200
     body = await response.json()
-    assert body["seen"] == {"broker_ids": [11, 12, 13], "topics": 2, "partitions": 40, "reassigning": 1}
+    assert body["seen"] == {
+        "broker_ids": [11, 12, 13],
+        "topics": 2,
+        "partitions": 40,
+        "reassigning": 1,
+    }
     assert body["reasons"] == []
 
 
@@ -122,7 +133,9 @@ async def test_a_cluster_that_cannot_be_seen_is_not_ready(
     assert (await client.get("/live")).status == 200
 
 
-async def test_looks_that_stop_end_readiness_and_then_life(monitor: Monitor, time: Time, client: TestClient) -> None:
+async def test_looks_that_stop_end_readiness_and_then_life(
+    monitor: Monitor, time: Time, client: TestClient
+) -> None:
     """A hung monitor is first stale, then to be restarted."""
     await looks(monitor, time, 5)
     time.now += 36
@@ -138,15 +151,23 @@ async def test_metrics_say_what_ready_says(
 ) -> None:
     """Gauges of what counts, by code; of a failed look only that it failed."""
     await looks(monitor, time, 5)
-    assert 'kafka_migration_monitor_ready{cluster="lab"} 1.0' in await (await client.get("/metrics")).text()
+    assert (
+        'kafka_migration_monitor_ready{cluster="lab"} 1.0'
+        in await (await client.get("/metrics")).text()
+    )
     cluster.shows = HealthObservation(
         broker_ids=(12, 13), topics=2, partitions=40, doubtful=SICK, min_isr={"orders": 2}
     )
     await looks(monitor, time, 1)
     page = await (await client.get("/metrics")).text()
     assert 'kafka_migration_monitor_ready{cluster="lab"} 0.0' in page
-    assert 'kafka_migration_monitor_partitions_against{cluster="lab",code="UNDER_REPLICATED"} 4.0' in page
-    assert 'kafka_migration_monitor_partitions_against{cluster="lab",code="UNDER_MIN_ISR"} 0.0' in page
+    assert (
+        'kafka_migration_monitor_partitions_against{cluster="lab",code="UNDER_REPLICATED"} 4.0'
+        in page
+    )
+    assert (
+        'kafka_migration_monitor_partitions_against{cluster="lab",code="UNDER_MIN_ISR"} 0.0' in page
+    )
     cluster.shows = None
     await looks(monitor, time, 1)
     page = await (await client.get("/metrics")).text()
@@ -178,7 +199,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv(PREFIX + name, value)
     settings = MonitorSettings.read()
     assert settings.security.security_protocol == "SSL"
-    assert (settings.policy().criterion, settings.policy().stale_seconds) == (Criterion.MIN_ISR_SLACK, 65.0)
+    assert (settings.policy().criterion, settings.policy().stale_seconds) == (
+        Criterion.MIN_ISR_SLACK,
+        65.0,
+    )
     assert settings.host == "127.0.0.1"
 
 
@@ -191,7 +215,9 @@ def test_help_lists_every_setting() -> None:
     assert all(name in page for name in told)
 
 
-def test_a_monitor_without_a_cluster_says_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_a_monitor_without_a_cluster_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
     """Exit code 2, and the variable by name."""
     monkeypatch.setenv("KAFKA_MIGRATION_LAB_DIR", str(tmp_path))
     result = CliRunner().invoke(cli.app, ["monitor"])

@@ -20,11 +20,18 @@ TOKEN = "a-token-of-32-characters-or-more"
 PLAIN = {"cluster": "lab", "name": "checkout-slow", "status": "firing"}
 
 
-def managed(status: str = "firing", fingerprint: str = "1a30ba71cca2921f", **labels: str) -> dict[str, Any]:
+def managed(
+    status: str = "firing", fingerprint: str = "1a30ba71cca2921f", **labels: str
+) -> dict[str, Any]:
     """An alert in Alertmanager's message, as its documentation shows it."""
     return {
         "status": status,
-        "labels": {"alertname": "Produce Latency", "cluster": "lab", "severity": "critical", **labels},
+        "labels": {
+            "alertname": "Produce Latency",
+            "cluster": "lab",
+            "severity": "critical",
+            **labels,
+        },
         "annotations": {"summary": "p99 is 900 ms", "runbook_url": "https://example.org"},
         "startsAt": "2023-02-06T13:08:45.828Z",
         "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else "2023-02-06T13:18:45.828Z",
@@ -81,7 +88,12 @@ async def test_alertmanagers_alert_becomes_one_of_ours(door: Door) -> None:
     answer = await door.post("/alertmanager", message(managed(broker="11")))
     assert (answer.status_code, answer.json()) == (200, {"published": 1})
     (alert,) = door.topic.alerts
-    assert (alert.cluster, alert.state, alert.severity, alert.action) == ("lab", "firing", "critical", "pause")
+    assert (alert.cluster, alert.state, alert.severity, alert.action) == (
+        "lab",
+        "firing",
+        "critical",
+        "pause",
+    )
     assert alert.name == "Produce_Latency:1a30ba71"
     assert alert.labels["broker"] == "11"
     assert alert.summary == "p99 is 900 ms"
@@ -98,9 +110,12 @@ async def test_resolved_has_the_time_of_its_end_and_the_same_name(door: Door) ->
 
 
 async def test_one_brokers_end_does_not_lift_anothers_alert(door: Door) -> None:
-    """The same rule firing for two brokers makes two alerts, also where the monitor sends no fingerprints."""
+    """The same rule firing for two brokers makes two alerts, also where the monitor sends no
+    fingerprints.
+    """
     await door.post(
-        "/alertmanager", message(managed(fingerprint="", broker="11"), managed(fingerprint="", broker="12"))
+        "/alertmanager",
+        message(managed(fingerprint="", broker="11"), managed(fingerprint="", broker="12")),
     )
     assert len({alert.name for alert in door.topic.alerts}) == 2
 
@@ -126,7 +141,9 @@ async def test_a_repeat_is_the_same_message(door: Door) -> None:
 async def test_severity_says_what_is_done_unless_the_label_does(
     door: Door, labels: dict[str, str], severity: str, action: str
 ) -> None:
-    """critical pauses, warning slows, info notifies; what is unknown counts as critical; the label overrules."""
+    """critical pauses, warning slows, info notifies; what is unknown counts as critical; the
+    label overrules.
+    """
     await door.post("/alertmanager", message(managed(**labels)))
     (alert,) = door.topic.alerts
     assert (alert.severity, alert.action) == (severity, action)
@@ -142,7 +159,9 @@ async def test_a_plain_alert_needs_three_fields(door: Door) -> None:
     assert alert.time.tzinfo is not None
 
 
-@pytest.mark.parametrize("token", [None, "wrong", TOKEN + "x", TOKEN[:-1], "tökens-are-not-always-ascii"])
+@pytest.mark.parametrize(
+    "token", [None, "wrong", TOKEN + "x", TOKEN[:-1], "tökens-are-not-always-ascii"]
+)
 async def test_who_has_no_token_gets_nothing(door: Door, token: str | None) -> None:
     """401 before the body is looked at, and nothing is published."""
     if token is not None and not token.isascii():
@@ -167,7 +186,9 @@ async def test_who_has_no_token_gets_nothing(door: Door, token: str | None) -> N
         ([], "the body"),
     ],
 )
-async def test_a_wrong_plain_alert_is_told_field_by_field(door: Door, body: Any, field: str) -> None:
+async def test_a_wrong_plain_alert_is_told_field_by_field(
+    door: Door, body: Any, field: str
+) -> None:
     """400 names the field and what is wrong with it; nothing is published."""
     answer = await door.post("/alert", body)
     assert answer.status_code == 400
@@ -184,10 +205,14 @@ async def test_what_is_no_json_is_400(door: Door, body: bytes) -> None:
 
 
 async def test_what_can_be_read_is_published_beside_what_cannot(door: Door) -> None:
-    """An alert is not lost because another one in the same message names no cluster: 400 tells of that one."""
+    """An alert is not lost because another one in the same message names no cluster: 400 tells
+    of that one.
+    """
     nameless = managed()
     del nameless["labels"]["cluster"]
-    answer = await door.post("/alertmanager", message(nameless, managed(), {"status": "firing"}, managed(cluster="x")))
+    answer = await door.post(
+        "/alertmanager", message(nameless, managed(), {"status": "firing"}, managed(cluster="x"))
+    )
     assert answer.status_code == 400
     assert answer.json()["published"] == 1
     assert [w["field"] for w in answer.json()["wrong"]] == [
@@ -208,7 +233,9 @@ async def test_a_body_too_large_is_413(door: Door) -> None:
 
 
 async def test_when_kafka_does_not_take_it_the_sender_asks_again(door: Door) -> None:
-    """503 with Retry-After, which Alertmanager obeys; /ready says why; the next one gets through."""
+    """503 with Retry-After, which Alertmanager obeys; /ready says why; the next one gets
+    through.
+    """
     door.topic.down = True
     answer = await door.post("/alertmanager", message(managed()))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
