@@ -15,6 +15,7 @@ from agent.core.handlers import (
     kraft_commands,
     kraft_flow,
     pause_causes,
+    wave_observed,
 )
 from agent.core.migration import Migration
 from agent.core.planning.options import Policy
@@ -36,7 +37,7 @@ _HANDLERS: dict[type[msg.Message], Callable[[StepContext, Any], None]] = {
     msg.RefuseCommand: commands.refuse,
     msg.Tick: effect_outcomes.tick,
     msg.EffectEnded: effect_outcomes.effect_ended,
-    msg.WaveObserved: effect_outcomes.wave_observed,
+    msg.WaveObserved: wave_observed.wave_observed,
     msg.SourcesObserved: drained_sources.sources_observed,
     msg.ThrottleSwept: drained_sources.throttle_swept,
     msg.AlertChanged: pause_causes.alert_changed,

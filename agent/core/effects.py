@@ -1,12 +1,14 @@
-"""What the outside shall do.
+"""What the agent does to the outside, one class for each action, and the table of their facts.
 
-Asked for by an event, kept as pending in the state, performed by performer/performer.py.
+An event asks for an effect, the state keeps it as pending, and performer/performer.py performs it.
+The worker may perform an effect again after a crash, so a performer looks before it acts and
+changes nothing twice.
 
-A performer looks before it acts: each effect may be performed again after a crash, and must then
-change nothing twice.
+A new effect is a class, a member of `Effect`, and one row in `EFFECTS`.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import TypeAlias
 
 from agent.core.kraft.effects import ReleaseZooKeeper, RestartNode, SurveyKraft, WatchKraft
@@ -183,8 +185,6 @@ Effect: TypeAlias = (
     | RestartNode
     | ReleaseZooKeeper
 )
-# Those that drive no wave: they do not touch the clock of the waves' line.
-CONCURRENT_EFFECTS = (MakePlan, PrepareMigration, SurveyKraft, RestartNode, ReleaseZooKeeper)
 Watch: TypeAlias = WatchWave | WatchSources | WatchThrottle | WatchKraft
 
 
@@ -195,3 +195,95 @@ class Pending:
     effect_id: str
     effect: Effect
     since: float
+
+
+@unique
+class Room(StrEnum):
+    """The part of the performer that performs an effect."""
+
+    SURVEY = "survey"  # reads the whole cluster and makes a plan
+    WAVE = "wave"  # moves replicas and sets throttles
+    DISCOVERY = "discovery"  # writes to the service registry
+    KRAFT = "kraft"  # restarts nodes and writes to ZooKeeper
+
+
+@unique
+class OutcomeRule(StrEnum):
+    """What meets the outcome of an effect; each has a function in handlers/effect_outcomes.py.
+
+    A name stands here and not the function, because effects are below handlers.
+    """
+
+    PLAN_SURVEY = "plan survey"  # answers the command that waits for a plan
+    WAVE = "wave"  # carries the current wave on, by the type of the outcome
+    REGISTRY = "registry"  # records where clients find the brokers
+    KRAFT_SURVEY = "kraft survey"  # answers the KRaft command that waits for the facts
+    KRAFT_STEP = "kraft step"  # records what was asked of a node or taken out of ZooKeeper
+
+
+@unique
+class RetryRule(StrEnum):
+    """Whether the retry clock (`Migration.retry_at`) belongs to an effect; each has a function in
+    handlers/effect_outcomes.py.
+    """
+
+    NONE = "none"  # a command or the next look asks again; the clock stays as it is
+    WAVE = "wave"  # always: the effect drives the wave
+    REGISTRY = "registry"  # only where no wave needs the clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectSpec:
+    """The facts of one type of effect."""
+
+    performed_by: Room
+    outcome: OutcomeRule
+    retry: RetryRule
+    # It changes nothing on the brokers, so it neither waits for a cancelled effect to leave nor is
+    # waited for.
+    concurrent: bool = False
+
+
+_PLAN_SURVEY = EffectSpec(
+    performed_by=Room.SURVEY,
+    outcome=OutcomeRule.PLAN_SURVEY,
+    retry=RetryRule.NONE,
+    concurrent=True,
+)
+_WAVE = EffectSpec(performed_by=Room.WAVE, outcome=OutcomeRule.WAVE, retry=RetryRule.WAVE)
+_REGISTRY = EffectSpec(
+    performed_by=Room.DISCOVERY, outcome=OutcomeRule.REGISTRY, retry=RetryRule.REGISTRY
+)
+_KRAFT_STEP = EffectSpec(
+    performed_by=Room.KRAFT, outcome=OutcomeRule.KRAFT_STEP, retry=RetryRule.NONE
+)
+EFFECTS: dict[type[Effect], EffectSpec] = {
+    MakePlan: _PLAN_SURVEY,
+    PrepareMigration: _PLAN_SURVEY,
+    CheckCluster: _WAVE,
+    StartWave: _WAVE,
+    MovePartitions: _WAVE,
+    TuneWave: _WAVE,
+    StopWave: _WAVE,
+    CloseWave: _WAVE,
+    CompareSnapshot: _WAVE,
+    RegisterEndpoints: _REGISTRY,
+    DeregisterEndpoints: _REGISTRY,
+    SurveyKraft: EffectSpec(
+        performed_by=Room.KRAFT,
+        outcome=OutcomeRule.KRAFT_SURVEY,
+        retry=RetryRule.NONE,
+        concurrent=True,
+    ),
+    RestartNode: _KRAFT_STEP,
+    ReleaseZooKeeper: _KRAFT_STEP,
+}
+# Effects that drive the wave, at most one of them at a time.
+WAVE_EFFECTS: tuple[type[Effect], ...] = tuple(
+    kind for kind, spec in EFFECTS.items() if spec.retry is RetryRule.WAVE
+)
+
+
+def is_concurrent(effect: Effect) -> bool:
+    """Whether the effect may run while another one of the same cluster runs or ends."""
+    return EFFECTS[type(effect)].concurrent

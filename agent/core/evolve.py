@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from agent.core import events as ev
 from agent.core import evolve_drained_sources, evolve_endpoints, evolve_metrics, evolve_remaining
 from agent.core.effects import (
-    CONCURRENT_EFFECTS,
+    EFFECTS,
     DeregisterEndpoints,
     MovePartitions,
     Pending,
+    RetryRule,
     StartWave,
     TuneWave,
 )
@@ -143,15 +144,14 @@ def _(migration: Migration, event: ev.EffectRequested) -> Migration:
         if rate and rate not in migration.throttle_rates_set
         else migration.throttle_rates_set
     )
-    # Surveys run beside the main line and do not touch its clock.
-    retry_at = migration.retry_at if isinstance(event.effect, CONCURRENT_EFFECTS) else None
+    uses_clock = EFFECTS[type(event.effect)].retry is not RetryRule.NONE
     known = migration.endpoints
     if isinstance(event.effect, DeregisterEndpoints):
         known = evolve_endpoints.deregistration_asked(known, event.effect)
     return replace(
         migration,
         pending=(*migration.pending, pending),
-        retry_at=retry_at,
+        retry_at=None if uses_clock else migration.retry_at,
         throttle_rates_set=throttle_rates_set,
         endpoints=known,
     )

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from agent.cancellation import CANCEL_AGAIN_SECONDS
 from agent.core import effects as fx
-from agent.core.kraft.effects import SurveyKraft
 from agent.core.messages import Busy, EffectEnded, Observation, Outcome, Unreachable
 from agent.core.migration import Migration, watches
 from agent.core.model.reasons import Code, Reason
@@ -24,9 +23,6 @@ from agent.performer.ports import LeasePort, PortError
 log = logging.getLogger("kafka_migration.tasks")
 
 Post = Callable[[Observation], Awaitable[None]]
-# Plans and surveys run beside the main line of a wave; everything else of a cluster runs one at a
-# time.
-_CONCURRENT_EFFECTS = (fx.MakePlan, fx.PrepareMigration, SurveyKraft)
 # What is cancelled leaves within a turn or two of the event loop; one whose cancellation was lost
 # is cancelled again after 2 s, after 4, 8, ... and is waited for that long at most: a pause must
 # not take longer for it.
@@ -96,9 +92,7 @@ class ClusterTasks:
             self._end(self._effects.pop(effect_id))
         for effect_id, effect in wanted.items():
             if effect_id not in self._effects:
-                before = (
-                    frozenset() if isinstance(effect, _CONCURRENT_EFFECTS) else self._still_acting()
-                )
+                before = frozenset() if fx.is_concurrent(effect) else self._still_acting()
                 self._effects[effect_id] = asyncio.create_task(
                     self._run(effect_id, effect, migration, before),
                     name=f"{migration.cluster}: {type(effect).__name__} {effect_id}",
@@ -170,7 +164,7 @@ class ClusterTasks:
         return frozenset(
             task
             for task in self._ending
-            if not isinstance(self._acting.get(task), (*_CONCURRENT_EFFECTS, type(None)))
+            if (effect := self._acting.get(task)) is not None and not fx.is_concurrent(effect)
         )
 
     async def _until_left(self, ending: Collection[asyncio.Task[None]]) -> list[asyncio.Task[None]]:

@@ -16,8 +16,8 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.decide import step
+from agent.core.effects import WAVE_EFFECTS
 from agent.core.evolve import evolve
-from agent.core.handlers.flow import WAVE_EFFECTS
 from agent.core.metrics.rules import Action, Level
 from agent.core.migration import Migration, Phase, wake_at
 from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition

@@ -7,7 +7,7 @@ False) nothing is to do here.
 
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.effects import DeregisterEndpoints, Effect, RegisterEndpoints
+from agent.core.effects import DeregisterEndpoints, RegisterEndpoints
 from agent.core.migration import RESTING, DrainedSource, Migration, Phase
 from agent.core.model.endpoints import Deregistered, Registered
 from agent.core.planning.options import Policy
@@ -61,10 +61,9 @@ def is_deregistered(ctx: StepContext, source: DrainedSource) -> bool:
     return not ctx.policy.discovery or source.broker_id in ctx.migration.endpoints.deregistered
 
 
-def uses_retry_clock(ctx: StepContext, effect: Effect) -> bool:
-    """Whether the clock for asking again is this effect's: elsewhere the wave has it."""
-    beside = isinstance(effect, (RegisterEndpoints, DeregisterEndpoints))
-    return not beside or ctx.migration.phase in RESTING or ctx.in_phase(Phase.BETWEEN_WAVES)
+def has_retry_clock(ctx: StepContext) -> bool:
+    """Whether the registry's effects may set the retry clock: elsewhere it is the wave's."""
+    return ctx.migration.phase in RESTING or ctx.in_phase(Phase.BETWEEN_WAVES)
 
 
 def registration_ended(ctx: StepContext, outcome: msg.Outcome) -> None:
@@ -87,9 +86,7 @@ def registration_ended(ctx: StepContext, outcome: msg.Outcome) -> None:
                     at=ctx.at, broker_ids=out, connections_counted=outcome.counted
                 )
             )
-    elif isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)) and (
-        ctx.migration.phase in RESTING or ctx.in_phase(Phase.BETWEEN_WAVES)
-    ):
+    elif isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)) and has_retry_clock(ctx):
         ctx.report_waiting(outcome.reason)
 
 

@@ -5,11 +5,11 @@ Called by commands.py and observations.py after they have said what happened.
 
 from agent.core import events as ev
 from agent.core.effects import (
+    WAVE_EFFECTS,
     CheckCluster,
     CloseWave,
     CompareSnapshot,
     DeregisterEndpoints,
-    Effect,
     MovePartitions,
     StartWave,
     StopWave,
@@ -23,17 +23,6 @@ from agent.core.model.reasons import Reason
 from agent.core.planning.options import Approval
 from agent.core.planning.plan import Direction, Wave, WaveState, pace
 from agent.core.step import StepContext
-
-# Effects that drive the wave; plans and surveys run beside them.
-WAVE_EFFECTS: tuple[type[Effect], ...] = (
-    CheckCluster,
-    StartWave,
-    MovePartitions,
-    TuneWave,
-    StopWave,
-    CloseWave,
-    CompareSnapshot,
-)
 
 
 def advance(ctx: StepContext) -> None:

@@ -5,6 +5,7 @@ Called by observations.py.
 
 from agent.core import events as ev
 from agent.core import messages as msg
+from agent.core.effects import WAVE_EFFECTS
 from agent.core.handlers import flow, pause_causes
 from agent.core.migration import OTHERS, StopFor
 from agent.core.model.reasons import Code, Reason
@@ -59,7 +60,7 @@ def update_safety_causes(ctx: StepContext, observation: msg.WaveObserved) -> boo
     pause_causes.set_safety_causes(ctx, lasting)
     if any(
         r.code is Code.THROTTLE_NOT_IN_FORCE for r in observation.reasons
-    ) and not ctx.migration.pending_effect(*flow.WAVE_EFFECTS):
+    ) and not ctx.migration.pending_effect(*WAVE_EFFECTS):
         flow.retune(ctx, rate_only=True)
     return bool(lasting)
 
