@@ -99,7 +99,6 @@ class KraftPerformer:
             reachable=False,
             controllers=await self.metrics.facts(scope.options.controllers),
             zookeeper=zookeeper,
-            quorum_epoch=zookeeper.kraft_epoch,
         )
         if not with_kafka:
             return facts

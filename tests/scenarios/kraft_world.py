@@ -173,7 +173,6 @@ class KraftWorld:
                 reachable=False,
                 controllers=controllers,
                 zookeeper=zookeeper,
-                quorum_epoch=self.kraft_epoch,
             )
         return KraftFacts(
             reachable=True,
@@ -190,7 +189,6 @@ class KraftWorld:
             under_replicated=len(self.brokers) - len(up),
             controllers=controllers,
             zookeeper=zookeeper,
-            quorum_epoch=self.kraft_epoch,
             quorum=self._quorum(),
         )
 

@@ -113,7 +113,6 @@ class KraftFacts:
     offline: int = 0
     controllers: tuple[ControllerFacts, ...] = ()
     zookeeper: ZooKeeperFacts = ZooKeeperFacts(reachable=False)
-    quorum_epoch: int = 0  # of KRaft's controller, by what it wrote to ZooKeeper
     quorum: QuorumFacts | None = None  # None: no broker is in KRaft mode yet, or none told
 
     @property

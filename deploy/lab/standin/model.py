@@ -50,9 +50,6 @@ class ClusterModel:
     def alive(self) -> list[int]:
         return [broker for broker in sorted(self.view.brokers) if broker not in self.removed]
 
-    def size_mb(self, tp: TopicPartition) -> int:
-        return self.size_bytes.get(tp, 0) // BYTES_PER_MB
-
     def without(self, removed: Iterable[int]) -> "ClusterModel":
         return replace(self, removed=frozenset(removed))
 
