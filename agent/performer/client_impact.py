@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.core.model.client_positions import compare_positions
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.selection import selection_filter
+from agent.core.planning.selection import EVERYTHING
 from agent.performer.ports import PortError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ClientImpactCheck:
             if scope.attempt > 1 and await self._saved_positions(scope) is not None:
                 return
             logs = await self._kafka.logs(scope.source_broker_ids)
-            is_selected = selection_filter(scope.selection)
+            is_selected = (scope.selection or EVERYTHING).contains
             names = frozenset(
                 name for log in logs.values() for name in log.size_bytes if is_selected(name)
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent.core import messages as msg
 from agent.core.model.endpoints import Deregistered, Registered
 from agent.core.model.reasons import CheckResult, Code, Reason, shortened
+from agent.core.model.words import listed
 from agent.performer.ports import PortError
 
 if TYPE_CHECKING:
@@ -113,6 +114,5 @@ def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int
 
 def _first(reasons: Sequence[Reason]) -> Reason:
     """One reason for several of a kind: a wait has one."""
-    first, *more = reasons
-    also = f", and {len(more)} more" if more else ""
-    return Reason(first.code, f"{first.seen}{also}", first.needed)
+    first = reasons[0]
+    return Reason(first.code, listed([first.seen], len(reasons)), first.needed)

@@ -18,7 +18,7 @@ from agent.core.model.cluster import ClusterFacts
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning.options import Policy, ThrottleBy
 from agent.core.planning.plan import Wave
-from agent.core.planning.selection import selection_filter
+from agent.core.planning.selection import EVERYTHING
 from agent.performer import discovery, reassign, replica_order
 from agent.performer.client_impact import ClientImpactCheck
 from agent.performer.kraft import KRAFT_EFFECTS, KraftPerformer
@@ -370,7 +370,8 @@ class Performer:
             )
         except PortError:
             logs = {}
-        sources, takes = frozenset(scope.source_broker_ids), selection_filter(scope.selection)
+        sources = frozenset(scope.source_broker_ids)
+        takes = (scope.selection or EVERYTHING).contains
         replicas_left, bytes_left = await run_off_loop(
             len(facts.partitions), verification.left_on, facts, sources, takes, logs
         )

@@ -13,7 +13,7 @@ from agent.core import messages as msg
 from agent.core.checks import cluster_checks
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning.lanes import next_moves
-from agent.core.planning.selection import Lane, selection_filter
+from agent.core.planning.selection import EVERYTHING, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +77,7 @@ def own_reassignments(in_flight: Iterable[Reassignment], scope: fx.WaveScope) ->
         frozenset(scope.source_broker_ids),
         frozenset(scope.destination_broker_ids),
     )
-    is_selected = selection_filter(scope.selection)
+    is_selected = (scope.selection or EVERYTHING).contains
     return [
         r
         for r in in_flight
@@ -91,7 +91,7 @@ async def selected(
     """What of the selection an assignment names on the sources, with the size of each there as
     far as it is told.
     """
-    kafka, is_selected = ports.kafka, selection_filter(scope.selection)
+    kafka, is_selected = ports.kafka, (scope.selection or EVERYTHING).contains
     logs = await kafka.logs(scope.source_broker_ids)
     sizes = {
         n: size for log in logs.values() for n, size in log.size_bytes.items() if is_selected(n)

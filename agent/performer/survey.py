@@ -18,7 +18,7 @@ from agent.core.model.reasons import Code, Reason
 from agent.core.planning import broker_load, estimate, plan_drift
 from agent.core.planning.options import Limits
 from agent.core.planning.plan import Plan, Wave, choose_brokers, make_plan, pace
-from agent.core.planning.selection import selection_filter
+from agent.core.planning.selection import EVERYTHING
 from agent.core.planning.wave_sizing import partitions_by_broker, with_estimates
 from agent.performer import discovery
 from agent.performer.offload import release_in_pieces, run_off_loop
@@ -155,7 +155,7 @@ class Survey:
         )
         reasons, passing = cluster_checks.blocking_and_passing(check_results)
         logs = {b: log for b, log in involved.items() if b in sources}
-        is_selected = selection_filter(wave.selection)
+        is_selected = (wave.selection or EVERYTHING).contains
         return msg.Checked(
             reasons=reasons,
             passing=passing,
@@ -297,7 +297,7 @@ def _count_on(
     brokers: frozenset[int], facts: ClusterFacts, selection: Selection | None
 ) -> tuple[int, int]:
     """Of what a wave takes, the replicas and the leaders on these brokers."""
-    is_selected = selection_filter(selection)
+    is_selected = (selection or EVERYTHING).contains
     held = [p for p in facts.held_by(brokers) if is_selected(p.name)]
     return len(held), sum(1 for p in held if p.leader in brokers)
 

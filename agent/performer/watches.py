@@ -18,7 +18,7 @@ from agent.core import messages as msg
 from agent.core.checks import broker_checks, cluster_checks
 from agent.core.model.cluster import Broker, ClusterFacts, TopicPartition
 from agent.core.planning.plan import Direction
-from agent.core.planning.selection import selection_filter
+from agent.core.planning.selection import EVERYTHING
 from agent.performer import reassign
 from agent.performer.coordinator_watch import CoordinatorWatch
 from agent.performer.mover_status import MoverLook
@@ -55,7 +55,7 @@ def partitions_moved_by(
     wave = next((w for w in migration.waves if w.number == scope.wave), None)
     back = wave is not None and wave.direction is Direction.BACK
     held = frozenset(scope.destination_broker_ids if back else scope.source_broker_ids)
-    is_selected = selection_filter(scope.selection)
+    is_selected = (scope.selection or EVERYTHING).contains
     # What its pair's lanes took before it is no progress of a whole wave.
     way = (scope.source_broker_ids, scope.destination_broker_ids)
     lanes = [
@@ -63,7 +63,9 @@ def partitions_moved_by(
         for w in migration.waves
         if w.selection and (w.source_broker_ids, w.destination_broker_ids) == way
     ]
-    others = [selection_filter(w.selection) for w in lanes if scope.selection is None and not back]
+    others = [
+        (w.selection or EVERYTHING).contains for w in lanes if scope.selection is None and not back
+    ]
     return frozenset(
         name
         for name, replicas in snapshot.items()
@@ -90,7 +92,7 @@ class WaveWatch:
         self._destinations = frozenset(watch.scope.destination_broker_ids)
         self._coordinators = CoordinatorWatch(ports, self._sources | self._destinations)
         self._throttle = WaveThrottleWatch(ports, watch.scope, throttled=watch.throttled)
-        self._is_selected = selection_filter(watch.scope.selection)
+        self._is_selected = (watch.scope.selection or EVERYTHING).contains
         is_selected = self._is_selected if watch.scope.selection else None
         self._logs = WaveLogs(
             ports.kafka, ports.clock, self._sources, self._destinations, moved_names, is_selected

@@ -15,7 +15,7 @@ from agent.core.messages import TaskStatus
 from agent.core.migration import ACTIVE, METRIC, Phase
 from agent.core.planning.options import Pairing
 from agent.core.planning.plan import Direction, WaveState
-from agent.core.planning.selection import selection_filter
+from agent.core.planning.selection import EVERYTHING
 from tests.simulation.discovery_invariants import (
     a_way_back_is_shown,
     found_before_filled,
@@ -113,7 +113,7 @@ def moved_only_when_wanted(
         return (
             f"{[str(n) for n in targets]} are moved while {[c.name for c in m.pause_causes]} hold"
         )
-    picked = selection_filter(wave.selection)
+    picked = (wave.selection or EVERYTHING).contains
     wrong = [
         str(n)
         for n, t in targets.items()
@@ -219,7 +219,7 @@ def no_selection_moves_at_rest(s: Simulation) -> str | None:
             to, of, picked = (
                 set(wave.destination_broker_ids),
                 set(wave.source_broker_ids),
-                selection_filter(wave.selection),
+                (wave.selection or EVERYTHING).contains,
             )
             stray += [
                 n
@@ -275,7 +275,7 @@ def drained_only_if_drained(s: Simulation) -> str | None:
 
 
 def _left_of(s: Simulation, wave: Wave) -> list[str]:
-    picked = selection_filter(wave.selection)
+    picked = (wave.selection or EVERYTHING).contains
     held = {n for b in wave.source_broker_ids for n in s.held_before(b) if picked(n)}
     return sorted(str(n) for n in held - s.watched.foreign_moves.keys())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.core.migration import Phase
-from agent.core.planning.selection import selection_filter
+from agent.core.planning.selection import EVERYTHING
 from agent.wire import status
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def at_rest_the_truth_is_told(s: Simulation) -> str | None:
 
 
 def _held(s: Simulation, wave: Wave) -> list[str]:
-    picked, sources = selection_filter(wave.selection), set(wave.source_broker_ids)
+    picked, sources = (wave.selection or EVERYTHING).contains, set(wave.source_broker_ids)
     return [
         str(n)
         for n, p in s.world.partitions.items()

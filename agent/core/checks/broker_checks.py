@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from agent.core.checks import broker_settings, cluster_checks, disk_space
-from agent.core.checks.cluster_checks import EXAMPLES_MAX, ClusterCheckInput, with_title
+from agent.core.checks.cluster_checks import ClusterCheckInput, with_title
 from agent.core.model.cluster import BrokerLogs
 from agent.core.model.reasons import BlockedWave, CheckResult, Code, Reason
 from agent.core.model.throttle import (
@@ -19,6 +19,7 @@ from agent.core.model.throttle import (
     own_throttle,
     topics_with_foreign_entries,
 )
+from agent.core.model.words import EXAMPLES_MAX, ids, listed
 from agent.core.planning.broker_load import BrokerLoad
 from agent.core.planning.options import Limits
 from agent.core.planning.wave import Direction
@@ -97,7 +98,7 @@ def disk_headroom(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInp
         else ("there is room in every log dir of the destinations")
     )
     if unknown:
-        seen += f" (not told by brokers {_ids(unknown)})"
+        seen += f" (not told by brokers {ids(unknown)})"
     needed = (
         f"in each log dir its share of what comes, {disk_space.HEADROOM:.0%} more, and what "
         "producers add meanwhile"
@@ -221,13 +222,13 @@ def no_foreign_throttle(
     topics = sorted(topics_with_foreign_entries(facts, own))
     parts = []
     if rates:
-        parts.append(f"rates on brokers {_ids(rates)}")
+        parts.append(f"rates on brokers {ids(rates)}")
     if topics:
         moving = {r.topic for r in cluster_input.reassignments}
         stale = [t for t in topics if t not in moving]
         state = f", {len(stale)} of them stale: nothing of them moves" if stale else ""
         parts.append(
-            f"throttled replicas of {len(topics)} topics{state}: {_listed(topics)} "
+            f"throttled replicas of {len(topics)} topics{state}: {listed(topics)} "
             f"({_owner(facts, topics)})"
         )
     seen = (
@@ -241,7 +242,7 @@ def no_foreign_throttle(
 def no_static_throttle(_: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
     """No request can take it away."""
     static = [b for b, rate in broker_input.throttle.rates.items() if rate.is_static]
-    seen = f"brokers {_ids(static)} have one" if static else "no broker has one in its properties"
+    seen = f"brokers {ids(static)} have one" if static else "no broker has one in its properties"
     return CheckResult(
         code=Code.STATIC_THROTTLE,
         ok=not static,
@@ -355,12 +356,3 @@ def _owner(facts: ThrottleFacts, topics: list[str]) -> str:
         else:
             owners.add("one end only, set by hand")
     return "; ".join(sorted(owners))
-
-
-def _ids(brokers: "set[int] | list[int]") -> str:
-    return ", ".join(str(b) for b in sorted(brokers))
-
-
-def _listed(topics: list[str]) -> str:
-    more = f" and {len(topics) - EXAMPLES_MAX} more" if len(topics) > EXAMPLES_MAX else ""
-    return ", ".join(topics[:EXAMPLES_MAX]) + more

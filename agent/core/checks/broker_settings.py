@@ -8,6 +8,7 @@ Called by broker_checks.py. In: broker id -> setting -> value, of those that ans
 from collections.abc import Iterable, Mapping
 
 from agent.core.model.reasons import CheckResult, Code
+from agent.core.model.words import EXAMPLES_MAX, ids
 
 Settings = Mapping[int, Mapping[str, str]]
 
@@ -28,7 +29,6 @@ MATCHED_SETTINGS = (
 RETENTION = "log retention in ms"
 REPORTER = "CruiseControlMetricsReporter"
 _MS_OF = {"log.retention.ms": 1, "log.retention.minutes": 60_000, "log.retention.hours": 3_600_000}
-EXAMPLES_MAX = 5
 
 
 def settings_match(settings: Settings, brokers: Iterable[int]) -> CheckResult:
@@ -130,8 +130,3 @@ def reporters(
 
 def _reports(settings: Mapping[str, str]) -> bool:
     return REPORTER in settings.get("metric.reporters", "")
-
-
-def ids(brokers: Iterable[int]) -> str:
-    """As people read them."""
-    return ", ".join(str(b) for b in sorted(brokers))

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from agent.core.messages import Executor
 from agent.core.model.cluster import ClusterFacts, Partition, Reassignment
 from agent.core.model.reasons import CheckResult, Code, Reason, shortened
+from agent.core.model.words import EXAMPLES_MAX, ids, listed
 from agent.core.planning.wave import Wave
-
-EXAMPLES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +75,8 @@ def blocking_and_passing(
     return tuple(v.reason for v in red if not v.passing), tuple(v.reason for v in red if v.passing)
 
 
-def _ids(brokers: Iterable[int]) -> str:
-    return ", ".join(str(b) for b in sorted(brokers))
-
-
 def _names(partitions: Sequence[Partition] | Sequence[Reassignment]) -> str:
-    shown = ", ".join(f"{p.topic}-{p.partition}" for p in partitions[:EXAMPLES_MAX])
-    more = f" and {len(partitions) - EXAMPLES_MAX} more" if len(partitions) > EXAMPLES_MAX else ""
-    return shown + more
+    return listed([p.name for p in partitions[:EXAMPLES_MAX]], len(partitions))
 
 
 def brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
@@ -93,7 +86,7 @@ def brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
     down = (
         cluster_input.sources | cluster_input.destinations | cluster_input.needed_later | holding
     ) - alive
-    seen = f"brokers {_ids(down)} are not registered" if down else f"{len(alive)} brokers are alive"
+    seen = f"brokers {ids(down)} are not registered" if down else f"{len(alive)} brokers are alive"
     return CheckResult(code=Code.BROKER_DOWN, ok=not down, seen=seen, needed="every broker alive")
 
 
@@ -123,7 +116,7 @@ def racks_known(cluster_input: ClusterCheckInput) -> CheckResult:
         b for b in cluster_input.sources | cluster_input.destinations if b in racks and not racks[b]
     ]
     seen = (
-        f"brokers {_ids(unknown)} have no broker.rack" if unknown else ("every broker names its AZ")
+        f"brokers {ids(unknown)} have no broker.rack" if unknown else ("every broker names its AZ")
     )
     return CheckResult(code=Code.RACK_UNKNOWN, ok=not unknown, seen=seen, needed="broker.rack set")
 
@@ -179,10 +172,7 @@ def replicas_above_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
     single = len(cluster_input.cluster.partitions) - len(spread)
     seen = "every topic can spare a replica"
     if tight:
-        more = f" and {len(tight) - EXAMPLES_MAX} more" if len(tight) > EXAMPLES_MAX else ""
-        seen = (
-            f"{len(tight)} topics cannot spare a replica: {', '.join(tight[:EXAMPLES_MAX])}{more}"
-        )
+        seen = f"{len(tight)} topics cannot spare a replica: {listed(tight)}"
     elif single:
         seen += f", but for {single} partitions with only one"
     return CheckResult(
@@ -240,7 +230,7 @@ def rollback_brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
     )  # of these brokers_alive speaks
     gone = cluster_input.rollback_brokers - known - cluster_input.cluster.racks.keys()
     seen = (
-        f"drained brokers {_ids(gone)} have left"
+        f"drained brokers {ids(gone)} have left"
         if gone
         else ("the brokers that a rollback would need are alive")
     )

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from agent.core.model.cluster import Partition
 from agent.core.model.reasons import Code, Reason
+from agent.core.model.words import listed
 
 NAMES_IN_A_SENTENCE = 3
 
@@ -226,6 +227,5 @@ _SEVERITY = {code: place for place, code in enumerate(_WORDS)}
 
 
 def _names(result: ReadinessResult, code: Code, number: int) -> str:
-    few = [str(f.partition.name) for f in result.named if code in f.codes][:NAMES_IN_A_SENTENCE]
-    rest = [f"{number - len(few)} more"] if number > len(few) else []
-    return " and ".join([", ".join(few), *rest] if few else rest)
+    named = [f.partition.name for f in result.named if code in f.codes]
+    return listed(named, number, NAMES_IN_A_SENTENCE)

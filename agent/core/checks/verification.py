@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from agent.core.messages import Compared, Inspected
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.model.reasons import Code, Reason
+from agent.core.model.words import EXAMPLES_MAX
 from agent.core.planning.plan import Direction, Wave
-from agent.core.planning.selection import selection_filter
+from agent.core.planning.selection import EVERYTHING
 
-EXAMPLES_MAX = 5
 Snapshot = Mapping[TopicPartition, tuple[int, ...]]
 
 
@@ -33,7 +33,7 @@ def moved_partitions(facts: ClusterFacts, wave: Wave) -> list[Partition]:
     """
     destinations, is_selected = (
         frozenset(wave.destination_broker_ids),
-        selection_filter(wave.selection),
+        (wave.selection or EVERYTHING).contains,
     )
     return [
         p for p in facts.partitions if not destinations.isdisjoint(p.target) and is_selected(p.name)
@@ -150,7 +150,7 @@ def inspect_wave(
             az_changed.append(f"{p.name} was on {list(before)} and is on {list(p.target)}")
         elif not _is_in_order(before, p.target, replacing):
             order_changed += 1
-    is_selected = selection_filter(wave.selection)
+    is_selected = (wave.selection or EVERYTHING).contains
     assigned = {p.name for p in facts.held_by(sources) if is_selected(p.name)}
     here = [
         (n, size)

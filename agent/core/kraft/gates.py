@@ -15,13 +15,10 @@ from agent.core.kraft.state import (
     KraftPhase,
 )
 from agent.core.model.reasons import Code, Reason
+from agent.core.model.words import ids
 
 PROTOCOL_VERSION = "3.9"  # the last line with ZooKeeper, and the only one that we have rehearsed
 Reasons = tuple[Reason, ...]
-
-
-def _ids(ids: object) -> str:
-    return ", ".join(map(str, sorted(ids)))  # type: ignore[call-overload]
 
 
 def cluster_issues(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
@@ -33,7 +30,7 @@ def cluster_issues(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
         found.append(
             Reason(
                 Code.BROKER_DOWN,
-                f"brokers {_ids(away)} are not alive",
+                f"brokers {ids(away)} are not alive",
                 ("all that were there at the start"),
             )
         )
@@ -91,25 +88,25 @@ def reasons_not_ready(options: KraftOptions, facts: KraftFacts) -> Reasons:
         b.broker_id for b in facts.brokers if not b.protocol_version.startswith(PROTOCOL_VERSION)
     }:
         found.append(
-            Reason(Code.KRAFT_VERSION, f"brokers {_ids(old)} do not speak {PROTOCOL_VERSION}",
+            Reason(Code.KRAFT_VERSION, f"brokers {ids(old)} do not speak {PROTOCOL_VERSION}",
                    f"inter.broker.protocol.version={PROTOCOL_VERSION} on every broker")
         )  # fmt: skip
     if strange := {b.broker_id for b in facts.brokers if b.mode is not NodeMode.ZOOKEEPER}:
         found.append(
             Reason(
                 Code.KRAFT_BROKER_MODE,
-                (f"brokers {_ids(strange)} are not in ZooKeeper mode"),
+                (f"brokers {ids(strange)} are not in ZooKeeper mode"),
                 "all",
             )
         )
     if high := {b.broker_id for b in facts.brokers if not 0 <= b.broker_id <= b.reserved_id_max}:
-        seen = f"brokers {_ids(high)} have ids over reserved.broker.max.id"
+        seen = f"brokers {ids(high)} have ids over reserved.broker.max.id"
         found.append(Reason(Code.KRAFT_NODE_IDS, seen, "explicit ids within it"))
     if same := facts.alive & frozenset(options.controller_ids):
         found.append(
             Reason(
                 Code.KRAFT_NODE_IDS,
-                f"ids {_ids(same)} are brokers' already",
+                f"ids {ids(same)} are brokers' already",
                 "other ids for controllers",
             )
         )
@@ -121,7 +118,7 @@ def absent_brokers(facts: KraftFacts) -> Reasons:
     absent = frozenset(facts.assigned) - facts.alive
     if not (facts.reachable and absent):
         return ()
-    seen = f"partitions are assigned to brokers {_ids(absent)}, which are not alive"
+    seen = f"partitions are assigned to brokers {ids(absent)}, which are not alive"
     return (Reason(Code.KRAFT_ABSENT_BROKER, seen, "an assignment to live brokers only"),)
 
 
@@ -155,7 +152,7 @@ def _no_active(kraft: Kraft, facts: KraftFacts) -> Reasons:
         return (
             Reason(
                 Code.KRAFT_CONTROLLER_DOWN,
-                f"controllers {_ids(silent)} show no metrics",
+                f"controllers {ids(silent)} show no metrics",
                 "all of them",
             ),
         )
@@ -291,10 +288,10 @@ def quorum_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
         )
     wanted = tuple(sorted(kraft.options.controller_ids))
     if seen.voter_ids != wanted:
-        text = f"the quorum's voters are {_ids(seen.voter_ids)}"
+        text = f"the quorum's voters are {ids(seen.voter_ids)}"
         return (
             Reason(
-                Code.KRAFT_NO_QUORUM, text, (f"{_ids(wanted)}: the controllers of clusters.yaml")
+                Code.KRAFT_NO_QUORUM, text, (f"{ids(wanted)}: the controllers of clusters.yaml")
             ),
         )
     found: list[Reason] = []
@@ -302,7 +299,7 @@ def quorum_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
         found.append(Reason(Code.KRAFT_NO_QUORUM, "the quorum has no leader", "one"))
     limit = kraft.options.voter_seconds_behind_max
     if behind := [v.node_id for v in seen.voters if not 0 <= v.seconds_behind <= limit]:
-        text = f"controllers {_ids(behind)} do not have what the quorum's leader has"
+        text = f"controllers {ids(behind)} do not have what the quorum's leader has"
         found.append(Reason(Code.KRAFT_VOTER_BEHIND, text, f"at most {limit:.0f} s behind it"))
     if not seen.metadata_version:
         found.append(Reason(Code.KRAFT_METADATA_VERSION, "no metadata.version is finalized", "one"))
@@ -314,7 +311,7 @@ def _registered(kraft: Kraft, facts: KraftFacts) -> Reasons:
     found: list[Reason] = []
     if others := [b for b in kraft.broker_ids if facts.mode(b) is not NodeMode.KRAFT]:
         found.append(
-            Reason(Code.KRAFT_BROKER_MODE, (f"brokers {_ids(others)} are not in KRaft mode"), "all")
+            Reason(Code.KRAFT_BROKER_MODE, (f"brokers {ids(others)} are not in KRaft mode"), "all")
         )
     a = facts.active
     if (
@@ -403,10 +400,10 @@ def _zookeeper_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
             ),
         )
     if missing := frozenset(kraft.broker_ids) - frozenset(zk.broker_ids):
-        seen = f"brokers {_ids(missing)} are not registered in ZooKeeper"
+        seen = f"brokers {ids(missing)} are not registered in ZooKeeper"
         return (Reason(Code.KRAFT_REGISTRATION, seen, "all of the start in /brokers/ids"),)
     if ghosts := frozenset(zk.broker_ids) - facts.alive:
-        seen = f"ZooKeeper has brokers {_ids(ghosts)} registered, which Kafka does not show"
+        seen = f"ZooKeeper has brokers {ids(ghosts)} registered, which Kafka does not show"
         return (Reason(Code.KRAFT_GHOST, seen, "none: their sessions end by themselves"),)
     return ()
 

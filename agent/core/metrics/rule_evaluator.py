@@ -20,13 +20,13 @@ from agent.core.metrics.rules import (
     RuleState,
     Side,
 )
+from agent.core.model.words import listed
 
 # (metric, broker or None for the cluster, platform, value, seconds since the epoch)
 Sample = tuple[str, int | None, str | None, float, float]
 # a sample from further ahead comes from a wrong clock, and would silence the right ones
 FUTURE_SECONDS_MAX = 5.0
 SERIES_MAX = 20_000  # brokers times metrics of one cluster: 500 brokers with 40 judged metrics
-NAMED_MAX = 5
 
 
 @dataclass(slots=True)
@@ -384,9 +384,8 @@ def _words(rule: Rule, level: Level, seen: _RuleReading, now: float) -> str:
     if level is Level.INCONCLUSIVE:
         if seen.missing == (None,):
             return f"no sample of {rule.metric} for {rule.stale_seconds:g} s"
-        named = ", ".join(map(str, seen.missing[:NAMED_MAX]))
-        more = f" and {len(seen.missing) - NAMED_MAX} more" if len(seen.missing) > NAMED_MAX else ""
-        return f"no sample of {rule.metric} for {rule.stale_seconds:g} s from broker {named}{more}"
+        named = listed(seen.missing)
+        return f"no sample of {rule.metric} for {rule.stale_seconds:g} s from broker {named}"
     if seen.value is None:
         return f"{rule.metric} is not asked for any more"
     if level is Level.CLEAR:

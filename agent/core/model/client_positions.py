@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from agent.core.model.cluster import TopicPartition
+from agent.core.model.words import EXAMPLES_MAX
 
 T = TypeVar("T")
-EXAMPLES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

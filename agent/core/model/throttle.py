@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 from agent.core.model.cluster import Partition
 from agent.core.model.reasons import Code, Reason
+from agent.core.model.words import EXAMPLES_MAX, listed
 
 LEADER_RATE = "leader.replication.throttled.rate"
 FOLLOWER_RATE = "follower.replication.throttled.rate"
 LEADER_REPLICAS = "leader.replication.throttled.replicas"
 FOLLOWER_REPLICAS = "follower.replication.throttled.replicas"
 
-EXAMPLES_MAX = 5
 RATES_MAX = 10  # of different ones, told at a look
 NEEDED = "no throttle that is not ours"
 # A list is Kafka's own form: `partition:broker`, comma separated; `*` means every replica.
@@ -166,8 +166,7 @@ def foreign_rates(
     if not strange:
         return ()
     told = "; ".join(
-        f"{r.bytes_per_second:,} bytes/s on brokers {', '.join(map(str, r.broker_ids))}"
-        + (f" and {r.brokers - len(r.broker_ids)} more" if r.brokers > len(r.broker_ids) else "")
+        f"{r.bytes_per_second:,} bytes/s on brokers {listed(r.broker_ids, r.brokers)}"
         for r in strange[:EXAMPLES_MAX]
     )
     return (
@@ -180,12 +179,8 @@ def foreign_replica_lists(facts: ThrottleFacts, destinations: Iterable[int]) -> 
     topics = sorted(topics_with_foreign_entries(facts, own_throttle(facts, destinations, ())))
     if not topics:
         return ()
-    more = f" and {len(topics) - EXAMPLES_MAX} more" if len(topics) > EXAMPLES_MAX else ""
-    seen = (
-        "throttled replicas of topics that move were listed by someone else: "
-        f"{', '.join(topics[:EXAMPLES_MAX])}"
-    )
-    return (Reason(Code.FOREIGN_THROTTLE, seen + more, NEEDED),)
+    seen = f"throttled replicas of topics that move were listed by someone else: {listed(topics)}"
+    return (Reason(Code.FOREIGN_THROTTLE, seen, NEEDED),)
 
 
 def topics_with_foreign_entries(facts: ThrottleFacts, own: ThrottleChange) -> set[str]:
@@ -210,22 +205,3 @@ def parse_replicas(text: str) -> Replicas | None:
 def render_replicas(replicas: Replicas) -> str:
     """Write Kafka's form, sorted so that equal sets read the same."""
     return ",".join(f"{partition}:{broker}" for partition, broker in sorted(replicas))
-
-
-def in_force(facts: ThrottleFacts, change: ThrottleChange) -> bool:
-    """True while everything that was ordered is set: rates equal, lists at least as long."""
-    for broker, rate in change.rates.items():
-        found = facts.rates.get(broker)
-        if found is None or (found.leader, found.follower) != (rate, rate):
-            return False
-    for asked, found_lists in (
-        (change.leaders, facts.leaders),
-        (change.followers, facts.followers),
-    ):
-        for topic, replicas in asked.items():
-            if topic not in found_lists:
-                return False
-            found_replicas = found_lists[topic]
-            if found_replicas is not None and not replicas <= found_replicas:
-                return False
-    return True

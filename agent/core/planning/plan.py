@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, TopicPartition
 from agent.core.model.reasons import Code, Reason
+from agent.core.model.words import ids
 from agent.core.planning import lanes
 from agent.core.planning.estimate import total_estimate
 from agent.core.planning.options import Mode, Options, Pairing, Policy
@@ -85,14 +86,14 @@ def choose_brokers(
         reasons.append(
             Reason(
                 Code.BROKER_SETS_OVERLAP,
-                (f"brokers {_ids(overlap)} are both source and destination"),
+                (f"brokers {ids(overlap)} are both source and destination"),
             )
         )
     if twice := sorted(
         b for named in (sources, destinations) for b in set(named) if named.count(b) > 1
     ):
         reasons.append(
-            Reason(Code.BROKER_SETS_OVERLAP, f"brokers {_ids(twice)} are named twice", "each once")
+            Reason(Code.BROKER_SETS_OVERLAP, f"brokers {ids(twice)} are named twice", "each once")
         )
     if options.mode is Mode.AZ:
         az = options.az or ""
@@ -163,10 +164,7 @@ def _waves(
             reasons.append(
                 Reason(
                     Code.PAIRS_UNEVEN,
-                    (
-                        f"{az}: source brokers {_ids(src)}, destination brokers "
-                        f"{_ids(dst) or 'none'}"
-                    ),
+                    (f"{az}: source brokers {ids(src)}, destination brokers {ids(dst) or 'none'}"),
                 )
             )
             continue
@@ -179,7 +177,3 @@ def _waves(
 
 def _az_order(asked: Sequence[str], by_az: Mapping[str, object]) -> list[str]:
     return [az for az in asked if az in by_az] + sorted(az for az in by_az if az not in asked)
-
-
-def _ids(brokers: Sequence[int]) -> str:
-    return ", ".join(str(b) for b in brokers)

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 from agent.core.model.cluster import ClusterFacts
 from agent.core.model.reasons import Code, Reason
+from agent.core.model.words import EXAMPLES_MAX, listed
 from agent.core.planning.wave import Plan, Wave
 
 # A wave that has grown by more than this part since the plan takes longer than was promised: plan
 # again. Below the second figure nobody would notice.
 GROWN_SHARE_MAX = 0.25
 GROWN_BYTES_MIN = 64 * 1024 * 1024
-WAVES_LISTED_MAX = 5
 
 
 def fingerprint(facts: ClusterFacts, sources: Iterable[int]) -> int:
@@ -59,7 +59,7 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
         ]
         counts = ", ".join(
             f"wave {a.number}: {a.replicas} then, {b.replicas} now"
-            for a, b in differ[:WAVES_LISTED_MAX]
+            for a, b in differ[:EXAMPLES_MAX]
         )
         seen = (
             "other partitions lie on the sources than when it was planned "
@@ -72,7 +72,7 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
     if grown:
         sizes = ", ".join(
             f"wave {a.number}: {a.size_bytes} then, {b.size_bytes} now"
-            for a, b in grown[:WAVES_LISTED_MAX]
+            for a, b in grown[:EXAMPLES_MAX]
         )
         needed = f"waves grown by at most {GROWN_SHARE_MAX:.0%}"
         reasons.append(
@@ -103,9 +103,4 @@ def _describe_waves(plan: Plan) -> str:
         )
         for w in plan.waves
     ]
-    more = (
-        f" and {len(described) - WAVES_LISTED_MAX} more"
-        if len(described) > WAVES_LISTED_MAX
-        else ""
-    )
-    return ", ".join(described[:WAVES_LISTED_MAX]) + more
+    return listed(described)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.planning.estimate import estimate, undo_costs
 from agent.core.planning.options import Options
-from agent.core.planning.selection import selection_filter
+from agent.core.planning.selection import EVERYTHING
 from agent.core.planning.wave import Wave
 
 # Partition movements per broker. Cruise Control allows 1,250 in the whole cluster unless it is told
@@ -106,7 +106,7 @@ def _split(wave: Wave, partitions: list[Partition]) -> tuple[list[Partition], li
     """What of these the wave takes, and what it leaves."""
     if wave.selection is None:
         return partitions, []
-    is_selected = selection_filter(wave.selection)
+    is_selected = (wave.selection or EVERYTHING).contains
     taken: list[Partition] = []
     left: list[Partition] = []
     for p in partitions:

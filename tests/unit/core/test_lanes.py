@@ -18,7 +18,7 @@ from agent.core.planning.lanes import (
 )
 from agent.core.planning.options import InternalTopics, Options, Pairing, Policy
 from agent.core.planning.plan import Direction, Plan, Wave, WaveState, make_plan
-from agent.core.planning.selection import INTERNAL_TOPICS, Lane, Selection, selection_filter
+from agent.core.planning.selection import EVERYTHING, INTERNAL_TOPICS, Lane, Selection
 
 RACKS = {11: "a", 12: "b", 31: "a", 32: "b"}
 POLICY = Policy(
@@ -197,14 +197,10 @@ def test_a_whole_wave_takes_back_what_the_lanes_of_its_pair_have_moved() -> None
 
 def test_a_selection_takes_what_it_names_and_nothing_else() -> None:
     """Topics, all topics but some, or partitions by name; none at all takes everything."""
-    assert [n for n in NAMES if selection_filter(Selection(topics=("u",)))(n)] == [("u", 0)]
-    assert [
-        n for n in NAMES if selection_filter(Selection(excluded_topics=INTERNAL_TOPICS))(n)
-    ] == NAMES[:4]
-    assert [n for n in NAMES if selection_filter(Selection(partitions=(("t", 2),)))(n)] == [
-        ("t", 2)
-    ]
-    assert all(selection_filter(None)(n) for n in NAMES)
+    assert [n for n in NAMES if Selection(topics=("u",)).contains(n)] == [("u", 0)]
+    assert [n for n in NAMES if Selection(excluded_topics=INTERNAL_TOPICS).contains(n)] == NAMES[:4]
+    assert [n for n in NAMES if Selection(partitions=(("t", 2),)).contains(n)] == [("t", 2)]
+    assert all(EVERYTHING.contains(n) for n in NAMES)
 
 
 def _sized(**sizes: int) -> dict[int, BrokerLogs]:

@@ -10,7 +10,6 @@ from agent.core.model.throttle import (
     ThrottleFacts,
     foreign_rates,
     foreign_replica_lists,
-    in_force,
     own_throttle,
     parse_replicas,
     rates_seen,
@@ -55,35 +54,6 @@ def test_entries_counts_every_setting() -> None:
     """Rates and list entries, so that `none left` means none."""
     assert wave_throttle([P0], {11: (31,)}, (11, 31), RATE).entries == 2 + 3 + 1
     assert ThrottleChange().entries == 0
-
-
-def test_what_was_set_is_in_force_and_less_is_not() -> None:
-    """Another rate, a missing broker, a missing list entry: not in force.
-
-    More than was asked is.
-    """
-    order = wave_throttle([P0], {11: (31,)}, (11, 31), RATE)
-    facts = _facts(order)
-    assert in_force(facts, order)
-    for less in (
-        ThrottleFacts(
-            rates={11: BrokerRate(leader=RATE, follower=RATE)},
-            leaders=facts.leaders,
-            followers=facts.followers,
-        ),
-        ThrottleFacts(
-            rates={**facts.rates, 31: BrokerRate(leader=RATE, follower=1)},
-            leaders=facts.leaders,
-            followers=facts.followers,
-        ),
-        ThrottleFacts(rates=facts.rates, leaders={}, followers=facts.followers),
-        ThrottleFacts(
-            rates=facts.rates, leaders={"t": frozenset({(0, 11)})}, followers=facts.followers
-        ),
-    ):
-        assert not in_force(less, order)
-    everything = ThrottleFacts(rates=facts.rates, leaders={"t": None}, followers={"t": None})
-    assert in_force(everything, order)
 
 
 def test_what_was_set_is_found_as_ours() -> None:
