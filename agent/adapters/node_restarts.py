@@ -9,7 +9,6 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import httpx
 
@@ -20,18 +19,6 @@ from agent.performer.ports import PortError
 
 METADATA_LOG = "__cluster_metadata-0"
 WEBHOOK_SECONDS = 10.0
-
-
-class Restarts(Protocol):
-    """Tells someone to restart one node with the keys of `change`."""
-
-    async def restart(self, kraft_id: str, change: NodeChange) -> None:
-        """Returns when it was told, or done. Raises PortError when nobody could be told."""
-        ...
-
-    async def close(self) -> None:
-        """Let connections go."""
-        ...
 
 
 class ManualRestarts:

@@ -23,13 +23,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.cruise_control.client import CruiseControlConnection
 from agent.adapters.kafka.connection import KafkaConnection
-from agent.adapters.node_restarts import LabRestarts, ManualRestarts, Restarts, WebhookRestarts
+from agent.adapters.node_restarts import LabRestarts, ManualRestarts, WebhookRestarts
 from agent.adapters.zookeeper.access import ZooKeeperAccess
 from agent.config.discovery_settings import ConsulSettings
 from agent.config.rule_settings import RULES_MAX, LimitsSettings, RuleSettings
 from agent.config.secrets import secret
 from agent.core.kraft.options import Gates, KraftController, KraftOptions, RestartBy
 from agent.core.planning.options import Policy
+from agent.performer.ports import RestartsPort
 
 
 class SettingsError(Exception):
@@ -295,7 +296,7 @@ class KraftSettings(BaseModel):
             raise ValueError("restart_by: webhook needs webhook_url")
         return self
 
-    def restarts(self) -> Restarts:
+    def restarts(self) -> RestartsPort:
         """Who restarts nodes. Raises OSError when the token's file cannot be read."""
         if self.restart_by == "lab" and self.lab_directory:
             return LabRestarts(self.lab_directory)

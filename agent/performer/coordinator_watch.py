@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent.core.model.cluster import TopicPartition
-    from agent.performer.performer import Ports
+    from agent.performer.ports import Ports
 
 POLL_SECONDS = 2.0
 

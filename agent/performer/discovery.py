@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent.core import effects as fx
-    from agent.performer.performer import Ports
+    from agent.performer.ports import Ports
 
 
 async def register(ports: Ports, effect: fx.RegisterEndpoints) -> msg.Outcome:

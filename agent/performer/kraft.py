@@ -6,13 +6,9 @@ Looks before it acts, and decides nothing: which node, and whether now, the core
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from agent.adapters.node_restarts import Restarts
-from agent.adapters.prometheus.kraft_metrics import ControllerMetrics
-from agent.adapters.zookeeper.kraft_znodes import KraftZooKeeper
 from agent.core import messages as msg
 from agent.core.effects import Effect
 from agent.core.kraft import node_config as changes
@@ -25,29 +21,20 @@ from agent.core.kraft.effects import (
 )
 from agent.core.kraft.facts import BrokerFacts, KraftFacts, QuorumFacts, ZooKeeperFacts
 from agent.core.kraft.node_config import NodeChange, NodeMode
-from agent.performer.ports import Clock, KafkaPort, PortError
+from agent.performer.ports import (
+    Clock,
+    ControllerMetricsPort,
+    KafkaPort,
+    KraftKafkaPort,
+    KraftZooKeeperPort,
+    PortError,
+    Post,
+    RestartsPort,
+)
 
 KRAFT_EFFECTS = (SurveyKraft, RestartNode, ReleaseZooKeeper)
 HEARTBEAT_SECONDS = 5.0  # a look is posted when it shows something new, and at least so often
 ASKED_MAX = 2  # brokers that are asked for the quorum, one after the other
-Post = Callable[[msg.Observation], Awaitable[None]]
-
-
-class KraftKafkaPort(Protocol):
-    """What only a way to KRaft asks of a cluster: what brokers were started with, and their
-    controllers.
-    """
-
-    async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
-        """Keys set in each broker's own file; brokers that do not answer are left out.
-
-        Raises PortError.
-        """
-        ...
-
-    async def quorum(self, broker_id: int) -> QuorumFacts:
-        """The controllers' quorum, by the word of a broker in KRaft mode. Raises PortError."""
-        ...
 
 
 @dataclass(slots=True)
@@ -56,9 +43,9 @@ class KraftPerformer:
 
     kafka: KafkaPort
     kraft_kafka: KraftKafkaPort
-    zookeeper: KraftZooKeeper | None
-    metrics: ControllerMetrics
-    restarts: Restarts
+    zookeeper: KraftZooKeeperPort | None
+    metrics: ControllerMetricsPort
+    restarts: RestartsPort
     clock: Clock
 
     async def perform(self, effect: Effect) -> msg.Outcome:
@@ -152,7 +139,7 @@ class KraftPerformer:
             node, effect.target, now, dict(effect.original), options.quorum
         )
 
-    def _zookeeper(self) -> KraftZooKeeper:
+    def _zookeeper(self) -> KraftZooKeeperPort:
         if self.zookeeper is None:
             raise PortError("no ZooKeeper is configured: `zookeeper` in clusters.yaml")
         return self.zookeeper

@@ -17,7 +17,7 @@ from agent.performer.ports import PortError
 if TYPE_CHECKING:
     from agent.core import effects as fx
     from agent.core.migration import Migration
-    from agent.performer.performer import Ports
+    from agent.performer.ports import Ports
 
 MOVING_SECONDS = 10.0
 STILL_SECONDS = 3.0  # while nothing moves, or it could not be asked

@@ -6,7 +6,6 @@ Looks before it acts: every effect may be performed again after a crash. Decides
 what it found.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from agent.core import effects as fx
@@ -23,23 +22,10 @@ from agent.performer import discovery, reassign, replica_order
 from agent.performer.client_impact import ClientImpactCheck
 from agent.performer.kraft import KRAFT_EFFECTS, KraftPerformer
 from agent.performer.offload import freeze_heap, gc_paused, run_off_loop
-from agent.performer.ports import (
-    ClientCensus,
-    Clock,
-    CruiseControlPort,
-    CruiseControlState,
-    DiscoveryPort,
-    KafkaPort,
-    LeasePort,
-    PortError,
-    RemoveBroker,
-    SnapshotPort,
-)
+from agent.performer.ports import CruiseControlState, PortError, Ports, Post, RemoveBroker
 from agent.performer.survey import Survey
 from agent.performer.throttle_watch import ThrottleWatch
 from agent.performer.watches import SourceWatch, WaveWatch, partitions_moved_by
-
-Post = Callable[[msg.Observation], Awaitable[None]]
 
 # A stop's wait in one go; after it the core is told Busy, and asks again.
 STOP_SECONDS_MAX = 30.0
@@ -58,19 +44,6 @@ _WHOLE_CLUSTER = (
 # Somebody else's execution is not ours to end.
 _STOPPABLE = (msg.Executor.OURS, msg.Executor.IDLE)
 _RUNNING = frozenset({msg.TaskStatus.ACTIVE, msg.TaskStatus.IN_EXECUTION})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """The outside of one cluster."""
-
-    kafka: KafkaPort
-    cruise_control: CruiseControlPort
-    snapshots: SnapshotPort
-    lease: LeasePort
-    clock: Clock
-    discovery: DiscoveryPort | None = None  # None: clients know the brokers by themselves
-    census: ClientCensus | None = None
 
 
 @dataclass(slots=True)

@@ -5,14 +5,19 @@ Every call has a time-out of its own. Trouble of the world is raised as `PortErr
 else.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.core.kraft.facts import ControllerFacts, QuorumFacts, ZooKeeperFacts
+from agent.core.kraft.messages import ZooKeeperReleased
+from agent.core.kraft.node_config import NodeChange
+from agent.core.kraft.options import KraftController
 from agent.core.messages import (
     Busy,
     ExecutionRequested,
     Executor,
+    Observation,
     Rejected,
     TaskStatus,
     Unreachable,
@@ -28,6 +33,9 @@ from agent.core.model.cluster import (
 from agent.core.model.endpoints import Endpoint
 from agent.core.model.reasons import Code, Reason
 from agent.core.model.throttle import ThrottleChange, ThrottleFacts
+
+# Sends an observation to the core, through the cluster's inbox.
+Post = Callable[[Observation], Awaitable[None]]
 
 
 class PortError(Exception):
@@ -285,3 +293,71 @@ class LeasePort(Protocol):
     def holder(self) -> str:
         """Who holds it, in words."""
         ...
+
+
+class KraftKafkaPort(Protocol):
+    """What only a way to KRaft asks of a cluster: what brokers were started with, and their
+    controllers.
+    """
+
+    async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
+        """Keys set in each broker's own file; brokers that do not answer are left out.
+
+        Raises PortError.
+        """
+        ...
+
+    async def quorum(self, broker_id: int) -> QuorumFacts:
+        """The controllers' quorum, by the word of a broker in KRaft mode. Raises PortError."""
+        ...
+
+
+class KraftZooKeeperPort(Protocol):
+    """The znodes by which ZooKeeper and KRaft agree who leads the cluster."""
+
+    async def facts(self) -> ZooKeeperFacts:
+        """What those znodes say; a ZooKeeper that does not answer is `reachable=False`."""
+        ...
+
+    async def release(self) -> ZooKeeperReleased:
+        """Delete /controller where KRaft holds it, and /migration; deleting again finds nothing.
+
+        Raises PortError.
+        """
+        ...
+
+
+class ControllerMetricsPort(Protocol):
+    """The metrics pages of KRaft controllers."""
+
+    async def facts(self, controllers: Iterable[KraftController]) -> tuple[ControllerFacts, ...]:
+        """Each controller as its page shows it; one that does not answer is `reachable=False`."""
+        ...
+
+
+class RestartsPort(Protocol):
+    """Whoever restarts nodes with new settings: people, the lab, or a tool behind a webhook.
+
+    A restart is requested once for each attempt; whether it happened, the cluster itself shows.
+    """
+
+    async def restart(self, kraft_id: str, change: NodeChange) -> None:
+        """Return when it was requested, or done. Raises PortError when nobody could be asked."""
+        ...
+
+    async def close(self) -> None:
+        """Close what connections are open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The outside of one cluster."""
+
+    kafka: KafkaPort
+    cruise_control: CruiseControlPort
+    snapshots: SnapshotPort
+    lease: LeasePort
+    clock: Clock
+    discovery: DiscoveryPort | None = None  # None: clients know the brokers by themselves
+    census: ClientCensus | None = None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agent.core.migration import Migration
     from agent.core.model.cluster import Partition, Reassignment, TopicPartition
-    from agent.performer.performer import Ports
+    from agent.performer.ports import Ports
 
 
 SEEN_IDLE_SECONDS = 5.0  # an idle executor of Cruise Control needs no second look for so long

@@ -16,7 +16,7 @@ from agent.performer.ports import PortError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agent.performer.performer import Ports
+    from agent.performer.ports import Ports
 
 
 async def put_right(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agent.core.model.cluster import BrokerLogs, ClusterFacts, TopicPartition
     from agent.core.planning.options import Policy
     from agent.core.planning.selection import Selection
-    from agent.performer.performer import Ports
+    from agent.performer.ports import Ports
 
 
 # What producers add is the difference of two looks at the log dirs, so far apart.

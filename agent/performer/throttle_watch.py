@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from agent.core import effects as fx
     from agent.core.model.cluster import Reassignment
-    from agent.performer.performer import Ports, Post
+    from agent.performer.ports import Ports, Post
 
 POLL_SECONDS = 5.0
 POLL_SHARE = 20.0  # and never for more than this part of the time: each broker is asked itself

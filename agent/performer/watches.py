@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agent.core.migration import Migration
     from agent.core.model.cluster import Reassignment
     from agent.core.model.reasons import Reason
-    from agent.performer.performer import Ports, Post
+    from agent.performer.ports import Ports, Post
 
 WAVE_SECONDS = 1.0
 SOURCES_SECONDS = 3.0

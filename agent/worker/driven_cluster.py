@@ -24,9 +24,10 @@ from agent.config.settings import ClusterSettings, Settings
 from agent.core.messages import BrokersObserved
 from agent.core.migration import Migration
 from agent.performer.kraft import KraftPerformer
-from agent.performer.performer import Performer, Ports
+from agent.performer.performer import Performer
+from agent.performer.ports import Ports, Post
 from agent.topics import Topics
-from agent.worker.effect_tasks import ClusterTasks, Post
+from agent.worker.effect_tasks import ClusterTasks
 
 log = logging.getLogger("kafka_migration.clusters")
 

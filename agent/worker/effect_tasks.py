@@ -8,21 +8,20 @@ posted to the inbox.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from agent.cancellation import CANCEL_AGAIN_SECONDS
 from agent.core import effects as fx
-from agent.core.messages import Busy, EffectEnded, Observation, Outcome, Unreachable
+from agent.core.messages import Busy, EffectEnded, Outcome, Unreachable
 from agent.core.migration import Migration, watches
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning.options import Policy
-from agent.performer.ports import LeasePort, PortError
+from agent.performer.ports import LeasePort, PortError, Post
 
 log = logging.getLogger("kafka_migration.tasks")
 
-Post = Callable[[Observation], Awaitable[None]]
 # What is cancelled leaves within a turn or two of the event loop; one whose cancellation was lost
 # is cancelled again after 2 s, after 4, 8, ... and is waited for that long at most: a pause must
 # not take longer for it.

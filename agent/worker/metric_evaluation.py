@@ -20,7 +20,7 @@ from agent.core.metrics.rule_evaluator import RuleEvaluator, Sample
 from agent.core.migration import ACTIVE, METRIC, Migration, Phase
 from agent.core.planning.options import Policy
 from agent.core.planning.wave import Direction, Wave
-from agent.worker.effect_tasks import Post
+from agent.performer.ports import Post
 
 log = logging.getLogger("kafka_migration.judging")
 

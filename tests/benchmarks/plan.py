@@ -27,8 +27,8 @@ from agent.core.model.cluster import Partition, TopicPartition
 from agent.core.planning.options import Options
 from agent.core.planning.plan import Plan, make_plan
 from agent.performer.offload import gc_paused, shorten_switch_interval
-from agent.performer.performer import Performer, Ports
-from agent.performer.ports import CruiseControlState, RemoveBroker, UserTask
+from agent.performer.performer import Performer
+from agent.performer.ports import CruiseControlState, Ports, RemoveBroker, UserTask
 from agent.worker.turn import Records, Turn, apply_message
 from deploy.lab.cluster.files import write_atomically
 from tests.benchmarks.large import BROKERS, PARTITIONS, POLICY, LargeCluster

@@ -26,10 +26,11 @@ from agent.core.model.cluster import (
 )
 from agent.core.model.throttle import BrokerRate, ThrottleChange, ThrottleFacts
 from agent.main import run
-from agent.performer.performer import Performer, Ports
+from agent.performer.performer import Performer
+from agent.performer.ports import Ports, Post
 from agent.topics import Topics
 from agent.worker.driven_cluster import DrivenCluster, WallClock
-from agent.worker.effect_tasks import ClusterTasks, Post
+from agent.worker.effect_tasks import ClusterTasks
 
 PARTITIONS = 50
 SIZE_BYTES = 1_000_000

@@ -19,8 +19,8 @@ from agent.core.decide import step
 from agent.core.metrics.rule_evaluator import RuleEvaluator, Sample
 from agent.core.migration import ACTIVE, METRIC, Migration, wake_at, watches
 from agent.core.planning.options import Policy
-from agent.performer.performer import Performer, Ports
-from agent.performer.ports import PortError
+from agent.performer.performer import Performer
+from agent.performer.ports import PortError, Ports
 from agent.wire import from_json, to_json
 from agent.worker import turn
 

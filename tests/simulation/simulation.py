@@ -16,8 +16,8 @@ from agent.core.migration import ACTIVE, METRIC, Migration, Phase
 from agent.core.model.cluster import TopicPartition
 from agent.core.planning.options import Policy
 from agent.core.planning.selection import INTERNAL_TOPICS
-from agent.performer.performer import Performer, Ports
-from agent.performer.ports import RemoveBroker
+from agent.performer.performer import Performer
+from agent.performer.ports import Ports, RemoveBroker
 from agent.worker import turn
 from tests.simulation import executor_invariants, invariants
 from tests.simulation.other_hands import ACTIONS

@@ -16,8 +16,8 @@ from agent.core.migration import Migration, Phase
 from agent.core.model.reasons import Code
 from agent.core.planning.options import Options, Policy
 from agent.core.planning.plan import Wave, WaveState
-from agent.performer.ports import PortError
-from agent.worker.effect_tasks import ClusterTasks, Post
+from agent.performer.ports import PortError, Post
+from agent.worker.effect_tasks import ClusterTasks
 
 POLICY = Policy()
 SCOPE = fx.WaveScope(
