@@ -11,7 +11,7 @@ from agent.core import events as ev
 from agent.core.effects import StopWave
 from agent.core.model.reasons import Code
 from tests.simulation.sim_cruise_control import USER_TASKS_MAX
-from tests.simulation.sim_ports import POLL_SECONDS
+from tests.simulation.sim_ports import LOOK_SECONDS
 
 if TYPE_CHECKING:
     from agent.performer.ports import RemoveBroker
@@ -68,7 +68,7 @@ def orders_are_left_to_the_executor(s: Simulation) -> str | None:
     its own order back.
     """
     e = s.cc.execution
-    slow_seconds = s.trouble.look_seconds(s.world.now) - POLL_SECONDS
+    slow_seconds = s.trouble.look_seconds(s.world.now) - LOOK_SECONDS
     if e is None or e.began >= s.world.now - ASKED_SECONDS - slow_seconds:
         return None
     return (
