@@ -21,7 +21,7 @@ def test_each_code_says_what_to_do() -> None:
     assert set(WHAT_TO_DO) == set(Code)
 
 
-def test_architecture_shows_the_table_as_it_is() -> None:
+def test_the_page_of_phases_shows_the_table_as_it_is() -> None:
     """The picture of phases is generated from the transition table and is up to date."""
-    text = docs.ARCHITECTURE.read_text()
+    text = docs.PHASES.read_text()
     assert docs.with_generated(text) == text
