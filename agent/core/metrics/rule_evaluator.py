@@ -9,16 +9,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from agent.core.metrics.aggregations import AGGREGATORS, Aggregator, FreshSample, sort_samples
 from agent.core.metrics.observations import HeadroomObserved, RuleStateObserved
 from agent.core.metrics.rules import (
     SEVERITY,
     Action,
-    Aggregation,
     Brokers,
     Level,
     Rule,
     RuleState,
-    Side,
 )
 from agent.core.model.words import listed
 
@@ -54,11 +53,11 @@ class _WatchedMetric:
 class _RuleTracking:
     """Where one rule stands."""
 
+    aggregator: Aggregator
     level: Level = Level.CLEAR
     fired: bool = False
     since: float = 0.0
     calm_since: float | None = None
-    worst_since: float | None = None
     last_change: RuleStateObserved | None = None  # of this level
     # A look that found it clear need not be repeated before there are new samples, or the oldest
     # one is stale.
@@ -78,21 +77,6 @@ class _RuleReading:
     value: float | None
     since: float | None
     valid_until: float  # nothing of this changes by time alone before
-
-
-class _WorstValue:
-    """The worst of some series."""
-
-    __slots__ = ("broker", "since", "value")
-
-    def __init__(self) -> None:
-        self.broker: int | None = None
-        self.value: float | None = None
-        self.since: float | None = None
-
-    def consider(self, broker: int | None, value: float, since: float | None, above: bool) -> None:
-        if self.value is None or (value > self.value if above else value < self.value):
-            self.broker, self.value, self.since = broker, value, since
 
 
 class RuleEvaluator:
@@ -120,12 +104,16 @@ class RuleEvaluator:
             self._places[rule.name] = (watched, len(watched.rules))
             watched.rules.append(rule)
         self._metrics.default_factory = None
-        self._tracking = {name: _RuleTracking() for name in self._rules}
+        self._tracking = {
+            rule.name: _RuleTracking(AGGREGATORS[rule.aggregation]())
+            for rule in self._rules.values()
+        }
         self._sides: dict[Brokers, frozenset[int]] = {}
         self.set_brokers(source_broker_ids, destination_broker_ids)
-        for s in saved:
-            if s.rule in self._tracking:
-                self._tracking[s.rule] = _RuleTracking(level=s.level, fired=s.fired, since=s.since)
+        for state in saved:
+            if tracking := self._tracking.get(state.rule):
+                tracking.level, tracking.fired = state.level, state.fired
+                tracking.since = state.since
         self._series = 0
         # doubled, out of order, from a wrong clock, or of too many series: not judged
         self.late = 0
@@ -242,21 +230,25 @@ class RuleEvaluator:
         for rule in self._rules.values():
             if rule.action is not Action.SLOW:
                 continue
-            for broker, series in self._fresh(rule, now):
-                left = rule.headroom(series.value)
+            for sample in self._fresh(rule, now):
+                left = rule.headroom(sample.value)
                 if worst is None or left < worst.headroom:
                     worst = HeadroomObserved(
-                        at=now, rule=rule.name, broker=broker, value=series.value, headroom=left
+                        at=now,
+                        rule=rule.name,
+                        broker=sample.broker,
+                        value=sample.value,
+                        headroom=left,
                     )
         return worst
 
-    def _fresh(self, rule: Rule, now: float) -> list[tuple[int | None, _Series]]:
-        watched, _ = self._places[rule.name]
+    def _fresh(self, rule: Rule, now: float) -> list[FreshSample]:
+        watched, place = self._places[rule.name]
         oldest = now - rule.stale_seconds
         side = self._sides.get(rule.brokers)
         of_cluster = rule.brokers is Brokers.CLUSTER
         return [
-            (broker, s)
+            FreshSample(broker, s.value, s.time, s.beyond_since[place])
             for broker, s in watched.series.items()
             if s.time >= oldest
             and (broker is None) is of_cluster
@@ -277,60 +269,25 @@ class RuleEvaluator:
     def _read_samples_of(
         self, rule: Rule, tracking: _RuleTracking, now: float, expected: frozenset[int] | None
     ) -> _RuleReading:
-        """One pass over the rule's fresh samples."""
-        place, above = self._places[rule.name][1], rule.side is Side.ABOVE
+        """What the rule's fresh samples say, and which expected brokers have none."""
         fresh = self._fresh(rule, now)
         wanted = self._expected(rule, expected)
-        missing: tuple[int | None, ...] = ()
-        if wanted:
-            missing = tuple(
-                sorted(
-                    wanted - {b for b, _ in fresh},
-                    key=lambda broker_id: -1 if broker_id is None else broker_id,
-                )
-            )
+        silent = wanted - {sample.broker for sample in fresh}
+        incomplete = bool(silent) and rule.on_missing is not None
         level = rule.clear_level if tracking.fired else rule.threshold
-        bad = beyond = lasting = 0
-        oldest, newest, earliest = float("inf"), float("-inf"), float("inf")
-        worst, worst_beyond, worst_lasting = _WorstValue(), _WorstValue(), _WorstValue()
-        for b, s in fresh:
-            value, time, since = s.value, s.time, s.beyond_since[place]
-            oldest, newest = min(oldest, time), max(newest, time)
-            bad += value > level if above else value < level
-            worst.consider(b, value, since, above)
-            if since is not None:
-                beyond += 1
-                earliest = min(earliest, since)
-                worst_beyond.consider(b, value, since, above)
-                if time - since >= rule.duration_seconds:
-                    lasting += 1
-                    worst_lasting.consider(b, value, since, above)
-        if not beyond:
-            tracking.worst_since = None
-        elif tracking.worst_since is None:
-            tracking.worst_since = earliest
-        matters = bool(missing) and rule.on_missing is not None
-        fires, calm = lasting > 0, bad == 0
-        if rule.aggregation is Aggregation.ALL:
-            fires, calm = (
-                fires and lasting == len(fresh) and not matters,
-                bad < len(fresh) or not fresh,
-            )
-        elif rule.aggregation is Aggregation.WORST:
-            fires = (
-                tracking.worst_since is not None
-                and newest - tracking.worst_since >= rule.duration_seconds
-            )
-        told = worst_lasting if lasting else worst_beyond if beyond else worst
+        samples = sort_samples(rule, fresh, level, complete=not incomplete)
+        answer = tracking.aggregator.answer(rule, samples)
+        worst = samples.worst(rule.side)
+        oldest = min((sample.time for sample in fresh), default=float("inf"))
         return _RuleReading(
-            fires=fires,
-            blind=matters and now >= self._began + rule.stale_seconds,
-            quiet=calm and (bool(fresh) or not wanted) and not matters,
-            missing=missing,
-            broker=told.broker,
-            value=told.value,
-            since=told.since if rule.aggregation is not Aggregation.WORST else tracking.worst_since,
-            valid_until=now if matters else oldest + rule.stale_seconds,
+            fires=answer.fires,
+            blind=incomplete and now >= self._began + rule.stale_seconds,
+            quiet=answer.calm and (bool(fresh) or not wanted) and not incomplete,
+            missing=tuple(sorted(silent, key=lambda broker: -1 if broker is None else broker)),
+            broker=worst.broker if worst else None,
+            value=worst.value if worst else None,
+            since=answer.since,
+            valid_until=now if incomplete else oldest + rule.stale_seconds,
         )
 
     def _move(self, rule: Rule, tracking: _RuleTracking, seen: _RuleReading, now: float) -> None:
