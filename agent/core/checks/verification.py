@@ -3,7 +3,9 @@
 Pure; used by performer.py.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum, auto
 
 from agent.core.messages import Compared, Inspected
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
@@ -130,51 +132,95 @@ def inspect_wave(
     still set.
     """
     sources = frozenset(wave.source_broker_ids)
-    looked_at = moved_partitions(facts, wave)
-    replacing = replacements(waves)
-    rf_changed: list[str] = []
-    az_changed: list[str] = []
-    order_changed = 0
-    between = 0
-    racks = facts.racks
-    for p in looked_at:
-        before = snapshot.get(p.name)
-        if before is None or p.is_moving:
-            # a topic younger than the start, or one still on its way, which `reassignments` counts
-            continue
-        if _is_mid_move(before, p.target, replacing):
-            between += 1
-        elif len(before) != len(p.target):
-            rf_changed.append(f"{p.name} had {len(before)} replicas and has {len(p.target)}")
-        elif not _same_azs(before, p.target, racks, replacing):
-            az_changed.append(f"{p.name} was on {list(before)} and is on {list(p.target)}")
-        elif not _is_in_order(before, p.target, replacing):
-            order_changed += 1
     is_selected = (wave.selection or EVERYTHING).contains
+    moved = moved_partitions(facts, wave)
+    placed = _by_placement(moved, snapshot, facts.racks, replacements(waves))
     assigned = {p.name for p in facts.held_by(sources) if is_selected(p.name)}
-    here = [
-        (n, size)
-        for b, log in logs.items()
-        if b in sources
-        for n, size in log.size_bytes.items()
-        if is_selected(n)
+    left_in_logs = [
+        (name, size)
+        for broker, log in logs.items()
+        if broker in sources
+        for name, size in log.size_bytes.items()
+        if is_selected(name)
     ]
-    stray_sizes = [size for n, size in here if n not in assigned]
     return Inspected(
-        stray_bytes=sum(stray_sizes),
+        stray_bytes=sum(size for name, size in left_in_logs if name not in assigned),
         replicas_left=len(assigned),
-        bytes_left=sum(size for _, size in here),
-        leaders_left=sum(
-            1 for p in facts.partitions if p.leader in sources and is_selected(p.name)
-        ),
-        reassignments=sum(1 for p in looked_at if p.is_moving) + between,
-        not_in_sync=sum(1 for p in looked_at if not set(p.target) <= set(p.isr)),
-        not_preferred=len(not_on_preferred_leader(looked_at)),
+        bytes_left=sum(size for _, size in left_in_logs),
+        leaders_left=sum(p.leader in sources and is_selected(p.name) for p in facts.partitions),
+        reassignments=sum(p.is_moving for p in moved) + len(placed[_Placement.MID_MOVE]),
+        not_in_sync=sum(not set(p.target) <= set(p.isr) for p in moved),
+        not_preferred=len(not_on_preferred_leader(moved)),
         throttles_left=throttles_left,
-        order_changed=order_changed,
-        partitions=len(looked_at),
-        faults=_faults(rf_changed, az_changed),
+        order_changed=len(placed[_Placement.ORDER_CHANGED]),
+        partitions=len(moved),
+        faults=_faults(placed, snapshot),
     )
+
+
+class _Placement(Enum):
+    """Where the replicas of a partition are, against where they were before the start."""
+
+    EXPECTED = auto()
+    NOT_COMPARED = auto()  # younger than the start, or still moving, which is counted apart
+    MID_MOVE = auto()
+    REPLICATION_FACTOR_CHANGED = auto()
+    AZ_SPREAD_CHANGED = auto()
+    ORDER_CHANGED = auto()
+
+
+def _by_placement(
+    partitions: Iterable[Partition],
+    snapshot: Snapshot,
+    racks: Mapping[int, str | None],
+    replacing: Mapping[int, frozenset[int]],
+) -> Mapping[_Placement, list[Partition]]:
+    placed: defaultdict[_Placement, list[Partition]] = defaultdict(list)
+    for p in partitions:
+        placed[_placement(p, snapshot.get(p.name), racks, replacing)].append(p)
+    return placed
+
+
+def _placement(
+    partition: Partition,
+    before: Sequence[int] | None,
+    racks: Mapping[int, str | None],
+    replacing: Mapping[int, frozenset[int]],
+) -> _Placement:
+    now = partition.target
+    if before is None or partition.is_moving:
+        return _Placement.NOT_COMPARED
+    if _is_mid_move(before, now, replacing):
+        return _Placement.MID_MOVE
+    if len(before) != len(now):
+        return _Placement.REPLICATION_FACTOR_CHANGED
+    if not _same_azs(before, now, racks, replacing):
+        return _Placement.AZ_SPREAD_CHANGED
+    if not _is_in_order(before, now, replacing):
+        return _Placement.ORDER_CHANGED
+    return _Placement.EXPECTED
+
+
+def _faults(
+    placed: Mapping[_Placement, Sequence[Partition]], snapshot: Snapshot
+) -> tuple[Reason, ...]:
+    """What a wave must never do, with the first few partitions to which it was done."""
+    faults = []
+    if changed := placed[_Placement.REPLICATION_FACTOR_CHANGED]:
+        examples = [
+            f"{p.name} had {len(snapshot[p.name])} replicas and has {len(p.target)}"
+            for p in changed[:EXAMPLES_MAX]
+        ]
+        seen = f"{len(changed)} partitions: {'; '.join(examples)}"
+        faults.append(Reason(Code.REPLICATION_FACTOR_CHANGED, seen))
+    if changed := placed[_Placement.AZ_SPREAD_CHANGED]:
+        examples = [
+            f"{p.name} was on {list(snapshot[p.name])} and is on {list(p.target)}"
+            for p in changed[:EXAMPLES_MAX]
+        ]
+        seen = f"{len(changed)} partitions: {'; '.join(examples)}"
+        faults.append(Reason(Code.AZ_SPREAD_CHANGED, seen))
+    return tuple(faults)
 
 
 def _is_mid_move(
@@ -185,13 +231,6 @@ def _is_mid_move(
     """
     known = frozenset(before).union(*(replacing.get(b, ()) for b in before))
     return len(now) > len(before) and known.issuperset(now)
-
-
-def _faults(rf_changed: Sequence[str], az_changed: Sequence[str]) -> tuple[Reason, ...]:
-    rows = ((Code.REPLICATION_FACTOR_CHANGED, rf_changed), (Code.AZ_SPREAD_CHANGED, az_changed))
-    return tuple(
-        Reason(code, f"{len(p)} partitions: {'; '.join(p[:EXAMPLES_MAX])}") for code, p in rows if p
-    )
 
 
 def _is_in_order(
