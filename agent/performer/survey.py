@@ -60,7 +60,7 @@ class Survey:
             facts = await kafka.cluster()
         except PortError as trouble:
             return msg.Surveyed(reasons=(Reason(trouble.code, str(trouble)),), plan=None)
-        sources, destinations, _ = choose_brokers(effect.options, policy, facts)
+        sources, destinations = choose_brokers(effect.options, policy, facts)
         if unknown := await run_off_loop(
             len(facts.partitions), _unknown_brokers, (*sources, *destinations), facts
         ):

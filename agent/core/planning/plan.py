@@ -34,9 +34,10 @@ def make_plan(
     involved, and what producers add to each partition in bytes per second (None: not measured).
     Out: the plan, or every reason why there is none.
     """
-    sources, destinations, reasons = choose_brokers(options, policy, facts)
-    if reasons := (*reasons, *lanes.incompatible_options(options)):
+    against_brokers = reasons_against_brokers(options, policy, facts)
+    if reasons := (*against_brokers, *lanes.incompatible_options(options)):
         return None, reasons
+    sources, destinations = choose_brokers(options, policy, facts)
     waves, reasons = _waves(options, facts, logs, sources, destinations)
     if reasons:
         return None, reasons
@@ -67,51 +68,52 @@ def make_plan(
 
 def choose_brokers(
     options: Options, policy: Policy, facts: ClusterFacts
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[Reason, ...]]:
-    """Which brokers are meant: (sources, destinations, reasons against)."""
-    sources = options.source_broker_ids or policy.source_broker_ids
-    destinations = options.destination_broker_ids or policy.destination_broker_ids
-    racks = facts.racks
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Which brokers are meant: (sources, destinations); `reasons_against_brokers` judges them."""
+    sources, destinations = _named_brokers(options, policy)
+    if options.mode is not Mode.AZ:
+        return sources, destinations
+    racks, az = facts.racks, options.az or ""
+    return (
+        tuple(broker for broker in sources if racks.get(broker) == az),
+        tuple(broker for broker in destinations if racks.get(broker) == az),
+    )
+
+
+def _named_brokers(options: Options, policy: Policy) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return (
+        options.source_broker_ids or policy.source_broker_ids,
+        options.destination_broker_ids or policy.destination_broker_ids,
+    )
+
+
+def reasons_against_brokers(
+    options: Options, policy: Policy, facts: ClusterFacts
+) -> tuple[Reason, ...]:
+    """Why the brokers that the command or the policy names cannot be moved from or to."""
+    sources, destinations = _named_brokers(options, policy)
     reasons: list[Reason] = []
     if not sources or not destinations:
-        named = "source" if not sources else "destination"
-        reasons.append(
-            Reason(
-                Code.UNKNOWN_BROKER,
-                f"no {named} brokers are named",
-                f"`{named}_broker_ids` in the command or in clusters.yaml",
-            )
+        side = "destination" if sources else "source"
+        needed = f"`{side}_broker_ids` in the command or in clusters.yaml"
+        reasons.append(Reason(Code.UNKNOWN_BROKER, f"no {side} brokers are named", needed))
+    if overlap := set(sources) & set(destinations):
+        seen = f"brokers {ids(overlap)} are both source and destination"
+        reasons.append(Reason(Code.BROKER_SETS_OVERLAP, seen))
+    if repeated := [b for side in (sources, destinations) for b in set(side) if side.count(b) > 1]:
+        seen = f"brokers {ids(repeated)} are named twice"
+        reasons.append(Reason(Code.BROKER_SETS_OVERLAP, seen, "each broker once"))
+    in_az = choose_brokers(options, policy, facts)
+    if options.mode is Mode.AZ and not all(in_az):
+        racks = facts.racks
+        known = {rack for broker in (*sources, *destinations) if (rack := racks.get(broker))}
+        seen = (
+            f"AZ '{options.az or ''}' has {len(in_az[0])} live source and {len(in_az[1])} live "
+            "destination brokers"
         )
-    if overlap := sorted(set(sources) & set(destinations)):
-        reasons.append(
-            Reason(
-                Code.BROKER_SETS_OVERLAP,
-                (f"brokers {ids(overlap)} are both source and destination"),
-            )
-        )
-    if twice := sorted(
-        b for named in (sources, destinations) for b in set(named) if named.count(b) > 1
-    ):
-        reasons.append(
-            Reason(Code.BROKER_SETS_OVERLAP, f"brokers {ids(twice)} are named twice", "each once")
-        )
-    if options.mode is Mode.AZ:
-        az = options.az or ""
-        known = {rack for b in (*sources, *destinations) if (rack := racks.get(b))}
-        sources = tuple(b for b in sources if racks.get(b) == az)
-        destinations = tuple(b for b in destinations if racks.get(b) == az)
-        if not sources or not destinations:
-            reasons.append(
-                Reason(
-                    Code.UNKNOWN_AZ,
-                    (
-                        f"AZ '{az}' has {len(sources)} live source and {len(destinations)} live "
-                        "destination brokers"
-                    ),
-                    f"one of {', '.join(sorted(known)) or 'the AZs of the cluster'}",
-                )
-            )
-    return sources, destinations, tuple(reasons)
+        needed = f"one of {', '.join(sorted(known)) or 'the AZs of the cluster'}"
+        reasons.append(Reason(Code.UNKNOWN_AZ, seen, needed))
+    return tuple(reasons)
 
 
 def _waves(
