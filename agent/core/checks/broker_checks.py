@@ -58,47 +58,71 @@ def check(
     return tuple(with_title(title, one(cluster_input, broker_input)) for title, one in CHECKS)
 
 
+@dataclass(frozen=True, slots=True)
+class _DiskDemand:
+    """What each destination of one pair of broker sets must have room for."""
+
+    destinations: tuple[int, ...]
+    replicas: int
+    size_bytes: float
+    largest_bytes: int  # of one replica
+    growth_bytes: float  # what producers add while everything moves
+
+
+def _disk_demands(
+    cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
+) -> list[_DiskDemand]:
+    """Several waves may lead from the same sources to the same destinations: they count once."""
+    seconds = sum(w.estimate.high_seconds for w in cluster_input.waves if w.estimate)
+    growth: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = defaultdict(float)
+    for w in cluster_input.waves:
+        route = (w.source_broker_ids, w.destination_broker_ids)
+        growth[route] += w.estimate.growth_bytes_per_second if w.estimate else 0.0
+    demands = []
+    for (sources, destinations), bytes_per_second in growth.items():
+        logs = [broker_input.logs[b] for b in sources if b in broker_input.logs]
+        shared_by = max(len(destinations), 1)
+        demands.append(
+            _DiskDemand(
+                destinations=destinations,
+                replicas=-(-sum(len(log.size_bytes) for log in logs) // shared_by),
+                size_bytes=sum(log.totals.size_bytes for log in logs) / shared_by,
+                largest_bytes=max((n for log in logs for n in log.size_bytes.values()), default=0),
+                growth_bytes=bytes_per_second * seconds / shared_by,
+            )
+        )
+    return demands
+
+
 def disk_headroom(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
-    """Nothing is freed on the way: a destination needs room for all that comes, and for what
-    producers add to it.
+    """A destination has room for all that comes and for what producers add to it meanwhile.
+
+    Nothing is freed on a destination while replicas move.
     """
     short: list[str] = []
     unknown: set[int] = set()
-    seconds = sum(w.estimate.high_seconds for w in cluster_input.waves if w.estimate)
-    grows: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
-    for w in cluster_input.waves:  # several waves may take one way
-        way = (w.source_broker_ids, w.destination_broker_ids)
-        grows[way] = grows.get(way, 0.0) + (
-            w.estimate.growth_bytes_per_second if w.estimate else 0.0
-        )
-    for (sources, destinations), growth in grows.items():
-        here = [broker_input.logs[b] for b in sources if b in broker_input.logs]
-        parts = max(len(destinations), 1)
-        comes = sum(log.totals.size_bytes for log in here) / parts
-        replicas = -(-sum(len(log.size_bytes) for log in here) // parts)
-        largest = max((size for log in here for size in log.size_bytes.values()), default=0)
-        for b in destinations:
+    for demand in _disk_demands(cluster_input, broker_input):
+        for b in demand.destinations:
             log = broker_input.logs.get(b)
             if log is None or not disk_space.reports_free_space(log):
                 unknown.add(b)
-            if log is not None:
-                more = growth * seconds / parts
-                short += [
-                    (
-                        f"broker {b} has {one.free_bytes:,} bytes free in {one.path}, {needed:,} "
-                        "may be needed"
-                    )
-                    for one, needed in disk_space.log_dirs_without_room(
-                        log, replicas, comes, largest, more
-                    )
-                ]
-    seen = (
-        "; ".join(short[:EXAMPLES_MAX])
-        if short
-        else ("there is room in every log dir of the destinations")
-    )
+            if log is None:
+                continue
+            full = disk_space.log_dirs_without_room(
+                log,
+                demand.replicas,
+                demand.size_bytes,
+                demand.largest_bytes,
+                demand.growth_bytes,
+            )
+            short += [
+                f"broker {b} has {one.free_bytes:,} bytes free in {one.path}, {needed:,} may be "
+                "needed"
+                for one, needed in full
+            ]
+    seen = "; ".join(short[:EXAMPLES_MAX]) or "every log dir of the destinations has room"
     if unknown:
-        seen += f" (not told by brokers {ids(unknown)})"
+        seen += f" (brokers {ids(unknown)} did not report their free space)"
     needed = (
         f"in each log dir its share of what comes, {disk_space.HEADROOM:.0%} more, and what "
         "producers add meanwhile"
