@@ -5,6 +5,7 @@ Pure; used by rule_evaluator.py, which keeps one object for each rule.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from agent.core.metrics.rules import Aggregation, Rule, Side
@@ -33,7 +34,7 @@ class SamplesOfRule:
         """The sample to name: the worst lasting one, else the worst beyond, else the worst."""
         named = self.lasting or self.beyond or self.fresh
         choose = max if side is Side.ABOVE else min
-        return choose(named, key=lambda sample: sample.value) if named else None
+        return choose(named, key=attrgetter("value")) if named else None
 
 
 def sort_samples(
@@ -41,11 +42,16 @@ def sort_samples(
 ) -> SamplesOfRule:
     """Sort the samples of a rule; `level` is what a sample must not be beyond to count as calm."""
     beyond = [sample for sample in fresh if sample.beyond_since is not None]
+    # Compared here and not by Rule.is_beyond: 20,000 samples are sorted each second.
+    if rule.side is Side.ABOVE:
+        not_calm = sum(1 for sample in fresh if sample.value > level)
+    else:
+        not_calm = sum(1 for sample in fresh if sample.value < level)
     return SamplesOfRule(
         fresh=fresh,
         beyond=beyond,
         lasting=[s for s in beyond if s.time - (s.beyond_since or 0.0) >= rule.duration_seconds],
-        not_calm=sum(rule.is_beyond(sample.value, level) for sample in fresh),
+        not_calm=not_calm,
         complete=complete,
     )
 
