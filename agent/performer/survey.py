@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.core import effects as fx
 from agent.core import messages as msg
-from agent.core.checks import broker_checks, cluster_checks
+from agent.core.checks import broker_checks, check_input, cluster_checks
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning import broker_load, estimate, plan_drift
 from agent.core.planning.options import Limits
@@ -176,10 +176,10 @@ class Survey:
         migration: Migration,
         *,
         start: bool = True,
-    ) -> cluster_checks.ClusterCheckInput:
+    ) -> check_input.ClusterCheckInput:
         in_flight = await self._ports.kafka.reassignments()
         cruise_control = await self._cruise_control(waves, migration, start=start)
-        return cluster_checks.ClusterCheckInput(
+        return check_input.ClusterCheckInput(
             cluster=facts,
             waves=waves,
             cruise_control=cruise_control,
@@ -211,15 +211,15 @@ class Survey:
     async def _broker_input(
         self,
         facts: ClusterFacts,
-        cluster_input: cluster_checks.ClusterCheckInput,
+        cluster_input: check_input.ClusterCheckInput,
         logs: Mapping[int, BrokerLogs],
         migration: Migration,
         rate: int | None,
         *,
         reports: bool = False,
-    ) -> broker_checks.BrokerCheckInput:
+    ) -> check_input.BrokerCheckInput:
         kafka, live = self._ports.kafka, facts.racks.keys()
-        return broker_checks.BrokerCheckInput(
+        return check_input.BrokerCheckInput(
             logs=logs,
             throttle=await kafka.throttle(live, None),
             throttle_rates_set=migration.throttle_rates_set,
@@ -240,7 +240,7 @@ class Survey:
 
     async def _cruise_control(
         self, waves: Sequence[Wave], migration: Migration, *, start: bool
-    ) -> cluster_checks.CruiseControlFacts:
+    ) -> check_input.CruiseControlFacts:
         """As it is, and whether it could do the first of these waves.
 
         Before a start a dry run always tells. Between waves it costs a computation and the request
@@ -251,7 +251,7 @@ class Survey:
         try:
             state = await cc.state(migration.migration_id)
         except PortError as trouble:
-            return cluster_checks.CruiseControlFacts(
+            return check_input.CruiseControlFacts(
                 reachable=False, trouble=Reason(trouble.code, str(trouble))
             )
         refusal: Reason | None = None
@@ -264,7 +264,7 @@ class Survey:
             answer = await cc.remove_broker(_dry_run(waves[0]))
             if isinstance(answer, (msg.Busy, msg.Unreachable, msg.Rejected)):
                 refusal = answer.reason
-        return cluster_checks.CruiseControlFacts(
+        return check_input.CruiseControlFacts(
             reachable=True,
             executor=state.executor,
             executor_state=state.executor_state,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from agent.core import effects as fx
 from agent.core import messages as msg
-from agent.core.checks import broker_checks, cluster_checks
+from agent.core.checks import broker_checks, check_input, cluster_checks
 from agent.core.model.cluster import Broker, ClusterFacts, TopicPartition
 from agent.core.planning.plan import Direction
 from agent.core.planning.selection import EVERYTHING
@@ -247,18 +247,18 @@ class WaveWatch:
         moving: Collection[TopicPartition],
     ) -> tuple[Reason, ...]:
         wave = next(w for w in self._m.waves if w.number == self._scope.wave)
-        cluster_input = cluster_checks.ClusterCheckInput(
+        cluster_input = check_input.ClusterCheckInput(
             cluster=facts,
             # what producers add was seen to fit before the wave
             waves=(replace(wave, estimate=None),),
-            cruise_control=cluster_checks.CruiseControlFacts(
+            cruise_control=check_input.CruiseControlFacts(
                 reachable=True, self_healing=self._mover.self_healing
             ),
             reassignments=in_flight,
             needed_later=self._m.brokers_of_open_waves,
             rollback_brokers=self._m.rollback_brokers,
         )
-        broker_input = broker_checks.BrokerCheckInput(
+        broker_input = check_input.BrokerCheckInput(
             logs=self._logs.remaining_logs(moving),
             settings=self._settings,
             unreachable=self._unreachable,

@@ -20,7 +20,7 @@ from agent.adapters.kafka.cluster import KafkaCluster
 from agent.adapters.kafka.connection import KafkaConnection
 from agent.core import effects as fx
 from agent.core import messages as msg
-from agent.core.checks import broker_checks, cluster_checks
+from agent.core.checks import broker_checks, check_input, cluster_checks
 from agent.core.migration import Migration
 from agent.core.model.client_positions import Positions
 from agent.core.model.cluster import Partition, TopicPartition
@@ -62,15 +62,15 @@ def _pure(large: LargeCluster) -> list[Row]:
     plan, planned = _timed(lambda: make_plan(Options(), POLICY, facts, logs, "large")[0])
     assert plan is not None
     assert plan.replicas == 3 * PARTITIONS
-    world = cluster_checks.ClusterCheckInput(
+    world = check_input.ClusterCheckInput(
         cluster=facts,
         waves=plan.waves,
-        cruise_control=cluster_checks.CruiseControlFacts(reachable=True, valid_windows=1),
+        cruise_control=check_input.CruiseControlFacts(reachable=True, valid_windows=1),
     )
     check_results, before_start = _timed(
         lambda: (
             *cluster_checks.check(world),
-            *broker_checks.check(world, broker_checks.BrokerCheckInput(logs=logs)),
+            *broker_checks.check(world, check_input.BrokerCheckInput(logs=logs)),
         )
     )
     assert [v.code for v in check_results if not v.ok] == [], check_results

@@ -6,12 +6,12 @@ facts in, verdicts out.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from agent.core.checks import broker_settings, cluster_checks, disk_space
-from agent.core.checks.cluster_checks import ClusterCheckInput, with_title
-from agent.core.model.cluster import BrokerLogs
+from agent.core.checks.check_input import BrokerCheckInput, ClusterCheckInput
+from agent.core.checks.cluster_checks import with_title
 from agent.core.model.reasons import BlockedWave, CheckResult, Code, Reason
 from agent.core.model.throttle import (
     NEEDED,
@@ -20,7 +20,6 @@ from agent.core.model.throttle import (
     topics_with_foreign_entries,
 )
 from agent.core.model.words import EXAMPLES_MAX, ids, listed
-from agent.core.planning.broker_load import BrokerLoad
 from agent.core.planning.options import Limits
 from agent.core.planning.wave import Direction
 from agent.core.planning.wave_sizing import lower_limit
@@ -29,26 +28,6 @@ from agent.core.planning.wave_sizing import lower_limit
 # with its leader.
 PRODUCE_SHARE_MAX = 0.8
 BLOCKED_WAVES_MAX = 50  # told in a plan's event
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerCheckInput:
-    """What was gathered for these checks alone."""
-
-    # of sources and destinations that answered
-    logs: Mapping[int, BrokerLogs] = field(default_factory=dict)
-    throttle: ThrottleFacts = field(default_factory=ThrottleFacts)  # of all brokers and topics
-    throttle_rates_set: tuple[int, ...] = ()  # every rate that we have ever set here
-    migration_destinations: frozenset[int] = frozenset()  # of the waves of the last migration
-    # broker id -> name -> value
-    settings: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    # broker id -> its address, and why
-    unreachable: Mapping[int, str] = field(default_factory=dict)
-    # whom Cruise Control's metrics topic tells of; None: cannot be seen
-    reporting: frozenset[int] | None = None
-    rate_bytes_per_second: int | None = None  # the throttle that moves would get
-    load: Mapping[int, BrokerLoad] = field(default_factory=dict)  # broker id -> before and after
-    limits: Limits = field(default_factory=Limits)
 
 
 def check(

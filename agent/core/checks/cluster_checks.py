@@ -7,51 +7,14 @@ red. What has to be asked of the brokers one by one is in broker_checks.py.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from agent.core.checks import cruise_control_checks
+from agent.core.checks.check_input import ClusterCheckInput, CruiseControlFacts
 from agent.core.messages import Executor
-from agent.core.model.cluster import ClusterFacts, Partition, Reassignment
+from agent.core.model.cluster import Partition, Reassignment
 from agent.core.model.reasons import CheckResult, Code, Reason, shortened
 from agent.core.model.words import EXAMPLES_MAX, ids, listed
-from agent.core.planning.wave import Wave
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CruiseControlFacts:
-    """Cruise Control as it was found."""
-
-    reachable: bool
-    # why it could not be asked; its code tells silence from a refused login
-    trouble: Reason | None = None
-    executor: Executor = Executor.IDLE
-    executor_state: str = ""
-    executor_reason: str = ""
-    valid_windows: int | None = None  # None: not looked at
-    self_healing: tuple[str, ...] = ()  # anomaly types that it would heal by itself
-    # what the dry run answered other than 200; None: 200, or not asked
-    dryrun: Reason | None = None
-    dryrun_answers: bool = False  # asked between waves, for want of a window, and 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterCheckInput:
-    """Everything the checks look at."""
-
-    cluster: ClusterFacts
-    waves: Sequence[Wave]  # what is about to move
-    cruise_control: CruiseControlFacts
-    reassignments: Sequence[Reassignment] = field(default_factory=tuple)
-    needed_later: frozenset[int] = frozenset()  # brokers of the waves still to come
-    # sources that were drained: a rollback would go back to them
-    rollback_brokers: frozenset[int] = frozenset()
-
-    @property
-    def sources(self) -> frozenset[int]:
-        return frozenset(b for w in self.waves for b in w.source_broker_ids)
-
-    @property
-    def destinations(self) -> frozenset[int]:
-        return frozenset(b for w in self.waves for b in w.destination_broker_ids)
 
 
 def check(cluster_input: ClusterCheckInput) -> tuple[CheckResult, ...]:
@@ -309,90 +272,6 @@ def no_orphaned_move(cluster_input: ClusterCheckInput) -> CheckResult:
     )
 
 
-def cruise_control_reachable(cluster_input: ClusterCheckInput) -> CheckResult:
-    """No Cruise Control, no move."""
-    cc = cluster_input.cruise_control
-    code = Code.CRUISE_CONTROL_UNREACHABLE
-    if cc.reachable:
-        return CheckResult(code=code, ok=True, seen="it answers", needed="an answer", passing=True)
-    if cc.trouble is not None:
-        code, seen = cc.trouble.code, cc.trouble.seen
-    else:
-        seen = "no answer"
-    passing = code is not Code.CRUISE_CONTROL_REJECTED
-    return CheckResult(code=code, ok=False, seen=seen, needed="an answer", passing=passing)
-
-
-def _not_known(code: Code, what: str, needed: str) -> CheckResult:
-    """Not green, since nobody could look; why not is told by `cruise_control_reachable`."""
-    return CheckResult(
-        code=code, ok=False, seen=f"not known: {what}", needed=needed, passing=True, unknown=True
-    )
-
-
-def cruise_control_idle(cluster_input: ClusterCheckInput) -> CheckResult:
-    """One execution at a time, whoever asked for it."""
-    cc = cluster_input.cruise_control
-    if not cc.reachable:
-        return _not_known(
-            Code.CRUISE_CONTROL_BUSY, "it could not be asked what it executes", "an idle executor"
-        )
-    idle = cc.executor is Executor.IDLE
-    why = f" for '{cc.executor_reason}'" if cc.executor_reason else ""
-    seen = "its executor is idle" if idle else f"its executor is {cc.executor_state}{why}"
-    return CheckResult(
-        code=Code.CRUISE_CONTROL_BUSY, ok=idle, seen=seen, needed="an idle executor", passing=True
-    )
-
-
-def cruise_control_ready(cluster_input: ClusterCheckInput) -> CheckResult:
-    """A dry run that answers 200 is the readiness test; valid windows alone were seen to lie
-    both ways.
-    """
-    cc = cluster_input.cruise_control
-    if not cc.reachable:
-        return _not_known(
-            Code.CRUISE_CONTROL_NOT_READY, "it could not be asked for its windows", "a valid window"
-        )
-    if cc.dryrun is not None:
-        passing = cc.dryrun.code not in (
-            Code.CRUISE_CONTROL_REJECTED,
-            Code.CRUISE_CONTROL_LOGIN_REFUSED,
-        )
-        return CheckResult(
-            code=cc.dryrun.code,
-            ok=False,
-            seen=cc.dryrun.seen,
-            needed=cc.dryrun.needed,
-            passing=passing,
-        )
-    if cc.valid_windows is None:
-        return CheckResult(
-            code=Code.CRUISE_CONTROL_NOT_READY,
-            ok=True,
-            seen=("not asked: it has no part in this wave"),
-        )
-    seen = f"{cc.valid_windows} valid windows" + (
-        ", and a dry run answers" if cc.dryrun_answers else ""
-    )
-    ok = cc.valid_windows > 0 or cc.dryrun_answers
-    return CheckResult(
-        code=Code.CRUISE_CONTROL_NOT_READY, ok=ok, seen=seen, needed="a valid window", passing=True
-    )
-
-
-def no_self_healing(cluster_input: ClusterCheckInput) -> CheckResult:
-    """A broker that is shut down after the move looks like a failed one, and would be healed."""
-    cc = cluster_input.cruise_control
-    if not cc.reachable:
-        return _not_known(
-            Code.SELF_HEALING_ON, "it could not be asked whether it heals", "self-healing off"
-        )
-    on = ", ".join(cc.self_healing)
-    seen = f"it heals by itself: {on}" if on else "it does nothing by itself"
-    return CheckResult(code=Code.SELF_HEALING_ON, ok=not on, seen=seen, needed="self-healing off")
-
-
 CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput], CheckResult]], ...] = (
     ("brokers alive", brokers_alive),
     ("AZs known", racks_known),
@@ -404,10 +283,10 @@ CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput], CheckResult]], ...] = (
     ("replicas of each AZ", replicas_per_az_possible),
     ("reassignments of others", no_foreign_reassignment),
     ("moves in flight", no_orphaned_move),
-    ("Cruise Control answers", cruise_control_reachable),
-    ("Cruise Control idle", cruise_control_idle),
-    ("Cruise Control ready", cruise_control_ready),
-    ("Cruise Control self-healing", no_self_healing),
+    ("Cruise Control answers", cruise_control_checks.reachable),
+    ("Cruise Control idle", cruise_control_checks.idle),
+    ("Cruise Control ready", cruise_control_checks.ready),
+    ("Cruise Control self-healing", cruise_control_checks.no_self_healing),
     ("brokers for a way back", rollback_brokers_alive),
 )
 
@@ -420,7 +299,7 @@ WHILE_MOVING: tuple[Callable[[ClusterCheckInput], CheckResult], ...] = (
     none_under_replicated,
     replicas_above_min_isr,
     no_foreign_reassignment,
-    no_self_healing,
+    cruise_control_checks.no_self_healing,
     rollback_brokers_alive,
 )
 

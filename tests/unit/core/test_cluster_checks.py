@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
+from agent.core.checks.check_input import ClusterCheckInput, CruiseControlFacts
 from agent.core.checks.cluster_checks import (
     WHILE_MOVING,
-    ClusterCheckInput,
-    CruiseControlFacts,
     blocking_and_passing,
     check,
     is_own_reassignment,
