@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.evolve_remaining import on_the_way, share_in_all, share_of
 from agent.core.handlers.commands import COMMAND_NAMES
 from agent.core.kraft.facts import ControllersSeen
 from agent.core.kraft.state import Kraft
@@ -34,6 +33,7 @@ from agent.core.planning.options import (
     ThrottleBy,
 )
 from agent.core.planning.plan import Plan, Wave
+from agent.core.planning.share_moved import on_the_way, share_in_all, share_of
 from schemas import commands as wire
 from schemas import metrics as wire_metrics
 from schemas import state as wire_state

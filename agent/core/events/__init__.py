@@ -62,31 +62,7 @@ from agent.core.events.waves import (
     WaveSkipped,
     WaveVerified,
 )
-from agent.core.kraft.events import (
-    KraftCompleted,
-    KraftControllersBegun,
-    KraftControllersLeaving,
-    KraftControllersSeen,
-    KraftDrillBegun,
-    KraftDrillPassed,
-    KraftFinalizeBegun,
-    KraftGreen,
-    KraftMigrationBegun,
-    KraftNodeAsked,
-    KraftNodeChanged,
-    KraftNodeSeenDown,
-    KraftNotReady,
-    KraftPlanned,
-    KraftReady,
-    KraftReleaseBegun,
-    KraftReleased,
-    KraftRollbackStarted,
-    KraftRolledBack,
-    KraftSoakBegun,
-    KraftStarted,
-    KraftTurnBegun,
-    KraftWaiting,
-)
+from agent.core.kraft.events import KraftEvent
 from agent.core.model.event import Event, because
 
 AnyEvent: TypeAlias = (
@@ -141,29 +117,7 @@ AnyEvent: TypeAlias = (
     | MigrationCompleted
     | EndpointsRegistered
     | EndpointsDeregistered
-    | KraftPlanned
-    | KraftStarted
-    | KraftWaiting
-    | KraftReady
-    | KraftNotReady
-    | KraftControllersSeen
-    | KraftNodeAsked
-    | KraftNodeSeenDown
-    | KraftNodeChanged
-    | KraftControllersBegun
-    | KraftMigrationBegun
-    | KraftTurnBegun
-    | KraftSoakBegun
-    | KraftGreen
-    | KraftDrillBegun
-    | KraftDrillPassed
-    | KraftFinalizeBegun
-    | KraftCompleted
-    | KraftRollbackStarted
-    | KraftControllersLeaving
-    | KraftReleaseBegun
-    | KraftReleased
-    | KraftRolledBack
+    | KraftEvent
 )
 
 __all__ = [
@@ -185,29 +139,6 @@ __all__ = [
     "ExecutorSeen",
     "FlapLimitReached",
     "HealthChanged",
-    "KraftCompleted",
-    "KraftControllersBegun",
-    "KraftControllersLeaving",
-    "KraftControllersSeen",
-    "KraftDrillBegun",
-    "KraftDrillPassed",
-    "KraftFinalizeBegun",
-    "KraftGreen",
-    "KraftMigrationBegun",
-    "KraftNodeAsked",
-    "KraftNodeChanged",
-    "KraftNodeSeenDown",
-    "KraftNotReady",
-    "KraftPlanned",
-    "KraftReady",
-    "KraftReleaseBegun",
-    "KraftReleased",
-    "KraftRollbackStarted",
-    "KraftRolledBack",
-    "KraftSoakBegun",
-    "KraftStarted",
-    "KraftTurnBegun",
-    "KraftWaiting",
     "LeftoverThrottleCleared",
     "MigrationBlocked",
     "MigrationCancelled",

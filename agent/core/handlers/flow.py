@@ -15,13 +15,13 @@ from agent.core.effects import (
     StopWave,
     TuneWave,
 )
-from agent.core.evolve_remaining import rollback_waves
 from agent.core.handlers import discovery
 from agent.core.messages import Executor
 from agent.core.migration import Phase, StopFor
 from agent.core.model.reasons import Reason
 from agent.core.planning.options import Approval
 from agent.core.planning.plan import Direction, Wave, WaveState, pace
+from agent.core.planning.rollback import rollback_waves
 from agent.core.step import StepContext
 
 

@@ -4,12 +4,12 @@
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from agent.core.kraft.facts import ControllersSeen
 from agent.core.kraft.node_config import NodeMode
 from agent.core.kraft.options import KraftOptions, RestartBy
-from agent.core.model.event import Event as Event
-from agent.core.model.event import because
+from agent.core.model.event import Event, because
 from agent.core.model.reasons import Reason
 
 
@@ -307,3 +307,30 @@ class KraftRolledBack(Event):
 
     def __str__(self) -> str:
         return f"KRaft: rolled back; broker {self.controller_id} is controller"
+
+
+KraftEvent: TypeAlias = (
+    KraftPlanned
+    | KraftStarted
+    | KraftWaiting
+    | KraftReady
+    | KraftNotReady
+    | KraftControllersSeen
+    | KraftNodeAsked
+    | KraftNodeSeenDown
+    | KraftNodeChanged
+    | KraftControllersBegun
+    | KraftMigrationBegun
+    | KraftTurnBegun
+    | KraftSoakBegun
+    | KraftGreen
+    | KraftDrillBegun
+    | KraftDrillPassed
+    | KraftFinalizeBegun
+    | KraftCompleted
+    | KraftRollbackStarted
+    | KraftControllersLeaving
+    | KraftReleaseBegun
+    | KraftReleased
+    | KraftRolledBack
+)

@@ -14,6 +14,7 @@ from agent.core.kraft.effects import KraftScope, WatchKraft
 from agent.core.kraft.facts import ControllersSeen
 from agent.core.kraft.node_config import NodeMode
 from agent.core.kraft.options import KraftOptions
+from agent.core.model.event import Event
 from agent.core.model.reasons import Reason
 
 
@@ -44,7 +45,7 @@ _P = KraftPhase
 
 # (phases in which it can happen) x event -> the phase after; what is not here changes no phase.
 # Drawn by `make docs`.
-KRAFT_TRANSITIONS: dict[type[kev.Event], dict[KraftPhase, KraftPhase]] = {
+KRAFT_TRANSITIONS: dict[type[Event], dict[KraftPhase, KraftPhase]] = {
     kev.KraftStarted: {_P.NONE: _P.PREPARING, _P.ROLLED_BACK: _P.PREPARING},
     kev.KraftControllersBegun: {_P.PREPARING: _P.CONTROLLERS},
     kev.KraftMigrationBegun: {_P.CONTROLLERS: _P.BROKERS_TO_MIGRATION},

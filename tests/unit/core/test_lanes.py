@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.evolve_remaining import rollback_waves
 from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.model.reasons import Code
 from agent.core.planning.lanes import (
@@ -18,6 +17,7 @@ from agent.core.planning.lanes import (
 )
 from agent.core.planning.options import InternalTopics, Options, Pairing, Policy
 from agent.core.planning.plan import Direction, Plan, Wave, WaveState, make_plan
+from agent.core.planning.rollback import rollback_waves
 from agent.core.planning.selection import EVERYTHING, INTERNAL_TOPICS, Lane, Selection
 
 RACKS = {11: "a", 12: "b", 31: "a", 32: "b"}

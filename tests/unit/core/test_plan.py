@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.evolve_remaining import rollback_waves
 from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.model.reasons import Code
 from agent.core.planning.options import Mode, Options, Pairing, Policy
@@ -17,6 +16,7 @@ from agent.core.planning.plan import (
     make_plan,
     pace,
 )
+from agent.core.planning.rollback import rollback_waves
 
 RACKS = {11: "b", 12: "a", 13: "a", 31: "b", 32: "a", 33: "a"}
 POLICY = Policy(source_broker_ids=(11, 12, 13), destination_broker_ids=(31, 32, 33))

@@ -10,10 +10,10 @@ from agent.core.checks.verification import (
     not_on_preferred_leader,
     orphaned_copy_bytes,
 )
-from agent.core.evolve_remaining import rollback_waves
 from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.model.reasons import Code
 from agent.core.planning.plan import Direction, Wave
+from agent.core.planning.rollback import rollback_waves
 from agent.core.planning.selection import Selection
 
 RACKS = {11: "a", 12: "b", 13: "c", 31: "a", 32: "b", 33: "c"}

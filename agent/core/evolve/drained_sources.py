@@ -1,7 +1,4 @@
-"""Folds what happens to a drained source broker into the state; taken up by evolve.py.
-
-Decides nothing.
-"""
+"""Folds what happens to a drained source broker into the state."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +6,6 @@ from typing import Any
 
 from agent.core import events as ev
 from agent.core.migration import Migration
-from agent.core.model.event import Event
 
 
 def _with_source(migration: Migration, broker_id: int, **changes: Any) -> Migration:
@@ -21,32 +17,32 @@ def _with_source(migration: Migration, broker_id: int, **changes: Any) -> Migrat
     )
 
 
-def _may_be_shut_down(migration: Migration, event: ev.SourceMayBeShutDown) -> Migration:
+def _source_may_be_shut_down(migration: Migration, event: ev.SourceMayBeShutDown) -> Migration:
     return _with_source(migration, event.broker_id, may_be_shut_down=True)
 
 
-def _refilled(migration: Migration, event: ev.SourceRefilled) -> Migration:
+def _source_refilled(migration: Migration, event: ev.SourceRefilled) -> Migration:
     return _with_source(migration, event.broker_id, may_be_shut_down=False, empty_since=None)
 
 
-def _empty_again(migration: Migration, event: ev.SourceEmptyAgain) -> Migration:
+def _source_empty_again(migration: Migration, event: ev.SourceEmptyAgain) -> Migration:
     return _with_source(migration, event.broker_id, empty_since=event.at)
 
 
-def _has_left(migration: Migration, event: ev.SourceLeft) -> Migration:
+def _source_left(migration: Migration, event: ev.SourceLeft) -> Migration:
     return _with_source(migration, event.broker_id, left=True)
 
 
-def _returned(migration: Migration, event: ev.SourceReturned) -> Migration:
+def _source_returned(migration: Migration, event: ev.SourceReturned) -> Migration:
     return _with_source(
         migration, event.broker_id, left=False, may_be_shut_down=False, empty_since=event.at
     )
 
 
-FOLDS: dict[type[Event], Callable[[Migration, Any], Migration]] = {
-    ev.SourceMayBeShutDown: _may_be_shut_down,
-    ev.SourceRefilled: _refilled,
-    ev.SourceEmptyAgain: _empty_again,
-    ev.SourceLeft: _has_left,
-    ev.SourceReturned: _returned,
+FOLDS: dict[type[ev.Event], Callable[[Migration, Any], Migration]] = {
+    ev.SourceMayBeShutDown: _source_may_be_shut_down,
+    ev.SourceRefilled: _source_refilled,
+    ev.SourceEmptyAgain: _source_empty_again,
+    ev.SourceLeft: _source_left,
+    ev.SourceReturned: _source_returned,
 }
