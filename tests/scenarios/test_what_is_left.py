@@ -91,7 +91,7 @@ def test_a_stop_tells_what_it_has_found_at_its_end() -> None:
 
 
 def test_a_stop_that_found_no_figures_keeps_the_last_ones() -> None:
-    """A stop of an older version, and one whose source is silent, take nothing back: what is
+    """A stop that counted nothing, and one whose source is silent, take nothing back: what is
     not told is not gone.
     """
     tells(

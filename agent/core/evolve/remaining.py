@@ -8,7 +8,7 @@ from agent.core import events as ev
 from agent.core.effects import StopWave
 from agent.core.messages import Performed
 from agent.core.migration import Migration
-from agent.core.planning.wave import Direction, WaveState
+from agent.core.planning.wave import Direction
 
 
 def _checks_passed(migration: Migration, event: ev.ChecksPassed) -> Migration:
@@ -22,12 +22,6 @@ def _left(migration: Migration, event: ev.WaveProgressed | ev.WaveFellShort) -> 
 
 def _nothing_left(migration: Migration, event: ev.SourceEmptied | ev.WaveVerified) -> Migration:
     return _last_logs(migration, event.wave, 0, 0)
-
-
-def _wave_reopened(migration: Migration, event: ev.WaveReopened) -> Migration:
-    """A wave that an older version saved as verified has no figures: it had nothing left."""
-    done = any(w.number == event.wave and w.state is WaveState.DONE for w in migration.waves)
-    return _last_logs(migration, event.wave, 0, 0) if done else migration
 
 
 def _stopped(migration: Migration, event: ev.EffectFinished) -> Migration:
@@ -76,6 +70,5 @@ FOLDS: dict[type[ev.Event], Callable[[Migration, Any], Migration]] = {
     ev.WaveFellShort: _left,
     ev.SourceEmptied: _nothing_left,
     ev.WaveVerified: _nothing_left,
-    ev.WaveReopened: _wave_reopened,
     ev.EffectFinished: _stopped,
 }

@@ -51,7 +51,7 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
         )
         reasons.append(Reason(Code.PLAN_OUTDATED, seen, "the same brokers, in the same AZs"))
         return tuple(reasons)  # there is nothing to compare wave by wave
-    if planned.fingerprint and planned.fingerprint != now.fingerprint:
+    if planned.fingerprint != now.fingerprint:
         differ = [
             (a, b)
             for a, b in zip(planned.waves, now.waves, strict=True)

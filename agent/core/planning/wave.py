@@ -47,7 +47,7 @@ class Wave:
     # on its sources, as Kafka showed it last; None: not looked at yet
     replicas_left: int | None = None
     bytes_left: int | None = None
-    estimate: Estimate | None = None  # None: a way back, or a plan of an older version
+    estimate: Estimate | None = None  # None: a way back
     undo: Undo | None = None  # what a rollback after this wave would cost; None as above
     lane: Lane = Lane.REST
     selection: Selection | None = None  # None: all that is on the sources, by Cruise Control
@@ -90,7 +90,7 @@ class Plan:
     eta_seconds: float | None = None
     options: Options = field(default_factory=Options)
     estimate: Estimate | None = None
-    fingerprint: int = 0  # of which partitions lie on which source; 0: a plan of an older version
+    fingerprint: int = 0  # of which partitions lie on which source
 
 
 def with_new_plan(plans: tuple[Plan, ...], new: Plan) -> tuple[Plan, ...]:

@@ -247,9 +247,3 @@ def test_the_next_moves_put_the_destination_in_the_very_place() -> None:
     assert moves == {("t", 0): (12, 31), ("t", 1): (12, 31)}
     assert list(next_moves(waiting, sizes, 11, 31, 1, largest_first=True)) == [("t", 2)]
     assert next_moves(waiting, sizes, 11, 31, -1, largest_first=False) == {}
-
-
-def test_a_wave_of_an_older_state_is_a_whole_one() -> None:
-    """What was saved before there were lanes goes to Cruise Control."""
-    wave = Wave(number=1, az="a", source_broker_ids=(1,), destination_broker_ids=(2,))
-    assert (wave.lane, wave.selection) == (Lane.REST, None)
