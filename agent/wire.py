@@ -6,7 +6,7 @@ Pure; called by app.py, turn.py and tests.
 from collections.abc import Container, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 import orjson
@@ -23,15 +23,7 @@ from agent.core.kraft.state import Kraft
 from agent.core.metrics.rule_evaluator import Sample
 from agent.core.migration import Cause, CommandAnswer, DrainedSource, Migration, Phase
 from agent.core.model.reasons import WHAT_TO_DO, Code, Reason
-from agent.core.planning.options import (
-    Approval,
-    InternalTopics,
-    Mode,
-    Options,
-    Pairing,
-    Policy,
-    ThrottleBy,
-)
+from agent.core.planning.options import Options, Policy
 from agent.core.planning.plan import Plan, Wave
 from agent.core.planning.share_moved import on_the_way, share_in_all, share_of
 from schemas import commands as wire
@@ -39,6 +31,7 @@ from schemas import metrics as wire_metrics
 from schemas import state as wire_state
 from schemas.events import ProgressEvent
 
+T = TypeVar("T")
 ERRORS_MAX = 10  # of one unreadable message: enough to mend it
 
 # ── core values to JSON and back ──────────────────────────────────────────────────────────────────
@@ -75,6 +68,11 @@ def to_dict(value: Any) -> dict[str, Any]:
     return plain
 
 
+def from_dict(fields: Mapping[str, Any], kind: type[T]) -> T:
+    """A core value of its fields as plain JSON values."""
+    return _CONVERTER.structure(fields, kind)
+
+
 # ── commands ──────────────────────────────────────────────────────────────────────────────────────
 def read_command(data: bytes | None, at: float) -> msg.AnyCommand:
     """A message of the control topic as a core command.
@@ -91,7 +89,7 @@ def read_command(data: bytes | None, at: float) -> msg.AnyCommand:
     }
     kind = _KINDS[parsed.type]
     if isinstance(parsed, (wire.Plan, wire.Start)):
-        common["options"] = _options(parsed.options)
+        common["options"] = from_dict(parsed.options.model_dump(), Options)
     if isinstance(parsed, wire.Start):
         common["plan_id"] = parsed.plan_id
     if isinstance(parsed, wire.Pause):
@@ -106,30 +104,6 @@ def read_command(data: bytes | None, at: float) -> msg.AnyCommand:
 
 
 _KINDS: dict[str, Any] = {word: kind for kind, word in COMMAND_NAMES.items()}
-
-
-def _options(options: wire.MigrationOptions) -> Options:
-    return Options(
-        mode=Mode(options.mode),
-        source_broker_ids=options.source_broker_ids,
-        destination_broker_ids=options.destination_broker_ids,
-        az=options.az,
-        az_order=options.az_order,
-        pairing=Pairing(options.pairing),
-        throttle_bytes_per_second=options.throttle_bytes_per_second,
-        throttle_by=ThrottleBy(options.throttle_by),
-        partition_movements_per_broker=options.partition_movements_per_broker,
-        partition_movements_in_cluster=options.partition_movements_in_cluster,
-        progress_check_interval_ms=options.progress_check_interval_ms,
-        soak_seconds=options.soak_seconds,
-        approval=Approval(options.approval),
-        canary_partitions=options.canary_partitions,
-        large_partition_bytes=options.large_partition_bytes,
-        internal_topics=InternalTopics(options.internal_topics),
-        internal_throttle_bytes_per_second=options.internal_throttle_bytes_per_second,
-        wave_brokers_max=options.wave_brokers_max,
-        wave_bytes_max=options.wave_bytes_max,
-    )
 
 
 def read_metric(data: bytes | None) -> wire_metrics.Samples | wire_metrics.Alert:

@@ -7,40 +7,38 @@ from typing import Any
 
 import typer
 
-from agent.cli import render
+from agent.cli import render, render_plan
 from agent.cli.commands import ANSWER_SECONDS, command_for
-from agent.cli.connection import Cluster, JsonOption, Servers, TopicPrefix, connect
-from agent.cli.flags import DestinationOption, SourceOption
+from agent.cli.connection import Cluster, JsonOption, Servers, TopicPrefix
+from agent.cli.flags import Destination, Sender, Source, typed_options
 from agent.cli.terminal import Exit, out, print_json, run
 
 
 def doctor(
     cluster: Cluster,
-    source: SourceOption = None,
-    destination: DestinationOption = None,
+    source: Source = None,
+    destination: Destination = None,
     as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Look at the cluster and Cruise Control as a start would: every check, green and red, and what
-    to do.
+    """Check the cluster and Cruise Control as a start would: every check, green and red, and what
+    to do about the red ones.
 
     `kafka-migration doctor lab`
 
-    `kafka-migration doctor lab --json | jq '.verdicts[] | select(.ok | not)'`
+    `kafka-migration doctor lab --json | jq '.check_results[] | select(.ok | not)'`
 
-    Exit code 1 when any is red.
+    The exit code is 1 when any check is red.
     """
-    named = {"source_broker_ids": source, "destination_broker_ids": destination}
-    options = {name: ids for name, ids in named.items() if ids is not None}
-    command = command_for(
-        "plan", cluster, "doctor", "", None, {"options": options}, as_json=as_json
-    )
-    connection = connect(servers, prefix, as_json=as_json)
+    sender = Sender(reason="doctor", as_json=as_json, servers=servers, prefix=prefix)
+    options = typed_options({"source_broker_ids": source, "destination_broker_ids": destination})
+    command = command_for("plan", cluster, sender, options=options)
+    connection = sender.connect()
 
     async def work() -> None:
         findings = check_results_of(await connection.client.plan(command, ANSWER_SECONDS))
-        print_json(findings) if as_json else out.print(render.check_results(findings))
+        print_json(findings) if as_json else out.print(render_plan.check_results(findings))
         if not findings["fit"]:
             raise typer.Exit(int(Exit.REFUSED))
 
@@ -48,13 +46,14 @@ def doctor(
 
 
 def check_results_of(event: dict[str, Any]) -> dict[str, Any]:
-    """PlanMade or a refusal as findings: all verdicts, and what keeps a plan from being made as
-    red ones too.
+    """The check results of PlanMade or of a refusal.
+
+    What prevents a plan appears as a red check too.
     """
     data = event["data"]
-    told = [dict(v) for v in data.get("check_results") or []]
-    known = {v["code"] for v in told if not v["ok"]}
-    told += [
+    results = [dict(check) for check in data.get("check_results") or []]
+    known = {check["code"] for check in results if not check["ok"]}
+    results += [
         {
             "title": "plan",
             "code": r["code"],
@@ -65,12 +64,12 @@ def check_results_of(event: dict[str, Any]) -> dict[str, Any]:
         for r in data.get("reasons") or []
         if r["code"] not in known
     ]
-    for verdict in told:
-        verdict["do"] = "" if verdict["ok"] else render.what_to_do(verdict)
+    for result in results:
+        result["do"] = "" if result["ok"] else render.what_to_do(result)
     return {
         "cluster": event.get("cluster", ""),
-        "fit": all(v["ok"] for v in told),
-        "check_results": told,
+        "fit": all(check["ok"] for check in results),
+        "check_results": results,
     }
 
 

@@ -1,20 +1,25 @@
-"""The options of the commands that give an order: what each is for, with its unit and an
-example.
-"""
+"""The flags of the commands: those of the declared options, and those that every command has."""
 
+import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+from pydantic import ValidationError
 
+from agent.cli.connection import Connection, JsonOption, Servers, TopicPrefix, connect
 from agent.cli.quantities import bytes_of, ids_of, names_of, seconds_of
-from agent.core.planning.options import Approval, InternalTopics, Mode, Pairing, ThrottleBy
+from agent.core.planning.option_spec import Option, Panel, Unit, declared_options
+from agent.core.planning.options import Options
 
-MOVE, HOW, ORDER, SAY = "What moves", "How it moves", "In which order", "For the record"
+MOVE, RECORD = str(Panel.MOVE), "For the record"
+_OF_UNIT: dict[Unit, Callable[[str], Any]] = {Unit.BYTES: bytes_of, Unit.SECONDS: seconds_of}
+_OF_LIST: dict[Any, Callable[[str], Any]] = {tuple[int, ...]: ids_of, tuple[str, ...]: names_of}
 
 
 def parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A ValueError with the right words becomes typer's usage error, exit code 2."""
+    """Turns a ValueError of `parse` into typer's usage error, exit code 2, with the same words."""
 
     def parsed(text: str) -> Any:
         try:
@@ -25,187 +30,136 @@ def parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parsed
 
 
-ModeOption = Annotated[
-    Mode | None,
-    typer.Option(
-        "--mode",
-        help="full: everything, AZ by AZ; az: one AZ; brokers: the named ones.",
-        rich_help_panel=MOVE,
-    ),
-]
-Az = Annotated[
-    str | None, typer.Option("--az", help="The AZ (broker.rack) of mode az.", rich_help_panel=MOVE)
-]
-SourceOption = Annotated[
-    Any,
-    typer.Option(
-        "--source",
-        parser=parser(ids_of),
-        metavar="11,12",
-        help="Source broker ids.",
-        rich_help_panel=MOVE,
-    ),
-]
-DestinationOption = Annotated[
-    Any,
-    typer.Option(
-        "--destination",
-        parser=parser(ids_of),
-        metavar="31,32",
-        help="Destination broker ids.",
-        rich_help_panel=MOVE,
-    ),
-]
-AzOrder = Annotated[
-    Any,
-    typer.Option(
-        "--az-order",
-        parser=parser(names_of),
-        metavar="az-b,az-a",
-        help="AZs to move first.",
-        rich_help_panel=MOVE,
-    ),
-]
-PairingOption = Annotated[
-    Pairing | None,
-    typer.Option(
-        "--pairing",
-        help=(
-            "one_to_one: a broker to a broker, exactly reversible; zone: an AZ's brokers in "
-            "one request."
+# ── the declared options ──────────────────────────────────────────────────────────────────────────
+def flag_of(option: Option) -> Any:
+    """Typer's annotation of the flag that offers this option."""
+    spec, flag = option.spec, option.spec.flag
+    assert flag is not None
+    parse = _OF_LIST.get(option.kind) if get_origin(option.kind) else _OF_UNIT.get(spec.unit)
+    given: dict[str, Any] = {"metavar": flag.metavar} if flag.metavar else {}
+    if parse is not None:
+        given["parser"] = parser(parse)
+    elif spec.range is not None:
+        given["min"] = spec.range.minimum
+    kind = Any if parse is not None else option.kind | None
+    return Annotated[
+        kind, typer.Option(flag.name, help=flag.help, rich_help_panel=str(flag.panel), **given)
+    ]
+
+
+def offered(options: Any = Options) -> dict[str, Option]:
+    """The declared options that have a flag, by name."""
+    return {o.name: o for o in declared_options(options) if o.spec.flag is not None}
+
+
+def typed_options(given: dict[str, Any], options: Any = Options) -> dict[str, Any]:
+    """The options that were typed. What was not typed is left to the agent."""
+    known = offered(options)
+    return {
+        name: value
+        for name, value in given.items()
+        if value is not None and not (value == 0 and _may_be_off(known[name]))
+    }
+
+
+def _may_be_off(option: Option) -> bool:
+    return option.spec.flag is not None and option.spec.flag.off
+
+
+_FLAGS = {name: flag_of(option) for name, option in offered().items()}
+FLAG_NAMES = {
+    "plan_id": "--plan",
+    "cluster": "CLUSTER",
+    **{name: option.spec.flag.name for name, option in offered().items() if option.spec.flag},
+}
+
+
+def _metadata(name: str) -> Any:
+    return get_args(_FLAGS[name])[1]
+
+
+Source = Annotated[Any, _metadata("source_broker_ids")]
+Destination = Annotated[Any, _metadata("destination_broker_ids")]
+Throttle = Annotated[Any, _metadata("throttle_bytes_per_second")]
+Concurrency = Annotated[int | None, _metadata("partition_movements_per_broker")]
+
+
+def wrong_fields(error: ValidationError) -> str:
+    """What a schema complains about, with the flag that gave the wrong value."""
+    complaints = []
+    for one in error.errors():
+        # the first part is the name of the command
+        path = [str(part) for part in one["loc"][1:] if part != "options"]
+        name = path[0] if path else ""
+        message = one["msg"].removeprefix("Value error, ")
+        flag = FLAG_NAMES.get(name, f"--{name.replace('_', '-')}")
+        complaints.append(f"{flag}: {message}" if name else message)
+    return "; ".join(complaints)
+
+
+# ── what every command has ────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Sender:
+    """Who sends a command, and through which Kafka: the flags that every command has."""
+
+    reason: Annotated[
+        str,
+        typer.Option("--reason", help="Why; it is kept in the events.", rich_help_panel=RECORD),
+    ] = ""
+    issued_by: Annotated[
+        str,
+        typer.Option(
+            "--issued-by",
+            help="Who; user@host when left out.",
+            show_default=False,
+            rich_help_panel=RECORD,
         ),
-        rich_help_panel=MOVE,
-    ),
-]
-Throttle = Annotated[
-    Any,
-    typer.Option(
-        "--throttle",
-        parser=parser(bytes_of),
-        metavar="100MB",
-        help="Replication limit of each broker, in bytes per second.",
-        rich_help_panel=HOW,
-    ),
-]
-ThrottleByOption = Annotated[
-    ThrottleBy | None,
-    typer.Option("--throttle-by", help="agent: can be changed while moving.", rich_help_panel=HOW),
-]
-Concurrency = Annotated[
-    int | None,
-    typer.Option(
-        "--concurrency",
-        min=1,
-        help="Replicas moving at once on each broker; else chosen.",
-        rich_help_panel=HOW,
-    ),
-]
-ClusterConcurrency = Annotated[
-    int | None,
-    typer.Option(
-        "--cluster-concurrency",
-        min=1,
-        help="And at once in the whole cluster.",
-        rich_help_panel=HOW,
-    ),
-]
-Soak = Annotated[
-    Any,
-    typer.Option(
-        "--soak",
-        parser=parser(seconds_of),
-        metavar="5m",
-        help="Rest after each wave.",
-        rich_help_panel=HOW,
-    ),
-]
-ApprovalOption = Annotated[
-    Approval | None,
-    typer.Option(
-        "--approval",
-        help="Wait for `approve` before each az or wave after the first.",
-        rich_help_panel=HOW,
-    ),
-]
-Canary = Annotated[
-    int | None,
-    typer.Option(
-        "--canary",
-        min=1,
-        metavar="N",
-        help="The N smallest partitions of the first pair move first, in a wave of their own; "
-        "add --soak or "
-        "--approval wave, and see that clients are well before it goes on.",
-        rich_help_panel=ORDER,
-    ),
-]
-LargePartitions = Annotated[
-    Any,
-    typer.Option(
-        "--large-partition-bytes",
-        parser=parser(bytes_of),
-        metavar="50GB",
-        help=(
-            "Partitions of at least this size move two at a time in a wave of their own, so "
-            "that they hold up nobody."
+    ] = ""
+    command_id: Annotated[
+        str | None,
+        typer.Option(
+            "--command-id",
+            help="Give the same id again to repeat a command safely.",
+            rich_help_panel=RECORD,
         ),
-        rich_help_panel=ORDER,
-    ),
-]
-InternalTopicsOption = Annotated[
-    InternalTopics | None,
-    typer.Option(
-        "--internal-topics",
-        help="When __consumer_offsets and __transaction_state move, and with them the "
-        "coordinators. first: of each "
-        "pair, slowly, and Cruise Control moves the rest; last: after all others, slowly, and "
-        "the agent moves the "
-        "others itself, as Cruise Control cannot leave a topic behind.",
-        rich_help_panel=ORDER,
-    ),
-]
-InternalThrottle = Annotated[
-    Any,
-    typer.Option(
-        "--internal-throttle",
-        parser=parser(bytes_of),
-        metavar="10MB",
-        help="Limit while internal topics move; else a tenth of --throttle.",
-        rich_help_panel=ORDER,
-    ),
-]
-WaveBrokers = Annotated[
-    int | None,
-    typer.Option(
-        "--wave-brokers-max",
-        min=1,
-        metavar="K",
-        help="With --pairing zone: at most K sources to K destinations of an AZ in a wave.",
-        rich_help_panel=ORDER,
-    ),
-]
-WaveBytes = Annotated[
-    Any,
-    typer.Option(
-        "--wave-bytes-max",
-        parser=parser(bytes_of),
-        metavar="5TB",
-        help="With --pairing zone: at most so many bytes in a wave, but one broker at least.",
-        rich_help_panel=ORDER,
-    ),
-]
-Reason = Annotated[
-    str, typer.Option("--reason", help="Why; kept in the events.", rich_help_panel=SAY)
-]
-IssuedBy = Annotated[
-    str,
-    typer.Option(
-        "--issued-by", help="Who; default user@host.", show_default=False, rich_help_panel=SAY
-    ),
-]
-CommandId = Annotated[
-    str | None,
-    typer.Option(
-        "--command-id", help="Give the same id again to repeat safely.", rich_help_panel=SAY
-    ),
-]
+    ] = None
+    as_json: JsonOption = False
+    servers: Servers = None
+    prefix: TopicPrefix = None
+
+    def connect(self) -> Connection:
+        """The control Kafka; ends with exit code 2 when none is named and no lab runs here."""
+        return connect(self.servers, self.prefix, as_json=self.as_json)
+
+
+def with_flags(command: Callable[..., None], options: Any = Options) -> Callable[..., None]:
+    """`command` with a signature that typer can read.
+
+    The parameter `sender` becomes the flags of `Sender`, and `**options` the flags of the options.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    own = inspect.signature(command).parameters
+    flags = offered(options) if "options" in own else {}
+    sender = get_type_hints(Sender, include_extras=True)
+    parameters = []
+    for name, parameter in own.items():
+        if name not in ("sender", "options"):
+            parameters.append(_keyword(name, hints[name], parameter.default))
+    parameters += [_keyword(name, flag_of(option), None) for name, option in flags.items()]
+    parameters += [_keyword(f.name, sender[f.name], f.default) for f in fields(Sender)]
+
+    def run(**given: Any) -> None:
+        who = Sender(**{name: given.pop(name) for name in sender})
+        asked = typed_options({name: given.pop(name) for name in flags}, options)
+        command(**given, sender=who, **asked)
+
+    run.__doc__ = command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )

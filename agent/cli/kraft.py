@@ -1,6 +1,6 @@
-"""`kafka-migration kraft ...`: the orders of the way from ZooKeeper to KRaft, and where it stands.
+"""`kafka-migration kraft ...`: the commands that take a cluster from ZooKeeper to KRaft.
 
-For app.py.
+Registered by app.py.
 """
 
 from enum import StrEnum
@@ -10,8 +10,8 @@ import typer
 
 from agent.cli import render
 from agent.cli.commands import ANSWER_SECONDS, command_for, send_command
-from agent.cli.connection import Cluster, JsonOption, Servers, TopicPrefix, connect
-from agent.cli.flags import CommandId, IssuedBy, Reason
+from agent.cli.connection import Cluster
+from agent.cli.flags import Sender, with_flags
 from agent.cli.quantities import duration
 from agent.cli.terminal import Exit, fail, out, print_json, run
 
@@ -27,21 +27,18 @@ class Action(StrEnum):
     STATUS = "status"
 
 
+@with_flags
 def kraft(
     action: Annotated[
         Action,
-        typer.Argument(help=("plan: dry run; advance: the next phase, when its signals hold.")),
+        typer.Argument(help="plan: dry run; advance: enter the next phase when its signals hold."),
     ],
     cluster: Cluster,
+    sender: Sender,
     i_know: Annotated[
-        bool, typer.Option("--i-know", help="With finalize: that there is no way back after it.")
+        bool,
+        typer.Option("--i-know", help="With finalize: confirms that it cannot be undone."),
     ] = False,
-    reason: Reason = "",
-    issued_by: IssuedBy = "",
-    command_id: CommandId = None,
-    as_json: JsonOption = False,
-    servers: Servers = None,
-    prefix: TopicPrefix = None,
 ) -> None:
     """From ZooKeeper to KRaft, the last stage: each phase waits for its signals, and can be undone
     until `finalize`.
@@ -52,43 +49,37 @@ def kraft(
 
     `kafka-migration kraft finalize lab --i-know`
     """
-    connection = connect(servers, prefix, as_json=as_json)
+    fields: dict[str, Any] = {"action": str(action), **({"i_know": True} if i_know else {})}
     if action is Action.STATUS:
+        run(_show_status(cluster, sender), as_json=sender.as_json)
+    elif action is Action.PLAN:
+        command = command_for("kraft", cluster, sender, **fields)
+        run(_plan(command, sender), as_json=sender.as_json)
+    else:
+        send_command("kraft", cluster, sender, **fields)
 
-        async def show() -> None:
-            found = (await connection.client.statuses()).get(cluster)
-            state = (found or {}).get("kraft")
-            if state is None:
-                fail(
-                    Exit.REFUSED,
-                    (f"{cluster} was never started on its way to KRaft: `kraft plan`"),
-                    as_json=as_json,
-                )
-            print_json(state) if as_json else out.print(lines_of(state))
 
-        run(show(), as_json=as_json)
-        return
-    options: dict[str, Any] = {"action": str(action), **({"i_know": True} if i_know else {})}
-    command = command_for("kraft", cluster, reason, issued_by, command_id, options, as_json=as_json)
-    if action is not Action.PLAN:
-        send_command(command, connection, as_json=as_json)
-        return
+async def _show_status(cluster: str, sender: Sender) -> None:
+    found = (await sender.connect().client.statuses()).get(cluster)
+    state = (found or {}).get("kraft")
+    if state is None:
+        fail(
+            Exit.REFUSED,
+            f"the migration of {cluster} to KRaft was never started: try `kraft plan`",
+            as_json=sender.as_json,
+        )
+    print_json(state) if sender.as_json else out.print(lines_of(state))
 
-    async def plan() -> None:
-        answer = await connection.client.plan(command, ANSWER_SECONDS)
-        if as_json:
-            print_json(answer)
-        else:
-            steps = answer["data"].get("steps", [])
-            out.print(
-                "\n".join(
-                    [*(f"{n:3}. {step}" for n, step in enumerate(steps, 1)), answer["summary"]]
-                )
-            )
-        if answer["data"].get("reasons"):
-            raise typer.Exit(int(Exit.REFUSED))
 
-    run(plan(), as_json=as_json)
+async def _plan(command: dict[str, Any], sender: Sender) -> None:
+    answer = await sender.connect().client.plan(command, ANSWER_SECONDS)
+    if sender.as_json:
+        print_json(answer)
+    else:
+        steps = [f"{n:3}. {step}" for n, step in enumerate(answer["data"].get("steps", []), 1)]
+        out.print("\n".join([*steps, answer["summary"]]))
+    if answer["data"].get("reasons"):
+        raise typer.Exit(int(Exit.REFUSED))
 
 
 def lines_of(state: dict[str, Any]) -> str:

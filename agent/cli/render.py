@@ -5,11 +5,10 @@ Pure: JSON of the control topics in, rich renderables out.
 Used by commands.py, status.py and the demo. Tolerates fields that a newer agent adds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -24,12 +23,6 @@ _COLOURS = {
     "moving": "green", "closing": "green", "requesting": "green", "checking": "cyan", "between_waves": "cyan",  # noqa: E501
     "awaiting_approval": "yellow", "stopping": "yellow", "paused": "yellow", "blocked": "bold red",
     "drained": "green", "completed": "bold green", "rolled_back": "bold green", "cancelled": "yellow",  # noqa: E501
-}  # fmt: skip
-_OPTION_OF = {
-    "source_broker_ids": "--source", "destination_broker_ids": "--destination", "plan_id": "--plan",
-    "throttle_bytes_per_second": "--throttle", "partition_movements_per_broker": "--concurrency",
-    "canary_partitions": "--canary", "internal_throttle_bytes_per_second": "--internal-throttle",
-    "soak_seconds": "--soak", "throttle_by": "--throttle-by", "cluster": "CLUSTER",
 }  # fmt: skip
 
 
@@ -56,21 +49,6 @@ def what_to_do(reason: Json) -> str:
     return WHAT_TO_DO.get(Code(code), "") if code in Code.__members__ else ""
 
 
-def wrong_fields(error: ValidationError) -> str:
-    """A schema's complaint in the words of the command line: which option, what is wrong with
-    it.
-    """
-    complaints = []
-    for one in error.errors():
-        # the first part is the command's word
-        path = [str(part) for part in one["loc"][1:] if part != "options"]
-        name = path[0] if path else ""
-        message = one["msg"].removeprefix("Value error, ")
-        option = _OPTION_OF.get(name, f"--{name.replace('_', '-')}")
-        complaints.append(f"{option}: {message}" if name else message)
-    return "; ".join(complaints)
-
-
 def answer(event: Json) -> RenderableType:
     """CommandAccepted or CommandRefused."""
     data = event["data"]
@@ -83,132 +61,6 @@ def answer(event: Json) -> RenderableType:
         ("refused", "bold red"), (f": {data['command']} {event.get('cluster', '')}{again}")
     )
     return Group(head, *reason_lines(data["reasons"]))
-
-
-def plan(event: Json) -> RenderableType:
-    """PlanMade: waves, sums, and what stands in the way."""
-    if event["type"] == "CommandRefused":
-        return answer(event)
-    data = event["data"]
-    found, reasons = data.get("plan"), data.get("reasons", [])
-    parts: list[RenderableType] = []
-    if found:
-        table = _wave_table(found["waves"], with_state=False)
-        table.caption = (
-            f"{count(found['replicas'], 'replica')}, {size(found['size_bytes'])}, "
-            f"at {rate(found['options'].get('throttle_bytes_per_second'))}"
-        )
-        table.caption_justify = "left"
-        parts.append(table)
-        parts += _estimate_lines(found.get("estimate"))
-        parts += _wave_lines(found["waves"], data.get("blocked_waves") or [])
-    if loads := data.get("load"):
-        parts.append(_load_table(loads))
-    if checks := data.get("check_results"):
-        red = sum(not v["ok"] for v in checks)
-        parts.append(
-            Text(
-                f"checks: {len(checks) - red} green, {red} red (`kafka-migration "
-                "doctor` shows them all)"
-            )
-        )
-    if reasons:
-        parts.append(Text("in the way:", style="bold red"))
-        parts.extend(reason_lines(reasons))
-    elif found:
-        start = f"kafka-migration start {event.get('cluster', '')} --plan {found['plan_id']}"
-        parts.append(
-            Text.assemble(("nothing stands in the way", "green"), (f"; start it with: {start}"))
-        )
-    return Group(*parts)
-
-
-def _load_table(loads: Sequence[Json]) -> Table:
-    """Each broker before and after the plan, by Kafka's own figures."""
-    table = Table(box=None, padding=(0, 2), title="load before and after", title_justify="left")
-    for column in ("broker", "replicas", "leaders", "on disk", "written"):
-        table.add_column(column, justify="right")
-
-    def both(one: Json, name: str, word: Callable[[Any], str]) -> str:
-        return f"{word(one[name])} → {word(one[f'{name}_after'])}"
-
-    for one in loads:
-        table.add_row(
-            str(one["broker_id"]),
-            both(one, "replicas", str),
-            both(one, "leaders", str),
-            both(one, "size_bytes", size),
-            both(one, "written_bytes_per_second", lambda load: f"{size(int(load))}/s"),
-        )
-    return table
-
-
-def _estimate_lines(found: Json | None) -> list[Text]:
-    """How long and how dear, and why; nothing where an older agent tells none."""
-    if not found:
-        return []
-    lines = [
-        (
-            f"time: {duration(found['low_seconds'])} to {duration(found['high_seconds'])} "
-            f"({found['reasoning']})"
-        ),
-        f"between AZs: {size(found['cross_az_bytes'])}, copied from leaders in another AZ",
-    ]
-    if found.get("largest_partition"):
-        lines.append(
-            f"largest partition: {found['largest_partition']}, "
-            f"{size(found['largest_partition_bytes'])}"
-        )
-    return [Text(line) for line in lines]
-
-
-def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
-    """Of each wave: how long, what crosses AZs, what a rollback after it costs, what stands in
-    its way alone.
-    """
-    against = {b["wave"]: b["reasons"] for b in blocked}
-    lines = []
-    for wave in waves:
-        about, undo = wave.get("estimate"), wave.get("undo")
-        words = []
-        if about:
-            words.append(f"{duration(about['low_seconds'])} to {duration(about['high_seconds'])}")
-            words.append(f"{size(about['cross_az_bytes'])} between AZs")
-        if undo:
-            back = f"{duration(undo['low_seconds'])} to {duration(undo['high_seconds'])}"
-            words.append(f"a rollback after it: {size(undo['size_bytes'])}, {back}")
-        if words:
-            lines.append(Text(f"wave {wave['number']}: {'; '.join(words)}"))
-        lines += [
-            Text.assemble(("  in its way: ", "red"), str(r["code"]))
-            for r in against.get(wave["number"], ())
-        ]
-    return lines
-
-
-def check_results(findings: Json) -> RenderableType:
-    """The doctor's table: every check, and under a red one what to do."""
-    table = Table(box=None, padding=(0, 2))
-    for column in ("", "check", "seen"):
-        table.add_column(column)
-    for v in findings["check_results"]:
-        seen = Text(str(v["seen"]))
-        if v.get("unknown"):
-            seen = Text(f"{v['seen']} (needed: {v['needed']})")
-        elif not v["ok"]:
-            needed = f" (needed: {v['needed']})" if v.get("needed") else ""
-            seen = Text.assemble(
-                (str(v["code"]), "bold red"), f": {v['seen']}{needed}\n", ("do: ", "dim"), v["do"]
-            )
-        mark = Text("ok", style="green") if v["ok"] else Text("no", style="bold red")
-        table.add_row(
-            Text("?", style="bold yellow") if v.get("unknown") else mark, v["title"], seen
-        )
-    red = sum(not v["ok"] for v in findings["check_results"])
-    end = Text(f"{red} of {len(findings['check_results'])} checks are red", style="bold red")
-    return Group(
-        table, end if red else Text("fit: nothing stands in the way of a start", style="bold green")
-    )
 
 
 def status(state: Json, now: float) -> RenderableType:
@@ -232,7 +84,7 @@ def status(state: Json, now: float) -> RenderableType:
         grid.add_row("to KRaft", kraft_words(kraft))
     parts: list[RenderableType] = [grid]
     if state.get("waves"):
-        parts.append(_wave_table(state["waves"], with_state=True))
+        parts.append(wave_table(state["waves"], with_state=True))
     parts.extend(why_not_moving(state))
     return Group(*parts)
 
@@ -369,7 +221,8 @@ def left_words(state: Json) -> str:
     )
 
 
-def _wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
+def wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
+    """The waves, one a row; `with_state`: how far each is, rather than how many leaders move."""
     table = Table(box=None, padding=(0, 2))
     for column in ("wave", "az", "from", "to", *(("state",) if with_state else ())):
         table.add_column(column)

@@ -1,4 +1,4 @@
-"""What an operator may ask of a migration, and what a cluster's policy says; both are plain values.
+"""What an operator may ask of a migration, and what a cluster's policy says: plain values.
 
 `Options` travel in a start or plan command and are kept in the migration's state; `Policy` comes
 from clusters.yaml.
@@ -6,17 +6,21 @@ from clusters.yaml.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
 from agent.core.kraft.options import KraftOptions
 from agent.core.metrics.rules import Rule
+from agent.core.planning.option_spec import Flag, Panel, Range, Spec, Unit
+
+_MOVE, _HOW, _ORDER = Panel.MOVE, Panel.HOW, Panel.ORDER
 
 
 class Mode(StrEnum):
-    """Which brokers move (contract, from the article)."""
+    """Which brokers move. The three modes are those of the article."""
 
-    BROKERS = "brokers"  # named source brokers to named destination brokers
-    AZ = "az"  # all source brokers of one AZ to that AZ's destination brokers
     FULL = "full"  # everything, AZ by AZ
+    AZ = "az"  # all source brokers of one AZ to that AZ's destination brokers
+    BROKERS = "brokers"  # named source brokers to named destination brokers
 
 
 class Pairing(StrEnum):
@@ -29,104 +33,309 @@ class Pairing(StrEnum):
 class ThrottleBy(StrEnum):
     """Who sets KIP-73's throttle."""
 
-    AGENT = "agent"  # changeable while moving, and a few requests cheap
+    AGENT = "agent"  # can be changed while partitions move, with a few requests
     CRUISE_CONTROL = "cruise_control"  # the article's call to the letter
 
 
 class InternalTopics(StrEnum):
     """When Kafka's internal topics move, where the group and transaction coordinators are."""
 
-    WITH_OTHERS = "with_others"  # no matter when
-    FIRST = "first"  # of each pair, slowly, by the agent; the rest goes to Cruise Control
+    WITH_OTHERS = "with_others"  # at any time
+    FIRST = "first"  # of each pair, slowly, by the agent; Cruise Control moves the rest
     LAST = "last"  # after all others, which the agent moves; slowly, by Cruise Control
 
 
 class Approval(StrEnum):
-    """Where an operator's `approve` is awaited."""
+    """Before what the agent waits for an operator's `approve`."""
 
     NONE = "none"
     AZ = "az"  # before each AZ after the first
     WAVE = "wave"  # before each wave after the first
 
 
+# The article's throttle is 100 MB/s. Below 1 kB/s the unit is a mistake, and above 10 GB/s too.
+RATE = Range(1_000, 10_000_000_000, "bytes per second, for each broker")
+CONCURRENCY = Range(1, 1_250, "partition movements at once on each broker")
+_BROKERS_MAX = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is asked of one migration. Empty broker sets mean: those of the cluster's policy."""
 
-    mode: Mode = Mode.FULL
-    source_broker_ids: tuple[int, ...] = ()
-    destination_broker_ids: tuple[int, ...] = ()
-    az: str | None = None
-    az_order: tuple[str, ...] = ()
-    pairing: Pairing = Pairing.ONE_TO_ONE
-    throttle_bytes_per_second: int | None = None  # None: no throttle
-    throttle_by: ThrottleBy = ThrottleBy.AGENT
-    partition_movements_per_broker: int | None = None  # None: chosen for the wave's size
-    # None: as many as the brokers of a wave may have
-    partition_movements_in_cluster: int | None = None
-    progress_check_interval_ms: int | None = None  # None: chosen for the wave's size
-    soak_seconds: float = 0.0  # rest after each wave
-    approval: Approval = Approval.NONE
-    # so many of the smallest partitions go first, in a wave of their own
-    canary_partitions: int = 0
-    # partitions of at least this size get a wave of their own
-    large_partition_bytes: int | None = None
-    internal_topics: InternalTopics = InternalTopics.WITH_OTHERS
-    internal_throttle_bytes_per_second: int | None = None  # None: a tenth of the throttle
-    wave_brokers_max: int | None = None  # pairing `zone`: so many brokers in a wave
-    # pairing `zone`: so many bytes in a wave, but one broker at least
-    wave_bytes_max: int | None = None
+    # A new option is one field here and nothing else: see option_spec.py.
+    mode: Annotated[
+        Mode,
+        Spec(
+            "full: everything, AZ by AZ; az: one AZ; brokers: named brokers to named brokers",
+            Flag("--mode", _MOVE, "full: everything, AZ by AZ; az: one AZ; brokers: named ones."),
+        ),
+    ] = Mode.FULL
+    az: Annotated[
+        str | None,
+        Spec(
+            "The AZ (broker.rack) that mode `az` moves",
+            Flag("--az", _MOVE, "The AZ (broker.rack) that mode az moves."),
+            length_max=100,
+        ),
+    ] = None
+    source_broker_ids: Annotated[
+        tuple[int, ...],
+        Spec(
+            "Kafka broker ids (broker.id) to move from; empty: those of clusters.yaml",
+            Flag("--source", _MOVE, "Source broker ids.", "11,12"),
+            range=Range(0),
+            items_max=_BROKERS_MAX,
+        ),
+    ] = ()
+    destination_broker_ids: Annotated[
+        tuple[int, ...],
+        Spec(
+            "Kafka broker ids (broker.id) to move to; empty: those of clusters.yaml",
+            Flag("--destination", _MOVE, "Destination broker ids.", "31,32"),
+            range=Range(0),
+            items_max=_BROKERS_MAX,
+        ),
+    ] = ()
+    az_order: Annotated[
+        tuple[str, ...],
+        Spec(
+            "The AZs to move first, in this order; the others follow",
+            Flag("--az-order", _MOVE, "AZs to move first.", "az-b,az-a"),
+            length_max=100,
+            items_max=50,
+        ),
+    ] = ()
+    pairing: Annotated[
+        Pairing,
+        Spec(
+            "one_to_one: one source to one destination, exactly reversible; "
+            "zone: all brokers of an AZ in one request",
+            Flag(
+                "--pairing",
+                _MOVE,
+                "one_to_one: one broker to one broker, exactly reversible; zone: all brokers of "
+                "an AZ in one request.",
+            ),
+        ),
+    ] = Pairing.ONE_TO_ONE
+    throttle_bytes_per_second: Annotated[
+        int | None,
+        Spec(
+            "KIP-73 replication throttle; null: no throttle",
+            Flag(
+                "--throttle",
+                _HOW,
+                "Replication limit of each broker, in bytes per second.",
+                "100MB",
+                off=True,
+            ),
+            Unit.BYTES,
+            RATE,
+        ),
+    ] = None
+    throttle_by: Annotated[
+        ThrottleBy,
+        Spec(
+            "agent: can be changed while partitions move; cruise_control: the article's call to "
+            "the letter",
+            Flag(
+                "--throttle-by",
+                _HOW,
+                "Who sets the throttle. agent: it can be changed while partitions move.",
+            ),
+        ),
+    ] = ThrottleBy.AGENT
+    partition_movements_per_broker: Annotated[
+        int | None,
+        Spec(
+            "null: chosen for the size of the wave",
+            Flag(
+                "--concurrency",
+                _HOW,
+                "Replicas that move at once on each broker; chosen for the wave when left out.",
+            ),
+            range=CONCURRENCY,
+        ),
+    ] = None
+    partition_movements_in_cluster: Annotated[
+        int | None,
+        Spec(
+            "Bound on all brokers together, but at least one for each destination of a wave; "
+            "null: no bound",
+            Flag("--cluster-concurrency", _HOW, "Replicas that move at once in the whole cluster."),
+            range=Range(CONCURRENCY.minimum, CONCURRENCY.maximum, "partition movements at once"),
+        ),
+    ] = None
+    progress_check_interval_ms: Annotated[
+        int | None,
+        Spec(
+            "How often Cruise Control checks its progress, in milliseconds; null: chosen for the "
+            "size of the wave",
+            range=Range(5_000, 600_000),
+        ),
+    ] = None
+    soak_seconds: Annotated[
+        float,
+        Spec(
+            "Rest after each wave, in seconds",
+            Flag("--soak", _HOW, "Rest after each wave.", "5m"),
+            Unit.SECONDS,
+            Range(0, 604_800),
+        ),
+    ] = 0.0
+    approval: Annotated[
+        Approval,
+        Spec(
+            "Before what the agent waits for `approve`: each AZ or each wave after the first",
+            Flag("--approval", _HOW, "Wait for `approve` before each az or wave after the first."),
+        ),
+    ] = Approval.NONE
+    canary_partitions: Annotated[
+        int,
+        Spec(
+            "How many of the smallest partitions of the first pair move first, in a wave of "
+            "their own; 0: none",
+            Flag(
+                "--canary",
+                _ORDER,
+                "The N smallest partitions of the first pair move first, in a wave of their own. "
+                "Add --soak or --approval wave, and check that clients are well before the "
+                "migration goes on.",
+                "N",
+            ),
+            range=Range(0, 100),
+        ),
+    ] = 0
+    large_partition_bytes: Annotated[
+        int | None,
+        Spec(
+            "Partitions of at least this size get a wave of their own; null: none",
+            Flag(
+                "--large-partition-bytes",
+                _ORDER,
+                "Partitions of at least this size move two at a time in a wave of their own, so "
+                "that they delay no other partition.",
+                "50GB",
+            ),
+            Unit.BYTES,
+            Range(1_000_000),
+        ),
+    ] = None
+    internal_topics: Annotated[
+        InternalTopics,
+        Spec(
+            "When __consumer_offsets and __transaction_state move. with_others: at any time; "
+            "first: of each pair, slowly; last: after all others, slowly",
+            Flag(
+                "--internal-topics",
+                _ORDER,
+                "When __consumer_offsets and __transaction_state move, and the coordinators with "
+                "them. first: of each pair, slowly, and Cruise Control moves the rest; last: "
+                "after all others, slowly, and the agent moves the others itself, since Cruise "
+                "Control cannot leave a topic behind.",
+            ),
+        ),
+    ] = InternalTopics.WITH_OTHERS
+    internal_throttle_bytes_per_second: Annotated[
+        int | None,
+        Spec(
+            "Throttle while internal topics move first or last; null: a tenth of the throttle",
+            Flag(
+                "--internal-throttle",
+                _ORDER,
+                "Limit while internal topics move; a tenth of --throttle when left out.",
+                "10MB",
+            ),
+            Unit.BYTES,
+            RATE,
+        ),
+    ] = None
+    wave_brokers_max: Annotated[
+        int | None,
+        Spec(
+            "With pairing `zone`: at most so many brokers in a wave; null: the whole AZ",
+            Flag(
+                "--wave-brokers-max",
+                _ORDER,
+                "With --pairing zone: at most K sources to K destinations of an AZ in a wave.",
+                "K",
+            ),
+            range=Range(1, _BROKERS_MAX),
+        ),
+    ] = None
+    wave_bytes_max: Annotated[
+        int | None,
+        Spec(
+            "With pairing `zone`: at most so many bytes in a wave, but at least one broker; "
+            "null: no limit",
+            Flag(
+                "--wave-bytes-max",
+                _ORDER,
+                "With --pairing zone: at most so many bytes in a wave, but at least one broker.",
+                "5TB",
+            ),
+            Unit.BYTES,
+            Range(1_000_000),
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a destination broker can carry, where someone knows it. None: no limit is checked."""
+    """What a destination broker can carry, where it is known. None: no limit is checked."""
 
     replicas_max: int | None = None  # 4,000 is what Kafka's authors advise for ZooKeeper mode
-    # what comes in: the throttle, and what is written to its logs
+    # incoming traffic: the throttle and what producers write
     network_bytes_per_second_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A cluster's standing orders (clusters.yaml).
+    """A cluster's policy (clusters.yaml): what holds for every migration of it.
 
-    Defaults suit a large cluster; the lab shortens some.
+    The defaults suit a large cluster; the lab shortens some.
     """
 
     source_broker_ids: tuple[int, ...] = ()  # what modes `az` and `full` mean by source
     destination_broker_ids: tuple[int, ...] = ()
     # 100 MB/s, the article's rate, is what `pause --slow` divides by ten.
     slow_bytes_per_second: int = 10_000_000
-    busy_retry_seconds: float = 1.0  # how soon a busy Cruise Control is asked again
+    busy_retry_seconds: float = 1.0  # a busy Cruise Control is asked again after this long
     unreachable_retry_seconds: float = 2.0
-    # after that long of Busy or Unreachable a wave is called blocked
+    # a wave is blocked after Cruise Control was busy or unreachable for this long
     busy_patience_seconds: float = 900.0
-    recheck_seconds: float = 5.0  # how often a paused migration looks whether it is safe again
+    recheck_seconds: float = 5.0  # how often a paused migration checks whether it is safe again
     # how long a safety reason must be gone before it lifts its pause
     resume_delay_seconds: float = 10.0
     # how long under-replication must last before it pauses a running move
     grace_seconds: float = 30.0
-    # requests for one wave that move nothing before it is called blocked
+    # a wave is blocked after this many requests that moved nothing
     attempts_without_progress: int = 3
-    # source not empty though nothing moves: stale metadata gets this long
+    # how long metadata may be stale when nothing moves and a source is not empty
     settle_seconds: float = 6.0
-    stall_seconds: float = 120.0  # moving without a byte or a replica for this long is told
+    stall_seconds: float = (
+        120.0  # a move is reported as stalled after this long without a byte or a replica
+    )
     # full ISR and preferred leaders may take this long after a wave
     verify_patience_seconds: float = 120.0
     # a drained source must stay empty this long before it may be shut down
     quiet_seconds: float = 30.0
-    discovery: bool = False  # clients find brokers in a service registry, which we keep true
-    # the clients' metadata.max.age.ms (stock): after it they know where to go
+    discovery: bool = (
+        False  # clients find brokers in a service registry, which the agent keeps up to date
+    )
+    # metadata.max.age.ms of the clients (Kafka's default): then they know the new brokers
     discovery_grace_seconds: float = 300.0
     # ZooKeeper to KRaft; without controllers: not configured
     kraft: KraftOptions = field(default_factory=KraftOptions)
-    progress_seconds: float = 5.0  # how often progress is told while nothing else happens
-    rules: tuple[Rule, ...] = ()  # what samples are judged by
+    progress_seconds: float = 5.0  # how often progress is published while nothing else happens
+    rules: tuple[Rule, ...] = ()  # evaluated on the samples of metrics
     limits: Limits = field(default_factory=Limits)  # of each destination broker
-    # after a human's `resume` no metric and no alert pauses again for so long
+    # after an operator's `resume` no metric and no alert pauses again for this long
     hold_off_seconds: float = 30.0
-    # an outside alert that has paused so often within the window waits for an operator
+    # an alert that paused this often within the window stays until an operator resumes
     flaps_max: int = 5
     flap_window_seconds: float = 3_600.0
-    adapt_seconds: float = 10.0  # how often a throttle that follows the headroom may change
+    adapt_seconds: float = (
+        10.0  # the shortest time between two changes of a throttle that follows the headroom
+    )
