@@ -17,7 +17,11 @@ from agent.core.planning.plan import Plan
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import compared, inspected
 
-ROWS = [(kind, before, after) for kind, row in TRANSITIONS.items() for before, after in row.items()]
+ROWS = [
+    (kind, before, after)
+    for kind, row in TRANSITIONS.items()
+    for before, after in sorted(row.items())
+]
 FORBIDDEN = [
     (kind, phase) for kind, row in TRANSITIONS.items() for phase in Phase if phase not in row
 ]
