@@ -1,23 +1,20 @@
-"""Who restarts a node with new keys: people, the lab's supervisor, or people's own tool behind a
-webhook. For kraft.py.
+"""Who restarts a node with new settings on the way to KRaft: people, or a tool behind a webhook.
 
-Each is told once for each attempt; whether it was done, the cluster itself shows.
+Another package may add its own way (`agent.config.extensions`); the lab does. Each is asked once
+for each attempt; whether the restart was done, the cluster itself shows.
 """
 
-import asyncio
 import json
-import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
 
 from agent.adapters.http_login import HttpLogin
-from agent.core.kraft.node_config import NodeChange, NodeMode
+from agent.core.kraft.node_config import NodeChange
 from agent.core.model.reasons import Code
 from agent.performer.ports import PortError
 
-METADATA_LOG = "__cluster_metadata-0"
 WEBHOOK_SECONDS = 10.0
 
 
@@ -26,50 +23,6 @@ class ManualRestarts:
 
     async def restart(self, kraft_id: str, change: NodeChange) -> None:
         """The event is enough."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
-@dataclass(slots=True)
-class LabRestarts:
-    """The lab of that folder: its supervisor stops and starts the process."""
-
-    directory: Path
-
-    async def restart(self, kraft_id: str, change: NodeChange) -> None:  # noqa: ARG002
-        """One node stopped in order and started with its new keys; returns when its process
-        runs.
-        """
-        from deploy.lab.cluster.lab import LabError
-
-        try:
-            await asyncio.to_thread(self._restart, change)
-        except (LabError, KeyError, OSError) as error:
-            raise PortError(
-                f"the lab in {self.directory} does not restart it: {error}", Code.EFFECT_FAILED
-            ) from error
-
-    def _restart(self, change: NodeChange) -> None:
-        from deploy.lab.cluster.lab import Lab
-
-        lab = Lab.at(self.directory)
-        name = f"{'controller' if change.is_controller else 'broker'}-{change.node_id}"
-        if lab.pid(name) is not None:
-            lab.stop(name)
-        if change.target is NodeMode.STOPPED:
-            return
-        data = lab.folders.data(name)
-        if change.wipe_metadata_log:
-            # A controller begins anew, formatted by its next start; a broker loses only its copy of
-            # KRaft's log.
-            shutil.rmtree(data if change.is_controller else data / METADATA_LOG, ignore_errors=True)
-        kept = lab.folders.overrides(name)
-        overrides: dict[str, str | None] = (
-            json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-        )
-        overrides |= {**dict.fromkeys(change.remove), **dict(change.set)}
-        lab.start(name, overrides, wait=False)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -12,8 +12,7 @@ from agent.cli import acls, collector_command, commands, doctor, kraft, monitor_
 from agent.cli.connection import lab_settings
 from agent.cli.console_command import console
 from agent.cli.topics_command import topics
-from deploy.lab.cli import lab_app
-from deploy.lab.demo.demo_command import demo, demo_kraft, fill
+from agent.config.extensions import COMMANDS, extensions
 
 _HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by AZ.
 
@@ -66,10 +65,8 @@ app.command("collector", rich_help_panel=_RUN)(collector_command.collector)
 app.command("webhook", rich_help_panel=_RUN)(collector_command.webhook)
 app.command("acls", rich_help_panel=_RUN)(acls.acls)
 monitor_command.register(app, _RUN)
-lab_app.command("fill")(fill)
-lab_app.command("demo")(demo)
-lab_app.command("demo-kraft")(demo_kraft)
-app.add_typer(lab_app, name="lab", rich_help_panel=_RUN)
+for _name, _entry in extensions(COMMANDS).items():  # the lab's, where it is installed
+    app.add_typer(_entry.load(), name=_name, rich_help_panel=_RUN)
 
 
 @app.command("agent", rich_help_panel=_RUN)

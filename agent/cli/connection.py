@@ -2,6 +2,7 @@
 runs here.
 """
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,44 +84,44 @@ def lab_directory() -> Path:
 def _lab_servers() -> str | None:
     """The control Kafka of the lab that runs in this folder, if one does.
 
-    Whoever gives orders to a secure lab does so as its operator, unless the environment says
-    otherwise.
+    A command speaks to a secure lab as its operator, unless the environment says otherwise.
     """
     lab = running_lab()
     if lab is None:
         return None
-    if lab.get("secure"):
-        from deploy.lab.cluster import security
-        from deploy.lab.demo.agent_process import security_environment
-
-        for name, value in security_environment(lab_directory(), security.OPERATOR).items():
-            os.environ.setdefault(name, value)
+    for name, value in lab["logins"]["operator"].items():
+        os.environ.setdefault(name, value)
     return str(lab["control_bootstrap_servers"])
 
 
 def lab_settings(user: str = "agent") -> dict[str, str]:
     """Settings for the lab that runs in this folder; empty when none runs or there are others.
 
-    `user`: as whom to log in, where the lab is a secure one (deploy/lab/cluster/security.py).
+    `user` is who logs in, where the lab is a secure one.
     """
     lab = None if "KAFKA_MIGRATION_BOOTSTRAP_SERVERS" in os.environ else running_lab()
     if lab is None:
         return {}
-    from deploy.lab.demo.agent_process import lab_environment
-
-    return {
-        n: v
-        for n, v in lab_environment(lab, lab_directory(), user=user).items()
-        if n not in os.environ
-    }
+    given: dict[str, str] = lab["settings"] | lab["logins"][user]
+    return {name: value for name, value in given.items() if name not in os.environ}
 
 
 def running_lab() -> dict[str, Any] | None:
-    """lab.json of the lab that runs in the lab folder; None when none runs."""
-    directory = lab_directory()
-    if not (directory / "lab.json").exists():
-        return None
-    from deploy.lab import Lab, LabConfig
+    """The content of the lab folder's `environment.json`; None when no lab runs there.
 
-    status = Lab(LabConfig(directory=directory)).status()
-    return status if status["running"] else None
+    The lab writes that file when it starts, and holds a lock on another while it runs.
+    """
+    directory = lab_directory()
+    try:
+        content = json.loads((directory / "environment.json").read_text(encoding="utf-8"))
+        lock = (directory / "lab.lock").open("rb")
+    except FileNotFoundError:
+        return None
+    import fcntl
+
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return dict(content)
+    return None

@@ -74,7 +74,7 @@ def _name_the_lab() -> None:
         return
     if lab := running_lab():
         os.environ[f"{PREFIX}BOOTSTRAP_SERVERS"] = str(lab["bootstrap_servers"])
-        os.environ.setdefault(f"{PREFIX}CLUSTER", "lab")
+        os.environ.setdefault(f"{PREFIX}CLUSTER", str(lab["cluster"]))
 
 
 __all__ = ["monitor", "register"]

@@ -23,9 +23,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.cruise_control.client import CruiseControlConnection
 from agent.adapters.kafka.connection import KafkaConnection
-from agent.adapters.node_restarts import LabRestarts, ManualRestarts, WebhookRestarts
+from agent.adapters.node_restarts import ManualRestarts, WebhookRestarts
 from agent.adapters.zookeeper.access import ZooKeeperAccess
 from agent.config.discovery_settings import ConsulSettings
+from agent.config.extensions import RESTARTS, NotInstalledError, extension
 from agent.config.rule_settings import RULES_MAX, LimitsSettings, RuleSettings
 from agent.config.secrets import secret
 from agent.core.kraft.options import Gates, KraftController, KraftOptions, RestartBy
@@ -297,9 +298,17 @@ class KraftSettings(BaseModel):
         return self
 
     def restarts(self) -> RestartsPort:
-        """Who restarts nodes. Raises OSError when the token's file cannot be read."""
+        """Who restarts nodes.
+
+        Raises OSError when the token's file cannot be read, SettingsError when the lab is to do
+        it and is not installed.
+        """
         if self.restart_by == "lab" and self.lab_directory:
-            return LabRestarts(self.lab_directory)
+            try:
+                made: RestartsPort = extension(RESTARTS, self.restart_by)(self.lab_directory)
+            except NotInstalledError as error:
+                raise SettingsError(f"restart_by: lab cannot be used: {error}") from error
+            return made
         if self.restart_by == "webhook" and self.webhook_url:
             return WebhookRestarts(
                 self.webhook_url,

@@ -1,8 +1,7 @@
-"""`kafka-migration lab ...`: the lab on the command line.
+"""`kafka-migration lab ...`: the lab on the command line, a thin layer over cluster/lab.py.
 
-A thin layer over lab.py; holds no logic of its own.
-
-Mounted by agent/cli.py. Without it: `python -m deploy.lab.cli`.
+`kafka-migration` finds `lab_app` by the entry point `lab` of the group `kafka_migration.commands`;
+`python -m deploy.lab.cli` runs it alone.
 """
 
 import json
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from deploy.lab.cluster.config import DEFAULT_CONTROLLER_IDS, CruiseControlKind, LabConfig, Metrics
 from deploy.lab.cluster.lab import Lab, LabError
+from deploy.lab.demo.demo_command import demo, demo_kraft, fill
 
 lab_app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +26,9 @@ lab_app = typer.Typer(
     "in three AZs, Cruise Control, and a small Kafka for the agent's own topics. Needs nothing "
     "but Python (Linux).",
 )
+lab_app.command("fill")(fill)
+lab_app.command("demo")(demo)
+lab_app.command("demo-kraft")(demo_kraft)
 console = Console(stderr=True)  # progress and errors
 output = Console()
 

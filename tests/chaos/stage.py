@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.client import ClientError, ControlClient
+from deploy.lab.cluster.environment import lab_environment
 from deploy.lab.cluster.lab import Lab
 from deploy.lab.cluster.ports import free_ports
 from deploy.lab.cluster.processes import ManagedProcess
-from deploy.lab.demo.agent_process import lab_environment
 from deploy.lab.demo.story import Event, Story
 
 CLUSTER = "lab"

@@ -25,8 +25,8 @@ from agent.config.discovery_settings import CONNECTIONS
 from agent.config.settings import Settings
 from agent.services.collector.mapping import Mapping as MetricMapping
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Metrics, Role, free_base_port
+from deploy.lab.cluster.environment import lab_environment
 from deploy.lab.cluster.ports import free_ports
-from deploy.lab.demo.agent_process import lab_environment
 from schemas.metrics import METRICS, Alert, Sample, Samples
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]

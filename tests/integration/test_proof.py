@@ -21,7 +21,8 @@ from agent.client import ControlClient
 from agent.core.model.throttle import ThrottleChange
 from agent.performer.ports import PortError
 from deploy.lab import Lab, LabConfig, Metrics, free_base_port
-from deploy.lab.demo.agent_process import AgentProcess, lab_environment
+from deploy.lab.cluster.environment import lab_environment
+from deploy.lab.demo.agent_process import AgentProcess
 from tests.integration.waiting import await_event, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]

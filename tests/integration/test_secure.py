@@ -31,9 +31,10 @@ from agent.client import ControlClient
 from agent.config.settings import read_clusters
 from deploy.lab import Lab, LabConfig, free_base_port
 from deploy.lab.cluster import security
+from deploy.lab.cluster.environment import security_environment
 from deploy.lab.cluster.readiness import lab_admin
 from deploy.lab.cluster.topics import TopicSpec
-from deploy.lab.demo.agent_process import AgentProcess, security_environment
+from deploy.lab.demo.agent_process import AgentProcess
 from deploy.lab.workload import facts
 from deploy.lab.workload.workload import Workload, WorkloadConfig
 

@@ -19,8 +19,8 @@ from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType, Ne
 
 from agent.client import ClientError, ControlClient
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
+from deploy.lab.cluster.environment import lab_environment
 from deploy.lab.cluster.ports import free_ports
-from deploy.lab.demo.agent_process import lab_environment
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 

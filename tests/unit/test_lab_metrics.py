@@ -9,11 +9,11 @@ import yaml
 from agent.services.collector.settings import CollectorSettings
 from deploy.lab import LabConfig, Metrics
 from deploy.lab.cluster.description import describe
+from deploy.lab.cluster.environment import metrics_environment
 from deploy.lab.cluster.exporter import BROKER_RULES
 from deploy.lab.cluster.jars import Installation
 from deploy.lab.cluster.launch import Folders, prepare
 from deploy.lab.cluster.monitors import write_targets
-from deploy.lab.demo.agent_process import metrics_environment
 
 JAVA = Installation(Path("/java"), (Path("/kafka.jar"),), None, "3.9.1", Path("/exporter.jar"))
 

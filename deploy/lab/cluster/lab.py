@@ -106,6 +106,7 @@ class Lab:
             )
         self.config = settled
         self.folders.lab_file.unlink(missing_ok=True)
+        self.folders.environment_file.unlink(missing_ok=True)
         write_atomically(self.folders.settings_file, settled.model_dump_json(indent=2))
         supervisor = self._spawn(attached)
         try:

@@ -46,6 +46,7 @@ class Folders:
         self.all_data = self.root / "data"
         self.lab_file = self.root / "lab.json"
         self.clusters_file = self.root / "clusters.yaml"
+        self.environment_file = self.root / "environment.json"  # for `kafka-migration`
         self.targets_file = self.root / "targets.json"
         self.settings_file = self.root / "lab-settings.json"
         self.lock_file = self.root / "lab.lock"

@@ -340,17 +340,20 @@ def kafka_settings(config: LabConfig, user: str, *, on_control: bool = False) ->
     }
 
 
+def control_servers(config: LabConfig, user: str) -> str:
+    """Where that user reaches the control Kafka: whoever comes with a certificate has a port of
+    his own.
+    """
+    if config.secure and ON_CONTROL[user] == CERTIFICATE:
+        return f"{HOST}:{config.control_certificate_port}"
+    return config.control_kafka.address
+
+
 def kafka_connection(
     config: LabConfig, user: str, *, on_control: bool = False, servers: str | None = None
 ) -> KafkaConnection:
     """A client's connection, in both kinds of lab. `servers`: other than all there are."""
-    by_certificate = config.secure and on_control and ON_CONTROL[user] == CERTIFICATE
-    control = (
-        f"{HOST}:{config.control_certificate_port}"
-        if by_certificate
-        else config.control_kafka.address
-    )
-    where = servers or (control if on_control else config.bootstrap_servers)
+    where = servers or (control_servers(config, user) if on_control else config.bootstrap_servers)
     return connection_of(where, kafka_settings(config, user, on_control=on_control))
 
 

@@ -25,6 +25,7 @@ from typing import Any, TextIO
 from deploy.lab.cluster import (
     control,
     description,
+    environment,
     internal_topics,
     jars,
     launch,
@@ -114,6 +115,7 @@ class Supervisor:
         self._deadline = time.monotonic() + self.config.start_timeout_seconds
         security.prepare(self.config)
         description.write_clusters(self.config)
+        environment.write(self.config)
         first = self.config.controller_nodes if self.config.kraft else (self.config.zookeeper,)
         self._step("starting KRaft controllers" if self.config.kraft else "starting ZooKeeper")
         self._launch(*first, self.config.control_kafka)

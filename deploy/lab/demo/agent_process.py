@@ -10,75 +10,16 @@ import asyncio
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from agent.client import ClientError, ControlClient
-from deploy.lab.cluster import security
+from deploy.lab.cluster.environment import lab_environment
 from deploy.lab.cluster.lab import Lab
-from deploy.lab.cluster.launch import Folders
 from deploy.lab.cluster.ports import free_ports
 from deploy.lab.cluster.processes import ManagedProcess
 
 STOP_SECONDS = 15.0
 READY_SECONDS_MAX = 90.0
-COLLECT_SECONDS = 2.0
-WINDOW_SECONDS = 6  # three scrapes of the lab's Prometheus
-
-
-def lab_environment(
-    description: Mapping[str, Any],
-    directory: Path,
-    web_port: int | None = None,
-    user: str = security.AGENT,
-) -> dict[str, str]:
-    """The settings of an agent that drives this lab, or of another part of ours, as that user of a
-    secure lab.
-
-    `description`: lab.json; `directory`: the lab's folder.
-    """
-    environment = {
-        "KAFKA_MIGRATION_BOOTSTRAP_SERVERS": str(description["control_bootstrap_servers"]),
-        "KAFKA_MIGRATION_CLUSTERS_FILE": str(Folders(directory).clusters_file),
-        "KAFKA_MIGRATION_TOPIC_REPLICATION_FACTOR": "1",
-        "KAFKA_MIGRATION_DATA_FOLDER": str(Folders(directory).root / "agent"),
-    }
-    environment |= security_environment(directory, user)
-    environment |= metrics_environment(description)
-    if web_port is not None:
-        environment["KAFKA_MIGRATION_WEB_PORT"] = str(web_port)
-    return environment
-
-
-def metrics_environment(description: Mapping[str, Any]) -> dict[str, str]:
-    """Where this lab's collector finds metrics: at its Prometheus, where one was found, else at
-    the exporters.
-    """
-    environment = {
-        "KAFKA_MIGRATION_COLLECTOR_INTERVAL_SECONDS": f"{COLLECT_SECONDS:g}",
-        "KAFKA_MIGRATION_COLLECTOR_WINDOW_SECONDS": f"{WINDOW_SECONDS}",
-    }
-    if description.get("prometheus_url"):
-        environment["KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL"] = str(description["prometheus_url"])
-    elif description.get("targets_file"):
-        environment["KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE"] = str(description["targets_file"])
-    return environment
-
-
-def security_environment(directory: Path, user: str) -> dict[str, str]:
-    """How that user of the lab logs in at the control Kafka, as settings; passwords by reference.
-
-    Empty: plain lab.
-    """
-    config = Lab.at(directory).config
-    if not config.secure:
-        return {}
-    given = security.kafka_settings(config, user, on_control=True)
-    servers = security.kafka_connection(config, user, on_control=True).bootstrap_servers
-    return {"KAFKA_MIGRATION_BOOTSTRAP_SERVERS": servers} | {
-        f"KAFKA_MIGRATION_SECURITY__{name.upper()}": value for name, value in given.items()
-    }
 
 
 class AgentProcess:

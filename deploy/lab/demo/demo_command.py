@@ -1,6 +1,6 @@
-"""`kafka-migration lab demo`: the demo on the command line.
+"""`kafka-migration lab fill`, `lab demo` and `lab demo-kraft`: a thin layer over demo.py.
 
-A thin layer over demo.py; mounted by agent/cli/app.py.
+Registered by deploy/lab/cli.py.
 """
 
 from pathlib import Path
