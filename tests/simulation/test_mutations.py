@@ -59,12 +59,12 @@ class ForgetsToClear(Performer):
     rest.
     """
 
-    async def _clear_throttle(self, scope: fx.WaveScope, m: Migration) -> int:
+    async def _clear_throttle(self, *_: object) -> int:
         return 0
 
 
 class ClearsEverything(Performer):
-    async def _clear_throttle(self, scope: fx.WaveScope, m: Migration) -> int:
+    async def _clear_throttle(self, *_: object) -> int:
         kafka = self.ports.kafka
         found = await kafka.throttle(await kafka.alive(), None)
         lists = {t: r for t, r in found.followers.items() if r}
@@ -115,7 +115,7 @@ class KeepsNoOrder(Performer):
     async def _restore_order_and_leaders(
         self, facts: object, m: object, snapshot: object
     ) -> object:  # type: ignore[override]
-        return facts, None
+        return False, None
 
     async def _close(self, effect: fx.CloseWave, m: Migration) -> msg.Outcome:
         found = await super()._close(effect, m)

@@ -33,7 +33,7 @@ def _acts(*acts: tuple[float, str]) -> Schedule:
 class OrdersAnyway(Performer):
     """Puts replica orders right whoever executes."""
 
-    async def _executes(self, m: Migration) -> Reason | None:
+    async def _why_not_now(self, m: Migration) -> Reason | None:
         return None
 
 

@@ -4,11 +4,8 @@ it.
 
 from dataclasses import replace
 
-from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.model.cluster import ClusterFacts
-from agent.core.model.reasons import Reason
 from agent.performer.performer import Performer
 from tests.simulation.sim_agent import Life
 from tests.simulation.simulation import Cast
@@ -38,18 +35,14 @@ class ForgetsAtAPause(Life):
 class CountsNothingAtAStop(Performer):
     """What arrives while it stops is never told."""
 
-    async def _left(
-        self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None
-    ) -> msg.Performed:
+    async def _left(self, *_: object) -> msg.Performed:
         return msg.Performed()
 
 
 class GuessesAtAStop(Performer):
     """It takes what was in flight for moved."""
 
-    async def _left(
-        self, scope: fx.WaveScope, facts: ClusterFacts, left_alone: Reason | None
-    ) -> msg.Performed:
+    async def _left(self, *_: object) -> msg.Performed:
         return msg.Performed(replicas_left=0, bytes_left=0)
 
 

@@ -1,0 +1,249 @@
+"""Stops a wave: tells its mover, waits until nothing of it moves, tidies up. Part of performer.py.
+
+A stop is what a pause waits for, so it asks no more than it needs: every question costs time on
+brokers that may be overrun, and Cruise Control's questions are rationed.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from agent.core import effects as fx
+from agent.core import messages as msg
+from agent.core.checks import verification
+from agent.core.migration import Migration
+from agent.core.model.cluster import BrokerLogs, ClusterFacts
+from agent.core.model.reasons import Code, Reason
+from agent.core.planning.selection import EVERYTHING
+from agent.performer import reassign, replica_order, wave_throttle
+from agent.performer.offload import freeze_heap, gc_paused, run_off_loop
+from agent.performer.ports import Ports
+
+# How long one stop waits; after that the core is told Busy, and asks again.
+STOP_SECONDS_MAX = 30.0
+STOP_RETRY_SECONDS = 5.0
+STOP_POLL_SECONDS = 0.5
+STOP_AT_ONCE_SECONDS = 2.0  # a stop that was requested longer ago looks first who executes
+# Somebody else's execution is not ours to end.
+_STOPPABLE = (msg.Executor.OURS, msg.Executor.IDLE)
+_RUNNING = frozenset({msg.TaskStatus.ACTIVE, msg.TaskStatus.IN_EXECUTION})
+
+
+@dataclass(frozen=True, slots=True)
+class _CopyLook:
+    """What the brokers hold once nothing is in flight any more."""
+
+    facts: ClusterFacts
+    is_current: bool  # no broker that is behind has told it
+    source_logs: dict[int, BrokerLogs]
+    orphaned_bytes: int
+    is_proof: bool  # nothing of the wave is copied any more
+
+
+@dataclass(slots=True)
+class WaveStopper:
+    """The part of the performer that stops waves, and the snapshot that it shares with the rest."""
+
+    ports: Ports
+    _snapshots: dict[str, verification.Snapshot] = field(default_factory=dict, init=False)
+
+    async def _stop(self, effect: fx.StopWave, migration: Migration) -> msg.Outcome:
+        """Stop what runs under our name, and return only when two looks in a row show nothing of
+        it.
+
+        Kafka is looked at each time. Cruise Control is asked before it is told to stop, and once
+        Kafka shows nothing of the wave any more; it then has to say once that it does not work for
+        us, because it does not take up again what it has given up.
+        """
+        clock, scope = self.ports.clock, effect.scope
+        began = clock.now()
+        stopped_at = float("-inf")
+        quiet, look = 0, None
+        # A stop "at once" is known to have something to stop. A later one looks first: somebody
+        # else's execution may run by then.
+        at_once = effect.at_once and began < effect.asked_at + STOP_AT_ONCE_SECONDS
+        running = msg.Executor.OURS if at_once else None
+        in_flight, stopped_by = int(at_once), ""
+        if at_once:
+            await self._halt(scope)
+            stopped_at = clock.now()
+        while clock.now() < began + STOP_SECONDS_MAX:
+            is_due = clock.now() >= stopped_at + STOP_RETRY_SECONDS
+            # Cruise Control is told before Kafka is asked: brokers that are overrun answer late, or
+            # not at all.
+            if is_due or not (in_flight or quiet):
+                running, stopped_by = await self._running(scope, migration)
+            if running in _STOPPABLE and is_due:
+                await self._halt(scope)
+                stopped_at = clock.now()
+            in_flight = await self._count_in_flight(scope)
+            if in_flight and is_due and scope.selection is not None:
+                await self._halt(scope)
+                stopped_at = clock.now()
+            quiet = 0 if running or in_flight else quiet + 1
+            if quiet >= 2:
+                snapshot = await self._snapshot(migration.migration_id) or {}
+                look = await self._look_at_copies(scope, snapshot, look)
+                if look.is_proof:
+                    return await self._stopped(scope, migration, look, snapshot, stopped_by)
+            else:
+                look = None
+            await clock.sleep(STOP_POLL_SECONDS)
+        if in_flight and not running:
+            seen = f"{in_flight} moves go on in Kafka that Cruise Control does not know"
+            return msg.Busy(reason=Reason(Code.ORPHANED_MOVES, seen, "their end"))
+        seen = f"it has not stopped after {STOP_SECONDS_MAX:.0f} s"
+        return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
+
+    async def _look_at_copies(
+        self, scope: fx.WaveScope, snapshot: verification.Snapshot, before: _CopyLook | None
+    ) -> _CopyLook:
+        """Whether copies that the stop has orphaned still grow: then a leader has not heard of it.
+
+        The metadata and the sources' logs are read with the first look alone, unless a broker that
+        is behind has told them.
+        """
+        kafka = self.ports.kafka
+        destinations = frozenset(scope.destination_broker_ids)
+        if before is not None and before.is_current:
+            facts, sources = before.facts, frozenset[int]()
+        else:
+            facts, sources = await kafka.cluster(), frozenset(scope.source_broker_ids)
+        logs = await kafka.logs((sources | destinations).intersection(facts.racks))
+        orphaned_bytes = await self._orphaned_copy_bytes(
+            facts, snapshot, {b: log for b, log in logs.items() if b in destinations}
+        )
+        size = len(facts.partitions)
+        return _CopyLook(
+            facts,
+            is_current=await run_off_loop(size, _is_at_rest, facts, snapshot),
+            source_logs={b: log for b, log in logs.items() if b in sources}
+            if sources or before is None
+            else before.source_logs,
+            orphaned_bytes=orphaned_bytes,
+            is_proof=not orphaned_bytes
+            or (before is not None and orphaned_bytes <= before.orphaned_bytes),
+        )
+
+    async def _stopped(
+        self,
+        scope: fx.WaveScope,
+        migration: Migration,
+        look: _CopyLook,
+        snapshot: verification.Snapshot,
+        stopped_by: str,
+    ) -> msg.Outcome:
+        """Tidy up, as nothing of the wave moves any more.
+
+        `stopped_by`: who else had stopped it before us; empty when nobody had.
+        """
+        left = await self._clear_throttle(scope, migration, look.facts)
+        _, left_alone = await self._restore_order_and_leaders(look.facts, migration, snapshot)
+        if left:
+            seen = f"{left} throttle entries of ours are still set"
+            return msg.Busy(reason=Reason(Code.WAVE_NOT_VERIFIED, seen, "none"))
+        performed = await self._left(scope, look.facts, look.source_logs, left_alone)
+        return replace(performed, stopped_by=stopped_by)
+
+    async def _left(
+        self,
+        scope: fx.WaveScope,
+        facts: ClusterFacts,
+        source_logs: dict[int, BrokerLogs],
+        left_alone: Reason | None,
+    ) -> msg.Performed:
+        """What is still on the wave's sources; bytes are not known while one of them is silent.
+
+        `left_alone`: why orders and leaders were not restored; the next check or proof does it.
+        """
+        sources, takes = (
+            frozenset(scope.source_broker_ids),
+            (scope.selection or EVERYTHING).contains,
+        )
+        replicas_left, bytes_left = await run_off_loop(
+            len(facts.partitions), verification.left_on, facts, sources, takes, source_logs
+        )
+        return msg.Performed(
+            replicas_left=replicas_left, bytes_left=bytes_left, left_alone=left_alone
+        )
+
+    # ── what a stop shares with starting and closing a wave ───────────────────────────────────────
+    async def _halt(self, scope: fx.WaveScope) -> None:
+        """Tell the wave's mover to stop."""
+        if scope.selection is None:
+            await self.ports.cruise_control.stop(scope.key)
+        else:
+            await reassign.cancel_selection(self.ports, scope)
+
+    async def _running(
+        self, scope: fx.WaveScope, migration: Migration
+    ) -> tuple[msg.Executor | None, str]:
+        """Whom the executor works for, if it works for this migration or has accepted our request;
+        and who, other than we, has stopped our execution, once it has ended.
+
+        FOREIGN: our request was accepted while somebody else's is executed, which a stop would end.
+        Cruise Control has no part in a selection.
+        """
+        if scope.selection is not None:
+            return None, ""
+        state = await self.ports.cruise_control.state(migration.migration_id)
+        if state.executor is msg.Executor.OURS:
+            return state.executor, ""
+        tasks = await self.ports.cruise_control.user_tasks(scope.key)
+        is_accepted = any(t.status in _RUNNING for t in tasks)
+        return state.executor if is_accepted else None, tasks[-1].stopped_by if tasks else ""
+
+    async def _count_in_flight(self, scope: fx.WaveScope) -> int:
+        """How many moves of the wave Kafka shows in flight."""
+        return len(reassign.own_reassignments(await self.ports.kafka.reassignments(), scope))
+
+    async def _orphaned_copy_bytes(
+        self,
+        facts: ClusterFacts,
+        snapshot: verification.Snapshot,
+        destination_logs: dict[int, BrokerLogs],
+    ) -> int:
+        """Bytes on the wave's destinations of replicas that no assignment has there."""
+        return await run_off_loop(
+            len(facts.partitions),
+            verification.orphaned_copy_bytes,
+            facts.partitions,
+            snapshot,
+            destination_logs,
+        )
+
+    async def _clear_throttle(
+        self, scope: fx.WaveScope, migration: Migration, facts: ClusterFacts | None = None
+    ) -> int:
+        """Remove our throttle; out: how many of its entries are still set."""
+        return await wave_throttle.clear_own(self.ports, scope, migration, facts)
+
+    async def _restore_order_and_leaders(
+        self, facts: ClusterFacts, migration: Migration, snapshot: verification.Snapshot
+    ) -> tuple[bool, Reason | None]:
+        """Out: whether the cluster was changed, and why it was left alone."""
+        return await replica_order.restore(
+            self.ports, facts, migration, snapshot, self._why_not_now
+        )
+
+    async def _why_not_now(self, migration: Migration) -> Reason | None:
+        return await replica_order.why_not_now(self.ports, migration)
+
+    async def _snapshot(self, migration_id: str) -> verification.Snapshot | None:
+        """The assignment before the start; read once, and kept for the last migration alone."""
+        if migration_id not in self._snapshots:
+            with gc_paused():
+                found = await self.ports.snapshots.load(migration_id)
+                if found is None:
+                    return None
+                freeze_heap(len(found))
+            self._snapshots = {migration_id: found}
+        return self._snapshots[migration_id]
+
+
+def _is_at_rest(facts: ClusterFacts, snapshot: verification.Snapshot) -> bool:
+    """Whether nothing moves in it, and no partition has more replicas than before the start: a
+    broker that is behind shows both for a while.
+    """
+    return not any(
+        p.is_moving or len(p.replicas) > len(snapshot.get(p.name, p.replicas))
+        for p in facts.partitions
+    )
