@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from agent import docs
@@ -25,3 +26,16 @@ def test_the_page_of_phases_shows_the_table_as_it_is() -> None:
     """The picture of phases is generated from the transition table and is up to date."""
     text = docs.PHASES.read_text()
     assert docs.with_generated(text) == text
+
+
+def test_every_link_leads_somewhere() -> None:
+    """A page links only to files that exist."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#]+)", page.read_text())
+        if not link.startswith("https:")
+    ]
+    assert links
+    assert [(str(page), link) for page, link in links if not (page.parent / link).exists()] == []
