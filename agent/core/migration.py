@@ -18,9 +18,9 @@ from agent.core.effects import (
     WaveScope,
 )
 from agent.core.kraft.state import Kraft, kraft_watch
-from agent.core.messages import Executor, TaskStatus
 from agent.core.metrics.rules import RuleState
 from agent.core.model.endpoints import Endpoints
+from agent.core.model.executor import Executor, TaskStatus
 from agent.core.model.reasons import Reason
 from agent.core.planning.options import Options, Policy, ThrottleBy
 from agent.core.planning.plan import Direction, Plan, Wave, WaveState

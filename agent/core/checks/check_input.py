@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.messages import Executor
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, Reassignment
+from agent.core.model.executor import Executor
 from agent.core.model.reasons import Reason
 from agent.core.model.throttle import ThrottleFacts
 from agent.core.planning.broker_load import BrokerLoad

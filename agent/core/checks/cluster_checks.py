@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from agent.core.checks import cruise_control_checks
 from agent.core.checks.check_input import ClusterCheckInput, CruiseControlFacts
-from agent.core.messages import Executor
 from agent.core.model.cluster import Partition, Reassignment
+from agent.core.model.executor import Executor
 from agent.core.model.reasons import CheckResult, Code, Reason, shortened
 from agent.core.model.words import EXAMPLES_MAX, ids, listed
 

@@ -1,7 +1,7 @@
 """Whether Cruise Control can be asked to move anything. Pure; called by cluster_checks.py."""
 
 from agent.core.checks.check_input import ClusterCheckInput
-from agent.core.messages import Executor
+from agent.core.model.executor import Executor
 from agent.core.model.reasons import CheckResult, Code
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 
-from agent.core.messages import Compared, Inspected
+from agent.core.checks.inspection import Compared, Inspected
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.model.reasons import Code, Reason
 from agent.core.model.words import EXAMPLES_MAX

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agent.core.messages import Compared
+from agent.core.checks.inspection import Compared
 from agent.core.model.event import Event, because
 from agent.core.model.reasons import Reason
 from agent.core.planning.options import Options

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from agent.core.messages import Executor, Inspected, TaskStatus
+from agent.core.checks.inspection import Inspected
 from agent.core.model.event import Event, because
+from agent.core.model.executor import Executor, TaskStatus
 from agent.core.model.reasons import Reason
 
 

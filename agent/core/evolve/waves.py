@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from agent.core import events as ev
-from agent.core.messages import Executor, TaskStatus
 from agent.core.migration import DrainedSource, Migration
+from agent.core.model.executor import Executor, TaskStatus
 from agent.core.planning.plan import Direction, Wave, WaveState
 from agent.core.planning.progress import Progress
 

@@ -16,8 +16,8 @@ from agent.core.effects import (
     TuneWave,
 )
 from agent.core.handlers import discovery
-from agent.core.messages import Executor
 from agent.core.migration import Phase, StopFor
+from agent.core.model.executor import Executor
 from agent.core.model.reasons import Reason
 from agent.core.planning.options import Approval
 from agent.core.planning.plan import Direction, Wave, WaveState, pace

@@ -1,0 +1,99 @@
+"""Observations: facts that watches, monitors, effects and the clock report."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agent.core.kraft.messages import KraftObserved
+from agent.core.messages.outcomes import Outcome
+from agent.core.metrics.observations import BrokersObserved, HeadroomObserved, RuleStateObserved
+from agent.core.model.executor import Executor, TaskStatus
+from agent.core.model.reasons import Reason
+from agent.core.model.throttle import RateSeen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time passes; sent when `wake_at` of the state is due."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectEnded:
+    """An effect ended so; ignored unless that effect is pending."""
+
+    at: float
+    effect_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveObserved:
+    """The standing watch looked at the wave; Kafka's facts first, Cruise Control's word beside
+    them.
+    """
+
+    at: float
+    wave: int
+    attempt: int
+    replicas_left: int  # on the sources' log dirs, or due to stay there
+    bytes_left: int
+    bytes_moved: int  # on the destinations, of partitions still in flight or done
+    moving: int  # our reassignments in flight
+    # None: Cruise Control was not asked at this look, and neither was `task`
+    executor: Executor | None
+    task: TaskStatus
+    # why Cruise Control could not be asked, in its own words where it has said some
+    trouble: Reason | None = None
+    reasons: tuple[Reason, ...] = ()  # why it is not safe to go on, as of now
+    rates: tuple[RateSeen, ...] = ()  # KIP-73 rates in force on any broker
+    silent: bool = False  # a source does not answer: its bytes are in no figure
+    # who, other than we, asked Cruise Control to stop this attempt, by its own user tasks
+    stopped_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesObserved:
+    """The watch after the move looked at the drained brokers: replicas on each, and which of
+    them are alive.
+    """
+
+    at: float
+    replicas: tuple[tuple[int, int], ...]  # (broker id, replicas on it)
+    alive: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleSwept:
+    """The watch over throttles found some of ours at rest, and cleared it: a broker had been
+    down.
+    """
+
+    at: float
+    entries: int
+    broker_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChanged:
+    """An outside alert fired or was resolved; `slow`: yield bandwidth instead of stopping."""
+
+    at: float
+    name: str
+    firing: bool
+    slow: bool = False
+    seen: str = ""
+
+
+Observation: TypeAlias = (
+    Tick
+    | EffectEnded
+    | WaveObserved
+    | SourcesObserved
+    | ThrottleSwept
+    | AlertChanged
+    | RuleStateObserved
+    | HeadroomObserved
+    | BrokersObserved
+    | KraftObserved
+)
