@@ -21,7 +21,8 @@ from agent.core.handlers.commands import COMMAND_NAMES
 from agent.core.kraft.facts import ControllersSeen
 from agent.core.kraft.state import Kraft
 from agent.core.metrics.rule_evaluator import Sample
-from agent.core.migration import Cause, CommandAnswer, DrainedSource, Migration, Phase
+from agent.core.migration import CommandAnswer, DrainedSource, Migration, Phase
+from agent.core.model.causes import Cause
 from agent.core.model.reasons import WHAT_TO_DO, Code, Reason
 from agent.core.planning.options import Options, Policy
 from agent.core.planning.plan import Plan, Wave

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from agent.core import events as ev
 from agent.core.effects import Effect
 from agent.core.evolve import evolve
-from agent.core.migration import Cause, Migration, Phase
+from agent.core.migration import Migration, Phase
+from agent.core.model.causes import Cause
 from agent.core.model.reasons import Reason
 from agent.core.planning.options import Policy
 

@@ -17,7 +17,8 @@ from agent import telemetry
 from agent.core import messages as msg
 from agent.core.metrics.produce_latency import METRICS, WaveLatency
 from agent.core.metrics.rule_evaluator import RuleEvaluator, Sample
-from agent.core.migration import ACTIVE, METRIC, Migration, Phase
+from agent.core.migration import ACTIVE, Migration, Phase
+from agent.core.model.causes import METRIC
 from agent.core.planning.options import Policy
 from agent.core.planning.wave import Direction, Wave
 from agent.performer.ports import Post

@@ -113,11 +113,7 @@ class KraftWorld:
             node.back_in = max(0, node.back_in - 1)
         self._controllers_act()
         if self.zookeeper_up and self.zookeeper_controller is None and self.up(self.brokers):
-            eager = (
-                {NodeMode.ZOOKEEPER, NodeMode.MIGRATION}
-                if self.elects_early
-                else {NodeMode.ZOOKEEPER}
-            )
+            eager = {NodeMode.ZOOKEEPER} | ({NodeMode.MIGRATION} if self.elects_early else set())
             able = [b for b in self.up(self.brokers) if broker_mode(self.brokers[b].file) in eager]
             if able and not self.up(self.controllers):
                 self.zookeeper_controller, self.zookeeper_epoch = able[0], self.zookeeper_epoch + 1
@@ -269,9 +265,8 @@ class KraftWorld:
                 continue
             outcome = self._perform(pending.effect)
             if luck >= 0.35:
-                self.meet(
-                    msg.EffectEnded(at=self.now, effect_id=pending.effect_id, outcome=outcome)
-                )
+                ended = msg.EffectEnded(at=self.now, effect_id=pending.effect_id, outcome=outcome)
+                self.meet(ended)
 
     def observe(self) -> None:
         self.meet(msg.KraftObserved(at=self.now, kraft_id=self.m.kraft.kraft_id, facts=self.look()))
@@ -295,11 +290,9 @@ class KraftWorld:
 
     def _perform(self, effect: object) -> msg.Outcome:
         if isinstance(effect, SurveyKraft):
-            files = tuple(
-                (b, tuple(sorted(migration_keys_of(n.file).items())))
-                for b, n in self.brokers.items()
-            )
-            return msg.KraftSurveyed(facts=self.look(), files=files)
+            files = {b: migration_keys_of(n.file).items() for b, n in self.brokers.items()}
+            kept = tuple((b, tuple(sorted(keys))) for b, keys in files.items())
+            return msg.KraftSurveyed(facts=self.look(), files=kept)
         if isinstance(effect, ReleaseZooKeeper):
             return self._release()
         assert isinstance(effect, RestartNode)
@@ -362,9 +355,7 @@ class KraftWorld:
             case kev.KraftCompleted():
                 assert self.state is ZkMigrationState.POST_MIGRATION
             case kev.KraftReleaseBegun():
-                assert not self.up(self.controllers), (
-                    "a KRaft controller would claim /controller again"
-                )
+                assert not self.up(self.controllers), "one would claim /controller again"
             case kev.KraftRolledBack():
                 self._check_as_before()
             case ev.EffectRequested(effect=RestartNode() as wanted) if not wanted.is_controller:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from agent.core import events as ev
 from agent.core.messages import TaskStatus
-from agent.core.migration import ACTIVE, METRIC, Phase
+from agent.core.migration import ACTIVE, Phase
+from agent.core.model.causes import METRIC
 from agent.core.planning.options import Pairing
 from agent.core.planning.plan import Direction, WaveState
 from agent.core.planning.selection import EVERYTHING

@@ -17,7 +17,8 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.decide import step
 from agent.core.metrics.rule_evaluator import RuleEvaluator, Sample
-from agent.core.migration import ACTIVE, METRIC, Migration, wake_at, watches
+from agent.core.migration import ACTIVE, Migration, wake_at, watches
+from agent.core.model.causes import METRIC
 from agent.core.planning.options import Policy
 from agent.performer.performer import Performer
 from agent.performer.ports import PortError, Ports

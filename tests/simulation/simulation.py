@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.migration import ACTIVE, METRIC, Migration, Phase
+from agent.core.migration import ACTIVE, Migration, Phase
+from agent.core.model.causes import METRIC
 from agent.core.model.cluster import TopicPartition
 from agent.core.planning.options import Policy
 from agent.core.planning.selection import INTERNAL_TOPICS

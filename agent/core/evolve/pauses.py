@@ -6,7 +6,8 @@ from typing import Any
 
 from agent.core import events as ev
 from agent.core.messages import Checked
-from agent.core.migration import Cause, Flaps, Migration, Phase, StopFor, SuppressedCause
+from agent.core.migration import Migration, Phase, StopFor
+from agent.core.model.causes import Cause, Flaps, SuppressedCause
 from agent.core.model.reasons import Code
 
 FLAP_TIMES_MAX = 20

@@ -6,7 +6,8 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.effects import MakePlan, PrepareMigration
 from agent.core.handlers import flow, kraft_commands
-from agent.core.migration import ACTIVE, OPERATOR, RESTING, Phase, StopFor
+from agent.core.migration import ACTIVE, RESTING, Phase, StopFor
+from agent.core.model.causes import OPERATOR
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning.options import Options, ThrottleBy
 from agent.core.planning.plan import Direction

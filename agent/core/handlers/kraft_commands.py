@@ -9,7 +9,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.handlers import kraft_flow
 from agent.core.kraft import events as kev
-from agent.core.kraft import gates
+from agent.core.kraft import gates, restarts
 from agent.core.kraft.effects import KraftScope, RestartNode, SurveyKraft
 from agent.core.kraft.facts import KraftFacts
 from agent.core.kraft.options import KraftOptions
@@ -195,7 +195,7 @@ def _reasons_against(
 def _reasons_nodes_left(ctx: StepContext, facts: KraftFacts) -> tuple[Reason, ...]:
     """Nodes of this phase that are still to be restarted."""
     k = ctx.migration.kraft
-    nodes = [node for node, _ in gates.nodes_to_restart(k, facts)]
+    nodes = [node for node, _ in restarts.nodes_to_restart(k, facts)]
     if k.restart_request is not None and k.restart_request.node_id not in nodes:
         nodes.append(k.restart_request.node_id)
     if not nodes:

@@ -9,7 +9,7 @@ Invariants: no phase is left without its signals; nothing is finalized without `
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.kraft import events as kev
-from agent.core.kraft import gates
+from agent.core.kraft import gates, restarts, signals
 from agent.core.kraft.effects import ReleaseZooKeeper, RestartNode
 from agent.core.kraft.facts import KraftFacts
 from agent.core.kraft.node_config import NodeMode
@@ -159,7 +159,7 @@ def _restart_next_node(ctx: StepContext, facts: KraftFacts) -> bool:
     with it.
     """
     k = ctx.migration.kraft
-    nodes = gates.nodes_to_restart(k, facts)
+    nodes = restarts.nodes_to_restart(k, facts)
     if k.restart_request is not None and k.restart_request.node_id not in {n for n, _ in nodes}:
         nodes = ((k.restart_request.node_id, k.restart_request.is_controller), *nodes)
     if not nodes:
@@ -180,13 +180,13 @@ def _restart_next_node(ctx: StepContext, facts: KraftFacts) -> bool:
         _report_waiting(ctx, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart with the new keys"))
         return True
     if not facts.reachable and not gates.may_be_unreachable(k, facts):
-        _report_waiting(ctx, *gates.cluster_issues(k.broker_ids, facts))
+        _report_waiting(ctx, *signals.cluster_issues(k.broker_ids, facts))
         return True
-    node, is_controller = gates.next_node(k, nodes, facts)
+    node, is_controller = restarts.next_node(k, nodes, facts)
     # its patience is over: the same node, whatever else is unwell
     if k.restart_request is not None:
         node, is_controller = k.restart_request.node_id, k.restart_request.is_controller
-    elif hindrances := gates.reasons_against_restart(
+    elif hindrances := restarts.reasons_against_restart(
         k, facts, node, ctx.at, is_controller=is_controller
     ):
         _report_waiting(ctx, *hindrances)

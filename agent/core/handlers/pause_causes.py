@@ -11,7 +11,8 @@ from agent.core import messages as msg
 from agent.core.handlers import flow
 from agent.core.metrics.adaptive_rate import next_rate
 from agent.core.metrics.rules import Action, Level
-from agent.core.migration import ACTIVE, METRIC, Phase
+from agent.core.migration import ACTIVE, Phase
+from agent.core.model.causes import METRIC
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning.options import ThrottleBy
 from agent.core.planning.wave_sizing import lower_limit

@@ -7,7 +7,8 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.effects import WAVE_EFFECTS
 from agent.core.handlers import flow, pause_causes
-from agent.core.migration import OTHERS, StopFor
+from agent.core.migration import StopFor
+from agent.core.model.causes import OTHERS
 from agent.core.model.reasons import Code, Reason
 from agent.core.model.throttle import foreign_rates
 from agent.core.step import StepContext
