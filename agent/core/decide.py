@@ -1,7 +1,7 @@
 """The one way into the core: `step(migration, message, policy) -> Step(migration, events)`.
 
-Called by turn.py (and by the simulation) for every message of the inbox. Orders are met in
-commands.py, facts in observations.py; what comes next is in flow.py.
+turn.py (and the simulation) calls it for every message of the inbox. `_HANDLERS` says which
+function of handlers/ meets which message; what comes next is decided in handlers/flow.py.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.core import messages as msg
 from agent.core.handlers import (
+    adaptive_throttle,
     commands,
     drained_sources,
     effect_outcomes,
@@ -42,7 +43,7 @@ _HANDLERS: dict[type[msg.Message], Callable[[StepContext, Any], None]] = {
     msg.ThrottleSwept: drained_sources.throttle_swept,
     msg.AlertChanged: pause_causes.alert_changed,
     msg.RuleStateObserved: pause_causes.rule_state_observed,
-    msg.HeadroomObserved: pause_causes.headroom_observed,
+    msg.HeadroomObserved: adaptive_throttle.headroom_observed,
     msg.BrokersObserved: pause_causes.brokers_observed,
 }
 
@@ -50,9 +51,10 @@ _HANDLERS: dict[type[msg.Message], Callable[[StepContext, Any], None]] = {
 def step(migration: Migration, message: msg.Message, policy: Policy) -> Step:
     """Meet one message.
 
-    In: the state as saved, a message, the cluster's standing orders. Out: the new state and the
-    events that led to it. Raises InvalidTransitionError or KeyError only on a bug: then nothing is
-    saved.
+    In: the state as saved, a message, and the cluster's policy. Out: the new state and the events
+    that led to it. A command that was answered before changes nothing.
+
+    Raises InvalidTransitionError or KeyError on a bug only; the caller then saves nothing.
     """
     ctx = StepContext(migration, message.at, policy)
     if isinstance(message, msg.Command) and commands.is_repeat(ctx, message):

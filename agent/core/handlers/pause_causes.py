@@ -1,26 +1,26 @@
-"""How alerts, judged metrics and lost brokers are met: causes are set, held off and lifted.
+"""Meets alerts, rule states and lost brokers: adds, holds off and lifts the causes of a pause.
 
 Called by decide.py.
 
-An outside alert is a cause `alert:NAME`, a rule of the policy `metric:NAME`; what set a cause lifts
-it.
+An outside alert sets the cause `alert:NAME`, a rule of the policy `metric:NAME`, and a safety check
+`safety:CODE`. Only what set a cause, or an operator, lifts it.
 """
 
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.handlers import flow
-from agent.core.metrics.adaptive_rate import next_rate
+from agent.core.handlers import adaptive_throttle, flow
 from agent.core.metrics.rules import Action, Level
 from agent.core.migration import ACTIVE, Phase
 from agent.core.model.causes import METRIC
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import ThrottleBy
-from agent.core.planning.wave_sizing import lower_limit
 from agent.core.step import StepContext
 
 
 def alert_changed(ctx: StepContext, observation: msg.AlertChanged) -> None:
-    """An outside monitor speaks. It has no measure: `slow` means the floor."""
+    """Adds or lifts the cause of an outside alert.
+
+    An alert that only slows carries no measure, so the throttle goes down to its floor.
+    """
     name = f"alert:{observation.name}"
     if not observation.slow:
         if observation.firing:
@@ -43,7 +43,7 @@ _CODES = {
 
 
 def rule_state_observed(ctx: StepContext, observation: msg.RuleStateObserved) -> None:
-    """A rule speaks: told in any case, and then done what it wants."""
+    """Publishes the rule's new state, then pauses, slows or resumes as its action demands."""
     known = next((j for j in ctx.migration.rule_states if j.rule == observation.rule), None)
     if (observation.level, observation.action) == (
         (known.level, known.action) if known else (Level.CLEAR, observation.action)
@@ -70,7 +70,7 @@ def rule_state_observed(ctx: StepContext, observation: msg.RuleStateObserved) ->
     slows = observation.level is not Level.CLEAR and observation.action is Action.SLOW
     if slows and not ctx.slow_cause(name):
         ctx.emit(ev.SlowCauseAdded(at=ctx.at, cause=name, seen=str(reason)))
-        _adapt_throttle(
+        adaptive_throttle.adapt(
             ctx,
             msg.HeadroomObserved(
                 at=observation.at,
@@ -81,7 +81,7 @@ def rule_state_observed(ctx: StepContext, observation: msg.RuleStateObserved) ->
             ),
         )
     elif not slows and not pauses and ctx.slow_cause(name):
-        # the rate climbs back by headroom, it does not jump
+        # The rate is left where it is: it climbs back by headroom and does not jump.
         ctx.emit(ev.SlowCauseLifted(at=ctx.at, cause=name))
     if pauses:
         _add_pause_cause(ctx, name, str(reason))
@@ -125,72 +125,19 @@ def _lift_pause_cause(ctx: StepContext, name: str, flaps_max: int, window_second
 
 
 def end_suppressions(ctx: StepContext) -> None:
-    """What has held on through its hold-off pauses now."""
+    """Adds each cause that still holds at the end of its hold-off: from now on it pauses."""
     for h in ctx.migration.suppressed:
         if ctx.at >= h.until:
             ctx.emit(ev.PauseCauseAdded(at=ctx.at, cause=h.name, seen=h.seen))
             flow.pause_if_moving(ctx)
 
 
-# ── the throttle follows the headroom ─────────────────────────────────────────────────────────────
-def headroom_observed(ctx: StepContext, observation: msg.HeadroomObserved) -> None:
-    """Posted at intervals while a rule slows, and until the rate is back at what was asked."""
-    if (
-        any(c.name.startswith(METRIC) for c in ctx.migration.slow_causes)
-        or ctx.migration.adapted_rate is not None
-    ):
-        _adapt_throttle(ctx, observation)
-
-
-def _adapt_throttle(ctx: StepContext, observation: msg.HeadroomObserved) -> None:
-    m, policy = ctx.migration, ctx.policy
-    moving = ctx.in_phase(Phase.MOVING)
-    if (
-        m.options.throttle_by is ThrottleBy.CRUISE_CONTROL
-        or (observation.headroom > 0 and not moving)
-        or m.phase not in ACTIVE
-    ):
-        return
-    bound = m.wave.throttle_bytes_per_second_max if m.wave else None
-    asked, before = lower_limit(m.options.throttle_bytes_per_second, bound), m.adapted_rate
-    # Without a throttle there is no ceiling but what was reached: from there it comes down.
-    reached = int(m.progress.rate_bytes_per_second) if m.progress else 0
-    ceiling = asked or (
-        before.ceiling_bytes_per_second
-        if before
-        else max(reached, policy.slow_bytes_per_second * 2)
-    )
-    rate, seconds = ceiling, policy.adapt_seconds
-    if before is not None:
-        rate = min(before.bytes_per_second, ceiling)
-        seconds = ctx.at - (max(before.since, m.phase_since) if moving else before.since)
-    if seconds < policy.adapt_seconds or (before is None and observation.headroom > 0):
-        return
-    to = next_rate(rate, policy.slow_bytes_per_second, ceiling, observation.headroom, seconds)
-    if (to == rate and to < ceiling) or (before is None and to >= ceiling):
-        return
-    ctx.emit(
-        ev.ThrottleAdapted(
-            at=ctx.at,
-            bytes_per_second=to if to < ceiling else None,
-            before_bytes_per_second=before.bytes_per_second if before else asked,
-            ceiling_bytes_per_second=ceiling,
-            rule=observation.rule,
-            broker=observation.broker,
-            value=observation.value,
-            headroom=observation.headroom,
-        )
-    )
-    flow.retune(ctx, rate_only=True)
-
-
 # ── brokers ───────────────────────────────────────────────────────────────────────────────────────
 def brokers_observed(ctx: StepContext, observation: msg.BrokersObserved) -> None:
-    """A broker that is lost pauses at once what moves, or is about to; the checks of a pause find
-    when it is back.
+    """Pauses at once what moves, or is about to, when a broker is lost; drained brokers may leave.
 
-    A broker that was restarted comes back within the resume delay: the pause is one all the same,
-    as its replicas have to catch up first. Drained brokers may leave.
+    The checks of a pause find when the broker is back. Even a broker that was only restarted causes
+    a pause, because its replicas have to catch up first.
     """
     if not ctx.in_phase(Phase.CHECKING, Phase.REQUESTING, Phase.MOVING):
         return
@@ -212,7 +159,7 @@ def brokers_observed(ctx: StepContext, observation: msg.BrokersObserved) -> None
 
 
 def set_safety_causes(ctx: StepContext, reasons: tuple[Reason, ...]) -> None:
-    """A cause for each reason that has none yet."""
+    """Adds a safety cause for each reason that has none yet."""
     for r in reasons:
         name = f"safety:{r.code}"
         if not ctx.pause_cause(name):
