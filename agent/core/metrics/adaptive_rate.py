@@ -1,9 +1,7 @@
-"""How the throttle follows the headroom: additive increase, multiplicative decrease.
+"""How the throttle follows the headroom of the brokers: additive increase, multiplicative decrease.
 
-Pure; called by pause_causes.py.
-
-Rates lie on a grid of tenths below the ceiling, so that every change is worth its requests and few
-rates are ever set.
+Pure; called by pause_causes.py. Rates lie on a grid of steps of a tenth below the ceiling, so that
+each change is worth its requests and only few different rates are ever set.
 """
 
 DECREASE = 0.5  # a broker beyond its threshold is relieved at once
@@ -12,12 +10,15 @@ RECOVERY_SECONDS = 120.0  # from nothing to the ceiling, at full headroom
 
 
 def next_rate(rate: int, floor: int, ceiling: int, headroom: float, seconds: float) -> int:
-    """The rate to have now, bytes per second.
+    """The throttle rate to set now, in bytes per second.
 
-    In: the rate in force since `seconds`, the floor that is kept, the asked rate, and the headroom
-    of the slowest broker (-1..1). Out: half of it at no headroom; a steady climb, the faster the
-    more headroom; the same where the difference would be less than a tenth. AIMD: Chiu and Jain,
-    1989.
+    In: the rate in force for the last `seconds`; the lowest and the highest rate allowed; and the
+    headroom of the slowest broker (-1 to 1). Out: half the rate without headroom, otherwise a rate
+    that climbs the faster the more headroom there is; the same rate while the difference is below
+    one step of the grid.
+
+    Source: AIMD, after Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for
+    Congestion Avoidance in Computer Networks", 1989.
     """
     floor = min(floor, ceiling)
     if headroom <= 0:
@@ -27,8 +28,8 @@ def next_rate(rate: int, floor: int, ceiling: int, headroom: float, seconds: flo
 
 
 def on_grid(rate: float, floor: int, ceiling: int) -> int:
-    """The greatest rate of the grid that is not above: ceiling, ceiling * 0.9, ceiling * 0.81,
-    ... , floor.
+    """The greatest rate of the grid (ceiling, ceiling * 0.9, ceiling * 0.81, ..., floor) that is
+    not above `rate`; never below the floor. All in bytes per second.
     """
     step = float(ceiling)
     while int(step) > rate and step > floor:

@@ -40,7 +40,11 @@ class SamplesOfRule:
 def sort_samples(
     rule: Rule, fresh: Sequence[FreshSample], level: float, *, complete: bool
 ) -> SamplesOfRule:
-    """Sort the samples of a rule; `level` is what a sample must not be beyond to count as calm."""
+    """Sort the fresh samples of a rule.
+
+    In: the rule; its samples; the level beyond which a sample is not calm; and whether no required
+    sample is missing.
+    """
     beyond = [sample for sample in fresh if sample.beyond_since is not None]
     # Compared here and not by Rule.is_beyond: 20,000 samples are sorted each second.
     if rule.side is Side.ABOVE:
@@ -65,10 +69,10 @@ class Answer(NamedTuple):
 
 
 class Aggregator(Protocol):
-    """One form of aggregation; it may remember what the samples before said."""
+    """One form of aggregation; it may remember what earlier samples said."""
 
     def answer(self, rule: Rule, samples: SamplesOfRule) -> Answer:
-        """Judge the fresh samples as they are now."""
+        """What the fresh samples say now; called once for each evaluation of the rule."""
 
 
 class AnyBroker:

@@ -1,6 +1,7 @@
-"""Observations that metrics and registrations lead to: changed judgements, headroom, brokers.
+"""What the worker observes outside of effects: changed rule states, headroom, and registered
+brokers.
 
-Listed in messages.py.
+agent/core/messages.py lists them among the messages of the core.
 """
 
 from dataclasses import dataclass
@@ -10,25 +11,27 @@ from agent.core.metrics.rules import Action, Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleStateObserved:
-    """A rule says another thing than before, with the values that led to it."""
+    """The level of a metric rule has changed; with the values that led to it."""
 
     at: float
     rule: str
     level: Level
-    action: Action  # what it wants now; clear: `notify`
+    action: Action  # what the rule asks for now; `notify` while clear
     fired: bool = False
     metric: str = ""
-    broker: int | None = None  # the worst one; None: of the cluster as a whole, or nobody is seen
+    broker: int | None = (
+        None  # the worst one; None: the rule is of the cluster, or no sample is fresh
+    )
     value: float | None = None
     threshold: float | None = None
-    since: float | None = None  # beyond the threshold since, by the samples' own time
+    since: float | None = None  # since when it is beyond the threshold, by the time of the samples
     seen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadroomObserved:
-    """How much the slowest broker could still take: 1 calm, 0 at the threshold, -1 far beyond
-    it.
+    """How much more load the slowest broker can take: 1 at the clear level or better, 0 at the
+    threshold, -1 far beyond it.
     """
 
     at: float
@@ -40,7 +43,9 @@ class HeadroomObserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokersObserved:
-    """ZooKeeper's registrations have changed; `lost`: those that were there at the look before."""
+    """The brokers registered in ZooKeeper have changed; `lost` are those that were registered at
+    the previous look.
+    """
 
     at: float
     registered: tuple[int, ...]

@@ -1,9 +1,7 @@
-"""How long producers waited while a wave moved: what brokers told of it meanwhile, counted.
+"""Produce latency as the brokers reported it while a wave moved, counted in buckets.
 
-Pure; one a cluster.
-
-Kept by the cluster's owner (agent/worker/metric_evaluation.py), in memory: after a take-over it
-begins anew, and `since` says so.
+Pure; one object for each cluster, kept in memory by the worker that drives it
+(agent/worker/metric_evaluation.py). After a take-over it starts empty, and `since` shows that.
 """
 
 import math
@@ -12,20 +10,18 @@ from dataclasses import dataclass, field
 
 from agent.core.metrics.rule_evaluator import Sample
 
-# As the collector's mapping names them: each broker's p99, which falls slowly, and its mean, which
-# follows the moment.
+# As the collector's mapping names them. A broker's p99 falls slowly; its mean follows at once.
 METRICS = frozenset({"produce_latency_p99_ms", "produce_latency_mean_ms"})
 SERIES_MAX = 2_000  # brokers times metrics
-# Values are counted in buckets a fiftieth wide: that is how exact median and p99 are. The largest
-# is kept as it is.
+# Each bucket is 2 % wide, and so exact are median and p99. The maximum is kept exactly.
 BUCKET = 1.02
 LEAST_MS = 0.01
-BUCKETS_MAX = 1_200  # up to days
+BUCKETS_MAX = 1_200  # the last one holds latencies of days
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProduceLatency:
-    """One metric of produce latency over all samples of all brokers while a wave moved, in
+    """One metric of produce latency while a wave moved, over all samples of all brokers, in
     milliseconds.
     """
 
@@ -36,10 +32,10 @@ class ProduceLatency:
     p99_ms: float
     max_ms: float
     max_broker: int | None
-    # the median of what each broker told last before; None: nothing was told before
+    # median of the newest value of each broker before the wave; None: there was none
     before_ms: float | None
-    since: float  # the first and the last sample, seconds since the epoch
-    until: float
+    since: float  # time of the first sample, seconds since the epoch
+    until: float  # and of the last one
 
     def __str__(self) -> str:
         before = "" if self.before_ms is None else f", {_ms(self.before_ms)} before"
@@ -83,7 +79,9 @@ class _LatencyCounts:
             self.max_ms, self.max_broker = value, broker
 
     def quantile(self, share: float) -> float:
-        """The upper end of the bucket in which it lies."""
+        """The upper bound of the bucket that holds the quantile `share` (0 to 1), in
+        milliseconds.
+        """
         left = share * self.samples
         for bucket, n in sorted(self.counts.items()):
             left -= n
@@ -97,7 +95,9 @@ class _LatencyCounts:
 
 
 class WaveLatency:
-    """Of the wave that moves now, or of the last one."""
+    """Produce latency while the current wave moves, or the last one did, counted in buckets; kept
+    in memory only.
+    """
 
     def __init__(self) -> None:
         # series -> (time, value)
@@ -108,10 +108,11 @@ class WaveLatency:
     def add_samples(
         self, samples: Iterable[Sample], moving: tuple[str, int] | None, since: float
     ) -> None:
-        """Count what was measured while a wave moves; what was measured else is how it was before.
+        """Count the samples measured while a wave moves; others serve as the value before the next
+        wave.
 
-        In: the samples, (migration, wave) that moves now, and since when. What is late or doubled
-        is left out.
+        In: the samples; the (migration id, wave number) that moves now, or None; and since when, in
+        seconds since the epoch. Late and duplicate samples are left out.
         """
         for metric, broker, _, value, time in samples:
             if metric not in METRICS or not math.isfinite(value):
@@ -128,7 +129,7 @@ class WaveLatency:
             self._newest[series] = time, value
 
     def of(self, migration_id: str, wave: int) -> tuple[ProduceLatency, ...] | None:
-        """What was told while this wave moved; None: nothing was."""
+        """The produce latency counted while this wave moved; None if no sample came."""
         if self._wave != (migration_id, wave):
             return None
         return tuple(
@@ -152,8 +153,7 @@ class WaveLatency:
         if self._wave == moving:
             return
         self._wave = moving
-        # What the wave before it brought about may still be in the newest values: that is how it
-        # was, all the same.
+        # Values that the wave before it raised may be among the newest: that was the state before.
         self._counts = {metric: _LatencyCounts(self._median_before(metric)) for metric in METRICS}
 
     def _median_before(self, metric: str) -> float | None:

@@ -1,8 +1,8 @@
-"""Samples judged by rules: pure, in memory, one Judge a cluster, kept by the cluster's owner
-(agent/worker/metric_evaluation.py).
+"""Evaluates metric rules on samples.
 
-Late, doubled and out-of-order samples change nothing; NaN is no value; what is missing is never
-taken for calm.
+Pure and in memory: one RuleEvaluator for each cluster, kept by the worker that drives it
+(agent/worker/metric_evaluation.py). Late, duplicate and out-of-order samples change nothing, NaN
+counts as no sample, and a missing sample never counts as calm.
 """
 
 from collections import defaultdict
@@ -23,15 +23,15 @@ from agent.core.model.words import listed
 
 # (metric, broker or None for the cluster, platform, value, seconds since the epoch)
 Sample = tuple[str, int | None, str | None, float, float]
-# a sample from further ahead comes from a wrong clock, and would silence the right ones
+# A sample from further ahead has a wrong clock; kept, it would shut out the correct ones.
 FUTURE_SECONDS_MAX = 5.0
-SERIES_MAX = 20_000  # brokers times metrics of one cluster: 500 brokers with 40 judged metrics
+SERIES_MAX = 20_000  # brokers times metrics of one cluster: 500 brokers with 40 metrics
 
 
 @dataclass(slots=True)
 class _Series:
-    """The newest value of one metric on one broker, and since when it has been beyond each
-    rule's threshold.
+    """The newest sample of one metric on one broker, and since when it is beyond the threshold of
+    each rule.
     """
 
     value: float = 0.0
@@ -42,16 +42,16 @@ class _Series:
 
 @dataclass(slots=True)
 class _WatchedMetric:
-    """A metric that some rule judges."""
+    """A metric that at least one rule reads."""
 
     rules: list[Rule] = field(default_factory=list)
     series: dict[int | None, _Series] = field(default_factory=dict)
-    samples: int = 0  # taken so far
+    samples: int = 0  # accepted so far
 
 
 @dataclass(slots=True)
 class _RuleTracking:
-    """Where one rule stands."""
+    """The state of one rule between two evaluations."""
 
     aggregator: Aggregator
     level: Level = Level.CLEAR
@@ -59,28 +59,27 @@ class _RuleTracking:
     since: float = 0.0
     calm_since: float | None = None
     last_change: RuleStateObserved | None = None  # of this level
-    # A look that found it clear need not be repeated before there are new samples, or the oldest
-    # one is stale.
+    # A rule found clear is not evaluated again until new samples come or the oldest one is stale.
     seen: tuple[int, frozenset[int] | None] | None = None
     valid_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _RuleReading:
-    """What the fresh samples say of one rule now."""
+    """What the fresh samples of one rule say at this moment."""
 
     fires: bool
-    blind: bool  # somebody is missing, and it matters
-    quiet: bool  # below the level that lets go
+    blind: bool  # samples are missing, and the rule does not ignore that
+    quiet: bool  # all samples are on the good side of the clear level
     missing: tuple[int | None, ...]
     broker: int | None
     value: float | None
     since: float | None
-    valid_until: float  # nothing of this changes by time alone before
+    valid_until: float  # until then only new samples can change this
 
 
 class RuleEvaluator:
-    """All rules of one cluster on the samples seen so far."""
+    """All metric rules of one cluster, evaluated on the samples received so far."""
 
     def __init__(
         self,
@@ -90,10 +89,12 @@ class RuleEvaluator:
         now: float,
         saved: Iterable[RuleState] = (),
     ) -> None:
-        """`now`: missing samples count only from a rule's stale time on, which is the grace after a
-        take-over.
+        """Create an evaluator.
 
-        `saved`: what an earlier owner had found; it holds until fresh samples speak.
+        In: the rules of the policy; the ids of source and destination brokers; the time now in
+        seconds since the epoch; and the rule states that an earlier owner of the cluster saved,
+        which hold until fresh samples contradict them. A missing sample counts only when the stale
+        time of its rule has passed since `now`, so that a take-over does not pause a migration.
         """
         self._rules = {r.name: r for r in rules}
         self._began = now
@@ -115,14 +116,14 @@ class RuleEvaluator:
                 tracking.level, tracking.fired = state.level, state.fired
                 tracking.since = state.since
         self._series = 0
-        # doubled, out of order, from a wrong clock, or of too many series: not judged
+        # duplicate, out of order, from a wrong clock, or of more series than are kept: not used
         self.late = 0
 
     def set_brokers(
         self, source_broker_ids: Iterable[int], destination_broker_ids: Iterable[int]
     ) -> None:
-        """Which brokers rules of one side mean: those of the policy, and those that a migration
-        names.
+        """Set which brokers the rules for one side apply to: those of the policy and of the
+        migration. Every rule is evaluated anew after that.
         """
         self._sides = {
             Brokers.SOURCE: frozenset(source_broker_ids),
@@ -133,7 +134,11 @@ class RuleEvaluator:
 
     # ── samples ───────────────────────────────────────────────────────────────────────────────────
     def add_samples(self, samples: Iterable[Sample], now: float) -> None:
-        """Remember them, each series in the order of its own times."""
+        """Store samples; each series keeps the newest by its own time.
+
+        In: the samples, and the time now in seconds since the epoch. Samples of metrics that no
+        rule reads are dropped. Those that are not used are counted in `late`.
+        """
         metrics, future = self._metrics, now + FUTURE_SECONDS_MAX
         for metric, broker, platform, value, time in samples:
             watched = metrics.get(metric)
@@ -162,15 +167,16 @@ class RuleEvaluator:
         series = watched.series[broker] = _Series(beyond_since=[None] * len(watched.rules))
         return series
 
-    # ── judging ───────────────────────────────────────────────────────────────────────────────────
+    # ── evaluating ────────────────────────────────────────────────────────────────────────────────
     def evaluate(
         self, now: float, expected: frozenset[int] | None
     ) -> tuple[RuleStateObserved, ...]:
-        """What has changed since the last call.
+        """Evaluate all rules, and return the state of each rule whose level has changed since the
+        last call.
 
-        In: the time, and the brokers of the waves still to come: those of which samples must not be
-        missing. None: no migration is under way, nothing must be there. Out: one judgement for each
-        rule whose level is another now.
+        In: the time now in seconds since the epoch; and the brokers of the remaining waves, whose
+        samples must not be missing. None means that no migration is running, and no sample is
+        required.
         """
         changed = []
         for rule in self._rules.values():
@@ -188,11 +194,13 @@ class RuleEvaluator:
         return tuple(changed)
 
     def reconcile(self, saved: Iterable[RuleState], now: float) -> tuple[RuleStateObserved, ...]:
-        """Where the saved state says another thing: what this judge has found is told again, as it
-        was lost on its way.
+        """Compare the saved rule states with those found here, and return what must be published
+        again.
 
-        A rule of which it has found nothing by itself follows the state: an earlier owner's word
-        may still arrive. A rule that the policy has no more is cleared.
+        A state found here was lost on its way if the saved one differs. A rule for which nothing
+        was found here yet takes the saved state, because the message of an earlier owner may still
+        arrive. A saved rule that the policy no longer contains is cleared. In: the saved states,
+        and the time now in seconds since the epoch.
         """
         saved_states = {j.rule: j for j in saved}
         repeated = []
@@ -211,7 +219,7 @@ class RuleEvaluator:
                 reading = self._read_samples_of(rule, tracking, now, None)
                 told = tracking.last_change or self._rule_state(rule, tracking, reading, now)
                 repeated.append(replace(told, at=now))
-        gone, seen = sorted(saved_states), "the policy has this rule no more"
+        gone, seen = sorted(saved_states), "the policy no longer has this rule"
         return (
             *repeated,
             *(
@@ -223,8 +231,8 @@ class RuleEvaluator:
         )
 
     def headroom(self, now: float) -> HeadroomObserved | None:
-        """Of the slowest broker, by the `slow` rule that is closest to its threshold; None: no
-        fresh sample.
+        """The smallest headroom of any broker over all rules with action `slow`; None without a
+        fresh sample of such a rule.
         """
         worst: HeadroomObserved | None = None
         for rule in self._rules.values():
@@ -262,7 +270,7 @@ class RuleEvaluator:
         if rule.brokers is Brokers.CLUSTER:
             return frozenset({None})
         wanted = brokers & self._sides.get(rule.brokers, brokers)
-        if rule.platform is not None:  # sources are virtual machines, destinations are pods
+        if rule.platform is not None:  # source brokers are virtual machines, destinations are pods
             wanted &= self._sides[Brokers.SOURCE if rule.platform == "ec2" else Brokers.DESTINATION]
         return frozenset(wanted)
 
@@ -291,8 +299,8 @@ class RuleEvaluator:
         )
 
     def _move(self, rule: Rule, tracking: _RuleTracking, seen: _RuleReading, now: float) -> None:
-        """The rule's own small machine: what is beyond fires, what is missing is inconclusive,
-        what is calm lets go.
+        """Change the level of a rule: it fires on bad samples, becomes inconclusive on missing
+        ones, and clears after calm ones.
         """
         if seen.fires:
             tracking.level, tracking.fired, tracking.calm_since = Level.FIRING, True, None
@@ -344,7 +352,7 @@ def _words(rule: Rule, level: Level, seen: _RuleReading, now: float) -> str:
         named = listed(seen.missing)
         return f"no sample of {rule.metric} for {rule.stale_seconds:g} s from broker {named}"
     if seen.value is None:
-        return f"{rule.metric} is not asked for any more"
+        return f"{rule.metric} is no longer required"
     if level is Level.CLEAR:
         return f"{rule.metric} is {seen.value:g}{where}, calm for {rule.resume_delay_seconds:g} s"
     lasts = f" for {now - seen.since:.0f} s" if seen.since is not None else ""

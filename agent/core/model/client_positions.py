@@ -1,6 +1,5 @@
-"""What clients would notice of a wave: end offsets and group lags before and after it.
-
-Pure; used by performer.py.
+"""What clients notice of a wave: end offsets and lags of consumer groups before and after
+it. Pure.
 """
 
 from collections.abc import Mapping
@@ -15,26 +14,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Positions:
-    """Where a wave's partitions and their groups stand, of a sample: what is read is bounded."""
+    """End offsets of a wave's partitions and lags of their consumer groups, of a bounded sample."""
 
-    partitions: int  # that the wave moves; `ends` are of some of them
+    partitions: int  # that the wave moves; `ends` holds some of them
     ends: Mapping[TopicPartition, int] = field(default_factory=dict)  # high watermarks
-    # group -> records behind, over the sampled partitions
+    # group -> lag in records, over the sampled partitions
     lags: Mapping[str, int] = field(default_factory=dict)
-    groups_unreadable: int = 0  # beyond the limit, or not to be seen with this agent's rights
+    groups_unreadable: int = 0  # over the limit, or hidden from this agent by its rights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientImpact:
-    """The client side of WaveVerified, in records; lags are sums over all groups that were seen
-    both times.
+    """The client side of WaveVerified, in records. Lags are sums over all groups seen both before
+    and after.
     """
 
     partitions: int  # that the wave moved
     partitions_compared: int
-    # partitions that end before where they ended: records are gone, or the topic was made anew
+    # the end offset went back: records are lost, or the topic was created anew
     end_offsets_lost: int
-    records_written: int  # meanwhile, to the compared partitions
+    records_written: int  # between the two looks, to the compared partitions
     groups: int
     lag_records_before: int
     lag_records_after: int
@@ -54,7 +53,7 @@ class ClientImpact:
 
 
 def compare_positions(before: Positions, after: Positions) -> ClientImpact:
-    """What has changed; partitions and groups that were seen only once are left out."""
+    """What has changed between two looks; partitions and groups seen only once are left out."""
     both = [(n, end, after.ends[n]) for n, end in sorted(before.ends.items()) if n in after.ends]
     lost = [(n, then, now) for n, then, now in both if now < then]
     groups = before.lags.keys() & after.lags.keys()
@@ -76,8 +75,10 @@ def compare_positions(before: Positions, after: Positions) -> ClientImpact:
 def lags_of(
     ends: Mapping[TopicPartition, int], committed: Mapping[str, Mapping[TopicPartition, int]]
 ) -> dict[str, int]:
-    """Group -> records behind, over the partitions whose end is known; groups that read none of
-    them are left out.
+    """The lag of each consumer group in records.
+
+    In: the end offset of each partition, and the committed offsets of each group. Groups without an
+    offset on a partition with a known end are left out.
     """
     found: dict[str, int] = {}
     for group, offsets in committed.items():
@@ -92,8 +93,8 @@ def lags_of(
 def sample(
     names: list[TopicPartition], topics_max: int, partitions_max: int
 ) -> list[TopicPartition]:
-    """Evenly chosen: some of the topics, and some partitions of them; the same for the same
-    names.
+    """An evenly spread sample: at most so many topics, and at most so many partitions of them. The
+    same names give the same sample.
     """
     by_topic: dict[str, list[TopicPartition]] = {}
     for name in sorted(names):

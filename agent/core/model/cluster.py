@@ -1,7 +1,7 @@
-"""Facts about a Kafka cluster as Kafka itself tells them: immutable, and only read by pure
-functions.
+"""Facts about a Kafka cluster, as Kafka itself reports them.
 
-Made by adapters/kafka/cluster.py. 200,000 partitions must fit: slots and tuples, no derived fields.
+Immutable, made by agent/adapters/kafka, read by pure functions. 200,000 partitions must fit into
+memory: hence slots, tuples and no derived fields.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
     def __str__(self) -> str:
-        """As Kafka's tools print it."""
+        """As Kafka's tools print it: `topic-number`."""
         return f"{self.topic}-{self.partition}"
 
 
@@ -30,8 +30,8 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One partition; `replicas` is the union of old and new ones while it is reassigned
-    (KIP-455, KIP-860).
+    """One partition. While it is reassigned `replicas` holds old and new replicas (KIP-455,
+    KIP-860).
     """
 
     topic: str
@@ -48,7 +48,7 @@ class Partition:
 
     @property
     def target(self) -> tuple[int, ...]:
-        """The replicas once the reassignment in flight has ended."""
+        """The replicas after the reassignment in flight."""
         return (
             tuple(r for r in self.replicas if r not in self.removing)
             if self.removing
@@ -57,7 +57,7 @@ class Partition:
 
     @property
     def origin(self) -> tuple[int, ...]:
-        """The replicas before the reassignment in flight began."""
+        """The replicas before the reassignment in flight."""
         return (
             tuple(r for r in self.replicas if r not in self.adding)
             if self.adding
@@ -74,13 +74,15 @@ class Partition:
 
     @property
     def is_under_replicated(self) -> bool:
-        """Net of adding replicas, as Kafka counts since KIP-352: a moving partition is not sick."""
+        """Whether replicas are out of sync. Replicas being added are not counted, as in Kafka since
+        KIP-352.
+        """
         return len(self.isr) < len(self.origin)
 
 
 @dataclass(frozen=True, slots=True)
 class Reassignment:
-    """A reassignment in flight, as ListPartitionReassignments gives it."""
+    """A reassignment in flight, as ListPartitionReassignments returns it."""
 
     topic: str
     partition: int
@@ -105,7 +107,7 @@ class ClusterFacts:
 
     @property
     def racks(self) -> dict[int, str | None]:
-        """Broker id -> AZ, live brokers only."""
+        """Broker id -> AZ, of live brokers only."""
         return {b.broker_id: b.rack for b in self.brokers}
 
     def moving(self) -> Iterator[Partition]:
@@ -113,12 +115,14 @@ class ClusterFacts:
         return (p for p in self.partitions if p.is_moving)
 
     def is_under_min_isr(self, partition: Partition) -> bool:
-        """True when acks=all producers fail on it: fewer in sync than min.insync.replicas."""
+        """Whether producers with acks=all fail on this partition: fewer replicas in sync than
+        min.insync.replicas, or than it has.
+        """
         return len(partition.isr) < min(self.min_isr.get(partition.topic, 1), len(partition.origin))
 
     def held_by(self, broker_ids: frozenset[int]) -> Iterator[Partition]:
-        """Partitions that will still have a replica on one of these brokers when what is in
-        flight has ended.
+        """Partitions that have a replica on one of these brokers, once all reassignments in flight
+        have ended.
         """
         return (p for p in self.partitions if not broker_ids.isdisjoint(p.target))
 
@@ -127,8 +131,8 @@ class LogDir(NamedTuple):
     """One log dir of a broker."""
 
     path: str
-    replicas: int  # by their number Kafka chooses the dir of a new replica, not by their size
-    free_bytes: int  # usable on its volume, -1 where the broker does not tell (before KIP-827)
+    replicas: int  # Kafka puts a new replica into the dir with the fewest, whatever their sizes
+    free_bytes: int  # usable on its volume; -1: not reported (before KIP-827)
     total_bytes: int = -1
 
 
@@ -137,22 +141,24 @@ class LogTotals(NamedTuple):
 
     replicas: int
     size_bytes: int
-    # usable bytes on its volumes, -1 where the broker does not tell (before KIP-827)
+    # usable bytes on its volumes; -1: not reported (before KIP-827)
     free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerLogs:
-    """The log dirs of one broker: the size of each replica in it, future replicas left out."""
+    """The log dirs of one broker, with the size in bytes of each replica; future replicas are left
+    out.
+    """
 
     broker_id: int
     size_bytes: Mapping[TopicPartition, int]
     free_bytes: int = -1
-    dirs: tuple[LogDir, ...] = ()  # empty: not told apart
+    dirs: tuple[LogDir, ...] = ()  # empty: not reported one by one
 
     @property
     def volumes(self) -> tuple[LogDir, ...]:
-        """Its log dirs; one that stands for all where they are not told apart."""
+        """Its log dirs, or one that stands for all where the broker did not report each."""
         return self.dirs or (LogDir("its log dirs", len(self.size_bytes), self.free_bytes),)
 
     @property

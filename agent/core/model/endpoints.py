@@ -1,7 +1,6 @@
-"""Where clients find the brokers: what is known of each broker's endpoint (its proxy) in the
-service registry. Pure.
+"""How clients find the brokers: the endpoint (a proxy) of each broker in the service registry.
 
-Part of the migration's state; discovery.py decides on it.
+Pure values, kept in the state of the migration; the discovery handlers decide on them.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from agent.core.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One broker's entry in the service, as it was found: enough to put it back just so."""
+    """One broker's entry in the service registry as it was found; enough to restore it
+    unchanged.
+    """
 
     broker_id: int
     service_id: str
@@ -24,17 +25,19 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """What this migration has done to the registry. Empty where no registry is configured."""
+    """What this migration has changed in the service registry; empty where no registry is
+    configured.
+    """
 
-    registered: tuple[int, ...] = ()  # destinations of ours that were registered and checked
-    # how the source brokers' entries looked before anything moved
+    registered: tuple[int, ...] = ()  # destinations that this migration registered and checked
+    # the entries of the source brokers before anything moved
     originals: tuple[Endpoint, ...] = ()
-    # asked to be taken out: from then on an entry may be gone
+    # removal was requested: from then on an entry may be gone
     deregistration_requested: tuple[int, ...] = ()
-    deregistered: tuple[int, ...] = ()  # taken out for certain
+    deregistered: tuple[int, ...] = ()  # removal is confirmed
 
     def to_restore(self, broker_ids: tuple[int, ...]) -> tuple[Endpoint, ...]:
-        """The original entries of these brokers that we may have taken out."""
+        """The original entries of these brokers that this migration may have removed."""
         return tuple(
             e
             for e in self.originals
@@ -44,8 +47,8 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """RegisterEndpoints ends so: which are registered, checked and passing, and how the others'
-    entries look.
+    """The outcome of RegisterEndpoints: the brokers that are registered and pass their check, and
+    the entries of all other brokers.
     """
 
     broker_ids: tuple[int, ...]
@@ -54,8 +57,10 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deregistered:
-    """DeregisterEndpoints ends so: which are out, and why the others are not."""
+    """The outcome of DeregisterEndpoints: the brokers that are removed, and why the
+    others are not.
+    """
 
     broker_ids: tuple[int, ...]
-    counted: bool  # whether anybody could count the clients' connections
+    counted: bool  # whether the connections of clients could be counted
     held: tuple[Reason, ...] = ()

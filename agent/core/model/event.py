@@ -1,4 +1,6 @@
-"""What every event is; the events themselves are in events.py and steering.py."""
+"""The base class of all events; the events themselves are in agent/core/events and
+agent/core/kraft.
+"""
 
 from dataclasses import dataclass
 
@@ -7,10 +9,11 @@ from agent.core.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What all events have in common: seconds since the epoch at which it was decided."""
+    """What all events have: the time of the decision, in seconds since the epoch."""
 
     at: float
 
 
 def because(reasons: tuple[Reason, ...]) -> str:
+    """Several reasons as one text."""
     return "; ".join(str(r) for r in reasons)

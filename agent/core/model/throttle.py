@@ -1,10 +1,9 @@
-"""KIP-73's throttle as values: which rates, which replicas, what of it is ours.
+"""Kafka's replication throttle (KIP-73) as values: rates, throttled replicas, and which of them are
+ours.
 
-Pure; used by performer.py.
-
-Leaders: the replicas that may be copied from. Followers: only the adding ones, so that an in-sync
-replica which falls behind recovers at full speed (field notes, trap 3). Kafka throttles a replica
-only while it is not in sync.
+Pure. Leader lists name the replicas that may be copied from. Follower lists name only the replicas
+being added, so that an in-sync replica which falls behind recovers at full speed (field notes, trap
+3). Kafka throttles a replica only while it is not in sync.
 """
 
 from collections import defaultdict
@@ -20,8 +19,8 @@ FOLLOWER_RATE = "follower.replication.throttled.rate"
 LEADER_REPLICAS = "leader.replication.throttled.replicas"
 FOLLOWER_REPLICAS = "follower.replication.throttled.replicas"
 
-RATES_MAX = 10  # of different ones, told at a look
-NEEDED = "no throttle that is not ours"
+RATES_MAX = 10  # of different rates, in one observation
+NEEDED = "no throttle set by anyone else"
 # A list is Kafka's own form: `partition:broker`, comma separated; `*` means every replica.
 Replicas = frozenset[tuple[int, int]]  # (partition, broker)
 _NONE: Replicas = frozenset()
@@ -29,7 +28,7 @@ _NONE: Replicas = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleChange:
-    """What to set or to clear: rates on brokers, replica lists on topics."""
+    """What to set or to clear: rates on brokers, and lists of replicas on topics."""
 
     # broker id -> bytes per second, both directions
     rates: Mapping[int, int] = field(default_factory=dict)
@@ -39,8 +38,8 @@ class ThrottleChange:
 
     @property
     def entries(self) -> int:
-        """How many settings it names: a rate on a broker is one, a throttled replica of a
-        partition is one.
+        """The number of settings: each rate on a broker counts one, each throttled replica counts
+        one.
         """
         lists = (*self.leaders.values(), *self.followers.values())
         return len(self.rates) + sum(len(replicas) for replicas in lists)
@@ -48,8 +47,8 @@ class ThrottleChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerRate:
-    """The rates found on one broker; `is_static`: from its properties file, which no request
-    can change.
+    """The rates found on one broker, in bytes per second. `is_static`: set in server.properties,
+    which no request can change.
     """
 
     leader: int | None
@@ -59,7 +58,9 @@ class BrokerRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleFacts:
-    """What Kafka's dynamic configs show. None as a replica set stands for `*`."""
+    """The throttle settings in Kafka's dynamic configs. None as a list of replicas stands
+    for `*`.
+    """
 
     rates: Mapping[int, BrokerRate] = field(default_factory=dict)
     leaders: Mapping[str, Replicas | None] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class ThrottleFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateSeen:
-    """One rate in force, in either direction, and some of the brokers that have it."""
+    """One rate in force in either direction, and some of the brokers that have it."""
 
     bytes_per_second: int
     brokers: int
@@ -87,9 +88,9 @@ def wave_throttle(
 ) -> ThrottleChange:
     """The throttle for a wave.
 
-    In: the partitions that will move, source -> possible destinations, the live brokers, the rate
-    of each broker. Out: rates for all of them (any may be a leader that is copied from), leaders:
-    the replicas as they are now, followers: the possible adding ones.
+    In: the partitions that will move; source -> possible destinations; the live brokers; the rate
+    of each broker in bytes per second. Out: the rate for all live brokers, since any of them may be
+    a leader; as leaders the replicas as they are now; as followers those that may be added.
     """
     leaders: dict[str, set[tuple[int, int]]] = defaultdict(set)
     followers: dict[str, set[tuple[int, int]]] = defaultdict(set)
@@ -110,11 +111,12 @@ def wave_throttle(
 def own_throttle(
     facts: ThrottleFacts, destinations: Iterable[int], throttle_rates_set: Iterable[int]
 ) -> ThrottleChange:
-    """What of the throttle in force is ours, and nobody else's.
+    """The part of the throttle in force that this migration has set.
 
-    A rate is ours if it is one that this migration has asked for. A partition's entries are ours if
-    one of the wave's destinations is among its followers: only a move towards it throttles that
-    replica. Static rates are not.
+    In: the throttle in force, the destinations of the migration, and every rate it has ever set, in
+    bytes per second. A rate is ours if the migration has set that value; static rates never are.
+    The entries of a partition are ours if they include one of the destinations, since only a move
+    to it throttles that replica.
     """
     to, rates = frozenset(destinations), frozenset(throttle_rates_set)
     moved: dict[str, set[int]] = defaultdict(set)
@@ -141,7 +143,9 @@ def own_throttle(
 
 
 def rates_seen(facts: ThrottleFacts) -> tuple[RateSeen, ...]:
-    """Every rate in force, most brokers first: whose each is, the ledger of the state tells."""
+    """Every rate in force, the one with the most brokers first. The migration state knows which of
+    them are ours.
+    """
     having: dict[int, list[int]] = defaultdict(list)
     for broker, found in sorted(facts.rates.items()):
         for rate in {found.leader, found.follower} - {None}:
@@ -158,24 +162,26 @@ def rates_seen(facts: ThrottleFacts) -> tuple[RateSeen, ...]:
 def foreign_rates(
     seen: Iterable[RateSeen], throttle_rates_set: Iterable[int]
 ) -> tuple[Reason, ...]:
-    """Rates that this migration has never set: another hand has written over ours, or where we
-    set none.
+    """A reason if a rate is in force that this migration has never set: something else has
+    overwritten the throttle, or set one where we set none.
     """
     own = frozenset(throttle_rates_set)
     strange = [r for r in seen if r.bytes_per_second not in own]
     if not strange:
         return ()
-    told = "; ".join(
+    found = "; ".join(
         f"{r.bytes_per_second:,} bytes/s on brokers {listed(r.broker_ids, r.brokers)}"
         for r in strange[:EXAMPLES_MAX]
     )
     return (
-        Reason(Code.FOREIGN_THROTTLE, f"set by someone else while the wave moves: {told}", NEEDED),
+        Reason(Code.FOREIGN_THROTTLE, f"set by someone else while the wave moves: {found}", NEEDED),
     )
 
 
 def foreign_replica_lists(facts: ThrottleFacts, destinations: Iterable[int]) -> tuple[Reason, ...]:
-    """Lists with entries that no move of ours has made: `*`, or replicas that go elsewhere."""
+    """A reason if a list has entries that no move of this migration made: `*`, or replicas that go
+    elsewhere.
+    """
     topics = sorted(topics_with_foreign_entries(facts, own_throttle(facts, destinations, ())))
     if not topics:
         return ()
@@ -184,7 +190,7 @@ def foreign_replica_lists(facts: ThrottleFacts, destinations: Iterable[int]) -> 
 
 
 def topics_with_foreign_entries(facts: ThrottleFacts, own: ThrottleChange) -> set[str]:
-    """Topics with an entry that is not ours; None stands for `*`, which never is."""
+    """Topics with an entry that is not ours; a `*` (None) never is."""
     both_lists = ((facts.leaders, own.leaders), (facts.followers, own.followers))
     return {
         t
@@ -195,7 +201,9 @@ def topics_with_foreign_entries(facts: ThrottleFacts, own: ThrottleChange) -> se
 
 
 def parse_replicas(text: str) -> Replicas | None:
-    """Read Kafka's form; None for `*`. Raises ValueError when it is neither."""
+    """Parse Kafka's form `partition:broker,...`. Returns None for `*`; raises ValueError for
+    anything else.
+    """
     if text.strip() == "*":
         return None
     pairs = (entry.split(":") for entry in text.split(",") if entry)
@@ -203,5 +211,5 @@ def parse_replicas(text: str) -> Replicas | None:
 
 
 def render_replicas(replicas: Replicas) -> str:
-    """Write Kafka's form, sorted so that equal sets read the same."""
+    """Write Kafka's form `partition:broker,...`, sorted, so that equal sets give equal texts."""
     return ",".join(f"{partition}:{broker}" for partition, broker in sorted(replicas))
