@@ -1,8 +1,8 @@
-"""What must hold before a start and before each wave, over and above cluster_checks.py: it has to
-be asked of the brokers.
+"""What must hold before a start and before each wave, as far as it must be asked of the brokers;
+cluster_checks.py has the rest.
 
-Called by survey.py, and by watches.py for what can change, with what they have gathered. Pure:
-facts in, verdicts out.
+Pure: facts in, every result out. Called by survey.py, and by watches.py for what can change while
+replicas move.
 """
 
 from collections import defaultdict
@@ -24,16 +24,16 @@ from agent.core.planning.options import Limits
 from agent.core.planning.wave import Direction
 from agent.core.planning.wave_sizing import lower_limit
 
-# A throttle must let through more than producers write to what moves, or no copy ever catches up
-# with its leader.
+# What producers write to the partitions that move must stay below this share of the throttle, or no
+# copy catches up with its leader.
 PRODUCE_SHARE_MAX = 0.8
-BLOCKED_WAVES_MAX = 50  # told in a plan's event
+BLOCKED_WAVES_MAX = 50  # in the event of a plan
 
 
 def check(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> tuple[CheckResult, ...]:
-    """All verdicts, in the order an operator reads them."""
+    """All results, in the order in which an operator reads them."""
     return tuple(with_title(title, one(cluster_input, broker_input)) for title, one in CHECKS)
 
 
@@ -112,8 +112,8 @@ def disk_headroom(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInp
 def rollback_fits_disks(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> CheckResult:
-    """What goes away frees its room; what producers add to it meanwhile must fit beside it when
-    it comes back.
+    """A source has room to take everything back: what leaves frees its space, but what producers
+    add meanwhile needs more.
     """
     short: list[str] = []
     seconds = sum(w.estimate.high_seconds for w in cluster_input.waves if w.estimate)
@@ -130,28 +130,27 @@ def rollback_fits_disks(
         )
         if 0 <= free < grown:
             short.append(
-                f"broker {b} has {free:,} bytes free, what it gives away will have "
-                f"grown by {grown:,}"
+                f"broker {b} has {free:,} bytes free, and what leaves it will grow by "
+                f"{grown:,} bytes"
             )
     seen = (
         "; ".join(short[:EXAMPLES_MAX])
         if short
-        else ("the sources could take back what they give away")
+        else ("the sources have room to take back what leaves them")
     )
     return CheckResult(
         code=Code.ROLLBACK_IMPOSSIBLE,
         ok=not short,
         seen=seen,
-        needed=("room on the sources for a rollback"),
+        needed="room on the sources for a rollback",
     )
 
 
 def within_capacity_limits(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> CheckResult:
-    """Replicas and network of each destination within the limits that the policy names:
-
-    Kafka itself tells neither.
+    """Replicas and network of each destination stay within the limits of the policy; Kafka itself
+    has no such limits.
     """
     limits, rate = broker_input.limits, broker_input.rate_bytes_per_second
     grows: dict[int, float] = defaultdict(float)
@@ -182,7 +181,7 @@ def within_capacity_limits(
     seen = "; ".join(over[:EXAMPLES_MAX]) or "every destination stays within the policy's limits"
     if not over and limits == Limits():
         seen = (
-            "no limits are named (`limits` in clusters.yaml: replicas_max, "
+            "the policy has no limits (`limits` in clusters.yaml: replicas_max, "
             "network_bytes_per_second_max)"
         )
     return CheckResult(
@@ -193,8 +192,8 @@ def within_capacity_limits(
 def throttle_above_produce(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> CheckResult:
-    """KIP-73: no progress when what is produced to the moving partitions is more than the
-    throttle.
+    """The throttle is above what producers write to the partitions that move; otherwise a copy
+    never catches up (KIP-73).
     """
     rate, written, ok = broker_input.rate_bytes_per_second, 0.0, True
     for w in cluster_input.waves:
@@ -203,7 +202,7 @@ def throttle_above_produce(
         written = w.estimate.in_flight_growth_bytes_per_second
         rate = lower_limit(broker_input.rate_bytes_per_second, w.throttle_bytes_per_second_max)
         ok = rate is None or written <= rate * PRODUCE_SHARE_MAX
-    seen = f"producers write {written:,.0f} bytes/s to what would move at once on a broker"
+    seen = f"producers write {written:,.0f} bytes/s to what moves at once on a broker"
     seen += ", and no throttle is set" if rate is None else f", the throttle is {rate:,} bytes/s"
     needed = f"at most {PRODUCE_SHARE_MAX:.0%} of the throttle"
     return CheckResult(code=Code.THROTTLE_TOO_LOW, ok=ok, seen=seen, needed=needed)
@@ -212,7 +211,9 @@ def throttle_above_produce(
 def no_foreign_throttle(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> CheckResult:
-    """A throttle of someone else would hold our copies back, or be cleared with ours."""
+    """No throttle of anyone else is set: it would slow our copies, or be cleared together with
+    ours.
+    """
     facts = broker_input.throttle
     own = own_throttle(
         facts,
@@ -237,13 +238,13 @@ def no_foreign_throttle(
     seen = (
         f"set by someone else: {'; '.join(parts)}"
         if parts
-        else ("no throttle of someone else is set")
+        else ("no throttle of anyone else is set")
     )
     return CheckResult(code=Code.FOREIGN_THROTTLE, ok=not parts, seen=seen, needed=NEEDED)
 
 
 def no_static_throttle(_: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
-    """No request can take it away."""
+    """No broker has a throttle in server.properties, which no request can remove."""
     static = [b for b, rate in broker_input.throttle.rates.items() if rate.is_static]
     seen = f"brokers {ids(static)} have one" if static else "no broker has one in its properties"
     return CheckResult(
@@ -257,7 +258,9 @@ def no_static_throttle(_: ClusterCheckInput, broker_input: BrokerCheckInput) -> 
 def broker_settings_match(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> CheckResult:
-    """Both sides speak the same protocol version, take the same records and keep them as long."""
+    """Sources and destinations have the same protocol version, accept the same records and keep
+    them as long.
+    """
     return broker_settings.settings_match(
         broker_input.settings, cluster_input.sources | cluster_input.destinations
     )
@@ -266,12 +269,12 @@ def broker_settings_match(
 def broker_ids_are_fixed(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> CheckResult:
-    """A destination comes back as the broker that it was, whatever happens to its volume."""
+    """A destination keeps its broker id even if its volume is lost."""
     return broker_settings.broker_ids_are_fixed(broker_input.settings, cluster_input.destinations)
 
 
 def reporters(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) -> CheckResult:
-    """Cruise Control hears of the destinations."""
+    """Cruise Control gets metrics from every destination."""
     return broker_settings.reporters(
         broker_input.settings,
         cluster_input.sources,
@@ -283,7 +286,9 @@ def reporters(cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput) 
 def listeners_reachable(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> CheckResult:
-    """Clients will follow the leaders to the destinations' advertised addresses."""
+    """The advertised address of each destination accepts connections; clients will follow the
+    leaders there.
+    """
     gone = sorted(
         (b, why) for b, why in broker_input.unreachable.items() if b in cluster_input.destinations
     )
@@ -299,7 +304,7 @@ CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput, BrokerCheckInput], CheckRe
     ("disk headroom", disk_headroom),
     ("replicas and network of the destinations", within_capacity_limits),
     ("throttle above what is produced", throttle_above_produce),
-    ("room for a way back", rollback_fits_disks),
+    ("room for a rollback", rollback_fits_disks),
     ("throttles of others", no_foreign_throttle),
     ("static throttles", no_static_throttle),
     ("broker settings alike", broker_settings_match),
@@ -308,7 +313,7 @@ CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput, BrokerCheckInput], CheckRe
     ("destination listeners", listeners_reachable),
 )
 
-# Those that can change while a wave moves, and can be looked at without asking for every topic.
+# What can change while a wave moves, and can be seen without reading the configs of every topic.
 WHILE_MOVING: tuple[Callable[[ClusterCheckInput, BrokerCheckInput], CheckResult], ...] = (
     disk_headroom,
     broker_settings_match,
@@ -319,16 +324,15 @@ WHILE_MOVING: tuple[Callable[[ClusterCheckInput, BrokerCheckInput], CheckResult]
 def broker_reasons_to_pause(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> tuple[Reason, ...]:
-    """Why a running wave should not go on, as of now."""
+    """Why a wave that moves should stop now; empty if it may go on."""
     return tuple(v.reason for one in WHILE_MOVING if not (v := one(cluster_input, broker_input)).ok)
 
 
 def blocked_waves_of(
     cluster_input: ClusterCheckInput, broker_input: BrokerCheckInput
 ) -> tuple[BlockedWave, ...]:
-    """What stands in the way of single waves: brokers, AZs, disks and listeners.
-
-    All else holds for every wave.
+    """What blocks single waves: brokers, AZs, disks and listeners. Everything else holds for all
+    waves alike.
     """
     blocked = []
     for w in cluster_input.waves:
@@ -346,7 +350,7 @@ def blocked_waves_of(
 
 
 def _owner(facts: ThrottleFacts, topics: list[str]) -> str:
-    """Who writes lists in this way (field notes, trap 3); KIP-73 keeps no owner."""
+    """Which tool writes lists in this way (field notes, trap 3). KIP-73 stores no owner."""
     owners = set()
     for t in topics:
         leaders, followers = facts.leaders.get(t, frozenset()), facts.followers.get(t, frozenset())

@@ -1,8 +1,7 @@
-"""Checks of what brokers are set to: both sides alike, ids that stay, Cruise Control's reporter.
+"""Checks of broker settings: equal on both sides, fixed broker ids, and Cruise Control's metrics
+reporter.
 
-Pure.
-
-Called by broker_checks.py. In: broker id -> setting -> value, of those that answered.
+Pure; called by broker_checks.py. In: broker id -> setting -> value, of the brokers that answered.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,9 +11,9 @@ from agent.core.model.words import EXAMPLES_MAX, ids
 
 Settings = Mapping[int, Mapping[str, str]]
 
-# Another value on one side than on the other breaks replication, refuses records that were accepted
-# before the move, or gives a topic that sets none of its own another retention or durability with
-# its new broker.
+# If one of these differs between source and destination, replication breaks, records are refused
+# that were accepted before, or topics without a setting of their own get another retention or
+# durability on their new brokers.
 MATCHED_SETTINGS = (
     "inter.broker.protocol.version",
     "message.max.bytes",
@@ -32,7 +31,7 @@ _MS_OF = {"log.retention.ms": 1, "log.retention.minutes": 60_000, "log.retention
 
 
 def settings_match(settings: Settings, brokers: Iterable[int]) -> CheckResult:
-    """Both sides speak the same protocol version, take the same records and keep them as long."""
+    """All brokers have the same protocol version, accept the same records and keep them as long."""
     named = sorted(set(brokers) & settings.keys())
     differ = []
     for name in (*MATCHED_SETTINGS, RETENTION):
@@ -57,7 +56,9 @@ def settings_match(settings: Settings, brokers: Iterable[int]) -> CheckResult:
 
 
 def _retention_ms(settings: Mapping[str, str]) -> str | None:
-    """The finest of Kafka's three settings that is set counts."""
+    """log.retention in milliseconds: of Kafka's three settings the finest one that is set counts.
+    None: not set.
+    """
     for name, factor in _MS_OF.items():
         value = settings.get(name)
         if value:
@@ -66,8 +67,8 @@ def _retention_ms(settings: Mapping[str, str]) -> str | None:
 
 
 def broker_ids_are_fixed(settings: Settings, destinations: Iterable[int]) -> CheckResult:
-    """An id above reserved.broker.max.id is one that ZooKeeper gave out: with an empty volume
-    comes another.
+    """No destination has a generated id: an id above reserved.broker.max.id was given out by
+    ZooKeeper, and with an empty volume the broker gets another.
     """
     generated = []
     for b in sorted(set(destinations) & settings.keys()):
@@ -79,7 +80,7 @@ def broker_ids_are_fixed(settings: Settings, destinations: Iterable[int]) -> Che
     seen = (
         f"generated ids: {', '.join(generated[:EXAMPLES_MAX])}"
         if generated
-        else "every destination's id is its own"
+        else "every destination has a fixed id"
     )
     needed = "broker.id set, at most reserved.broker.max.id, or broker.id.generation.enable=false"
     return CheckResult(code=Code.BROKER_ID_GENERATED, ok=not generated, seen=seen, needed=needed)
@@ -91,12 +92,11 @@ def reporters(
     destinations: Iterable[int],
     seen_of: frozenset[int] | None,
 ) -> CheckResult:
-    """Cruise Control plans with what its reporter tells of each broker: one without it has no load,
-    then no window.
+    """Every destination reports metrics to Cruise Control, which has no valid window otherwise.
 
-    Where no source has it either, Cruise Control samples otherwise (from Prometheus, say), and
-    nothing is asked for. `seen_of`: the brokers that its metrics topic tells of; it counts only
-    where sources are among them.
+    `seen_of`: the brokers with records in its metrics topic (None: it cannot be read); it counts
+    only if it includes a source. If no source has the reporter, Cruise Control samples metrics
+    elsewhere (from Prometheus, say), and nothing is required.
     """
     used = any(_reports(settings[b]) for b in set(sources) & settings.keys())
     silent = (
@@ -105,21 +105,21 @@ def reporters(
         else []
     )
     if not used:
-        seen = "no source broker reports to Cruise Control either: it has another source of metrics"
+        seen = "no source broker reports to Cruise Control either: it gets its metrics elsewhere"
     else:
         seen = (
             f"brokers {ids(silent)} have no {REPORTER}"
             if silent
-            else ("every destination broker has its reporter")
+            else ("every destination broker has the reporter")
         )
     needed = f"{REPORTER} in metric.reporters of every destination broker"
     if used and not silent and seen_of is not None and not seen_of.isdisjoint(sources):
         unheard = set(destinations) - seen_of
         seen = "every destination broker reports to Cruise Control"
-        if unheard:  # a broker that has just started tells within a minute
+        if unheard:  # a broker that has just started reports within a minute
             seen = (
                 f"brokers {ids(unheard)} have the reporter, and Cruise Control's metrics "
-                "topic has nothing of them"
+                "topic has no record of them"
             )
             needed = "a metric of every destination broker within the last minutes"
             return CheckResult(

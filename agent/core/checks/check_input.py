@@ -14,31 +14,31 @@ from agent.core.planning.wave import Wave
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CruiseControlFacts:
-    """Cruise Control as it was found."""
+    """The state of Cruise Control."""
 
     reachable: bool
-    # why it could not be asked; its code tells silence from a refused login
+    # why it could not be asked: no answer, or a refused login
     trouble: Reason | None = None
     executor: Executor = Executor.IDLE
     executor_state: str = ""
     executor_reason: str = ""
-    valid_windows: int | None = None  # None: not looked at
-    self_healing: tuple[str, ...] = ()  # anomaly types that it would heal by itself
-    # what the dry run answered other than 200; None: 200, or not asked
+    valid_windows: int | None = None  # None: not asked for
+    self_healing: tuple[str, ...] = ()  # anomaly types that it heals by itself
+    # why the dry run failed; None: it answered 200, or was not asked for
     dryrun: Reason | None = None
-    dryrun_answers: bool = False  # asked between waves, for want of a window, and 200
+    dryrun_answers: bool = False  # without a valid window, between waves, it answered 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterCheckInput:
-    """Everything the checks look at."""
+    """What all checks look at."""
 
     cluster: ClusterFacts
     waves: Sequence[Wave]  # what is about to move
     cruise_control: CruiseControlFacts
     reassignments: Sequence[Reassignment] = field(default_factory=tuple)
     needed_later: frozenset[int] = frozenset()  # brokers of the waves still to come
-    # sources that were drained: a rollback would go back to them
+    # drained sources, to which a rollback would go back
     rollback_brokers: frozenset[int] = frozenset()
 
     @property
@@ -52,19 +52,21 @@ class ClusterCheckInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerCheckInput:
-    """What was gathered for these checks alone."""
+    """What only the checks of brokers look at."""
 
-    # of sources and destinations that answered
+    # of the sources and destinations that answered
     logs: Mapping[int, BrokerLogs] = field(default_factory=dict)
     throttle: ThrottleFacts = field(default_factory=ThrottleFacts)  # of all brokers and topics
-    throttle_rates_set: tuple[int, ...] = ()  # every rate that we have ever set here
+    throttle_rates_set: tuple[
+        int, ...
+    ] = ()  # every rate that we have ever set on this cluster, in bytes per second
     migration_destinations: frozenset[int] = frozenset()  # of the waves of the last migration
     # broker id -> name -> value
     settings: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    # broker id -> its address, and why
+    # broker id -> its address, and why it cannot be reached
     unreachable: Mapping[int, str] = field(default_factory=dict)
-    # whom Cruise Control's metrics topic tells of; None: cannot be seen
+    # brokers with records in Cruise Control's metrics topic; None: it cannot be read
     reporting: frozenset[int] | None = None
-    rate_bytes_per_second: int | None = None  # the throttle that moves would get
+    rate_bytes_per_second: int | None = None  # the throttle of the migration; None: no throttle
     load: Mapping[int, BrokerLoad] = field(default_factory=dict)  # broker id -> before and after
     limits: Limits = field(default_factory=Limits)

@@ -1,9 +1,8 @@
-"""What must hold before anything moves, and while it moves.
+"""What must hold before anything moves and while it moves, as far as one look at the cluster shows
+it.
 
-Pure checks: facts in, verdicts out, all of them.
-
-Called by survey.py and watches.py with what they have seen; `doctor` shows every verdict, green and
-red. What has to be asked of the brokers one by one is in broker_checks.py.
+Pure: facts in, every result out. Called by survey.py and watches.py; `doctor` shows all results,
+passed and failed. What must be asked of brokers one by one is in broker_checks.py.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,12 +17,12 @@ from agent.core.model.words import EXAMPLES_MAX, ids, listed
 
 
 def check(cluster_input: ClusterCheckInput) -> tuple[CheckResult, ...]:
-    """All verdicts, in the order an operator reads them."""
+    """All results, in the order in which an operator reads them."""
     return tuple(with_title(title, one(cluster_input)) for title, one in CHECKS)
 
 
 def with_title(title: str, verdict: CheckResult) -> CheckResult:
-    """Ready to be told: with its title, its texts of bounded length."""
+    """A result ready for an event: with its title, and with texts of bounded length."""
     return replace(
         verdict, title=title, seen=shortened(verdict.seen), needed=shortened(verdict.needed)
     )
@@ -32,8 +31,8 @@ def with_title(title: str, verdict: CheckResult) -> CheckResult:
 def blocking_and_passing(
     check_results: Iterable[CheckResult],
 ) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
-    """What stands in the way: (what needs a change in the world, what passes by itself)."""
-    # why something is unknown has a verdict of its own
+    """The reasons against a start: (what someone must change, what clears by itself)."""
+    # another check says why something is unknown
     red = [v for v in check_results if not v.ok and not v.unknown]
     return tuple(v.reason for v in red if not v.passing), tuple(v.reason for v in red if v.passing)
 
@@ -43,7 +42,7 @@ def _names(partitions: Sequence[Partition] | Sequence[Reassignment]) -> str:
 
 
 def brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
-    """Every broker of both sets is alive, and so is every broker that holds a replica."""
+    """Every source and destination is alive, and so is every broker that holds a replica."""
     alive = cluster_input.cluster.racks.keys()
     holding = {r for p in cluster_input.cluster.partitions for r in p.replicas}
     down = (
@@ -54,7 +53,7 @@ def brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def same_az(cluster_input: ClusterCheckInput) -> CheckResult:
-    """Source and destination of each wave live in one AZ."""
+    """Source and destination of each wave are in one AZ."""
     racks = cluster_input.cluster.racks
     wrong = []
     for w in cluster_input.waves:
@@ -73,7 +72,7 @@ def same_az(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def racks_known(cluster_input: ClusterCheckInput) -> CheckResult:
-    """Without broker.rack nobody can tell an AZ."""
+    """Every source and destination has broker.rack set, which names its AZ."""
     racks = cluster_input.cluster.racks
     unknown = [
         b for b in cluster_input.sources | cluster_input.destinations if b in racks and not racks[b]
@@ -85,7 +84,9 @@ def racks_known(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def no_offline_partition(cluster_input: ClusterCheckInput) -> CheckResult:
-    """A partition without a leader cannot be moved, and its clients suffer already."""
+    """No partition is offline: without a leader it cannot be moved, and its clients fail
+    already.
+    """
     offline = [p for p in cluster_input.cluster.partitions if p.is_offline]
     seen = f"{len(offline)} offline: {_names(offline)}" if offline else "no partition is offline"
     return CheckResult(
@@ -94,7 +95,7 @@ def no_offline_partition(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def none_under_replicated(cluster_input: ClusterCheckInput) -> CheckResult:
-    """Net of adding replicas: a moving partition is not sick (KIP-352)."""
+    """Every partition has all its replicas in sync; replicas being added do not count (KIP-352)."""
     under = [p for p in cluster_input.cluster.partitions if p.is_under_replicated]
     seen = (
         f"{len(under)} under-replicated: {_names(under)}"
@@ -105,7 +106,7 @@ def none_under_replicated(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def none_under_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
-    """Under min ISR, producers with acks=all fail."""
+    """No partition is under min ISR: producers with acks=all would fail."""
     under = [
         p for p in cluster_input.cluster.partitions if cluster_input.cluster.is_under_min_isr(p)
     ]
@@ -123,9 +124,9 @@ def none_under_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def replicas_above_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
-    """RF must be above min ISR, or one slow broker stops producers.
+    """The replication factor is above min ISR; otherwise one slow broker stops producers.
 
-    A single replica is its owner's choice.
+    A topic with a single replica is accepted, as its owner chose that.
     """
     min_isr = cluster_input.cluster.min_isr
     spread = [p for p in cluster_input.cluster.partitions if len(p.replicas) > 1]
@@ -144,13 +145,13 @@ def replicas_above_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def replicas_per_az_possible(cluster_input: ClusterCheckInput) -> CheckResult:
-    """After the move each AZ has as many replicas as before, each on a broker of its own; one an
-    AZ, as goals want it.
+    """After the move each AZ has as many replicas as before, each on a broker of its own, and one
+    in each AZ.
 
-    Cruise Control's RackAwareGoal refuses the whole request where a partition has two replicas in
-    one AZ (recorded).
+    Cruise Control's RackAwareGoal refuses the whole request if a partition has two replicas in one
+    AZ (recorded).
     """
-    # A broker that is gone, or names no AZ, counts as an AZ of its own: other checks speak of it.
+    # A broker that is gone or has no AZ counts as an AZ of its own; other checks report it.
     azs: dict[int, str | int] = {b: rack or b for b, rack in cluster_input.cluster.racks.items()}
     ways = {(w.source_broker_ids, frozenset(w.destination_broker_ids)) for w in cluster_input.waves}
     to = {s: (frozenset(sources), destinations) for sources, destinations in ways for s in sources}
@@ -170,9 +171,8 @@ def replicas_per_az_possible(cluster_input: ClusterCheckInput) -> CheckResult:
     if stuck:
         parts.append(f"{len(stuck)} have a replica on each destination already: {_names(stuck)}")
     seen = "; ".join(parts) or "every replica has a place in its AZ"
-    needed = "one replica an AZ, and a destination there that holds none of the partition"
-    # Passing: a broker whose metadata lags behind the end of a move shows old and new replicas at
-    # once.
+    needed = "one replica in each AZ, and a destination there without a replica of the partition"
+    # It passes by itself: a broker whose metadata is old shows old and new replicas at once.
     return CheckResult(
         code=Code.REPLICAS_PER_AZ, ok=not parts, seen=seen, needed=needed, passing=True
     )
@@ -181,33 +181,37 @@ def replicas_per_az_possible(cluster_input: ClusterCheckInput) -> CheckResult:
 def _lacks_destination(
     target: tuple[int, ...], sources: frozenset[int], destinations: frozenset[int]
 ) -> bool:
-    if len(sources) == 1 and destinations.isdisjoint(target):  # a pair, as nearly always
+    if len(sources) == 1 and destinations.isdisjoint(
+        target
+    ):  # one source and one destination: the usual case
         return not destinations
     return len(destinations.difference(target)) < len(sources.intersection(target))
 
 
 def rollback_brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
-    """What was drained stays alive until the end: a rollback would need it."""
+    """Every source that was drained is alive until the end, since a rollback would go
+    back to it.
+    """
     known = (
         cluster_input.sources | cluster_input.destinations | cluster_input.needed_later
-    )  # of these brokers_alive speaks
+    )  # brokers_alive checks these
     gone = cluster_input.rollback_brokers - known - cluster_input.cluster.racks.keys()
     seen = (
         f"drained brokers {ids(gone)} have left"
         if gone
         else ("the brokers that a rollback would need are alive")
     )
-    needed = "every drained source alive as long as the migration runs"
+    needed = "every drained source alive until the migration ends"
     return CheckResult(code=Code.ROLLBACK_IMPOSSIBLE, ok=not gone, seen=seen, needed=needed)
 
 
 def is_own_reassignment(
     move: Reassignment | Partition, sources: frozenset[int], destinations: frozenset[int]
 ) -> bool:
-    """A reassignment that does what a wave of ours asks: adds only destinations, removes only
-    sources.
+    """Whether a reassignment does what a wave of ours asks: it adds only destinations and removes
+    only sources.
 
-    A cancelled move may show one side only for a moment: still ours.
+    A cancelled reassignment may show one of the two for a moment; it is still ours.
     """
     return (
         destinations.issuperset(move.adding)
@@ -217,18 +221,20 @@ def is_own_reassignment(
 
 
 def no_foreign_reassignment(cluster_input: ClusterCheckInput) -> CheckResult:
-    """Cruise Control would cancel another tool's reassignment without asking (recorded: rule 4)."""
+    """No reassignment of anyone else is in flight: Cruise Control would cancel it without asking
+    (recorded: rule 4).
+    """
     foreign = [
         r
         for r in cluster_input.reassignments
         if not is_own_reassignment(r, cluster_input.sources, cluster_input.destinations)
     ]
     seen = (
-        f"{len(foreign)} reassignments of someone "
+        f"{len(foreign)} reassignments by someone "
         f"else{_mover(cluster_input.cruise_control)}: {_names(foreign)}"
     )
     if not foreign:
-        seen = "none of someone else"
+        seen = "no reassignment by anyone else is in flight"
     return CheckResult(
         code=Code.FOREIGN_REASSIGNMENT,
         ok=not foreign,
@@ -238,9 +244,8 @@ def no_foreign_reassignment(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def _mover(cc: CruiseControlFacts) -> str:
-    """Who moves, as far as anyone can tell:
-
-    Kafka keeps no name with a reassignment, Cruise Control its reason.
+    """Who moves replicas, as far as can be known: Kafka stores no owner with a reassignment, Cruise
+    Control stores its reason.
     """
     if not cc.reachable or not cc.executor_state:
         return ""
@@ -254,8 +259,8 @@ def _mover(cc: CruiseControlFacts) -> str:
 
 
 def no_orphaned_move(cluster_input: ClusterCheckInput) -> CheckResult:
-    """A new request would cancel moves that are still in flight and lose their bytes: they
-    finish first.
+    """No reassignment of an earlier request is in flight: a new request would cancel it and lose
+    the bytes copied.
     """
     ours = [
         r
@@ -263,12 +268,16 @@ def no_orphaned_move(cluster_input: ClusterCheckInput) -> CheckResult:
         if is_own_reassignment(r, cluster_input.sources, cluster_input.destinations)
     ]
     seen = (
-        f"{len(ours)} moves of an earlier request go on: {_names(ours)}"
+        f"{len(ours)} moves of an earlier request are still in flight: {_names(ours)}"
         if ours
         else "nothing is in flight"
     )
     return CheckResult(
-        code=Code.ORPHANED_MOVES, ok=not ours, seen=seen, needed="their end", passing=True
+        code=Code.ORPHANED_MOVES,
+        ok=not ours,
+        seen=seen,
+        needed="the end of these moves",
+        passing=True,
     )
 
 
@@ -287,11 +296,10 @@ CHECKS: tuple[tuple[str, Callable[[ClusterCheckInput], CheckResult]], ...] = (
     ("Cruise Control idle", cruise_control_checks.idle),
     ("Cruise Control ready", cruise_control_checks.ready),
     ("Cruise Control self-healing", cruise_control_checks.no_self_healing),
-    ("brokers for a way back", rollback_brokers_alive),
+    ("brokers for a rollback", rollback_brokers_alive),
 )
 
-# Those that can change while a wave moves; what Cruise Control does then is judged apart
-# (observations.py).
+# What can change while a wave moves. The handlers observe Cruise Control itself meanwhile.
 WHILE_MOVING: tuple[Callable[[ClusterCheckInput], CheckResult], ...] = (
     brokers_alive,
     no_offline_partition,
@@ -305,7 +313,7 @@ WHILE_MOVING: tuple[Callable[[ClusterCheckInput], CheckResult], ...] = (
 
 
 def reasons_to_pause(cluster_input: ClusterCheckInput) -> tuple[Reason, ...]:
-    """Why a running wave should not go on, as of now."""
+    """Why a wave that moves should stop now; empty if it may go on."""
     return tuple(
         v.reason for one in WHILE_MOVING if not (v := one(cluster_input)).ok and not v.unknown
     )

@@ -6,11 +6,13 @@ from agent.core.model.reasons import CheckResult, Code
 
 
 def reachable(cluster_input: ClusterCheckInput) -> CheckResult:
-    """No Cruise Control, no move."""
+    """Cruise Control answers."""
     cc = cluster_input.cruise_control
     code = Code.CRUISE_CONTROL_UNREACHABLE
     if cc.reachable:
-        return CheckResult(code=code, ok=True, seen="it answers", needed="an answer", passing=True)
+        return CheckResult(
+            code=code, ok=True, seen="Cruise Control answers", needed="an answer", passing=True
+        )
     if cc.trouble is not None:
         code, seen = cc.trouble.code, cc.trouble.seen
     else:
@@ -20,18 +22,22 @@ def reachable(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def _not_known(code: Code, what: str, needed: str) -> CheckResult:
-    """Not green, since nobody could look; why not is told by `reachable`."""
+    """A result that is neither passed nor a reason, since Cruise Control did not answer;
+    `reachable` says why.
+    """
     return CheckResult(
         code=code, ok=False, seen=f"not known: {what}", needed=needed, passing=True, unknown=True
     )
 
 
 def idle(cluster_input: ClusterCheckInput) -> CheckResult:
-    """One execution at a time, whoever asked for it."""
+    """Cruise Control executes nothing: it allows one execution at a time, whoever asks."""
     cc = cluster_input.cruise_control
     if not cc.reachable:
         return _not_known(
-            Code.CRUISE_CONTROL_BUSY, "it could not be asked what it executes", "an idle executor"
+            Code.CRUISE_CONTROL_BUSY,
+            "Cruise Control did not say what it executes",
+            "an idle executor",
         )
     idle = cc.executor is Executor.IDLE
     why = f" for '{cc.executor_reason}'" if cc.executor_reason else ""
@@ -42,13 +48,17 @@ def idle(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def ready(cluster_input: ClusterCheckInput) -> CheckResult:
-    """A dry run that answers 200 is the readiness test; valid windows alone were seen to lie
-    both ways.
+    """Cruise Control has metrics to plan with.
+
+    A dry run that answers 200 proves it. The number of valid windows was seen to be wrong in both
+    directions.
     """
     cc = cluster_input.cruise_control
     if not cc.reachable:
         return _not_known(
-            Code.CRUISE_CONTROL_NOT_READY, "it could not be asked for its windows", "a valid window"
+            Code.CRUISE_CONTROL_NOT_READY,
+            "Cruise Control did not say how many valid windows it has",
+            "a valid window",
         )
     if cc.dryrun is not None:
         passing = cc.dryrun.code not in (
@@ -66,7 +76,7 @@ def ready(cluster_input: ClusterCheckInput) -> CheckResult:
         return CheckResult(
             code=Code.CRUISE_CONTROL_NOT_READY,
             ok=True,
-            seen=("not asked: it has no part in this wave"),
+            seen=("not asked: the agent moves this wave itself"),
         )
     seen = f"{cc.valid_windows} valid windows" + (
         ", and a dry run answers" if cc.dryrun_answers else ""
@@ -78,12 +88,16 @@ def ready(cluster_input: ClusterCheckInput) -> CheckResult:
 
 
 def no_self_healing(cluster_input: ClusterCheckInput) -> CheckResult:
-    """A broker that is shut down after the move looks like a failed one, and would be healed."""
+    """Self-healing is off: a source that is shut down after the move looks failed, and Cruise
+    Control would move replicas.
+    """
     cc = cluster_input.cruise_control
     if not cc.reachable:
         return _not_known(
-            Code.SELF_HEALING_ON, "it could not be asked whether it heals", "self-healing off"
+            Code.SELF_HEALING_ON,
+            "Cruise Control did not say whether self-healing is on",
+            "self-healing off",
         )
     on = ", ".join(cc.self_healing)
-    seen = f"it heals by itself: {on}" if on else "it does nothing by itself"
+    seen = f"self-healing is on for {on}" if on else "self-healing is off"
     return CheckResult(code=Code.SELF_HEALING_ON, ok=not on, seen=seen, needed="self-healing off")

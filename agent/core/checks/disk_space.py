@@ -1,22 +1,21 @@
-"""Whether what comes to a broker fits into its log dirs.
+"""Whether what comes to a broker fits into its log dirs. Pure; called by broker_checks.py and
+watches.py.
 
-Pure; called by broker_checks.py and watches.py.
-
-Source: Kafka puts a new replica into the log dir that holds the fewest, whatever their sizes
-(LogManager.nextLogDirs), so that free space in one dir is of no use to another (KIP-113, KIP-827).
+Source: Kafka puts a new replica into the log dir with the fewest replicas, whatever their sizes
+(LogManager.nextLogDirs). So free space in one dir does not help another (KIP-113, KIP-827).
 """
 
 from collections.abc import Sequence
 
 from agent.core.model.cluster import BrokerLogs, LogDir
 
-# What must be left free, in parts of what comes: an estimate of sizes is no promise.
+# Share of the incoming bytes that must stay free beyond them, since sizes are an estimate.
 HEADROOM = 0.1
 
 
 def shares(dirs: Sequence[LogDir], replicas: int) -> list[float]:
-    """Which part of so many new replicas lands in each dir: the emptiest by number is filled up
-    first.
+    """Which share (0 to 1) of so many new replicas lands in each dir: the dirs with the fewest
+    replicas are filled up first.
     """
     counts = [d.replicas for d in dirs]
     landing = [0.0] * len(dirs)
@@ -38,11 +37,12 @@ def shares(dirs: Sequence[LogDir], replicas: int) -> list[float]:
 def log_dirs_without_room(
     log: BrokerLogs, replicas: int, size_bytes: float, largest_bytes: int, growth_bytes: float = 0.0
 ) -> list[tuple[LogDir, int]]:
-    """Log dirs without room for their share, with the bytes that each would need.
+    """The log dirs without room for their share, each with the bytes that it needs.
 
-    In: the broker's dirs as they are; how many replicas come, their bytes in all, the largest of
-    them, and what producers will add to them meanwhile. A dir that takes any must have room for the
-    largest: it may land there.
+    In: the log dirs of a broker; the number of replicas that come; their bytes in all; the bytes of
+    the largest; and the bytes that producers add to them meanwhile. A dir that gets any replica
+    must have room for the largest, which may be the one. A dir whose free space is unknown is left
+    out.
     """
     short = []
     dirs = log.volumes
@@ -58,5 +58,7 @@ def log_dirs_without_room(
 
 
 def reports_free_space(log: BrokerLogs | None) -> bool:
-    """False before Kafka 3.3, and where the broker did not answer."""
+    """Whether the broker reported the free bytes of all its log dirs; false before Kafka 3.3, and
+    if it did not answer.
+    """
     return log is not None and all(d.free_bytes >= 0 for d in log.volumes)

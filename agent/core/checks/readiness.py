@@ -1,9 +1,7 @@
-"""Whether the cluster could lose a broker now: criteria over one look, and hysteresis over many.
+"""Whether the cluster can lose a broker now: criteria for one look, and hysteresis over many.
 
-Pure.
-
-Called by services/monitor. Closing is at once, opening is slow: a flap must not open a disruption
-budget.
+Pure; called by services/monitor. The answer turns to no at once and to yes slowly, so that a short
+recovery does not open a disruption budget.
 """
 
 from collections import Counter
@@ -20,19 +18,21 @@ NAMES_IN_A_SENTENCE = 3
 
 
 class Criterion(StrEnum):
-    """What makes a partition that has a leader and its min ISR count against readiness."""
+    """Which partitions count against readiness, besides those without a leader or under min ISR."""
 
-    UNDER_REPLICATED = "under_replicated"  # any replica out of sync, net of adding replicas
-    # only when the in-sync replicas come too near to min.insync.replicas
+    UNDER_REPLICATED = (
+        "under_replicated"  # any replica is out of sync; those being added do not count
+    )
+    # too few replicas are in sync beyond min.insync.replicas
     MIN_ISR_SLACK = "min_isr_slack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessPolicy:
-    """The rules. Seconds are of a monotonic clock."""
+    """The rules of readiness. Seconds are of a monotonic clock."""
 
     criterion: Criterion = Criterion.UNDER_REPLICATED
-    # in-sync replicas beyond min.insync.replicas: as many brokers may be lost
+    # in-sync replicas beyond min.insync.replicas: so many brokers may be lost
     slack_replicas: int = 1
     ready_after_looks: int = 3
     ready_after_seconds: float = 30.0
@@ -40,9 +40,7 @@ class ReadinessPolicy:
 
 
 class ReplicaDeficit(NamedTuple):
-    """What a partition lacks, as far as readiness asks: of how many replicas how many are in
-    sync, and is it led.
-    """
+    """What a partition lacks: how many of its replicas are in sync, and whether it has a leader."""
 
     topic: str
     replicas: int  # without adding ones
@@ -62,9 +60,8 @@ class ReplicaDeficit(NamedTuple):
 class HealthObservation:
     """What one look at the cluster showed.
 
-    Partitions that are neither in `doubtful` nor in `rest` are in full sync.
-
-    `rest` counts what is too much to name: with an AZ down it may be every partition.
+    Partitions that are neither in `doubtful` nor counted in `rest` are in full sync. `rest` counts
+    those that are too many to name: with an AZ down it may be all.
     """
 
     broker_ids: tuple[int, ...]
@@ -72,12 +69,14 @@ class HealthObservation:
     partitions: int
     doubtful: tuple[Partition, ...] = ()
     rest: Mapping[ReplicaDeficit, int] = field(default_factory=dict)
-    min_isr: Mapping[str, int] = field(default_factory=dict)  # of the topics of both
+    min_isr: Mapping[str, int] = field(
+        default_factory=dict
+    )  # of the topics in `doubtful` and `rest`
     reassigning: int = 0
 
 
 class UnhealthyPartition(NamedTuple):
-    """A partition that counts against readiness, and each reason for it."""
+    """A partition that counts against readiness, with every reason."""
 
     partition: Partition
     min_isr: int
@@ -86,9 +85,8 @@ class UnhealthyPartition(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessResult:
-    """What counts against readiness:
-
-    `named` worst first, and how many there are, in all and by code.
+    """The partitions that count against readiness: some by name, the worst first, and how many
+    there are in all and for each code.
     """
 
     named: tuple[UnhealthyPartition, ...] = ()
@@ -100,7 +98,8 @@ class ReadinessResult:
 class Readiness:
     """The answer, and what the next one depends on.
 
-    `healthy_*`: of the looks in a row without a finding.
+    `healthy_checks` and `healthy_since` are of the unbroken series of looks without a reason
+    against readiness.
     """
 
     ready: bool = False
@@ -112,7 +111,7 @@ class Readiness:
 
 
 def find_unhealthy(observation: HealthObservation, policy: ReadinessPolicy) -> ReadinessResult:
-    """Every partition that counts."""
+    """Every partition of a look that counts against readiness under the policy."""
     named = [
         UnhealthyPartition(p, min_isr, codes)
         for p in observation.doubtful
@@ -133,11 +132,13 @@ def find_unhealthy(observation: HealthObservation, policy: ReadinessPolicy) -> R
 
 
 def reasons(observation: HealthObservation, result: ReadinessResult) -> tuple[Reason, ...]:
-    """One for each kind of finding, with the number and a few names; none when the cluster is
-    fit.
+    """One reason for each kind of problem, with its number and a few names; none if the cluster is
+    healthy.
     """
     if not observation.partitions:
-        seen = "no partition at all is visible: an empty cluster, or no right to see its topics"
+        seen = (
+            "no partition is visible: the cluster is empty, or the user may not describe its topics"
+        )
         return (Reason(Code.NOTHING_VISIBLE, seen, "Describe on every topic and on the cluster"),)
     return tuple(
         Reason(code, f"{number} partitions {_WORDS[code]}: {_names(result, code, number)}", "none")
@@ -151,7 +152,8 @@ def next_readiness(
 ) -> Readiness:
     """The answer after one look.
 
-    `against`: why not, by this look alone; a look that failed is a reason as well.
+    In: the answer before; the reasons against readiness by this look alone, of which a failed look
+    is one; the time now in seconds of a monotonic clock; and the policy.
     """
     if against:
         since = now if before.ready or before.looked_at is None else before.since
@@ -176,12 +178,12 @@ def next_readiness(
 
 
 def as_of(state: Readiness, now: float, policy: ReadinessPolicy) -> Readiness:
-    """The answer to who asks now: an old look is no look."""
+    """The answer for someone who asks now: it is no if the last look is too old."""
     if state.looked_at is None:
         return replace(
             state,
             ready=False,
-            reasons=(Reason(Code.LOOK_OVERDUE, ("no look at the cluster has ended yet")),),
+            reasons=(Reason(Code.LOOK_OVERDUE, ("no look at the cluster has been completed yet")),),
         )
     if not is_stale(state, now, policy):
         return state
@@ -194,7 +196,7 @@ def as_of(state: Readiness, now: float, policy: ReadinessPolicy) -> Readiness:
 
 
 def is_stale(state: Readiness, now: float, policy: ReadinessPolicy) -> bool:
-    """Whether so much time has passed since the last look that it says nothing any more."""
+    """Whether the last look is too old to say anything."""
     return state.looked_at is not None and now - state.looked_at > policy.stale_seconds
 
 
@@ -204,12 +206,11 @@ def _codes(deficit: ReplicaDeficit, min_isr: int, policy: ReadinessPolicy) -> tu
         codes.append(Code.OFFLINE_PARTITION)
     if deficit.in_sync < min(
         min_isr, deficit.replicas
-    ):  # as Kafka counts: with fewer replicas than min ISR, all of them
+    ):  # as Kafka counts: with fewer replicas than min ISR, all must be in sync
         codes.append(Code.UNDER_MIN_ISR)
     if policy.criterion is Criterion.UNDER_REPLICATED and deficit.in_sync < deficit.replicas:
         codes.append(Code.UNDER_REPLICATED)
-    # Where all replicas are in sync, waiting would not give more slack: RF_EQUALS_MIN_ISR is for
-    # the doctor to tell.
+    # If all replicas are in sync, waiting gives no more slack; `doctor` reports RF_EQUALS_MIN_ISR.
     if policy.criterion is Criterion.MIN_ISR_SLACK and deficit.in_sync < min(
         min_isr + policy.slack_replicas, deficit.replicas
     ):
@@ -220,7 +221,7 @@ def _codes(deficit: ReplicaDeficit, min_isr: int, policy: ReadinessPolicy) -> tu
 _WORDS = {
     Code.OFFLINE_PARTITION: "have no leader",
     Code.UNDER_MIN_ISR: "are under min ISR",
-    Code.UNDER_REPLICATED: "are under-replicated, net of adding replicas",
+    Code.UNDER_REPLICATED: "are under-replicated, not counting replicas being added",
     Code.NO_MIN_ISR_SLACK: "would be under min ISR with one more loss",
 }
 _SEVERITY = {code: place for place, code in enumerate(_WORDS)}

@@ -1,6 +1,5 @@
-"""What Kafka shows after a wave or a rollback, against the assignment before the start.
-
-Pure; used by performer.py.
+"""What Kafka shows after a wave or a rollback, compared with the assignment before the start. Pure;
+used by the performer.
 """
 
 from collections import defaultdict
@@ -18,9 +17,7 @@ Snapshot = Mapping[TopicPartition, tuple[int, ...]]
 
 
 def replacements(waves: Iterable[Wave]) -> dict[int, frozenset[int]]:
-    """Source broker -> the brokers that may stand in its place, by the forward waves of the
-    plan.
-    """
+    """Source broker -> the brokers that may take its place, by the forward waves of the plan."""
     return {
         s: frozenset(w.destination_broker_ids)
         for w in waves
@@ -30,8 +27,8 @@ def replacements(waves: Iterable[Wave]) -> dict[int, frozenset[int]]:
 
 
 def moved_partitions(facts: ClusterFacts, wave: Wave) -> list[Partition]:
-    """Of what the wave takes, what has a replica on one of its destinations: moved by it, or
-    there before.
+    """The partitions of a wave that have a replica on one of its destinations: the wave moved them,
+    or they were there before.
     """
     destinations, is_selected = (
         frozenset(wave.destination_broker_ids),
@@ -45,12 +42,12 @@ def moved_partitions(facts: ClusterFacts, wave: Wave) -> list[Partition]:
 def misordered(
     partitions: Iterable[Partition], waves: Sequence[Wave], snapshot: Snapshot
 ) -> dict[TopicPartition, tuple[int, ...]]:
-    """Partitions on the right brokers in another order than before the start, with the order they
-    should have.
+    """Partitions on the right brokers whose replicas are in another order than before the start,
+    with the right order.
 
-    A cancelled move leaves one behind: Kafka keeps the target first while it moves, and cancelling
-    [11,12,13] -> 31 gives [12,13,11] back (seen on Kafka 3.9). Cruise Control then carries that
-    order on.
+    A cancelled reassignment leaves such an order behind: while it moves, Kafka puts the target
+    first, and cancelling [11,12,13] -> 31 gives [12,13,11] back (seen on Kafka 3.9). Cruise Control
+    then keeps that order.
     """
     replacing = replacements(waves)
     wrong: dict[TopicPartition, tuple[int, ...]] = {}
@@ -68,8 +65,8 @@ def misordered(
 
 
 def not_on_preferred_leader(partitions: Iterable[Partition]) -> list[Partition]:
-    """Partitions not led by their preferred replica (the first of the list) although nothing
-    moves them.
+    """Partitions that do not move and are not led by their preferred replica, the first of the
+    list.
     """
     return [p for p in partitions if not p.is_moving and p.target and p.leader != p.target[0]]
 
@@ -77,12 +74,11 @@ def not_on_preferred_leader(partitions: Iterable[Partition]) -> list[Partition]:
 def orphaned_copy_bytes(
     partitions: Iterable[Partition], snapshot: Snapshot, logs: Mapping[int, BrokerLogs]
 ) -> int:
-    """Bytes of copies on these brokers that are not at home there: what a stop has left, until
-    Kafka deletes it.
+    """Bytes of replicas on these brokers that no assignment names: a stop has left them until Kafka
+    deletes them.
 
-    While they grow a leader has not yet heard that the move was cancelled, though the controller
-    has: brokers obey it one request after the other, seconds late where the machine is short of
-    time.
+    While they grow, some leader has not yet heard that the reassignment was cancelled. Brokers obey
+    the controller one request after the other, on a slow machine seconds late.
     """
     held = [(b, log.size_bytes) for b, log in logs.items() if log.size_bytes]
     if not held:
@@ -92,8 +88,7 @@ def orphaned_copy_bytes(
         before = snapshot.get(p.name)
         if before is None:
             continue
-        # More replicas than before: the word of a broker that is itself behind, for the time of the
-        # move.
+        # More replicas than before: this broker still has the metadata of the move.
         home = p.origin if len(p.origin) <= len(before) else before
         orphaned_bytes += sum(sizes.get(p.name, 0) for b, sizes in held if b not in home)
     return orphaned_bytes
@@ -105,8 +100,8 @@ def left_on(
     takes: Callable[[TopicPartition], bool],
     logs: Mapping[int, BrokerLogs],
 ) -> tuple[int, int | None]:
-    """Replicas and bytes of what a wave takes that are still on its sources; bytes None while
-    one of them is silent.
+    """(replicas, bytes) of a wave that are still on its sources; bytes are None while a source does
+    not answer.
     """
     held = [p for p in facts.held_by(sources) if takes(p.name)]
     if sources - logs.keys():
@@ -127,9 +122,9 @@ def inspect_wave(
 ) -> Inspected:
     """The figures of WaveVerified.
 
-    In: the cluster now, the wave, all waves (they say who may stand in whose place), the assignment
-    before the start, the log dirs of the wave's live sources, how many throttle entries of ours are
-    still set.
+    In: the cluster now; the wave; all waves, which say which broker may replace which; the
+    assignment before the start; the log dirs of the live sources of the wave; and how many throttle
+    entries of ours are still set.
     """
     sources = frozenset(wave.source_broker_ids)
     is_selected = (wave.selection or EVERYTHING).contains
@@ -226,8 +221,8 @@ def _faults(
 def _is_mid_move(
     before: Sequence[int], now: Sequence[int], replacing: Mapping[int, frozenset[int]]
 ) -> bool:
-    """Old and new replicas at once: a broker whose metadata lags behind the end of a move still
-    shows that.
+    """Whether old and new replicas are there at once, which a broker with old metadata still shows
+    after a move has ended.
     """
     known = frozenset(before).union(*(replacing.get(b, ()) for b in before))
     return len(now) > len(before) and known.issuperset(now)
@@ -236,7 +231,7 @@ def _is_mid_move(
 def _is_in_order(
     before: Sequence[int], now: Sequence[int], replacing: Mapping[int, frozenset[int]]
 ) -> bool:
-    """Each replica stands where it stood, or one of its heirs does."""
+    """Whether each replica is in its place in the list, or one that replaces it is."""
     return all(n == b or n in replacing.get(b, ()) for b, n in zip(before, now, strict=True))
 
 
@@ -246,8 +241,8 @@ def _same_azs(
     racks: Mapping[int, str | None],
     replacing: Mapping[int, frozenset[int]],
 ) -> bool:
-    """As many replicas in each AZ as before; a broker that is gone counts by the AZ of those
-    that replace it.
+    """Whether each AZ has as many replicas as before; a broker that is gone counts with the AZ of
+    the brokers that replace it.
     """
 
     def az(broker: int) -> str | None:
@@ -257,13 +252,15 @@ def _same_azs(
 
     then, today = [az(b) for b in before], [az(b) for b in now]
     if None in then or None in today:
-        return True  # no longer to be told: the broker has left
+        return True  # the broker has left, and its AZ is unknown
     return sorted(map(str, then)) == sorted(map(str, today))
 
 
 def compare_with_snapshot(facts: ClusterFacts, snapshot: Snapshot) -> Compared:
-    """The rollback's proof: replica order included; topics deleted since are left out, younger
-    ones too.
+    """Compare the assignment after a rollback with the one before the start, the order of replicas
+    included.
+
+    Topics deleted or created since are left out.
     """
     different: list[str] = []
     looked_at = [p for p in facts.partitions if p.name in snapshot]

@@ -1,7 +1,7 @@
-"""What each broker carries before a plan and would carry after it. Pure; called by survey.py.
+"""What each broker carries before a plan and after it. Pure; called by survey.py.
 
-By Kafka's own figures: what stands on disk, who leads, by how much the logs grow. Cruise Control's
-model is not asked.
+Computed from Kafka's own figures (sizes on disk, leaders, growth of logs), not from Cruise
+Control's model.
 """
 
 from collections import Counter
@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, TopicPartition
 from agent.core.planning.wave import Wave
 
-BROKERS_MAX = 300  # told in an event: 60 kB of it
+BROKERS_MAX = 300  # in one event, where they take 60 kB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerLoad:
-    """One broker before and after.
+    """The load of one broker before and after.
 
-    Written: what its logs grow by, from producers and from leaders; it comes in.
+    `written` is the rate at which its logs grow, by producers and by replication from leaders.
     """
 
     broker_id: int
@@ -38,12 +38,12 @@ def predict_loads(
     logs: Mapping[int, BrokerLogs],
     growth: Mapping[TopicPartition, float],
 ) -> tuple[BrokerLoad, ...]:
-    """The brokers of these waves, when all of them have ended and leaders are the preferred
-    replicas.
+    """The load of every broker of these waves, once all waves have ended and every preferred
+    replica leads.
 
-    In: the plan's waves, the cluster, the log dirs of their brokers, what producers add to each
-    partition in bytes per second. A destination takes what its source has; of several, equal
-    shares. What grows meanwhile is not in it.
+    In: the waves of the plan; the cluster; the log dirs of the brokers; and what producers add to
+    each partition in bytes per second. Destinations of one wave get equal shares of what its
+    sources have. What producers add during the move is not included.
     """
     ways = dict.fromkeys((w.source_broker_ids, w.destination_broker_ids) for w in waves)
     leaders = Counter(p.leader for p in facts.partitions)
@@ -79,7 +79,7 @@ def _now(
 ) -> BrokerLoad:
     sizes = log.size_bytes if log else {}
     size = sum(sizes.values())
-    # 600,000 names: nothing slower
+    # for 600,000 names a loop would be too slow
     written = sum(filter(None, map(growth.get, sizes))) if growth else 0.0
     return BrokerLoad(
         broker_id=broker,

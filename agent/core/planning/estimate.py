@@ -1,9 +1,7 @@
-"""How much a wave moves and how long that will take, with the reasoning.
-
-Pure; called by figures.py.
+"""How much a wave moves and how long it takes, with the reasoning. Pure; called by wave_sizing.py.
 
 Source: KIP-73 and its throttling test (real time between 0.9 and 2.0 times size over rate); field
-notes section 4: a copy gains on its leader only by what the throttle lets through more than
+notes, section 4: a copy gains on its leader only by what the throttle lets through beyond what
 producers write meanwhile.
 """
 
@@ -13,20 +11,20 @@ from dataclasses import dataclass
 
 from agent.core.model.cluster import BrokerLogs, ClusterFacts, Partition, TopicPartition
 
-# Without a throttle nobody can know the rate. Seen: 27 MB/s for one partition, 61 MB/s for eleven
-# terabytes on end, 93 to 130 MB/s for one broker with everything at once, 225 MB/s over a network
-# at best, 370 MB/s on one machine.
+# Without a throttle the rate is unknown. Measured: 27 MB/s for one partition, 61 MB/s for eleven
+# terabytes, 93 to 130 MB/s for one broker with all partitions at once, at best 225 MB/s
+# over a network, 370 MB/s on one machine.
 UNTHROTTLED_LOW_BYTES_PER_SECOND = 40_000_000
 UNTHROTTLED_HIGH_BYTES_PER_SECOND = 350_000_000
-# A wave's fixed cost: checks, request, the executor's begin, verification; at worst a poll of
-# Cruise Control more.
+# The fixed cost of a wave: checks, request, start of the executor, verification; at worst one more
+# poll of Cruise Control.
 OVERHEAD_LOW_SECONDS, OVERHEAD_HIGH_SECONDS = 3.0, 8.0
-# KIP-73 meters over 11 windows of 1 s and counts the ten before the first byte: so much of the rate
-# goes at once (7 s of it were seen), and a large move wastes a little of the rate.
+# KIP-73 measures over 11 windows of 1 s, and ten of them are empty at the first byte: the burst was
+# worth 7 s of the rate. A large move does not use the rate fully.
 BURST_SECONDS = 7.0
 SLACK = 1.6
-# Of a rate, at least this much is taken to be left for the move: an estimate stays finite, a check
-# says that it is not.
+# At least this share of the rate is assumed to be left for the move, so that the estimate stays
+# finite; a check refuses such a throttle.
 NET_SHARE_MIN = 0.1
 
 
@@ -34,12 +32,14 @@ NET_SHARE_MIN = 0.1
 class Estimate:
     """What a wave is expected to cost.
 
-    Seconds are an interval: `low_seconds` is what the first ETA is measured by.
+    The time is an interval in seconds; the first ETA is compared with `low_seconds`.
     """
 
     low_seconds: float
     high_seconds: float
-    cross_az_bytes: int  # copied from a leader in another AZ than the destination: clouds bill it
+    cross_az_bytes: (
+        int  # copied from a leader in another AZ than the destination, which clouds bill
+    )
     largest_partition: str
     largest_partition_bytes: int
     reasoning: str
@@ -50,8 +50,8 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
-    """What a rollback costs once this wave has ended: everything up to it goes back over the
-    same lines.
+    """What a rollback costs after this wave has ended: this wave and all before it are copied back
+    over the same network.
     """
 
     size_bytes: int
@@ -73,10 +73,11 @@ def estimate(
 ) -> Estimate:
     """Estimate one wave.
 
-    In: the partitions it moves and the size of each, its sources, the cluster, its AZ, the throttle
-    (None: none), the concurrency and poll interval that Cruise Control will be given (0: the agent
-    moves it itself), and what producers add to each partition in bytes per second. Out: bytes in
-    bytes, times in seconds.
+    In: the partitions it moves, and the size of each in bytes; its sources; the cluster; its AZ;
+    the throttle in bytes per second (None: none); the partition movements per broker and the poll
+    interval in milliseconds that Cruise Control will get (0: the agent moves the wave itself); and
+    what producers add to each partition in bytes per second. Out: the estimate, in bytes and
+    seconds.
     """
     racks = facts.racks
     total = cross = 0
@@ -94,13 +95,13 @@ def estimate(
     at_once = min(concurrency * brokers / len(moved), 1.0) if moved else 0.0
     in_flight = grows / brokers * at_once
     batches = -(-len(moved) // max(concurrency * brokers, 1)) if moved else 0
-    # What is left after the last poll needs none: that it has moved is seen in Kafka.
+    # The last batch needs no poll: its end is seen in Kafka.
     polling = max(batches - 1, 0) * interval_ms / 1_000
     per_broker = max(total / brokers, max(led.values(), default=0), largest_size)
     fast = rate_bytes_per_second or UNTHROTTLED_HIGH_BYTES_PER_SECOND
     slow = rate_bytes_per_second or UNTHROTTLED_LOW_BYTES_PER_SECOND
-    # One after the other they end, and what has ended grows no more on the move's account: half, on
-    # the whole.
+    # A partition that has been moved no longer slows the move by its growth: on average half of
+    # them count.
     copying = per_broker / max(fast - in_flight / 2, fast * NET_SHARE_MIN)
     if rate_bytes_per_second:
         copying = max(copying - BURST_SECONDS, per_broker / UNTHROTTLED_HIGH_BYTES_PER_SECOND)
@@ -114,7 +115,7 @@ def estimate(
         largest_partition_bytes=largest_size,
         growth_bytes_per_second=grows,
         in_flight_growth_bytes_per_second=in_flight,
-        reasoning=f"{total} bytes over {brokers} broker{'s' if brokers > 1 else ''}; what binds is "
+        reasoning=f"{total} bytes over {brokers} broker{'s' if brokers > 1 else ''}; the limit is "
         + _bottleneck(rate_bytes_per_second, polling > copying, total / brokers, led, largest_size)
         + (f"; producers add {grows:.0f} bytes/s meanwhile" if grows >= 1 else ""),
     )
@@ -135,7 +136,9 @@ def _bottleneck(
 
 
 def total_estimate(waves: Sequence[Estimate], soak_seconds: float) -> Estimate | None:
-    """The waves one after the other, with the rest between them; None where there is no wave."""
+    """The estimate of all waves one after the other with the soak time in seconds between them;
+    None without a wave.
+    """
     if not waves:
         return None
     largest = max(waves, key=lambda wave: wave.largest_partition_bytes)
@@ -143,7 +146,7 @@ def total_estimate(waves: Sequence[Estimate], soak_seconds: float) -> Estimate |
     resting = soak_seconds * (len(waves) - 1)
     words = f"{len(waves)} wave{'s' if len(waves) > 1 else ''} one after the other"
     if resting:
-        words += f", {resting:.0f} s of rest between them"
+        words += f", {resting:.0f} s of soak time between them"
     return Estimate(
         low_seconds=sum(w.low_seconds for w in waves) + resting,
         high_seconds=sum(w.high_seconds for w in waves) + resting,
@@ -157,11 +160,10 @@ def total_estimate(waves: Sequence[Estimate], soak_seconds: float) -> Estimate |
 
 
 def undo_costs(waves: Sequence[tuple[int, Estimate]]) -> list[Undo]:
-    """What a rollback would cost after each of these waves, given as (bytes, estimate) in their
-    order.
+    """What a rollback would cost after each of these waves.
 
-    What has moved is copied back once more, with what producers added meanwhile; there is no rest
-    between waves back.
+    In: (bytes, estimate) of each wave in order. What has moved is copied back, with what producers
+    added meanwhile, and without soak time.
     """
     undone = []
     size = cross = 0
@@ -183,10 +185,12 @@ def growth_between(
     after: Mapping[int, BrokerLogs],
     seconds: float,
 ) -> dict[TopicPartition, float]:
-    """What producers add, in bytes per second, of each of these partitions that grew.
+    """What producers add to each partition, in bytes per second; only partitions that grew are in
+    it.
 
-    Only by replicas that are in sync and stay: one that is being copied grows by the copy. What
-    retention deletes is no negative.
+    In: the partitions; the log dirs of brokers at two looks; and the seconds between them. Only
+    replicas that are in sync and not being added count, since a copy in progress grows by the copy
+    itself. A partition from which retention deleted more than was written is left out.
     """
     found: dict[TopicPartition, float] = {}
     if seconds <= 0:

@@ -1,10 +1,9 @@
-"""Order and size: pairs become waves with lanes, an AZ becomes waves of bounded size.
+"""Order and size of waves: pairs of brokers become lanes, the brokers of an AZ become waves of
+bounded size.
 
-Pure; called by plan.py.
-
-Per pair: internal topics (if first), giants, the rest. The canary comes before everything; internal
-topics that shall be last are what is left for Cruise Control when the agent has moved all the
-others (ARCHITECTURE.md says why).
+Pure; called by plan.py. The order of a pair is: internal topics (if they go first), large
+partitions, the rest. The canary goes before everything. Internal topics that go last are what is
+left for Cruise Control after the agent has moved all others (ARCHITECTURE.md says why).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,17 +15,17 @@ from agent.core.planning.options import InternalTopics, Options, Pairing, Policy
 from agent.core.planning.selection import INTERNAL_TOPICS, Lane, Selection
 from agent.core.planning.wave import Wave
 
-# Giants are named one by one in the saved state.
+# Large partitions are named one by one in the saved state.
 LARGE_PARTITIONS_MAX = 1_000
-# Few at once: each has a good part of the throttle, ends soon, and a pause loses little.
+# With few at once each gets a good part of the throttle and ends soon, so a pause loses little.
 LARGE_AT_ONCE = 2
-# A coordinator that moves reads its partition from the start: few at once, and slowly.
+# A coordinator that moves reads its whole partition: few at once, and slowly.
 INTERNAL_AT_ONCE = 5
-INTERNAL_SHARE = 10  # without a throttle of their own they get this part of the migration's
+INTERNAL_SHARE = 10  # without a throttle of their own they get one tenth of the migration's
 
 
 def incompatible_options(options: Options) -> tuple[Reason, ...]:
-    """Options that do not go together."""
+    """A reason for each pair of options that cannot be combined."""
     reasons = []
     if has_lanes(options) and options.pairing is not Pairing.ONE_TO_ONE:
         seen = (
@@ -36,7 +35,7 @@ def incompatible_options(options: Options) -> tuple[Reason, ...]:
             Reason(
                 Code.LANES_NEED_PAIRS,
                 seen,
-                ("pairing one_to_one: only then is each replica's place known"),
+                ("pairing one_to_one: only that fixes where each replica goes"),
             )
         )
     if (options.wave_brokers_max or options.wave_bytes_max) and options.pairing is not Pairing.ZONE:
@@ -52,7 +51,7 @@ def incompatible_options(options: Options) -> tuple[Reason, ...]:
 
 
 def has_lanes(options: Options) -> bool:
-    """Whether any wave takes a part of its source only."""
+    """Whether any wave takes only a part of what its source holds."""
     apart = options.internal_topics is not InternalTopics.WITH_OTHERS
     return bool(options.canary_partitions or options.large_partition_bytes or apart)
 
@@ -66,8 +65,8 @@ def split_into_lanes(
 ) -> tuple[tuple[Wave, ...], tuple[Reason, ...]]:
     """The waves in their order, numbered anew.
 
-    In: one wave for each pair, what is asked, what each source holds, and the log dirs. Out: waves,
-    or reasons against.
+    In: one wave for each pair of brokers; the options; the policy; the partitions that each source
+    holds; and the log dirs. Out: the waves, or no wave and the reasons against them.
     """
     slow = _internal_rate(options, policy)
     large_partitions = {
@@ -155,8 +154,8 @@ def _canary(
     logs: Mapping[int, BrokerLogs],
     large_partitions: Mapping[int, tuple[tuple[str, int], ...]],
 ) -> list[Wave]:
-    """The smallest partitions of the first pair that has any: one destination is tried with
-    what hurts least.
+    """A canary wave of the smallest partitions, for the first pair that holds any: it tries one
+    destination at the least risk.
     """
     for w in pairs:
         sizes, large = _sizes(w, logs), frozenset(large_partitions[w.number])
@@ -178,10 +177,10 @@ def split_by_bounds(
     options: Options,
     logs: Mapping[int, BrokerLogs],
 ) -> list[tuple[tuple[int, ...], tuple[int, ...]]] | None:
-    """An AZ's brokers in groups of at most so many, or so many bytes, k sources to k destinations;
-    None: it is uneven.
+    """Split the brokers of an AZ into groups of at most so many brokers or bytes, each with as many
+    destinations as sources. None if the AZ has more of one than of the other.
 
-    A source that is larger than the bound stands alone: a broker is the least that a wave moves.
+    A source larger than the bound has a group of its own, since a wave moves whole brokers.
     """
     if not options.wave_brokers_max and not options.wave_bytes_max:
         return [(tuple(sources), tuple(destinations))]
@@ -213,10 +212,11 @@ def next_moves(
     *,
     largest_first: bool,
 ) -> dict[TopicPartition, tuple[int, ...]]:
-    """The next so many reassignments of a lane: the destination takes the source's very place in
-    the replica list.
+    """The next reassignments of a lane: the destination takes the place of the source in each list
+    of replicas.
 
-    What moves already, and what has a replica on the destination, is left alone.
+    In: the partitions of the lane; sizes in bytes; source and destination; how many to return at
+    most. Partitions that move already, or that have a replica on the destination, are left out.
     """
     waiting = [
         p

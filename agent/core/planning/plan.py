@@ -1,7 +1,8 @@
-"""From facts and options to waves. Pure; called by the performer that surveyed the cluster.
+"""From options and facts to a plan of waves. Pure; called by the performer that surveyed the
+cluster.
 
-A wave never crosses an AZ. It is one Cruise Control user task, or, with a selection, the agent's
-own (lanes.py).
+A wave never crosses an AZ. It is one Cruise Control user task or, with a selection, a set of
+reassignments that the agent makes itself (lanes.py).
 """
 
 from collections import defaultdict
@@ -30,9 +31,9 @@ def make_plan(
 ) -> tuple[Plan | None, tuple[Reason, ...]]:
     """Plan a migration.
 
-    In: what is asked, the cluster's standing orders, the cluster, the log dirs of the brokers
-    involved, and what producers add to each partition in bytes per second (None: not measured).
-    Out: the plan, or every reason why there is none.
+    In: the options of the command; the policy of the cluster; the cluster; the log dirs of the
+    brokers involved; the id of the plan; and what producers add to each partition in bytes per
+    second (None: not measured). Out: the plan, or None with every reason why there is none.
     """
     against_brokers = reasons_against_brokers(options, policy, facts)
     if reasons := (*against_brokers, *lanes.incompatible_options(options)):
@@ -69,7 +70,10 @@ def make_plan(
 def choose_brokers(
     options: Options, policy: Policy, facts: ClusterFacts
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Which brokers are meant: (sources, destinations); `reasons_against_brokers` judges them."""
+    """The brokers to move: (sources, destinations), in mode `az` only those of the AZ.
+
+    They may be unusable: `reasons_against_brokers` says why.
+    """
     sources, destinations = _named_brokers(options, policy)
     if options.mode is not Mode.AZ:
         return sources, destinations
@@ -90,7 +94,9 @@ def _named_brokers(options: Options, policy: Policy) -> tuple[tuple[int, ...], t
 def reasons_against_brokers(
     options: Options, policy: Policy, facts: ClusterFacts
 ) -> tuple[Reason, ...]:
-    """Why the brokers that the command or the policy names cannot be moved from or to."""
+    """Every reason why the brokers that the command or the policy names cannot be used; empty if
+    they can.
+    """
     sources, destinations = _named_brokers(options, policy)
     reasons: list[Reason] = []
     if not sources or not destinations:
@@ -124,8 +130,8 @@ def _waves(
     destinations: Sequence[int],
 ) -> tuple[tuple[Wave, ...], tuple[Reason, ...]]:
     racks = facts.racks
-    # Mode `brokers` with one_to_one pairs by position, as the operator wrote them; AZ equality is a
-    # check of its own.
+    # Mode `brokers` with `one_to_one` pairs brokers by position, as the operator wrote them. That
+    # both are in one AZ is a check of its own.
     if options.mode is Mode.BROKERS and options.pairing is Pairing.ONE_TO_ONE:
         if len(sources) != len(destinations):
             return (), (
@@ -135,7 +141,7 @@ def _waves(
                         f"{len(sources)} source brokers and {len(destinations)} destination "
                         "brokers are named"
                     ),
-                    "as many of one as of the other",
+                    "as many source as destination brokers",
                 ),
             )
         pairs = list(zip(sources, destinations, strict=True))

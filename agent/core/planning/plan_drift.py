@@ -1,8 +1,7 @@
-"""Whether a stored plan still fits the cluster:
+"""Whether a stored plan still fits the cluster: `start --plan ID` runs exactly that plan, or is
+refused with the reason.
 
-`start --plan ID` runs just that plan, or says why not.
-
-Pure; called by survey.py with a plan made anew from the same options.
+Pure; called by survey.py with a second plan made now from the same options.
 """
 
 import zlib
@@ -13,15 +12,15 @@ from agent.core.model.reasons import Code, Reason
 from agent.core.model.words import EXAMPLES_MAX, listed
 from agent.core.planning.wave import Plan, Wave
 
-# A wave that has grown by more than this part since the plan takes longer than was promised: plan
-# again. Below the second figure nobody would notice.
+# A wave that has grown by more than this share takes longer than the plan said, and needs a new
+# plan. A growth below the second figure makes no difference.
 GROWN_SHARE_MAX = 0.25
 GROWN_BYTES_MIN = 64 * 1024 * 1024
 
 
 def fingerprint(facts: ClusterFacts, sources: Iterable[int]) -> int:
-    """Which partitions lie on which of these brokers, as one number; the order in which they
-    are told is no matter.
+    """One number for which partitions are on which of these brokers; the order of partitions and
+    brokers has no effect. Never 0.
     """
     wanted = frozenset(sources)
     topics: dict[str, int] = {}
@@ -39,9 +38,9 @@ def fingerprint(facts: ClusterFacts, sources: Iterable[int]) -> int:
 
 
 def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
-    """Every reason why the stored plan does not fit any more: brokers, partitions, sizes.
+    """Every reason why the stored plan no longer fits: brokers, partitions or sizes have changed.
 
-    In: the plan as it was stored, and one made of the same options from the cluster as it is.
+    In: the plan as it was stored, and one made from the same options on the cluster as it is now.
     """
     reasons = []
     if _routes(planned) != _routes(now):
@@ -50,7 +49,7 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
             f"now give {_describe_waves(now)}"
         )
         reasons.append(Reason(Code.PLAN_OUTDATED, seen, "the same brokers, in the same AZs"))
-        return tuple(reasons)  # there is nothing to compare wave by wave
+        return tuple(reasons)  # waves between other brokers cannot be compared
     if planned.fingerprint != now.fingerprint:
         differ = [
             (a, b)
@@ -62,8 +61,8 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
             for a, b in differ[:EXAMPLES_MAX]
         )
         seen = (
-            "other partitions lie on the sources than when it was planned "
-            f"({counts or 'as many, but not the same'})"
+            "the source brokers hold other partitions than when it was planned "
+            f"({counts or 'the same number, but other ones'})"
         )
         reasons.append(
             Reason(Code.PLAN_OUTDATED, seen, ("the same partitions on the same source brokers"))
@@ -78,7 +77,7 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
         reasons.append(
             Reason(
                 Code.PLAN_OUTDATED,
-                (f"there is more to move than was planned ({sizes} bytes)"),
+                (f"there is more to move than planned ({sizes} bytes)"),
                 needed,
             )
         )

@@ -1,19 +1,20 @@
-"""How far, how fast, how long still. Pure; called by wave_progress.py."""
+"""Progress of a wave: how much is left, how fast it moves, how long it will take. Pure; called by
+wave_progress.py.
+"""
 
 from dataclasses import dataclass
 
-# One observation a second: a time constant of ten rides over Kafka's own 11 s quota window (KIP-73)
-# without lagging.
+# With one observation a second, this evens out Kafka's 11 s quota window (KIP-73) and lags little.
 SMOOTHING_SECONDS = 10.0
 WINDOW_SECONDS = 11.0  # replication.quota.window.num x .size.seconds
-CLOSING_SECONDS = 1.0  # the last look, the election, the proof: 0.1 to 1 s were seen
+CLOSING_SECONDS = 1.0  # last look, leader election, verification: 0.1 to 1 s were measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """The last figures of the current wave."""
 
-    at: float  # when they were told
+    at: float  # when they were published
     changed_at: float  # when a byte or a replica last moved
     replicas_left: int
     bytes_left: int
@@ -25,9 +26,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """What is known while an attempt has only begun.
+    """What is known of an attempt in its first seconds.
 
-    `told_seconds`: by the plan, all of it; 0: no plan told.
+    `planned_seconds` is the whole duration by the plan; 0: the plan did not say.
     """
 
     elapsed_seconds: float
@@ -36,8 +37,10 @@ class Beginning:
 
 
 def smoothed_rate(before: Progress | None, at: float, bytes_moved: int) -> float:
-    """Bytes per second, exponentially smoothed: rate += (new - rate) * dt / (dt +
-    SMOOTHING_SECONDS).
+    """The rate in bytes per second, exponentially smoothed.
+
+    In: the last progress; the time now in seconds since the epoch; and the bytes moved so far.
+    Formula: rate += (new - rate) * dt / (dt + SMOOTHING_SECONDS).
     """
     if before is None or at <= before.at:
         return before.rate_bytes_per_second if before else 0.0
@@ -56,13 +59,16 @@ def eta_seconds(
     limit_bytes_per_second: int | None = None,
     beginning: Beginning | None = None,
 ) -> float | None:
-    """Seconds until the wave is verified; None while nothing is known.
+    """Seconds until the wave is verified; None while that is unknown.
 
-    At first a throttle lets a burst through that it takes back later (KIP-73 meters over eleven
-    seconds), and without one nothing has settled yet. Until then the whole counts: the bytes at the
-    throttle's rate (the burst pays for what follows the last byte), or else what was told before
-    the wave. Of it the time that is over is gone, but no more than the share of the bytes that have
-    moved. After it the measured rate, but never more than the throttle.
+    In: the bytes left; the measured rate and the throttle, both in bytes per second; and what is
+    known of the beginning.
+
+    In the first eleven seconds the measured rate is misleading: a throttle lets a burst through
+    that it takes back later (KIP-73), and without a throttle the rate has not settled. Until then
+    the whole duration is size over throttle, or else that of the plan; the time elapsed is
+    subtracted, but no more than the share of bytes that has moved. After that the measured rate
+    counts, but at most the throttle.
     """
     if beginning is not None and beginning.elapsed_seconds < WINDOW_SECONDS:
         size = beginning.size_bytes

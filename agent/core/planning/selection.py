@@ -1,26 +1,24 @@
-"""What a wave takes of its source: everything, or a part with a lane of its own.
+"""What a wave takes from its source brokers: everything, or a selection that has a lane of its own.
 
-Plain values, small in the state.
-
-Cruise Control's remove_broker cannot take a part of a broker (its excluded topics do not count on a
-removed broker), so a wave with a selection is moved by the agent itself, with Kafka's own
-reassignment (KIP-455).
+Plain values, small in the saved state. Cruise Control's remove_broker cannot take a part of a
+broker (its excluded topics do not count on a removed broker). So the agent moves a wave with a
+selection itself, with Kafka's own reassignment (KIP-455).
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-# Group coordinators and transaction coordinators live where these are led.
+# The leaders of these are the coordinators of groups and of transactions.
 INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
 
 
 class Lane(StrEnum):
-    """Which part of its source a wave moves."""
+    """Which part of its source brokers a wave moves."""
 
-    REST = "rest"  # all that is left there: Cruise Control moves it
-    CANARY = "canary"  # a few small partitions, first of all
-    LARGE = "large"  # the giants, so that they hold up nobody else
+    REST = "rest"  # all that is left: Cruise Control moves it
+    CANARY = "canary"  # a few small partitions, before everything else
+    LARGE = "large"  # the largest partitions, so that they do not hold up the others
     OTHERS = "others"  # all but the internal topics, which follow as the rest
     INTERNAL = "internal"  # the internal topics, before the rest
 

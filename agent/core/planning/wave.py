@@ -1,4 +1,6 @@
-"""A wave and a plan as values. Made by plan.py, kept in the migration's state, told in events."""
+"""A wave and a plan as values: made by plan.py, kept in the state of the migration, sent
+in events.
+"""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -12,26 +14,26 @@ PLAN_WAVES_MAX = 400  # of all kept plans together: about 250 kB of the saved st
 
 
 class Direction(StrEnum):
-    """Forward: source to destination. Back: a rollback's way."""
+    """Forward: from source to destination. Back: in a rollback."""
 
     FORWARD = "forward"
     BACK = "back"
 
 
 class WaveState(StrEnum):
-    """Where a wave stands."""
+    """The state of a wave."""
 
     PENDING = "pending"
     ACTIVE = "active"
     DONE = "done"
     SKIPPED = "skipped"
-    ABANDONED = "abandoned"  # a rollback began before its turn, or undoes it
+    ABANDONED = "abandoned"  # a rollback began before it did, or has undone it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """What moves in one go between the same brokers: by Cruise Control, or, a selection, by the
-    agent itself.
+    """What moves at one time between the same brokers: by Cruise Control or, with a selection, by
+    the agent itself.
     """
 
     number: int  # from 1, never reused within a migration
@@ -44,22 +46,20 @@ class Wave:
     direction: Direction = Direction.FORWARD
     state: WaveState = WaveState.PENDING
     attempt: int = 0
-    # on its sources, as Kafka showed it last; None: not looked at yet
+    # on its source brokers, as Kafka last showed; None: not seen yet
     replicas_left: int | None = None
     bytes_left: int | None = None
-    estimate: Estimate | None = None  # None: a way back
-    undo: Undo | None = None  # what a rollback after this wave would cost; None as above
+    estimate: Estimate | None = None  # None: a rollback wave
+    undo: Undo | None = None  # what a rollback after this wave would cost; None: a rollback wave
     lane: Lane = Lane.REST
-    selection: Selection | None = None  # None: all that is on the sources, by Cruise Control
-    # below the migration's own, for what shall go slowly
+    selection: Selection | None = None  # None: everything on the sources, by Cruise Control
+    # a limit below the throttle of the migration, for what must go slowly
     throttle_bytes_per_second_max: int | None = None
-    partition_movements_max: int | None = None  # so many at once on a broker, at most
+    partition_movements_max: int | None = None  # at the same time on one broker
 
     @property
     def left(self) -> tuple[int, int]:
-        """Replicas and bytes that are still on its sources: what was seen last, or else all
-        that was planned.
-        """
+        """(replicas, bytes) still on its source brokers, as last seen; before that, as planned."""
         if self.state is WaveState.DONE:
             return 0, 0
         replicas = self.replicas if self.replicas_left is None else self.replicas_left
@@ -76,9 +76,9 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would move.
+    """What a migration would move.
 
-    `eta_seconds`: from the throttle alone; `estimate`: an interval, with the reasoning.
+    `eta_seconds` follows from the throttle alone; `estimate` is an interval with its reasoning.
     """
 
     plan_id: str
@@ -90,14 +90,14 @@ class Plan:
     eta_seconds: float | None = None
     options: Options = field(default_factory=Options)
     estimate: Estimate | None = None
-    fingerprint: int = 0  # of which partitions lie on which source
+    fingerprint: int = 0  # of which partitions are on which source
 
 
 def with_new_plan(plans: tuple[Plan, ...], new: Plan) -> tuple[Plan, ...]:
-    """The last plans with a new one, as many as the saved state has room for; the newest in any
-    case.
+    """The kept plans with a new one added, as many as the saved state has room for; the newest
+    always stays.
 
-    Figures are kept without their reasoning, which has been told.
+    The reasoning of estimates is dropped, since the event of the plan has it.
     """
     about = (
         replace(w, estimate=replace(w.estimate, reasoning="")) if w.estimate else w

@@ -1,9 +1,8 @@
-"""What each wave of a plan moves, how long it takes, what undoing it costs.
+"""What each wave of a plan moves, how long it takes, and what undoing it costs. Pure; called by
+plan.py.
 
-Pure; called by plan.py.
-
-One pass over the partitions for the whole plan: 200,000 of them and a hundred waves must take less
-than a second.
+One pass over the partitions serves the whole plan: 200,000 partitions and a hundred waves must take
+less than a second.
 """
 
 import math
@@ -16,19 +15,17 @@ from agent.core.planning.options import Options
 from agent.core.planning.selection import EVERYTHING
 from agent.core.planning.wave import Wave
 
-# Partition movements per broker. Cruise Control allows 1,250 in the whole cluster unless it is told
-# otherwise.
+# Partition movements per broker. In the whole cluster Cruise Control allows 1,250 by default.
 MOVEMENTS_MIN, MOVEMENTS_MAX = 10, 300
-# To size the concurrency where nothing holds a broker back, not to foretell (estimate.py does, and
-# is careful): 10 Gbit/s and fast disks give half a gigabyte a second. Too low a guess leaves slots
-# empty between two polls (4 GB took 17.5 s where Kafka's own tool took 13.7 s); too high a one
-# opens more slots than are used.
+# What an unthrottled broker may reach with 10 Gbit/s and fast disks. It only sizes the concurrency;
+# estimate.py predicts the time, and is more careful. Too low a value leaves slots empty between two
+# polls (4 GB took 17.5 s, Kafka's own tool took 13.7 s); too high a value opens unused slots.
 FASTEST_BYTES_PER_SECOND = 500_000_000
 
 
 def partitions_by_broker(facts: ClusterFacts, brokers: Iterable[int]) -> dict[int, list[Partition]]:
-    """The partitions that each of these brokers will still hold when what is in flight has
-    ended.
+    """The partitions that each of these brokers holds, once all reassignments in flight
+    have ended.
     """
     held: dict[int, list[Partition]] = {b: [] for b in brokers}
     for p in facts.partitions:
@@ -46,16 +43,17 @@ def with_estimates(
     logs: Mapping[int, BrokerLogs],
     growth: Mapping[TopicPartition, float],
 ) -> tuple[Wave, ...]:
-    """The waves, each with its replicas, leaders, bytes, estimate and what a rollback after it
-    would cost.
+    """The waves with their replicas, leaders, bytes, estimate, and the cost of a rollback after
+    each.
 
-    `held`: what each source holds (`holdings`). A wave has not what an earlier one takes from the
-    same broker.
+    In: the waves; the options; the cluster; what each source holds (`partitions_by_broker`); the
+    log dirs; and what producers add in bytes per second. What an earlier wave takes from a broker
+    does not count for a later one.
     """
     left = {b: list(partitions) for b, partitions in held.items()}
-    told = [_with_estimate(w, left, options, facts, logs, growth) for w in waves]
-    undone = undo_costs([(w.size_bytes, w.estimate) for w in told if w.estimate])
-    return tuple(replace(w, undo=u) for w, u in zip(told, undone, strict=True))
+    estimated = [_with_estimate(w, left, options, facts, logs, growth) for w in waves]
+    undone = undo_costs([(w.size_bytes, w.estimate) for w in estimated if w.estimate])
+    return tuple(replace(w, undo=u) for w, u in zip(estimated, undone, strict=True))
 
 
 def _with_estimate(
@@ -66,8 +64,8 @@ def _with_estimate(
     logs: Mapping[int, BrokerLogs],
     growth: Mapping[TopicPartition, float],
 ) -> Wave:
-    # Two lists and no pairs: with 600,000 replicas the cyclic collector would take longer than all
-    # the rest.
+    # Two lists instead of pairs: with 600,000 replicas the garbage collector would take longer than
+    # everything else.
     moved: list[Partition] = []
     sizes: list[int] = []
     leaders = 0
@@ -75,11 +73,11 @@ def _with_estimate(
         there: Mapping[tuple[str, int], int] = logs[b].size_bytes if b in logs else {}  # type: ignore[assignment]
         taken, left[b] = _split(wave, left[b])
         moved += taken
-        # a plain tuple is as good a key, and cheaper
+        # a plain tuple is an equal key, and cheaper to make
         sizes += [there.get((p.topic, p.partition), 0) for p in taken]
         leaders += sum(p.leader == b for p in taken)
     size = sum(sizes)
-    # With the pace that the wave will be given (flow.py), as far as it can be known now.
+    # The pace that the wave will be given later (flow.py), as far as it is known now.
     rate = lower_limit(options.throttle_bytes_per_second, wave.throttle_bytes_per_second_max)
     concurrency, interval_ms = pace(len(moved), size, rate)
     concurrency = movements_at_once(options, wave, concurrency)
@@ -103,7 +101,7 @@ def _with_estimate(
 
 
 def _split(wave: Wave, partitions: list[Partition]) -> tuple[list[Partition], list[Partition]]:
-    """What of these the wave takes, and what it leaves."""
+    """(what the wave takes of these partitions, what it leaves)."""
     if wave.selection is None:
         return partitions, []
     is_selected = (wave.selection or EVERYTHING).contains
@@ -115,11 +113,11 @@ def _split(wave: Wave, partitions: list[Partition]) -> tuple[list[Partition], li
 
 
 def movements_at_once(options: Options, wave: Wave, chosen: int) -> int:
-    """Partition movements per broker: as asked or as chosen, within the bounds of the wave and of
+    """Partition movements per broker: as asked or as chosen, within the limits of the wave and of
     the whole cluster.
 
-    One wave moves at a time and each of its movements fills a destination: so many of them times so
-    many destinations.
+    One wave moves at a time, and each movement occupies a destination. So the limit of the cluster
+    is divided by the number of destinations.
     """
     whole = options.partition_movements_in_cluster
     share = None if whole is None else max(whole // max(len(wave.destination_broker_ids), 1), 1)
@@ -135,17 +133,19 @@ def movements_at_once(options: Options, wave: Wave, chosen: int) -> int:
 
 
 def lower_limit(wanted: int | None, bound: int | None) -> int | None:
-    """The lower of two limits; None is no limit."""
+    """The lower of two limits; None means no limit."""
     return min((n for n in (wanted, bound) if n is not None), default=None)
 
 
 def pace(replicas: int, size_bytes: int, rate_bytes_per_second: int | None) -> tuple[int, int]:
-    """Concurrency and poll interval for a wave: (partition movements per broker, interval in ms).
+    """How a wave is given to Cruise Control: (partition movements per broker, poll interval in
+    milliseconds).
 
-    Cruise Control's pace is its polling: a slot freed between two polls stays empty. So each poll
-    should find as many slots as moves end within it, four times over; 5,000 ms is the least
-    interval it executes with. Small replicas all go at once, as by Kafka's own tool: at 100 of 168
-    a broker was seen to stand idle for 7 s between two batches.
+    In: the number of replicas, their bytes, and the throttle in bytes per second (None: none).
+    Cruise Control refills its slots only when it polls. So there are four times as many slots as
+    movements end between two polls, and the interval is 5,000 ms, the shortest that it executes
+    with. Small replicas all go at once, as with Kafka's own tool: with 100 slots for 168 replicas a
+    broker was seen idle for 7 s between two batches.
     """
     interval_ms = 5_000
     rate = rate_bytes_per_second or FASTEST_BYTES_PER_SECOND

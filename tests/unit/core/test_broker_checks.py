@@ -109,7 +109,7 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
         planned(growth_bytes_per_second=1.0),
         replace(FINDINGS, logs={**FINDINGS.logs, 31: BrokerLogs(31, {}, free_bytes=5_000)}),
         Code.ROLLBACK_IMPOSSIBLE,
-        "broker 11 has 0 bytes free, what it gives away will have grown by 100",
+        "broker 11 has 0 bytes free, and what leaves it will grow by 100 bytes",
     ),
     "more is produced than the throttle lets through": (
         planned(in_flight_growth_bytes_per_second=81.0),
@@ -133,7 +133,7 @@ UNFIT: dict[str, tuple[ClusterCheckInput, BrokerCheckInput, Code, str]] = {
         WORLD,
         replace(FINDINGS, reporting=frozenset({11, 12, 32})),
         Code.REPORTER_MISSING,
-        "31 have the reporter, and Cruise Control's metrics topic has nothing of them",
+        "31 have the reporter, and Cruise Control's metrics topic has no record of them",
     ),
     "a destination without the reporter": (
         WORLD,
@@ -236,7 +236,7 @@ def test_without_a_reporter_anywhere_none_is_asked_for() -> None:
     bare = {**ALIKE, "metric.reporters": ""}
     verdict = broker_checks.reporters(WORLD, replace(FINDINGS, settings={11: bare, 31: bare}))
     assert verdict.ok
-    assert "another source" in verdict.seen
+    assert "elsewhere" in verdict.seen
 
 
 def test_silence_of_everybody_proves_nothing() -> None:

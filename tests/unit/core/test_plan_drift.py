@@ -44,13 +44,13 @@ CHANGED: dict[str, tuple[Plan, str]] = {
     "a partition more": (_plan(P0, P1, replace(P0, partition=2)), "wave 1: 2 then, 3 now"),
     "a partition deleted and another created": (
         _plan(P0, replace(P1, topic="u")),
-        "as many, but not the same",
+        "the same number, but other ones",
     ),
     "a partition on another source": (
         _plan(P0, replace(P1, replicas=(12,), isr=(12,))),
         "wave 1: 2 then, 1 now",
     ),
-    "more than a quarter grown": (_plan(size=SIZE * 5 // 4 + 1), "more to move than was planned"),
+    "more than a quarter grown": (_plan(size=SIZE * 5 // 4 + 1), "more to move than planned"),
 }
 
 
