@@ -325,13 +325,14 @@ def cloud_event_headers(
         "ce_type": kind,
         "ce_time": at.isoformat(),
         "ce_subject": subject,
+        "ce_schemaversion": "1",  # an extension attribute: readable without parsing the value
         "content-type": "application/json",
     }
     return [(name, value.encode()) for name, value in given.items()]
 
 
-def refusal_for_unknown_cluster(refusal: msg.RefuseCommand, place: str) -> ProgressEvent:
-    """The answer to a command for a cluster that has no state here."""
+def refusal_without_state(refusal: msg.RefuseCommand, place: str) -> ProgressEvent:
+    """The answer to a command for a cluster that has no state here, or none that can be used."""
     event = ev.CommandRefused(
         at=refusal.at, command_id=refusal.command_id, command="command", reasons=refusal.reasons
     )

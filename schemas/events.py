@@ -3,7 +3,7 @@
 """
 
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,9 @@ class ProgressEvent(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    schema_version: Literal[1] = Field(
+        default=1, description="The version of this schema: docs/schema-versions.md"
+    )
     id: str = Field(
         description=("<migration_id>/<sequence>: the same id is the same event, sent again")
     )

@@ -28,6 +28,7 @@ HEADERS = (
     "ce_type",
     "ce_time",
     "ce_subject",
+    "ce_schemaversion",
     "content-type",
 )
 # topic -> (who sends, what it says, schema file or None for bytes)

@@ -1,6 +1,6 @@
 """The status topic: where each migration stands, in full, for those who only want to know that."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,6 +113,9 @@ class MigrationStatus(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    schema_version: Literal[1] = Field(
+        default=1, description="The version of this schema: docs/schema-versions.md"
+    )
     cluster: str
     migration_id: str
     sequence: int

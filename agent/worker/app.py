@@ -66,6 +66,7 @@ class Agent:
         self._policies = {name: c.core_policy() for name, c in clusters.items()}
         self._names = topics
         self._driven: dict[str, DrivenCluster] = {}
+        self._undrivable: dict[str, Reason] = {}  # clusters whose record is left as it is
         self._without_zookeeper: set[str] = set()  # driven as clusters that live in KRaft for good
         # cluster -> the due time last posted for, and when
         self._ticked: dict[str, tuple[float, float]] = {}
@@ -93,7 +94,9 @@ class Agent:
         app.task(self._metric_evaluation.run)
         app.on_partitions_assigned.connect(self._on_assigned)
         app.on_partitions_revoked.connect(self._on_revoked)
-        app.page("/ready")(web.ready_view(self._is_ready, lambda: sorted(self._driven)))
+        app.page("/ready")(
+            web.ready_view(self._is_ready, lambda: sorted(self._driven), self._cannot_drive)
+        )
         app.page("/metrics")(web.metrics_view())
 
     # ── handlers ──────────────────────────────────────────────────────────────────────────────────
@@ -187,6 +190,9 @@ class Agent:
                 message, (Reason(Code.UNREADABLE_COMMAND, str(error)[:1_000]),)
             )
             return
+        if (unusable := self._records.reason_unusable(cluster)) is not None:
+            await self._publisher.refuse_for_record(message, read, unusable)
+            return
         await self._resend_outbox(cluster)
         policy = self._policies[cluster]
         delivered = self._publisher.delivered_through(cluster)
@@ -221,7 +227,7 @@ class Agent:
         if cluster in self._clusters:
             await self._publisher.to_inbox(cluster, refusal)
         else:
-            await self._publisher.answer_unknown_cluster(refusal, place)
+            await self._publisher.answer_without_state(refusal, place)
 
     def _unknown_cluster(self, cluster: str) -> Reason:
         known = ", ".join(sorted(self._clusters))
@@ -234,9 +240,9 @@ class Agent:
         """Take over what has become ours, let go what is not, and wake what is due."""
         if not self._is_ready():
             return
-        ours = self._owned()
+        ours = [name for name in self._owned() if self._is_drivable(name)]
         finished_in_kraft = {
-            n for n in self._driven if self._is_kraft_done(n)
+            n for n in ours if n in self._driven and self._is_kraft_done(n)
         } - self._without_zookeeper
         for name in [n for n in self._driven if n not in ours or n in finished_in_kraft]:
             await self._release_cluster(name)
@@ -261,6 +267,19 @@ class Agent:
         if due != last_due or posted_at + TICK_RETRY_SECONDS < now:
             await self._publisher.to_inbox(name, msg.Tick(at=now))
             self._ticked[name] = (due, now)
+
+    def _is_drivable(self, name: str) -> bool:
+        """Whether its record can be used; if not, the log says so once for each reason."""
+        unusable = self._records.reason_unusable(name)
+        if unusable is None:
+            self._undrivable.pop(name, None)
+        elif self._undrivable.get(name) != unusable:
+            self._undrivable[name] = unusable
+            log.error("%s cannot be driven: %s", name, unusable)
+        return unusable is None
+
+    def _cannot_drive(self) -> dict[str, str]:
+        return {n: str(self._undrivable[n]) for n in self._owned() if n in self._undrivable}
 
     def _is_kraft_done(self, name: str) -> bool:
         """Once in KRaft for good, nothing is asked of ZooKeeper any more: neither the lease nor

@@ -90,13 +90,11 @@ class WorkerPublisher:
                     lambda done, sequence=e.sequence: self._arrived(cluster, sequence, done)
                 )
 
-    async def answer_unknown_cluster(self, refusal: msg.RefuseCommand, place: str) -> None:
-        """The answer to a command for a cluster that has no state here; `place`: where the
+    async def answer_without_state(self, refusal: msg.RefuseCommand, place: str) -> None:
+        """The answer to a command for a cluster whose state cannot hold it; `place`: where the
         command stood.
         """
-        await asyncio.shield(
-            await self._send_event(wire.refusal_for_unknown_cluster(refusal, place))
-        )
+        await asyncio.shield(await self._send_event(wire.refusal_without_state(refusal, place)))
 
     async def _send_event(self, event: ProgressEvent) -> Any:
         value, headers = (
@@ -145,6 +143,20 @@ class WorkerPublisher:
             await self._rejected.send(key=message.key, value=value, headers=headers)
         )
         return place
+
+    async def refuse_for_record(self, message: Any, read: msg.Message, unusable: Reason) -> None:
+        """Put aside an inbox message of a cluster whose record is left as it is.
+
+        A command is also refused on the events topic: with the reason, or with its own reasons if
+        the edge has refused it before.
+        """
+        reasons = read.reasons if isinstance(read, msg.RefuseCommand) else (unusable,)
+        place = await self.reject(message, reasons)
+        if isinstance(read, msg.Command):
+            refusal = msg.RefuseCommand(
+                command_id=read.command_id, cluster=read.cluster, at=read.at, reasons=reasons
+            )
+            await self.answer_without_state(refusal, place)
 
     def _headers(
         self, kind: str, identity: str, subject: str, at: datetime

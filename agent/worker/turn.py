@@ -7,6 +7,9 @@ Called by app.py's inbox handler (and by the simulation). Knows nothing of Kafka
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
 
 from agent.core import messages as msg
 from agent.core.decide import step
@@ -25,6 +28,10 @@ RECORD_BYTES_MAX_TO_BEGIN = 600_000
 EVENT_BYTES_MAX = 300_000  # a plan of 500 waves has 120 kB
 OUTBOX_EVENTS_MAX = 100
 OUTBOX_BYTES_MAX = 250_000
+UNREADABLE_TEXT_MAX = 1_000  # characters of why a record cannot be read
+
+# What may change within a version, and what needs the next one: docs/schema-versions.md.
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,7 @@ class Record:
     after a take-over.
     """
 
+    schema_version: int = SCHEMA_VERSION
     migration: Migration
     # the last message that changed anything: a replay up to it changes nothing
     inbox_offset: int = -1
@@ -58,6 +66,38 @@ class RecordTooLargeError(Exception):
     """
 
 
+class UnusableRecordError(Exception):
+    """A saved record that this version must leave as it is; `reason` says why."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def read_record(saved: bytes) -> Record:
+    """A saved record. Raises UnusableRecordError if it is newer than this version, or no record."""
+    try:
+        version = _schema_version(orjson.loads(saved))
+        if version > SCHEMA_VERSION:
+            seen = f"the saved record has schema_version {version}"
+            needed = f"at most {SCHEMA_VERSION}, which this agent reads"
+            raise UnusableRecordError(Reason(Code.RECORD_FROM_NEWER_VERSION, seen, needed))
+        record: Record = from_json(saved, Record)
+        undelivered(record)
+    except ValueError as error:
+        seen = f"the saved record cannot be read: {error}"[:UNREADABLE_TEXT_MAX]
+        raise UnusableRecordError(Reason(Code.RECORD_UNREADABLE, seen)) from error
+    return record
+
+
+def _schema_version(saved: Any) -> int:
+    """The version that a saved record bears. Raises ValueError if it bears none."""
+    version = saved.get("schema_version") if isinstance(saved, dict) else None
+    if type(version) is not int or version < 1:
+        raise ValueError(f"no schema_version: {version!r}")
+    return version
+
+
 Table = MutableMapping[bytes, bytes]
 
 
@@ -71,14 +111,17 @@ class Records:
         self._parsed: dict[str, tuple[bytes, Record]] = {}
 
     def load(self, cluster: str) -> Record:
-        """The record of a cluster; a fresh one if there is none."""
+        """The record of a cluster; a fresh one if there is none.
+
+        Raises UnusableRecordError; the table is left as it is.
+        """
         saved = self._table.get(cluster.encode())
         if not saved:
             return Record(migration=Migration(cluster=cluster))
         known = self._parsed.get(cluster)
         if known is not None and known[0] is saved:
             return known[1]
-        record: Record = from_json(saved, Record)
+        record = read_record(saved)
         self._parsed[cluster] = (saved, record)
         return record
 
@@ -91,6 +134,14 @@ class Records:
             )
         self._table[cluster.encode()] = saved
         self._parsed[cluster] = (saved, record)
+
+    def reason_unusable(self, cluster: str) -> Reason | None:
+        """Why this cluster's record must be left as it is; None if the record is usable."""
+        try:
+            self.load(cluster)
+        except UnusableRecordError as error:
+            return error.reason
+        return None
 
     def covers(self, record: Record, offset: int) -> bool:
         """Whether this offset is one that the record covers: a replay."""

@@ -10,15 +10,23 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
-def ready_view(is_ready: Callable[[], bool], drives: Callable[[], list[str]]) -> type[View]:
+def ready_view(
+    is_ready: Callable[[], bool],
+    drives: Callable[[], list[str]],
+    cannot_drive: Callable[[], dict[str, str]],
+) -> type[View]:
     """200 while this worker drives, or could drive, its share; 503 while it starts or
     partitions change hands.
+
+    `cannot_drive`: its clusters whose saved record it leaves as it is, each with the reason. They
+    do not make it unready: it drives the others.
     """
 
     class Ready(View):  # type: ignore[misc]
         async def get(self, request: Request) -> Response:  # noqa: ARG002 - the form of a Faust view
             ready = is_ready()
-            return self.json({"ready": ready, "drives": drives()}, status=200 if ready else 503)
+            says = {"ready": ready, "drives": drives(), "cannot_drive": cannot_drive()}
+            return self.json(says, status=200 if ready else 503)
 
     return Ready
 

@@ -363,7 +363,7 @@ def test_a_stranger_gets_the_same_answer_twice() -> None:
         at=AT,
         reasons=(Reason(Code.UNKNOWN_CLUSTER, "cluster: 'elsewhere'"),),
     )
-    answer = wire.refusal_for_unknown_cluster(refusal, "commands/3/17")
+    answer = wire.refusal_without_state(refusal, "commands/3/17")
     assert (answer.id, answer.cluster, answer.data["command_id"]) == (
         "refused/commands/3/17",
         "elsewhere",

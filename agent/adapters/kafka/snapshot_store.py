@@ -22,6 +22,7 @@ from agent.core.model.cluster import Partition, TopicPartition
 from agent.core.model.reasons import Code
 from agent.performer.ports import PortError
 
+SCHEMA_VERSION = 1  # of manifest, pieces and end offsets: docs/schema-versions.md
 PARTITIONS_PER_PIECE = 5_000  # about 100 kB of JSON each, far below 1 MB, compressed further
 
 
@@ -50,11 +51,10 @@ class SnapshotTopic:
                     partition=partition,
                 )
                 pieces += 1
-            manifest = json.dumps({"pieces": pieces, "partitions": len(partitions)}).encode()
             await producer.send_and_wait(
                 self._topic,
                 key=self._key(migration_id, "manifest"),
-                value=manifest,
+                value=pack_manifest(pieces, len(partitions)),
                 partition=partition,
             )
         except KafkaError as error:
@@ -65,13 +65,15 @@ class SnapshotTopic:
             await producer.stop()
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
-        """Read it back; None if the manifest or a piece is missing."""
+        """Read it back; None if the manifest or a piece is missing.
+
+        Raises PortError if a newer version saved it.
+        """
         found = await self._read(self._key(migration_id, ""))
         manifest = found.pop(self._key(migration_id, "manifest"), None)
         if manifest is None:
             return None
-        told = json.loads(manifest)
-        wanted = [self._key(migration_id, n) for n in range(told["pieces"])]
+        wanted = [self._key(migration_id, n) for n in range(unpack_manifest(manifest))]
         if not all(key in found for key in wanted):
             return None
         return await asyncio.to_thread(unpack, [found[key] for key in wanted])
@@ -95,7 +97,7 @@ class SnapshotTopic:
             await producer.stop()
 
     async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
-        """None if they were never saved."""
+        """None if they were never saved. Raises PortError if a newer version saved them."""
         key = self._key(migration_id, f"positions-{wave}")
         found = await self._read(key)
         return unpack_positions(found[key]) if key in found else None
@@ -131,6 +133,30 @@ async def packed(partitions: Sequence[Partition]) -> AsyncIterator[bytes]:
         yield await asyncio.to_thread(pack, partitions[start : start + PARTITIONS_PER_PIECE])
 
 
+def pack_manifest(pieces: int, partitions: int) -> bytes:
+    """The manifest, which vouches for the pieces: how many they are, and their version."""
+    told = {"schema_version": SCHEMA_VERSION, "pieces": pieces, "partitions": partitions}
+    return json.dumps(told).encode()
+
+
+def unpack_manifest(value: bytes) -> int:
+    """The number of pieces. Raises PortError if the snapshot is of another version."""
+    told = json.loads(value)
+    _check_version(told)
+    return int(told["pieces"])
+
+
+def _check_version(told: Mapping[str, Any]) -> None:
+    version = told.get("schema_version", 0)
+    if version > SCHEMA_VERSION:
+        raise PortError(
+            f"the snapshot has schema_version {version}; this agent reads {SCHEMA_VERSION}",
+            Code.SNAPSHOT_FROM_NEWER_VERSION,
+        )
+    if version < 1:
+        raise PortError("the snapshot has no schema_version", Code.SNAPSHOT_MISSING)
+
+
 def pack(partitions: Sequence[Partition]) -> bytes:
     """One piece. By topic, so that a name is written once."""
     by_topic: dict[str, list[Any]] = defaultdict(list)
@@ -157,6 +183,7 @@ def pack_positions(positions: Positions) -> bytes:
     for (topic, partition), end in positions.ends.items():
         ends[topic].append([partition, end])
     told = {
+        "schema_version": SCHEMA_VERSION,
         "partitions": positions.partitions,
         "ends": ends,
         "lags": dict(positions.lags),
@@ -166,8 +193,9 @@ def pack_positions(positions: Positions) -> bytes:
 
 
 def unpack_positions(value: bytes) -> Positions:
-    """As they were packed."""
+    """As they were packed. Raises PortError if they are of another version."""
     told = json.loads(zlib.decompress(value))
+    _check_version(told)
     ends = {
         TopicPartition(topic, p): end for topic, rows in told["ends"].items() for p, end in rows
     }

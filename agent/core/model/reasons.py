@@ -103,6 +103,9 @@ class Code(StrEnum):
     # who drives
     OTHER_DRIVER = "OTHER_DRIVER"
     SNAPSHOT_MISSING = "SNAPSHOT_MISSING"
+    SNAPSHOT_FROM_NEWER_VERSION = "SNAPSHOT_FROM_NEWER_VERSION"
+    RECORD_FROM_NEWER_VERSION = "RECORD_FROM_NEWER_VERSION"
+    RECORD_UNREADABLE = "RECORD_UNREADABLE"
     EFFECT_FAILED = "EFFECT_FAILED"
 
     # ZooKeeper to KRaft
@@ -348,6 +351,9 @@ WHAT_TO_DO: dict[Code, str] = {
     Code.SNAPSHOT_MISSING: (
         "The assignment at the start cannot be read: restore the snapshots topic."
     ),
+    Code.SNAPSHOT_FROM_NEWER_VERSION: "Run the newer agent again: this one cannot read it.",
+    Code.RECORD_FROM_NEWER_VERSION: "Run the newer agent again: this one leaves the record alone.",
+    Code.RECORD_UNREADABLE: "Run the agent that wrote the record, or restore it from a backup.",
     Code.EFFECT_FAILED: "A bug or an unforeseen answer: see the agent's log; it is tried again.",
     Code.KRAFT_RUNNING: "Let the way to KRaft end, or roll it back, before replicas are moved.",
     Code.KRAFT_NOT_CONFIGURED: (
