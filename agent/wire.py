@@ -30,7 +30,7 @@ from agent.core.planning.share_moved import on_the_way, share_in_all, share_of
 from schemas import commands as wire
 from schemas import metrics as wire_metrics
 from schemas import state as wire_state
-from schemas.events import ProgressEvent
+from schemas.events import SCHEMA_VERSION, ProgressEvent
 
 T = TypeVar("T")
 ERRORS_MAX = 10  # of one unreadable message: enough to mend it
@@ -201,6 +201,7 @@ def progress_event(event: ev.AnyEvent, after: Migration, sequence: int) -> Progr
     """An event in its envelope; `after` is the state it led to, at the end of its step."""
     migration_id = after.migration_id
     return ProgressEvent(
+        schema_version=SCHEMA_VERSION,
         id=f"{migration_id or after.cluster}/{sequence}",
         type=type(event).__name__,
         time=datetime.fromtimestamp(event.at, UTC),
@@ -220,6 +221,7 @@ def status(migration: Migration, policy: Policy, at: float) -> wire_state.Migrat
     # a rate is of what moves now
     p = migration.progress if migration.phase is Phase.MOVING else None
     return wire_state.MigrationStatus(
+        schema_version=SCHEMA_VERSION,
         cluster=migration.cluster,
         migration_id=migration.migration_id,
         sequence=migration.sequence,
@@ -325,7 +327,8 @@ def cloud_event_headers(
         "ce_type": kind,
         "ce_time": at.isoformat(),
         "ce_subject": subject,
-        "ce_schemaversion": "1",  # an extension attribute: readable without parsing the value
+        # an extension attribute, so that the version is known before the value is parsed
+        "ce_schemaversion": str(SCHEMA_VERSION),
         "content-type": "application/json",
     }
     return [(name, value.encode()) for name, value in given.items()]
@@ -337,6 +340,7 @@ def refusal_without_state(refusal: msg.RefuseCommand, place: str) -> ProgressEve
         at=refusal.at, command_id=refusal.command_id, command="command", reasons=refusal.reasons
     )
     return ProgressEvent(
+        schema_version=SCHEMA_VERSION,
         id=f"refused/{place}",
         type="CommandRefused",
         time=datetime.fromtimestamp(event.at, UTC),

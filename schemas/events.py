@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core import events as core
 
+SCHEMA_VERSION: Literal[1] = 1  # of events and statuses: docs/schema-versions.md
 EVENT_CLASSES: tuple[type[core.Event], ...] = get_args(core.AnyEvent)
 
 
@@ -18,7 +19,7 @@ class ProgressEvent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = Field(
-        default=1, description="The version of this schema: docs/schema-versions.md"
+        description="The version of this schema: docs/schema-versions.md"
     )
     id: str = Field(
         description=("<migration_id>/<sequence>: the same id is the same event, sent again")

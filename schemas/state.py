@@ -114,7 +114,7 @@ class MigrationStatus(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = Field(
-        default=1, description="The version of this schema: docs/schema-versions.md"
+        description="The version of this schema: docs/schema-versions.md"
     )
     cluster: str
     migration_id: str
