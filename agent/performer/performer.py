@@ -99,7 +99,7 @@ class Performer(WaveStopper):
     async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None:
         """Look at the cluster again and again, and post what is seen, until cancelled."""
         if isinstance(watch, fx.WatchWave):
-            snapshot = await self._snapshot(watch.scope.migration_id) or {}
+            snapshot = await self._snapshot_if_usable(watch.scope.migration_id)
             names = await run_off_loop(
                 len(snapshot), partitions_moved_by, watch.scope, migration, snapshot
             )

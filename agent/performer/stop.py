@@ -80,7 +80,7 @@ class WaveStopper:
                 stopped_at = clock.now()
             quiet = 0 if running or in_flight else quiet + 1
             if quiet >= 2:
-                snapshot = await self._snapshot(migration.migration_id) or {}
+                snapshot = await self._snapshot_if_usable(migration.migration_id)
                 look = await self._look_at_copies(scope, snapshot, look)
                 if look.is_proof:
                     return await self._stopped(scope, migration, look, snapshot, stopped_by)
@@ -237,6 +237,15 @@ class WaveStopper:
                 freeze_heap(len(found))
             self._snapshots = {migration_id: found}
         return self._snapshots[migration_id]
+
+    async def _snapshot_if_usable(self, migration_id: str) -> verification.Snapshot:
+        """Load it for what goes on without it; empty if it is missing or of a newer version."""
+        try:
+            return await self._snapshot(migration_id) or {}
+        except PortError as trouble:
+            if trouble.code is not Code.SNAPSHOT_FROM_NEWER_VERSION:
+                raise
+            return {}
 
 
 def _is_at_rest(facts: ClusterFacts, snapshot: verification.Snapshot) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache, reduce
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -23,6 +24,7 @@ from agent.core.kraft.state import KraftPhase
 from agent.core.migration import Migration, Phase
 from agent.core.model.reasons import Code
 from agent.core.planning.options import Policy
+from agent.performer.performer import Performer
 from agent.performer.ports import PortError
 from agent.wire import cloud_event_headers, from_json, to_dict, to_json
 from agent.worker import turn
@@ -277,6 +279,28 @@ def test_a_snapshot_of_another_version_is_not_read(version: int, code: Code) -> 
     with pytest.raises(PortError) as raised:
         snapshot_store.unpack_manifest(orjson.dumps({**told, "schema_version": version}))
     assert raised.value.code is code
+
+
+class SnapshotsInMemory:
+    """What a newer version has saved, or what cannot be asked for."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+
+    async def load(self, migration_id: str) -> None:
+        raise PortError("no answer", self._code)
+
+
+async def test_a_stop_and_a_watch_go_on_without_a_newer_snapshot() -> None:
+    """Only the proof waits for it; one that cannot be asked for is asked for again, as ever."""
+    newer = SnapshotsInMemory(Code.SNAPSHOT_FROM_NEWER_VERSION)
+    assert (
+        await Performer(SimpleNamespace(kafka=None, snapshots=newer))._snapshot_if_usable("lab-1")
+        == {}
+    )
+    away = SnapshotsInMemory(Code.SNAPSHOT_MISSING)
+    with pytest.raises(PortError):
+        await Performer(SimpleNamespace(kafka=None, snapshots=away))._snapshot_if_usable("lab-1")
 
 
 def test_everything_that_is_sent_bears_its_version() -> None:
