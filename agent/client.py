@@ -1,8 +1,7 @@
-"""The other side of the control topics: publish a command, wait for its answer, follow events, read
-the status.
+"""A client of the control topics: publishes commands, waits for answers, reads events and statuses.
 
-Used by cli.py, by the demo and by tests; any service may do the same with its own Kafka client.
-Needs no agent code.
+Used by the command line (agent/cli), the console, the demo and tests. Any service may do the same
+with its own Kafka client; nothing of the agent is needed.
 """
 
 import asyncio
@@ -18,18 +17,19 @@ from aiokafka.errors import KafkaError
 
 RETRY_SECONDS = 0.5
 ANSWERS = frozenset({"CommandAccepted", "CommandRefused"})
+PLANS = frozenset({"PlanMade", "KraftPlanned", "CommandRefused"})
 Json = dict[str, Any]
 
 
 class ClientError(Exception):
-    """The control topics cannot be reached, or nobody answers; the text says what to look at."""
+    """The control topics cannot be reached, or no answer came; the text says what to check."""
 
 
 class ControlClient:
     """Speaks with the agent through Kafka and nothing else.
 
-    `connection`: keyword arguments for aiokafka (bootstrap_servers, security...). `prefix`: of the
-    topics.
+    `connection` holds the keyword arguments for aiokafka (bootstrap_servers, security...), and
+    `prefix` stands before the name of each topic.
     """
 
     def __init__(self, connection: Mapping[str, Any], prefix: str = "kafka-migration.") -> None:
@@ -37,33 +37,19 @@ class ControlClient:
         self._prefix = prefix
 
     async def send_command(self, command: Json, timeout_seconds: float = 60.0) -> Json:
-        """Publish a command and return the event that answers it (CommandAccepted or
-        CommandRefused).
+        """Publish a command and return the event that answers it: CommandAccepted or
+        CommandRefused.
 
-        Fills in `command_id` where it is missing. Raises ClientError when no answer comes in time:
-        the command is published all the same, and will be met as soon as an agent runs.
+        Fills in `command_id` where it is missing. Raises ClientError when no answer comes in time;
+        the command stays published, and an agent carries it out as soon as one runs.
         """
-        command = {"command_id": uuid.uuid4().hex, **command}
-        async with self._tail("events", from_start=False) as events, self._producer() as producer:
-            value = json.dumps(command).encode()
-            await producer.send_and_wait(
-                self._prefix + "commands", value=value, key=command["cluster"].encode()
-            )
-            deadline = time.monotonic() + timeout_seconds
-            async for event in _until(events, deadline):
-                if (
-                    event.get("type") in ANSWERS
-                    and event["data"].get("command_id") == command["command_id"]
-                ):
-                    return event
-        raise ClientError(
-            f"no answer to {command['type']} {command['command_id']} within "
-            f"{timeout_seconds:.0f} s: "
-            "is an agent running? The command stays in the topic and will be met when one does."
-        )
+        return await self._ask(command, ANSWERS, timeout_seconds)
 
     async def plan(self, command: Json, timeout_seconds: float = 120.0) -> Json:
-        """Like `order`, for a plan: returns PlanMade (or KraftPlanned), or the refusal."""
+        """Like `send_command`, for a plan: returns PlanMade, KraftPlanned or CommandRefused."""
+        return await self._ask(command, PLANS, timeout_seconds)
+
+    async def _ask(self, command: Json, answers: frozenset[str], timeout_seconds: float) -> Json:
         command = {"command_id": uuid.uuid4().hex, **command}
         async with self._tail("events", from_start=False) as events, self._producer() as producer:
             value = json.dumps(command).encode()
@@ -72,21 +58,25 @@ class ControlClient:
             )
             async for event in _until(events, time.monotonic() + timeout_seconds):
                 mine = event["data"].get("command_id") == command["command_id"]
-                if mine and event["type"] in {"PlanMade", "KraftPlanned", "CommandRefused"}:
+                if mine and event["type"] in answers:
                     return event
-        raise ClientError(f"no plan within {timeout_seconds:.0f} s: is an agent running?")
+        raise ClientError(
+            f"no answer to {command['type']} {command['command_id']} within "
+            f"{timeout_seconds:.0f} s: is an agent running? The command stays in the topic, and "
+            "an agent carries it out as soon as one runs."
+        )
 
     async def events(
         self, cluster: str | None = None, *, from_start: bool = False
     ) -> AsyncIterator[Json]:
-        """Progress events as they come, for ever; of one cluster, or of all."""
+        """Yields progress events as they come, without end: of one cluster, or of all."""
         async with self._tail("events", from_start=from_start) as events:
             async for event in events:
                 if event is not None and cluster in (None, event.get("cluster")):
                     yield event
 
     async def past_events(self, cluster: str | None = None) -> list[Json]:
-        """Every event there is until now."""
+        """Every event that was published until now."""
         async with self._tail("events", from_start=True) as events:
             return [e async for e in _until_end(events) if cluster in (None, e.get("cluster"))]
 
@@ -96,7 +86,7 @@ class ControlClient:
             return {s["cluster"]: s async for s in _until_end(statuses)}
 
     async def follow_status(self, cluster: str) -> AsyncIterator[Json]:
-        """The status of one cluster: the latest one now, then each change."""
+        """Yields the status of one cluster: the latest one now, then each change."""
         latest = (await self.statuses()).get(cluster)
         if latest is not None:
             yield latest
@@ -106,8 +96,9 @@ class ControlClient:
                     yield status
 
     async def everything(self, topic: str) -> AsyncGenerator[Json | None]:
-        """All of `events` or `status` from its start on, for ever; None each time when there is
-        no more for now.
+        """Yields all messages of `events` or `status` from the start of the topic, without end.
+
+        None says that there are no more for now.
         """
         async with self._tail(topic, from_start=True) as messages:
             async for message in messages:
@@ -130,8 +121,9 @@ class ControlClient:
     async def _tail(
         self, topic: str, *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[Json | None]]:
-        """A reader of all partitions of a topic, without a consumer group; None stands for
-        `caught up, none now`.
+        """A reader of all partitions of a topic, without a consumer group.
+
+        None says that there are no more messages for now.
         """
         name = self._prefix + topic
         consumer = AIOKafkaConsumer(
@@ -179,7 +171,7 @@ async def _read(
         try:
             ends = await consumer.end_offsets(partitions)
             caught_up = all([await consumer.position(tp) >= ends[tp] for tp in partitions])
-        except KafkaError:  # it comes back, and whoever follows goes on where he was
+        except KafkaError:  # Kafka will come back, and the reader goes on where it was
             await asyncio.sleep(RETRY_SECONDS)
             continue
         if caught_up:
