@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agent import telemetry
-from agent.config.settings import Settings, SettingsError
+from agent.config.errors import SettingsError
+from agent.config.settings import Settings
 from agent.performer.offload import shorten_switch_interval
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from agent.config.settings import Settings, SettingsError
+from agent.config.errors import SettingsError
+from agent.config.settings import Settings
 
 # A restart reads what compaction has left: small segments let it work on all but the last minutes.
 COMPACTED = {

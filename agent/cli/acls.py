@@ -11,7 +11,8 @@ import typer
 from agent import rights
 from agent.cli.connection import JsonOption, Servers, TopicPrefix, lab_settings
 from agent.cli.terminal import Exit, fail, out, print_json
-from agent.config.settings import Settings, SettingsError
+from agent.config.errors import SettingsError
+from agent.config.settings import Settings
 
 APPLY_SECONDS = 30.0
 

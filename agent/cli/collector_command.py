@@ -82,7 +82,8 @@ def webhook() -> None:
 
 def _run(work: Any) -> None:
     from agent import telemetry
-    from agent.config.settings import Settings, SettingsError
+    from agent.config.errors import SettingsError
+    from agent.config.settings import Settings
 
     try:
         settings = Settings.read()

@@ -12,7 +12,8 @@ import typer
 
 from agent.cli.terminal import Exit, fail
 from agent.client import ControlClient
-from agent.config.settings import Settings, SettingsError
+from agent.config.errors import SettingsError
+from agent.config.settings import Settings
 
 Cluster = Annotated[
     str,

@@ -9,7 +9,7 @@ import typer
 
 from agent.cli.connection import Servers, TopicPrefix, connect
 from agent.cli.terminal import Exit, err, fail
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 
 
 def console(

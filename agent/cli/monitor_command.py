@@ -7,7 +7,7 @@ import typer
 
 from agent.cli.connection import running_lab
 from agent.cli.terminal import Exit, fail
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
 
 HELP = """Watch a cluster and answer `/ready`: 200 while it could lose a broker, 503 with the reasons while not.

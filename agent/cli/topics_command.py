@@ -4,7 +4,8 @@ import os
 
 from agent.cli.connection import lab_settings
 from agent.cli.terminal import Exit, fail, out
-from agent.config.settings import Settings, SettingsError
+from agent.config.errors import SettingsError
+from agent.config.settings import Settings
 
 
 def topics() -> None:

@@ -15,7 +15,7 @@ from agent.core.model.reasons import Code, Reason
 from agent.core.planning.selection import EVERYTHING
 from agent.performer import reassign, replica_order, wave_throttle
 from agent.performer.offload import freeze_heap, gc_paused, run_off_loop
-from agent.performer.ports import Ports
+from agent.performer.ports import PortError, Ports
 
 # How long one stop waits; after that the core is told Busy, and asks again.
 STOP_SECONDS_MAX = 30.0

@@ -15,7 +15,8 @@ from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
 
 from agent import telemetry, wire
-from agent.config.settings import ClusterSettings, Settings
+from agent.config.cluster_settings import ClusterSettings
+from agent.config.settings import Settings
 from agent.core import messages as msg
 from agent.core.kraft.state import KraftPhase
 from agent.core.metrics.rule_evaluator import Sample

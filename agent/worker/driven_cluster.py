@@ -20,7 +20,8 @@ from agent.adapters.prometheus.client_census import PrometheusCensus
 from agent.adapters.prometheus.kraft_metrics import ControllerMetrics
 from agent.adapters.zookeeper.kraft_znodes import KraftZooKeeper
 from agent.adapters.zookeeper.sessions import BrokerWatch, NoLease, ZooKeeperLease
-from agent.config.settings import ClusterSettings, Settings
+from agent.config.cluster_settings import ClusterSettings
+from agent.config.settings import Settings
 from agent.core.messages import BrokersObserved
 from agent.core.migration import Migration
 from agent.performer.kraft import KraftPerformer

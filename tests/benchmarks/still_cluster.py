@@ -14,7 +14,8 @@ import httpx
 from agent.adapters.cruise_control.client import CruiseControl
 from agent.adapters.kafka.snapshot_store import SnapshotTopic
 from agent.adapters.zookeeper.sessions import NoLease
-from agent.config.settings import ClusterSettings, Settings
+from agent.config.cluster_settings import ClusterSettings
+from agent.config.settings import Settings
 from agent.core.model.client_positions import Positions
 from agent.core.model.cluster import (
     Broker,

@@ -28,7 +28,7 @@ from agent.adapters.kafka.connection import KafkaConnection
 from agent.adapters.zookeeper.access import ZooKeeperAccess
 from agent.adapters.zookeeper.sessions import LOCK_PATH, ZooKeeperLease
 from agent.client import ControlClient
-from agent.config.settings import read_clusters
+from agent.config.cluster_settings import read_clusters
 from deploy.lab import Lab, LabConfig, free_base_port
 from deploy.lab.cluster import security
 from deploy.lab.cluster.environment import security_environment

@@ -17,7 +17,7 @@ from agent.cli.app import app
 from agent.cli.commands import command_for
 from agent.cli.flags import Sender, typed_options, wrong_fields
 from agent.cli.quantities import bytes_of, ids_of, seconds_of
-from agent.config.settings import read_clusters
+from agent.config.cluster_settings import read_clusters
 from agent.core.handlers.commands import COMMAND_NAMES
 from schemas.commands import COMMANDS
 

@@ -10,7 +10,8 @@ import yaml
 from typer.testing import CliRunner
 
 from agent.cli.app import app
-from agent.config.settings import ClusterSettings, SettingsError, read_clusters
+from agent.config.cluster_settings import ClusterSettings, read_clusters
+from agent.config.errors import SettingsError
 
 SECRET = "s3cret-of-somebody"
 ENDPOINTS = {1: "proxy-1:9092", 101: ["proxy-101:9092", "proxy-102:9092"]}

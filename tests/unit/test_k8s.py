@@ -17,7 +17,9 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from agent.cli.app import app
-from agent.config.settings import KafkaSecurity, Settings, read_clusters
+from agent.config.cluster_settings import read_clusters
+from agent.config.connections import KafkaSecurity
+from agent.config.settings import Settings
 from agent.services.collector.settings import CollectorSettings
 from agent.services.console.settings import ConsoleSettings
 from agent.services.monitor.settings import MonitorSettings

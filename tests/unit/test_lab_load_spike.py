@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.client import ControlClient
-from agent.config.settings import read_clusters
+from agent.config.cluster_settings import read_clusters
 from deploy.lab import LabConfig
 from deploy.lab.cluster.description import CLUSTER_NAME, write_clusters
 from deploy.lab.cluster.launch import Folders

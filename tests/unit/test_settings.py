@@ -9,14 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.config.settings import (
-    ClusterSettings,
-    KafkaSecurity,
-    PolicySettings,
-    Settings,
-    SettingsError,
-    read_clusters,
-)
+from agent.config.cluster_settings import ClusterSettings, PolicySettings, read_clusters
+from agent.config.connections import KafkaSecurity
+from agent.config.errors import SettingsError
+from agent.config.settings import Settings
 from agent.core.metrics.rules import Action, Brokers, Rule, Side
 from agent.core.planning.options import Policy
 

@@ -1,0 +1,158 @@
+"""Settings of the clusters that the agent drives: clusters.yaml.
+
+Every field says what it is, its unit, and why it has its default. Errors name the file, the cluster
+and the field.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from agent.config.connections import CruiseControlSettings, KafkaSecurity, ZooKeeperSecurity
+from agent.config.discovery_settings import ConsulSettings
+from agent.config.errors import SettingsError
+from agent.config.kraft_settings import KraftSettings
+from agent.config.rule_settings import RULES_MAX, LimitsSettings, RuleSettings
+from agent.core.kraft.options import KraftOptions
+from agent.core.planning.options import Policy
+
+BrokerIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=500)]
+
+
+class PolicySettings(BaseModel):
+    """Overrides of core's Policy, by the same names; what is left out keeps its default there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slow_bytes_per_second: Annotated[int, Field(ge=1_000)] | None = None
+    busy_retry_seconds: Annotated[float, Field(gt=0)] | None = None
+    unreachable_retry_seconds: Annotated[float, Field(gt=0)] | None = None
+    busy_patience_seconds: Annotated[float, Field(gt=0)] | None = None
+    recheck_seconds: Annotated[float, Field(gt=0)] | None = None
+    resume_delay_seconds: Annotated[float, Field(ge=0)] | None = None
+    grace_seconds: Annotated[float, Field(ge=0)] | None = None
+    attempts_without_progress: Annotated[int, Field(ge=1)] | None = None
+    settle_seconds: Annotated[float, Field(ge=0)] | None = None
+    stall_seconds: Annotated[float, Field(gt=0)] | None = None
+    verify_patience_seconds: Annotated[float, Field(gt=0)] | None = None
+    quiet_seconds: Annotated[float, Field(ge=0)] | None = None
+    progress_seconds: Annotated[float, Field(gt=0)] | None = None
+    rules: Annotated[tuple[RuleSettings, ...], Field(max_length=RULES_MAX)] | None = None
+    limits: LimitsSettings | None = None
+    hold_off_seconds: Annotated[float, Field(ge=0)] | None = None
+    flaps_max: Annotated[int, Field(ge=1, le=20)] | None = None
+    flap_window_seconds: Annotated[float, Field(gt=0)] | None = None
+    adapt_seconds: Annotated[float, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _each_rule_once(self) -> Self:
+        names = [r.name for r in self.rules or ()]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"rules: {twice} named twice")
+        return self
+
+    def overrides(self) -> dict[str, Any]:
+        """What is given, as fields of the core's Policy."""
+        given = self.model_dump(exclude_none=True, exclude={"rules", "limits"})
+        limits = {"limits": self.limits.core()} if self.limits else {}
+        return given | {"rules": tuple(r.core() for r in self.rules or ()), **limits}
+
+
+class ClusterSettings(BaseModel):
+    """One cluster of clusters.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bootstrap_servers: str
+    security: KafkaSecurity = KafkaSecurity()
+    zookeeper: str | None = Field(
+        default=None,
+        description=("host:port,...; empty on KRaft: then the lock is a group of its Kafka"),
+    )
+    zookeeper_security: ZooKeeperSecurity = ZooKeeperSecurity()
+    cruise_control: CruiseControlSettings
+    consul: ConsulSettings | None = Field(
+        default=None, description=("Where clients find brokers in a Consul service")
+    )
+    source_broker_ids: BrokerIds = Field(
+        default=(), description=("What modes `full` and `az` move from")
+    )
+    destination_broker_ids: BrokerIds = Field(default=(), description="And to")
+    policy: PolicySettings = PolicySettings()
+    kraft: KraftSettings | None = Field(
+        default=None, description="The way from ZooKeeper to KRaft, where it is to come"
+    )
+
+    @model_validator(mode="after")
+    def _each_broker_once(self) -> Self:
+        named = [*self.source_broker_ids, *self.destination_broker_ids]
+        if twice := sorted({b for b in named if named.count(b) > 1}):
+            raise ValueError(
+                f"source_broker_ids, destination_broker_ids: {twice} named twice; "
+                "a broker has one side"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _clients_find_each_broker(self) -> Self:
+        named = (*self.source_broker_ids, *self.destination_broker_ids)
+        if self.consul and (lacking := self.consul.without(named)):
+            raise ValueError(f"consul.endpoints: none for brokers {', '.join(map(str, lacking))}")
+        return self
+
+    def core_policy(self) -> Policy:
+        """The standing orders as the core reads them."""
+        return Policy(
+            source_broker_ids=self.source_broker_ids,
+            destination_broker_ids=self.destination_broker_ids,
+            **self.policy.overrides(),
+            discovery=self.consul is not None,
+            discovery_grace_seconds=self.consul.grace_seconds
+            if self.consul
+            else Policy().discovery_grace_seconds,
+            kraft=self.kraft.options(self.zookeeper or "") if self.kraft else KraftOptions(),
+        )
+
+
+# A name is a message key, a part of ids, and a part of the `reason` that Cruise Control gives back.
+_CLUSTER_NAME: TypeAdapter[str] = TypeAdapter(
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+)
+
+
+def _without_the_text(error: yaml.YAMLError) -> str:
+    """What is wrong and where; its own words quote the line, in which a secret may stand."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or 'it cannot be read'}{where}"
+
+
+def read_clusters(path: Path) -> dict[str, ClusterSettings]:
+    """Read clusters.yaml. Raises SettingsError that names file, cluster and field."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = "name it in KAFKA_MIGRATION_CLUSTERS_FILE"
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; {hint}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {_without_the_text(error)}") from None
+    entries = raw.get("clusters") if isinstance(raw, dict) else None
+    if not isinstance(entries, dict) or not entries:
+        raise SettingsError(
+            f"{path}: it must have a mapping `clusters`, from each cluster's name to its settings"
+        )
+    clusters: dict[str, ClusterSettings] = {}
+    for name, entry in entries.items():
+        try:
+            clusters[_CLUSTER_NAME.validate_python(str(name))] = ClusterSettings.model_validate(
+                entry
+            )
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'the entry'}: {e['msg']}"
+                for e in error.errors(include_url=False, include_input=False)
+            )
+            raise SettingsError(f"{path}, cluster {name}: {wrong}") from None
+    return clusters

@@ -1,0 +1,156 @@
+"""Settings of connections: to a Kafka cluster, to its ZooKeeper, and to its Cruise Control.
+
+Passwords and tokens come from files.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from agent.adapters.cruise_control.client import CruiseControlConnection
+from agent.adapters.kafka.connection import KafkaConnection
+from agent.adapters.zookeeper.access import ZooKeeperAccess
+from agent.config.secrets import secret
+
+
+class KafkaSecurity(BaseModel):
+    """How to connect to a Kafka cluster.
+
+    Passwords: from `password_file`, or by environment for the control Kafka.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: SecretStr | None = Field(default=None, description="Prefer password_file")
+    password_file: Path | None = Field(
+        default=None, description=("A file that holds nothing but the password")
+    )
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_check_hostname: bool = True
+
+    @model_validator(mode="after")
+    def _sasl_is_whole(self) -> Self:
+        if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
+            raise ValueError(
+                f"security_protocol {self.security_protocol} and sasl_mechanism "
+                "do not fit each other"
+            )
+        if self.sasl_mechanism and not (self.username and (self.password or self.password_file)):
+            raise ValueError("SASL needs username and password_file")
+        return self
+
+    def connection(
+        self, bootstrap_servers: str, request_timeout_seconds: float = 10.0
+    ) -> KafkaConnection:
+        """As the adapters want it. Raises OSError when the password's file cannot be read."""
+        return KafkaConnection(
+            bootstrap_servers=bootstrap_servers,
+            request_timeout_seconds=request_timeout_seconds,
+            security_protocol=self.security_protocol,
+            sasl_mechanism=self.sasl_mechanism,
+            username=self.username,
+            password=secret(self.password, self.password_file),
+            password_file=self.password_file,
+            ssl_cafile=self.ssl_cafile,
+            ssl_certfile=self.ssl_certfile,
+            ssl_keyfile=self.ssl_keyfile,
+            ssl_check_hostname=self.ssl_check_hostname,
+        )
+
+
+class ZooKeeperSecurity(BaseModel):
+    """How to connect to a cluster's ZooKeeper:
+
+    SASL DIGEST-MD5, TLS, a client certificate, or none of them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    username: str | None = Field(
+        default=None, description=("As in the section `Client` of a broker's JAAS file")
+    )
+    password: SecretStr | None = Field(default=None, description="Prefer password_file")
+    password_file: Path | None = Field(
+        default=None, description=("A file that holds nothing but the password")
+    )
+    tls: bool = Field(
+        default=False, description=("Where brokers have zookeeper.ssl.client.enable=true")
+    )
+    ca_file: str | None = None
+    certificate_file: str | None = Field(default=None, description="PEM; may hold the key too")
+    key_file: str | None = None
+    check_hostname: bool = True
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.username and not (self.password or self.password_file):
+            raise ValueError("username needs password_file")
+        if (self.ca_file or self.certificate_file) and not self.tls:
+            raise ValueError("ca_file and certificate_file need tls: true")
+        return self
+
+    def access(self) -> ZooKeeperAccess:
+        """As the adapter wants it. Raises OSError when the password's file cannot be read."""
+        return ZooKeeperAccess(
+            username=self.username,
+            password=secret(self.password, self.password_file),
+            **self.model_dump(
+                include={
+                    "password_file",
+                    "tls",
+                    "ca_file",
+                    "certificate_file",
+                    "key_file",
+                    "check_hostname",
+                }
+            ),
+        )
+
+
+class CruiseControlSettings(BaseModel):
+    """Where a cluster's Cruise Control is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(
+        # it is told to anyone in errors: no password stands in it
+        pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",
+        description=(
+            "With or without /kafkacruisecontrol; user name and password have fields of their own"
+        ),
+    )
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    token_file: Path | None = Field(
+        default=None, description=("A file that holds nothing but a bearer token")
+    )
+    timeout_seconds: float = Field(
+        default=10.0, gt=0, le=120, description="Recorded answers took 0.2 s; a proxy may add"
+    )
+    ca_file: str | None = None
+    certificate_file: str | None = Field(
+        default=None, description=("A client certificate, PEM; may hold the key too")
+    )
+    key_file: str | None = None
+
+    def connection(self) -> CruiseControlConnection:
+        """As the adapter wants it. Raises OSError when a secret's file cannot be read."""
+        return CruiseControlConnection(
+            url=self.url,
+            username=self.username,
+            password=secret(self.password, self.password_file),
+            password_file=self.password_file,
+            token=secret(None, self.token_file),
+            token_file=self.token_file,
+            timeout_seconds=self.timeout_seconds,
+            ca_file=self.ca_file,
+            certificate_file=self.certificate_file,
+            key_file=self.key_file,
+        )
