@@ -7,15 +7,11 @@ import orjson
 from prometheus_client import Counter, Gauge
 
 from agent.core.migration import Phase
-from schemas.events import ProgressEvent
+from schemas.events import DETAIL_EVENTS, ProgressEvent
 from schemas.state import MigrationStatus
 
 log = logging.getLogger("kafka_migration")
 
-# What an operator wants to read; the rest is for machines.
-QUIET = frozenset(
-    {"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"}
-)
 # Faust, mode and aiokafka spend a sixth of the main thread on log records that nobody prints
 # (measured).
 NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "kazoo", "httpx", "httpcore")
@@ -129,7 +125,7 @@ def record_event(event: ProgressEvent) -> None:
     EVENTS.labels(event.cluster, event.type).inc()
     for reason in event.data.get("reasons") or ():
         REFUSALS.labels(event.cluster, reason["code"]).inc()
-    level = logging.DEBUG if event.type in QUIET else logging.INFO
+    level = logging.DEBUG if event.type in DETAIL_EVENTS else logging.INFO
     fields = {
         "cluster": event.cluster,
         "id": event.id,

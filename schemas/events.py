@@ -11,6 +11,10 @@ from agent.core import events as core
 
 SCHEMA_VERSION: Literal[1] = 1  # of events and statuses: docs/schema-versions.md
 EVENT_CLASSES: tuple[type[core.Event], ...] = get_args(core.AnyEvent)
+# Details for machines: logs tell them at level DEBUG only, and the console leaves them out.
+DETAIL_EVENTS = frozenset(
+    {"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"}
+)
 
 
 class ProgressEvent(BaseModel):

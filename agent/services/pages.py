@@ -1,36 +1,56 @@
-"""The small HTTP server of the processes beside the agent: /ready and /metrics, and what they add.
-
-On aiohttp.
+"""The HTTP server of the processes beside the agent, on aiohttp: /ready, /metrics, and what each
+adds.
 """
 
 import asyncio
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 
 STOP_SECONDS = 5.0
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def json_response(content: Any, status: int = 200) -> web.Response:
+    """The content as one line of JSON."""
+    return web.Response(
+        body=orjson.dumps(content) + b"\n", status=status, content_type="application/json"
+    )
+
+
+def status_page(report: Callable[[], dict[str, Any]], healthy: str = "ready") -> Handler:
+    """A page that shows the report: with status 200 when its field `healthy` is true, else 503."""
+
+    async def page(_request: web.Request) -> web.Response:
+        content = report()
+        return json_response(content, 200 if content[healthy] else 503)
+
+    return page
 
 
 def pages(trouble: Callable[[], str], body_bytes_max: int = 65_536) -> web.Application:
-    """An application with both pages. `trouble`: why it is not ready; empty when it is."""
+    """An application with /ready and /metrics.
 
-    async def ready(_request: web.Request) -> web.Response:
+    `trouble` says why the process is not ready; it is empty when the process is ready.
+    """
+
+    def report() -> dict[str, Any]:
         why_not = trouble()
-        return web.json_response(
-            {"ready": not why_not, "trouble": why_not}, status=503 if why_not else 200
-        )
+        return {"ready": not why_not, "trouble": why_not}
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     application = web.Application(client_max_size=body_bytes_max)
-    application.router.add_get("/ready", ready)
+    application.router.add_get("/ready", status_page(report))
     application.router.add_get("/metrics", metrics)
     return application
 
@@ -39,7 +59,7 @@ def pages(trouble: Callable[[], str], body_bytes_max: int = 65_536) -> web.Appli
 async def served(
     application: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[None]:
-    """Serve until the block ends; requests under way are answered.
+    """Serve until the block ends; requests that have begun are answered.
 
     Raises SettingsError when the port is taken.
     """
@@ -58,7 +78,7 @@ async def served(
 
 
 def told_to_stop() -> asyncio.Event:
-    """Set by SIGTERM and Ctrl-C. To be called within the loop."""
+    """An event that SIGTERM or Ctrl-C sets. Call this while the event loop runs."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

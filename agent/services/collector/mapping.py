@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 
 SHIPPED = Path(__file__).parent / "mapping.yaml"
 WINDOW = "$window"

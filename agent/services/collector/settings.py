@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.prometheus.server import PrometheusConnection, Target
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 from agent.services.collector.mapping import SHIPPED
 
 

@@ -1,7 +1,7 @@
-"""What the page shows: the latest status of each cluster and its last events, kept up to date from
-the control topics.
+"""What the page shows: the latest status of each cluster and its last events.
 
-Called by server.py; goes on by itself when the control Kafka comes back.
+Both are kept up to date from the control topics, also after the control Kafka was away. Called by
+server.py.
 """
 
 import asyncio
@@ -12,22 +12,23 @@ from contextlib import aclosing
 from typing import Any, Protocol
 
 from agent.client import ClientError
+from schemas.events import DETAIL_EVENTS
 
 log = logging.getLogger("kafka_migration.console")
 
 Json = dict[str, Any]
 EVENTS_MAX = 300  # of each cluster
-WAITING_MAX = 1_000  # messages a slow browser may lag behind before it is let go; it connects again
+WAITING_MAX = (
+    1_000  # a browser that lags behind by more messages is disconnected; it connects again
+)
 RETRY_SECONDS = 2.0
-SILENCE_SECONDS = 10.0  # a healthy control Kafka says at least every second that there is no more
-# For machines; the page's timeline would drown in them.
-QUIET = frozenset(
-    {"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"}
+SILENCE_SECONDS = (
+    10.0  # a healthy control Kafka answers at least every second, with no message or some
 )
 
 
 class ControlTopics(Protocol):
-    """What the console needs of them: agent/client.py."""
+    """The control topics as the console needs them; agent/client.py implements this."""
 
     def everything(self, topic: str) -> AsyncGenerator[Json | None]: ...
 
@@ -48,7 +49,7 @@ class Feed:
 
     @property
     def trouble(self) -> str:
-        """Why the control topics cannot be read now; empty when they are."""
+        """Why the control topics cannot be read now; empty when they can."""
         return next(filter(None, self._trouble.values()), "")
 
     def everything(self) -> Json:
@@ -60,13 +61,13 @@ class Feed:
         }
 
     async def run(self) -> None:
-        """Read for ever."""
+        """Read both topics without end."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow("status"))
             tasks.create_task(self._follow("events"))
 
     async def changes(self) -> AsyncGenerator[tuple[str, Json]]:
-        """(kind, content) from now on; ends when this reader is too slow."""
+        """Yields (kind, content) of each change from now on; ends when this reader is too slow."""
         queue: asyncio.Queue[tuple[str, Json] | None] = asyncio.Queue()
         self._readers.add(queue)
         try:
@@ -76,13 +77,13 @@ class Feed:
             self._readers.discard(queue)
 
     def take_status(self, status: Json) -> None:
-        """A status came."""
+        """Keep a new status and send it to every reader."""
         self._statuses[status["cluster"]] = status
         self._tell("status", status)
 
     def take_event(self, event: Json) -> None:
-        """An event came; one that is sent again is known by its id."""
-        if event["type"] in QUIET:
+        """Keep a new event and send it to every reader; its id shows whether it was sent before."""
+        if event["type"] in DETAIL_EVENTS:  # the page's timeline would drown in them
             return
         events = self._events.setdefault(event["cluster"], deque(maxlen=EVENTS_MAX))
         if any(e["id"] == event["id"] for e in events):
@@ -110,12 +111,12 @@ class Feed:
                 self._now_trouble(topic, str(error))
             except TimeoutError:
                 self._now_trouble(
-                    topic, ("the control Kafka does not answer: what is shown may be old")
+                    topic, "the control Kafka does not answer, so that what you see may be old"
                 )
             except Exception:
                 log.exception("the %s topic cannot be read", topic)
                 self._now_trouble(
-                    topic, (f"the {topic} topic cannot be read; the console's log says why")
+                    topic, f"the {topic} topic cannot be read; the console's log says why"
                 )
             await asyncio.sleep(RETRY_SECONDS)
 

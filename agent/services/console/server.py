@@ -1,9 +1,7 @@
-"""The console's HTTP side: the page, what it shows, and the orders given on it.
+"""The console's HTTP side: the page, the data that it shows, and the commands that it sends.
 
-Built by `kafka-migration console`.
-
-Every order becomes a message on the control topic, like anybody else's: the console decides
-nothing.
+Built by `kafka-migration console`. Every command becomes a message on the control topic, like
+anybody else's: the console decides nothing.
 """
 
 import asyncio
@@ -25,6 +23,7 @@ from agent.core.migration import RESTING, Phase
 from agent.services.console.access import COOKIE, Access, Role, Session, TooManyTriesError, is_same
 from agent.services.console.feed import ControlTopics, Feed, Json
 from agent.services.console.settings import ConsoleSettings
+from agent.services.pages import json_response, status_page
 from schemas.commands import COMMANDS
 
 log = logging.getLogger("kafka_migration.console")
@@ -48,11 +47,11 @@ _PAGE = {
     "/console.js": "console.js",
     "/draw.js": "draw.js",
 }
-_OPEN = frozenset({*_PAGE, "/api/login", "/live", "/ready"})  # these show nothing of any cluster
+_OPEN = frozenset({*_PAGE, "/api/login", "/live", "/ready"})  # these show nothing about any cluster
 
 
 class RefusedError(Exception):
-    """A request that is not met: the HTTP status, and why in a sentence."""
+    """A request that is refused: the HTTP status, and a sentence that says why."""
 
     def __init__(self, status: HTTPStatus, says: str) -> None:
         super().__init__(says)
@@ -63,7 +62,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Console:
-    """The routes."""
+    """The routes of the console."""
 
     def __init__(
         self, settings: ConsoleSettings, access: Access, client: ControlTopics, feed: Feed
@@ -79,8 +78,8 @@ class Console:
         app.router.add_routes(
             [
                 *(web.get(path, self._file) for path in _PAGE),
-                web.get("/live", self._live),
-                web.get("/ready", self._ready),
+                web.get("/live", status_page(lambda: {"live": True}, "live")),
+                web.get("/ready", status_page(lambda: {"ready": not self._feed.trouble})),
                 web.post("/api/login", self._log_in),
                 web.post("/api/logout", self._log_out),
                 web.get("/api/me", self._me),
@@ -97,14 +96,14 @@ class Console:
         yield
         await end(task)
 
-    # ── who is there ──────────────────────────────────────────────────────────────────────────────
+    # ── who sends a request ───────────────────────────────────────────────────────────────────────
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             self._admit(request)
             response = await handler(request)
         except RefusedError as refusal:
-            response = _json({"error": str(refusal)}, status=refusal.status)
+            response = json_response({"error": str(refusal)}, status=refusal.status)
         except web.HTTPException as refusal:  # the router's: no such page
             refusal.headers.update(_HEADERS)
             raise
@@ -127,7 +126,7 @@ class Console:
         ):
             raise RefusedError(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                (f"this is {own.netloc}, not {request.host}: set public_origin"),
+                f"this is {own.netloc}, not {request.host}: set public_origin",
             )
         if request.path in _OPEN:
             self._same_origin(request)
@@ -138,20 +137,20 @@ class Console:
             role = self._role(header.removeprefix("Bearer ").strip())
             if role is None:
                 raise RefusedError(
-                    HTTPStatus.UNAUTHORIZED, ("the bearer token is not one of this console's")
+                    HTTPStatus.UNAUTHORIZED, "the bearer token is not one of this console's"
                 )
             request[SESSION] = Session("api", role, "", 0.0)
             return
         session = self._access.session(request.cookies.get(COOKIE, ""))
         if session is None:
             raise RefusedError(
-                HTTPStatus.UNAUTHORIZED, ("log in first: the session is over or there was none")
+                HTTPStatus.UNAUTHORIZED, "sign in first: there is no session, or it has ended"
             )
         if request.method != "GET":
             self._same_origin(request)
             if not is_same(request.headers.get("X-CSRF-Token"), session.csrf):
                 raise RefusedError(
-                    HTTPStatus.FORBIDDEN, ("X-CSRF-Token: missing or wrong; load the page again")
+                    HTTPStatus.FORBIDDEN, "X-CSRF-Token is missing or wrong: load the page again"
                 )
         request[SESSION] = session
 
@@ -164,7 +163,7 @@ class Console:
         ):
             raise RefusedError(
                 HTTPStatus.FORBIDDEN,
-                (f"an order from {origin} is not taken; this is {self._settings.origin}"),
+                f"a request from {origin} is not accepted; this is {self._settings.origin}",
             )
 
     def _is_local(self, host: str) -> bool:
@@ -182,17 +181,17 @@ class Console:
         if not isinstance(token, str) or not isinstance(name, str) or len(name) > NAME_MAX:
             raise RefusedError(
                 HTTPStatus.BAD_REQUEST,
-                (f"wanted: token, and name of at most {NAME_MAX} characters, both text"),
+                f"the body needs the texts `token` and `name` ({NAME_MAX} characters at most)",
             )
         try:
             found = self._access.log_in(token, name.strip() or "somebody")
         except TooManyTriesError as error:
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, str(error)) from None
         if found is None:
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "token: not one of this console's")
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "the token is not one of this console's")
         session_id, session = found
-        log.info("%s logs in as %s", session.name, session.role)
-        response = _json(_about(session))
+        log.info("%s signs in as %s", session.name, session.role)
+        response = json_response(_about(session))
         response.set_cookie(
             COOKIE,
             session_id,
@@ -205,35 +204,26 @@ class Console:
 
     async def _log_out(self, request: web.Request) -> web.Response:
         self._access.log_out(request.cookies.get(COOKIE, ""))
-        response = _json({})
+        response = json_response({})
         response.del_cookie(COOKIE)
         return response
 
     async def _me(self, request: web.Request) -> web.Response:
-        return _json(_about(request[SESSION]))
+        return json_response(_about(request[SESSION]))
 
     # ── what is shown ─────────────────────────────────────────────────────────────────────────────
     async def _file(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(STATIC / _PAGE[request.path])
 
-    async def _live(self, _request: web.Request) -> web.Response:
-        return _json({"live": True})
-
-    async def _ready(self, _request: web.Request) -> web.Response:
-        trouble = self._feed.trouble
-        return _json({"ready": not trouble}, status=503 if trouble else 200)
-
     async def _state(self, _request: web.Request) -> web.Response:
-        return _json(self._feed.everything())
+        return json_response(self._feed.everything())
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: all there is, then each change; a heartbeat shows that the line
-        stands.
-        """
+        """Server-sent events: all data, then each change. A heartbeat keeps the connection open."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
         await response.prepare(request)
         changes = self._feed.changes()
-        # from now on, so that nothing falls between
+        # subscribed before the data is sent, so that no change is lost between
         coming = asyncio.ensure_future(anext(changes, None))
         await asyncio.sleep(0)
         try:
@@ -248,23 +238,23 @@ class Console:
                 await _send(response, *change)
                 coming = asyncio.ensure_future(anext(changes, None))
         except ConnectionResetError:
-            pass  # the browser went
+            pass  # the browser has closed the connection
         finally:
             await end(coming)
             await changes.aclose()
         return response
 
-    # ── orders ────────────────────────────────────────────────────────────────────────────────────
+    # ── commands ──────────────────────────────────────────────────────────────────────────────────
     async def _command(self, request: web.Request) -> web.Response:
-        """A command as on the topic, but for its id and who gives it.
+        """Sends a command of the control topic, with an id and the sender's name filled in.
 
-        Out: the event that answers it.
+        Answers with the event that answers the command.
         """
         session: Session = request[SESSION]
         if session.role is not Role.OPERATOR:
             raise RefusedError(
                 HTTPStatus.FORBIDDEN,
-                ("this token may look only; an order needs the operators' token"),
+                "this token is for viewers; a command needs the operators' token",
             )
         body = await _body(request)
         given = {
@@ -287,11 +277,11 @@ class Console:
         except ClientError as error:
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, str(error)) from None
         log.info("%s: %s by %s: %s", command.cluster, command.type, session.name, answer["type"])
-        return _json(answer)
+        return json_response(answer)
 
 
 def _about(session: Session) -> Json:
-    """What the page needs to know of its user, and which orders are valid in which phase."""
+    """What the page needs to know: its user, and which commands are valid in which phase."""
     valid = {COMMAND_NAMES[kind]: sorted(phases) for kind, phases in VALID_IN.items()}
     return {
         "name": session.name,
@@ -304,7 +294,7 @@ def _about(session: Session) -> Json:
 async def _body(request: web.Request) -> Json:
     if request.content_type != "application/json":
         raise RefusedError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ("Content-Type: wanted application/json")
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json"
         )
     try:
         body = orjson.loads(await request.read())
@@ -317,7 +307,3 @@ async def _body(request: web.Request) -> Json:
 
 async def _send(response: web.StreamResponse, kind: str, content: Json) -> None:
     await response.write(f"event: {kind}\ndata: ".encode() + orjson.dumps(content) + b"\n\n")
-
-
-def _json(content: Json, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")

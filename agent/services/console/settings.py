@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 
 
 class ConsoleSettings(BaseSettings):

@@ -1,8 +1,7 @@
-"""The monitor at work: looks at the cluster in turns, and answers /ready, /live and /metrics.
+"""The monitor: checks the cluster at intervals, and answers /ready, /live and /metrics.
 
-Run by the command line.
-
-What the answer is, core/checks/readiness.py decides; here is only the clock, the cluster and HTTP.
+Run by the command line. core/checks/readiness.py decides what the answer is; only the clock, the
+cluster and HTTP are handled here.
 """
 
 import asyncio
@@ -11,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
-import orjson
 from aiohttp import web
 
 from agent.cancellation import end
@@ -29,11 +27,12 @@ from agent.core.model.reasons import WHAT_TO_DO, Reason
 from agent.performer.ports import PortError
 from agent.services.monitor.figures import MonitorMetrics
 from agent.services.monitor.settings import MonitorSettings
+from agent.services.pages import status_page
 
 log = logging.getLogger("kafka_migration.monitor")
 
-# The cluster adapter gives a look up after six of its request time-outs: one that lasts longer has
-# lost its thread.
+# The cluster adapter gives up a check after six of its request time-outs: a check that lasts longer
+# has lost its thread.
 HUNG_TIMEOUTS = 10
 
 
@@ -41,16 +40,16 @@ class HealthPort(Protocol):
     """The cluster, as far as the monitor needs it."""
 
     async def health(self) -> HealthObservation:
-        """All that may be sick. Raises PortError."""
+        """Everything that may be unhealthy. Raises PortError."""
         ...
 
     async def close(self) -> None:
-        """Nothing may be asked after."""
+        """Close the connections; no call may follow."""
         ...
 
 
 class Monitor:
-    """Looks, judges, remembers; and tells what it knows."""
+    """Checks the cluster, remembers whether it is ready, and reports it."""
 
     def __init__(
         self,
@@ -69,8 +68,8 @@ class Monitor:
         self.figures = MonitorMetrics(settings.cluster)
 
     async def run(self) -> None:
-        """Look for ever, one look at a time; a look that takes longer than the interval delays
-        the next one.
+        """Check without end, one check at a time; a check that takes longer than the interval
+        delays the next one.
         """
         while True:
             started = self._now()
@@ -78,7 +77,7 @@ class Monitor:
             await asyncio.sleep(max(0.0, started + self._settings.interval_seconds - self._now()))
 
     async def check_once(self) -> None:
-        """One look, judged."""
+        """Check once and update the answer."""
         started = self._now()
         before = self.readiness().ready
         try:
@@ -98,7 +97,7 @@ class Monitor:
         if before != self._state.ready or {r.code for r in told} != {
             r.code for r in self._state.reasons
         }:
-            why = "; ".join(map(str, self._state.reasons)) or "every look was healthy"
+            why = "; ".join(map(str, self._state.reasons)) or "every check was healthy"
             log.info(
                 "%s: %s: %s",
                 self._settings.cluster,
@@ -111,8 +110,8 @@ class Monitor:
         return as_of(self._state, self._now(), self._policy)
 
     def is_alive(self) -> bool:
-        """Whether looks still end, well or not: a cluster that cannot be seen is no reason to
-        restart the monitor.
+        """Whether checks still end, with or without success: a cluster that cannot be reached is no
+        reason to restart the monitor.
         """
         hung_seconds = (
             HUNG_TIMEOUTS * self._settings.request_timeout_seconds + self._settings.interval_seconds
@@ -148,32 +147,24 @@ class Monitor:
 
     # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────
     def app(self) -> web.Application:
-        """The three pages; the looks begin and end with them."""
+        """The three pages; the checks start and end with the application."""
         app = web.Application(client_max_size=1_024)
         app.add_routes(
             [
-                web.get("/ready", self._ready),
-                web.get("/live", self._live),
+                web.get("/ready", status_page(self.report)),
+                web.get("/live", status_page(lambda: {"alive": self.is_alive()}, "alive")),
                 web.get("/metrics", self._metrics),
             ]
         )
-        app.cleanup_ctx.append(self._looking)
+        app.cleanup_ctx.append(self._checking)
         return app
 
-    async def _looking(self, _app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.run(), name="looks")
+    async def _checking(self, _app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.run(), name="checks")
         task.add_done_callback(_say_why_it_ended)
         yield
         await end(task)
         await self._cluster.close()
-
-    async def _ready(self, _request: web.Request) -> web.Response:
-        report = self.report()
-        return _json(report, 200 if report["ready"] else 503)
-
-    async def _live(self, _request: web.Request) -> web.Response:
-        alive = self.is_alive()
-        return _json({"alive": alive}, 200 if alive else 503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         body, content_type = self.figures.page(self.readiness(), self._now())
@@ -181,9 +172,9 @@ class Monitor:
 
 
 def _say_why_it_ended(task: asyncio.Task[None]) -> None:
-    """A bug ends the looks: /ready turns stale and /live fails, and the log says why."""
+    """When a bug ends the checks, /ready turns stale, /live fails, and the log says why."""
     if not task.cancelled() and (error := task.exception()):
-        log.error("the looks have ended by a bug", exc_info=error)
+        log.error("a bug has ended the checks", exc_info=error)
 
 
 def _partition_report(found: UnhealthyPartition) -> dict[str, Any]:
@@ -198,9 +189,3 @@ def _partition_report(found: UnhealthyPartition) -> dict[str, Any]:
         "adding": p.adding,
         "min_isr": found.min_isr,
     }
-
-
-def _json(value: dict[str, Any], status: int) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(value) + b"\n", status=status, content_type="application/json"
-    )

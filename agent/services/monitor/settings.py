@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.config.settings import KafkaSecurity, SettingsError
+from agent.config.connections import KafkaSecurity
+from agent.config.errors import SettingsError
 from agent.core.checks.readiness import Criterion, ReadinessPolicy
 
 PREFIX = "KAFKA_MIGRATION_MONITOR_"

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 
 TOKEN_LENGTH_MIN = 16
 Action = Literal["pause", "slow", "notify"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 from agent.services.collector.mapping import SHIPPED, Mapping
 from agent.services.collector.reading import Owner, owner_of
 from schemas.metrics import Sample

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer, unused_port
 
 from agent.client import ClientError
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 from agent.services.console.access import TRIES_MAX, Access, Role, TooManyTriesError
 from agent.services.console.feed import EVENTS_MAX, Feed
 from agent.services.console.server import Console

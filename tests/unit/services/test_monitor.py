@@ -7,7 +7,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from typer.testing import CliRunner
 
 from agent.cli import app as cli
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 from agent.core.checks.readiness import Criterion, HealthObservation
 from agent.core.model.cluster import Partition
 from agent.performer.ports import PortError

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from agent.config.settings import SettingsError
+from agent.config.errors import SettingsError
 from agent.services import pages
 from agent.services.webhook.server import Webhook
 from agent.services.webhook.settings import WebhookSettings

@@ -1,4 +1,4 @@
-// The page: logs in, listens to the stream, shows the chosen cluster, gives orders. Pictures are in draw.js.
+// The page: signs in, listens to the stream, shows the chosen cluster and sends commands. Pictures are in draw.js.
 import { chart, duration, move, ring, share, size } from "./draw.js";
 
 const $ = (id) => document.getElementById(id);
@@ -37,7 +37,7 @@ async function call(path, body) {
   return content;
 }
 
-// ── who is there ────────────────────────────────────────────────────────────────────────────────────────────────
+// ── signing in ────────────────────────────────────────────────────────────────────────────────────────────────
 function logIn() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token) $("login-token").value = token;
@@ -62,7 +62,7 @@ $("login-form").addEventListener("submit", async (event) => {
 });
 
 function begin() {
-  $("who").textContent = `${me.name}, ${me.role === "operator" ? "may order" : "may look"}`;
+  $("who").textContent = `${me.name}, ${me.role === "operator" ? "operator" : "viewer"}`;
   listen();
 }
 
@@ -88,8 +88,8 @@ function listen() {
   });
   on("link", (content) => link(content.trouble));
   stream.onerror = async () => {
-    link("the console does not answer: what is shown may be old");
-    if (stream.readyState === EventSource.CLOSED) { // refused: perhaps the session is over
+    link("The console does not answer, so that what you see may be old.");
+    if (stream.readyState === EventSource.CLOSED) { // refused: the session may have ended
       stream.close();
       await call("/api/me").then(() => setTimeout(listen, 2000), () => {});
     }
@@ -130,12 +130,12 @@ function show() {
   move($("move"), status);
   $("move").style.display = status.waves.length ? "" : "none";
   $("nothing").hidden = status.waves.length > 0;
-  $("nothing").textContent = "No wave is planned: order a plan to see what would move.";
+  $("nothing").textContent = "No wave is planned. Make a plan to see what would move.";
   why(status);
   const points = rates[chosen] ?? [];
   $("rate").textContent = status.phase === "moving" ? `${size(status.rate_bytes_per_second)}/s` : "";
   chart($("chart"), points, status.throttle_bytes_per_second);
-  orders(status);
+  actions(status);
   timeline();
 }
 
@@ -151,12 +151,12 @@ function sentence(status) {
   const active = status.waves.find((w) => w.state === "active");
   const way = active && `${active.source_broker_ids.join(", ")} → ${active.destination_broker_ids.join(", ")}`;
   switch (status.phase) {
-    case "none": return plans[status.cluster] ? "This would move." : "Nothing was ever moved.";
-    case "drained": return "The source brokers hold no replica.";
-    case "completed": return "Every replica has moved, and the source brokers are gone.";
-    case "rolled_back": return "Everything is where it was before the start.";
-    case "cancelled": return "Stopped for good; what was moved stays where it is.";
-    case "awaiting_approval": return "Waits for somebody's approval to go on.";
+    case "none": return plans[status.cluster] ? "These replicas would move." : "No migration has started yet.";
+    case "drained": return "The source brokers hold no replicas.";
+    case "completed": return "Every replica has moved, and the source brokers have been shut down.";
+    case "rolled_back": return "Every replica is where it was before the start.";
+    case "cancelled": return "The migration was cancelled. What was moved stays where it is.";
+    case "awaiting_approval": return "The migration waits for an operator's approval.";
     default: return active ? `${active.az}: ${way}, ${size(status.bytes_left)} left in all` : status.stage_words;
   }
 }
@@ -168,7 +168,7 @@ function detail(status) {
   parts.push(status.throttle_bytes_per_second ? `throttle ${size(status.throttle_bytes_per_second)}/s` : "");
   if (status.phase_since) parts.push(`since ${new Date(status.phase_since * 1000).toLocaleTimeString()}`);
   if (status.kraft) {
-    const asked = status.kraft.node_asked === null ? "" : `, node ${status.kraft.node_asked} is awaited`;
+    const asked = status.kraft.node_asked === null ? "" : `, waiting for node ${status.kraft.node_asked} to restart`;
     parts.push(`to KRaft: ${words(status.kraft.phase)}${status.kraft.ready ? ", every signal holds" : ""}${asked}`);
     const seen = status.kraft.controllers;
     if (seen) parts.push(`controller ${seen.leader_id} leads, ${seen.brokers_active} brokers registered, ${seen.brokers_fenced} fenced`);
@@ -210,44 +210,44 @@ function tone(type) {
   return /Verified|Drained|Completed|MayBeShutDown|Accepted|Resumed/.test(type) ? "good" : "";
 }
 
-// ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
-const RATE_FIELD = { name: "throttle_bytes_per_second", label: "Throttle, MB/s for each broker; empty: none", factor: 1e6 };
-const ORDERS = [
-  { word: "plan", label: "Plan", text: "A dry run: what would move, how long, what stands in the way.", options: [RATE_FIELD] },
-  { word: "start", label: "Start", text: "Moves every replica from the source to the destination brokers, AZ by AZ; refused unless the cluster is fit.", options: [RATE_FIELD] },
-  { word: "pause", label: "Pause", text: "Stops the execution; replicas in flight go back and are copied again later." },
-  { word: "pause", label: "Slow down", text: "Lowers the throttle to the floor and keeps the copied bytes.", fixed: { slow: true } },
-  { word: "resume", label: "Resume", text: "Lifts the operators' pause; goes on from what is left." },
-  { word: "tune", label: "Tune", text: "Changes the throttle while it moves; 0: none.", fields: [RATE_FIELD] },
-  { word: "approve", label: "Approve", text: "Opens the gate before the next wave." },
-  { word: "retry", label: "Retry", text: "Tries the blocked wave, or the sweep of a refilled source, again." },
-  { word: "skip", label: "Skip", text: "Leaves the blocked wave as it is.", danger: true },
-  { word: "rollback", label: "Roll back", text: "Moves everything back, last wave first.", danger: true },
-  { word: "cancel", label: "Cancel", text: "Stops for good; what was moved stays.", danger: true },
+// ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
+const RATE_FIELD = { name: "throttle_bytes_per_second", label: "Throttle in MB/s for each broker (empty: no throttle)", factor: 1e6 };
+const ACTIONS = [
+  { word: "plan", label: "Plan", text: "Dry run: shows what would move, how long it would take, and what prevents a start.", options: [RATE_FIELD] },
+  { word: "start", label: "Start", text: "Moves every replica from the source to the destination brokers, AZ by AZ. The agent refuses when the cluster is not fit.", options: [RATE_FIELD] },
+  { word: "pause", label: "Pause", text: "Stops what moves. Replicas that are being copied are discarded and copied again later." },
+  { word: "pause", label: "Slow down", text: "Lowers the throttle to its minimum. Copied bytes are kept.", fixed: { slow: true } },
+  { word: "resume", label: "Resume", text: "Ends the operators' pause and continues with what is left." },
+  { word: "tune", label: "Tune", text: "Changes the throttle, also while partitions move. 0 removes it.", fields: [RATE_FIELD] },
+  { word: "approve", label: "Approve", text: "Lets the next AZ or wave begin." },
+  { word: "retry", label: "Retry", text: "Tries the blocked wave again, or moves what has arrived on a drained source." },
+  { word: "skip", label: "Skip", text: "Leaves the blocked wave as it is and goes on with the next.", danger: true },
+  { word: "rollback", label: "Roll back", text: "Moves back everything that was moved, last wave first.", danger: true },
+  { word: "cancel", label: "Cancel", text: "Ends the migration. What was moved stays where it is.", danger: true },
 ];
 
-function orders(status) {
+function actions(status) {
   const key = `${me.role} ${chosen} ${status.phase}`;
-  if ($("orders").dataset.key === key) return;
-  $("orders").dataset.key = key;
-  const valid = ORDERS.filter((order) => me.valid_in[order.word]?.includes(status.phase));
-  $("orders").replaceChildren(...valid.map((order) => el("button", {
-    class: order.danger ? "danger" : "", disabled: me.role !== "operator", onclick: () => ask(order), title: order.text,
-  }, order.label)));
+  if ($("actions").dataset.key === key) return;
+  $("actions").dataset.key = key;
+  const valid = ACTIONS.filter((action) => me.valid_in[action.word]?.includes(status.phase));
+  $("actions").replaceChildren(...valid.map((action) => el("button", {
+    class: action.danger ? "danger" : "", disabled: me.role !== "operator", onclick: () => ask(action), title: action.text,
+  }, action.label)));
 }
 
 let asked = null;
 
-function ask(order) {
-  asked = order;
-  $("ask-title").textContent = `${order.label}: ${chosen}`;
-  $("ask-text").textContent = order.text;
-  $("ask-yes").textContent = order.label;
+function ask(action) {
+  asked = action;
+  $("ask-title").textContent = `${action.label}: ${chosen}`;
+  $("ask-text").textContent = action.text;
+  $("ask-yes").textContent = action.label;
   $("ask-wrong").textContent = "";
   $("ask-reason").value = "";
-  const inputs = [...(order.fields ?? []), ...(order.options ?? [])].map((field) =>
+  const inputs = [...(action.fields ?? []), ...(action.options ?? [])].map((field) =>
     el("label", {}, field.label, el("input", { name: field.name, type: "number", min: "0", step: "any" })));
-  if (order.danger) inputs.push(el("label", {}, `Type ${chosen} to be sure`, el("input", { name: "sure", autocomplete: "off" })));
+  if (action.danger) inputs.push(el("label", {}, `Type ${chosen} to confirm`, el("input", { name: "sure", autocomplete: "off" })));
   $("ask-fields").replaceChildren(...inputs);
   $("ask").showModal();
 }
@@ -260,20 +260,20 @@ function value(field) {
 $("ask-no").addEventListener("click", () => $("ask").close());
 $("ask-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const order = asked;
-  if (order.danger && $("ask-fields").querySelector("[name=sure]").value !== chosen) {
-    $("ask-wrong").textContent = `Type ${chosen}, the cluster's name`;
+  const action = asked;
+  if (action.danger && $("ask-fields").querySelector("[name=sure]").value !== chosen) {
+    $("ask-wrong").textContent = `Type the cluster's name, ${chosen}, to confirm.`;
     return;
   }
-  const command = { type: order.word, cluster: chosen, reason: $("ask-reason").value, ...order.fixed };
-  for (const field of order.fields ?? []) command[field.name] = value(field);
-  if (order.options) command.options = Object.fromEntries(order.options.map((field) => [field.name, value(field)]));
+  const command = { type: action.word, cluster: chosen, reason: $("ask-reason").value, ...action.fixed };
+  for (const field of action.fields ?? []) command[field.name] = value(field);
+  if (action.options) command.options = Object.fromEntries(action.options.map((field) => [field.name, value(field)]));
   $("ask").close();
-  give(command, order.label);
+  send(command, action.label);
 });
 
-async function give(command, label) {
-  say(`${label}: waiting for the agent's answer`, "");
+async function send(command, label) {
+  say(`${label}: waiting for the agent's answer.`, "");
   try {
     const { type, data } = await call("/api/commands", command);
     const reasons = (data.reasons ?? []).map((r) => `${r.code}: ${r.seen}`).join("\n");
@@ -283,7 +283,7 @@ async function give(command, label) {
       plans[command.cluster] = data.plan;
       show();
     }
-    else say(`${label}: accepted`, "");
+    else say(`${label}: accepted.`, "");
   } catch (error) {
     say(error.message, "bad");
   }
@@ -294,7 +294,7 @@ function planned({ plan }, reasons) {
     ? `${plan.waves.length} waves, ${plan.replicas.toLocaleString()} replicas, ${size(plan.size_bytes)}` +
       (plan.estimate ? `, ${duration(plan.estimate.low_seconds)} to ${duration(plan.estimate.high_seconds)}` : "")
     : "No plan can be made.";
-  return reasons ? `${gist}\nIn the way:\n${reasons}` : `${gist}\nNothing stands in the way.`;
+  return reasons ? `${gist}\nA start would be refused:\n${reasons}` : `${gist}\nNothing prevents a start.`;
 }
 
 function say(text, tone) {
