@@ -1,14 +1,13 @@
-"""`kafka-migration`: what operators and CI type.
+"""The command line `kafka-migration`, for operators and CI.
 
-Speaks with the agent through the control topics and nothing else.
-
-app.py puts it together; commands.py gives commands, status.py shows where it stands, render.py
-makes tables and sentences.
+It speaks with the agent through the control topics only. app.py registers all commands; commands.py
+has those that plan or change something, status.py those that show progress, and render.py makes
+tables and sentences.
 """
 
 
 def main() -> None:
-    """The entry point; everything heavy is imported here and not before."""
+    """The entry point. Heavy modules are imported here, so that importing the package is fast."""
     from agent.cli.app import main as run
 
     run()

@@ -19,20 +19,25 @@ APPLY_SECONDS = 30.0
 MaybeCluster = Annotated[
     str | None,
     typer.Argument(
-        help=("A cluster of clusters.yaml: rights on its Kafka. Left out: on the control Kafka.")
+        help="A cluster of clusters.yaml, for rights on its Kafka; the control Kafka when left out."
     ),
 ]
 Grants = Annotated[
     list[str] | None,
     typer.Option(
-        "--grant", metavar="ROLE=PRINCIPAL", help=("Such as operator=User:alice; may be repeated.")
+        "--grant",
+        metavar="ROLE=PRINCIPAL",
+        help="Such as operator=User:alice; may be given several times.",
     ),
 ]
 Apply = Annotated[
-    bool, typer.Option(help=("Create them, with the credentials of the settings (an admin's)."))
+    bool,
+    typer.Option(
+        help="Create the ACLs, with the credentials of the settings, which must be an admin's."
+    ),
 ]
 CommandConfig = Annotated[
-    str, typer.Option(help=("The admin's client settings, as kafka-acls wants them."))
+    str, typer.Option(help="File with the admin's client settings, for kafka-acls.")
 ]
 
 
@@ -52,7 +57,7 @@ def acls(
 
     `kafka-migration acls orders --grant agent=User:migration --apply`
 
-    Without --grant: every role, its name standing for the user.
+    Without --grant every role is granted to a user of the same name.
     """
     try:
         if not servers:
@@ -97,7 +102,7 @@ def acls(
 def _principals(
     grant: list[str] | None, roles: dict[str, tuple[rights.Grant, ...]], *, as_json: bool
 ) -> dict[str, list[str]]:
-    """Role -> who has it. Ends with exit code 2 for a role that there is not."""
+    """Role -> its principals. Ends with exit code 2 for an unknown role."""
     if not grant:
         return {role: [f"User:{role}"] for role in roles}
     found: dict[str, list[str]] = {}

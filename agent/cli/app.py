@@ -1,7 +1,4 @@
-"""The command line, put together.
-
-`--help` teaches; all that is behind it is in the files beside.
-"""
+"""Registers all commands of the command line and writes the text of `--help`."""
 
 import logging
 import os
@@ -14,28 +11,31 @@ from agent.cli.console_command import console
 from agent.cli.topics_command import topics
 from agent.config.extensions import COMMANDS, extensions
 
-_HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by AZ.
+_HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by
+AZ.
 
-Every order is a message on the control topic; a running agent obeys it, or refuses it with every reason.
+Every action is a command on the control topic. A running agent carries it out, or refuses it with
+every reason.
 
 **Try it:** `kafka-migration lab up`, then `kafka-migration agent` in a second terminal, then:
 
-- `kafka-migration doctor lab` says whether the cluster is fit, check by check
+- `kafka-migration doctor lab` shows whether the cluster is fit, check by check
 
-- `kafka-migration plan lab` shows what would move, and what stands in the way
+- `kafka-migration plan lab` shows what would move, and what prevents a start
 
-- `kafka-migration start lab --throttle 50MB` moves it; refused unless the cluster is fit
+- `kafka-migration start lab --throttle 50MB` starts to move partitions, if the cluster is fit
 
-- `kafka-migration watch lab` shows bars, rate, ETA, and why it does not move
+- `kafka-migration watch lab` shows progress bars, rate, ETA, and why nothing moves
 
-- `kafka-migration pause lab` stops at once; `resume` goes on from what is left
+- `kafka-migration pause lab` stops at once; `resume` continues with what is left
 
-- `kafka-migration rollback lab` puts everything back, exactly
+- `kafka-migration rollback lab` moves everything back, exactly
 
-**Where:** `--bootstrap-servers`, or KAFKA_MIGRATION_BOOTSTRAP_SERVERS, or else the lab that runs in `.lab`.
+**Control Kafka:** `--bootstrap-servers`, or KAFKA_MIGRATION_BOOTSTRAP_SERVERS, or else that of the
+lab in `.lab`.
 
 **Exit codes:** 0 done, 1 refused, 2 wrong usage, 3 unreachable or no answer.
-"""  # noqa: E501
+"""
 
 app = typer.Typer(
     name="kafka-migration",
@@ -47,7 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_GIVE, _LOOK, _RUN = "Orders", "Looking", "Running"
+_GIVE, _LOOK, _RUN = "Actions", "Information", "Services"
 app.command("plan", rich_help_panel=_GIVE)(commands.plan)
 app.command("start", rich_help_panel=_GIVE)(commands.start)
 app.command("pause", rich_help_panel=_GIVE)(commands.pause)
@@ -71,11 +71,10 @@ for _name, _entry in extensions(COMMANDS).items():  # the lab's, where it is ins
 
 @app.command("agent", rich_help_panel=_RUN)
 def agent() -> None:
-    """Run the agent in the foreground, with its settings from KAFKA_MIGRATION_* variables; Ctrl-C
+    """Run the agent in the foreground, with its settings from KAFKA_MIGRATION_* variables. Ctrl-C
     ends it.
 
-    Without settings, where a lab runs in `.lab`: that lab's agent. What moves goes on while it is
-    away.
+    Without settings it drives the lab that runs in `.lab`. What moves goes on while no agent runs.
     """
     os.environ.update(lab_settings())
     from agent.main import run
@@ -86,7 +85,7 @@ def agent() -> None:
 def main() -> None:
     """The entry point of `kafka-migration` and `python -m agent.cli`."""
     for noisy in ("aiokafka", "kafka", "faust", "mode"):
-        # the error that counts is told in one line
+        # the command prints the error that counts on one line
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     app()
 

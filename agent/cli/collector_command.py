@@ -1,5 +1,7 @@
-"""`kafka-migration collector`, `kafka-migration webhook`: what brings metrics and alerts to the
-agent. Thin layers.
+"""`kafka-migration collector` and `kafka-migration webhook`, which bring metrics and alerts to the
+agent.
+
+Registered by app.py.
 """
 
 import asyncio
@@ -21,36 +23,37 @@ def collector(
     once: Annotated[
         bool,
         typer.Option(
-            "--once", help=("Scrape, print the samples as JSON, publish nothing: to try a mapping.")
+            "--once",
+            help="Try a mapping: scrape and print the samples as JSON, without publishing them.",
         ),
     ] = False,
     mapping: Annotated[
         Path | None,
         typer.Option(
-            help=("The mapping file; else KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE, or the shipped.")
+            help="The mapping file; when left out, KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE or the "
+            "shipped file."
         ),
     ] = None,
 ) -> None:
-    """Ask Prometheus (or exporters) on an interval, and tell the agent: samples on the `metrics`
-    topic.
+    """Query Prometheus (or exporters) at an interval and publish samples on the `metrics` topic.
 
-    Where from, one of the two:
+    Set one of the two sources:
 
-    - KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL=http://prometheus:9090, asked by PromQL; with
-      ..._TOKEN_FILE, or ..._USERNAME and ..._PASSWORD_FILE, and ..._CA_FILE where it needs them
+    - KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL=http://prometheus:9090, a server to query; with
+      ..._TOKEN_FILE, or ..._USERNAME and ..._PASSWORD_FILE, and ..._CA_FILE as needed
 
-    - KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE=targets.yaml, exporters read directly, in the form of
-      file_sd_configs: `[{targets: [host:9404], labels: {cluster: orders, broker: "11", platform:
+    - KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE=targets.yaml, exporters to read directly, in the format
+      of file_sd_configs: `[{targets: [host:9404], labels: {cluster: orders, broker: "11", platform:
       ec2}}]`
 
-    What is asked, and under which name and unit it travels, is the mapping file. Copy it, change
-    it, and look:
+    The mapping file says what to query, and the name and unit of each sample. Copy it, change it,
+    and try it:
 
     `kafka-migration collector --once --mapping my-mapping.yaml`
 
-    Rules on these metrics stand in clusters.yaml. Where there is one, no other clusters than its
-    own are told of. Run one collector; /ready and /metrics are on
-    KAFKA_MIGRATION_COLLECTOR_WEB_PORT (6067). Ctrl-C ends it in order.
+    Rules on these metrics are in clusters.yaml. Where that file exists, only samples of its
+    clusters are published. Run one collector only; it serves /ready and /metrics on
+    KAFKA_MIGRATION_COLLECTOR_WEB_PORT (6067). Ctrl-C ends it.
     """
     os.environ.update(lab_settings("metrics"))
     if mapping is not None:
@@ -59,19 +62,19 @@ def collector(
 
 
 def webhook() -> None:
-    """Take alerts of an existing monitor by HTTP, and tell the agent: alerts on the `metrics`
-    topic.
+    """Receive alerts of an existing monitor by HTTP and publish them on the `metrics` topic.
 
     - POST /alertmanager: Alertmanager's webhook, version 4 (Grafana sends the same). The label
       `cluster` names the Kafka cluster; `severity` critical pauses, warning slows, info notifies,
-      unless `kafka_migration_action` says so
+      unless the label `kafka_migration_action` says otherwise
 
     - POST /alert: `{"cluster": "orders", "name": "checkout-slow", "status": "firing"}`, later with
       "resolved"
 
-    With `Authorization: Bearer TOKEN`, the token of KAFKA_MIGRATION_WEBHOOK_TOKEN_FILE. It listens
-    on 127.0.0.1:6068 unless KAFKA_MIGRATION_WEBHOOK_HOST and ..._PORT say otherwise; TLS with
-    ..._TLS_CERT_FILE and ..._TLS_KEY_FILE.
+    Requests need the header `Authorization: Bearer TOKEN` with the token of
+    KAFKA_MIGRATION_WEBHOOK_TOKEN_FILE. The webhook listens on 127.0.0.1:6068, or as
+    KAFKA_MIGRATION_WEBHOOK_HOST and ..._PORT say, and serves TLS with ..._TLS_CERT_FILE and
+    ..._TLS_KEY_FILE.
 
     `curl -H "Authorization: Bearer $(cat token)" -d '{"cluster": "lab", "name": "by-hand",
     "status": "firing"}' http://127.0.0.1:6068/alert`
@@ -82,7 +85,7 @@ def webhook() -> None:
 
 def _run(work: Any) -> None:
     from agent import telemetry
-    from agent.config.errors import SettingsError
+    from agent.config.errors import SettingsError, wrong_fields
     from agent.config.settings import Settings
 
     try:
@@ -92,12 +95,7 @@ def _run(work: Any) -> None:
     except (SettingsError, OSError) as error:
         fail(Exit.USAGE, str(error), as_json=False)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or error.title}: {e['msg']}"
-            # what was given may be a secret
-            for e in error.errors(include_url=False, include_input=False)
-        )
-        fail(Exit.USAGE, wrong, as_json=False)
+        fail(Exit.USAGE, wrong_fields(error, error.title), as_json=False)
 
 
 async def _collect() -> None:
@@ -109,7 +107,7 @@ async def _collect() -> None:
     from agent.services.publisher import Publisher
 
     settings, own = Settings.read(), CollectorSettings()
-    stop = pages.told_to_stop()
+    stop = pages.stop_on_signal()
     source = source_of(own, Mapping.read(own.mapping_file))
     publisher = Publisher(settings, f"collector/{settings.instance_id}")
     work = Collector(source, own, _clusters(settings))
@@ -154,7 +152,7 @@ async def _listen() -> None:
     from agent.services.webhook.settings import WebhookSettings
 
     settings, own = Settings.read(), WebhookSettings()
-    stop = pages.told_to_stop()
+    stop = pages.stop_on_signal()
     publisher = Publisher(settings, f"webhook/{settings.instance_id}")
     door = Webhook(own, publisher, _clusters(settings))
     try:
@@ -165,5 +163,5 @@ async def _listen() -> None:
 
 
 def _clusters(settings: Any) -> frozenset[str]:
-    """The clusters of clusters.yaml; none when there is no such file here."""
+    """The clusters of clusters.yaml; empty when there is no such file here."""
     return frozenset(settings.clusters()) if settings.clusters_file.exists() else frozenset()

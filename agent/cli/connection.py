@@ -1,5 +1,5 @@
-"""Which control Kafka a command speaks to: the option, else the environment, else the lab that
-runs here.
+"""The control Kafka of a command: of the option, else of the environment, else of the lab that runs
+here.
 """
 
 import json
@@ -19,11 +19,11 @@ Cluster = Annotated[
     str,
     typer.Argument(
         envvar="KAFKA_MIGRATION_CLUSTER",
-        help=("The cluster's name in clusters.yaml, such as `lab`."),
+        help="The cluster's name in clusters.yaml, such as `lab`.",
     ),
 ]
 MaybeCluster = Annotated[
-    str | None, typer.Argument(help=("The cluster's name; all clusters when left out."))
+    str | None, typer.Argument(help="The cluster's name; all clusters when left out.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 Servers = Annotated[
@@ -32,22 +32,22 @@ Servers = Annotated[
         "--bootstrap-servers",
         metavar="HOST:PORT,...",
         help=(
-            "The Kafka of the control topics; else KAFKA_MIGRATION_BOOTSTRAP_SERVERS, else "
-            "the lab's."
+            "The Kafka of the control topics; KAFKA_MIGRATION_BOOTSTRAP_SERVERS or the lab's "
+            "when left out."
         ),
     ),
 ]
 TopicPrefix = Annotated[
     str | None,
     typer.Option(
-        "--topic-prefix", help=("Of the control topics; else as the agent's settings say.")
+        "--topic-prefix", help="Prefix of the control topics; that of the settings when left out."
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Connection:
-    """A client of the control topics, and where it speaks to."""
+    """A client of the control topics, and the Kafka that it uses."""
 
     client: ControlClient
     bootstrap_servers: str

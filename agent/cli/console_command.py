@@ -16,29 +16,29 @@ def console(
     host: Annotated[
         str | None,
         typer.Option(
-            help=("Address to listen on; 127.0.0.1 unless told otherwise, and then with a token.")
+            help="Address to listen on; 127.0.0.1 when left out. Any other one needs a token."
         ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="8088 unless told otherwise.")
+        int | None, typer.Option(min=1, max=65535, help="Port to listen on; 8088 when left out.")
     ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help=("Who knows its content may order. Without one, on loopback, a token is made up.")
+            help="File with the token of operators, who may send commands. On a loopback address "
+            "a token is made up when none is given."
         ),
     ] = None,
     viewer_token_file: Annotated[
-        Path | None, typer.Option(help="Who knows its content may look.")
+        Path | None, typer.Option(help="File with the token of viewers.")
     ] = None,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """A web page that shows every migration live, and gives orders: the picture, the reasons, the
-    buttons.
+    """Serve a web page that shows every migration live and sends commands.
 
-    All it knows comes from the control topics, so it may run anywhere, as often as you like, and be
-    away at any time.
+    Everything on it comes from the control topics: it may run anywhere, in any number, and stop at
+    any time.
 
     `kafka-migration console`
 
@@ -66,7 +66,7 @@ def console(
     configure_logging("INFO")
     made_up = token is None
     token = token or secrets.token_urlsafe(24)
-    # After the `#`, so that the browser keeps it to itself: it is in no request and in no log.
+    # A browser sends nothing that stands after the `#`: the token is in no request and in no log.
     err.print(
         f"console: {settings.origin}/" + (f"#token={token}" if made_up else ""), soft_wrap=True
     )
@@ -84,6 +84,6 @@ def console(
     except OSError as error:
         fail(
             Exit.USAGE,
-            (f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"),
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
             as_json=False,
         )

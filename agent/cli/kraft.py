@@ -12,12 +12,12 @@ from agent.cli import render
 from agent.cli.commands import ANSWER_SECONDS, command_for, send_command
 from agent.cli.connection import Cluster
 from agent.cli.flags import Sender, with_flags
-from agent.cli.quantities import duration
+from agent.cli.quantities import duration, ids
 from agent.cli.terminal import Exit, fail, out, print_json, run
 
 
 class Action(StrEnum):
-    """What can be asked."""
+    """What `kraft` can do."""
 
     PLAN = "plan"
     START = "start"
@@ -83,25 +83,27 @@ async def _plan(command: dict[str, Any], sender: Sender) -> None:
 
 
 def lines_of(state: dict[str, Any]) -> str:
-    """Where it stands, in a few lines."""
+    """The state of the way to KRaft, in a few lines."""
     lines = [
         f"{state['kraft_id']}: {state['phase']}"
         + (", every signal holds" if state["ready"] else "")
     ]
-    nodes = ", ".join(map(str, state["nodes_changed"])) or "none"
+    nodes = ids(state["nodes_changed"]) or "none"
     asked = (
-        f"; awaited: {state['node_asked']} (by {state['restart_by']})"
+        f"; waiting for a restart of {state['node_asked']} (by {state['restart_by']})"
         if state["node_asked"] is not None
         else ""
     )
     lines.append(f"  nodes changed in this phase: {nodes}{asked}")
-    lines += [f"  waits: {line.plain.strip()}" for line in render.reason_lines(state["waiting"])]
+    lines += [
+        f"  waiting for: {line.plain.strip()}" for line in render.reason_lines(state["waiting"])
+    ]
     if seen := state.get("controllers"):
         lines.append(
             f"  controllers: {seen['leader_id']} leads; brokers registered: "
             f"{seen['brokers_active']}, "
             f"fenced: {seen['brokers_fenced']}; metadata.version: "
-            f"{seen['metadata_version'] or 'not told yet'}"
+            f"{seen['metadata_version'] or 'unknown'}"
         )
     if state["drills_passed"]:
         lines.append(f"  drills passed: {', '.join(state['drills_passed'])}")

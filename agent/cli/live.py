@@ -1,8 +1,7 @@
-"""A running migration as rich bars: one for each wave and one for all.
+"""A running migration as progress bars, one for each wave and one for all, or as lines.
 
-Fed with statuses; used by `watch` and the demo.
-
-Shows replicas, bytes, rate and ETA; below them the phase and why nothing moves.
+They show replicas, bytes, rate and ETA, and below them the phase and why nothing moves. Used by
+`watch` and the demo.
 """
 
 import time
@@ -14,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from agent.cli import render
-from agent.cli.quantities import duration, size
+from agent.cli.quantities import duration, ids, size
 
 Json = Mapping[str, Any]
 LINE_SECONDS = 5.0
@@ -22,7 +21,7 @@ ENDED = frozenset({"done", "skipped"})
 
 
 class Bars:
-    """The picture; `show` takes a status, `rich.live.Live` draws it."""
+    """Progress bars: `show` takes a status, and `rich.live.Live` draws them."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -39,7 +38,7 @@ class Bars:
         return Group(self._head, self._progress, *self._foot)
 
     def show(self, state: Json) -> None:
-        """Bring the picture up to this status."""
+        """Update the bars to this status."""
         waves = state.get("waves") or []
         now = time.time()
         self._head = Text.assemble(
@@ -51,7 +50,7 @@ class Bars:
         )
         for wave in waves:
             share, words = wave_share(wave, state)
-            way = f"{_ids(wave['source_broker_ids'])} → {_ids(wave['destination_broker_ids'])}"
+            way = f"{ids(wave['source_broker_ids'])} → {ids(wave['destination_broker_ids'])}"
             self._bar(f"wave {wave['number']}  {wave['az']}  {way}", share, words)
         if waves:
             ended = sum(w["state"] in ENDED for w in waves)
@@ -71,7 +70,7 @@ class Bars:
 
 
 class Lines:
-    """The same for CI and log files: a line when the phase or a reason changes, and every few
+    """The same for CI and log files: a line when the phase or a reason changes, and one every few
     seconds.
     """
 
@@ -81,7 +80,7 @@ class Lines:
         self._due = 0.0
 
     def show(self, state: Json) -> None:
-        """Write a line if this status tells something new."""
+        """Write a line when the phase or a reason has changed, or a line is due."""
         why = [str(line).strip() for line in render.why_not_moving(state)]
         gist = f"{state['phase']} {why}"
         now = time.monotonic()
@@ -100,9 +99,7 @@ class Lines:
 
 
 def wave_share(wave: Json, state: Json) -> tuple[float, str]:
-    """How much of a wave is done, 0 to 1, and its figures in words: what was moved is shown in
-    every state.
-    """
+    """How much of a wave is done, from 0 to 1, and its figures in words."""
     planned = f"{wave['replicas']:,} replicas, {size(wave['size_bytes'])}"
     if wave["state"] == "done":
         return 1.0, f"{planned}, verified"
@@ -117,7 +114,3 @@ def wave_share(wave: Json, state: Json) -> tuple[float, str]:
             f", {size(state['rate_bytes_per_second'])}/s, ETA {duration(state.get('eta_seconds'))}"
         )
     return share, words
-
-
-def _ids(brokers: list[int]) -> str:
-    return ",".join(map(str, brokers))

@@ -10,20 +10,23 @@ from agent.cli.terminal import Exit, fail
 from agent.config.errors import SettingsError
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
 
-HELP = """Watch a cluster and answer `/ready`: 200 while it could lose a broker, 503 with the reasons while not.
+HELP = """Watch a cluster and answer `/ready`: 200 while the cluster could lose a broker, else 503
+with the reasons.
 
-For a PodDisruptionBudget that selects this process and the Kubernetes brokers: no eviction while a broker is down,
-wherever that broker runs. It asks Kafka and nothing else; neither the agent nor Cruise Control need run.
+It is made for a PodDisruptionBudget that selects this process and the brokers on Kubernetes: no pod
+is evicted while a broker is down, wherever that broker runs. It uses Kafka only; neither the agent
+nor Cruise Control needs to run.
 
-Also `/live` and `/metrics`. Without settings, where a lab runs in `.lab`: that lab's cluster.
+It also answers `/live` and `/metrics`. Without settings it watches the cluster of the lab that runs
+in `.lab`.
 
-Settings, all by environment:
+All settings are environment variables:
 
-"""  # noqa: E501
+"""
 
 
 def monitor() -> None:
-    """Serve until it is told to end."""
+    """Serve until the process is told to stop."""
     _name_the_lab()
     try:
         settings = MonitorSettings.read()
@@ -41,7 +44,7 @@ def monitor() -> None:
     from agent.telemetry import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
-    # what it says at length, a look's reason says in a line
+    # the reason of a check says in a line what this logger says at length
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     app = Monitor(settings, KafkaCluster(connection)).app()
     try:
@@ -57,15 +60,15 @@ def monitor() -> None:
         fail(
             Exit.USAGE,
             (
-                f"{PREFIX}HOST, _PORT: {settings.host}:{settings.port} cannot be "
-                f"listened on: {error.strerror}"
+                f"{PREFIX}HOST, _PORT: cannot listen on {settings.host}:{settings.port}: "
+                f"{error.strerror}"
             ),
         )
 
 
 def register(app: typer.Typer, panel: str) -> None:
-    """With every setting in its help."""
-    listed = "\n\n".join(f"- `{name}` {told}" for name, told in variables())
+    """Register the command, with every setting in its help."""
+    listed = "\n\n".join(f"- `{name}` {text}" for name, text in variables())
     app.command("monitor", help=HELP + listed, rich_help_panel=panel)(monitor)
 
 

@@ -1,11 +1,11 @@
-"""Bytes, rates and times as people write and read them.
+"""Sizes, rates, times and broker ids as people write and read them.
 
-Pure; used by the command line and the demo.
-
-Sizes are decimal (1 MB = 1,000,000 bytes), as Kafka's and Cruise Control's throttles are spoken of.
+Pure; used by the command line and the demo. Sizes are decimal (1 MB = 1,000,000 bytes), as is usual
+for the throttles of Kafka and Cruise Control.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -26,14 +26,16 @@ def bytes_of(text: str) -> int:
     try:
         return int(_SIZE.validate_python(bare))
     except ValidationError:
-        raise ValueError(f"'{text}' is no size: write 100MB, 1.5GB, 64MiB or plain bytes") from None
+        raise ValueError(
+            f"'{text}' is not a size: write 100MB, 1.5GB, 64MiB or plain bytes"
+        ) from None
 
 
 def seconds_of(text: str) -> float:
     """`30`, `30s`, `5m`, `1h` -> seconds. ValueError, with examples, otherwise."""
     found = _DURATION.fullmatch(text)
     if not found:
-        raise ValueError(f"'{text}' is no duration: write 30s, 5m or 1h")
+        raise ValueError(f"'{text}' is not a duration: write 30s, 5m or 1h")
     return float(found[1]) * _SECONDS_OF[found[2]]
 
 
@@ -42,7 +44,7 @@ def ids_of(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise ValueError(f"'{text}' is no list of broker ids: write 11,12,13") from None
+        raise ValueError(f"'{text}' is not a list of broker ids: write 11,12,13") from None
 
 
 def names_of(text: str) -> list[str]:
@@ -60,13 +62,18 @@ def size(count: float) -> str:
 
 
 def rate(bytes_per_second: float | None) -> str:
-    """Bytes per second, or that there is no limit."""
+    """1200000 -> `1.2 MB/s`; 0 and None -> `no limit`."""
     return f"{size(bytes_per_second)}/s" if bytes_per_second else "no limit"
 
 
 def duration(seconds: float | None) -> str:
     """3725 -> `1:02:05`; None -> `?`."""
     return "?" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+def ids(brokers: Iterable[int]) -> str:
+    """(11, 12) -> `11, 12`."""
+    return ", ".join(map(str, brokers))
 
 
 def count(number: int, noun: str) -> str:

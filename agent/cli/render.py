@@ -1,8 +1,7 @@
-"""Statuses, plans, answers and events as people read them.
+"""Statuses, answers and events as people read them.
 
-Pure: JSON of the control topics in, rich renderables out.
-
-Used by commands.py, status.py and the demo. Tolerates fields that a newer agent adds.
+Pure: JSON of the control topics in, rich renderables out. Fields that a newer agent adds are
+ignored. Used by the command line and the demo.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,20 +13,30 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.quantities import count, duration, rate, size
+from agent.cli.quantities import count, duration, ids, rate, size
 from agent.core.model.reasons import WHAT_TO_DO, Code
 
 Json = Mapping[str, Any]
 
 _COLOURS = {
-    "moving": "green", "closing": "green", "requesting": "green", "checking": "cyan", "between_waves": "cyan",  # noqa: E501
-    "awaiting_approval": "yellow", "stopping": "yellow", "paused": "yellow", "blocked": "bold red",
-    "drained": "green", "completed": "bold green", "rolled_back": "bold green", "cancelled": "yellow",  # noqa: E501
-}  # fmt: skip
+    "moving": "green",
+    "closing": "green",
+    "requesting": "green",
+    "checking": "cyan",
+    "between_waves": "cyan",
+    "awaiting_approval": "yellow",
+    "stopping": "yellow",
+    "paused": "yellow",
+    "blocked": "bold red",
+    "drained": "green",
+    "completed": "bold green",
+    "rolled_back": "bold green",
+    "cancelled": "yellow",
+}
 
 
 def reason_lines(reasons: Sequence[Json], indent: str = "  ") -> list[Text]:
-    """Each reason on two lines: what was seen, with its code; what to do."""
+    """Each reason on two lines: its code and what was seen, and what to do."""
     lines = []
     for reason in reasons:
         needed = f" (needed: {reason['needed']})" if reason.get("needed") else ""
@@ -42,7 +51,7 @@ def reason_lines(reasons: Sequence[Json], indent: str = "  ") -> list[Text]:
 
 
 def what_to_do(reason: Json) -> str:
-    """The runbook's one line for that code; empty for a code that this version does not know."""
+    """What the runbook says about the code; empty for a code that this version does not know."""
     if reason.get("do"):
         return str(reason["do"])
     code = str(reason.get("code", ""))
@@ -52,7 +61,11 @@ def what_to_do(reason: Json) -> str:
 def answer(event: Json) -> RenderableType:
     """CommandAccepted or CommandRefused."""
     data = event["data"]
-    again = " (it was answered before: nothing is done twice)" if data.get("repeat") else ""
+    again = (
+        " (this command was answered before, and is not carried out twice)"
+        if data.get("repeat")
+        else ""
+    )
     if event["type"] == "CommandAccepted":
         return Text.assemble(
             ("accepted", "bold green"), (f": {data['command']} {event.get('cluster', '')}{again}")
@@ -90,17 +103,17 @@ def status(state: Json, now: float) -> RenderableType:
 
 
 def kraft_words(kraft: Json) -> str:
-    """The way to KRaft in a line: its phase, the node it waits for, and what it waits for."""
+    """The way to KRaft in one line: its phase, the node to restart, and what it waits for."""
     words = [str(kraft["phase"]).replace("_", " ")]
     if kraft["ready"]:
         words.append("every signal holds")
     if kraft["node_asked"] is not None:
-        words.append(f"node {kraft['node_asked']} is awaited")
+        words.append(f"waiting for node {kraft['node_asked']} to restart")
     return ", ".join([*words, *(str(r["code"]) for r in kraft["waiting"])])
 
 
 def statuses(states: Sequence[Json], now: float) -> RenderableType:
-    """One line a cluster."""
+    """A table with one line for each cluster."""
     table = Table(box=None, padding=(0, 2))
     for column in (
         "cluster",
@@ -110,7 +123,7 @@ def statuses(states: Sequence[Json], now: float) -> RenderableType:
         "waves",
         "left",
         "ETA",
-        "why it does not move",
+        "why nothing moves",
     ):
         table.add_column(column, style="bold" if column == "cluster" else "")
     for state in states:
@@ -131,7 +144,7 @@ def statuses(states: Sequence[Json], now: float) -> RenderableType:
 
 
 def phase(state: Json, now: float) -> Text:
-    """The phase, and since when."""
+    """The phase, and for how long it has lasted."""
     name = str(state["phase"])
     since = state.get("phase_since") or 0
     age = f" for {duration(max(now - since, 0))}" if since else ""
@@ -139,7 +152,7 @@ def phase(state: Json, now: float) -> Text:
 
 
 def why_not_moving(state: Json) -> list[Text]:
-    """Causes and reasons with what to do; empty while it moves."""
+    """Causes and reasons with what to do about them; empty while partitions move."""
     lines: list[Text] = []
     if causes := state.get("pause_causes"):
         lines.append(Text("paused by:", style="bold yellow"))
@@ -176,13 +189,14 @@ def sentence(event: Json) -> Text:
 def _cause_line(cause: Json) -> Text:
     name = str(cause["name"])
     if name == "operator":
-        to_do = "`resume` when it shall go on."
+        to_do = "`resume` when the migration may go on."
     elif name.startswith("others:"):
         to_do = what_to_do({"code": name.removeprefix("others:")})
     elif name.startswith("safety:"):
-        to_do = f"{what_to_do({'code': name.removeprefix('safety:')})} It resumes by itself."
+        to_do = what_to_do({"code": name.removeprefix("safety:")})
+        to_do += " The migration then resumes by itself."
     else:
-        to_do = "It resumes by itself when the alert is clear."
+        to_do = "The migration resumes by itself when the alert is resolved."
     line = Text.assemble("  ", (name, "bold"), f": {cause.get('seen', '')}\n")
     return line.append_text(Text.assemble(("    do: ", "dim"), to_do))
 
@@ -195,12 +209,12 @@ def _source_words(source: Json) -> str:
     elif source.get("empty_since") is None:
         word = "has refilled: do not shut it down"
     else:
-        word = "empty, being watched"
+        word = "is empty and being watched"
     return f"broker {source['broker_id']} {word}"
 
 
 def moved_words(state: Json) -> str:
-    """How much has moved, in whatever phase it stands; of a way back: how much is back."""
+    """How much has moved, in any phase; during a rollback, how much has moved back."""
     percent = 99 if 0.99 < (share := state.get("share", 0.0)) < 1 else round(100 * share)
     waves = state.get("waves") or []
     back = " back" if waves and waves[-1].get("direction") == "back" else ""
@@ -211,7 +225,7 @@ def moved_words(state: Json) -> str:
 
 
 def left_words(state: Json) -> str:
-    """What is left in all, at which rate, for how long."""
+    """What is left in all, and while partitions move the rate and the ETA."""
     left = f"{count(state['replicas_left'], 'replica')}, {size(state['bytes_left'])}"
     if state["phase"] != "moving":
         return left
@@ -241,8 +255,8 @@ def wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
         table.add_row(
             f"{wave['number']}{back}",
             wave["az"],
-            ", ".join(map(str, wave["source_broker_ids"])),
-            ", ".join(map(str, wave["destination_broker_ids"])),
+            ids(wave["source_broker_ids"]),
+            ids(wave["destination_broker_ids"]),
             *((state,) if with_state else ()),
             f"{wave['replicas']:,}",
             size(wave["size_bytes"]),
@@ -256,7 +270,7 @@ def wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
 
 
 def _clock(event: Json) -> str:
-    """Local time of day; the whole text where it is not to be read."""
+    """Local time of day; the text itself when it is not a time."""
     text = str(event.get("time", ""))
     try:
         return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S.%f")[:-3]

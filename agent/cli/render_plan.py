@@ -18,7 +18,7 @@ Json = Mapping[str, Any]
 
 
 def plan(event: Json) -> RenderableType:
-    """PlanMade: waves, sums, and what stands in the way."""
+    """PlanMade: its waves, sums, and what prevents a start."""
     if event["type"] == "CommandRefused":
         return answer(event)
     data = event["data"]
@@ -45,18 +45,18 @@ def plan(event: Json) -> RenderableType:
             )
         )
     if reasons:
-        parts.append(Text("in the way:", style="bold red"))
+        parts.append(Text("A start would be refused:", style="bold red"))
         parts.extend(reason_lines(reasons))
     elif found:
         start = f"kafka-migration start {event.get('cluster', '')} --plan {found['plan_id']}"
         parts.append(
-            Text.assemble(("nothing stands in the way", "green"), (f"; start it with: {start}"))
+            Text.assemble(("nothing prevents a start", "green"), f"; start it with: {start}")
         )
     return Group(*parts)
 
 
 def _load_table(loads: Sequence[Json]) -> Table:
-    """Each broker before and after the plan, by Kafka's own figures."""
+    """The load of each broker before and after the plan, as Kafka reports it."""
     table = Table(box=None, padding=(0, 2), title="load before and after", title_justify="left")
     for column in ("broker", "replicas", "leaders", "on disk", "written"):
         table.add_column(column, justify="right")
@@ -76,7 +76,7 @@ def _load_table(loads: Sequence[Json]) -> Table:
 
 
 def _estimate_lines(found: Json | None) -> list[Text]:
-    """How long and how dear, and why; nothing where an older agent tells none."""
+    """How long the plan takes, what crosses AZs, and why; empty when an older agent omits it."""
     if not found:
         return []
     lines = [
@@ -95,8 +95,8 @@ def _estimate_lines(found: Json | None) -> list[Text]:
 
 
 def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
-    """Of each wave: how long, what crosses AZs, what a rollback after it costs, what stands in
-    its way alone.
+    """For each wave: how long it takes, what crosses AZs, what a rollback after it costs, and what
+    blocks this wave alone.
     """
     against = {b["wave"]: b["reasons"] for b in blocked}
     lines = []
@@ -112,14 +112,14 @@ def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
         if words:
             lines.append(Text(f"wave {wave['number']}: {'; '.join(words)}"))
         lines += [
-            Text.assemble(("  in its way: ", "red"), str(r["code"]))
+            Text.assemble(("  blocked by: ", "red"), str(r["code"]))
             for r in against.get(wave["number"], ())
         ]
     return lines
 
 
 def check_results(findings: Json) -> RenderableType:
-    """The doctor's table: every check, and under a red one what to do."""
+    """The table of the doctor: every check, and under a red one what to do."""
     table = Table(box=None, padding=(0, 2))
     for column in ("", "check", "seen"):
         table.add_column(column)
@@ -138,6 +138,4 @@ def check_results(findings: Json) -> RenderableType:
         )
     red = sum(not v["ok"] for v in findings["check_results"])
     end = Text(f"{red} of {len(findings['check_results'])} checks are red", style="bold red")
-    return Group(
-        table, end if red else Text("fit: nothing stands in the way of a start", style="bold green")
-    )
+    return Group(table, end if red else Text("fit: nothing prevents a start", style="bold green"))

@@ -1,6 +1,6 @@
-"""The commands that only look:
+"""The commands that only show something: `status`, `watch` and `events`.
 
-`status`, `watch`, `events`. Registered by app.py; used by `start --follow`.
+Registered by app.py; `start --follow` uses `watch` too.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def status(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Where it stands: phase, stage, waves, and why it does not move, with what to do.
+    """Show the phase, the stage, the waves, and why nothing moves and what to do about it.
 
     `kafka-migration status`
 
@@ -53,14 +53,14 @@ def status(
                 out.print(
                     render.statuses(states, time.time())
                     if states
-                    else ("no migration was ever started")
+                    else "no migration has been started yet"
                 )
             return
         if cluster not in found:
             known = ", ".join(sorted(found)) or "none"
             fail(
                 Exit.REFUSED,
-                f"no status of cluster '{cluster}'; there is one of: {known}",
+                f"there is no status of cluster '{cluster}', only of: {known}",
                 as_json=as_json,
             )
         print_json(found[cluster]) if as_json else out.print(
@@ -76,9 +76,9 @@ def watch(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Progress as it comes: a bar for each wave, rate and ETA. Ends when nothing is left to watch.
+    """Show progress live: a bar for each wave, the rate and the ETA.
 
-    That is: the sources may be shut down, or it is completed, cancelled or rolled back.
+    Ends when the sources may be shut down, or the migration is completed, cancelled or rolled back.
 
     `kafka-migration watch lab`
     """
@@ -89,20 +89,21 @@ def watch(
 def events(
     cluster: MaybeCluster = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with those to come.")
+        bool, typer.Option("--follow", "-f", help="Continue with new events as they come.")
     ] = False,
     from_start: Annotated[
         bool,
         typer.Option(
             "--from-start",
-            help=("With --follow: first all there are. Without it they are all shown."),
+            help="With --follow: show all past events first. Without it they are shown anyway.",
         ),
     ] = False,
     as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """What happened, one line each: time, type, sentence. With --json one JSON object a line.
+    """Show what happened, one line for each event: time, type, sentence. With --json each line is a
+    JSON object.
 
     `kafka-migration events lab`
 
@@ -131,7 +132,7 @@ async def watch_until_rest(
 ) -> None:
     """Show statuses until nothing is left to watch.
 
-    `after`: a start's answer; what was before it is passed over.
+    `after` is the answer to a start; statuses from before it are skipped.
     """
     before = int(after["sequence"]) if after and after.get("sequence") else 0
     show: Callable[[dict[str, Any]], None]
@@ -159,12 +160,12 @@ async def watch_until_rest(
 
 
 def print_line(state: dict[str, Any]) -> None:
-    """One JSON object on one line."""
+    """Print a status as one line of JSON."""
     print_json(state, line=True)
 
 
 def is_at_rest(state: dict[str, Any]) -> bool:
-    """Nothing will change any more by itself, but that drained brokers leave."""
+    """Whether nothing changes any more by itself, except that drained brokers leave."""
     if state["phase"] == "drained":
         return all(s.get("may_be_shut_down") or s.get("left") for s in state.get("sources") or [])
     return state["phase"] in ENDS

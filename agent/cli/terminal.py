@@ -1,6 +1,4 @@
-"""How the command line ends and speaks: exit codes, plain errors, JSON or tables.
-
-Used by every command.
+"""Output and exit codes of every command.
 
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 unreachable or unanswered.
 """
@@ -23,7 +21,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Exit(IntEnum):
-    """What the shell is told."""
+    """The exit codes."""
 
     DONE = 0
     REFUSED = 1
@@ -32,14 +30,16 @@ class Exit(IntEnum):
 
 
 def print_json(value: Any, *, line: bool = False) -> None:
-    """To stdout: indented, or as one line of a stream (flushed, so that a pipe sees it at once)."""
+    """Print JSON to stdout: indented, or on one line. It is flushed, so that a pipe gets it at
+    once.
+    """
     print(json.dumps(value, ensure_ascii=False, indent=None if line else 2), flush=True)
 
 
 def fail(code: Exit, text: str, *, as_json: bool = False, **details: Any) -> NoReturn:
-    """Say what is wrong and end.
+    """Print what is wrong and end with this exit code.
 
-    With `as_json` stdout still gets one JSON value, so that a script can read it.
+    With `as_json` the error is a JSON value on stdout, so that a script can read it.
     """
     if as_json:
         print_json({"error": text, "exit_code": int(code), **details})
@@ -49,8 +49,9 @@ def fail(code: Exit, text: str, *, as_json: bool = False, **details: Any) -> NoR
 
 
 def run(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
-    """Run a command's work; the control Kafka's trouble ends in exit code 3, Ctrl-C in 130
-    without a trace.
+    """Run the work of a command.
+
+    Ends with exit code 3 when the control Kafka cannot be used, and with 130 on Ctrl-C.
     """
     try:
         asyncio.run(work)

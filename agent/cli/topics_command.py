@@ -1,4 +1,4 @@
-"""`kafka-migration topics`: makes the control topics and ends. Registered by app.py."""
+"""`kafka-migration topics`: creates the control topics. Registered by app.py."""
 
 import os
 
@@ -9,10 +9,10 @@ from agent.config.settings import Settings
 
 
 def topics() -> None:
-    """Make the control topics, compacted and partitioned as the agent needs them, and end; a repeat
+    """Create the control topics, compacted and partitioned as the agent needs them. A repeat
     changes nothing.
 
-    The agent does it too. With this, only who runs this needs the right to create topics.
+    The agent creates them too. Once they exist, the agent does not need the right to create topics.
     """
     os.environ.update(lab_settings())
     from agent.topics import ensure
