@@ -1,8 +1,7 @@
-"""Writes JSON Schema and an AsyncAPI 3.0 document from the models:
+"""Writes JSON Schemas and an AsyncAPI 3.0 document from the models.
 
-`python -m schemas.generate` (`--check`: compare).
-
-Called by `make schemas` and `make check`; a difference fails the build.
+`python -m schemas.generate` writes them, and with `--check` compares them: a difference fails the
+build. Called by `make schemas` and `make check`.
 """
 
 import dataclasses
@@ -33,7 +32,7 @@ HEADERS = (
 )
 # topic -> (who sends, what it says, schema file or None for bytes)
 CHANNELS: dict[str, tuple[str, str, str | None]] = {
-    "commands": ("receive", "Orders; `command_id` makes a repeat harmless", "commands.json"),
+    "commands": ("receive", "Commands; `command_id` makes a repeat harmless", "commands.json"),
     "metrics": ("receive", "Samples and alerts", "metrics.json"),
     "events": (
         "send",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from agent.config.connections import CruiseControlSettings, KafkaSecurity, ZooKeeperSecurity
 from agent.config.discovery_settings import ConsulSettings
-from agent.config.errors import SettingsError
+from agent.config.errors import SettingsError, wrong_fields
 from agent.config.kraft_settings import KraftSettings
 from agent.config.rule_settings import RULES_MAX, LimitsSettings, RuleSettings
 from agent.core.kraft.options import KraftOptions
@@ -22,7 +22,7 @@ BrokerIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=
 
 
 class PolicySettings(BaseModel):
-    """Overrides of core's Policy, by the same names; what is left out keeps its default there."""
+    """Overrides of the core's Policy, by the same names; the core has the defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,20 +69,22 @@ class ClusterSettings(BaseModel):
     security: KafkaSecurity = KafkaSecurity()
     zookeeper: str | None = Field(
         default=None,
-        description=("host:port,...; empty on KRaft: then the lock is a group of its Kafka"),
+        description="host:port,...; empty on KRaft, where the lock is a consumer group",
     )
     zookeeper_security: ZooKeeperSecurity = ZooKeeperSecurity()
     cruise_control: CruiseControlSettings
     consul: ConsulSettings | None = Field(
-        default=None, description=("Where clients find brokers in a Consul service")
+        default=None, description="The Consul service in which clients find brokers, if they do"
     )
     source_broker_ids: BrokerIds = Field(
-        default=(), description=("What modes `full` and `az` move from")
+        default=(), description="The brokers that modes `full` and `az` move from"
     )
-    destination_broker_ids: BrokerIds = Field(default=(), description="And to")
+    destination_broker_ids: BrokerIds = Field(
+        default=(), description="The brokers that they move to"
+    )
     policy: PolicySettings = PolicySettings()
     kraft: KraftSettings | None = Field(
-        default=None, description="The way from ZooKeeper to KRaft, where it is to come"
+        default=None, description="The way from ZooKeeper to KRaft, if the cluster goes it"
     )
 
     @model_validator(mode="after")
@@ -103,7 +105,7 @@ class ClusterSettings(BaseModel):
         return self
 
     def core_policy(self) -> Policy:
-        """The standing orders as the core reads them."""
+        """The policy of the core."""
         return Policy(
             source_broker_ids=self.source_broker_ids,
             destination_broker_ids=self.destination_broker_ids,
@@ -116,14 +118,14 @@ class ClusterSettings(BaseModel):
         )
 
 
-# A name is a message key, a part of ids, and a part of the `reason` that Cruise Control gives back.
+# A name is a message key, a part of ids, and a part of the `reason` that Cruise Control returns.
 _CLUSTER_NAME: TypeAdapter[str] = TypeAdapter(
     Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 )
 
 
 def _without_the_text(error: yaml.YAMLError) -> str:
-    """What is wrong and where; its own words quote the line, in which a secret may stand."""
+    """What is wrong and where. The error's own text quotes the line, which may hold a secret."""
     mark = getattr(error, "problem_mark", None)
     where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     return f"{getattr(error, 'problem', None) or 'it cannot be read'}{where}"
@@ -150,9 +152,6 @@ def read_clusters(path: Path) -> dict[str, ClusterSettings]:
                 entry
             )
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'the entry'}: {e['msg']}"
-                for e in error.errors(include_url=False, include_input=False)
-            )
+            wrong = wrong_fields(error, "the entry")
             raise SettingsError(f"{path}, cluster {name}: {wrong}") from None
     return clusters

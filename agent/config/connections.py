@@ -17,7 +17,7 @@ from agent.config.secrets import secret
 class KafkaSecurity(BaseModel):
     """How to connect to a Kafka cluster.
 
-    Passwords: from `password_file`, or by environment for the control Kafka.
+    Passwords come from `password_file`; for the control Kafka, also from the environment.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,8 +38,7 @@ class KafkaSecurity(BaseModel):
     def _sasl_is_whole(self) -> Self:
         if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
             raise ValueError(
-                f"security_protocol {self.security_protocol} and sasl_mechanism "
-                "do not fit each other"
+                f"security_protocol {self.security_protocol} and sasl_mechanism do not match"
             )
         if self.sasl_mechanism and not (self.username and (self.password or self.password_file)):
             raise ValueError("SASL needs username and password_file")
@@ -48,7 +47,7 @@ class KafkaSecurity(BaseModel):
     def connection(
         self, bootstrap_servers: str, request_timeout_seconds: float = 10.0
     ) -> KafkaConnection:
-        """As the adapters want it. Raises OSError when the password's file cannot be read."""
+        """The connection of the adapters. Raises OSError when a password file cannot be read."""
         return KafkaConnection(
             bootstrap_servers=bootstrap_servers,
             request_timeout_seconds=request_timeout_seconds,
@@ -65,9 +64,9 @@ class KafkaSecurity(BaseModel):
 
 
 class ZooKeeperSecurity(BaseModel):
-    """How to connect to a cluster's ZooKeeper:
+    """How to connect to a cluster's ZooKeeper.
 
-    SASL DIGEST-MD5, TLS, a client certificate, or none of them.
+    With SASL DIGEST-MD5, TLS, a client certificate, or none of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -80,10 +79,10 @@ class ZooKeeperSecurity(BaseModel):
         default=None, description=("A file that holds nothing but the password")
     )
     tls: bool = Field(
-        default=False, description=("Where brokers have zookeeper.ssl.client.enable=true")
+        default=False, description="Set when brokers have zookeeper.ssl.client.enable=true"
     )
     ca_file: str | None = None
-    certificate_file: str | None = Field(default=None, description="PEM; may hold the key too")
+    certificate_file: str | None = Field(default=None, description="PEM; it may hold the key too")
     key_file: str | None = None
     check_hostname: bool = True
 
@@ -96,7 +95,7 @@ class ZooKeeperSecurity(BaseModel):
         return self
 
     def access(self) -> ZooKeeperAccess:
-        """As the adapter wants it. Raises OSError when the password's file cannot be read."""
+        """The connection of the adapter. Raises OSError when the password's file cannot be read."""
         return ZooKeeperAccess(
             username=self.username,
             password=secret(self.password, self.password_file),
@@ -119,11 +118,9 @@ class CruiseControlSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
-        # it is told to anyone in errors: no password stands in it
+        # errors show the URL, so it must hold no password
         pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",
-        description=(
-            "With or without /kafkacruisecontrol; user name and password have fields of their own"
-        ),
+        description=("With or without /kafkacruisecontrol; without user name and password"),
     )
     username: str | None = None
     password: SecretStr | None = None
@@ -132,16 +129,19 @@ class CruiseControlSettings(BaseModel):
         default=None, description=("A file that holds nothing but a bearer token")
     )
     timeout_seconds: float = Field(
-        default=10.0, gt=0, le=120, description="Recorded answers took 0.2 s; a proxy may add"
+        default=10.0,
+        gt=0,
+        le=120,
+        description="Answers were seen to take 0.2 s; a proxy may take longer",
     )
     ca_file: str | None = None
     certificate_file: str | None = Field(
-        default=None, description=("A client certificate, PEM; may hold the key too")
+        default=None, description="A client certificate (PEM); it may hold the key too"
     )
     key_file: str | None = None
 
     def connection(self) -> CruiseControlConnection:
-        """As the adapter wants it. Raises OSError when a secret's file cannot be read."""
+        """The connection of the adapter. Raises OSError when a secret's file cannot be read."""
         return CruiseControlConnection(
             url=self.url,
             username=self.username,

@@ -1,7 +1,4 @@
-"""Settings of client discovery, a section of a cluster in clusters.yaml:
-
-Consul, the endpoints, the census.
-"""
+"""Settings of client discovery: section `consul` of a cluster in clusters.yaml."""
 
 from __future__ import annotations
 
@@ -25,23 +22,24 @@ CONNECTIONS = (
 
 
 class CensusSettings(BaseModel):
-    """How clients' connections are counted: a Prometheus that scrapes the brokers."""
+    """How connections of clients are counted: by a Prometheus that scrapes the brokers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(pattern=URL, description="The Prometheus server")
     query: str | None = Field(
         default=None,
-        description="PromQL, one value a broker; by default the sum of socket-server-metrics' "
-        "connection-count. "
-        "Narrow it to the clients' listener where brokers use another one among themselves",
+        description="PromQL with one value for each broker; by default the sum of "
+        "connection-count of socket-server-metrics. Restrict it to the clients' listener when "
+        "brokers use another one among themselves",
     )
     broker_label: str = Field(default="broker", description="The label that holds the broker's id")
     connections_allowed: int = Field(
         default=0,
         ge=0,
         description=(
-            "To each broker, that are not clients': brokers, exporters, tools on that listener"
+            "Connections to each broker that are not of clients: brokers, exporters and tools on "
+            "that listener"
         ),
     )
     username: str | None = None
@@ -54,7 +52,7 @@ class CensusSettings(BaseModel):
     timeout_seconds: float = Field(default=10.0, gt=0, le=120)
 
     def connection(self, cluster: str) -> CensusConnection:
-        """As the adapter wants it. Raises OSError when a secret's file cannot be read."""
+        """The connection of the adapter. Raises OSError when a secret's file cannot be read."""
         prometheus = PrometheusConnection(
             url=self.url,
             username=self.username,
@@ -86,11 +84,11 @@ class ConsulSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
-        pattern=URL, description="Of a Consul agent or server, such as https://consul.internal:8501"
+        pattern=URL, description="A Consul agent or server, such as https://consul.internal:8501"
     )
     service: str = Field(min_length=1, max_length=128, description="The existing Kafka service")
     endpoints: dict[BrokerId, tuple[Place, ...] | Place] = Field(
-        description="Broker id -> its proxies, of every source and destination broker"
+        description="Broker id -> its proxies, for every source and destination broker"
     )
     register_by: Literal["agent", "catalog"] = Field(
         default="agent",
@@ -100,12 +98,14 @@ class ConsulSettings(BaseModel):
     )
     agent_urls: dict[BrokerId, Annotated[str, Field(pattern=URL)]] = Field(
         default_factory=dict,
-        description=("Broker id -> the Consul agent that has its entries, where that is not `url`"),
+        description="Broker id -> the Consul agent that has its entries, if it is not `url`",
     )
     node: str = Field(
-        default="kafka-migration-external", description=("The node's name of catalog entries")
+        default="kafka-migration-external", description="Name of the node of catalog entries"
     )
-    tags: tuple[str, ...] = Field(default=(), description="Of the entries that we make")
+    tags: tuple[str, ...] = Field(
+        default=(), description="Tags of the entries that the agent makes"
+    )
     datacenter: str | None = None
     namespace: str | None = Field(default=None, description="Consul Enterprise")
     partition: str | None = Field(default=None, description="Consul Enterprise")
@@ -120,12 +120,11 @@ class ConsulSettings(BaseModel):
     grace_seconds: float = Field(
         default=300.0,
         ge=0,
-        description="How long a source stays discoverable after it was drained: at least the "
-        "clients' "
-        "metadata.max.age.ms (stock 300 s)",
+        description="How long a source stays discoverable after it was drained: at least "
+        "metadata.max.age.ms of the clients (300 s by default)",
     )
     census: CensusSettings | None = Field(
-        default=None, description=("Without it nobody counts connections")
+        default=None, description="Without it connections are not counted"
     )
 
     @model_validator(mode="after")
@@ -147,9 +146,9 @@ class ConsulSettings(BaseModel):
         return sorted(b for b in broker_ids if not self.places(b))
 
     def connection(self, probe_tls: ssl.SSLContext | None) -> ConsulConnection:
-        """As the adapter wants it.
+        """The connection of the adapter; `probe_tls` for a clients' listener with TLS.
 
-        `probe_tls`: where the clients' listener speaks TLS. Raises OSError.
+        Raises OSError when the token's file cannot be read.
         """
         return ConsulConnection(
             endpoints={b: self.places(b) for b in self.endpoints},

@@ -14,7 +14,7 @@ from agent.performer.ports import RestartsPort
 
 
 class KraftControllerSettings(BaseModel):
-    """A KRaft controller to come."""
+    """A KRaft controller that the cluster gets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -23,7 +23,8 @@ class KraftControllerSettings(BaseModel):
         pattern=r"^[^\s:/]+:\d+$", description=("host:port of its controller listener")
     )
     metrics_url: str = Field(
-        pattern=r"^https?://\S+$", description="Its metrics as a page for Prometheus (JMX exporter)"
+        pattern=r"^https?://\S+$",
+        description="The page of its metrics for Prometheus (JMX exporter)",
     )
 
 
@@ -38,12 +39,12 @@ class KraftSettings(BaseModel):
         "PLAINTEXT"
     )
     inter_broker_listener_name: str = Field(
-        default="PLAINTEXT", description=("As the brokers have it")
+        default="PLAINTEXT", description="The same as that of the brokers"
     )
     restart_by: Literal["manual", "lab", "webhook"] = Field(
         default="manual",
         description=(
-            "Who restarts nodes: people told by events, the lab, or a tool told by a POST"
+            "Who restarts nodes: people who read events, the lab, or a tool that gets a POST"
         ),
     )
     lab_directory: Path | None = Field(default=None, description="With `lab`: its folder")
@@ -55,26 +56,27 @@ class KraftSettings(BaseModel):
     )
     gates: Literal["manual", "auto"] = Field(
         default="manual",
-        description=("auto: goes on by itself when the signals hold; never past `finalize`"),
+        description="auto: enters the next phase when the signals hold, except `finalize`",
     )
     soak_seconds: float = Field(
-        default=604_800.0, ge=0, description=("Kafka's own advice: a week or two")
+        default=604_800.0, ge=0, description="Kafka's documentation advises one or two weeks"
     )
     write_behind_records_max: int = Field(
-        default=0, ge=0, description=("ZkWriteBehindLag that counts as none")
+        default=0, ge=0, description="Largest ZkWriteBehindLag that still counts as none"
     )
     voter_seconds_behind_max: float = Field(
         default=10.0,
         ge=1,
-        description=("A controller that is further behind the quorum's leader counts as away"),
+        description="A controller that is further behind the quorum's leader counts as missing",
     )
     restart_patience_seconds: float = Field(
-        default=300.0, gt=0, description=("Then a restart is asked for again")
+        default=300.0, gt=0, description="After this long without a restart, it is requested again"
     )
     stuck_seconds: float = Field(
         default=60.0,
         ge=1,
-        description=("On the way back: a broker whose partitions do not heal for so long is next"),
+        description="During a rollback: how long the partitions of a broker may take to recover, "
+        "before the next broker follows",
     )
     look_seconds: float = Field(default=2.0, ge=0.2, le=60)
 
@@ -107,7 +109,7 @@ class KraftSettings(BaseModel):
         return ManualRestarts()
 
     def options(self, zookeeper: str) -> KraftOptions:
-        """As the core reads it."""
+        """The options of the core."""
         return KraftOptions(
             controllers=tuple(
                 KraftController(node_id=c.id, address=c.address, metrics_url=c.metrics_url)
@@ -116,11 +118,19 @@ class KraftSettings(BaseModel):
             zookeeper=zookeeper,
             restart_by=RestartBy(self.restart_by),
             gates=Gates(self.gates),
-            **self.model_dump(include=_KRAFT_AS_THEY_ARE),
+            **self.model_dump(include=_AS_IN_CORE),
         )
 
 
-_KRAFT_AS_THEY_ARE = {
-    "controller_listener_name", "controller_security_protocol", "inter_broker_listener_name", "soak_seconds",  # noqa: E501
-    "write_behind_records_max", "voter_seconds_behind_max", "restart_patience_seconds", "stuck_seconds", "look_seconds",  # noqa: E501
-}  # fmt: skip
+# Settings that the core has by the same name.
+_AS_IN_CORE = {
+    "controller_listener_name",
+    "controller_security_protocol",
+    "inter_broker_listener_name",
+    "soak_seconds",
+    "write_behind_records_max",
+    "voter_seconds_behind_max",
+    "restart_patience_seconds",
+    "stuck_seconds",
+    "look_seconds",
+}

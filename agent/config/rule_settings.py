@@ -23,46 +23,55 @@ class RuleSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9._-]{1,100}$", description=("Its cause is called metric:NAME")
+        pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Its pauses have the cause metric:NAME"
     )
     metric: str = Field(
-        min_length=1, max_length=200, description=("As the samples name it, with its unit")
+        min_length=1, max_length=200, description="The metric's name in the samples, with its unit"
     )
     above: _Level | None = Field(
-        default=None, description=("Bad above this; one of `above` and `below`")
+        default=None, description="Values above this are bad; give one of `above` and `below`"
     )
-    below: _Level | None = Field(default=None, description="Bad below this")
+    below: _Level | None = Field(default=None, description="Values below this are bad")
     clear: _Level | None = Field(
-        default=None, description=("Fired, it is calm only beyond this; default: the threshold")
+        default=None,
+        description="A rule that fires becomes calm only beyond this; default: the threshold",
     )
     duration_seconds: _Seconds = Field(
-        default=0.0, description=("It must be bad for so long, by the samples' own times")
+        default=0.0,
+        description="Fires after values were bad for this long, by the times of the samples",
     )
     resume_delay_seconds: _Seconds = Field(
-        default=60.0, description=("And calm for so long: a breath of a busy broker")
+        default=60.0, description="Becomes calm after values were good for this long"
     )
     stale_seconds: float = Field(
-        default=60.0, gt=0, le=86_400, description="Older samples are none: four scrapes of 15 s"
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="Older samples do not count; the default is four scrapes of 15 s",
     )
     aggregation: Aggregation = Field(
-        default=Aggregation.ANY, description=("any, all or worst of the brokers")
+        default=Aggregation.ANY, description="any, all or worst of the brokers"
     )
     brokers: Brokers = Field(
-        default=Brokers.ALL, description=("all, source, destination; cluster: of no broker")
+        default=Brokers.ALL,
+        description="all, source or destination; cluster: samples without a broker",
     )
     platform: Literal["ec2", "k8s"] | None = Field(
-        default=None, description=("Only samples with this tag")
+        default=None, description="Only samples with this platform"
     )
     action: Action = Field(default=Action.PAUSE, description="notify, slow or pause")
     on_missing: Literal["pause", "slow", "notify", "ignore"] | None = Field(
         default=None,
         description=(
-            "No fresh sample of a broker that is to move; default: pause, or notify "
-            "where that is all"
+            "What to do without a fresh sample of a broker that is to move; default: pause, or "
+            "notify when `action` is notify"
         ),
     )
     flaps_max: int = Field(
-        default=3, ge=1, le=20, description=("So many pauses in the window wait for an operator")
+        default=3,
+        ge=1,
+        le=20,
+        description="After this many pauses within the window, the rule waits for an operator",
     )
     flap_window_seconds: float = Field(default=3_600.0, gt=0, le=604_800)
 
@@ -75,7 +84,7 @@ class RuleSettings(BaseModel):
         return self
 
     def core(self) -> Rule:
-        """As the core reads it."""
+        """The rule of the core."""
         by_default = Action.NOTIFY if self.action is Action.NOTIFY else Action.PAUSE
         missing = {None: by_default, "ignore": None}
         return Rule(
@@ -109,14 +118,14 @@ class LimitsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     replicas_max: int | None = Field(
-        default=None, ge=1, description=("Replicas on one broker after the move")
+        default=None, ge=1, description="Replicas on one broker after the move"
     )
     network_bytes_per_second_max: int | None = Field(
         default=None,
         ge=1,
-        description=("What may come in: the throttle, and what is written to its logs"),
+        description="Incoming traffic: the throttle and what producers write",
     )
 
     def core(self) -> Limits:
-        """As the core checks them."""
+        """The limits of the core."""
         return Limits(**self.model_dump())

@@ -1,9 +1,7 @@
-"""Where a secret comes from: a file (preferred), else a value.
+"""Reads secrets: from a file (preferred), else from a value.
 
-Called by the settings and by what connects.
-
-Never logs what it read. A file counts as it is when a connection is made or a request sent: a
-secret that was changed there needs no restart.
+Nothing that was read is logged. A file is read whenever a connection is made or a request is sent,
+so that a changed secret needs no restart.
 """
 
 from pathlib import Path
@@ -12,15 +10,16 @@ from pydantic import SecretStr
 
 
 def secret(value: SecretStr | None, file: Path | None) -> str | None:
-    """The text; None where there is none. Raises OSError when the file cannot be read."""
+    """The secret; None when none is set. Raises OSError when the file cannot be read."""
     if file is not None:
         return file.read_text(encoding="utf-8").strip()
     return value.get_secret_value() if value else None
 
 
 def newest(known: str | None, file: Path | None) -> str | None:
-    """What the file holds now; what is known where there is no file, or while it cannot be read
-    or is being written.
+    """What the file holds now.
+
+    `known` when there is no file, or while it cannot be read or is being written.
     """
     if file is None:
         return known

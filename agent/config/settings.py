@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from agent.adapters.kafka.connection import KafkaConnection
 from agent.config.cluster_settings import ClusterSettings, read_clusters
 from agent.config.connections import KafkaSecurity
-from agent.config.errors import SettingsError
+from agent.config.errors import wrong_variables
 
 
 class Settings(BaseSettings):
@@ -24,18 +24,21 @@ class Settings(BaseSettings):
     )
 
     bootstrap_servers: str = Field(
-        default="localhost:9092", description=("The control Kafka: commands, events, state")
+        default="localhost:9092", description="The control Kafka, for commands, events and state"
     )
     security: KafkaSecurity = Field(
         default=KafkaSecurity(),
-        description=("Of the control Kafka: KAFKA_MIGRATION_SECURITY__PASSWORD_FILE and so on"),
+        description="How to connect to it: KAFKA_MIGRATION_SECURITY__PASSWORD_FILE and so on",
     )
     clusters_file: Path = Field(
-        default=Path("clusters.yaml"), description=("The clusters this agent drives")
+        default=Path("clusters.yaml"), description="The file of the clusters that this agent drives"
     )
-    topic_prefix: str = Field(default="kafka-migration.", description="Before each topic's name")
+    topic_prefix: str = Field(default="kafka-migration.", description="Prefix of each topic's name")
     topic_partitions: int = Field(
-        default=4, ge=1, le=100, description=("4: a dozen clusters over a few workers")
+        default=4,
+        ge=1,
+        le=100,
+        description="4 partitions spread a dozen clusters over a few workers",
     )
     topic_replication_factor: int = Field(
         default=3, ge=1, le=5, description="3 on a real cluster; the lab has one broker"
@@ -45,55 +48,49 @@ class Settings(BaseSettings):
     )
     instance_id: str = Field(
         default_factory=socket.gethostname,
-        description="Static group membership: a worker that comes back with the same id owns "
-        "its clusters at once. "
-        "Two workers must not share one; a StatefulSet's host names are right",
+        description="Static group membership: a worker that comes back with the same id has its "
+        "clusters again at once. No two workers may share an id; the host names of a StatefulSet "
+        "are right",
     )
-    # After kill -9 (measured) the same instance is back in 2 s, whatever this is; another one waits
-    # for this first.
+    # Measured after kill -9: the same instance is back in 2 s, whatever this is. Another instance
+    # waits for this time first.
     session_timeout_seconds: float = Field(
-        default=10.0, ge=6, le=60, description="10: a take-over within 15 s"
+        default=10.0, ge=6, le=60, description="With 10 s another worker takes over within 15 s"
     )
     stuck_seconds: float = Field(
         default=120.0,
         ge=5,
-        description="A worker that has no share of the clusters for so long ends, to be "
-        "started anew; a rebalance or a "
-        "recovery takes seconds",
+        description="A worker that has had no share of the clusters for this long ends, so that "
+        "it is started again; a rebalance or a recovery takes seconds",
     )
     web_host: str = Field(
         default="127.0.0.1",
-        description=("For /ready and /metrics; Faust's own default is every address"),
+        description="Where /ready and /metrics are served; Faust would listen on every address",
     )
     web_port: int = Field(default=6066, ge=1, le=65535)
     data_folder: Path = Field(
-        default=Path("build/agent"), description=("Faust's scratch files; the state is in Kafka")
+        default=Path("build/agent"), description="Faust's working files; the state is in Kafka"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = Field(
-        default="text", description=("json: one object a line, for collectors")
+        default="text", description="json: one object on each line, for log collectors"
     )
 
     @classmethod
     def read(cls, **given: Any) -> Self:
-        """From the environment, and what is given before it.
+        """The settings of the environment; what is given takes precedence.
 
         Raises SettingsError that names each wrong variable.
         """
         try:
             return cls(**given)
         except ValidationError as error:
-            # What was given is not shown: it may be a secret.
-            wrong = "; ".join(
-                f"KAFKA_MIGRATION_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}"
-                for e in error.errors(include_url=False, include_input=False)
-            )
-            raise SettingsError(wrong) from None
+            raise wrong_variables(error, "KAFKA_MIGRATION_") from None
 
     def clusters(self) -> dict[str, ClusterSettings]:
         """The clusters by name. Raises SettingsError."""
         return read_clusters(self.clusters_file)
 
     def connection(self) -> KafkaConnection:
-        """The control Kafka."""
+        """The connection to the control Kafka."""
         return self.security.connection(self.bootstrap_servers)

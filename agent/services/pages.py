@@ -77,7 +77,7 @@ async def served(
         await runner.cleanup()
 
 
-def told_to_stop() -> asyncio.Event:
+def stop_on_signal() -> asyncio.Event:
     """An event that SIGTERM or Ctrl-C sets. Call this while the event loop runs."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

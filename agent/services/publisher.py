@@ -1,8 +1,4 @@
-"""Puts samples and alerts on the metrics topic, for the processes beside the agent (collector,
-webhook).
-
-Returns when Kafka has them, or raises. Decides nothing.
-"""
+"""Publishes samples and alerts on the metrics topic, for the collector and the webhook."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -16,16 +12,16 @@ from agent.topics import Topics
 from agent.wire import cloud_event_headers
 from schemas.metrics import Alert, Samples
 
-# Alertmanager waits 10 s for an answer, and a scrape's values are old by then
+# Alertmanager waits 10 s for an answer, and the values of a scrape are old by then.
 SEND_SECONDS_MAX = 8.0
 
 
 class NotPublishedError(Exception):
-    """Kafka did not take it in time; the text says where, and what to look at."""
+    """Kafka did not accept a message in time; the text says which Kafka, and what to check."""
 
 
 class MetricsTopic(Protocol):
-    """What the collector and the webhook need of it."""
+    """The metrics topic as the collector and the webhook need it."""
 
     async def publish(self, message: Samples | Alert, identity: str) -> None: ...
 
@@ -33,7 +29,7 @@ class MetricsTopic(Protocol):
 class Publisher:
     """A producer for the metrics topic.
 
-    `who`: the sender, as CloudEvents' source, such as `collector/host-1`.
+    `who` is the sender in the CloudEvents attribute `source`, such as `collector/host-1`.
     """
 
     def __init__(self, settings: Settings, who: str) -> None:
@@ -45,9 +41,10 @@ class Publisher:
         self._starting = asyncio.Lock()
 
     async def publish(self, message: Samples | Alert, identity: str) -> None:
-        """Key: the cluster.
+        """Publish a message with the cluster as its key; returns when Kafka has it.
 
-        `identity`: the CloudEvents id; the same one again is the same message.
+        `identity` is the CloudEvents id: the same id means the same message. Raises
+        NotPublishedError.
         """
         kind = "Samples" if isinstance(message, Samples) else "Alert"
         headers = cloud_event_headers(
@@ -62,7 +59,7 @@ class Publisher:
                 )
         except (KafkaError, OSError, TimeoutError) as error:
             says = (
-                f"the control Kafka at {self._servers} did not take it within "
+                f"the control Kafka at {self._servers} did not accept the message within "
                 f"{SEND_SECONDS_MAX:.0f} s"
             )
             raise NotPublishedError(
@@ -70,7 +67,7 @@ class Publisher:
             ) from error
 
     async def close(self) -> None:
-        """What is on its way still arrives, if Kafka takes it."""
+        """Stop the producer; messages under way are still sent, if Kafka accepts them."""
         if self._producer is not None:
             await self._producer.stop()
 

@@ -1,3 +1,1 @@
-"""The collector: asks Prometheus, or exporters themselves, and tells the agent on the metrics
-topic.
-"""
+"""The collector: queries Prometheus, or exporters, and publishes samples on the metrics topic."""

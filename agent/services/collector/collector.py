@@ -1,7 +1,6 @@
-"""The scrapes: ask, name, publish, wait. Built and run by `kafka-migration collector`.
+"""The scrapes: query, name, publish, wait. Built and run by `kafka-migration collector`.
 
-Tells what could not be had (counters, a seldom log line, /ready), and never fills in a value.
-Judges nothing.
+What could not be read is reported by counters, log lines and /ready; no value is ever made up.
 """
 
 import asyncio
@@ -39,29 +38,29 @@ TROUBLES = Counter(
 )
 PUBLISHED = Counter("kafka_migration_collector_samples", "Samples published", ["cluster"])
 DROPPED = Counter(
-    "kafka_migration_collector_dropped_samples", "Samples that Kafka did not take", ["cluster"]
+    "kafka_migration_collector_dropped_samples", "Samples that Kafka did not accept", ["cluster"]
 )
 SKIPPED = Counter(
     "kafka_migration_collector_skipped_scrapes",
-    ("Scrapes left out, since the one before still ran"),
+    "Scrapes that were skipped because the one before still ran",
 )
 LAST = Gauge(
     "kafka_migration_collector_last_scrape_seconds",
-    ("When the last scrape that found something ended"),
+    "Time at which the last scrape that found something ended",
 )
 SECONDS = Histogram("kafka_migration_collector_scrape_seconds", "How long scrapes take")
 
 
 @dataclass(slots=True)
 class Scrape:
-    """What one scrape found. `troubles`: metric or exporter, and why it could not be read."""
+    """What one scrape found. `troubles`: which metric or exporter could not be read, and why."""
 
     values: list[tuple[Metric, Values]] = field(default_factory=list)
     troubles: list[tuple[str, Trouble | str, str]] = field(default_factory=list)
 
 
 class SampleSource(Protocol):
-    """Where values come from: a Prometheus server, or exporters."""
+    """The source of values: a Prometheus server, or exporters."""
 
     async def scrape(self) -> Scrape: ...
 
@@ -69,10 +68,7 @@ class SampleSource(Protocol):
 
 
 class ServerSource:
-    """Asks a Prometheus server, one question for each metric.
-
-    One that fails does not hold up the others.
-    """
+    """Queries a Prometheus server once for each metric; a failed query does not delay others."""
 
     def __init__(self, server: PrometheusServer, mapping: Mapping, window_seconds: int) -> None:
         self._server = server
@@ -108,7 +104,7 @@ class ServerSource:
 
 
 class PageSource:
-    """Reads exporters themselves."""
+    """Reads the pages of exporters."""
 
     def __init__(self, exporters: Exporters, mapping: Mapping) -> None:
         self._exporters = exporters
@@ -132,7 +128,10 @@ class PageSource:
 
 
 def source_of(settings: CollectorSettings, mapping: Mapping) -> SampleSource:
-    """Raises SettingsError, or OSError for a certificate that cannot be read."""
+    """The source that the settings name.
+
+    Raises SettingsError, or OSError when a certificate cannot be read.
+    """
     connection = settings.connection()
     if settings.prometheus_url is not None:
         return ServerSource(PrometheusServer(connection), mapping, settings.window_seconds)
@@ -142,7 +141,8 @@ def source_of(settings: CollectorSettings, mapping: Mapping) -> SampleSource:
 class Collector:
     """One collector.
 
-    `clusters`: those the agent knows; samples of others are left out. Empty: all are taken.
+    `clusters` are those that the agent knows: samples of others are left out. When it is empty,
+    samples of all clusters are published.
     """
 
     def __init__(
@@ -160,12 +160,12 @@ class Collector:
 
     @property
     def trouble(self) -> str:
-        """Why the agent gets nothing from here now; empty when it does."""
+        """Why the agent gets no samples from here now; empty when it does."""
         return self._not_read or self._not_published
 
     async def scrape(self) -> dict[str, list[Sample]]:
-        """All samples by cluster; what could not be had is counted and told."""
-        at = time.time()  # before, so that no value is older than it says
+        """All samples by cluster; what could not be read is counted and logged."""
+        at = time.time()  # taken before, so that no value is older than its time says
         with SECONDS.time():
             scrape = await self._source.scrape()
         found: defaultdict[str, dict[tuple[str, int | None], Sample]] = defaultdict(dict)
@@ -180,7 +180,7 @@ class Collector:
                 names=self._settings.cluster_names,
             )
             for cluster, samples in by_cluster.items():
-                # the first entry of a name counts: the next ones are for where it has nothing
+                # the first entry of a name counts; later ones fill in where it has no value
                 for sample in samples:
                     found[cluster].setdefault((sample.metric, sample.broker), sample)
         strangers = found.keys() - self._clusters if self._clusters else set()
@@ -207,7 +207,7 @@ class Collector:
             TROUBLES.labels(name, "no_series").inc()
         if new := silent - self._silent:
             log.info(
-                ("%s: no series; if they should be there, compare the mapping with the exporters"),
+                "%s: no series; if there should be some, compare the mapping with the exporters",
                 sorted(new),
             )
         self._silent = silent
@@ -222,14 +222,14 @@ class Collector:
             self._not_read = (
                 scrape.troubles[0][2]
                 if scrape.troubles
-                else ("no series of a known cluster was found")
+                else "no series of a known cluster was found"
             )
         SCRAPES.labels("empty" if not found else "partial" if scrape.troubles else "whole").inc()
 
     async def publish(self, topic: MetricsTopic, found: Map[str, list[Sample]]) -> None:
-        """One message for each cluster (more, when it is very large).
+        """Publish one message for each cluster, or several when the cluster is very large.
 
-        What Kafka does not take is dropped and told.
+        What Kafka does not accept is dropped and logged.
         """
         for cluster, samples in found.items():
             for first in range(0, len(samples), SAMPLES_PER_MESSAGE_MAX):
@@ -246,10 +246,7 @@ class Collector:
                     log.warning("%s: %d samples dropped: %s", cluster, len(part), error)
 
     async def run(self, topic: MetricsTopic, stop: asyncio.Event) -> None:
-        """Scrape on the beat until told to stop.
-
-        One that lasts longer than a beat makes the next ones be left out.
-        """
+        """Scrape at the interval until `stop` is set; a longer scrape skips the next ones."""
         interval = self._settings.interval_seconds
         beat = time.monotonic()
         while not stop.is_set():

@@ -1,8 +1,6 @@
-"""The mapping file: what is asked, and under which name and unit each answer travels.
+"""The mapping file (mapping.yaml): what to query, and the name and unit of each result.
 
-The form of mapping.yaml.
-
-Read by collector.py. Knows labels and arithmetic; asks nobody.
+Read by collector.py.
 """
 
 import re
@@ -20,15 +18,16 @@ Platform = Literal["ec2", "k8s"]
 
 
 class LabelRule(BaseModel):
-    """A label that tells cluster, broker or platform."""
+    """A label from which cluster, broker or platform is read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str = Field(min_length=1)
     match: str | None = Field(
-        default=None, description=("The whole value must match; its first group is taken, if any")
+        default=None,
+        description="The whole value must match; if there is a group, the first one is taken",
     )
-    value: str | None = Field(default=None, description="Told instead of what the label says")
+    value: str | None = Field(default=None, description="Taken instead of the label's value")
 
     @field_validator("match")
     @classmethod
@@ -37,11 +36,11 @@ class LabelRule(BaseModel):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
         return pattern
 
     def read(self, labels: dict[str, str]) -> str | None:
-        """What this rule finds; None: nothing."""
+        """What this rule reads from the labels; None when it does not match."""
         text = labels.get(self.label, "")
         if not text:
             return None
@@ -54,7 +53,7 @@ class LabelRule(BaseModel):
 
 
 class LabelRules(BaseModel):
-    """Of each, the first rule that finds something counts."""
+    """The rules for each; the first one that matches counts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,31 +63,32 @@ class LabelRules(BaseModel):
 
 
 class Reading(BaseModel):
-    """What to take from exporters' pages, which know no PromQL.
+    """What to read from the pages of exporters, without PromQL.
 
-    Of several series for a broker, `reduce` makes one.
+    `reduce` makes one value of several series of a broker.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     series: str
     labels: dict[str, str] = Field(
-        default_factory=dict, description=("Values are regular expressions, matched whole")
+        default_factory=dict,
+        description="Values are regular expressions that match the whole value",
     )
     reduce: Literal["sum", "max", "min", "mean", "count"] = "max"
     times: str | None = Field(
-        default=None, description=("Multiplied by the series of this name with the same labels")
+        default=None, description="Multiply by the series of this name with the same labels"
     )
     per_second: bool = Field(
-        default=False, description=("A counter: its growth since the last scrape, by the second")
+        default=False, description="For a counter: its growth per second since the last scrape"
     )
 
 
 class ExporterForm(Reading):
-    """The value: reading, divided by `per`, times `factor`, then perhaps taken from one."""
+    """The value: the reading divided by `per`, times `factor`; with `one_minus`, one minus that."""
 
     per: Reading | None = Field(
-        default=None, description=("Nothing divided by nothing is 0: no request, no latency")
+        default=None, description="Zero divided by zero is 0: without requests there is no latency"
     )
     factor: float = 1.0
     one_minus: bool = False
@@ -97,7 +97,7 @@ class ExporterForm(Reading):
 class Metric(BaseModel):
     """One thing that is measured.
 
-    The same name may stand twice: the first that has a value for a broker counts.
+    A name may occur twice: the first entry that has a value for a broker counts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -106,7 +106,7 @@ class Metric(BaseModel):
     unit: str = Field(max_length=20)
     source: Literal["jmx", "system", "ebs"] = "jmx"
     platform: Platform | None = Field(
-        default=None, description=("Only for brokers there, or where nothing tells")
+        default=None, description="Only for brokers on this platform, or of unknown platform"
     )
     over_brokers: Literal["sum", "max"] | None = Field(
         default=None, description="One value for the whole cluster"
@@ -116,7 +116,7 @@ class Metric(BaseModel):
 
 
 class Mapping(BaseModel):
-    """All of the file."""
+    """The whole file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -134,13 +134,13 @@ class Mapping(BaseModel):
                 metric.over_brokers,
             ):
                 raise ValueError(
-                    f"{metric.name} stands twice with another unit, source or over_brokers"
+                    f"{metric.name} occurs twice with another unit, source or over_brokers"
                 )
         return self
 
     @classmethod
     def read(cls, path: Path = SHIPPED) -> Self:
-        """Raises SettingsError that names file and field."""
+        """Read a mapping file. Raises SettingsError that names file and field."""
         try:
             raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
             return cls.model_validate(raw)
@@ -156,7 +156,7 @@ class Mapping(BaseModel):
 
 
 def _place(raw: Any, location: tuple[int | str, ...]) -> str:
-    """Where in the file: a metric by its name, since nobody counts entries."""
+    """The place in the file; a metric by its name rather than its number."""
     match location:
         case ("metrics", int(index), *rest):
             entry = raw["metrics"][index]

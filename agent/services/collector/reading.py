@@ -1,8 +1,7 @@
-"""From series to samples: labels to one form, exporters' values to what PromQL would say.
+"""Turns series into samples: labels into one form, and values of exporters into what PromQL would
+return.
 
-Called by collector.py.
-
-Pure, but for the counters of the last scrape that it keeps. Asks nobody, decides nothing.
+Called by collector.py. Pure, except that it keeps the counters of the last scrape.
 """
 
 import math
@@ -17,7 +16,7 @@ from agent.services.collector.mapping import ExporterForm, LabelRule, LabelRules
 from schemas.metrics import Sample
 
 FORGOTTEN_AFTER_SECONDS = 3600.0
-EQUAL_WITHIN = 1e-9  # a mean times a count is a sum but for rounding
+EQUAL_WITHIN = 1e-9  # a mean times a count is a sum, except for rounding
 
 _REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
     "sum": math.fsum,
@@ -30,7 +29,7 @@ _REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose value it is; None: no label tells."""
+    """Whose value it is; None where no label says."""
 
     cluster: str | None
     broker: int | None
@@ -41,7 +40,7 @@ Values = dict[Owner, float]
 
 
 def owner_of(labels: Mapping[str, str], rules: LabelRules) -> Owner:
-    """Tags of EC2 and labels of Kubernetes in one form."""
+    """The owner that tags of EC2 or labels of Kubernetes name."""
     given = dict(labels)
     broker = _first(rules.broker, given)
     platform = _first(rules.platform, given)
@@ -59,7 +58,7 @@ def _first(rules: Iterable[LabelRule], labels: dict[str, str]) -> str | None:
 
 
 def answered(series: Iterable[Series], rules: LabelRules) -> tuple[Values, int]:
-    """A query's answer by owner, and how many series were left over because their owner had one
+    """The result of a query by owner, and how many series were dropped because their owner had one
     already.
     """
     values: Values = {}
@@ -72,9 +71,9 @@ def answered(series: Iterable[Series], rules: LabelRules) -> tuple[Values, int]:
 
 
 class PageReader:
-    """Reads exporters' pages as the mapping says.
+    """Reads the pages of exporters as the mapping says.
 
-    Keeps each counter's last value: one reader for one collector.
+    It keeps the last value of each counter, so each collector has a reader of its own.
     """
 
     def __init__(self, rules: LabelRules) -> None:
@@ -84,8 +83,8 @@ class PageReader:
         self._now: dict[tuple[str, frozenset[tuple[str, str]]], tuple[float, float]] = {}
 
     def take(self, series: Iterable[Series]) -> None:
-        """A new scrape: all series of all pages."""
-        # a page that failed to come keeps its older values: its rate is over a longer time
+        """Take in a new scrape: all series of all pages."""
+        # a page that is missing keeps its older values, so its next rate is over a longer time
         self._last |= self._now
         newest = max((at for _, at in self._now.values()), default=0.0)
         self._last = {
@@ -97,9 +96,7 @@ class PageReader:
             self._by_name[s.labels.get("__name__", "")].append(s)
 
     def values(self, form: ExporterForm) -> Values:
-        """One value for each owner; empty where nothing is shown, or a counter was seen only
-        once yet.
-        """
+        """A value for each owner, if its series is there and its counter was seen twice."""
         above = self._read(form)
         if form.per is None:
             found = above
@@ -137,9 +134,9 @@ class PageReader:
         return {owner: _reduced(reading.reduce, values) for owner, values in grouped.items()}
 
     def _per_second(self, name: str, series: Series, value: float) -> float | None:
-        """Growth by the second since the last scrape; None: not seen before.
+        """Growth per second since the last scrape; None when it was not seen before.
 
-        A smaller one has begun anew, from 0.
+        A smaller value means that the counter has started again from 0.
         """
         key = (name, _key(series))
         self._now[key] = (value, series.at)
@@ -156,7 +153,7 @@ def _key(series: Series) -> frozenset[tuple[str, str]]:
 
 
 def _reduced(how: str, values: Sequence[float]) -> float:
-    """NaN only where nothing else is: the one log dir without a value does not hide the others."""
+    """NaN only when all are NaN: one log directory without a value does not hide the others."""
     return _REDUCE[how]([v for v in values if not math.isnan(v)] or [math.nan])
 
 
@@ -174,7 +171,7 @@ def samples_of(
     default_cluster: str | None,
     names: Mapping[str, str],
 ) -> dict[str, list[Sample]]:
-    """By cluster, as they travel. Values of no cluster, or for another platform, are left out."""
+    """The samples by cluster. Values without a cluster, or of another platform, are left out."""
     found: defaultdict[str, list[tuple[Owner, float]]] = defaultdict(list)
     for owner, value in values.items():
         cluster = owner.cluster if owner.cluster is not None else default_cluster

@@ -1,6 +1,6 @@
-"""The collector's own settings:
+"""The collector's own settings, from KAFKA_MIGRATION_COLLECTOR_* variables.
 
-KAFKA_MIGRATION_COLLECTOR_* variables. The control Kafka is the agent's setting.
+The control Kafka is a setting of the agent.
 """
 
 from pathlib import Path
@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.prometheus.server import PrometheusConnection, Target
-from agent.config.errors import SettingsError
+from agent.config.errors import SettingsError, wrong_fields
+from agent.config.secrets import secret
 from agent.services.collector.mapping import SHIPPED
 
 
@@ -30,12 +31,15 @@ class TargetGroup(BaseModel):
 
     targets: tuple[str, ...]
     labels: dict[str, str] = Field(
-        default_factory=dict, description=("Such as cluster, broker, platform")
+        default_factory=dict, description="Such as cluster, broker and platform"
     )
 
 
 class CollectorSettings(BaseSettings):
-    """What is asked, how often, and who we are there. Either prometheus_url or targets_file."""
+    """What the collector reads, how often, and with which credentials.
+
+    Either prometheus_url or targets_file must be set.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="KAFKA_MIGRATION_COLLECTOR_", extra="ignore", frozen=True
@@ -45,44 +49,44 @@ class CollectorSettings(BaseSettings):
         default=None,
         pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",
         description=(
-            "The Prometheus server (or Thanos, Mimir), such as http://prometheus:9090; "
-            "credentials apart"
+            "The Prometheus server (or Thanos, Mimir), such as http://prometheus:9090, without "
+            "credentials"
         ),
     )
     targets_file: Path | None = Field(
         default=None,
-        description="Without a Prometheus: the exporters to read directly, as YAML or JSON in "
-        "the form of Prometheus' "
-        "file_sd_configs, with labels cluster, broker and platform (ec2 or k8s)",
+        description="The exporters to read directly, without a Prometheus server: YAML or JSON in "
+        "the format of Prometheus' file_sd_configs, with labels cluster, broker and platform "
+        "(ec2 or k8s)",
     )
     mapping_file: Path = Field(
         default=SHIPPED,
         description=(
-            "What is asked, and how each answer is named; the shipped one explains itself"
+            "What to query, and how each result is named; the shipped file explains the format"
         ),
     )
     interval_seconds: float = Field(
         default=15.0,
         ge=1,
         le=600,
-        description=("Between scrapes. 15: as often as most Prometheus servers scrape"),
+        description="Time between scrapes; most Prometheus servers scrape every 15 s",
     )
-    timeout_seconds: float = Field(default=10.0, gt=0, le=120, description="Of one question")
+    timeout_seconds: float = Field(default=10.0, gt=0, le=120, description="Timeout of one query")
     window_seconds: int = Field(
         default=60,
         ge=5,
         le=3600,
-        description=("Of rates in PromQL: at least twice Prometheus' scrape interval"),
+        description="Window of rates in PromQL: at least twice the scrape interval of Prometheus",
     )
     cluster: str | None = Field(
         default=None,
-        description=("Whose series they are when no label tells; for a Prometheus of one cluster"),
+        description="The cluster of series that have no cluster label",
     )
     cluster_names: dict[str, str] = Field(
         default_factory=dict,
         description=(
-            "Where labels name a cluster otherwise than clusters.yaml does: JSON, "
-            '{"label\'s": "ours"}'
+            "For labels that name a cluster differently from clusters.yaml: JSON, "
+            '{"name in labels": "name in clusters.yaml"}'
         ),
     )
     username: str | None = Field(
@@ -96,20 +100,19 @@ class CollectorSettings(BaseSettings):
         default=None, description=("A file that holds nothing but a bearer token")
     )
     ca_file: str | None = Field(
-        default=None, description=("Whom to trust, where it is not the system's list")
+        default=None, description="Certificate authorities to trust, instead of those of the system"
     )
-    cert_file: str | None = Field(default=None, description="Our own certificate, for mutual TLS")
+    cert_file: str | None = Field(default=None, description="Client certificate, for mutual TLS")
     key_file: str | None = None
-    web_host: str = Field(default="127.0.0.1", description="For /ready and /metrics")
-    web_port: int = Field(default=6067, ge=1, le=65535, description="Next to the agent's 6066")
+    web_host: str = Field(default="127.0.0.1", description="Where /ready and /metrics are served")
+    web_port: int = Field(default=6067, ge=1, le=65535, description="The agent has 6066")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.prometheus_url is None) == (self.targets_file is None):
             raise ValueError(
-                "set either KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL (a server, asked by "
-                "PromQL) or "
-                "KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE (exporters, read directly)"
+                "set either KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL (a server to query) or "
+                "KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE (exporters to read directly)"
             )
         if self.username is not None and self.token_file is not None:
             raise ValueError("username and token_file exclude each other")
@@ -118,14 +121,8 @@ class CollectorSettings(BaseSettings):
     def connection(self) -> PrometheusConnection:
         """As the adapter wants it. Raises SettingsError when a secret's file cannot be read."""
         try:
-            password = self.password.get_secret_value() if self.password else None
-            if self.password_file is not None:
-                password = self.password_file.read_text(encoding="utf-8").strip()
-            token = (
-                self.token_file.read_text(encoding="utf-8").strip()
-                if self.token_file is not None
-                else None
-            )
+            password = secret(self.password, self.password_file)
+            token = secret(None, self.token_file)
         except OSError as error:
             raise SettingsError(f"{error.filename} cannot be read: {error.strerror}") from error
         return PrometheusConnection(
@@ -156,10 +153,7 @@ class CollectorSettings(BaseSettings):
         except yaml.YAMLError as error:
             raise SettingsError(f"the targets file {path} is not YAML: {error}") from error
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']}"
-                for e in error.errors(include_url=False)
-            )
+            wrong = wrong_fields(error, "the list")
             raise SettingsError(f"the targets file {path}: {wrong}") from None
         if not (found := [Target(address, g.labels) for g in groups for address in g.targets]):
             raise SettingsError(f"the targets file {path} names no targets")

@@ -1,4 +1,4 @@
-"""The console: a web page that shows each migration live and gives orders.
+"""The console: a web page that shows each migration live and sends commands.
 
-A client of the control topics, no more.
+It is a client of the control topics and nothing more.
 """

@@ -1,7 +1,7 @@
-"""Who may look and who may order: tokens, sessions, and the proof that an order came from our own
-page.
+"""Who may view and who may send commands: tokens, sessions, and the proof that a request came from
+the console's own page.
 
-Called by server.py for each request. Pure but for randomness and the clock, which are given.
+Called by server.py for each request. Pure but for random numbers and the clock.
 """
 
 import hmac
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 COOKIE = "km_session"
 SESSIONS_MAX = 1_000
-# wrong tokens within TRY_SECONDS, of everybody together, before the door stays shut for a while
+# after this many wrong tokens within TRY_SECONDS, of all clients together, none is accepted
 TRIES_MAX = 10
 TRY_SECONDS = 60.0
 
@@ -26,7 +26,9 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login. `csrf` must come back in a header with each order: another site cannot read it."""
+    """A session. `csrf` must come back in a header with each command: another site cannot read
+    it.
+    """
 
     name: str
     role: Role
@@ -35,7 +37,7 @@ class Session:
 
 
 class TooManyTriesError(Exception):
-    """Wrong tokens came too often; the right one is not looked at either, for `seconds`."""
+    """Too many wrong tokens came; for `seconds` no token is accepted, not even a right one."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"too many wrong tokens: try again in {seconds:.0f} s")
@@ -43,7 +45,7 @@ class TooManyTriesError(Exception):
 
 
 class Access:
-    """Tokens and sessions; sessions live in memory, so a restart asks everyone to log in again."""
+    """Tokens and sessions. Sessions live in memory: after a restart everyone signs in again."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Access:
     def role_of(self, token: str) -> Role | None:
         """What a token allows; None for a wrong one.
 
-        Takes the same time for each. Raises TooManyTriesError.
+        Takes the same time for every token. Raises TooManyTriesError.
         """
         now = self._now()
         self._wrong = [at for at in self._wrong if at > now - TRY_SECONDS]
@@ -96,7 +98,7 @@ class Access:
         return found if found and found.ends_at > self._now() else None
 
     def log_out(self, session_id: str) -> None:
-        """Forget it."""
+        """Forget the session."""
         self._sessions.pop(session_id, None)
 
     def _forget_old(self) -> None:

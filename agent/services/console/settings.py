@@ -1,5 +1,6 @@
-"""The console's own settings, from KAFKA_MIGRATION_CONSOLE_* variables; the control Kafka is
-the agent's setting.
+"""The console's own settings, from KAFKA_MIGRATION_CONSOLE_* variables.
+
+The control Kafka is a setting of the agent.
 """
 
 import ipaddress
@@ -9,11 +10,11 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.config.errors import SettingsError
+from agent.config.errors import SettingsError, wrong_variables
 
 
 class ConsoleSettings(BaseSettings):
-    """Where the page is served, and who may look and who may order."""
+    """Where the page is served, who may view it, and who may send commands."""
 
     model_config = SettingsConfigDict(
         env_prefix="KAFKA_MIGRATION_CONSOLE_", extra="ignore", frozen=True
@@ -21,23 +22,24 @@ class ConsoleSettings(BaseSettings):
 
     host: str = Field(
         default="127.0.0.1",
-        description=("Loopback unless told otherwise; another one needs a token"),
+        description="Address to listen on; any but a loopback address needs a token",
     )
     port: int = Field(default=8088, ge=1, le=65535)
     public_origin: str | None = Field(
         default=None,
         pattern=r"^https?://[^/\s]+$",
-        description="How browsers reach it through a proxy, such as "
-        "https://migration.example.com; https marks the "
-        "cookie secure",
+        description="How browsers reach the console through a proxy, such as "
+        "https://migration.example.com; with https the cookie is marked as secure",
     )
-    token: SecretStr | None = Field(default=None, description="Who has it may give orders")
+    token: SecretStr | None = Field(
+        default=None, description="Token of operators, who may send commands"
+    )
     token_file: Path | None = Field(
-        default=None, description=("The same, from a file that holds nothing else")
+        default=None, description="A file that holds nothing but the token of operators"
     )
-    viewer_token: SecretStr | None = Field(default=None, description="Who has it may look")
+    viewer_token: SecretStr | None = Field(default=None, description="Token of viewers")
     viewer_token_file: Path | None = None
-    session_hours: float = Field(default=12.0, gt=0, le=168, description="A login lasts that long")
+    session_hours: float = Field(default=12.0, gt=0, le=168, description="How long a session lasts")
 
     @model_validator(mode="after")
     def _nobody_unasked(self) -> Self:
@@ -71,18 +73,14 @@ class ConsoleSettings(BaseSettings):
 
     @classmethod
     def read(cls, **given: object) -> Self:
-        """From the environment, what is given first.
+        """The settings of the environment; what is given takes precedence.
 
         Raises SettingsError that names each wrong variable.
         """
         try:
             return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
-            wrong = "; ".join(
-                f"KAFKA_MIGRATION_CONSOLE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
-                for e in error.errors(include_url=False, include_input=False)
-            )
-            raise SettingsError(wrong) from None
+            raise wrong_variables(error, "KAFKA_MIGRATION_CONSOLE_") from None
 
 
 def _read(value: SecretStr | None, file: Path | None, name: str) -> str | None:

@@ -1,5 +1,5 @@
-"""The Kafka monitoring service: says by HTTP whether the cluster could lose a broker now, for a
+"""The monitoring service: answers by HTTP whether the cluster could lose a broker now, for a
 disruption budget.
 
-Depends on the cluster alone; neither the agent nor Cruise Control need run.
+It depends on the cluster alone; neither the agent nor Cruise Control needs to run.
 """

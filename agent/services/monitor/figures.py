@@ -17,7 +17,7 @@ COUNTED = (Code.OFFLINE_PARTITION, Code.UNDER_MIN_ISR, Code.UNDER_REPLICATED, Co
 
 
 class MonitorMetrics:
-    """What is known of one cluster, as gauges."""
+    """Gauges of one cluster."""
 
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
@@ -25,9 +25,9 @@ class MonitorMetrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._ready = self._gauge("ready", "1 while the cluster could lose a broker")
-        self._age = self._gauge("look_age_seconds", "Since the last look ended")
-        self._seconds = self._gauge("look_seconds", "How long the last look took")
-        self._visible = self._gauge("visible", "1 when the last look succeeded")
+        self._age = self._gauge("look_age_seconds", "Time since the last check ended")
+        self._seconds = self._gauge("look_seconds", "How long the last check took")
+        self._visible = self._gauge("visible", "1 when the last check succeeded")
         self._brokers = self._gauge("brokers", "Live brokers")
         self._partitions = self._gauge("partitions", "Partitions seen")
         self._reassigning = self._gauge("reassigning_partitions", "Reassignments in flight")
@@ -36,7 +36,7 @@ class MonitorMetrics:
         )
         self._looks = Counter(
             "kafka_migration_monitor_looks",
-            "Looks, by how they ended",
+            "Checks, by how they ended",
             ["cluster", "ended"],
             registry=self._registry,
         )
@@ -44,9 +44,7 @@ class MonitorMetrics:
     def record_check(
         self, look: HealthObservation | None, found: ReadinessResult, seconds: float
     ) -> None:
-        """Take in one look; None: it failed, and the figures of the last one stay but for
-        `visible`.
-        """
+        """Record one check. None: it failed, and only `visible` changes."""
         self._seconds.labels(self._cluster).set(seconds)
         self._visible.labels(self._cluster).set(look is not None)
         self._looks.labels(self._cluster, "failed" if look is None else "seen").inc()
@@ -59,7 +57,7 @@ class MonitorMetrics:
             self._sick.labels(self._cluster, code).set(found.by_code.get(code, 0))
 
     def page(self, readiness: Readiness, now: float) -> tuple[bytes, str]:
-        """The page and its content type."""
+        """The page for Prometheus, and its content type."""
         self._ready.labels(self._cluster).set(readiness.ready)
         if readiness.looked_at is not None:
             self._age.labels(self._cluster).set(now - readiness.looked_at)

@@ -89,14 +89,10 @@ class Monitor:
             self._found = find_unhealthy(self._look, self._policy)
             against = reasons(self._look, self._found)
         ended = self._tried_at = self._now()
-        told, self._state = (
-            self._state.reasons,
-            next_readiness(self._state, against, ended, self._policy),
-        )
+        known = {r.code for r in self._state.reasons}
+        self._state = next_readiness(self._state, against, ended, self._policy)
         self.figures.record_check(self._look, self._found, ended - started)
-        if before != self._state.ready or {r.code for r in told} != {
-            r.code for r in self._state.reasons
-        }:
+        if before != self._state.ready or known != {r.code for r in self._state.reasons}:
             why = "; ".join(map(str, self._state.reasons)) or "every check was healthy"
             log.info(
                 "%s: %s: %s",

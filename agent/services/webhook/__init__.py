@@ -1,1 +1,1 @@
-"""The webhook: an existing monitor's alert becomes an Alert on the metrics topic."""
+"""The webhook: publishes the alerts of an existing monitor on the metrics topic."""

@@ -1,8 +1,7 @@
-"""From a monitor's words to our Alert:
+"""Turns the alerts of a monitor into our Alert.
 
-Alertmanager's webhook (version 4; Grafana sends the same), and a plain form.
-
-Pure. Called by server.py. What cannot be read is told field by field, with what would be right.
+Reads Alertmanager's webhook, version 4 (Grafana sends the same), and a plain form. Pure; called by
+server.py. Each field that cannot be read is reported, with what would be right.
 """
 
 import hashlib
@@ -21,8 +20,8 @@ ACTION_LABEL = "kafka_migration_action"
 ALERTS_MAX = 1_000
 NAME_MAX, SUMMARY_MAX, LABELS_MAX = 100, 500, 50
 _MARK_LENGTH = 8
-# What monitors say, in our three words. An unknown severity counts as critical: better one pause
-# too many.
+# The severities of monitors in our three. An unknown one counts as critical, since one pause too
+# many does less harm than one too few.
 _SEVERITIES: Mapping[str, Literal["info", "warning", "critical"]] = {
     **dict.fromkeys(("info", "information", "none", "debug", "low", "p4", "p5"), "info"),
     **dict.fromkeys(("warning", "warn", "medium", "minor", "p3"), "warning"),
@@ -35,7 +34,7 @@ Severity = Literal["info", "warning", "critical"]
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What could not be read: `field` as a path into the body, and the fix."""
+    """What could not be read: the path of the field in the body, and how to correct it."""
 
     field: str
     problem: str
@@ -74,7 +73,7 @@ class PlainAlert(_Word):
 def read_plain(
     body: Any, settings: WebhookSettings, now: datetime
 ) -> tuple[list[Alert], list[Wrong]]:
-    """A plain alert. `now`: its time when it gives none."""
+    """The alert of the plain form; `now` is its time when it has none."""
     try:
         plain = PlainAlert.model_validate(body)
     except ValidationError as error:
@@ -133,7 +132,9 @@ def read_alertmanager(body: Any, settings: WebhookSettings) -> tuple[list[Alert]
                 Wrong(f"{place}.labels", (f"none of {labels} names the Kafka cluster: {fix}"))
             )
         elif not managed.labels.get("alertname"):
-            wrong.append(Wrong(f"{place}.labels.alertname", "missing: it is the alert's name"))
+            wrong.append(
+                Wrong(f"{place}.labels.alertname", "it is missing: it is the alert's name")
+            )
         else:
             alerts.append(_alert(managed, cluster, settings))
     return alerts, wrong
@@ -144,7 +145,7 @@ def _alert(managed: ManagedAlert, cluster: str, settings: WebhookSettings) -> Al
     severity = _SEVERITIES.get(labels.get("severity", "critical").lower(), "critical")
     ended = managed.status == "resolved" and managed.endsAt is not None and managed.endsAt.year > 1
     annotations = managed.annotations
-    told = (
+    text = (
         annotations.get("summary")
         or annotations.get("description")
         or annotations.get("message")
@@ -158,19 +159,19 @@ def _alert(managed: ManagedAlert, cluster: str, settings: WebhookSettings) -> Al
         severity=severity,
         action=_action(labels, severity, settings),
         labels=dict(sorted(labels.items())[:LABELS_MAX]),
-        summary=told[:SUMMARY_MAX],
+        summary=text[:SUMMARY_MAX],
         time=_aware(managed.endsAt if ended and managed.endsAt is not None else managed.startsAt),
     )
 
 
 def _name(managed: ManagedAlert) -> str:
-    """The alert's name and a mark of its labels: broker 12's `resolved` must not lift what
-    broker 11 has caused.
+    """The alert's name with a mark of its labels, so that a `resolved` of broker 12 does not end
+    what broker 11 has caused.
     """
     mark = managed.fingerprint[:_MARK_LENGTH]
     if not re.fullmatch(r"[0-9a-f]{4,}", mark):
-        told = "\n".join(f"{name}={value}" for name, value in sorted(managed.labels.items()))
-        mark = hashlib.sha256(told.encode()).hexdigest()[:_MARK_LENGTH]
+        text = "\n".join(f"{name}={value}" for name, value in sorted(managed.labels.items()))
+        mark = hashlib.sha256(text.encode()).hexdigest()[:_MARK_LENGTH]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", managed.labels["alertname"])
     return f"{name[: NAME_MAX - 1 - _MARK_LENGTH]}:{mark}"
 
@@ -201,8 +202,5 @@ def _wrong(error: ValidationError, place: str = "") -> list[Wrong]:
 
 
 def identity(alert: Alert) -> str:
-    """The CloudEvents id:
-
-    Alertmanager repeats a firing alert every few hours, and that is the same message.
-    """
+    """The CloudEvents id. Alertmanager repeats a firing alert every few hours with the same id."""
     return f"{alert.cluster}/{alert.name}/{alert.state}/{alert.time.isoformat()}"

@@ -1,10 +1,8 @@
-"""The webhook's HTTP side:
+"""The webhook's HTTP side: POST /alertmanager and POST /alert, with a bearer token.
 
-POST /alertmanager and POST /alert, with a bearer token. Built by `kafka-migration webhook`.
-
-A process of its own, not a part of the collector: it can run twice behind one address (two
-collectors would send each sample twice), what can be reached from outside holds no credentials of
-Prometheus, and a slow scrape delays no alert.
+Built by `kafka-migration webhook`. It is a process apart from the collector, for three reasons: it
+can run twice behind one address (two collectors would send each sample twice), the process that can
+be reached from outside has no credentials of Prometheus, and a slow scrape delays no alert.
 """
 
 import asyncio
@@ -28,8 +26,8 @@ from schemas.metrics import Alert
 log = logging.getLogger("kafka_migration.webhook")
 
 RETRY_AFTER_SECONDS = 5
-# Not ready for so long after Kafka refused. Then senders are let in again: without them nobody
-# would find out.
+# Not ready for this long after Kafka refused an alert. Then senders are let in again, since only
+# their alerts show whether Kafka accepts them.
 TROUBLE_SECONDS = 15.0
 RECEIVED = Counter("kafka_migration_webhook_alerts", "Alerts published", ["cluster", "state"])
 REFUSED = Counter(
@@ -40,9 +38,10 @@ Read = Callable[[Any, WebhookSettings], tuple[list[Alert], list[Wrong]]]
 
 
 class Webhook:
-    """The two doors.
+    """The two routes for alerts.
 
-    `clusters`: those the agent knows; alerts of others are told to be wrong. Empty: all are taken.
+    `clusters` are those that the agent knows: alerts of others are refused. When it is empty,
+    alerts of all clusters are accepted.
     """
 
     def __init__(
@@ -56,11 +55,11 @@ class Webhook:
 
     @property
     def trouble(self) -> str:
-        """Why alerts do not get through; empty when they do, or when it is time to try again."""
+        """Why alerts are not accepted; empty when they are, or when it is time to try again."""
         return self._trouble if time.monotonic() < self._troubled_at + TROUBLE_SECONDS else ""
 
     def application(self) -> web.Application:
-        """What is served."""
+        """The application with both routes, /ready and /metrics."""
         application = pages.pages(lambda: self.trouble, self._settings.body_bytes_max)
         application.router.add_post("/alertmanager", self._alertmanager)
         application.router.add_post("/alert", self._plain)
@@ -75,15 +74,14 @@ class Webhook:
         )
 
     async def _take(self, request: web.Request, read: Read) -> web.Response:
-        """All that can be read is published, also when the rest is wrong: an alert must not be lost
-        for another's sake.
+        """Publish every alert that can be read, also when others are wrong.
 
-        200: Kafka has them all. 400: some are wrong, each told. 503: ask again, a repeat does no
-        harm.
+        Answers 200 when Kafka has them all, 400 with each wrong alert, and 503 when the sender
+        should repeat the request, which does no harm.
         """
         if not self._is_known(request):
             says = (
-                "Authorization: Bearer TOKEN is missing or wrong; the token is the "
+                "Authorization: Bearer TOKEN is missing or wrong; the token is in the "
                 "webhook's token_file"
             )
             return _answer(401, says, headers={"WWW-Authenticate": "Bearer"})
@@ -123,7 +121,7 @@ class Webhook:
         if wrong:
             for w in wrong:
                 log.warning("%s: %s", w.field, w.problem)
-            return _answer(400, "some could not be read", published=len(known), wrong=wrong)
+            return _answer(400, "some alerts could not be read", published=len(known), wrong=wrong)
         return web.json_response({"published": len(known)})
 
     def _is_known(self, request: web.Request) -> bool:

@@ -1,5 +1,6 @@
-"""The webhook's own settings, from KAFKA_MIGRATION_WEBHOOK_* variables; the control Kafka is
-the agent's setting.
+"""The webhook's own settings, from KAFKA_MIGRATION_WEBHOOK_* variables.
+
+The control Kafka is a setting of the agent.
 """
 
 import ssl
@@ -16,43 +17,43 @@ Action = Literal["pause", "slow", "notify"]
 
 
 class WebhookSettings(BaseSettings):
-    """Where it listens, who may send, and what an alert does that does not say so itself."""
+    """Where the webhook listens, who may send alerts, and what alerts do."""
 
     model_config = SettingsConfigDict(
         env_prefix="KAFKA_MIGRATION_WEBHOOK_", extra="ignore", frozen=True
     )
 
-    host: str = Field(default="127.0.0.1", description="Loopback unless told otherwise")
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=6068, ge=1, le=65535)
     token: SecretStr | None = Field(
-        default=None, description=("What senders must show; prefer token_file")
+        default=None, description="The bearer token of senders; prefer token_file"
     )
     token_file: Path | None = Field(
         default=None, description=("A file that holds nothing but the token")
     )
     tls_cert_file: str | None = Field(
-        default=None, description=("Served over TLS when this is given")
+        default=None, description="Certificate; when it is given, the webhook serves TLS"
     )
     tls_key_file: str | None = None
     body_bytes_max: int = Field(
         default=1_000_000,
         ge=1_000,
         le=50_000_000,
-        description=("Alertmanager sends some 1 kB for each alert"),
+        description="Largest request; Alertmanager sends about 1 kB for each alert",
     )
     cluster: str | None = Field(
         default=None,
-        description=("Whose alerts they are when no label tells; for a monitor of one cluster"),
+        description="The cluster of alerts without a cluster label, for a monitor of one cluster",
     )
     cluster_labels: tuple[str, ...] = Field(
         default=("kafka_cluster", "strimzi_io_cluster", "cluster"),
-        description="Labels that may name the cluster; the first that is there counts. JSON",
+        description="Labels that may name the cluster; the first one present counts. JSON",
     )
     cluster_names: dict[str, str] = Field(
         default_factory=dict,
         description=(
-            "Where labels name a cluster otherwise than clusters.yaml does: JSON, "
-            '{"label\'s": "ours"}'
+            "For labels that name a cluster differently from clusters.yaml: JSON, "
+            '{"name in labels": "name in clusters.yaml"}'
         ),
     )
     actions: dict[Literal["critical", "warning", "info"], Action] = Field(

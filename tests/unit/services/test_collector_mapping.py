@@ -112,10 +112,10 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         r"metrics\[produce_latency_p99_ms\]\.source": lambda raw: raw["metrics"][0].update(
             source="jmxx"
         ),
-        r"labels\.broker\.0\.match.*no regular expression": lambda raw: raw["labels"]["broker"][
+        r"labels\.broker\.0\.match.*not a regular expression": lambda raw: raw["labels"]["broker"][
             0
         ].update(match="("),
-        "produce_latency_p99_ms stands twice": lambda raw: raw["metrics"].append(
+        "produce_latency_p99_ms occurs twice": lambda raw: raw["metrics"].append(
             {**raw["metrics"][0], "unit": "s"}
         ),
         "metrics": lambda raw: raw.update(metrics=[]),

@@ -25,8 +25,8 @@ export function duration(seconds) {
 
 const ENDED = new Set(["done", "skipped"]);
 
-// How much has moved, 0 to 1, of a wave or in all: the agent's own figure. A plan, and an older agent, tell none.
-export function share(told) { return told.share ?? (told.state === "done" ? 1 : 0); }
+// How much has moved, 0 to 1, of a wave or in all, as the agent says. A plan and an older agent do not say.
+export function share(part) { return part.share ?? (part.state === "done" ? 1 : 0); }
 
 export function ring(root, part) {
   const around = 2 * Math.PI * 50;
