@@ -223,7 +223,7 @@ const ACTIONS = [
   { word: "retry", label: "Retry", text: "Tries the blocked wave again, or moves what has arrived on a drained source." },
   { word: "skip", label: "Skip", text: "Leaves the blocked wave as it is and goes on with the next.", danger: true },
   { word: "rollback", label: "Roll back", text: "Moves back everything that was moved, last wave first.", danger: true },
-  { word: "cancel", label: "Cancel", text: "Ends the migration. What was moved stays where it is.", danger: true },
+  { word: "cancel", label: "Cancel migration", text: "Ends the migration. What was moved stays where it is.", danger: true },
 ];
 
 function actions(status) {
