@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.connection import Servers, TopicPrefix, connect
-from agent.cli.terminal import Exit, err, fail
+from agent.cli.terminal import Exit, err, fail, serve
 from agent.config.errors import SettingsError
 
 
@@ -47,8 +47,6 @@ def console(
     Settings: KAFKA_MIGRATION_CONSOLE_HOST, _PORT, _TOKEN_FILE, _VIEWER_TOKEN_FILE, _PUBLIC_ORIGIN,
     _SESSION_HOURS.
     """
-    from aiohttp import web
-
     from agent.services.console.access import Access
     from agent.services.console.feed import Feed
     from agent.services.console.server import Console
@@ -72,18 +70,4 @@ def console(
     )
     access = Access(token, viewer_token, settings.session_hours * 3_600, time.time)
     app = Console(settings, access, connection.client, Feed(connection.client)).app()
-    try:
-        web.run_app(
-            app,
-            host=settings.host,
-            port=settings.port,
-            print=None,
-            access_log=None,
-            shutdown_timeout=2.0,
-        )
-    except OSError as error:
-        fail(
-            Exit.USAGE,
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
-            as_json=False,
-        )
+    serve(app, settings.host, settings.port)

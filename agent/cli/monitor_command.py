@@ -6,7 +6,7 @@ import os
 import typer
 
 from agent.cli.connection import running_lab
-from agent.cli.terminal import Exit, fail
+from agent.cli.terminal import Exit, fail, serve
 from agent.config.errors import SettingsError
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
 
@@ -37,8 +37,6 @@ def monitor() -> None:
         fail(Exit.USAGE, str(error))
     except OSError as error:
         fail(Exit.USAGE, f"{PREFIX}SECURITY__PASSWORD_FILE: {error.filename}: {error.strerror}")
-    from aiohttp import web
-
     from agent.adapters.kafka.cluster import KafkaCluster
     from agent.services.monitor.service import Monitor
     from agent.telemetry import configure_logging
@@ -47,23 +45,7 @@ def monitor() -> None:
     # the reason of a check says in a line what this logger says at length
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     app = Monitor(settings, KafkaCluster(connection)).app()
-    try:
-        web.run_app(
-            app,
-            host=settings.host,
-            port=settings.port,
-            print=None,
-            access_log=None,
-            shutdown_timeout=2.0,
-        )
-    except OSError as error:
-        fail(
-            Exit.USAGE,
-            (
-                f"{PREFIX}HOST, _PORT: cannot listen on {settings.host}:{settings.port}: "
-                f"{error.strerror}"
-            ),
-        )
+    serve(app, settings.host, settings.port)
 
 
 def register(app: typer.Typer, panel: str) -> None:

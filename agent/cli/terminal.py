@@ -8,13 +8,18 @@ import json
 import sys
 from collections.abc import Coroutine
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from agent.client import ClientError
+
+if TYPE_CHECKING:
+    from aiohttp.web import Application
+
+STOP_SECONDS = 2.0  # for requests under way when a service is stopped
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -62,3 +67,18 @@ def run(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
         raise typer.Exit(0) from None
+
+
+def serve(app: "Application", host: str, port: int) -> None:
+    """Serve an application until SIGTERM or Ctrl-C.
+
+    Ends with exit code 2 when it cannot listen on that address.
+    """
+    from aiohttp import web
+
+    try:
+        web.run_app(
+            app, host=host, port=port, print=None, access_log=None, shutdown_timeout=STOP_SECONDS
+        )
+    except OSError as error:
+        fail(Exit.USAGE, f"cannot listen on {host}:{port}: {error.strerror}")
