@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from deploy.lab.standin.api import build_app
 from deploy.lab.standin.cluster import TopicPartition
-from deploy.lab.standin.executor import ExecutorState
+from deploy.lab.standin.execution import ExecutorState
 from deploy.lab.standin.goals import HARD_GOALS
 from deploy.lab.standin.service import CruiseControl
 from deploy.lab.standin.settings import Account, Role, Settings

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.lab.standin.cluster import TopicPartition
-from deploy.lab.standin.executor import ExecutorState, MoveState
+from deploy.lab.standin.execution import ExecutorState, MoveState
 from deploy.lab.standin.service import CruiseControl
 from tests.contract.standin_situations import ARTICLE, HARD_PAIR, PAIR, WARM, lab, task_status
 

@@ -10,7 +10,7 @@ import pytest
 from agent.adapters.cruise_control.client import CruiseControl as CruiseControlClient
 from agent.adapters.cruise_control.client import CruiseControlConnection
 from agent.core.messages import Executor
-from deploy.lab.standin.executor import ExecutorState
+from deploy.lab.standin.execution import ExecutorState
 from deploy.lab.standin.settings import Settings
 from tests.contract.standin_situations import PAIR, WARM, Lab, lab, task_status
 

@@ -3,14 +3,19 @@
 A test that changes it puts it back.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from kafka.admin import ConfigResourceType
 
+from agent.adapters.kafka.cluster import KafkaCluster
+from agent.adapters.kafka.connection import KafkaConnection
 from agent.client import ControlClient
+from agent.core.model.throttle import FOLLOWER_RATE, LEADER_RATE
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
 from deploy.lab.demo.agent_process import AgentProcess
+from tests.integration.kafka_topics import ALL, Topics, alter
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +67,31 @@ async def client(filled: Lab, agent: AgentProcess) -> ControlClient:
     made = ControlClient({"bootstrap_servers": filled.status()["control_bootstrap_servers"]})
     await agent.ready(made)
     return made
+
+
+@pytest.fixture
+async def kafka(lab: Lab) -> AsyncIterator[KafkaCluster]:
+    cluster = KafkaCluster(
+        KafkaConnection(bootstrap_servers=lab.config.bootstrap_servers, request_timeout_seconds=6)
+    )
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+def topics(lab: Lab) -> Iterator[Topics]:
+    """Makes topics and deletes them after the test.
+
+    Takes back every rate too, so that one test that fails does not fail the next.
+    """
+    made = Topics(lab)
+    yield made
+    made.delete()
+    for broker in ALL:
+        if lab.pid(f"broker-{broker}"):
+            alter(
+                lab,
+                ConfigResourceType.BROKER,
+                str(broker),
+                {LEADER_RATE: None, FOLLOWER_RATE: None},
+            )

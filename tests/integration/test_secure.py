@@ -30,7 +30,7 @@ from agent.adapters.zookeeper.sessions import LOCK_PATH, ZooKeeperLease
 from agent.client import ControlClient
 from agent.config.cluster_settings import read_clusters
 from deploy.lab import Lab, LabConfig, free_base_port
-from deploy.lab.cluster import security
+from deploy.lab.cluster import client_security, security
 from deploy.lab.cluster.environment import security_environment
 from deploy.lab.cluster.readiness import lab_admin
 from deploy.lab.cluster.topics import TopicSpec
@@ -68,7 +68,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 async def _fill(config: LabConfig) -> None:
-    producer = AIOKafkaProducer(**security.kafka_connection(config, security.ADMIN).for_aiokafka())
+    producer = AIOKafkaProducer(
+        **client_security.kafka_connection(config, security.ADMIN).for_aiokafka()
+    )
     await producer.start()
     for n in range(600):
         await producer.send(DATA, RECORD, partition=n % 6)
@@ -108,7 +110,7 @@ def _cli(lab: Lab, *words: str, seconds: float = 120.0) -> subprocess.CompletedP
 
 
 def _on_control(lab: Lab, user: str) -> KafkaConnection:
-    return security.kafka_connection(lab.config, user, on_control=True)
+    return client_security.kafka_connection(lab.config, user, on_control=True)
 
 
 async def _write(connection: KafkaConnection, topic: str) -> None:
@@ -195,7 +197,7 @@ async def test_no_role_of_ours_sees_the_messages_of_the_cluster(lab: Lab) -> Non
     what is in topics.
     """
     for user in (security.AGENT, security.CRUISE_CONTROL, security.WATCHER, security.STRANGER):
-        connection = security.kafka_connection(lab.config, user)
+        connection = client_security.kafka_connection(lab.config, user)
         with pytest.raises(TopicAuthorizationFailedError):
             await _read(connection, DATA)
         with pytest.raises(TopicAuthorizationFailedError):
@@ -219,7 +221,7 @@ def test_a_watcher_moves_nothing(lab: Lab) -> None:
     """Who may only look at a cluster is refused a reassignment."""
     from kafka.structs import TopicPartition
 
-    admin = connect(security.kafka_connection(lab.config, security.WATCHER))
+    admin = connect(client_security.kafka_connection(lab.config, security.WATCHER))
     try:
         assert len(admin.describe_cluster()["brokers"]) == 6
         with pytest.raises(ClusterAuthorizationFailedError):
@@ -232,7 +234,7 @@ async def test_cruise_control_asks_who_it_is(lab: Lab) -> None:
     """Without a login 401, with too small a role 403, over a line whose certificate is trusted."""
     assert lab.config.cruise_control_url
     assert lab.config.cruise_control_url.startswith("https://")
-    given = security.http_client(lab.config, security.WATCHER)
+    given = client_security.http_client(lab.config, security.WATCHER)
     async with httpx.AsyncClient(
         verify=given["verify"], base_url=lab.config.cruise_control_url
     ) as client:
@@ -321,7 +323,7 @@ def test_a_whole_migration_and_no_secret_told(
     left = [
         p
         for p in facts.look(
-            security.kafka_connection(lab.config, security.ADMIN)
+            client_security.kafka_connection(lab.config, security.ADMIN)
         ).partitions.values()
         if set(p.replicas) & {11, 12, 13}
     ]

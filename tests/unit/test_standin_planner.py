@@ -10,7 +10,8 @@ from deploy.lab.standin.cluster import Broker, ClusterView, Partition, TopicPart
 from deploy.lab.standin.errors import OperationError
 from deploy.lab.standin.goals import HARD_GOALS, STOCK_GOALS
 from deploy.lab.standin.model import BYTES_PER_MB, ClusterModel
-from deploy.lab.standin.planner import Limits, Plan, Removal, plan_rebalance, plan_removal
+from deploy.lab.standin.plan import Limits, Plan, Removal
+from deploy.lab.standin.planner import plan_rebalance, plan_removal
 from deploy.lab.standin.render import java_hash
 
 RACKS = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b", 33: "az-c"}

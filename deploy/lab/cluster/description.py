@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from deploy.lab.cluster import proxies, security
+from deploy.lab.cluster import client_security, proxies, security
 from deploy.lab.cluster.config import HOST, LabConfig, Metrics, Role
 from deploy.lab.cluster.files import write_atomically
 from deploy.lab.cluster.jars import Installation
@@ -55,7 +55,7 @@ def describe(
         "secure": config.secure,
         "prometheus_url": config.prometheus_url,
         "targets_file": str(folders.targets_file) if config.metrics is not Metrics.NONE else None,
-        "admin_security": security.kafka_settings(config, security.ADMIN),
+        "admin_security": client_security.kafka_settings(config, security.ADMIN),
         "proxies": {str(b): place for b, place in proxies.endpoints(config).items()}
         if config.proxies
         else {},
@@ -136,11 +136,19 @@ def write_clusters(config: LabConfig) -> None:
     cluster: dict[str, Any] = {
         "bootstrap_servers": config.bootstrap_servers,
         **({} if config.kraft else {"zookeeper": config.zookeeper.address}),
-        **({"security": security.kafka_settings(config, security.AGENT)} if config.secure else {}),
-        **({"zookeeper_security": security.zookeeper_settings(config)} if config.secure else {}),
+        **(
+            {"security": client_security.kafka_settings(config, security.AGENT)}
+            if config.secure
+            else {}
+        ),
+        **(
+            {"zookeeper_security": client_security.zookeeper_settings(config)}
+            if config.secure
+            else {}
+        ),
         "cruise_control": {
             "url": config.cruise_control_url or f"http://{config.cruise_control_node.address}",
-            **security.cruise_control_settings(config),
+            **client_security.cruise_control_settings(config),
         },
         "source_broker_ids": list(config.source_ids),
         "destination_broker_ids": destinations,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.lab.cluster import security
+from deploy.lab.cluster import client_security, security
 from deploy.lab.cluster.config import LabConfig
 from deploy.lab.cluster.description import CLUSTER_NAME, describe
 from deploy.lab.cluster.files import write_atomically
@@ -88,8 +88,8 @@ def _common(description: Mapping[str, Any], directory: Path) -> dict[str, str]:
 def _login(config: LabConfig, user: str) -> dict[str, str]:
     if not config.secure:
         return {}
-    given = security.kafka_settings(config, user, on_control=True)
-    servers = security.control_servers(config, user)
+    given = client_security.kafka_settings(config, user, on_control=True)
+    servers = client_security.control_servers(config, user)
     return {"KAFKA_MIGRATION_BOOTSTRAP_SERVERS": servers} | {
         f"KAFKA_MIGRATION_SECURITY__{name.upper()}": value for name, value in given.items()
     }

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from agent.adapters.kafka.connection import KafkaConnection
-from deploy.lab.cluster import security
+from deploy.lab.cluster import client_security, security
 from deploy.lab.cluster.config import HOST, Kind, LabConfig, Node
 
 CALL_TIMEOUT_SECONDS = 3.0
@@ -69,7 +69,9 @@ def lab_admin(
     `servers`: only these.
     """
     return admin_client(
-        security.kafka_connection(config, security.ADMIN, on_control=on_control, servers=servers),
+        client_security.kafka_connection(
+            config, security.ADMIN, on_control=on_control, servers=servers
+        ),
         timeout_seconds,
     )
 
@@ -101,7 +103,7 @@ def broker_is_registered(config: LabConfig, broker_id: int) -> bool:
     from kazoo.exceptions import KazooException
     from kazoo.handlers.threading import KazooTimeoutError
 
-    access = security.zookeeper_access(config).for_kazoo()
+    access = client_security.zookeeper_access(config).for_kazoo()
     client = KazooClient(hosts=config.zookeeper.address, timeout=CALL_TIMEOUT_SECONDS, **access)
     try:
         client.start(timeout=CALL_TIMEOUT_SECONDS)
@@ -177,7 +179,9 @@ def _says_standalone(link: socket.socket) -> bool:
 
 
 def _cruise_control_serves(config: LabConfig) -> bool:
-    return _answers(f"{config.cruise_control_url}/state?json=true", **security.http_client(config))
+    return _answers(
+        f"{config.cruise_control_url}/state?json=true", **client_security.http_client(config)
+    )
 
 
 def _answers(url: str, **given: Any) -> bool:

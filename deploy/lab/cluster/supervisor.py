@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from deploy.lab.cluster import (
+    client_security,
     control,
     description,
     environment,
@@ -195,7 +196,7 @@ class Supervisor:
         with readiness.lab_admin(
             self.config, ADMIT_TIMEOUT_SECONDS, on_control=on_control
         ) as admin:
-            return security.admit(self.config, admin, on_control=on_control)
+            return client_security.admit(self.config, admin, on_control=on_control)
 
     def _pause_between_checks(self, waiting: list[Node]) -> None:
         """Give up when a process ended or time is out; else wait a tick."""

@@ -37,7 +37,7 @@ from deploy.lab.demo.demo_pause import PauseAct
 from deploy.lab.demo.load_spike import LoadSpike
 from deploy.lab.demo.story import Event, Story, StoryError
 from deploy.lab.workload import facts
-from deploy.lab.workload.clients import ClientReport
+from deploy.lab.workload.client_report import ClientReport
 from deploy.lab.workload.surge import Surge
 from deploy.lab.workload.workload import MEBIBYTE, Workload, WorkloadConfig
 

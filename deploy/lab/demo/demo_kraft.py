@@ -19,7 +19,7 @@ from deploy.lab.demo.demo import Demo, DemoError, DemoOptions
 from deploy.lab.demo.kraft_play import KraftPlay
 from deploy.lab.demo.story import Story
 from deploy.lab.workload import facts
-from deploy.lab.workload.clients import ClientReport
+from deploy.lab.workload.client_report import ClientReport
 
 LEFT_SECONDS_MAX = 60.0
 SERVE_SECONDS = 10.0

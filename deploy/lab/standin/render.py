@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.lab.standin.cluster import NO_LEADER, ClusterView, LogDirs, Partition, TopicPartition
 from deploy.lab.standin.model import BrokerLoad, ClusterModel
-from deploy.lab.standin.planner import Plan, Proposal
+from deploy.lab.standin.plan import Plan, Proposal
 from deploy.lab.standin.tasks import Progress, TaskState, UserTask
 
 JSON_VERSION = 1

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.lab.standin.executor import FINISHED, Execution, ExecutorState, Move, MoveState
+from deploy.lab.standin.execution import FINISHED, Execution, ExecutorState, Move, MoveState
 from deploy.lab.standin.render import proposal
 
 CLUSTER_LEADER_CONCURRENCY = 1000

@@ -6,23 +6,25 @@ Knows no HTTP.
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from deploy.lab.standin import errors, render, render_state
+from deploy.lab.standin import asked, errors, render, render_state
 from deploy.lab.standin.clock import Clock, iso
 from deploy.lab.standin.cluster import Cluster
-from deploy.lab.standin.executor import ExecutionOptions, Executor
+from deploy.lab.standin.execution import ExecutionOptions
+from deploy.lab.standin.executor import Executor
 from deploy.lab.standin.faults import Fault, Faults
-from deploy.lab.standin.goals import HARD_GOALS, STOCK_GOALS, SUPPORTED_GOALS
+from deploy.lab.standin.goals import STOCK_GOALS
 from deploy.lab.standin.monitor import LoadMonitor
 from deploy.lab.standin.parameters import ANOMALY_TYPES, CONCURRENCY_TYPES, SUBSTATES
-from deploy.lab.standin.planner import Limits, Plan, Removal, plan_rebalance, plan_removal
+from deploy.lab.standin.plan import Limits, Plan, Removal
+from deploy.lab.standin.planner import plan_rebalance, plan_removal
 from deploy.lab.standin.render_executor import Trigger, executor_state
 from deploy.lab.standin.settings import Settings
-from deploy.lab.standin.tasks import Step, TaskState, UserTask, UserTasks
+from deploy.lab.standin.tasks import Step, UserTask, UserTasks
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +41,6 @@ _NOT_IMITATED = {
 _HEALED = "GOAL_VIOLATION"
 """The one anomaly type that heals here."""
 _WAITING = "The job requires a cluster model and it is waiting to get the cluster model lock."
-_MISSING_HARD_GOALS = (
-    "Missing hard goals [{missing}] in the provided goals: [{given}]. "
-    "Add skip_hard_goal_check=true parameter to ignore this sanity check."
-)
 
 
 class CruiseControl:
@@ -171,7 +169,7 @@ class CruiseControl:
         )
 
     async def proposals(self, values: Values, task: UserTask) -> Body:
-        goals = self._goals(values, check_hard=False)
+        goals = asked.goals(values, check_hard=False)
         model = await self.monitor.model()
         self.monitor.require_windows(len(model.view.partitions), whole=True)
         destinations = values.get("destination_broker_ids", ())
@@ -182,7 +180,7 @@ class CruiseControl:
         )
 
     async def user_tasks(self, values: Values, task: UserTask) -> Body:
-        wanted = self._task_filter(values)
+        wanted = asked.task_filter(values)
         rows = []
         for found in self.tasks.all():
             if found is task or not wanted(found):
@@ -195,33 +193,11 @@ class CruiseControl:
             )
         return render.versioned({"userTasks": rows[: values.get("entries", _ALL_ENTRIES)]})
 
-    @staticmethod
-    def _task_filter(values: Values) -> Callable[[UserTask], bool]:
-        ids = values.get("user_task_ids")
-        clients = values.get("client_ids")
-        endpoints = {name.lower() for name in values.get("endpoints", ())}
-        types = {name.lower() for name in values.get("types", ())}
-
-        def wanted(task: UserTask) -> bool:
-            state = (
-                "completed"
-                if task.state is TaskState.COMPLETED_WITH_ERROR and "completed" in types
-                else task.state
-            )
-            return (
-                (not ids or task.id in ids)
-                and (not clients or task.client in clients)
-                and (not endpoints or task.endpoint in endpoints)
-                and (not types or state.lower() in types)
-            )
-
-        return wanted
-
     # -- remove_broker
     # -------------------------------------------------------------------------------------------------  # noqa: E501
 
     async def remove_broker(self, values: Values, task: UserTask) -> Body:
-        goals = self._goals(values, check_hard=True)
+        goals = asked.goals(values, check_hard=True)
         destinations = values.get("destination_broker_ids", ())
         if values.get("dryrun", True):
             plan = await self._plan_removal(values, goals, task)
@@ -298,24 +274,6 @@ class CruiseControl:
             network_capacity_kb=self.settings.network_capacity_kb_per_second,
             verbose=values.get("verbose", False),
         )
-
-    @staticmethod
-    def _goals(values: Values, *, check_hard: bool) -> tuple[str, ...]:
-        given = values.get("goals")
-        if not given:
-            return STOCK_GOALS
-        unknown = [goal for goal in given if goal not in SUPPORTED_GOALS]
-        if unknown:
-            raise errors.illegal_argument(
-                f"Goals [{', '.join(unknown)}] are not supported. Supported: "
-                f"[{', '.join(SUPPORTED_GOALS)}]"
-            )
-        missing = [goal for goal in HARD_GOALS if goal not in given]
-        if check_hard and missing and not values.get("skip_hard_goal_check", False):
-            raise errors.illegal_argument(
-                _MISSING_HARD_GOALS.format(missing=", ".join(HARD_GOALS), given=", ".join(given))
-            )
-        return tuple(goal for goal in STOCK_GOALS if goal in given)
 
     def _excluded(self, values: Values, destinations: tuple[int, ...]) -> frozenset[int]:
         """Recently removed brokers may take no replicas, but an explicit destination may."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from deploy.lab.standin.clock import Clock
 from deploy.lab.standin.cluster import Cluster
-from deploy.lab.standin.planner import Proposal
+from deploy.lab.standin.plan import Proposal
 from deploy.lab.standin.settings import Settings
 
 log = logging.getLogger(__name__)

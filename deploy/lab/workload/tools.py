@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.adapters.kafka.connection import KafkaConnection
-from deploy.lab.cluster import properties, security
+from deploy.lab.cluster import client_security, properties
 from deploy.lab.cluster.config import Role
 from deploy.lab.cluster.files import write_atomically
 from deploy.lab.cluster.processes import ManagedProcess
@@ -66,7 +66,7 @@ class LabInfo:
             java=str(description["java"]),
             class_path=str(description["class_path"]),
             class_archive=description.get("class_archive"),
-            access=security.connection_of(
+            access=client_security.connection_of(
                 str(description["bootstrap_servers"]), description.get("admin_security") or {}
             ),
         )

@@ -20,7 +20,8 @@ from deploy.lab.cluster.processes import ManagedProcess
 from deploy.lab.cluster.readiness import admin_client
 from deploy.lab.cluster.topics import TopicKind, TopicSpec
 from deploy.lab.workload import facts
-from deploy.lab.workload.clients import ClientReport, Clients, ClientSettings, Progress
+from deploy.lab.workload.client_report import ClientReport, Progress
+from deploy.lab.workload.clients import Clients, ClientSettings
 from deploy.lab.workload.filling import FillSettings, fill_topics
 from deploy.lab.workload.tools import (
     Burst,
