@@ -49,8 +49,8 @@ def test_pauses_are_judged_until_nothing_moves() -> None:
     late = pauses.Round(
         asked=15_020.0, still=17_500.0, told=19_500.0, again=1_000.0, in_flight=10, load=9.0
     )
-    assert list(_held(pauses.figures([good] * 100, 900.0, "here")).values()) == [True] * 4
-    rows = pauses.figures([good] * 95 + [late] * 5, 900.0, "here")
+    assert list(_held(pauses.totals([good] * 100, 900.0, "here")).values()) == [True] * 4
+    rows = pauses.totals([good] * 95 + [late] * 5, 900.0, "here")
     assert list(_held(rows).values()) == [False, True, False, True]
     assert "load 1.0 to 9.0" in str(rows[-1]["value"])
-    assert pauses.figures([], 0.0, "here") == []
+    assert pauses.totals([], 0.0, "here") == []
