@@ -6,7 +6,7 @@ SCHEDULES ?= 2000
 SEED ?= 1
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup demo demo-kraft test test-kraft check fix simulate chaos schemas docs clean bench-eta bench-events bench-monitor bench-move bench-plan bench-reaction bench-recovery
+.PHONY: help setup demo demo-kraft test test-all test-kraft coverage check fix simulate chaos schemas docs clean bench-eta bench-events bench-monitor bench-move bench-plan bench-reaction bench-recovery
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,12 +26,23 @@ demo: setup ## a real migration in the lab, with clients running; writes build/d
 demo-kraft: setup ## the whole journey: replicas moved, then ZooKeeper to KRaft, clients running; BACK="phases" FAULTS=1 as options
 	$(RUN) -m agent.cli lab demo-kraft $(foreach phase,$(BACK),--back $(phase)) $(if $(FAULTS),--faults)
 
-test: setup check ## everything: lint, unit, scenarios, simulation, contract, integration, a few faults of chaos
-	$(RUN) -m pytest -q -m "not lab"
-	# Real processes on a machine that others use too: what fails is run once more, and the first failure stays in view.
-	$(RUN) -m pytest -q -m "lab and not chaos and not kraft" || $(RUN) -m pytest -q -m "lab and not chaos and not kraft" --last-failed --last-failed-no-failures none
+# Real processes on a machine that others use too: what fails is run once more, and the first failure stays in view.
+lab_tests = $(RUN) -m pytest -q -m "$(1)" || $(RUN) -m pytest -q -m "$(1)" --last-failed --last-failed-no-failures none
+# What needs no lab shares no port, folder or process: it runs on all cores.
+PARALLEL := -n auto --dist worksteal
+
+test: setup check ## in minutes: lint, types, all that needs no lab, and the agent on one shared lab
+	$(RUN) -m pytest -q -m "not lab and not slow" $(PARALLEL)
+	$(call lab_tests,lab and not slow)
+
+test-all: setup ## after `make test`: every other kind of lab, the demo, the image, a few faults of chaos
+	$(RUN) -m pytest -q -m "slow and not lab"
+	$(call lab_tests,slow and lab and not chaos and not kraft)
 	# Never twice: what goes wrong there once is a find.
 	$(RUN) -m pytest -q -m chaos
+
+coverage: setup ## lines of agent and schemas that are run without a lab
+	$(RUN) -m pytest -q -m "not lab and not slow" $(PARALLEL) --cov --cov-report=term:skip-covered
 
 KRAFT_TESTS := tests/integration/test_agent.py tests/integration/test_kafka_cluster.py tests/integration/test_demo.py
 
@@ -90,4 +101,4 @@ schemas: setup ## generate JSON Schema and AsyncAPI from the models
 	$(RUN) -m schemas.generate
 
 clean: ## everything that can be made again
-	rm -rf build .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf build .lab .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ from tests.chaos.run import FILL_BYTES_SHORT, run, what_is_wrong
 
 @pytest.mark.lab
 @pytest.mark.chaos
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_when_processes_die(tmp_path: Path) -> None:
     """Agent, Cruise Control and a broker are killed while a wave moves: it goes on, and clients

@@ -84,6 +84,7 @@ def copy_context(folder: Path) -> None:
                 shutil.copy(ROOT / source, name)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_images_packages_install_as_the_dockerfile_asks(tmp_path: Path) -> None:
     """Each package has a wheel for the image's Python with a pinned hash, and none that is

@@ -24,7 +24,7 @@ from agent.performer.ports import PortError
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
 from deploy.lab.cluster.readiness import admin_client
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 EVERYONE = "User:*"
 HIDDEN, FIXED = "kr.hidden", "kr.fixed"

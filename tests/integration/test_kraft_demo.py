@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.lab, pytest.mark.kraft, pytest.mark.timeout(2_400)]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.kraft, pytest.mark.timeout(2_400)]
 
 
 def _run(directory: Path, *more: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from deploy.lab.cluster.readiness import admin_client
 from deploy.lab.demo.agent_process import AgentProcess
 from deploy.lab.demo.story import Event, Story
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(400)]
 
 SOURCES, DESTINATIONS = (11, 12), (31, 32)
 RECORDS, READ, RECORD_BYTES = 600, 200, 5_000

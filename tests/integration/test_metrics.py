@@ -29,7 +29,7 @@ from deploy.lab.cluster.environment import lab_environment
 from deploy.lab.cluster.ports import free_ports
 from schemas.metrics import METRICS, Alert, Sample, Samples
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
 
 TOPIC = "kafka-migration.metrics"
 TOKEN = "a-token-of-32-characters-or-more"

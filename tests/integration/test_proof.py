@@ -25,7 +25,7 @@ from deploy.lab.cluster.environment import lab_environment
 from deploy.lab.demo.agent_process import AgentProcess
 from tests.integration.waiting import await_event, eventually
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(400)]
 
 TOPIC, GROUP = "proved", "reader"
 ORDERS = [[11, 12, 13], [12, 13, 11], [13, 11, 12]]

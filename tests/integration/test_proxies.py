@@ -27,6 +27,7 @@ from tests.fakes.consul import FakeConsul, Instance
 
 pytestmark = [
     pytest.mark.lab,
+    pytest.mark.slow,
     pytest.mark.timeout(500),
     pytest.mark.skipif(proxies.program() is None, reason=proxies.MISSING),
 ]

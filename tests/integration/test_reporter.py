@@ -16,6 +16,7 @@ from tests.integration.waiting import eventually
 
 pytestmark = [
     pytest.mark.lab,
+    pytest.mark.slow,
     pytest.mark.timeout(400),
     pytest.mark.skipif(
         not os.environ.get(CLASS_PATH_VARIABLE),

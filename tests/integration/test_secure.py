@@ -38,7 +38,7 @@ from deploy.lab.demo.agent_process import AgentProcess
 from deploy.lab.workload import facts
 from deploy.lab.workload.workload import Workload, WorkloadConfig
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(500)]
 
 COMMANDS, METRICS, EVENTS = (
     f"kafka-migration.{name}" for name in ("commands", "metrics", "events")

@@ -17,7 +17,7 @@ from deploy.lab.demo.agent_process import AgentProcess
 from deploy.lab.demo.demo import Demo, DemoOptions
 from deploy.lab.demo.story import Event, Story
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXECUTED = {"Active", "InExecution", "Completed"}
 

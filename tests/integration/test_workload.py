@@ -19,7 +19,7 @@ from deploy.lab.cluster.readiness import admin_client
 from deploy.lab.cluster.topics import TopicKind, TopicSpec
 from deploy.lab.workload.workload import Workload, WorkloadConfig
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 TOPICS = (
     TopicSpec("plain", 4),
