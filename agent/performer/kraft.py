@@ -1,8 +1,6 @@
-"""The eyes and hands of a way to KRaft: looks, tells who restarts nodes, frees ZooKeeper.
+"""Performs the effects of a way to KRaft: surveys, requests restarts, releases ZooKeeper.
 
-Called by performer.py.
-
-Looks before it acts, and decides nothing: which node, and whether now, the core has said.
+Called by performer.py. Decides nothing: the core says which node is restarted, and when.
 """
 
 import contextlib
@@ -21,6 +19,8 @@ from agent.core.kraft.effects import (
 )
 from agent.core.kraft.facts import BrokerFacts, KraftFacts, QuorumFacts, ZooKeeperFacts
 from agent.core.kraft.node_config import NodeChange, NodeMode
+from agent.core.model.cluster import ClusterFacts
+from agent.performer.offload import run_off_loop
 from agent.performer.ports import (
     Clock,
     ControllerMetricsPort,
@@ -33,13 +33,13 @@ from agent.performer.ports import (
 )
 
 KRAFT_EFFECTS = (SurveyKraft, RestartNode, ReleaseZooKeeper)
-HEARTBEAT_SECONDS = 5.0  # a look is posted when it shows something new, and at least so often
-ASKED_MAX = 2  # brokers that are asked for the quorum, one after the other
+HEARTBEAT_SECONDS = 5.0  # a look is posted when it shows something new, and at least this often
+ASKED_MAX = 2  # brokers that are asked for the quorum at a look, one after the other
 
 
 @dataclass(slots=True)
 class KraftPerformer:
-    """One cluster's; `zookeeper` is None where none is configured."""
+    """For one cluster; `zookeeper` is None where none is configured."""
 
     kafka: KafkaPort
     kraft_kafka: KraftKafkaPort
@@ -49,7 +49,7 @@ class KraftPerformer:
     clock: Clock
 
     async def perform(self, effect: Effect) -> msg.Outcome:
-        """Raises PortError when the outside cannot be had."""
+        """Out: what came of it. Raises PortError when a side that it needs does not answer."""
         if isinstance(effect, SurveyKraft):
             return await self._survey(effect.scope)
         if isinstance(effect, ReleaseZooKeeper):
@@ -66,7 +66,7 @@ class KraftPerformer:
         )
 
     async def watch(self, watch: WatchKraft, post: Post) -> None:
-        """Runs until it is cancelled."""
+        """Post what a look shows whenever it has changed, and a heartbeat, until cancelled."""
         last: KraftFacts | None = None
         posted_at = float("-inf")
         while True:
@@ -78,7 +78,7 @@ class KraftPerformer:
             await self.clock.sleep(watch.scope.options.look_seconds)
 
     async def observe(self, scope: KraftScope, *, with_kafka: bool = True) -> KraftFacts:
-        """Everything once; what does not answer is a fact, too."""
+        """Look once at ZooKeeper, controllers and brokers; what does not answer is a fact, too."""
         zookeeper = (
             await self.zookeeper.facts() if self.zookeeper else ZooKeeperFacts(reachable=False)
         )
@@ -94,22 +94,15 @@ class KraftPerformer:
             settings = await self.kraft_kafka.file_settings(cluster.racks)
         except PortError:
             return facts
-        sick = [p for p in cluster.partitions if p.is_under_replicated]
+        counted = await run_off_loop(len(cluster.partitions), _counted, facts, cluster)
         return replace(
-            facts,
-            reachable=True,
+            counted,
             brokers=tuple(_broker(b, settings.get(b, {})) for b in sorted(cluster.racks)),
-            assigned=tuple(sorted({r for p in cluster.partitions for r in p.replicas})),
-            reassignments=sum(1 for p in cluster.partitions if p.adding or p.removing),
-            under_replicated=len(sick),
-            under_replicated_leader_ids=tuple(sorted({p.leader for p in sick if p.leader >= 0})),
-            sole_in_sync_broker_ids=tuple(sorted({p.isr[0] for p in sick if len(p.isr) == 1})),
-            offline=sum(1 for p in cluster.partitions if p.leader < 0),
             quorum=await self._quorum(settings),
         )
 
     async def _quorum(self, settings: Mapping[int, Mapping[str, str]]) -> QuorumFacts | None:
-        """Told by the first broker in KRaft mode that knows it."""
+        """The controllers' quorum, from the first broker in KRaft mode that knows it."""
         for broker_id in sorted(
             b for b, s in settings.items() if changes.broker_mode(s) is NodeMode.KRAFT
         )[:ASKED_MAX]:
@@ -132,8 +125,8 @@ class KraftPerformer:
             return changes.controller_change(node, effect.target, options.zookeeper, options.quorum)
         now = (await self.kraft_kafka.file_settings([node])).get(node)
         if now is None:
-            # It is down, most likely in the middle of its restart: whoever restarts it has its keys
-            # already.
+            # It is down, most likely in the middle of its restart: then whoever restarts it has its
+            # settings already.
             return NodeChange(node_id=node, is_controller=False, target=effect.target)
         return changes.broker_change(
             node, effect.target, now, dict(effect.original), options.quorum
@@ -143,6 +136,21 @@ class KraftPerformer:
         if self.zookeeper is None:
             raise PortError("no ZooKeeper is configured: `zookeeper` in clusters.yaml")
         return self.zookeeper
+
+
+def _counted(facts: KraftFacts, cluster: ClusterFacts) -> KraftFacts:
+    """With what Kafka's metadata shows of all partitions."""
+    sick = [p for p in cluster.partitions if p.is_under_replicated]
+    return replace(
+        facts,
+        reachable=True,
+        assigned=tuple(sorted({r for p in cluster.partitions for r in p.replicas})),
+        reassignments=sum(1 for p in cluster.partitions if p.adding or p.removing),
+        under_replicated=len(sick),
+        under_replicated_leader_ids=tuple(sorted({p.leader for p in sick if p.leader >= 0})),
+        sole_in_sync_broker_ids=tuple(sorted({p.isr[0] for p in sick if len(p.isr) == 1})),
+        offline=sum(1 for p in cluster.partitions if p.leader < 0),
+    )
 
 
 def _broker(broker_id: int, settings: Mapping[str, str]) -> BrokerFacts:
