@@ -86,7 +86,7 @@ def acls(
     from kafka.errors import KafkaError
 
     from agent.adapters.kafka import acls as kafka_acls
-    from agent.adapters.kafka.admin import connect
+    from agent.adapters.kafka.admin_requests import connect
 
     try:
         admin = connect(kafka)

@@ -23,7 +23,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoAuthError
 from kazoo.handlers.threading import KazooTimeoutError
 
-from agent.adapters.kafka.admin import connect
+from agent.adapters.kafka.admin_requests import connect
 from agent.adapters.kafka.connection import KafkaConnection
 from agent.adapters.zookeeper.access import ZooKeeperAccess
 from agent.adapters.zookeeper.sessions import LOCK_PATH, ZooKeeperLease

@@ -114,8 +114,8 @@ class SimClock:
 class SimKafka:
     """Reads are answered with what is true when the answer comes; changes go over the wire.
 
-    One thread a cluster, as in kafka_cluster.py: whatever is asked waits until what was asked
-    before has been done.
+    One thread a cluster, as in adapters/kafka/cluster.py: whatever is asked waits until what was
+    asked before has been done.
     """
 
     def __init__(

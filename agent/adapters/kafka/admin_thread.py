@@ -1,4 +1,4 @@
-"""One thread and the admin client that only it uses. Called by kafka_cluster.py.
+"""One thread and the admin client that only it uses. Called by cluster.py.
 
 The library is synchronous, not made for several threads at once, and has calls that never come back
 (seen under load): such a call costs its line, which is given up, and nothing else.
@@ -13,7 +13,7 @@ from typing import TypeVar
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaConnectionError, KafkaError
 
-from agent.adapters.kafka import admin as kafka_admin
+from agent.adapters.kafka import admin_requests
 from agent.adapters.kafka.connection import KafkaConnection
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class AdminThread:
             raise KafkaConnectionError("the call before it never came back")
         try:
             if self._admin is None:
-                self._admin = kafka_admin.connect(self._connection)
+                self._admin = admin_requests.connect(self._connection)
             return ask(self._admin)
         except (KafkaError, OSError, RuntimeError):
             self._disconnect()

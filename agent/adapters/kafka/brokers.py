@@ -1,6 +1,6 @@
 """What brokers are set to, and whether they can be reached where they say they are.
 
-Called by kafka_cluster.py.
+Called by cluster.py.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from kafka import KafkaAdminClient
 
-from agent.adapters.kafka import admin as kafka_admin
+from agent.adapters.kafka import admin_requests
 
 CONNECT_SECONDS = 3.0
 CONNECTIONS_MAX = 50  # at once
@@ -16,7 +16,7 @@ CONNECTIONS_MAX = 50  # at once
 
 def settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, dict[str, str]]:
     """All settings of these brokers, each asked itself; those that do not answer are left out."""
-    answers = kafka_admin.broker_configs(admin, brokers, None)
+    answers = admin_requests.broker_configs(admin, brokers, None)
     # Kafka gives no value for what it holds to be a secret.
     return {
         b: {name: entry.value for name, entry in entries.items() if entry.value is not None}
@@ -33,7 +33,7 @@ def file_settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, 
     """What each of these brokers has in its own file, asked itself; those that do not answer
     are left out.
     """
-    answers = kafka_admin.broker_configs(admin, brokers, None)
+    answers = admin_requests.broker_configs(admin, brokers, None)
     return {
         b: {
             name: HIDDEN if e.value is None else e.value

@@ -1,15 +1,15 @@
 """One look at a cluster's health, cheap enough for 200,000 partitions every few seconds.
 
-Called by kafka_cluster.py.
+Called by cluster.py.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from kafka import KafkaAdminClient
 
-from agent.adapters.kafka import metadata_scan
+from agent.adapters.kafka import metadata, metadata_scan
 from agent.core.checks.readiness import HealthObservation, ReplicaDeficit
 from agent.core.model.cluster import Partition, Reassignment
 
@@ -20,11 +20,7 @@ NAMED_MAX = 5_000
 ReassignmentsByPartition = Mapping[tuple[str, int], Reassignment]
 
 
-def observe(
-    admin: KafkaAdminClient,
-    reassignments: Callable[[KafkaAdminClient], list[Reassignment]],
-    min_isr_of: Callable[[KafkaAdminClient, Iterable[str]], dict[str, int]],
-) -> HealthObservation:
+def observe(admin: KafkaAdminClient, min_isr: metadata.MinIsr) -> HealthObservation:
     """All partitions; those in doubt as objects, with what is in flight and their topics' min ISR.
 
     Raises KafkaError.
@@ -32,7 +28,7 @@ def observe(
     Metadata and reassignments are two answers: a move that begins or ends between them looks like a
     sick partition. So what looks sick is looked at once more, and what is really sick stays so.
     """
-    in_flight = _by_name(reassignments(admin))
+    in_flight = _by_name(metadata.reassignments(admin))
     # Of the controller where there is one: a broker that is cut off from it goes on telling an old
     # story.
     controller_id = admin._controller_id  # noqa: SLF001  # the library has just asked it for the reassignments
@@ -43,7 +39,7 @@ def observe(
         second_scan = metadata_scan.scan(
             admin, sorted(unhealthy_topics), controller_id, _wanted(in_flight), NAMED_MAX
         )
-        in_flight |= _by_name(reassignments(admin))
+        in_flight |= _by_name(metadata.reassignments(admin))
         seen = [p for p in scan.doubtful if p.topic not in unhealthy_topics] + second_scan.doubtful
         doubtful, rest = with_moves(seen, in_flight), second_scan.rest
     return HealthObservation(
@@ -52,7 +48,7 @@ def observe(
         partitions=scan.partitions,
         doubtful=tuple(doubtful),
         rest=Counter(rest),
-        min_isr=min_isr_of(admin, _topics_asked(scan, doubtful, rest)),
+        min_isr=min_isr.of(admin, _topics_asked(scan, doubtful, rest)),
         reassigning=len(in_flight),
     )
 

@@ -28,7 +28,7 @@ from kafka.protocol.consumer.group import (
 )
 
 from agent.adapters import identity
-from agent.adapters.kafka import admin as kafka_admin
+from agent.adapters.kafka import admin_requests
 from agent.adapters.kafka.connection import KafkaConnection
 
 log = logging.getLogger("kafka_migration.lease")
@@ -106,15 +106,15 @@ class KafkaLease:
         while not self._closing.is_set():
             admin: KafkaAdminClient | None = None
             try:
-                admin = kafka_admin.connect(self._connection)
+                admin = admin_requests.connect(self._connection)
                 self._serve(admin)
             except UnknownMemberIdError as trouble:
                 self._member_id = ""
-                self._lost(f"unknown: {kafka_admin.words(trouble)}")
+                self._lost(f"unknown: {admin_requests.words(trouble)}")
             except GroupAuthorizationFailedError:
                 self._lost(f"nobody: this agent's user may not Read group {GROUP}")
             except (KafkaError, OSError, RuntimeError) as trouble:
-                self._lost(f"unknown: {kafka_admin.words(trouble)}")
+                self._lost(f"unknown: {admin_requests.words(trouble)}")
             except Exception:  # a bug; but a thread that dies would end the driving without a word
                 log.exception("%s: the lease is sought anew", self._connection.bootstrap_servers)
             finally:

@@ -19,7 +19,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaProtocolError
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 
-from agent.adapters.kafka import admin as kafka_admin
+from agent.adapters.kafka import admin_requests
 from agent.core.checks.readiness import ReplicaDeficit
 from agent.core.model.cluster import Partition
 
@@ -62,7 +62,7 @@ def scan(
 
     What is gone is left out. Raises KafkaError.
     """
-    found: Scan = kafka_admin.ask(admin, _ScannedRequest(names, wanted, objects_max), broker_id)
+    found: Scan = admin_requests.ask(admin, _ScannedRequest(names, wanted, objects_max), broker_id)
     return found
 
 
@@ -210,8 +210,8 @@ class _Reader:
         name = self._string()
         self._at += 1  # is it internal
         count = self._length()
-        if error and not kafka_admin.is_gone(error):
-            raise kafka_admin.error(error, None, f"topic {name}")
+        if error and not admin_requests.is_gone(error):
+            raise admin_requests.error(error, None, f"topic {name}")
         self._partitions(name, count)
         self._at += 4  # authorized operations
         self._tags()

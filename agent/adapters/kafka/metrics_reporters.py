@@ -1,6 +1,6 @@
 """Which brokers report to Cruise Control: read from its metrics topic.
 
-Called by kafka_cluster.py, off the event loop.
+Called by cluster.py, off the event loop.
 
 Source: Cruise Control's MetricSerde: each record is class id (1 byte), version (1), metric (1),
 time (8), broker (4).

@@ -1,6 +1,6 @@
 """Where partitions end and how far groups are behind, through kafka-python.
 
-Called by kafka_cluster.py, in its thread.
+Called by cluster.py, in the thread of admin_thread.py.
 
 Bounded: so many topics, partitions and groups, one request a broker for each question, and a time
 for all of it. What this agent may not see of groups is counted, never an error: it is told, and
@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from kafka.protocol.admin import ListGroupsRequest
 from kafka.protocol.consumer import ListOffsetsRequest
 
-from agent.adapters.kafka import admin as kafka_admin
+from agent.adapters.kafka import admin_requests
 from agent.core.model.client_positions import Positions, lags_of, sample
 from agent.core.model.cluster import TopicPartition
 
@@ -45,18 +45,22 @@ def positions(admin: KafkaAdminClient, names: Iterable[TopicPartition]) -> Posit
 
 
 def _ends(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """High watermarks, asked of each leader; what has none that answers is left out."""
+    """High watermarks, asked of each leader; what has none that answers is left out.
+
+    The library's list_partition_offsets asks one leader after the other, and raises for all of
+    them when one partition has no leader that answers.
+    """
     found: dict[TopicPartition, int] = {}
     wanted = set(names)
     for attempt in range(ATTEMPTS_MAX):
         if attempt:
             time.sleep(RETRY_SECONDS)
         by_leader: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for topic in kafka_admin.topics(admin, sorted({name.topic for name in wanted})):
+        for topic in admin_requests.topics(admin, sorted({name.topic for name in wanted})):
             for p in topic.partitions:
                 if p.leader_id >= 0 and (topic.name, p.partition_index) in wanted:
                     by_leader[p.leader_id][topic.name].append(p.partition_index)
-        answers = kafka_admin.ask_each(
+        answers = admin_requests.ask_each(
             admin, {b: _latest(topics) for b, topics in by_leader.items()}
         )
         for response in answers.given.values():
@@ -92,8 +96,8 @@ def _committed(
     admin: KafkaAdminClient, deadline: float
 ) -> tuple[dict[str, dict[TopicPartition, int]], int]:
     """Group -> partition -> committed offset; and how many groups are not told."""
-    answers = kafka_admin.ask_each(
-        admin, {b: ListGroupsRequest() for b in kafka_admin.known_brokers(admin)}
+    answers = admin_requests.ask_each(
+        admin, {b: ListGroupsRequest() for b in admin_requests.known_brokers(admin)}
     )
     groups = sorted(
         {g.group_id for r in answers.given.values() if not r.error_code for g in r.groups}

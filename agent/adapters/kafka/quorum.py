@@ -1,8 +1,8 @@
 """What a broker in KRaft mode tells of the controllers: their quorum (KIP-595) and what is
 finalized (KIP-584).
 
-Called by kafka_cluster.py, in its thread. Brokers that still have ZooKeeper do not know these
-requests.
+Called by cluster.py, in the thread of admin_thread.py. Brokers that still have ZooKeeper do not
+know these requests.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from kafka.errors import IncompatibleBrokerVersion
 from kafka.protocol.admin import DescribeQuorumRequest
 from kafka.protocol.metadata import ApiVersionsRequest
 
-from agent.adapters.kafka import admin as kafka_admin
+from agent.adapters.kafka import admin_requests
 from agent.core.kraft.facts import QuorumFacts, VoterFacts
 
 METADATA_TOPIC, METADATA_VERSION = "__cluster_metadata", "metadata.version"
@@ -24,10 +24,12 @@ def quorum(admin: KafkaAdminClient, broker_id: int) -> QuorumFacts:
 
     Raises KafkaError: it is no KRaft broker, or nobody leads.
     """
+    # The library's describe_metadata_quorum and describe_features ask any broker: in the midst of
+    # a way to KRaft that may be one which still follows ZooKeeper, and knows neither.
     topic = DescribeQuorumRequest.TopicData
     asked = topic(topic_name=METADATA_TOPIC, partitions=[topic.PartitionData(partition_index=0)])
-    told = kafka_admin.ask(admin, DescribeQuorumRequest(topics=[asked]), broker_id)
-    return read(told, kafka_admin.ask(admin, _versions(), broker_id))
+    told = admin_requests.ask(admin, DescribeQuorumRequest(topics=[asked]), broker_id)
+    return read(told, admin_requests.ask(admin, _versions(), broker_id))
 
 
 def is_kraft(admin: KafkaAdminClient) -> bool:
@@ -35,10 +37,9 @@ def is_kraft(admin: KafkaAdminClient) -> bool:
     moment later.
     """
     try:
-        told = kafka_admin.ask(admin, _versions())
+        return "finalized" in admin.describe_features().get(METADATA_VERSION, {})
     except IncompatibleBrokerVersion:  # older than features, so older than KRaft
         return False
-    return METADATA_VERSION in {f.name for f in told.finalized_features or ()}
 
 
 def _versions() -> ApiVersionsRequest:
@@ -54,9 +55,9 @@ def read(told: Any, versions: Any) -> QuorumFacts:
     partition = told.topics[0].partitions[0] if told.topics and told.topics[0].partitions else None
     for code in (told.error_code, partition.error_code if partition else 0, versions.error_code):
         if code:
-            raise kafka_admin.error(code, None, "the controllers' quorum")
+            raise admin_requests.error(code, None, "the controllers' quorum")
     if partition is None:
-        raise kafka_admin.error(-1, "the answer has no partition", "the controllers' quorum")
+        raise admin_requests.error(-1, "the answer has no partition", "the controllers' quorum")
     # the leader's own: its clock
     now = max((v.last_caught_up_timestamp for v in partition.current_voters), default=-1)
     finalized = {f.name: f.max_version_level for f in versions.finalized_features or ()}

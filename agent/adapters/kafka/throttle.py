@@ -1,6 +1,6 @@
 """Reads and writes KIP-73's settings with kafka-python's admin client.
 
-Called by kafka_cluster.py, in its thread.
+Called by cluster.py, in the thread of admin_thread.py.
 
 Few requests: topics go in batches, both lists of a topic in one change, each broker is asked
 itself. Lists are changed by APPEND and SUBTRACT, which the broker applies, so that what others
@@ -15,8 +15,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import AlterConfigOp, ConfigSourceType
 from kafka.errors import InvalidConfigurationError, KafkaError, KafkaTimeoutError
 
-from agent.adapters.kafka import admin as kafka_admin
-from agent.adapters.kafka import quorum
+from agent.adapters.kafka import admin_requests, quorum
 from agent.core.model.throttle import (
     FOLLOWER_RATE,
     FOLLOWER_REPLICAS,
@@ -49,17 +48,17 @@ def read(
     Brokers that do not answer are left out.
     """
     rates: dict[int, BrokerRate] = {}
-    for b, entries in sorted(kafka_admin.broker_configs(admin, brokers, _RATES).given.items()):
+    for b, entries in sorted(admin_requests.broker_configs(admin, brokers, _RATES).given.items()):
         leader, follower = (_rate(entries.get(key)) for key in _RATES)
         if leader is not None or follower is not None:
             is_static = any(_is_static(entries.get(key)) for key in _RATES)
             rates[b] = BrokerRate(leader=leader, follower=follower, is_static=is_static)
     if topics is None:
-        topics = [topic.name for topic in kafka_admin.taken(kafka_admin.topics(admin, None))]
+        topics = [topic.name for topic in admin_requests.taken(admin_requests.topics(admin, None))]
     leaders: dict[str, Replicas | None] = {}
     followers: dict[str, Replicas | None] = {}
     for names in _batches(topics):
-        for topic, entries in kafka_admin.topic_configs(admin, names, _LISTS).items():
+        for topic, entries in admin_requests.topic_configs(admin, names, _LISTS).items():
             for key, lists in zip(_LISTS, (leaders, followers), strict=True):
                 if key in entries and (value := entries[key].value):
                     lists[topic] = parse_replicas(value)
@@ -143,17 +142,19 @@ def _sides(
 
 
 def _alter_topics(
-    admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations]
+    admin: KafkaAdminClient, changes: Mapping[str, admin_requests.Operations]
 ) -> dict[str, KafkaError]:
     """Returns what was refused; a topic that is gone needs no throttle."""
-    refused = kafka_admin.alter_topics(admin, changes)
+    refused = admin_requests.alter_topics(admin, changes)
     return {
-        t: why for t, why in refused.items() if not kafka_admin.is_gone(getattr(why, "errno", 0))
+        t: why for t, why in refused.items() if not admin_requests.is_gone(getattr(why, "errno", 0))
     }
 
 
 def _await_lists(
-    admin: KafkaAdminClient, changes: Mapping[str, kafka_admin.Operations], change: ThrottleChange
+    admin: KafkaAdminClient,
+    changes: Mapping[str, admin_requests.Operations],
+    change: ThrottleChange,
 ) -> None:
     """In KRaft: return when every broker that answers shows the changed lists.
 
@@ -166,11 +167,11 @@ def _await_lists(
         return
     names = sorted(changes)[-TOPICS_PER_REQUEST:]
     waiting, deadline = (
-        frozenset(kafka_admin.known_brokers(admin)),
+        frozenset(admin_requests.known_brokers(admin)),
         time.monotonic() + IN_FORCE_SECONDS,
     )
     while waiting:
-        told = kafka_admin.each_brokers_topic_configs(admin, waiting, names, _LISTS)
+        told = admin_requests.each_brokers_topic_configs(admin, waiting, names, _LISTS)
         waiting = frozenset(
             b for b, topics in told.items() if not _all_listed(topics, changes, change)
         )
@@ -185,7 +186,7 @@ def _await_lists(
 
 def _all_listed(
     topics: Mapping[str, Mapping[str, Any]],
-    changes: Mapping[str, kafka_admin.Operations],
+    changes: Mapping[str, admin_requests.Operations],
     change: ThrottleChange,
 ) -> bool:
     """Whether a broker shows what was changed of our entries; topics that are gone show nothing."""
@@ -208,13 +209,13 @@ def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> 
     A broker that is down keeps its setting and is swept later: the others must not wait for it
     (CC#1865).
     """
-    changes: dict[int, kafka_admin.Operations] = {
+    changes: dict[int, admin_requests.Operations] = {
         b: dict.fromkeys(
             _RATES, (AlterConfigOp.DELETE, None) if rate is None else (AlterConfigOp.SET, str(rate))
         )
         for b, rate in rates.items()
     }
-    failed = kafka_admin.alter_brokers(admin, changes)
+    failed = admin_requests.alter_brokers(admin, changes)
     if failed:
         alive = {
             b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")
@@ -223,7 +224,7 @@ def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> 
     waiting = {b: rate for b, rate in rates.items() if b not in failed}
     deadline = time.monotonic() + IN_FORCE_SECONDS
     while waiting:
-        found = kafka_admin.broker_configs(admin, waiting, _RATES).given
+        found = admin_requests.broker_configs(admin, waiting, _RATES).given
         waiting = {b: waiting[b] for b, entries in found.items() if not _has(entries, waiting[b])}
         if waiting and time.monotonic() > deadline:
             seconds = f"{IN_FORCE_SECONDS:.0f} s"

@@ -8,7 +8,7 @@ from kafka.errors import ClusterAuthorizationFailedError, InvalidConfigurationEr
 from kafka.protocol.admin import DescribeConfigsResponse, DescribeLogDirsResponse
 from kafka.protocol.metadata import MetadataResponse
 
-from agent.adapters.kafka import admin, cluster, throttle
+from agent.adapters.kafka import admin_requests, log_dirs, metadata, throttle
 from agent.core.model.cluster import Partition, Reassignment, TopicPartition
 from agent.core.model.throttle import (
     FOLLOWER_RATE,
@@ -32,7 +32,7 @@ def topic(replicas: list[int], isr: list[int], leader: int = 11) -> Any:
 
 
 def read(answer: Any, *flying: Reassignment) -> Partition:
-    (p,) = cluster._of_topic(answer, {(r.topic, r.partition): r for r in flying})
+    (p,) = metadata.of_topic(answer, {(r.topic, r.partition): r for r in flying})
     return p
 
 
@@ -66,7 +66,7 @@ def test_partitions_come_in_order() -> None:
         for n in (2, 0, 1)
     ]
     answer = Topic(error_code=0, name="t", partitions=told)
-    assert [p.partition for p in cluster._of_topic(answer, {})] == [0, 1, 2]
+    assert [p.partition for p in metadata.of_topic(answer, {})] == [0, 1, 2]
 
 
 def log_dir(usable_bytes: int, **sizes: int) -> Any:
@@ -93,7 +93,7 @@ def test_log_dirs_are_added_up() -> None:
     answer = DescribeLogDirsResponse(
         error_code=0, results=[log_dir(40, one=7, future_two=3), log_dir(2, three=5)]
     )
-    found = cluster._logs(31, answer)
+    found = log_dirs.of_broker(31, answer)
     assert found.size_bytes == {TopicPartition("in-40", 0): 7, TopicPartition("in-2", 0): 5}
     assert found.free_bytes == 42
 
@@ -101,11 +101,15 @@ def test_log_dirs_are_added_up() -> None:
 def test_a_full_disk_is_not_an_unknown_one() -> None:
     """No usable bytes is 0; a broker that does not tell is -1."""
     assert (
-        cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(0)])).free_bytes
+        log_dirs.of_broker(
+            31, DescribeLogDirsResponse(error_code=0, results=[log_dir(0)])
+        ).free_bytes
         == 0
     )
     assert (
-        cluster._logs(31, DescribeLogDirsResponse(error_code=0, results=[log_dir(-1)])).free_bytes
+        log_dirs.of_broker(
+            31, DescribeLogDirsResponse(error_code=0, results=[log_dir(-1)])
+        ).free_bytes
         == -1
     )
 
@@ -201,19 +205,19 @@ def test_settings_of_a_deleted_topic_are_left_out_and_refused_ones_are_raised() 
     hidden = Result(
         error_code=31, error_message=None, resource_type=4, resource_name="31", configs=[]
     )
-    assert admin._configs(DescribeConfigsResponse(results=[gone, there])) == {"there": {}}
+    assert admin_requests._configs(DescribeConfigsResponse(results=[gone, there])) == {"there": {}}
     with pytest.raises(ClusterAuthorizationFailedError, match="the settings of 31"):
-        admin._configs(DescribeConfigsResponse(results=[there, hidden]))
+        admin_requests._configs(DescribeConfigsResponse(results=[there, hidden]))
 
 
 def test_an_error_says_whose_it_is() -> None:
     """Kafka's own words, what they are about, and what to grant if rights are missing; never
     pages of a request.
     """
-    told = admin.error(40, "bad value", "the settings of t")
+    told = admin_requests.error(40, "bad value", "the settings of t")
     assert isinstance(told, InvalidConfigurationError)
-    assert admin.words(told).endswith("the settings of t: bad value")
-    assert "grant this agent's user Describe" in admin.words(
-        admin.error(31, "no" * 5_000, "broker 11")
+    assert admin_requests.words(told).endswith("the settings of t: bad value")
+    assert "grant this agent's user Describe" in admin_requests.words(
+        admin_requests.error(31, "no" * 5_000, "broker 11")
     )
-    assert len(admin.words(admin.error(31, "no" * 5_000, "broker 11"))) < 500
+    assert len(admin_requests.words(admin_requests.error(31, "no" * 5_000, "broker 11"))) < 500

@@ -1,8 +1,8 @@
 """The admin client of one cluster, and the requests whose error codes the library's public calls
 drop.
 
-Called by kafka_cluster.py and throttle.py, in their thread. What this agent may not see must never
-look like what is not there: an error code that does not say "deleted" is raised.
+Called by the modules beside it, in the thread of admin_thread.py. What this agent may not see must
+never look like what is not there: an error code that does not say "deleted" is raised.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
