@@ -10,13 +10,12 @@ import asyncio
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import httpx
 
-from agent.adapters.http_login import HttpLogin
+from agent.adapters.http_client import HttpConnection
 from agent.adapters.kafka import probe
 from agent.core.model.endpoints import Endpoint
 from agent.core.model.reasons import Code, Reason
@@ -30,38 +29,25 @@ SERF = "serfHealth"  # a node that has this check runs a Consul agent of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsulConnection:
+class ConsulConnection(HttpConnection):
     """Where Consul is, who we are there, and which endpoints are whose."""
 
-    url: str
     service: str
     endpoints: Mapping[int, tuple[str, ...]]  # broker id -> host:port of its proxies
     # False: by the catalog, whose entries nobody checks but us (or consul-esm)
     by_agent: bool = True
     # broker id -> the agent that has its entries
     agent_urls: Mapping[int, str] = field(default_factory=dict)
-    token: str | None = field(default=None, repr=False)
-    token_file: Path | None = None  # read anew for each request
     datacenter: str | None = None
     namespace: str | None = None
     partition: str | None = None
     node: str = "kafka-migration-external"  # catalog entries need a node's name
     tags: tuple[str, ...] = ()
-    ca_file: str | None = None
-    certificate_file: str | None = None
-    key_file: str | None = None
     timeout_seconds: float = 5.0
     probe_tls: ssl.SSLContext | None = None  # the brokers' client listener speaks TLS
 
-    def login(self) -> HttpLogin:
-        """Who we are, and whom we trust.
-
-        Raises OSError or ssl.SSLError when a file cannot be read.
-        """
-        login = HttpLogin(self.ca_file, self.certificate_file, self.key_file)
-        if self.token:
-            login.by_token(self.token, self.token_file, header="X-Consul-Token", prefix="")
-        return login
+    auth_header: ClassVar[str] = "X-Consul-Token"
+    auth_prefix: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +70,7 @@ class Consul:
         self, connection: ConsulConnection, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._c = connection
-        login = connection.login()
-        self._client = httpx.AsyncClient(
-            auth=login, timeout=connection.timeout_seconds, transport=transport, verify=login.verify
-        )
+        self._client = connection.client(transport)
 
     async def close(self) -> None:
         await self._client.aclose()

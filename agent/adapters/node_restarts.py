@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from agent.adapters.http_login import HttpLogin
+from agent.adapters.http_client import HttpConnection
 from agent.core.kraft.node_config import NodeChange
 from agent.core.model.reasons import Code
 from agent.performer.ports import PortError
@@ -19,18 +19,18 @@ WEBHOOK_SECONDS = 10.0
 
 
 class ManualRestarts:
-    """People: the event that follows tells them."""
+    """People restart the node; the event that follows tells them to."""
 
     async def restart(self, kraft_id: str, change: NodeChange) -> None:
-        """The event is enough."""
+        """Nothing to do: the event is enough."""
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
 class WebhookRestarts:
-    """People's own tool: a POST of the change as JSON, answered with any 2xx when it was
-    understood.
+    """People's own tool: it gets the change as JSON by POST, and answers any 2xx once it has
+    understood it.
     """
 
     def __init__(
@@ -40,14 +40,13 @@ class WebhookRestarts:
         transport: httpx.AsyncBaseTransport | None = None,
         token_file: Path | None = None,
     ) -> None:
-        login = HttpLogin()
-        if token:
-            login.by_token(token, token_file)
         self._url = url
-        self._http = httpx.AsyncClient(timeout=WEBHOOK_SECONDS, auth=login, transport=transport)
+        self._http = HttpConnection(
+            url=url, token=token, token_file=token_file, timeout_seconds=WEBHOOK_SECONDS
+        ).client(transport)
 
     async def restart(self, kraft_id: str, change: NodeChange) -> None:
-        """Raises PortError with the status when it is not 2xx."""
+        """Raises PortError when it does not answer, or with another status than 2xx."""
         body = {
             "kraft_id": kraft_id,
             **asdict(change),

@@ -14,8 +14,6 @@ from agent.cli.terminal import Exit, fail, out, print_json
 from agent.config.errors import SettingsError
 from agent.config.settings import Settings
 
-APPLY_SECONDS = 30.0
-
 MaybeCluster = Annotated[
     str | None,
     typer.Argument(

@@ -58,12 +58,12 @@ class CensusSettings(BaseModel):
             username=self.username,
             password=secret(self.password, self.password_file),
             token=secret(None, self.token_file),
+            certificate_file=self.cert_file,
             **self.model_dump(
                 include={
                     "password_file",
                     "token_file",
                     "ca_file",
-                    "cert_file",
                     "key_file",
                     "timeout_seconds",
                 }

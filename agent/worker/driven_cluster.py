@@ -19,7 +19,7 @@ from agent.adapters.node_restarts import ManualRestarts
 from agent.adapters.prometheus.client_census import PrometheusCensus
 from agent.adapters.prometheus.kraft_metrics import ControllerMetrics
 from agent.adapters.zookeeper.kraft_znodes import KraftZooKeeper
-from agent.adapters.zookeeper.sessions import BrokerWatch, NoLease, ZooKeeperLease
+from agent.adapters.zookeeper.sessions import BrokerWatch, ZooKeeperLease
 from agent.config.cluster_settings import ClusterSettings
 from agent.config.settings import Settings
 from agent.core.messages import BrokersObserved
@@ -88,7 +88,7 @@ class DrivenCluster:
     """What the owner of a cluster's partition holds open."""
 
     tasks: ClusterTasks
-    lease: ZooKeeperLease | KafkaLease | NoLease
+    lease: ZooKeeperLease | KafkaLease
     kafka: Closes
     cruise_control: CruiseControl
     brokers: BrokerWatch | BrokerPoll | None

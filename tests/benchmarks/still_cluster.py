@@ -13,7 +13,6 @@ import httpx
 
 from agent.adapters.cruise_control.client import CruiseControl
 from agent.adapters.kafka.snapshot_store import SnapshotTopic
-from agent.adapters.zookeeper.sessions import NoLease
 from agent.config.cluster_settings import ClusterSettings
 from agent.config.settings import Settings
 from agent.core.model.client_positions import Positions
@@ -130,6 +129,22 @@ class StillCluster:
         await self._client.aclose()
 
 
+class Unfenced:
+    """A lease that is always held: nobody else drives a still cluster."""
+
+    def start(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def held(self) -> bool:
+        return True
+
+    def holder(self) -> str:
+        return "this agent"
+
+
 def drive(
     name: str, cluster: ClusterSettings, settings: Settings, topics: Topics, post: Post
 ) -> DrivenCluster:
@@ -137,7 +152,7 @@ def drive(
     kafka = StillCluster(name, os.environ[RECORDER])
     cruise_control = CruiseControl(cluster.cruise_control.connection())
     snapshots = SnapshotTopic(settings.connection(), topics.snapshots, name)
-    lease = NoLease()
+    lease = Unfenced()
     ports = Ports(
         kafka=kafka,
         cruise_control=cruise_control,

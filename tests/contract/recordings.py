@@ -7,9 +7,13 @@ texts may not.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from agent.adapters.cruise_control.client import CruiseControl
+from agent.core.messages import Busy, ExecutionRequested, Rejected, Unreachable
+from agent.performer.ports import RemoveBroker
 
 FOLDER = Path(__file__).parent / "transcripts"
 COMPARED_HEADERS = (
@@ -120,3 +124,11 @@ def normalised(text: str) -> str:
     text = _PARTITION.sub("TopicPartition=<tp>", text)
     text = _LIST.sub(lambda found: "[" + ", ".join(sorted(found[1].split(", "))) + "]", text)
     return _NUMBER.sub("<n>", text)
+
+
+async def refusal_of(
+    client: CruiseControl, request: RemoveBroker
+) -> Busy | Rejected | Unreachable | None:
+    """What stands against a request now, by a dry run; None: nothing."""
+    answer = await client.remove_broker(replace(request, dryrun=True))
+    return None if isinstance(answer, ExecutionRequested) else answer

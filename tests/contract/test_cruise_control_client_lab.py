@@ -18,6 +18,7 @@ from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, Ta
 from agent.core.model.reasons import Code
 from agent.performer.ports import RemoveBroker
 from deploy.lab import CruiseControlKind, Lab, LabConfig, free_base_port
+from tests.contract.recordings import refusal_of
 
 pytestmark = pytest.mark.lab
 
@@ -75,7 +76,7 @@ async def test_a_wave_is_asked_found_and_ended(url: str) -> None:
     wave = _wave(11, 31, 1)
 
     async def ready() -> bool:
-        refusal = await client.ready(wave)
+        refusal = await refusal_of(client, wave)
         assert refusal is None or isinstance(refusal, Busy), refusal
         return refusal is None
 
@@ -87,7 +88,7 @@ async def test_a_wave_is_asked_found_and_ended(url: str) -> None:
     assert state.executor is Executor.IDLE
     assert state.valid_windows > 0
     assert state.self_healing == ()
-    assert isinstance(await client.ready(_wave(11, 32, 1)), Rejected)
+    assert isinstance(await refusal_of(client, _wave(11, 32, 1)), Rejected)
     asked = await client.remove_broker(wave)
     assert isinstance(asked, ExecutionRequested)
     running = await client.state(MIGRATION)

@@ -25,6 +25,7 @@ from agent.core.messages import (
 from agent.core.model.reasons import Code
 from agent.performer.ports import PortError, RemoveBroker
 from deploy.lab.standin.settings import Settings
+from tests.contract.recordings import refusal_of
 from tests.contract.standin_situations import ACCOUNTS, WARM, Lab, lab
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ async def test_a_wave_from_the_question_to_its_end() -> None:
     while.
     """
     async with _talk() as (client, standin):
-        assert await client.ready(REQUEST) is None
+        assert await refusal_of(client, REQUEST) is None
         asked = await client.remove_broker(REQUEST)
         assert isinstance(asked, ExecutionRequested)
         await standin.clock.advance(6)
@@ -233,7 +234,7 @@ async def test_a_broker_it_does_not_know_is_waited_for() -> None:
     wrong as well.
     """
     async with _talk() as (client, _standin):
-        refusal = await client.ready(replace(REQUEST, destination_broker_ids=(98,)))
+        refusal = await refusal_of(client, replace(REQUEST, destination_broker_ids=(98,)))
         assert isinstance(refusal, Busy)
         assert refusal.reason.seen == "Broker [98] does not exist."
         assert "a wrong id never" in refusal.reason.needed
@@ -242,7 +243,7 @@ async def test_a_broker_it_does_not_know_is_waited_for() -> None:
 async def test_a_wrong_az_is_refused() -> None:
     """No waiting moves a broker to another rack."""
     async with _talk() as (client, _standin):
-        refusal = await client.ready(replace(REQUEST, destination_broker_ids=(32,)))
+        refusal = await refusal_of(client, replace(REQUEST, destination_broker_ids=(32,)))
         assert isinstance(refusal, Rejected)
         assert "[RackAwareGoal] Cannot move Replica" in refusal.reason.seen
 
@@ -255,11 +256,11 @@ async def test_credentials_decide(username: str | None, may: bool) -> None:
     async with _talk(settings, username=username, password=password) as (client, _standin):
         if may:
             assert (await client.state("lab-1a2b")).executor is Executor.IDLE
-            assert await client.ready(REQUEST) is None
+            assert await refusal_of(client, REQUEST) is None
             return
         with pytest.raises(PortError, match="credentials"):
             await client.state("lab-1a2b")
-        refusal = await client.ready(REQUEST)
+        refusal = await refusal_of(client, REQUEST)
         assert isinstance(refusal, Rejected)
         assert "credentials" in refusal.reason.needed
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.zookeeper.sessions import BrokerWatch, NoLease, ZooKeeperLease
+from agent.adapters.zookeeper.sessions import BrokerWatch, ZooKeeperLease
 from deploy.lab import BrokerSpec, CruiseControlKind, Lab, LabConfig, Role, free_base_port
 
 pytestmark = pytest.mark.lab
@@ -284,11 +284,3 @@ async def test_broker_watch(zoo: Lab) -> None:
     zoo.stop("broker-31")
     await asyncio.sleep(1)
     assert len(told) == count
-
-
-def test_no_zookeeper_no_fence_but_the_partition() -> None:
-    """Without a ZooKeeper, who owns the inbox partition drives."""
-    lease = NoLease()
-    lease.start()
-    assert lease.held()
-    lease.close()

@@ -8,9 +8,8 @@ What the answers mean is in answers.py. Waits, polls and repeats here; decides n
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,7 +17,7 @@ import httpx
 from agent.adapters.cruise_control import answers
 from agent.adapters.cruise_control.answers import RequestOutcome
 from agent.adapters.cruise_control.request_budget import Questions
-from agent.adapters.http_login import HttpLogin
+from agent.adapters.http_client import HttpConnection
 from agent.core.messages import Busy, ExecutionRequested, Executor, Rejected, Unreachable
 from agent.core.model.reasons import Code, Reason
 from agent.performer.ports import CruiseControlState, PortError, RemoveBroker, UserTask
@@ -60,31 +59,8 @@ REFUSED_MAX = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CruiseControlConnection:
-    """Where Cruise Control is and who we are there."""
-
-    url: str  # with or without /kafkacruisecontrol
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    password_file: Path | None = None  # read anew for each request, as is the token's
-    token: str | None = field(default=None, repr=False)
-    token_file: Path | None = None
-    timeout_seconds: float = 10.0
-    ca_file: str | None = None
-    certificate_file: str | None = None
-    key_file: str | None = None
-
-    def login(self) -> HttpLogin:
-        """Who we are, and whom we trust.
-
-        Raises OSError or ssl.SSLError when a file cannot be read.
-        """
-        login = HttpLogin(self.ca_file, self.certificate_file, self.key_file)
-        if self.username is not None:
-            login.by_password(self.username, self.password, self.password_file)
-        elif self.token is not None:
-            login.by_token(self.token, self.token_file)
-        return login
+class CruiseControlConnection(HttpConnection):
+    """Where Cruise Control is, with or without /kafkacruisecontrol, and who we are there."""
 
 
 class _AskError(PortError):
@@ -115,14 +91,7 @@ class CruiseControl:
         self._questions = questions or Questions()
         # the last answer, and when it was asked for
         self._idle: tuple[float, CruiseControlState] | None = None
-        login = connection.login()
-        self._client = httpx.AsyncClient(
-            auth=login,
-            headers={"Accept": "application/json"},
-            timeout=connection.timeout_seconds,
-            transport=transport,
-            verify=login.verify,
-        )
+        self._client = connection.client(transport, {"Accept": "application/json"})
         # a session that asks the same URL again gets its first answer, for ever: no cookie is kept
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -165,11 +134,6 @@ class CruiseControl:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._unreadable("user_tasks", error) from error
         return [task for task in found if task.user_task_id not in self._refused]
-
-    async def ready(self, request: RemoveBroker) -> Busy | Rejected | Unreachable | None:
-        """Whether this could be asked for now, by a dry run: None, or what stands against it."""
-        answer = await self.remove_broker(replace(request, dryrun=True))
-        return None if isinstance(answer, ExecutionRequested) else answer
 
     async def remove_broker(self, request: RemoveBroker) -> RequestOutcome:
         """Ask once, and wait a while for the proposals: their failure comes late on a large

@@ -8,15 +8,14 @@ Says what was found and what failed; what it means is in the collector's mapping
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.adapters.http_login import HttpLogin
+from agent.adapters.http_client import HttpConnection
 
 QUERY_PATH = "/api/v1/query"
 # a broker with every per-partition series; what it needs is some kilobytes
@@ -43,31 +42,11 @@ class PrometheusError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrometheusConnection:
+class PrometheusConnection(HttpConnection):
     """Where a Prometheus (or exporters) is, and who we are there."""
 
     # with or without a path, such as http://prometheus:9090; not needed for exporters
     url: str = ""
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    password_file: Path | None = None  # read anew for each request, as is the token's
-    token: str | None = field(default=None, repr=False)
-    token_file: Path | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
-    timeout_seconds: float = 10.0
-
-    def client(self, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-        """Raises OSError for a file that cannot be read."""
-        login = HttpLogin(self.ca_file, self.cert_file, self.key_file)
-        if self.username is not None:
-            login.by_password(self.username, self.password, self.password_file)
-        elif self.token is not None:
-            login.by_token(self.token, self.token_file)
-        return httpx.AsyncClient(
-            auth=login, timeout=self.timeout_seconds, transport=transport, verify=login.verify
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,24 +36,6 @@ LEASE_SAFETY_SHARE = 0.6
 CHECKS_PER_SESSION = 10
 
 
-class NoLease:
-    """For a cluster without a ZooKeeper: the ownership of its partition in the inbox is the
-    fence.
-    """
-
-    def start(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""
-
-    def held(self) -> bool:
-        return True
-
-    def holder(self) -> str:
-        return "this agent, by ownership of its inbox partition"
-
-
 class _Sessions:
     """One ZooKeeper session after another, in a thread of its own, for as long as it is wanted."""
 

@@ -1,6 +1,6 @@
 """What one look at a cluster on its way from ZooKeeper to KRaft shows.
 
-Made by adapters/kraft_look.py; judged in gates.py. Only facts: no figure here is an opinion.
+Made by performer/kraft.py; judged in gates.py. Only facts: no figure here is an opinion.
 """
 
 from dataclasses import dataclass, replace

@@ -133,7 +133,7 @@ class CollectorSettings(BaseSettings):
             token=token,
             token_file=self.token_file,
             ca_file=self.ca_file,
-            cert_file=self.cert_file,
+            certificate_file=self.cert_file,
             key_file=self.key_file,
             timeout_seconds=self.timeout_seconds,
         )
