@@ -1,4 +1,4 @@
-"""How a task of ours is ended by whoever waits for its end.
+"""Ends a task, for whoever waits for its end.
 
 Used by adapters, services, the lab and benchmarks.
 

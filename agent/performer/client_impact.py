@@ -1,8 +1,6 @@
-"""The client side of a wave: reads where its partitions end before it, and compares after it.
+"""What a wave does to clients: reads end offsets and group lags before it, and compares after it.
 
-Called by performer.py.
-
-Told, and a fault where an end offset was lost; that it could not be looked at never stops a wave.
+Called by performer.py. A lost end offset is a fault; failing to read never stops a wave.
 """
 
 from __future__ import annotations
@@ -26,14 +24,14 @@ log = logging.getLogger("kafka_migration.client_side")
 
 
 class ClientImpactCheck:
-    """Of one cluster; `before` is kept beside the snapshot, so that it outlives the agent."""
+    """For one cluster; what was read before a wave is stored, so that it outlives the agent."""
 
     def __init__(self, kafka: KafkaPort, snapshots: SnapshotPort) -> None:
         self._kafka, self._snapshots = kafka, snapshots
         self._before: dict[tuple[str, int], Positions] = {}
 
     async def record_before(self, scope: WaveScope) -> None:
-        """Before the first attempt of a wave; later ones are compared with that as well."""
+        """Read and store the positions before a wave's first attempt; later attempts keep those."""
         try:
             if (scope.migration_id, scope.wave) in self._before:
                 return
@@ -54,9 +52,7 @@ class ClientImpactCheck:
         self._before = {(scope.migration_id, scope.wave): seen}  # one at a time
 
     async def compare_after(self, scope: WaveScope, seen: Inspected) -> Inspected:
-        """With the figures of the client side, once all else is as it should be: before that
-        nobody needs them.
-        """
+        """Add the figures of the client side, once everything else is as it should be."""
         if (
             seen.replicas_left
             or seen.reassignments

@@ -1,4 +1,4 @@
-"""The coordinators while internal topics move: looked at from the first such partition on.
+"""Watches coordinators from the moment that a partition of an internal topic moves.
 
 Called by watches.py.
 """
@@ -20,7 +20,7 @@ POLL_SECONDS = 2.0
 
 
 class CoordinatorWatch:
-    """Of one attempt of one wave."""
+    """For one attempt of one wave."""
 
     def __init__(self, ports: Ports, brokers: Iterable[int]) -> None:
         self._ports = ports
@@ -33,8 +33,9 @@ class CoordinatorWatch:
     async def observe(
         self, alive: Iterable[int], moving: Iterable[TopicPartition]
     ) -> tuple[Reason, ...]:
-        """Reasons for as long as a coordinator loads; a short while of it is how every change
-        of leaders goes.
+        """One reason while a coordinator loads, else none.
+
+        Every change of leaders makes one load for a short while.
         """
         self._moves = self._moves or any(name.topic in INTERNAL_TOPICS for name in moving)
         clock = self._ports.clock

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 async def register(ports: Ports, effect: fx.RegisterEndpoints) -> msg.Outcome:
-    """Remember how the others stand, then have these in the service, each checked first."""
+    """Read the other brokers' entries, which a rollback restores; then register these brokers."""
     if ports.discovery is None:  # its settings were taken away meanwhile
         return Registered(broker_ids=effect.broker_ids)
     others = tuple(await ports.discovery.endpoints_of(effect.other_broker_ids))
@@ -33,8 +33,9 @@ async def register(ports: Ports, effect: fx.RegisterEndpoints) -> msg.Outcome:
 
 
 async def deregister(ports: Ports, effect: fx.DeregisterEndpoints) -> msg.Outcome:
-    """Take out those that hold nothing and that no client is connected to; tell why the others
-    stay.
+    """Deregister brokers that hold no replica and have no client connected.
+
+    The outcome says why the others stay.
     """
     if ports.discovery is None:
         return Deregistered(broker_ids=effect.broker_ids, counted=False)
@@ -63,9 +64,7 @@ async def deregister(ports: Ports, effect: fx.DeregisterEndpoints) -> msg.Outcom
 
 
 async def check_results(ports: Ports, destinations: Sequence[int]) -> tuple[CheckResult, ...]:
-    """For a plan: whether the registry answers and lets us look; none where there is no
-    registry.
-    """
+    """Check for a plan that the registry answers and lets us read; empty without a registry."""
     if ports.discovery is None:
         return ()
     needed, title = "an answer", "where clients find brokers"
@@ -96,7 +95,7 @@ async def check_results(ports: Ports, destinations: Sequence[int]) -> tuple[Chec
 
 
 def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int, Reason]:
-    """Why these must stay."""
+    """Why these brokers must stay registered, by broker."""
     found = {}
     for b in broker_ids:
         if b not in counts:
@@ -113,6 +112,6 @@ def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int
 
 
 def _first(reasons: Sequence[Reason]) -> Reason:
-    """One reason for several of a kind: a wait has one."""
+    """Join reasons of one kind into one, because a wait has one reason."""
     first = reasons[0]
     return Reason(first.code, listed([first.seen], len(reasons)), first.needed)

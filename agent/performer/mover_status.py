@@ -1,9 +1,7 @@
-"""What Cruise Control says of a wave, asked seldom:
+"""What Cruise Control says of a wave, asked seldom: Kafka shows how the wave goes.
 
-Kafka tells how the wave goes. Called by watches.py.
-
-Cruise Control takes five questions at a time from all of its clients, each for 5 s. So it is asked
-now and then, and as soon as what Kafka shows has changed; in between nothing is said of it.
+Called by watches.py. Cruise Control takes five requests at a time from all of its clients, and each
+counts for 5 s. So it is asked from time to time, and as soon as what Kafka shows has changed.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ STILL_SECONDS = 3.0  # while nothing moves, or it could not be asked
 
 
 class Word(NamedTuple):
-    """What Cruise Control said. No executor: it was not asked."""
+    """What Cruise Control said; `executor` is None when it was not asked."""
 
     executor: msg.Executor | None
     task: msg.TaskStatus = msg.TaskStatus.NONE
@@ -36,7 +34,7 @@ NOT_ASKED = Word(None)
 
 
 class MoverLook:
-    """Whom the executor works for, and what becomes of our request; why it could not be asked."""
+    """Looks for whom the executor works and how our request fares, or why it does not answer."""
 
     def __init__(self, ports: Ports, scope: fx.WaveScope, migration: Migration) -> None:
         self._ports = ports
@@ -47,8 +45,10 @@ class MoverLook:
         self.self_healing: tuple[str, ...] = ()
 
     async def look(self, ours: int, replicas_left: int) -> Word:
-        """`ours`: moves in flight, by Kafka's word; of a selection they alone tell whether it
-        moves.
+        """Ask Cruise Control if that is due.
+
+        `ours`: how many moves of the wave Kafka shows in flight. For a selection, which the agent
+        moves itself, that alone says whether it moves.
         """
         word, is_over = NOT_ASKED, not ours and not replicas_left
         if not is_over and self._is_wanted(is_moving=bool(ours)):

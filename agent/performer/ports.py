@@ -1,8 +1,7 @@
-"""What the performer needs of the outside, as Protocols: each has a real adapter and a fake for the
-simulation.
+"""What the performer needs of the outside, as Protocols.
 
-Every call has a time-out of its own. Trouble of the world is raised as `PortError` and nothing
-else.
+Each has an adapter and a fake for the simulation. Every call has a time-out of its own, and raises
+`PortError`, and nothing else, when the other side cannot be asked.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -54,23 +53,23 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait for so many seconds."""
         ...
 
 
 class KafkaPort(Protocol):
-    """The migrated cluster, as Kafka itself tells it."""
+    """The Kafka cluster that is migrated. Every call raises PortError."""
 
     async def cluster(self) -> ClusterFacts:
-        """Full metadata, with reassignments and min.insync.replicas: dear on a large cluster."""
+        """Full metadata, with reassignments and min.insync.replicas; slow on a large cluster."""
         ...
 
     async def alive(self) -> Mapping[int, str | None]:
-        """Live brokers and their racks: cheap."""
+        """Live brokers and their racks; cheap."""
         ...
 
     async def reassignments(self) -> Sequence[Reassignment]:
-        """What is in flight: costs by what is in flight."""
+        """Every reassignment in flight, whoever began it; costs by their number."""
         ...
 
     async def logs(
@@ -124,7 +123,7 @@ class KafkaPort(Protocol):
         ...
 
     async def clear_throttle(self, change: ThrottleChange) -> None:
-        """Remove just what `order` names; what is not there is no error."""
+        """Remove exactly what `change` names; what is not there is no error."""
         ...
 
     async def reorder_replicas(
@@ -212,17 +211,18 @@ class CruiseControlPort(Protocol):
     async def remove_broker(
         self, request: RemoveBroker
     ) -> ExecutionRequested | Busy | Unreachable | Rejected:
-        """Ask; never raises. Unreachable: it may or may not have been accepted."""
+        """Request it once; never raises. Unreachable: it may or may not have been accepted."""
         ...
 
     async def stop(self, reason: str) -> None:
-        """stop_proposal_execution, leaving other tools' reassignments alone; by `reason` it is
-        known for ours.
+        """Stop the execution (stop_proposal_execution); other tools' reassignments are left alone.
+
+        `reason` marks the stop as ours.
         """
         ...
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
-        """admin: felt at the next progress check."""
+        """Change it for the running execution, from its next progress check on (admin)."""
         ...
 
 
@@ -230,7 +230,7 @@ class SnapshotPort(Protocol):
     """The assignment before the start, kept in pieces in the snapshots topic."""
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
-        """Keep it; saving again replaces it."""
+        """Store it; saving again replaces it."""
         ...
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
@@ -238,11 +238,11 @@ class SnapshotPort(Protocol):
         ...
 
     async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
-        """Keep where a wave's partitions stood before it; saving again replaces it."""
+        """Store a wave's positions before it; saving again replaces them."""
         ...
 
     async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
-        """None if they were never kept."""
+        """The stored positions; None if there are none."""
         ...
 
 
@@ -268,30 +268,27 @@ class DiscoveryPort(Protocol):
         ...
 
     async def deregister(self, broker_ids: Iterable[int]) -> Sequence[Reason]:
-        """Take them out; out: why some are still there. Those that are not there are no error."""
+        """Deregister them; out: why some are still there. Those that are not there are no error."""
         ...
 
 
 class ClientCensus(Protocol):
-    """How many connections clients hold to brokers.
-
-    What it can see and what not is said by each implementation.
-    """
+    """Counts the connections of clients to brokers, as far as the implementation sees them."""
 
     async def connections(self, broker_ids: Iterable[int]) -> Mapping[int, int]:
-        """By broker; one that it cannot tell is left out. Raises PortError."""
+        """Connections by broker; an unknown one is left out. Raises PortError."""
         ...
 
 
 class LeasePort(Protocol):
-    """One driver a cluster: a lock beside the cluster, whose loss stops new effects at once."""
+    """One driver per cluster: a lock at the cluster, whose loss stops new effects at once."""
 
     def held(self) -> bool:
-        """True while we are the one driver; asked before every act."""
+        """True while this agent is the driver; asked before every change."""
         ...
 
     def holder(self) -> str:
-        """Who holds it, in words."""
+        """Who holds the lease, in words for people."""
         ...
 
 
@@ -352,7 +349,7 @@ class RestartsPort(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The outside of one cluster."""
+    """Everything outside that one cluster's migration needs."""
 
     kafka: KafkaPort
     cruise_control: CruiseControlPort

@@ -1,7 +1,6 @@
-"""Moves a wave's selection by Kafka's own reassignment (KIP-455): the second mover, beside Cruise
-Control.
+"""Moves a wave's selection by Kafka's own reassignment (KIP-455), without Cruise Control.
 
-Called by performer.py. Looks before it acts, and cancels only what is its own; decides nothing.
+Called by performer.py and stop.py. Looks before it acts, and cancels only its own reassignments.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ SEEN_IDLE_SECONDS = 5.0  # an idle executor of Cruise Control needs no second lo
 async def move_selection(
     ports: Ports, effect: fx.MovePartitions, migration: Migration
 ) -> msg.Outcome:
-    """Let as many of the selection move as may at once.
+    """Begin as many moves of the selection as may be in flight at once.
 
-    What moves or has moved already is found so, and left alone.
+    Partitions that move or have moved already are left alone.
     """
     scope, kafka = effect.scope, ports.kafka
     # Cruise Control cancels reassignments that are not its own as soon as it executes: nothing
@@ -63,8 +62,9 @@ async def move_selection(
 
 
 async def cancel_selection(ports: Ports, scope: fx.WaveScope) -> None:
-    """Cancel what of the selection is in flight; what has arrived stays, what was copied in
-    part is lost.
+    """Cancel the moves of the selection that are in flight.
+
+    Replicas that have arrived stay; partly copied ones are lost.
     """
     own = own_reassignments(await ports.kafka.reassignments(), scope)
     if own and ports.lease.held():
@@ -72,7 +72,7 @@ async def cancel_selection(ports: Ports, scope: fx.WaveScope) -> None:
 
 
 def own_reassignments(in_flight: Iterable[Reassignment], scope: fx.WaveScope) -> list[Reassignment]:
-    """Of what is in flight, that which does what this wave asks, for a partition that it takes."""
+    """The reassignments in flight that this wave requested."""
     sources, destinations = (
         frozenset(scope.source_broker_ids),
         frozenset(scope.destination_broker_ids),
@@ -88,8 +88,8 @@ def own_reassignments(in_flight: Iterable[Reassignment], scope: fx.WaveScope) ->
 async def selected(
     ports: Ports, scope: fx.WaveScope
 ) -> tuple[list[Partition], dict[TopicPartition, int]]:
-    """What of the selection an assignment names on the sources, with the size of each there as
-    far as it is told.
+    """The partitions of the selection that are still assigned to the sources, and their sizes there
+    in bytes; 0 where a source does not answer.
     """
     kafka, is_selected = ports.kafka, (scope.selection or EVERYTHING).contains
     logs = await kafka.logs(scope.source_broker_ids)

@@ -39,14 +39,14 @@ GROWTH_SECONDS = 2.0
 
 
 class Survey:
-    """One look at one cluster."""
+    """Reads one cluster once, for one effect."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._held: dict[int, BrokerLogs] = {}
 
     async def release_in_pieces(self) -> None:
-        """Free what was read; afterwards nothing of this survey may be used but its outcome."""
+        """Free what was read; only the outcome may be used afterwards."""
         await run_off_loop(
             sum(len(log.size_bytes) for log in self._held.values()), release_in_pieces, self._held
         )
@@ -54,7 +54,7 @@ class Survey:
     async def survey(
         self, effect: fx.MakePlan | fx.PrepareMigration, migration: Migration, policy: Policy
     ) -> msg.Surveyed:
-        """Plan, check everything, and for a start keep the assignment as it is now."""
+        """Make the plan, check everything, and for a start store the assignment as it is now."""
         kafka = self._ports.kafka
         try:
             facts = await kafka.cluster()
@@ -116,7 +116,7 @@ class Survey:
     async def check(
         self, effect: fx.CheckCluster, migration: Migration, policy: Policy
     ) -> msg.Checked:
-        """Whether the wave may move now, and what is on its sources."""
+        """Check whether the wave may move now, and count what is on its sources."""
         try:
             facts = await self._ports.kafka.cluster()
         except PortError as trouble:
@@ -289,21 +289,21 @@ def _dry_run(wave: Wave) -> RemoveBroker:
 
 
 def _plan_id(effect: fx.MakePlan | fx.PrepareMigration) -> str:
-    """A plan bears the id of the command that asked for it; a start without one makes its own."""
+    """A plan carries the id of the command that requested it; a start without one makes its own."""
     return effect.command_id
 
 
 def _count_on(
     brokers: frozenset[int], facts: ClusterFacts, selection: Selection | None
 ) -> tuple[int, int]:
-    """Of what a wave takes, the replicas and the leaders on these brokers."""
+    """How many replicas and leaders of what a wave takes are on these brokers."""
     is_selected = (selection or EVERYTHING).contains
     held = [p for p in facts.held_by(brokers) if is_selected(p.name)]
     return len(held), sum(1 for p in held if p.leader in brokers)
 
 
 def _unknown_brokers(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:
-    """Brokers that are neither alive nor hold a replica: a typing error, most likely."""
+    """Brokers that are neither alive nor hold a replica: most likely a typing error."""
     known = set(facts.racks) | {r for p in facts.partitions for r in p.replicas}
     strangers = sorted(set(brokers) - known)
     if not strangers:

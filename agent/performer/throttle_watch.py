@@ -1,7 +1,8 @@
-"""The throttle in force, looked at: while a wave moves (watches.py), and at rest for what a broker
-has brought back.
+"""Watches the throttle that is in force: while a wave moves, and at rest for what a broker that was
+down has brought back.
 
-Nothing is changed while a wave moves: what of it is whose, and what follows, is the core's to say.
+Called by watches.py and performer.py. While a wave moves nothing is changed here: the core says
+whose a throttle is, and what follows.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ SWEEP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ThrottleObservation:
-    """What was seen: reasons that need no ledger to be judged, and the rates, which do."""
+    """Reasons to pause, and the rates in force, which the core compares with those it has set."""
 
     reasons: tuple[Reason, ...] = ()
     rates: tuple[throttle.RateSeen, ...] = ()
 
 
 class WaveThrottleWatch:
-    """Of one attempt of one wave: is ours in force still, and is one of someone else's there
-    beside it.
+    """For one attempt of one wave: whether our throttle is still in force, and whether somebody
+    else has set one beside it.
     """
 
     def __init__(self, ports: Ports, scope: fx.WaveScope, *, throttled: bool) -> None:
@@ -50,8 +51,8 @@ class WaveThrottleWatch:
     async def observe(
         self, alive: Iterable[int], ours: Sequence[Reassignment]
     ) -> ThrottleObservation:
-        """Rates on every live broker, as each may be copied from; lists of the topics that move
-        now.
+        """Read the rates of every live broker, as each may be copied from, and the lists of the
+        topics that move now; at most every POLL_SECONDS.
         """
         clock = self._ports.clock
         began = clock.now()
@@ -69,7 +70,7 @@ class WaveThrottleWatch:
     def _not_in_force(
         self, found: throttle.ThrottleFacts, ours: Sequence[Reassignment]
     ) -> list[Reason]:
-        """What we set must still be set, on the brokers and for what is in flight."""
+        """Whether what we set is missing on a destination, or for a partition in flight."""
         if not self._throttled:
             return []
         bare = sorted(b for b in self._destinations if b not in found.rates)
@@ -90,9 +91,7 @@ class WaveThrottleWatch:
 
 
 class ThrottleWatch:
-    """Clears our throttle where it comes back: a broker that was down kept its setting, and
-    only it can change it.
-    """
+    """Clears our throttle where it comes back: a broker that was down has kept its setting."""
 
     def __init__(self, ports: Ports, watch: fx.WatchThrottle) -> None:
         self._ports = ports
@@ -101,14 +100,14 @@ class ThrottleWatch:
         self._clean: frozenset[int] = frozenset()
 
     async def run(self, post: Post) -> None:
-        """Until cancelled."""
+        """Look every SWEEP_SECONDS until cancelled, and post what was cleared."""
         while True:
             if (swept := await self._look()) is not None:
                 await post(swept)
             await self._ports.clock.sleep(SWEEP_SECONDS)
 
     async def _look(self) -> msg.ThrottleSwept | None:
-        """Only brokers that were not seen clean since they came are asked."""
+        """Ask only the brokers that were not seen clean since they came."""
         kafka = self._ports.kafka
         try:
             alive = frozenset(await kafka.alive())

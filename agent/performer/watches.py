@@ -76,7 +76,7 @@ def partitions_moved_by(
 
 
 class WaveWatch:
-    """Looks at one attempt of one wave."""
+    """Watches one attempt of one wave."""
 
     def __init__(
         self,
@@ -288,7 +288,7 @@ async def stray_replicas(
 
 
 class SourceWatch:
-    """Looks at drained brokers until they have left."""
+    """Watches drained brokers until they have left."""
 
     def __init__(self, ports: Ports, watch: fx.WatchSources) -> None:
         self._ports = ports

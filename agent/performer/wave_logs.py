@@ -50,7 +50,7 @@ class WaveLogs:
         moved_names: frozenset[TopicPartition],
         is_selected: Callable[[TopicPartition], bool] | None = None,
     ) -> None:
-        """`takes`: what the wave takes of its sources; None: all.
+        """`is_selected`: which partitions of its sources the wave takes; None: all.
 
         What it leaves there is not looked at.
         """

@@ -1,4 +1,4 @@
-"""How often one Cruise Control is asked: it is shared by everyone who speaks with it.
+"""Limits how often one Cruise Control is asked, because all of its clients share it.
 
 Used by its client.
 
@@ -19,7 +19,7 @@ LEFT_BY_WATCHES = 1
 
 
 class Questions:
-    """What was asked lately, by the times of one clock.
+    """What was asked lately, by one clock.
 
     A question waits for its turn; an order only counts.
     """

@@ -24,7 +24,7 @@ def create(
     roles: Mapping[str, Iterable[Grant]],
     principals: Mapping[str, Iterable[str]],
 ) -> int:
-    """Allow them; what is allowed already stays.
+    """Create the ACLs; what is allowed already stays.
 
     Out: how many entries. Raises KafkaError, also when one is refused.
     """

@@ -1,7 +1,7 @@
 """One thread and the admin client that only it uses. Called by cluster.py.
 
 The library is synchronous, not made for several threads at once, and has calls that never come back
-(seen under load): such a call costs its line, which is given up, and nothing else.
+(seen under load): such a call costs this thread, which is abandoned, and nothing else.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class AdminThread:
-    """Connects when it is first asked, and anew after each failure."""
+    """Connects with the first call, and anew after each failure."""
 
     def __init__(self, connection: KafkaConnection, admin: KafkaAdminClient | None = None) -> None:
         """`admin`: a client that is connected already."""
@@ -30,8 +30,9 @@ class AdminThread:
         self._is_abandoned = False
 
     async def call(self, ask: Callable[[KafkaAdminClient], T], seconds_max: float) -> T:
-        """Raises TimeoutError, after which the line is to be given up; or what the library
-        raises.
+        """Run `ask` in the thread.
+
+        Raises what the library raises, or TimeoutError, after which this thread is to be abandoned.
         """
         work = asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, ask)
         async with asyncio.timeout(seconds_max):
@@ -49,15 +50,14 @@ class AdminThread:
             raise
 
     async def close(self) -> None:
-        """In order: after what is being asked."""
+        """Disconnect, after the calls that are waiting."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
     def abandon_thread(self) -> None:
-        """Now.
+        """Give the thread up at once.
 
-        A client that is closed lets go what waits for it; whether that hangs as well is nobody's
-        concern.
+        Closing the client ends what waits for it; if closing hangs as well, nothing waits for that.
         """
         self._is_abandoned = True
         self._thread.shutdown(wait=False)

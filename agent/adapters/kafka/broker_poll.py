@@ -1,6 +1,6 @@
-"""Which brokers are alive, by Kafka's own word, asked again and again: where no ZooKeeper tells it.
+"""Polls Kafka for its live brokers, where there is no ZooKeeper to watch.
 
-For driven_cluster.py.
+Called by worker/driven_cluster.py.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ POLL_SECONDS = 1.0  # a broker that is killed is fenced after broker.session.tim
 
 
 class Alive(Protocol):
-    """Who can be asked."""
+    """The part of KafkaPort that is polled."""
 
     async def alive(self) -> Mapping[int, str | None]:
         """Live brokers and their racks. Raises PortError."""
@@ -22,7 +22,7 @@ class Alive(Protocol):
 
 
 class BrokerPoll:
-    """Tells, at each change, which brokers are alive; None: nobody can tell now."""
+    """Reports at each change which brokers are alive; None while Kafka does not answer."""
 
     def __init__(
         self,
@@ -36,11 +36,11 @@ class BrokerPoll:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; the first thing told is the brokers as they are."""
+        """Begin; the brokers as they are now are reported first."""
         self._task = asyncio.create_task(self._run(), name="broker poll")
 
     async def stop(self) -> None:
-        """Nothing is told after."""
+        """End; nothing is reported afterwards."""
         if self._task is not None:
             await until_done(self._task)
 

@@ -1,4 +1,4 @@
-"""What brokers are set to, and whether they can be reached where they say they are.
+"""Settings of brokers, and whether their advertised addresses can be reached.
 
 Called by cluster.py.
 """
@@ -45,12 +45,12 @@ def file_settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, 
 
 
 def addresses(admin: KafkaAdminClient) -> dict[int, tuple[str, int]]:
-    """Where each registered broker says that it is, on the listener that we use."""
+    """The advertised address of each registered broker on the listener that we use."""
     return {b["broker_id"]: (b["host"], b["port"]) for b in admin.describe_cluster()["brokers"]}
 
 
 async def without_connection(where: Mapping[int, tuple[str, int]]) -> dict[int, str]:
-    """Those that take no TCP connection in time: broker id -> address and error."""
+    """Brokers that take no TCP connection in time: broker id -> address and error."""
     places = asyncio.Semaphore(CONNECTIONS_MAX)
 
     async def trouble(host: str, port: int) -> str:

@@ -48,7 +48,7 @@ _MEMBER_ID_REQUIRED = 79
 
 @dataclass(slots=True)
 class _Member:
-    """Our place in the group."""
+    """Our membership of the group."""
 
     coordinator: int
     member_id: str = ""
@@ -57,7 +57,7 @@ class _Member:
 
 
 class KafkaLease:
-    """Sought in the background for as long as the cluster is ours to drive."""
+    """Seeks and keeps the lease in a thread of its own, from start() to close()."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class KafkaLease:
     ) -> None:
         """`session_seconds`: within the brokers' group.min and group.max.session.timeout.ms.
 
-        `owner`: for people.
+        `owner`: how others name this agent in messages; None: its host and process.
         """
         self._connection = connection
         self._session_seconds = session_seconds
@@ -85,18 +85,18 @@ class KafkaLease:
         self._thread.start()
 
     def close(self) -> None:
-        """Let it go; nobody may act after. Blocks for the time of a request or two."""
+        """Release the lease; nobody may act afterwards. Blocks for a request or two."""
         self._held_until = 0.0
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(timeout=CLOSE_SECONDS)
 
     def held(self) -> bool:
-        """False when Kafka has not confirmed it lately, and after a pause of this very process."""
+        """False when Kafka has not confirmed it lately, also after a pause of this process."""
         return time.monotonic() < self._held_until and not self._closing.is_set()
 
     def holder(self) -> str:
-        """Who has it, for people."""
+        """Who holds the lease, in words for people."""
         if self.held():
             return f"this agent ({self._identity})"
         return f"the lease in group {GROUP} is held by {self._other}"
@@ -123,9 +123,9 @@ class KafkaLease:
             self._closing.wait(PAUSE_SECONDS)
 
     def _lost(self, other: str) -> None:
-        """`_sure_until` runs out by itself:
+        """Note that `other` holds the lease.
 
-        Kafka may still count us as the leader, and nobody else before that.
+        `_held_until` runs out by itself: until then Kafka counts us as the leader, and nobody else.
         """
         if other != self._other:
             log.warning("%s: the lease is held by %s", self._connection.bootstrap_servers, other)
@@ -146,7 +146,7 @@ class KafkaLease:
         self._leave(admin, member)
 
     def _join(self, admin: KafkaAdminClient, member: _Member) -> None:
-        """Returns when every member has joined; whoever led, leads."""
+        """Return when every member has joined; the previous leader leads again."""
         session_ms = int(self._session_seconds * 1_000)
         while True:
             answer = self._ask(
@@ -213,7 +213,7 @@ class KafkaLease:
             self._held_until = asked + self._session_seconds * LEASE_SAFETY_SHARE
 
     def _leave(self, admin: KafkaAdminClient, member: _Member) -> None:
-        """So that another one need not wait for the end of our session."""
+        """Leave the group, so that another agent need not wait for the end of our session."""
         if not member.member_id:
             return
         self._held_until = 0.0

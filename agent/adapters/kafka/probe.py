@@ -17,7 +17,7 @@ UNSUPPORTED_VERSION = 35  # an answer all the same
 
 
 async def trouble(host: str, port: int, tls: ssl.SSLContext | None, timeout_seconds: float) -> str:
-    """Why not, in words; empty: a broker answers there. `tls`: where the listener speaks it."""
+    """Why no broker answers there, in words; empty: one does. `tls`: for a TLS listener."""
     try:
         async with asyncio.timeout(timeout_seconds):
             reader, writer = await asyncio.open_connection(host, port, ssl=tls)

@@ -79,7 +79,7 @@ class SnapshotTopic:
         return await asyncio.to_thread(unpack, [found[key] for key in wanted])
 
     async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
-        """One message: what is sampled is bounded (offsets.py)."""
+        """Store a wave's positions in one message; their number is bounded (offsets.py)."""
         producer = AIOKafkaProducer(
             **self._connection.for_aiokafka(), acks="all", enable_idempotence=True
         )
@@ -97,13 +97,13 @@ class SnapshotTopic:
             await producer.stop()
 
     async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
-        """None if they were never saved. Raises PortError if a newer version saved them."""
+        """The stored positions of a wave, or None. Raises PortError if a newer version saved them."""
         key = self._key(migration_id, f"positions-{wave}")
         found = await self._read(key)
         return unpack_positions(found[key]) if key in found else None
 
     async def _read(self, prefix: bytes) -> dict[bytes, bytes]:
-        """The newest value of every key that begins so."""
+        """The newest value of every key that begins with `prefix`."""
         found: dict[bytes, bytes] = {}
         consumer = AIOKafkaConsumer(**self._connection.for_aiokafka(), enable_auto_commit=False)
         try:
@@ -128,7 +128,7 @@ class SnapshotTopic:
 
 
 async def packed(partitions: Sequence[Partition]) -> AsyncIterator[bytes]:
-    """One piece after the other, each made beside the event loop."""
+    """One piece after the other, each packed off the event loop."""
     for start in range(0, len(partitions), PARTITIONS_PER_PIECE):
         yield await asyncio.to_thread(pack, partitions[start : start + PARTITIONS_PER_PIECE])
 
@@ -158,7 +158,7 @@ def _check_version(told: Mapping[str, Any]) -> None:
 
 
 def pack(partitions: Sequence[Partition]) -> bytes:
-    """One piece. By topic, so that a name is written once."""
+    """Pack one piece, by topic, so that each name is written once."""
     by_topic: dict[str, list[Any]] = defaultdict(list)
     for p in partitions:
         by_topic[p.topic].append([p.partition, *p.origin])
@@ -178,7 +178,7 @@ def unpack(pieces: Sequence[bytes]) -> dict[TopicPartition, tuple[int, ...]]:
 
 
 def pack_positions(positions: Positions) -> bytes:
-    """By topic, as the pieces."""
+    """Pack positions by topic, as pieces are."""
     ends: dict[str, list[list[int]]] = defaultdict(list)
     for (topic, partition), end in positions.ends.items():
         ends[topic].append([partition, end])
@@ -193,7 +193,7 @@ def pack_positions(positions: Positions) -> bytes:
 
 
 def unpack_positions(value: bytes) -> Positions:
-    """As they were packed. Raises PortError if they are of another version."""
+    """Unpack what pack_positions has packed. Raises PortError if it is of another version."""
     told = json.loads(zlib.decompress(value))
     _check_version(told)
     ends = {

@@ -29,7 +29,7 @@ class CensusConnection:
 
 
 class PrometheusCensus:
-    """One cluster's."""
+    """Counts the connections to one cluster's brokers."""
 
     def __init__(
         self, connection: CensusConnection, server: PrometheusServer | None = None
@@ -41,7 +41,7 @@ class PrometheusCensus:
         await self._server.close()
 
     async def connections(self, broker_ids: Iterable[int]) -> Mapping[int, int]:
-        """More than are allowed, by broker; brokers of which nothing is told are left out."""
+        """Connections beyond the allowed ones, by broker; brokers without a value are left out."""
         wanted = {str(b): b for b in broker_ids}
         if not wanted:
             return {}

@@ -1,5 +1,6 @@
-"""A KRaft controller's metrics page (of the JMX exporter, or any that shows Kafka's gauges) as
-facts. For kraft.py.
+"""Reads KRaft controllers' metrics pages (of the JMX exporter, or any that shows Kafka's gauges).
+
+Implements ControllerMetricsPort.
 """
 
 import asyncio
@@ -16,14 +17,19 @@ BYTES_MAX = 5_000_000
 # Exporters name a gauge as their rules have it: its own name is always the end of the sample's, or
 # its label `name`.
 _GAUGES = (
-    "ActiveControllerCount", "ZkMigrationState", "MigratingZkBrokerCount", "ZkWriteBehindLag", "ActiveBrokerCount",  # noqa: E501
-    "FencedBrokerCount", "MetadataErrorCount",
-)  # fmt: skip
+    "ActiveControllerCount",
+    "ZkMigrationState",
+    "MigratingZkBrokerCount",
+    "ZkWriteBehindLag",
+    "ActiveBrokerCount",
+    "FencedBrokerCount",
+    "MetadataErrorCount",
+)
 STARTED = "process_start_time_seconds"
 
 
 class ControllerMetrics:
-    """The pages of all controllers."""
+    """Reads the metrics page of each controller."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """`transport`: for tests."""
@@ -32,7 +38,7 @@ class ControllerMetrics:
         )
 
     async def facts(self, controllers: Iterable[KraftController]) -> tuple[ControllerFacts, ...]:
-        """Each controller as it shows itself; never raises."""
+        """Each controller as its page shows it; never raises."""
         return tuple(await asyncio.gather(*(self._one(c) for c in controllers)))
 
     async def close(self) -> None:

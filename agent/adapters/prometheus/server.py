@@ -149,7 +149,7 @@ class Page:
 
 
 class Exporters:
-    """Several exporters, read directly."""
+    """Several exporters, read without a Prometheus server."""
 
     def __init__(
         self,

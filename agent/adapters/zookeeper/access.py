@@ -1,6 +1,4 @@
-"""Who we are at a ZooKeeper and whether the line is TLS: one value, from which kazoo gets its
-arguments.
-"""
+"""Login and TLS of a ZooKeeper connection, as kazoo's arguments."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

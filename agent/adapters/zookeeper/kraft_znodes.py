@@ -1,9 +1,7 @@
 """What ZooKeeper holds of a migration to KRaft, and the two znodes that a way back deletes.
 
-Called by kraft.py.
-
-A session for each look: kazoo's threads are short-lived then, and a ZooKeeper that is gone for good
-leaves nothing.
+Implements KraftZooKeeperPort. Each look has a session of its own, so that kazoo's threads end with
+it, also when a ZooKeeper is gone for good.
 """
 
 import asyncio
@@ -40,7 +38,7 @@ class KraftZooKeeper:
         self._access = access or ZooKeeperAccess()
 
     async def facts(self) -> ZooKeeperFacts:
-        """Never raises: one that does not answer is a fact too."""
+        """Read the znodes; a ZooKeeper that does not answer is a fact, and never raises."""
         try:
             return await self._with_client(_facts)
         except PortError:
@@ -79,7 +77,7 @@ def _client(hosts: str, access: ZooKeeperAccess) -> Iterator[KazooClient]:
 
 
 def _read(client: KazooClient, path: str) -> str:
-    """Empty where there is no such znode."""
+    """The content of a znode; empty where there is none."""
     try:
         return bytes(client.get(path)[0]).decode()
     except NoNodeError:

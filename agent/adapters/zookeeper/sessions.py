@@ -108,7 +108,7 @@ class _Sessions:
 
 
 class ZooKeeperLease(_Sessions):
-    """The lock, sought in the background for as long as the cluster is ours to drive."""
+    """Seeks and keeps the lock in a thread of its own, from start() to close()."""
 
     def __init__(
         self,
@@ -129,13 +129,13 @@ class ZooKeeperLease(_Sessions):
         return time.monotonic() < self._held_until
 
     def holder(self) -> str:
-        """Who has it, for people."""
+        """Who holds the lock, in words for people."""
         if self.held():
             return f"this agent ({self._identity})"
         return f"the lease at {self.hosts} is held by {self._other}"
 
     def close(self) -> None:
-        """Let it go; nobody may act after."""
+        """Release the lock; nobody may act afterwards."""
         self._held_until = 0.0
         super().close()
 
@@ -197,7 +197,7 @@ class ZooKeeperLease(_Sessions):
 
 
 class BrokerWatch(_Sessions):
-    """Tells, at each change, which brokers are registered; None: nobody can tell now."""
+    """Reports at each change which brokers are registered; None while ZooKeeper does not answer."""
 
     def __init__(
         self,
@@ -217,14 +217,14 @@ class BrokerWatch(_Sessions):
         self._reporter: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; the first thing told is the brokers as they are."""
+        """Begin; the brokers as they are now are reported first."""
         self._reporter = asyncio.create_task(
             self._report_changes(), name=(f"broker watch {self.hosts}")
         )
         super().start()
 
     async def stop(self) -> None:
-        """Nothing is told after."""
+        """End; nothing is reported afterwards."""
         if self._reporter is not None:
             self._reporter.cancel()
         await asyncio.to_thread(self.close)
