@@ -1,4 +1,4 @@
-"""The eyes and hands of the way to KRaft: what does not answer is a fact, and nothing is asked
+"""The performer on a way to KRaft: what does not answer is a fact, and nothing is asked
 twice in vain.
 """
 
