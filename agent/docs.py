@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.core.handlers.commands import COMMAND_NAMES, VALID_IN
+from agent.core.handlers.answers import COMMAND_NAMES
+from agent.core.handlers.commands import VALID_IN
 from agent.core.handlers.kraft_commands import KRAFT_VALID_IN
 from agent.core.kraft.state import KRAFT_TRANSITIONS, KraftPhase
 from agent.core.migration import TRANSITIONS, Phase

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.handlers.commands import COMMAND_NAMES
+from agent.core.handlers.answers import COMMAND_NAMES
 from agent.core.kraft.facts import ControllersSeen
 from agent.core.kraft.state import Kraft
 from agent.core.metrics.rule_evaluator import Sample

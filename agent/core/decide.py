@@ -10,6 +10,7 @@ from typing import Any
 from agent.core import messages as msg
 from agent.core.handlers import (
     adaptive_throttle,
+    answers,
     commands,
     drained_sources,
     effect_outcomes,
@@ -57,7 +58,7 @@ def step(migration: Migration, message: msg.Message, policy: Policy) -> Step:
     Raises InvalidTransitionError or KeyError on a bug only; the caller then saves nothing.
     """
     ctx = StepContext(migration, message.at, policy)
-    if isinstance(message, msg.Command) and commands.is_repeat(ctx, message):
+    if isinstance(message, msg.Command) and answers.is_repeat(ctx, message):
         return ctx.done()
     _HANDLERS[type(message)](ctx, message)
     return ctx.done()

@@ -18,7 +18,7 @@ from agent.cli.commands import command_for
 from agent.cli.flags import Sender, typed_options, wrong_fields
 from agent.cli.quantities import bytes_of, ids_of, seconds_of
 from agent.config.cluster_settings import read_clusters
-from agent.core.handlers.commands import COMMAND_NAMES
+from agent.core.handlers.answers import COMMAND_NAMES
 from schemas.commands import COMMANDS
 
 ORDERS = sorted(set(COMMAND_NAMES.values()) - {"command"})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent import wire as translate
 from agent.core import events as ev
-from agent.core.handlers.commands import COMMAND_NAMES
+from agent.core.handlers.answers import COMMAND_NAMES
 from agent.core.migration import Migration
 from agent.core.planning.options import Options, Policy
 from agent.topics import Topics

@@ -97,7 +97,7 @@ class SnapshotTopic:
             await producer.stop()
 
     async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
-        """The stored positions of a wave, or None. Raises PortError if a newer version saved them."""
+        """The stored positions of a wave. Raises PortError if a newer version saved them."""
         key = self._key(migration_id, f"positions-{wave}")
         found = await self._read(key)
         return unpack_positions(found[key]) if key in found else None

@@ -1,11 +1,14 @@
-"""How commands are met: obeyed or refused, exactly one answer each. Called by decide.py."""
+"""Obeys or refuses the commands that steer a migration: exactly one answer each.
+
+Called by decide.py.
+"""
 
 import hashlib
 
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.effects import MakePlan, PrepareMigration
-from agent.core.handlers import flow, kraft_commands
+from agent.core.handlers import answers, flow, kraft_commands
 from agent.core.migration import ACTIVE, RESTING, Phase, StopFor
 from agent.core.model.causes import OPERATOR
 from agent.core.model.reasons import Code, Reason
@@ -29,49 +32,6 @@ VALID_IN: dict[type[msg.Command], frozenset[Phase]] = {
     msg.SkipWave: frozenset({_P.BLOCKED}),
 }
 
-# The words of the control topic.
-COMMAND_NAMES: dict[type[msg.Command], str] = {
-    msg.PlanMigration: "plan",
-    msg.StartMigration: "start",
-    msg.PauseMigration: "pause",
-    msg.ResumeMigration: "resume",
-    msg.RollBackMigration: "rollback",
-    msg.CancelMigration: "cancel",
-    msg.TuneMigration: "tune",
-    msg.ApproveMigration: "approve",
-    msg.RetryWave: "retry",
-    msg.SkipWave: "skip",
-    msg.KraftCommand: "kraft",
-    msg.RefuseCommand: "command",
-}
-CONSIDERED_MAX = 4
-
-
-def is_repeat(ctx: StepContext, command: msg.Command) -> bool:
-    """True if this command_id was met before: the first answer again, and nothing is done twice."""
-    if any(c.command_id == command.command_id for c in ctx.migration.considered):
-        return True  # its answer is on the way
-    first = ctx.migration.answer(command.command_id)
-    if first is None:
-        return False
-    if first.accepted:
-        ctx.emit(
-            ev.CommandAccepted(
-                at=ctx.at, command_id=first.command_id, command=first.command, repeat=True
-            )
-        )
-    else:
-        ctx.emit(
-            ev.CommandRefused(
-                at=ctx.at,
-                command_id=first.command_id,
-                command=first.command,
-                reasons=first.reasons,
-                repeat=True,
-            )
-        )
-    return True
-
 
 def migration_id_of(cluster: str, command_id: str) -> str:
     """A migration's id: short enough to be read in Cruise Control's `reason`, and unlike any
@@ -80,36 +40,12 @@ def migration_id_of(cluster: str, command_id: str) -> str:
     return f"{cluster[:24]}-{hashlib.sha256(f'{cluster}/{command_id}'.encode()).hexdigest()[:8]}"
 
 
-def _accept(ctx: StepContext, command: msg.Command) -> None:
-    ctx.emit(
-        ev.CommandAccepted(
-            at=ctx.at,
-            command_id=command.command_id,
-            command=COMMAND_NAMES[type(command)],
-            issued_by=command.issued_by,
-            reason=command.reason,
-        )
-    )
-
-
-def _refuse(ctx: StepContext, command: msg.Command, *reasons: Reason) -> None:
-    ctx.emit(
-        ev.CommandRefused(
-            at=ctx.at,
-            command_id=command.command_id,
-            command=COMMAND_NAMES[type(command)],
-            reasons=reasons,
-            issued_by=command.issued_by,
-        )
-    )
-
-
 def _refused_by_phase(ctx: StepContext, command: msg.Command) -> bool:
     valid = VALID_IN[type(command)]
     if ctx.migration.phase in valid:
         return False
     if not ctx.migration.migration_id:
-        _refuse(
+        answers.refuse(
             ctx,
             command,
             Reason(
@@ -118,7 +54,7 @@ def _refused_by_phase(ctx: StepContext, command: msg.Command) -> bool:
         )
     else:
         phases = ", ".join(sorted(valid))
-        _refuse(
+        answers.refuse(
             ctx,
             command,
             Reason(
@@ -131,27 +67,14 @@ def _refused_by_phase(ctx: StepContext, command: msg.Command) -> bool:
 
 
 def refuse(ctx: StepContext, command: msg.RefuseCommand) -> None:
-    """The edge found why it cannot be obeyed."""
-    _refuse(ctx, command, *command.reasons)
-
-
-def _consider(ctx: StepContext, command: msg.Command, options: Options) -> None:
-    ctx.emit(
-        ev.CommandConsidered(
-            at=ctx.at,
-            command_id=command.command_id,
-            command=COMMAND_NAMES[type(command)],
-            issued_by=command.issued_by,
-            reason=command.reason,
-            options=options,
-        )
-    )
+    """Refuses a command for what was found wrong with it where it was read."""
+    answers.refuse(ctx, command, *command.reasons)
 
 
 def plan(ctx: StepContext, command: msg.PlanMigration) -> None:
-    """Survey and plan; moves nothing, and is welcome in every phase."""
-    if len(ctx.migration.considered) >= CONSIDERED_MAX:
-        _refuse(
+    """Requests a survey and a plan. It moves nothing, so it is valid in every phase."""
+    if len(ctx.migration.considered) >= answers.CONSIDERED_MAX:
+        answers.refuse(
             ctx,
             command,
             Reason(
@@ -160,12 +83,12 @@ def plan(ctx: StepContext, command: msg.PlanMigration) -> None:
             ),
         )
         return
-    _consider(ctx, command, command.options)
+    answers.consider(ctx, command, command.options)
     ctx.request(MakePlan(command_id=command.command_id, options=command.options))
 
 
 def start(ctx: StepContext, command: msg.StartMigration) -> None:
-    """Survey first; the answer comes when the survey has ended (observations.py)."""
+    """Requests a survey of the cluster; the answer comes when it has ended (plan_survey.py)."""
     reasons: list[Reason] = []
     if ctx.migration.phase not in RESTING:
         reasons.append(
@@ -174,7 +97,7 @@ def start(ctx: StepContext, command: msg.StartMigration) -> None:
     reasons += kraft_commands.reasons_against_moves(ctx)
     if (
         any(c.command == "start" for c in ctx.migration.considered)
-        or len(ctx.migration.considered) >= CONSIDERED_MAX
+        or len(ctx.migration.considered) >= answers.CONSIDERED_MAX
     ):
         reasons.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
     options = command.options
@@ -199,9 +122,9 @@ def start(ctx: StepContext, command: msg.StartMigration) -> None:
                     )
                 )
     if reasons:
-        _refuse(ctx, command, *reasons)
+        answers.refuse(ctx, command, *reasons)
         return
-    _consider(ctx, command, options)
+    answers.consider(ctx, command, options)
     ctx.request(
         PrepareMigration(
             command_id=command.command_id,
@@ -213,16 +136,18 @@ def start(ctx: StepContext, command: msg.StartMigration) -> None:
 
 
 def pause(ctx: StepContext, command: msg.PauseMigration) -> None:
-    """Stop the execution, or lower the throttle to the floor."""
+    """Stops the execution, or lowers the throttle to its floor."""
     if _refused_by_phase(ctx, command):
         return
     if command.slow:
         _pause_slow(ctx, command)
         return
     if ctx.pause_cause(OPERATOR):
-        _refuse(ctx, command, Reason(Code.ALREADY_PAUSED, "an operator has paused it already"))
+        answers.refuse(
+            ctx, command, Reason(Code.ALREADY_PAUSED, "an operator has paused it already")
+        )
         return
-    _accept(ctx, command)
+    answers.accept(ctx, command)
     ctx.emit(
         ev.PauseCauseAdded(
             at=ctx.at,
@@ -235,12 +160,14 @@ def pause(ctx: StepContext, command: msg.PauseMigration) -> None:
 
 def _pause_slow(ctx: StepContext, command: msg.PauseMigration) -> None:
     if ctx.migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL:
-        _refuse(ctx, command, _cannot_tune_throttle())
+        answers.refuse(ctx, command, _cannot_tune_throttle())
         return
     if ctx.slow_cause(OPERATOR):
-        _refuse(ctx, command, Reason(Code.ALREADY_PAUSED, "an operator has slowed it already"))
+        answers.refuse(
+            ctx, command, Reason(Code.ALREADY_PAUSED, "an operator has slowed it already")
+        )
         return
-    _accept(ctx, command)
+    answers.accept(ctx, command)
     ctx.emit(
         ev.SlowCauseAdded(
             at=ctx.at,
@@ -259,20 +186,22 @@ def _cannot_tune_throttle() -> Reason:
 
 
 def resume(ctx: StepContext, command: msg.ResumeMigration) -> None:
-    """Lift what an operator set (the pause, the slowness, or both), and what waits for his word."""
+    """Lifts what an operator set (the pause, the slowness, or both), and every cause that waits
+    for an operator.
+    """
     if _refused_by_phase(ctx, command):
         return
     slowed = ctx.slow_cause(OPERATOR)
     paused = [c for c in ctx.migration.pause_causes if c.waits_for_operator]
     if not paused and not slowed:
         held = ", ".join(f"{c.name} ({c.seen})" for c in ctx.migration.pause_causes) or "nothing"
-        _refuse(
+        answers.refuse(
             ctx,
             command,
             Reason(Code.NOT_PAUSED_BY_OPERATOR, f"it is held by {held}", "a pause by an operator"),
         )
         return
-    _accept(ctx, command)
+    answers.accept(ctx, command)
     if slowed:
         ctx.emit(ev.SlowCauseLifted(at=ctx.at, cause=OPERATOR))
         flow.retune(ctx, rate_only=True)
@@ -282,45 +211,45 @@ def resume(ctx: StepContext, command: msg.ResumeMigration) -> None:
 
 
 def roll_back(ctx: StepContext, command: msg.RollBackMigration) -> None:
-    """Undo what was moved, from wherever it stands."""
+    """Stops what moves, then moves everything back; valid in nearly every phase."""
     if _refused_by_phase(ctx, command):
         return
     if ctx.migration.direction is Direction.BACK:
-        _refuse(ctx, command, Reason(Code.NOT_IN_THIS_PHASE, "it is rolling back already"))
+        answers.refuse(ctx, command, Reason(Code.NOT_IN_THIS_PHASE, "it is rolling back already"))
         return
     if excluded := kraft_commands.reasons_against_moves(ctx):
-        _refuse(ctx, command, *excluded)
+        answers.refuse(ctx, command, *excluded)
         return
     if not rollback_waves(ctx.migration.waves):
-        _refuse(ctx, command, Reason(Code.NOTHING_TO_ROLL_BACK, "no wave has begun"))
+        answers.refuse(ctx, command, Reason(Code.NOTHING_TO_ROLL_BACK, "no wave has begun"))
         return
-    _accept(ctx, command)
+    answers.accept(ctx, command)
     for c in ctx.migration.pause_causes:
-        # an operator has spoken; what flaps may well go on
+        # The operator has decided. A latched cause stays: what flaps may well go on.
         if c.waits_for_operator and not c.latched:
             ctx.emit(ev.PauseCauseLifted(at=ctx.at, cause=c.name))
     flow.stop(ctx, StopFor.ROLLBACK)
 
 
 def cancel(ctx: StepContext, command: msg.CancelMigration) -> None:
-    """Stop for good."""
+    """Stops what moves, then ends the migration; what was moved stays where it is."""
     if _refused_by_phase(ctx, command):
         return
-    _accept(ctx, command)
+    answers.accept(ctx, command)
     flow.stop(ctx, StopFor.CANCEL)
 
 
 def tune(ctx: StepContext, command: msg.TuneMigration) -> None:
-    """Other rates, felt by what moves now."""
+    """Changes the throttle and the concurrency, of what moves now as well."""
     if _refused_by_phase(ctx, command):
         return
     if (
         command.throttle_bytes_per_second is not None
         and ctx.migration.options.throttle_by is ThrottleBy.CRUISE_CONTROL
     ):
-        _refuse(ctx, command, _cannot_tune_throttle())
+        answers.refuse(ctx, command, _cannot_tune_throttle())
         return
-    _accept(ctx, command)
+    answers.accept(ctx, command)
     asked = command.throttle_bytes_per_second
     ctx.emit(
         ev.MigrationTuned(
@@ -338,23 +267,23 @@ def tune(ctx: StepContext, command: msg.TuneMigration) -> None:
 
 
 def approve(ctx: StepContext, command: msg.ApproveMigration) -> None:
-    """Open the gate."""
+    """Lets the wave begin that waits for an approval."""
     if _refused_by_phase(ctx, command):
         return
     wave = ctx.migration.wave
     assert wave is not None
-    _accept(ctx, command)
+    answers.accept(ctx, command)
     ctx.emit(ev.ApprovalGiven(at=ctx.at, wave=wave.number, issued_by=command.issued_by))
     flow.advance(ctx)
 
 
 def retry(ctx: StepContext, command: msg.RetryWave) -> None:
-    """A blocked wave again, or the sweep of a source that has refilled."""
+    """Tries a blocked wave again, or moves away what has landed on drained brokers."""
     if _refused_by_phase(ctx, command):
         return
     if ctx.in_phase(Phase.DRAINED):
         if excluded := kraft_commands.reasons_against_moves(ctx):
-            _refuse(ctx, command, *excluded)
+            answers.refuse(ctx, command, *excluded)
             return
         refilled = sorted(
             {
@@ -364,13 +293,15 @@ def retry(ctx: StepContext, command: msg.RetryWave) -> None:
             }
         )
         if not refilled:
-            _refuse(ctx, command, Reason(Code.NOTHING_TO_MOVE, "no drained broker has refilled"))
+            answers.refuse(
+                ctx, command, Reason(Code.NOTHING_TO_MOVE, "no drained broker has refilled")
+            )
             return
-        _accept(ctx, command)
+        answers.accept(ctx, command)
         for number in refilled:
             ctx.emit(ev.WaveReopened(at=ctx.at, wave=number, why="a drained broker has refilled"))
     else:
-        _accept(ctx, command)
+        answers.accept(ctx, command)
         if ctx.migration.wave is None:
             flow.verify_rollback(ctx)
         else:
@@ -383,11 +314,11 @@ def retry(ctx: StepContext, command: msg.RetryWave) -> None:
 
 
 def skip(ctx: StepContext, command: msg.SkipWave) -> None:
-    """Leave the blocked wave as it is."""
+    """Leaves the blocked wave as it is and goes on to the next one."""
     if _refused_by_phase(ctx, command):
         return
     if ctx.migration.wave is None:
-        _refuse(
+        answers.refuse(
             ctx,
             command,
             Reason(
@@ -395,6 +326,6 @@ def skip(ctx: StepContext, command: msg.SkipWave) -> None:
             ),
         )
         return
-    _accept(ctx, command)
+    answers.accept(ctx, command)
     ctx.emit(ev.WaveSkipped(at=ctx.at, wave=ctx.migration.wave.number))
     flow.advance(ctx)

@@ -1,13 +1,13 @@
-"""How the commands of the way to KRaft are met: each is answered after a fresh look at the cluster.
+"""Answers the commands of the migration to KRaft, each after a fresh look at the cluster.
 
-Called by decide.py and observations.py; what comes after is in kraft_flow.py.
+Called by decide.py and effect_outcomes.py; what comes next is in kraft_flow.py.
 """
 
 import hashlib
 
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.handlers import kraft_flow
+from agent.core.handlers import answers, kraft_flow
 from agent.core.kraft import events as kev
 from agent.core.kraft import gates, restarts
 from agent.core.kraft.effects import KraftScope, RestartNode, SurveyKraft
@@ -31,31 +31,17 @@ KRAFT_VALID_IN: dict[str, frozenset[KraftPhase]] = {
     "rollback": ROLLBACK_FROM,
     "finalize": frozenset({_P.SOAKING}),
 }
-CONSIDERED_MAX = 4
 
 
 def kraft_command(ctx: StepContext, command: msg.KraftCommand) -> None:
-    """Each is answered after a fresh look at the cluster; what the state alone forbids is
-    refused at once.
+    """Refuses at once what the state alone forbids; else requests the survey that the answer
+    needs.
     """
     reasons = _refused_by_state(ctx, command)
     if reasons:
-        ctx.emit(
-            ev.CommandRefused(
-                at=ctx.at,
-                command_id=command.command_id,
-                command=command.word,
-                reasons=reasons,
-                issued_by=command.issued_by,
-            )
-        )
+        answers.refuse(ctx, command, *reasons)
         return
-    ctx.emit(
-        ev.CommandConsidered(
-            at=ctx.at, command_id=command.command_id, command=command.word, issued_by=command.issued_by, reason=command.reason,  # noqa: E501
-            options=ctx.migration.options,
-        )
-    )  # fmt: skip
+    answers.consider(ctx, command, ctx.migration.options)
     k = ctx.migration.kraft
     options = k.options if k.phase in KRAFT_ACTIVE else ctx.policy.kraft
     ctx.request(
@@ -68,7 +54,7 @@ def kraft_command(ctx: StepContext, command: msg.KraftCommand) -> None:
 def _refused_by_state(ctx: StepContext, command: msg.KraftCommand) -> tuple[Reason, ...]:
     k = ctx.migration.kraft
     found: list[Reason] = []
-    if len(ctx.migration.considered) >= CONSIDERED_MAX or any(
+    if len(ctx.migration.considered) >= answers.CONSIDERED_MAX or any(
         c.command == command.word for c in ctx.migration.considered
     ):
         found.append(Reason(Code.ALREADY_CONSIDERING, "another command is being examined"))
@@ -123,10 +109,8 @@ def reasons_against_moves(ctx: StepContext) -> tuple[Reason, ...]:
 
 
 def kraft_surveyed(ctx: StepContext, effect: SurveyKraft, outcome: msg.Outcome) -> None:
-    """A command met with fresh facts: one answer, with every reason."""
-    considered = next(
-        (c for c in ctx.migration.considered if c.command_id == effect.command_id), None
-    )
+    """Answers the command by the facts of the survey, with every reason, and obeys it."""
+    considered = answers.considered_command(ctx, effect.command_id)
     if considered is None:
         return
     action = considered.command.removeprefix("kraft ")
@@ -136,19 +120,9 @@ def kraft_surveyed(ctx: StepContext, effect: SurveyKraft, outcome: msg.Outcome) 
     )
     reasons = failed or _reasons_against(ctx, action, effect.scope.options, facts)
     if reasons and action != "plan":
-        ctx.emit(
-            ev.CommandRefused(
-                at=ctx.at, command_id=considered.command_id, command=considered.command, reasons=reasons,  # noqa: E501
-                issued_by=considered.issued_by,
-            )
-        )  # fmt: skip
+        answers.refuse(ctx, considered, *reasons)
         return
-    ctx.emit(
-        ev.CommandAccepted(
-            at=ctx.at, command_id=considered.command_id, command=considered.command, issued_by=considered.issued_by,  # noqa: E501
-            reason=considered.reason,
-        )
-    )  # fmt: skip
+    answers.accept(ctx, considered)
     match action:
         case "plan":
             _plan(ctx, considered, effect.scope.options, facts, reasons)

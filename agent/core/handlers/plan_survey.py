@@ -6,7 +6,7 @@ Called by effect_outcomes.py.
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.effects import MakePlan, PrepareMigration
-from agent.core.handlers import flow, kraft_commands
+from agent.core.handlers import answers, flow, kraft_commands
 from agent.core.migration import RESTING
 from agent.core.model.reasons import Code, Reason
 from agent.core.step import StepContext
@@ -16,24 +16,15 @@ def surveyed(ctx: StepContext, effect: MakePlan | PrepareMigration, outcome: msg
     """Publishes the plan, or starts the migration; refuses the command where a reason is against
     it.
     """
-    considered = next(
-        (c for c in ctx.migration.considered if c.command_id == effect.command_id), None
-    )
+    considered = answers.considered_command(ctx, effect.command_id)
     if considered is None:
         return
     if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
         outcome = msg.Surveyed(reasons=(outcome.reason,), plan=None)
     assert isinstance(outcome, msg.Surveyed), outcome
     plan, reasons, check_results = outcome.plan, outcome.reasons, outcome.check_results
-    accepted = ev.CommandAccepted(
-        at=ctx.at,
-        command_id=considered.command_id,
-        command=considered.command,
-        issued_by=considered.issued_by,
-        reason=considered.reason,
-    )
     if isinstance(effect, MakePlan):
-        ctx.emit(accepted)
+        answers.accept(ctx, considered)
         ctx.emit(
             ev.PlanMade(
                 at=ctx.at,
@@ -46,7 +37,7 @@ def surveyed(ctx: StepContext, effect: MakePlan | PrepareMigration, outcome: msg
             )
         )
         return
-    # a rollback, a retry or a sweep began while the cluster was surveyed
+    # A rollback or a retry may have begun while the cluster was surveyed.
     if ctx.migration.phase not in RESTING:
         reasons = (
             *reasons,
@@ -56,17 +47,9 @@ def surveyed(ctx: StepContext, effect: MakePlan | PrepareMigration, outcome: msg
         )
     reasons = (*reasons, *kraft_commands.reasons_against_moves(ctx))
     if plan is None or reasons:
-        ctx.emit(
-            ev.CommandRefused(
-                at=ctx.at,
-                command_id=considered.command_id,
-                command=considered.command,
-                issued_by=considered.issued_by,
-                reasons=reasons,
-            )
-        )
+        answers.refuse(ctx, considered, *reasons)
         return
-    ctx.emit(accepted)
+    answers.accept(ctx, considered)
     ctx.emit(
         ev.MigrationStarted(
             at=ctx.at,

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from agent.cancellation import end
 from agent.client import ClientError
-from agent.core.handlers.commands import COMMAND_NAMES, VALID_IN
+from agent.core.handlers.answers import COMMAND_NAMES
+from agent.core.handlers.commands import VALID_IN
 from agent.core.migration import RESTING, Phase
 from agent.services.console.access import COOKIE, Access, Role, Session, TooManyTriesError, is_same
 from agent.services.console.feed import ControlTopics, Feed, Json

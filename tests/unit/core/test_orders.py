@@ -10,7 +10,8 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.evolve.commands import ANSWERS_MAX
-from agent.core.handlers.commands import COMMAND_NAMES, CONSIDERED_MAX, VALID_IN, migration_id_of
+from agent.core.handlers.answers import COMMAND_NAMES, CONSIDERED_MAX
+from agent.core.handlers.commands import VALID_IN, migration_id_of
 from agent.core.migration import RESTING, Phase
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning.options import Options
