@@ -19,7 +19,7 @@ from agent.core.planning.selection import Lane, Selection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakePlan:
-    """Survey the cluster and plan; ends with Surveyed."""
+    """Survey the cluster and make a plan. Its outcome is Surveyed."""
 
     command_id: str
     options: Options
@@ -27,7 +27,7 @@ class MakePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareMigration:
-    """Survey, plan, and save the assignment as it is before the start; ends with Surveyed."""
+    """Survey, plan, and save the assignment as it is before the start. Its outcome is Surveyed."""
 
     command_id: str
     migration_id: str
@@ -37,9 +37,9 @@ class PrepareMigration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveScope:
-    """Which wave, and its key:
+    """The wave and the attempt that an effect is for.
 
-    `reason` comes back from Cruise Control as `migration_id/wave/attempt`.
+    `key` is the `reason` of our request, by which we find it again among Cruise Control's tasks.
     """
 
     migration_id: str
@@ -49,7 +49,7 @@ class WaveScope:
     destination_broker_ids: tuple[int, ...]
     lane: Lane = Lane.REST
     selection: Selection | None = (
-        None  # a part of the sources, which the agent moves itself; None: all, by Cruise Control
+        None  # what the agent moves by itself; None: all of the sources, by Cruise Control
     )
 
     @property
@@ -59,14 +59,17 @@ class WaveScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckCluster:
-    """Look whether the wave may move; ends with Checked."""
+    """Check whether the wave may move. Its outcome is Checked."""
 
     scope: WaveScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartWave:
-    """Set the throttle, then ask Cruise Control for remove_broker; ends with ExecutionAsked."""
+    """Set the throttle, then ask Cruise Control for remove_broker.
+
+    Its outcome is ExecutionRequested.
+    """
 
     scope: WaveScope
     throttle_by: ThrottleBy
@@ -77,8 +80,9 @@ class StartWave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovePartitions:
-    """Move a wave's selection by Kafka's own reassignment, so many at once; asked again as they
-    end: ExecutionAsked.
+    """Move a wave's selection by Kafka's own reassignment, a bounded number at once.
+
+    Requested again as they end. Its outcome is ExecutionRequested.
     """
 
     scope: WaveScope
@@ -89,7 +93,7 @@ class MovePartitions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneWave:
-    """Change rate and concurrency of what is moving; ends with Performed."""
+    """Change the throttle and the concurrency of what moves. Its outcome is Performed."""
 
     scope: WaveScope
     throttle_bytes_per_second: int | None
@@ -98,19 +102,22 @@ class TuneWave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopWave:
-    """Stop the execution, wait until nothing of it moves, clear the throttle; ends with
-    Performed.
+    """Stop the execution, wait until nothing of it moves, and clear the throttle.
+
+    Its outcome is Performed.
     """
 
     scope: WaveScope
-    at_once: bool  # an execution of ours is known to run: stop first, look after
-    asked_at: float = 0.0  # that is known for a few seconds; a life that comes later looks first
+    at_once: bool  # our execution is known to run: stop it first, and look afterwards
+    # That is known for a few seconds only: a worker that performs it later looks first.
+    asked_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseWave:
-    """Clear the throttle, elect preferred leaders, and look what Kafka shows; ends with
-    Inspected.
+    """Clear the throttle, elect preferred leaders, and inspect what Kafka shows.
+
+    Its outcome is Inspected.
     """
 
     scope: WaveScope
@@ -118,8 +125,9 @@ class CloseWave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareSnapshot:
-    """Compare the assignment with the one saved before the start, election run first; ends with
-    Compared.
+    """Elect preferred leaders, then compare the assignment with the one saved before the start.
+
+    Its outcome is Compared.
     """
 
     migration_id: str
@@ -127,42 +135,47 @@ class CompareSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterEndpoints:
-    """Have these brokers' endpoints in the service: reachable, answering, passing; ends with
-    Registered.
+    """Register these brokers' endpoints in the service, and wait until their checks pass.
+
+    Its outcome is Registered.
     """
 
     broker_ids: tuple[int, ...]
-    # whose entries are only looked at, so that they can be put back
+    # Their entries are only read, so that a rollback can put them back.
     other_broker_ids: tuple[int, ...] = ()
     restore: tuple[Endpoint, ...] = ()  # entries to be put back as they were
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeregisterEndpoints:
-    """Take out those that no client is connected to any more; ends with Deregistered."""
+    """Take brokers that no client is connected to out of the service.
+
+    Its outcome is Deregistered.
+    """
 
     broker_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchWave:
-    """Standing: look at the wave again and again, and post WaveObserved."""
+    """Look at the wave again and again, and post WaveObserved."""
 
     scope: WaveScope
-    throttled: bool  # a throttle of ours should be in force
+    throttled: bool  # whether a throttle of ours should be in force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchSources:
-    """Standing: look at the drained brokers again and again, and post SourcesObserved."""
+    """Look at the drained brokers again and again, and post SourcesObserved."""
 
     source_broker_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchThrottle:
-    """Standing: while nothing moves, clear what a broker that was down brings back of our
-    throttle; ThrottleSwept.
+    """While nothing moves, clear our throttle where a broker that was down brings it back.
+
+    Posts ThrottleSwept.
     """
 
     destination_broker_ids: tuple[int, ...]
@@ -190,7 +203,7 @@ Watch: TypeAlias = WatchWave | WatchSources | WatchThrottle | WatchKraft
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """An effect that was asked for and has not ended."""
+    """An effect that was requested and has not ended."""
 
     effect_id: str
     effect: Effect

@@ -1,6 +1,6 @@
 """The state of one cluster's migration, its phases, and the transition table. Nothing here decides.
 
-`evolve` (evolve.py) folds events into it; decide.py reads it; turn.py saves it.
+`evolve` folds events into it, decide.py reads it, and turn.py saves it.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from agent.core.planning.wave_sizing import lower_limit, movements_at_once
 
 @unique
 class Phase(StrEnum):
-    """Where a migration stands; the half-line says what it waits for."""
+    """Where a migration stands; the comment says what it waits for."""
 
     NONE = "none"  # nothing was ever started
     CHECKING = "checking"  # the preconditions before a wave
@@ -135,7 +135,7 @@ class AdaptedRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandAnswer:
-    """What a command was told, kept so that a repeat is told the same."""
+    """The answer to a command, kept so that a repeat gets the same."""
 
     command_id: str
     command: str
@@ -173,7 +173,7 @@ class Migration:
     attempt_replicas: int = 0  # on the sources when this attempt was checked
     attempt_bytes: int = 0
     attempts_without_progress: int = 0
-    # the last attempt fell short, and nothing has stood still since: the wave is being finished
+    # The last attempt fell short and nothing has paused it since: the wave is being finished.
     finishes: bool = False
     wave_since: float = 0.0
     executor: Executor = Executor.IDLE
@@ -186,7 +186,7 @@ class Migration:
     # why it does not move
     waiting: tuple[Reason, ...] = ()
     waiting_since: float = 0.0
-    # (code, since): what speaks against moving on
+    # (code, since): what is wrong while something moves
     health_issues: tuple[tuple[str, float], ...] = ()
     retry_at: float | None = None
     retries: int = 0
@@ -227,9 +227,7 @@ class Migration:
 
     @property
     def stage(self) -> int:
-        """The article's four stages: 1 registered, 2 moving, 3 sources hold nothing, 4 they may
-        be shut down.
-        """
+        """How far it is: 1 registered, 2 moving, 3 sources empty, 4 they may be shut down."""
         watched = [s for s in self.sources if not s.left]
         if self.phase is Phase.COMPLETED or (watched and all(s.may_be_shut_down for s in watched)):
             return 4
@@ -247,12 +245,10 @@ class Migration:
 
     @property
     def rollback_brokers(self) -> frozenset[int]:
-        """Sources that waves of this migration have drained, as long as it goes forward: a
-        rollback needs them.
-        """
+        """The drained sources that a rollback of this migration needs; none once it rolls back."""
         if self.direction is Direction.BACK:
             return frozenset()
-        # they left on our word
+        # They may be shut down, so a rollback cannot count on them.
         released = {s.broker_id for s in self.sources if s.may_be_shut_down or s.left}
         return (
             frozenset(
@@ -262,7 +258,7 @@ class Migration:
         )
 
     def scope(self) -> WaveScope:
-        """The current wave as effects name it; only where there is one."""
+        """The current wave as effects name it; call it only where there is one."""
         wave = self.wave
         assert wave is not None, f"no wave in phase {self.phase}"
         return WaveScope(
@@ -277,25 +273,23 @@ class Migration:
 
     @property
     def throttles(self) -> bool:
-        """Whether the agent sets the throttle of the current wave: always where it moves it by
-        itself.
-        """
+        """Whether the agent sets the throttle of the current wave; always for a selection."""
         return self.options.throttle_by is ThrottleBy.AGENT or (
             self.wave is not None and self.wave.selection is not None
         )
 
     def movements_at_once(self, chosen: int) -> int:
-        """Partition movements per broker for the current wave: as asked or as chosen, within
-        its bound.
+        """Partition movements per broker for the current wave: the operator's or the chosen number,
+        within the wave's bound.
         """
         wave = self.wave
         return movements_at_once(self.options, wave, chosen) if wave else chosen
 
     def rate(self, policy: Policy) -> int | None:
-        """The throttle that should be in force, bytes per second.
+        """The throttle that should be in force, in bytes per second; None: none.
 
-        The floor while someone says `slow` without a measure; else what the headroom allows; else
-        the asked one.
+        It is the floor while an operator or an alert slows it, else what the headroom allows, else
+        what was asked for.
         """
         asked = self.asked_rate()
         if any(not c.name.startswith(METRIC) for c in self.slow_causes):
@@ -308,9 +302,7 @@ class Migration:
         return min(allowed, asked) if asked else allowed
 
     def asked_rate(self) -> int | None:
-        """The throttle that the current wave has when nobody slows it, bytes per second; None:
-        none.
-        """
+        """The throttle of the current wave when nothing slows it, bytes per second; None: none."""
         bound = self.wave.throttle_bytes_per_second_max if self.wave else None
         return lower_limit(self.options.throttle_bytes_per_second, bound)
 
@@ -323,15 +315,13 @@ class Migration:
 
 
 def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
-    """The standing watches this state wants; the shell starts what is missing and ends what is
-    not wanted.
-    """
+    """The watches that this state needs; the worker starts what is missing and ends the others."""
     m = migration
     wanted: list[Watch] = []
     if m.phase is Phase.MOVING or (
         m.phase is Phase.PAUSED and m.wave is not None and m.wave.attempt > 0
     ):
-        # While paused as well: what another hand starts under our key must not move while a cause
+        # While paused as well: nothing that somebody starts under our key may move while a cause
         # holds.
         throttled = m.throttles and m.rate(policy) is not None
         wanted.append(WatchWave(scope=m.scope(), throttled=throttled and m.phase is Phase.MOVING))
@@ -347,8 +337,8 @@ def watches(migration: Migration, policy: Policy) -> tuple[Watch, ...]:
                 throttle_rates_set=m.throttle_rates_set,
             )
         )
-    # Those that have left too, until the migration is completed: a broker that comes back may
-    # receive new topics.
+    # Brokers that have left are watched too, until the migration is completed: one that comes back
+    # may receive new topics.
     if under_watch := tuple(s.broker_id for s in m.sources if m.phase is not Phase.COMPLETED):
         wanted.append(WatchSources(source_broker_ids=under_watch))
     if (look := kraft_watch(m.kraft)) is not None:
@@ -362,7 +352,7 @@ def wake_at(migration: Migration) -> float | None:
     due: list[float] = []
     if m.retry_at is not None:
         due.append(m.retry_at)
-    # Where clients are to find the brokers first, the clock for asking again is what counts.
+    # While brokers are being registered before a wave, the retry clock counts, not the soak time.
     if (
         m.phase is Phase.BETWEEN_WAVES
         and m.retry_at is None

@@ -1,5 +1,6 @@
-"""The state while one message is met: each event is folded in at once, so that what is decided
-next sees it.
+"""The state while one message is met.
+
+Each event is folded in at once, so that the next decision of the same step sees it.
 """
 
 from typing import NamedTuple
@@ -12,19 +13,19 @@ from agent.core.model.causes import Cause
 from agent.core.model.reasons import Reason
 from agent.core.planning.options import Policy
 
-# A decision that goes round in circles is a bug; the longest honest one emits about twenty events.
+# The longest step emits about twenty events; many more mean a loop, which is a bug.
 EVENTS_PER_STEP_MAX = 200
 
 
 class Step(NamedTuple):
-    """The outcome of one message."""
+    """What one message led to: the new state, and the events in their order."""
 
     migration: Migration
     events: tuple[ev.AnyEvent, ...]
 
 
 class StepContext:
-    """A migration in the making; lives for one step."""
+    """The migration, the time and the policy that handlers work on; it lives for one step."""
 
     def __init__(self, migration: Migration, at: float, policy: Policy) -> None:
         self.migration = migration
@@ -33,7 +34,7 @@ class StepContext:
         self._events: list[ev.AnyEvent] = []
 
     def emit(self, event: ev.AnyEvent) -> None:
-        """Let this have happened."""
+        """Records the event and folds it into the state."""
         self.migration = evolve(self.migration, event)
         self._events.append(event)
         assert len(self._events) <= EVENTS_PER_STEP_MAX, [
@@ -41,16 +42,14 @@ class StepContext:
         ]
 
     def request(self, effect: Effect) -> None:
-        """Ask the outside for something; its id comes from the state, so that a replay asks for
-        the same.
-        """
+        """Requests an effect. Its id comes from the state, so a replay requests the same one."""
         effect_id = (
             f"{self.migration.migration_id or self.migration.cluster}/{self.migration.sequence}"
         )
         self.emit(ev.EffectRequested(at=self.at, effect_id=effect_id, effect=effect))
 
     def abandon(self, *kinds: type[Effect]) -> None:
-        """Pending effects of these kinds are not wanted any more."""
+        """Drops the pending effects of these kinds; the worker cancels them."""
         for p in self.migration.pending:
             if isinstance(p.effect, kinds):
                 self.emit(
@@ -60,7 +59,10 @@ class StepContext:
                 )
 
     def report_waiting(self, *reasons: Reason) -> None:
-        """Say why nothing moves; said once as long as the codes stay the same."""
+        """Records why nothing moves; no reasons: it moves again.
+
+        The same codes as before are not recorded again, even if their texts differ.
+        """
         if tuple(r.code for r in reasons) != tuple(r.code for r in self.migration.waiting):
             self.emit(ev.Waiting(at=self.at, reasons=reasons))
 

@@ -12,7 +12,7 @@ from agent.core.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspected:
-    """CloseWave ends so: what Kafka itself shows after the move."""
+    """The outcome of CloseWave: what Kafka itself shows after the move."""
 
     replicas_left: int
     bytes_left: int
@@ -35,7 +35,7 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """CompareSnapshot ends so: the assignment now against the one before the start."""
+    """The outcome of CompareSnapshot: the assignment now against the one before the start."""
 
     partitions: int
     different: int

@@ -1,8 +1,8 @@
 """Everything that can happen to a migration, by subject.
 
-An event is folded into the state (evolve.py) and published as a progress event; `str(event)` is its
-sentence. Each class is declared once, in the module of its subject; schemas/events.py derives the
-wire form from it.
+An event is folded into the state (core/evolve) and published as a progress event; `str(event)` is
+its sentence. Each class is declared once, in the module of its subject; schemas/events.py derives
+the wire form from it.
 """
 
 from typing import TypeAlias

@@ -9,7 +9,7 @@ from agent.core.model.event import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectRequested(Event):
-    """Something is asked of the outside; pending until EffectFinished."""
+    """An effect is requested; it is pending until EffectFinished or EffectAbandoned."""
 
     effect_id: str
     effect: Effect
@@ -20,12 +20,12 @@ class EffectRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectFinished(Event):
-    """It ended so."""
+    """An effect has ended; `outcome` says how, and `retry_at` when it is requested again."""
 
     effect_id: str
     name: str
     outcome: Outcome
-    retry_at: float | None = None  # when it will be asked for again, if it was not to be had now
+    retry_at: float | None = None  # seconds since the epoch; None: it is not
 
     def __str__(self) -> str:
         reason = getattr(self.outcome, "reason", None)
@@ -34,7 +34,7 @@ class EffectFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectAbandoned(Event):
-    """It is not wanted any more: a stop overtook it."""
+    """An effect is not wanted any more, for example because the wave is being stopped."""
 
     effect_id: str
     name: str

@@ -8,7 +8,7 @@ from agent.core.model.event import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointsRegistered(Event):
-    """Clients can find these brokers: their endpoints are in the service, checked and passing."""
+    """Clients can find these brokers: their endpoints are in the service, and their checks pass."""
 
     broker_ids: tuple[int, ...]
     restored: bool  # they were there before the migration, and are back

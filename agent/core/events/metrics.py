@@ -1,7 +1,4 @@
-"""Events of metrics: what was judged, held off, latched, and how the throttle follows.
-
-All are listed in events.py.
-"""
+"""What happens to rules and the causes that they set, and how the throttle adapts."""
 
 from dataclasses import dataclass
 
@@ -12,7 +9,7 @@ from agent.core.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleStateChanged(Event):
-    """A rule says another thing than before: the values that led to it, and what it wants now."""
+    """A rule has changed its level or its action; with the values that led to it."""
 
     rule: str
     level: Level
@@ -31,8 +28,8 @@ class RuleStateChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseSuppressed(Event):
-    """A human has just said `resume`: this cause may not pause before `until`, and then only if
-    it still holds.
+    """A cause is held off, because an operator has just resumed: it pauses at `until`, and only if
+    it still holds then.
     """
 
     cause: str
@@ -48,7 +45,7 @@ class CauseSuppressed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuppressedCauseCleared(Event):
-    """It has gone before its hold-off ended."""
+    """A cause went away before its hold-off ended."""
 
     cause: str
 
@@ -58,8 +55,8 @@ class SuppressedCauseCleared(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlapLimitReached(Event):
-    """It is calm again, and has paused too often to be trusted: it stays paused until an
-    operator says `resume`.
+    """A cause is gone, but has paused too often to be trusted: the migration stays paused until an
+    operator resumes it.
     """
 
     cause: str
@@ -71,9 +68,9 @@ class FlapLimitReached(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleAdapted(Event):
-    """Another rate by the headroom of the slowest broker.
+    """The throttle has changed by the headroom of the slowest broker.
 
-    `bytes_per_second` None: back at what was asked.
+    `bytes_per_second` None: it is back at what was asked for.
     """
 
     bytes_per_second: int | None

@@ -11,7 +11,7 @@ from agent.core.planning.plan import Plan, Wave
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationStarted(Event):
-    """The plan is fixed and the assignment saved: from here on replicas may move."""
+    """The plan is fixed and the assignment is saved: from now on replicas may move."""
 
     migration_id: str
     command_id: str
@@ -29,10 +29,7 @@ class MigrationStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Event):
-    """Why nothing moves right now, where no pause is needed: it passes by itself.
-
-    Empty: it has passed.
-    """
+    """Why nothing moves, where that passes by itself and needs no pause; empty: it has passed."""
 
     reasons: tuple[Reason, ...]
 
@@ -42,7 +39,7 @@ class Waiting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationBlocked(Event):
-    """It cannot go on without a human: `retry`, `skip`, `cancel` or `rollback`."""
+    """It cannot go on without an operator, who may retry, skip, cancel or roll back."""
 
     wave: int
     reasons: tuple[Reason, ...]
@@ -53,7 +50,7 @@ class MigrationBlocked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackStarted(Event):
-    """What was moved goes back, last wave first."""
+    """What was moved is moved back, the last wave first."""
 
     waves: tuple[Wave, ...]
 
@@ -63,7 +60,7 @@ class RollbackStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackMoved(Event):
-    """Every wave back has ended: the assignment is compared with the one saved before the start."""
+    """Every wave of the rollback has ended; it is compared with the start."""
 
     def __str__(self) -> str:
         return "everything is back, comparing with the assignment before the start"
@@ -71,7 +68,7 @@ class RollbackMoved(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackCompleted(Event):
-    """The proof of the rollback."""
+    """The rollback has ended; `comparison` holds the assignment against that before the start."""
 
     comparison: Compared
 
@@ -84,7 +81,7 @@ class RollbackCompleted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationCancelled(Event):
-    """Stopped for good; what was moved stays where it is."""
+    """The migration has ended by a cancel; what was moved stays where it is."""
 
     def __str__(self) -> str:
         return "cancelled; what was moved stays where it is"

@@ -8,9 +8,9 @@ from agent.core.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseCauseAdded(Event):
-    """A reason to stand still:
+    """There is a cause to pause.
 
-    `operator`, `alert:NAME`, `metric:RULE`, `safety:CODE` or `others:CODE`.
+    Its name is `operator`, `alert:NAME`, `metric:RULE`, `safety:CODE` or `others:CODE`.
     """
 
     cause: str
@@ -22,7 +22,7 @@ class PauseCauseAdded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseCauseLifted(Event):
-    """What set it has lifted it."""
+    """A cause to pause is gone."""
 
     cause: str
 
@@ -32,7 +32,7 @@ class PauseCauseLifted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowCauseAdded(Event):
-    """A reason to yield bandwidth and keep the copied bytes."""
+    """There is a cause to lower the throttle and go on copying."""
 
     cause: str
     seen: str
@@ -43,7 +43,7 @@ class SlowCauseAdded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowCauseLifted(Event):
-    """The bandwidth is ours again."""
+    """A cause to lower the throttle is gone."""
 
     cause: str
 
@@ -53,7 +53,7 @@ class SlowCauseLifted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested(Event):
-    """The execution is being stopped, to pause, cancel or roll back."""
+    """The execution is being stopped, to pause, cancel, roll back or block."""
 
     purpose: str
     reasons: tuple[Reason, ...] = ()
@@ -74,7 +74,7 @@ class MigrationPaused(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationResumed(Event):
-    """No cause is left: it goes on from what is left."""
+    """No cause to pause is left: the migration moves what is left."""
 
     def __str__(self) -> str:
         return "resumed"
@@ -82,7 +82,10 @@ class MigrationResumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationTuned(Event):
-    """Other rates from now on. None: no throttle, or concurrency chosen for each wave."""
+    """The throttle or the concurrency has changed.
+
+    None: no throttle, or a concurrency that is chosen for each wave.
+    """
 
     throttle_bytes_per_second: int | None
     partition_movements_per_broker: int | None

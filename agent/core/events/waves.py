@@ -10,7 +10,7 @@ from agent.core.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthChanged(Event):
-    """What speaks against moving on, while something moves; empty when all is well again."""
+    """What is wrong with the cluster while something moves; empty when all is well again."""
 
     reasons: tuple[Reason, ...]
 
@@ -31,7 +31,7 @@ class ExecutorSeen(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveBegun(Event):
-    """A wave's turn, or another attempt at its rest: the cluster is checked first."""
+    """A wave, or another attempt at what is left of it, begins: the cluster is checked first."""
 
     wave: int
     attempt: int
@@ -42,7 +42,7 @@ class WaveBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChecksPassed(Event):
-    """Every precondition holds: Cruise Control is asked."""
+    """Every check before the wave holds; Cruise Control is asked next."""
 
     wave: int
     replicas: int
@@ -94,7 +94,7 @@ class WaveProgressed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovementStalled(Event):
-    """No byte and no replica for too long."""
+    """No byte and no replica has moved for too long."""
 
     wave: int
     reason: Reason
@@ -117,9 +117,7 @@ class SourceEmptied(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveFellShort(Event):
-    """The execution ended and something is left, whatever Cruise Control says: the rest is
-    asked for again.
-    """
+    """The execution has ended, but Kafka shows that something is left: it is requested again."""
 
     wave: int
     attempt: int
@@ -134,7 +132,7 @@ class WaveFellShort(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveVerified(Event):
-    """The proof, from Kafka's facts alone."""
+    """The wave is done, proved by what Kafka shows."""
 
     wave: int
     facts: Inspected
@@ -169,7 +167,7 @@ class WaveSkipped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveReopened(Event):
-    """A wave is tried again: an operator's `retry`, or late arrivals on its source."""
+    """A wave is tried again, for an operator's `retry` or for late arrivals on its source."""
 
     wave: int
     why: str
@@ -180,7 +178,7 @@ class WaveReopened(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalAwaited(Event):
-    """The gate before this wave is shut until someone approves."""
+    """The wave waits until somebody approves it."""
 
     wave: int
     az: str
@@ -191,7 +189,7 @@ class ApprovalAwaited(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalGiven(Event):
-    """The gate is open."""
+    """The wave may begin."""
 
     wave: int
     issued_by: str

@@ -1,8 +1,7 @@
-"""When clients are told of brokers, and when no longer: the service registry beside the course of a
-migration.
+"""Decides when brokers are registered for clients, and when they are taken out.
 
-Called by flow.py, drained_sources.py and observations.py. Without a registry (Policy.discovery
-False) nothing is to do here.
+Called by flow.py, drained_sources.py, effect_outcomes.py and wave_outcomes.py. Without a registry
+(Policy.discovery False) it does nothing.
 """
 
 from agent.core import events as ev
@@ -14,15 +13,15 @@ from agent.core.planning.options import Policy
 from agent.core.planning.plan import Direction
 from agent.core.step import StepContext
 
-# A way back is not held up longer by a registry that does not answer: brokers are found through one
-# another as well.
+# A registry that does not answer holds up a rollback no longer than this: clients find brokers
+# through one another as well.
 RESTORE_SECONDS_MAX = 60.0
 
 
 def must_register_brokers(ctx: StepContext) -> bool:
-    """Before a wave:
+    """Before a wave: True while clients cannot find the brokers that it fills.
 
-    True while clients cannot find the brokers that it fills. Asks for what is missing.
+    Requests what is missing.
     """
     if not ctx.policy.discovery or not _missing(ctx.migration):
         return False
@@ -37,8 +36,8 @@ def must_register_brokers(ctx: StepContext) -> bool:
 
 
 def update_registry_at_rest(ctx: StepContext) -> None:
-    """Nothing moves: put back what a way back still misses, or take out what has been empty for
-    the grace.
+    """Where nothing moves, puts back what a rollback still misses, or takes out brokers that have
+    been empty for the grace time.
     """
     if not ctx.policy.discovery or ctx.migration.phase not in RESTING:
         return
@@ -67,7 +66,7 @@ def has_retry_clock(ctx: StepContext) -> bool:
 
 
 def registration_ended(ctx: StepContext, outcome: msg.Outcome) -> None:
-    """How RegisterEndpoints or DeregisterEndpoints ended."""
+    """Meets the outcome of RegisterEndpoints or DeregisterEndpoints."""
     if isinstance(outcome, Registered):
         ctx.report_waiting()
         restored = bool(
@@ -106,7 +105,7 @@ def _register(ctx: StepContext) -> None:
 
 
 def _may_request(ctx: StepContext) -> bool:
-    """Nothing of the kind is under way, and it is time to ask."""
+    """Whether no such effect is pending, and the retry delay is over."""
     waits = ctx.migration.retry_at is not None and ctx.at < ctx.migration.retry_at
     return (
         not waits and ctx.migration.pending_effect(RegisterEndpoints, DeregisterEndpoints) is None
@@ -114,9 +113,10 @@ def _may_request(ctx: StepContext) -> bool:
 
 
 def _missing(migration: Migration) -> tuple[int, ...]:
-    """Forward: every destination of the migration, before its first wave.
+    """The brokers that clients cannot find yet.
 
-    Back: what we may have taken out.
+    Forward these are the destinations that are not registered; in a rollback, the brokers that we
+    may have taken out.
     """
     direction = migration.direction
     filled = {
@@ -129,7 +129,7 @@ def _missing(migration: Migration) -> tuple[int, ...]:
 
 
 def _is_due(source: DrainedSource, at: float, policy: Policy) -> bool:
-    """Drained, and every client that was told of it has asked for news since
+    """Whether it has been drained for so long that every client has refreshed its metadata
     (metadata.max.age.ms).
     """
     return source.empty_since is not None and at >= source.empty_since + max(

@@ -1,6 +1,6 @@
-"""What comes next: the only place that begins a wave, stops one, pauses, or ends a migration.
+"""Decides what comes next: the only place that begins or stops a wave, pauses, or ends a migration.
 
-Called by commands.py and observations.py after they have said what happened.
+The other handlers call it after they have recorded what happened.
 """
 
 from agent.core import events as ev
@@ -26,12 +26,12 @@ from agent.core.step import StepContext
 
 
 def advance(ctx: StepContext) -> None:
-    """From BETWEEN_WAVES: pause if a cause holds, wait for soak or approval, begin the next
-    wave, or end.
+    """Between waves, goes on: pauses if a cause holds, waits for soak time or approval, begins the
+    next wave, or ends the waves. In other phases it does nothing.
     """
     if not ctx.in_phase(Phase.BETWEEN_WAVES):
         return
-    ctx.abandon(DeregisterEndpoints)  # it moves again: nobody is sent away
+    ctx.abandon(DeregisterEndpoints)  # It moves again: no broker is taken out of the service.
     if ctx.migration.pause_causes:
         _pause_when_idle(ctx)
         return
@@ -89,20 +89,20 @@ def _end_waves(ctx: StepContext) -> None:
 
 
 def enter_drained(ctx: StepContext) -> None:
-    """Every wave has ended, and every source was just seen empty."""
+    """Ends the moving; call it when every wave has ended and every source was just seen empty."""
     whole = (w for w in ctx.migration.waves if w.state is WaveState.DONE and w.selection is None)
     emptied = tuple(b for w in whole for b in w.source_broker_ids)
     ctx.emit(ev.MigrationDrained(at=ctx.at, broker_ids=emptied))
 
 
 def verify_rollback(ctx: StepContext) -> None:
-    """Everything is back: compare with the assignment before the start."""
+    """Everything is moved back: compares with the assignment before the start."""
     ctx.emit(ev.RollbackMoved(at=ctx.at))
     ctx.request(CompareSnapshot(migration_id=ctx.migration.migration_id))
 
 
 def pause_if_moving(ctx: StepContext) -> None:
-    """A pause cause was added: stop what moves, and begin nothing."""
+    """Stops what moves and begins nothing; call it when a cause to pause was added."""
     if ctx.in_phase(Phase.REQUESTING, Phase.MOVING):
         stop(ctx, StopFor.PAUSE)
     elif ctx.in_phase(Phase.CHECKING, Phase.BETWEEN_WAVES, Phase.AWAITING_APPROVAL):
@@ -111,9 +111,9 @@ def pause_if_moving(ctx: StepContext) -> None:
 
 
 def _pause_when_idle(ctx: StepContext) -> None:
-    """Nothing runs.
+    """Pauses where nothing runs.
 
-    But an attempt that fell short has left its throttle in force: that is swept first.
+    An attempt that fell short has left its throttle in force, which is cleared first.
     """
     if ctx.migration.wave is not None and ctx.migration.wave.attempt > 1:
         stop(ctx, StopFor.PAUSE)
@@ -131,7 +131,7 @@ def _enter_paused(ctx: StepContext) -> None:
 
 
 def resume_if_clear(ctx: StepContext) -> None:
-    """A pause cause was lifted: go on if none is left."""
+    """Goes on if no cause to pause is left; call it when one was lifted."""
     if ctx.in_phase(Phase.PAUSED) and not ctx.migration.pause_causes:
         ctx.abandon(CheckCluster)
         ctx.emit(ev.MigrationResumed(at=ctx.at))
@@ -139,8 +139,8 @@ def resume_if_clear(ctx: StepContext) -> None:
 
 
 def stop(ctx: StepContext, purpose: StopFor, *reasons: Reason) -> None:
-    """End the execution and clear its throttle, whatever comes after; or go on at once where
-    nothing can run.
+    """Stops the execution and clears its throttle, for `purpose`; where nothing can run, does at
+    once what comes after the stop.
     """
     if ctx.in_phase(Phase.STOPPING):
         ctx.emit(ev.StopRequested(at=ctx.at, purpose=purpose, reasons=reasons))
@@ -166,7 +166,7 @@ def stop(ctx: StepContext, purpose: StopFor, *reasons: Reason) -> None:
 
 
 def execution_stopped(ctx: StepContext) -> None:
-    """Nothing of ours moves any more."""
+    """Does what the stop was for: nothing of ours moves any more."""
     _after_stop(ctx, ctx.migration.stop_for or StopFor.PAUSE)
 
 
@@ -185,15 +185,15 @@ def _after_stop(ctx: StepContext, purpose: StopFor) -> None:
 
 
 def block(ctx: StepContext, *reasons: Reason) -> None:
-    """It cannot go on without a human."""
+    """Blocks the migration until an operator says what to do."""
     wave = ctx.migration.wave
     ctx.abandon(CheckCluster, StartWave, MovePartitions, TuneWave, CloseWave)
     ctx.emit(ev.MigrationBlocked(at=ctx.at, wave=wave.number if wave else 0, reasons=reasons))
 
 
 def start_wave(ctx: StepContext) -> None:
-    """Ask Cruise Control for the wave, or move its selection, with what its size and the
-    operator want.
+    """Requests the wave from Cruise Control, or moves its selection, with the rate and the
+    concurrency that its size and the operator call for.
     """
     migration = ctx.migration
     if migration.wave is not None and migration.wave.selection is not None:
@@ -227,7 +227,7 @@ def movements_at_once(ctx: StepContext) -> int:
 
 
 def move_more_partitions(ctx: StepContext, *, begins: bool) -> None:
-    """Let more of the wave's selection move; what moves already is found and left alone."""
+    """Moves more of the wave's selection; what moves already is found and left alone."""
     ctx.request(
         MovePartitions(
             scope=ctx.migration.scope(),
@@ -239,13 +239,11 @@ def move_more_partitions(ctx: StepContext, *, begins: bool) -> None:
 
 
 def retune(ctx: StepContext, *, rate_only: bool = False) -> None:
-    """The rate or the concurrency has changed: let what moves feel it.
+    """Applies a changed rate or concurrency to what moves; what has not begun will begin with it.
 
-    What has not begun will begin with it.
-
-    `slowed`: only the rate, and for a while. Another rate that was asked for wants another
-    concurrency as well, unless that was asked for too: at ten movements a poll the highest throttle
-    is no use.
+    `rate_only`: the rate changes for a while, and the concurrency stays. Another rate that an
+    operator asks for needs another concurrency as well, unless that was asked for too: with ten
+    movements a poll the highest throttle is of no use.
     """
     options = ctx.migration.options
     by_agent = ctx.migration.throttles
@@ -263,7 +261,7 @@ def retune(ctx: StepContext, *, rate_only: bool = False) -> None:
 
 
 def retry_pending_effect(ctx: StepContext) -> None:
-    """Time to ask for what could not be had: the main line of the phase, once more."""
+    """Requests this phase's effect, again or first; does nothing while one is pending."""
     phase = ctx.migration.phase
     if ctx.migration.pending_effect(*WAVE_EFFECTS):
         return

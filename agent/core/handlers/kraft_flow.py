@@ -1,9 +1,9 @@
-"""How the way to KRaft goes on: meets its looks at the cluster.
+"""Carries the migration to KRaft on: meets looks at the cluster and the ends of its effects.
 
-Called by decide.py, observations.py, kraft_commands.py.
+Called by decide.py, effect_outcomes.py and kraft_commands.py.
 
-Invariants: no phase is left without its signals; nothing is finalized without `kraft finalize
---i-know`; one node at a time, and only while the cluster is whole.
+Invariants: no phase ends before its signals hold; nothing is finalized without `kraft finalize
+--i-know`; nodes restart one at a time, and only while the cluster is whole.
 """
 
 from agent.core import events as ev
@@ -34,7 +34,7 @@ NEXT: dict[KraftPhase, type[ev.Event]] = {
 
 
 def enter_next_phase(ctx: StepContext, facts: KraftFacts) -> None:
-    """The next phase; called where every signal of this one was just seen to hold."""
+    """Enters the next phase; call it when every signal of this one was just seen to hold."""
     k = ctx.migration.kraft
     if (event := NEXT.get(k.phase)) is not None:
         ctx.emit(event(at=ctx.at))  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def enter_next_phase(ctx: StepContext, facts: KraftFacts) -> None:
 def kraft_effect_ended(
     ctx: StepContext, effect: RestartNode | ReleaseZooKeeper, outcome: msg.Outcome
 ) -> None:
-    """Told, or deleted; trouble is said, and the next look asks again."""
+    """Records what was asked of a node, or released; the next look repeats what failed."""
     if isinstance(outcome, (msg.Busy, msg.Unreachable, msg.Rejected)):
         _report_waiting(ctx, outcome.reason)
     elif isinstance(outcome, msg.ZooKeeperReleased):
@@ -91,7 +91,7 @@ def kraft_effect_ended(
 
 # ── looks ─────────────────────────────────────────────────────────────────────────────────────────
 def kraft_observed(ctx: StepContext, observation: msg.KraftObserved) -> None:
-    """A look at the cluster: a node has changed, a gate is open, the next node is due."""
+    """Records what has changed, then restarts the next node or opens the gate of the phase."""
     k = ctx.migration.kraft
     if k.phase not in KRAFT_ACTIVE or observation.kraft_id != k.kraft_id:
         return
@@ -109,14 +109,14 @@ def kraft_observed(ctx: StepContext, observation: msg.KraftObserved) -> None:
         _soak(ctx, observation.facts)
         return
     if _restart_next_node(ctx, observation.facts):
-        if ctx.migration.kraft.ready:  # a node has fallen back, or is gone
+        if ctx.migration.kraft.ready:  # a node has gone back to its old mode, or is down
             ctx.emit(kev.KraftNotReady(at=ctx.at, phase=k.phase))
         return
     _check_gate(ctx, observation.facts)
 
 
 def _check_restart_request(ctx: StepContext, facts: KraftFacts) -> None:
-    """Whether the node whose restart was asked for shows it."""
+    """Records when the node whose restart was requested is down, and when it is back."""
     restart_request = ctx.migration.kraft.restart_request
     if restart_request is None:
         return
@@ -155,9 +155,7 @@ def _shows_target(ctx: StepContext, restart_request: RestartRequest, facts: Kraf
 
 
 def _restart_next_node(ctx: StepContext, facts: KraftFacts) -> bool:
-    """Ask for the next restart; True while there is still a node to come, or a reason to wait
-    with it.
-    """
+    """Requests the next restart; True while a node is left to restart."""
     k = ctx.migration.kraft
     nodes = restarts.nodes_to_restart(k, facts)
     if k.restart_request is not None and k.restart_request.node_id not in {n for n, _ in nodes}:
@@ -183,7 +181,7 @@ def _restart_next_node(ctx: StepContext, facts: KraftFacts) -> bool:
         _report_waiting(ctx, *signals.cluster_issues(k.broker_ids, facts))
         return True
     node, is_controller = restarts.next_node(k, nodes, facts)
-    # its patience is over: the same node, whatever else is unwell
+    # A restart that timed out is requested again, whatever else is wrong.
     if k.restart_request is not None:
         node, is_controller = k.restart_request.node_id, k.restart_request.is_controller
     elif hindrances := restarts.reasons_against_restart(
@@ -219,8 +217,7 @@ def _request_restart(
             target=target,
             original=() if is_controller else k.original(node),
             drill=drill,
-            # What an undone migration left of KRaft's log would be taken for the truth by the next
-            # one.
+            # The next migration would believe what a rolled back one left of KRaft's log.
             wipe_metadata_log=target is NodeMode.ZOOKEEPER
             or (is_controller and k.phase is _P.CONTROLLERS),
         )
@@ -228,7 +225,7 @@ def _request_restart(
 
 
 def _check_gate(ctx: StepContext, facts: KraftFacts) -> None:
-    """All nodes of the phase are through: wait for its signals, then for an `advance`, or go on."""
+    """Every node of the phase has changed: waits for its signals, then for `advance`."""
     k = ctx.migration.kraft
     reasons = gates.gate_reasons(k, facts, ctx.at)
     _report_waiting(ctx, *reasons)
@@ -272,7 +269,7 @@ def _completed(ctx: StepContext, facts: KraftFacts) -> None:
 
 
 def _soak(ctx: StepContext, facts: KraftFacts) -> None:
-    """Time counts while every signal holds; the drills come first, one after the other."""
+    """Counts the soak time while every signal holds; the drills come first, one after the other."""
     k = ctx.migration.kraft
     if k.drill is not None:
         _drill(ctx, facts)
@@ -304,8 +301,8 @@ def _soak(ctx: StepContext, facts: KraftFacts) -> None:
 
 
 def _drill(ctx: StepContext, facts: KraftFacts) -> None:
-    """Restart the active controller, or a broker; passed when the cluster is whole again with
-    another controller.
+    """Restarts the active controller or a broker; the drill is passed when the cluster is whole
+    again.
     """
     k = ctx.migration.kraft
     assert k.drill is not None
@@ -342,7 +339,7 @@ def _drill(ctx: StepContext, facts: KraftFacts) -> None:
 
 
 def _report_waiting(ctx: StepContext, *reasons: Reason) -> None:
-    """Say what is awaited; once, as long as the codes and the nodes stay the same."""
+    """Records what is waited for, once as long as the codes and the nodes stay the same."""
     known = tuple(
         (r.code, r.seen if r.code is Code.KRAFT_NODE_AWAITED else "")
         for r in ctx.migration.kraft.waiting

@@ -1,6 +1,6 @@
-"""What a look at a moving wave found against it: told, tolerated, or a cause to pause.
+"""Decides what a problem that is seen while a wave moves means: a report, or a cause to pause.
 
-Called by observations.py.
+Called by wave_observed.py and wave_outcomes.py.
 """
 
 from agent.core import events as ev
@@ -13,23 +13,23 @@ from agent.core.model.reasons import Code, Reason
 from agent.core.model.throttle import foreign_rates
 from agent.core.step import StepContext
 
-# What pauses a running move only when it lasts: producers and consumers are still served.
+# These pause a running move only when they last: producers and consumers are still served.
 _WITH_GRACE = frozenset(
     {Code.UNDER_REPLICATED, Code.LISTENER_UNREACHABLE, Code.COORDINATOR_LOADING}
 )
-# What is told while it lasts, and stops nothing: a throttle of another hand slows or hastens
-# copies, and harms no data. Stopping would lose the copied bytes, and writing over it would undo
-# what somebody may have meant: a wave ends under it, neither touching nor clearing it, and no wave
-# begins (fitness.no_foreign_throttle).
+# These are reported while they last and stop nothing. A throttle that somebody else has set changes
+# the speed of copies and harms no data; stopping would lose the copied bytes, and replacing it
+# would undo what somebody may have meant. The wave ends under it and leaves it alone, and no other
+# wave begins (broker_checks.no_foreign_throttle).
 _TOLERATED = frozenset({Code.FOREIGN_THROTTLE})
-# Self-healing that was switched on while Cruise Control moves a wave of ours: told, and the wave is
-# finished, but no other begins (safety.no_self_healing). A running execution holds healing off; a
-# stop of ours would set it loose within seconds, in the midst of the wave. Switching it off by
-# `admin` would undo what somebody may have meant, and would have to be put back by whoever is alive
-# at the end. What the agent moves by itself holds nothing off: there it pauses.
+# Self-healing that is switched on while Cruise Control moves a wave of ours is reported, the wave
+# is finished, and no other begins (cluster_checks.no_self_healing). A running execution holds
+# healing off; a stop of ours would let it start within seconds, in the middle of the wave.
+# Switching it off by `admin` would undo what somebody may have meant, and would have to be put back
+# at the end. What the agent moves by itself holds nothing off, so there it pauses.
 _FINISHED_UNDER = frozenset({Code.SELF_HEALING_ON})
 _STOPPED_BY_OTHERS = f"{OTHERS}{Code.EXECUTION_STOPPED_BY_OTHERS}"
-# What is told and waited for, but is no reason to stop what moves.
+# These are reported elsewhere and waited for; they are no reason to stop what moves.
 _REPORTED_ONLY = frozenset(
     {
         Code.CRUISE_CONTROL_UNREACHABLE,
@@ -42,7 +42,7 @@ _REPORTED_ONLY = frozenset(
 
 
 def update_safety_causes(ctx: StepContext, observation: msg.WaveObserved) -> bool:
-    """Set a cause for every reason that is grave, or has lasted; True if any holds now."""
+    """Adds a cause to pause for each reason that is serious or has lasted; True if any holds."""
     reported = tuple(r for r in observation.reasons if r.code not in _REPORTED_ONLY)
     issues = (*reported, *foreign_rates(observation.rates, ctx.migration.throttle_rates_set))
     if tuple(dict.fromkeys(str(r.code) for r in issues)) != tuple(
@@ -67,8 +67,8 @@ def update_safety_causes(ctx: StepContext, observation: msg.WaveObserved) -> boo
 
 
 def against_going_on(ctx: StepContext, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
-    """Of what a check found, what stands against this attempt: a wave that only fell short is
-    finished.
+    """The reasons of a check that stand against this attempt: a wave that only fell short is
+    finished under some of them.
     """
     finished_under = (
         _FINISHED_UNDER
@@ -79,12 +79,11 @@ def against_going_on(ctx: StepContext, reasons: tuple[Reason, ...]) -> tuple[Rea
 
 
 def stopped_by_others(ctx: StepContext, observation: msg.WaveObserved) -> bool:
-    """Whether another hand has stopped this attempt: a cause that an operator lifts, told with what
-    was seen.
+    """Whether somebody else has stopped this attempt; if so, adds a cause that an operator lifts.
 
-    Who asked for a stop stands among Cruise Control's user tasks. `CompletedWithError` alone does
-    not tell a stop from a failure, which is asked for again. A stop that an operator has answered
-    with `resume` is not held up again.
+    Cruise Control's user tasks show who asked for a stop. `CompletedWithError` alone does not tell
+    a stop from a failure, which is requested again. A stop that an operator has answered with
+    `resume` does not pause again.
     """
     if not observation.stopped_by or ctx.migration.resumed_at > ctx.migration.executor_since:
         return False
@@ -93,8 +92,9 @@ def stopped_by_others(ctx: StepContext, observation: msg.WaveObserved) -> bool:
 
 
 def told_by_a_stop(ctx: StepContext, outcome: msg.Outcome) -> None:
-    """Our own stop came after another hand's: when its cause is gone, that other one still
-    waits for an operator.
+    """Adds the same cause when our own stop came after somebody else's.
+
+    When the cause of our stop is gone, the other one still waits for an operator.
     """
     is_news = (
         isinstance(outcome, msg.Performed)

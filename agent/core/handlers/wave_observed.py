@@ -18,8 +18,8 @@ _TASK_ENDED = frozenset(
 
 
 def wave_observed(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """Kafka's facts first: stop when it is not safe, close when the source is empty, ask again
-    when it fell short.
+    """Pauses when it is not safe, closes the wave when its sources are empty, and requests it again
+    when it fell short. What Kafka shows comes before what Cruise Control says.
     """
     wave = ctx.migration.wave
     if wave is None or (wave.number, wave.attempt) != (observation.wave, observation.attempt):
@@ -27,7 +27,7 @@ def wave_observed(ctx: StepContext, observation: msg.WaveObserved) -> None:
     if ctx.in_phase(Phase.PAUSED):
         wave_health.stopped_by_others(ctx, observation)
         if observation.executor is msg.Executor.OURS:
-            flow.stop(ctx, StopFor.PAUSE)  # started after all, by a request that we had given up
+            flow.stop(ctx, StopFor.PAUSE)  # A request that we had given up has started after all.
         else:
             wave_progress.tell_standstill(ctx, observation)
         return
@@ -59,8 +59,8 @@ def wave_observed(ctx: StepContext, observation: msg.WaveObserved) -> None:
 
 
 def _feed(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """A selection: more of it moves as soon as half of the places are free; when nothing moves
-    for long, look anew.
+    """Moves more of a selection as soon as half of the places are free; begins a new attempt when
+    nothing has moved for long.
     """
     if observation.moving:
         ctx.report_waiting()
@@ -85,11 +85,14 @@ def _feed(ctx: StepContext, observation: msg.WaveObserved) -> None:
 
 
 def _check_execution(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """By what Cruise Control said last: it is asked less often than Kafka is looked at."""
+    """Waits or begins a new attempt, by what Cruise Control said last.
+
+    It is asked less often than Kafka.
+    """
     executor, task = ctx.migration.executor, ctx.migration.task
     if executor is msg.Executor.UNREACHABLE:
         if observation.executor is None:
-            return  # what it was is said already
+            return  # it is reported already
         trouble = observation.trouble or Reason(
             Code.CRUISE_CONTROL_UNREACHABLE, "Cruise Control does not answer"
         )

@@ -121,8 +121,8 @@ def _inspected(ctx: StepContext, _effect: Effect, outcome: msg.Inspected) -> Non
     if outcome.faults:
         flow.block(ctx, *outcome.faults)
         return
-    # It was seen empty already: a broker's metadata may be older than that look, by seconds under
-    # load.
+    # The sources were seen empty before: under load a broker's metadata may be seconds older than
+    # that look.
     waited = ctx.at >= ctx.migration.phase_since + ctx.policy.settle_seconds
     if outcome.replicas_left and waited:
         fell_short(
@@ -133,8 +133,8 @@ def _inspected(ctx: StepContext, _effect: Effect, outcome: msg.Inspected) -> Non
         )
         return
     # A broker that was down when its replicas left keeps their logs, and in ZooKeeper mode nobody
-    # deletes them (seen on 3.9): no assignment names them, so nothing depends on them. They get a
-    # while, as deletion is not at once.
+    # deletes them (seen on 3.9). No assignment names them, so nothing depends on them. They count
+    # for a while all the same, because deletion takes time.
     unsettled = {
         "replicas on the source": outcome.replicas_left,
         "bytes on the source": outcome.bytes_left - (outcome.stray_bytes if waited else 0),

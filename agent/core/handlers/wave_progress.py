@@ -1,7 +1,4 @@
-"""How far a wave is, as looks at it show: told while it moves and while it is paused.
-
-Called by observations.py.
-"""
+"""Records how far a wave is, while it moves and while it is paused. Called by wave_observed.py."""
 
 from agent.core import events as ev
 from agent.core import messages as msg
@@ -11,16 +8,14 @@ from agent.core.step import StepContext
 
 
 def bytes_left(ctx: StepContext, observation: msg.WaveObserved) -> int:
-    """As seen; while a source is silent, as it was seen last: what is not told is not gone."""
+    """The bytes on the sources; while a source does not answer, those that were seen last."""
     wave = ctx.migration.wave
     assert wave is not None
     return wave.left[1] if observation.silent else observation.bytes_left
 
 
 def tell(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """How far it is, at least every few seconds; and that it stalls, when nothing has moved for
-    long.
-    """
+    """Records the progress every few seconds, and a stall when nothing has moved for too long."""
     p = ctx.migration.progress
     moved = p is None or (p.bytes_moved, p.replicas_left) != (
         observation.bytes_moved,
@@ -49,8 +44,9 @@ def tell(ctx: StepContext, observation: msg.WaveObserved) -> None:
 
 
 def tell_standstill(ctx: StepContext, observation: msg.WaveObserved) -> None:
-    """What is left while it is paused, when that is not what was told: another hand, or a stop
-    that could not count.
+    """Records what is left during a pause, when it is not what was recorded before.
+
+    Somebody else may have moved something, or the stop could not count.
     """
     wave = ctx.migration.wave
     if wave is not None and not observation.silent and observation.replicas_left != wave.left[0]:

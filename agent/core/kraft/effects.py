@@ -1,6 +1,6 @@
-"""What the outside shall do on the way to KRaft; members of `Effect` and `Watch` in effects.py.
+"""The effects of the migration to KRaft; members of `Effect` and `Watch` in core/effects.py.
 
-A performer looks before it acts: a restart that the cluster shows already is not asked for again.
+A performer looks before it acts: it requests no restart whose result the cluster shows already.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from agent.core.kraft.options import KraftOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftScope:
-    """Which migration, and what it was started with."""
+    """The migration to KRaft that an effect is for, and the options it was started with."""
 
     kraft_id: str
     options: KraftOptions
@@ -19,7 +19,7 @@ class KraftScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyKraft:
-    """Look at everything once, to answer a command; ends with KraftSurveyed."""
+    """Look at everything once, to answer a command. Its outcome is KraftSurveyed."""
 
     command_id: str
     scope: KraftScope
@@ -27,24 +27,27 @@ class SurveyKraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartNode:
-    """Have one node run with the keys of `target`; ends with NodeAsked, which is not yet the
-    node's coming back.
+    """Have one node restarted with the settings of `target`.
+
+    Its outcome, RestartRequested, says that whoever restarts nodes was told; WatchKraft sees when
+    the node is back.
     """
 
     scope: KraftScope
     node_id: int
     is_controller: bool
     target: NodeMode
-    # the broker's touched keys from before the first change
+    # the settings that a migration changes, as the broker had them before the first change
     original: tuple[tuple[str, str], ...] = ()
-    drill: bool = False  # the same keys: only a restart
+    drill: bool = False  # a restart with the same settings
     wipe_metadata_log: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseZooKeeper:
-    """Delete /controller if KRaft holds it, and /migration, each kept in the answer; ends with
-    ZooKeeperReleased.
+    """Delete /migration, and /controller if KRaft holds it.
+
+    Its outcome, ZooKeeperReleased, keeps what was deleted.
     """
 
     scope: KraftScope
@@ -52,7 +55,7 @@ class ReleaseZooKeeper:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchKraft:
-    """Standing: look again and again, and post KraftObserved."""
+    """Look at the nodes again and again, and post KraftObserved."""
 
     scope: KraftScope
     broker_ids: tuple[int, ...]

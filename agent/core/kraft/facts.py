@@ -138,9 +138,13 @@ class KraftFacts:
         )
         if quorum is not None:
             return replace(
-                now, leader_id=quorum.leader_id, epoch=quorum.epoch, voter_ids=quorum.voter_ids,
-                metadata_version=quorum.metadata_version, metadata_version_max=quorum.metadata_version_max,  # noqa: E501
-            )  # fmt: skip
+                now,
+                leader_id=quorum.leader_id,
+                epoch=quorum.epoch,
+                voter_ids=quorum.voter_ids,
+                metadata_version=quorum.metadata_version,
+                metadata_version_max=quorum.metadata_version_max,
+            )
         if last is None:
             return now
         return replace(

@@ -1,6 +1,4 @@
-"""How effects on the way to KRaft end, and what the standing look sees; members of the unions
-in messages.py.
-"""
+"""Outcomes and observations of the migration to KRaft; members of the unions in core/messages."""
 
 from dataclasses import dataclass
 
@@ -10,16 +8,16 @@ from agent.core.kraft.node_config import NodeChange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftSurveyed:
-    """SurveyKraft ends so."""
+    """The outcome of SurveyKraft."""
 
     facts: KraftFacts
-    # (broker, the keys in its file that a migration changes): kept at the start, for the way back
+    # (broker, the settings in its file that a migration changes), kept at the start for a rollback
     files: tuple[tuple[int, tuple[tuple[str, str], ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartRequested:
-    """RestartNode ends so: whoever restarts it has been told."""
+    """The outcome of RestartNode: whoever restarts nodes has been told."""
 
     change: NodeChange
     instructions: str = ""
@@ -27,7 +25,7 @@ class RestartRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZooKeeperReleased:
-    """ReleaseZooKeeper ends so: the znodes as they were; empty where there was none."""
+    """The outcome of ReleaseZooKeeper: the znodes as they were, empty where there was none."""
 
     controller: str
     migration: str
@@ -37,7 +35,7 @@ class ZooKeeperReleased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftObserved:
-    """The standing look."""
+    """WatchKraft has looked at the nodes."""
 
     at: float
     kraft_id: str

@@ -12,7 +12,9 @@ from enum import StrEnum
 
 MIGRATION_FLAG = "zookeeper.metadata.migration.enable"
 _AUTHORIZERS = {
-    "kafka.security.authorizer.AclAuthorizer": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",  # noqa: E501
+    "kafka.security.authorizer.AclAuthorizer": (
+        "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+    ),
 }
 # What a broker's settings may keep of ZooKeeper in none of KRaft's modes.
 _ONLY_ZOOKEEPER = (

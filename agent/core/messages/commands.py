@@ -23,16 +23,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMigration(Command):
-    """Dry run: what would move, how much, how long, what stands in the way."""
+    """A dry run: what would move, how much, how long it takes, and what stands in the way."""
 
     options: Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartMigration(Command):
-    """Move.
+    """Start the migration.
 
-    With `plan_id`: just that plan, refused if the cluster has changed in a way that matters.
+    With `plan_id` it follows that plan, and is refused if the cluster has changed too much since.
     """
 
     options: Options
@@ -41,7 +41,7 @@ class StartMigration(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseMigration(Command):
-    """Stop the execution; or, slow: lower the throttle to the floor and keep the copied bytes."""
+    """Stop the execution; or, with `slow`, lower the throttle to its floor and go on copying."""
 
     slow: bool = False
 
@@ -71,12 +71,12 @@ class TuneMigration(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApproveMigration(Command):
-    """Open the gate before the next AZ or wave."""
+    """Let the next AZ or wave begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryWave(Command):
-    """Try a blocked wave again, or sweep a source that refilled."""
+    """Try a blocked wave again, or move away what has landed on a drained broker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +86,9 @@ class SkipWave(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftCommand(Command):
-    """From ZooKeeper to KRaft: plan, start, advance, rollback or finalize; the last only with
-    `i_know`.
+    """Steer the migration from ZooKeeper to KRaft: plan, start, advance, rollback or finalize.
+
+    `finalize` cannot be undone, so it needs `i_know`.
     """
 
     action: str
@@ -100,9 +101,7 @@ class KraftCommand(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefuseCommand(Command):
-    """A command that could be read but not obeyed for a reason found at the edge, such as an
-    unknown field.
-    """
+    """A command that cannot be obeyed for what it says, such as an unknown field."""
 
     reasons: tuple[Reason, ...]
 

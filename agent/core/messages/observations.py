@@ -13,14 +13,14 @@ from agent.core.model.throttle import RateSeen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """Time passes; sent when `wake_at` of the state is due."""
+    """The time that `wake_at` of the state names has come."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectEnded:
-    """An effect ended so; ignored unless that effect is pending."""
+    """An effect has ended; `outcome` says how. Ignored unless the effect is pending."""
 
     at: float
     effect_id: str
@@ -29,9 +29,7 @@ class EffectEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveObserved:
-    """The standing watch looked at the wave; Kafka's facts first, Cruise Control's word beside
-    them.
-    """
+    """WatchWave has looked at the wave: the facts of Kafka, and what Cruise Control says of it."""
 
     at: float
     wave: int
@@ -54,7 +52,7 @@ class WaveObserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcesObserved:
-    """The watch after the move looked at the drained brokers: replicas on each, and which of
+    """WatchSources has looked at the drained brokers: how many replicas each holds, and which of
     them are alive.
     """
 
@@ -65,9 +63,7 @@ class SourcesObserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleSwept:
-    """The watch over throttles found some of ours at rest, and cleared it: a broker had been
-    down.
-    """
+    """WatchThrottle has cleared a throttle of ours that a broker had brought back."""
 
     at: float
     entries: int
@@ -76,7 +72,7 @@ class ThrottleSwept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChanged:
-    """An outside alert fired or was resolved; `slow`: yield bandwidth instead of stopping."""
+    """An outside alert has fired or was resolved; with `slow` it lowers the throttle only."""
 
     at: float
     name: str

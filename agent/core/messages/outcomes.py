@@ -13,8 +13,8 @@ from agent.core.planning.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surveyed:
-    """PrepareMigration and MakePlan end so: every reason against it, and the plan if one could
-    be made.
+    """The outcome of MakePlan and PrepareMigration: every reason against it, and the plan if one
+    could be made.
     """
 
     reasons: tuple[Reason, ...]
@@ -29,9 +29,7 @@ class Surveyed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """CheckCluster ends so: reasons that need a change in the world, and those that pass by
-    themselves.
-    """
+    """The outcome of CheckCluster: `reasons` need somebody to act, `passing` go by themselves."""
 
     reasons: tuple[Reason, ...]
     passing: tuple[Reason, ...] = ()
@@ -42,9 +40,9 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRequested:
-    """StartWave ends so:
+    """The outcome of StartWave and MovePartitions: Cruise Control has accepted the request.
 
-    Cruise Control accepted it under this user task; `adopted` when it had it already.
+    `adopted`: it had accepted it before, and the request was found there.
     """
 
     user_task_id: str
@@ -53,34 +51,31 @@ class ExecutionRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performed:
-    """StopWave and TuneWave end so: done.
-
-    A stop tells what it has left on the wave's sources, as Kafka shows it.
-    """
+    """The outcome of StopWave and TuneWave. A stop says what is left on the wave's sources."""
 
     replicas_left: int | None = None
-    bytes_left: int | None = None  # None: a source is silent
+    bytes_left: int | None = None  # None: a source does not answer
     left_alone: Reason | None = None  # why replica orders and leaders were not put right after it
     stopped_by: str = ""  # who, other than we, had stopped the execution before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
-    """Not now: ask again soon."""
+    """It could not be done now. It is requested again soon."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreachable:
-    """No answer: it may or may not have happened; look before asking again."""
+    """Nobody answered. It may have happened, so the performer looks before it acts again."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Asking again would not help: a human has to look."""
+    """It was refused, and would be refused again: a human has to look."""
 
     reason: Reason
 

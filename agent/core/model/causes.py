@@ -3,21 +3,23 @@
 from dataclasses import dataclass
 
 OPERATOR = "operator"  # the cause that `pause` sets
-OTHERS = "others:"  # before a code: a cause for what another hand did, and meant
+OTHERS = "others:"  # before a code: a cause for what somebody else did on purpose
 METRIC = "metric:"  # before a rule's name: a cause that it sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """A cause of a pause or of slowness; `clear_since`: a safety reason is gone, not yet
-    trusted to stay so.
+    """A cause of a pause or of slowness.
+
+    `clear_since`: since when the reason of a safety cause has been gone; it is lifted when that has
+    lasted.
     """
 
     name: str
     seen: str
     since: float
     clear_since: float | None = None
-    latched: bool = False  # it has flapped too often: calm now, and only an operator lifts it
+    latched: bool = False  # it has come and gone too often: only an operator lifts it
 
     @property
     def is_safety(self) -> bool:
@@ -25,20 +27,18 @@ class Cause:
 
     @property
     def waits_for_operator(self) -> bool:
-        """Only an operator's word lifts it."""
+        """Whether only an operator lifts it."""
         return self.latched or self.name == OPERATOR or self.name.startswith(OTHERS)
 
     @property
     def is_external(self) -> bool:
-        """Set and lifted by monitors or by metric rules, whatever the migration does; it
-        outlives one.
-        """
+        """Whether alerts or metric rules set and lift it; such a cause outlives a migration."""
         return self.name.startswith(("alert:", METRIC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuppressedCause:
-    """A cause that may not pause before `until`: a human has just said `resume`."""
+    """A cause that may not pause before `until`, because an operator has just resumed."""
 
     name: str
     seen: str
@@ -48,7 +48,7 @@ class SuppressedCause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaps:
-    """When a cause has paused, lately."""
+    """When a cause has paused lately."""
 
     name: str
     times: tuple[float, ...]
