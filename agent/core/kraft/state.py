@@ -3,7 +3,7 @@
 Nothing here decides.
 
 A part of the record of its cluster, beside the migration of replicas; kraft_flow.py decides,
-evolve.py folds.
+kraft/evolve.py folds.
 """
 
 from dataclasses import dataclass, field
