@@ -23,7 +23,8 @@ from agent.core.kraft.state import Kraft
 from agent.core.metrics.rule_evaluator import Sample
 from agent.core.migration import CommandAnswer, DrainedSource, Migration, Phase
 from agent.core.model.causes import Cause
-from agent.core.model.reasons import WHAT_TO_DO, Code, Reason
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.what_to_do import WHAT_TO_DO
 from agent.core.planning.options import Options, Policy
 from agent.core.planning.plan import Plan, Wave
 from agent.core.planning.share_moved import on_the_way, share_in_all, share_of

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.quantities import count, duration, ids, rate, size
-from agent.core.model.reasons import WHAT_TO_DO, Code
+from agent.core.model.reasons import Code
+from agent.core.model.what_to_do import WHAT_TO_DO
 
 Json = Mapping[str, Any]
 

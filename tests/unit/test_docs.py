@@ -2,7 +2,8 @@ import re
 from pathlib import Path
 
 from agent import docs
-from agent.core.model.reasons import WHAT_TO_DO, Code
+from agent.core.model.reasons import Code
+from agent.core.model.what_to_do import WHAT_TO_DO
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -350,7 +350,7 @@ def test_status_counts_what_is_left() -> None:
     assert [w.share for w in status.waves] == [1.0, 0.6, 0.0]
     assert (round(status.share, 3), status.replicas, status.replicas_moved) == (0.533, 30, 16)
     assert status.eta_seconds == 3.0
-    assert status.waiting[0].do.startswith("Nothing: we ask again")
+    assert status.waiting[0].do.startswith("Nothing: the agent asks again")
 
 
 def test_a_stranger_gets_the_same_answer_twice() -> None:

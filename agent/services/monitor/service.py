@@ -23,7 +23,8 @@ from agent.core.checks.readiness import (
     next_readiness,
     reasons,
 )
-from agent.core.model.reasons import WHAT_TO_DO, Reason
+from agent.core.model.reasons import Reason
+from agent.core.model.what_to_do import WHAT_TO_DO
 from agent.performer.ports import PortError
 from agent.services.monitor.figures import MonitorMetrics
 from agent.services.monitor.settings import MonitorSettings

@@ -1,6 +1,7 @@
 """Every code is explained."""
 
-from agent.core.model.reasons import WHAT_TO_DO, Code, Reason
+from agent.core.model.reasons import Code, Reason
+from agent.core.model.what_to_do import WHAT_TO_DO
 
 
 def test_every_code_says_what_to_do() -> None:
