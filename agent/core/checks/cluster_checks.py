@@ -21,10 +21,10 @@ def check(cluster_input: ClusterCheckInput) -> tuple[CheckResult, ...]:
     return tuple(with_title(title, one(cluster_input)) for title, one in CHECKS)
 
 
-def with_title(title: str, verdict: CheckResult) -> CheckResult:
+def with_title(title: str, result: CheckResult) -> CheckResult:
     """A result ready for an event: with its title, and with texts of bounded length."""
     return replace(
-        verdict, title=title, seen=shortened(verdict.seen), needed=shortened(verdict.needed)
+        result, title=title, seen=shortened(result.seen), needed=shortened(result.needed)
     )
 
 

@@ -217,8 +217,8 @@ class RuleEvaluator:
                 saved_state and saved_state.action is not _action(rule, level)
             ):
                 reading = self._read_samples_of(rule, tracking, now, None)
-                told = tracking.last_change or self._rule_state(rule, tracking, reading, now)
-                repeated.append(replace(told, at=now))
+                state = tracking.last_change or self._rule_state(rule, tracking, reading, now)
+                repeated.append(replace(state, at=now))
         gone, seen = sorted(saved_states), "the policy no longer has this rule"
         return (
             *repeated,
