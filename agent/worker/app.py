@@ -20,10 +20,10 @@ from agent.config.settings import Settings
 from agent.core import messages as msg
 from agent.core.kraft.state import KraftPhase
 from agent.core.metrics.rule_evaluator import Sample
-from agent.core.migration import wake_at
 from agent.core.model.reasons import Code, Reason
 from agent.topics import COMPACTED, Topics
 from agent.worker import turn, web
+from agent.worker.cluster_worker import ClusterWorker
 from agent.worker.driven_cluster import Drive, DrivenCluster
 from agent.worker.metric_evaluation import MetricEvaluation
 from agent.worker.publisher import WorkerPublisher, raw_topic
@@ -33,7 +33,6 @@ log = logging.getLogger("kafka_migration.app")
 
 # Twice as fine as the shortest delay that the core asks for.
 TICK_SECONDS = 0.25
-TICK_RETRY_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
 TABLE_SECONDS_MAX = (
     # a share of the clusters, and nothing more of the table was read for so long: it never will be
     20.0
@@ -69,8 +68,6 @@ class Agent:
         self._driven: dict[str, DrivenCluster] = {}
         self._undrivable: dict[str, Reason] = {}  # clusters whose record is left as it is
         self._without_zookeeper: set[str] = set()  # driven as clusters that live in KRaft for good
-        # cluster -> the due time last posted for, and when
-        self._ticked: dict[str, tuple[float, float]] = {}
         self._has_partitions = False  # of the topics' partitions, by the consumer group
         # clusters whose outbox was sent again since their partition came
         self._outbox_resent: set[str] = set()
@@ -210,7 +207,7 @@ class Agent:
             return
         migration = taken.record.migration
         if driven := self._driven.get(cluster):
-            driven.reconcile(migration)
+            driven.tasks.reconcile(migration)
         await self._publisher.events(cluster, taken.events)
         await self._publisher.status(migration, policy)
         for e in taken.events:
@@ -254,20 +251,8 @@ class Agent:
             driven = self._driven.get(name)
             if driven is None:  # let go meanwhile
                 continue
-            driven.reconcile(self._records.load(name).migration)
             telemetry.LEASE.labels(name).set(driven.lease.held())
-            await self._metric_evaluation.evaluate_on_tick(name)
-            await self._wake(name)
-
-    async def _wake(self, name: str) -> None:
-        """Post a Tick once for each due time: what it leads to sets another."""
-        due, now = wake_at(self._records.load(name).migration), time.time()
-        if due is None or due > now:
-            return
-        last_due, posted_at = self._ticked.get(name, (0.0, 0.0))
-        if due != last_due or posted_at + TICK_RETRY_SECONDS < now:
-            await self._publisher.to_inbox(name, msg.Tick(at=now))
-            self._ticked[name] = (due, now)
+            await driven.tasks.tick(self._records.load(name).migration)
 
     def _is_drivable(self, name: str) -> bool:
         """Whether its record can be used; if not, the log says so once for each reason."""
@@ -290,24 +275,22 @@ class Agent:
 
     def _take_over(self, name: str) -> bool:
         async def post(observation: msg.Observation) -> None:
-            await self._publisher.to_inbox(
-                name, self._metric_evaluation.with_produce_latency(name, observation)
-            )
+            await self._publisher.to_inbox(name, observation)
 
+        migration = self._records.load(name).migration
+        worker = ClusterWorker(self._policies[name], migration, time.time())
         try:
             cluster = self._clusters[name]
             if self._is_kraft_done(name):
                 cluster = cluster.model_copy(update={"zookeeper": None})
                 self._without_zookeeper.add(name)
-            self._driven[name] = self._drive(name, cluster, self._settings, self._names, post)
+            driven = self._drive(name, cluster, self._settings, self._names, post, worker)
         except OSError as error:  # a password's file; the other clusters are driven all the same
             log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
             return False
-        self._metric_evaluation.open(
-            name, self._policies[name], post, lambda: self._records.load(name).migration
-        )
-        log.info("%s is ours to drive, in phase %s", name, self._records.load(name).migration.phase)
-        self._ticked.pop(name, None)
+        self._driven[name] = driven
+        self._metric_evaluation.open(name, driven.tasks, lambda: self._records.load(name).migration)
+        log.info("%s is ours to drive, in phase %s", name, migration.phase)
         return True
 
     async def _resend_outbox(self, name: str) -> None:

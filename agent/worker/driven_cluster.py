@@ -23,11 +23,11 @@ from agent.adapters.zookeeper.sessions import BrokerWatch, ZooKeeperLease
 from agent.config.cluster_settings import ClusterSettings
 from agent.config.settings import Settings
 from agent.core.messages import BrokersObserved
-from agent.core.migration import Migration
 from agent.performer.kraft import KraftPerformer
 from agent.performer.performer import Performer
 from agent.performer.ports import Ports, Post
 from agent.topics import Topics
+from agent.worker.cluster_worker import ClusterWorker
 from agent.worker.effect_tasks import ClusterTasks
 
 log = logging.getLogger("kafka_migration.clusters")
@@ -102,6 +102,7 @@ class DrivenCluster:
         settings: Settings,
         topics: Topics,
         post: Post,
+        worker: ClusterWorker,
     ) -> "DrivenCluster":
         """Connects lazily; only the lease is sought at once."""
         zookeeper = cluster.zookeeper
@@ -137,13 +138,9 @@ class DrivenCluster:
             restarts=cluster.kraft.restarts() if cluster.kraft else ManualRestarts(),
             clock=ports.clock,
         )
-        tasks = ClusterTasks(Performer(ports, kraft_performer), lease, cluster.core_policy(), post)
+        tasks = ClusterTasks(Performer(ports, kraft_performer), lease, worker, post)
         others = tuple(port for port in (consul, census) if port is not None)
         return cls(tasks, lease, kafka, cruise_control, brokers, others)
-
-    def reconcile(self, migration: Migration) -> None:
-        """Let run what the state wants."""
-        self.tasks.reconcile(migration)
 
     async def close(self) -> None:
         """The cluster is not ours any more: end what runs, then let the lease go."""
@@ -172,4 +169,4 @@ def _discovery(
     return Consul(given.connection(tls)), census
 
 
-Drive = Callable[[str, ClusterSettings, Settings, Topics, Post], DrivenCluster]
+Drive = Callable[[str, ClusterSettings, Settings, Topics, Post, ClusterWorker], DrivenCluster]

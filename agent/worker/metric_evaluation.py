@@ -1,27 +1,22 @@
-"""Samples of the clusters that are ours: queued as they come, judged in slices, so that nothing
-else waits for them.
+"""The queue of metric samples of the clusters that are ours.
 
-Called by app.py. Keeps a Judge (core/metrics/rule_evaluator.py) a driven cluster; what it says
-enters the inbox only when it is new.
+Fed by app.py. Samples are parsed in short slices, so that nothing else waits for them, and given to
+the worker of their cluster (cluster_worker.py), which evaluates the rules.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from agent import telemetry
-from agent.core import messages as msg
-from agent.core.metrics.produce_latency import METRICS, WaveLatency
-from agent.core.metrics.rule_evaluator import RuleEvaluator, Sample
-from agent.core.migration import ACTIVE, Migration, Phase
-from agent.core.model.causes import METRIC
-from agent.core.planning.options import Policy
-from agent.core.planning.wave import Direction, Wave
-from agent.performer.ports import Post
+from agent.core.metrics.rule_evaluator import Sample
+from agent.core.migration import Migration
+from agent.worker.cluster_rules import ClusterRules
+from agent.worker.effect_tasks import ClusterTasks
 
 log = logging.getLogger("kafka_migration.judging")
 
@@ -36,43 +31,18 @@ READ_PAUSE_SECONDS = 0.005
 # the queue is empty, at once.
 EVALUATION_SECONDS = 0.1
 EVALUATION_SHARE_MAX = 0.1
-# and so often without any sample, for what is missing and what has been calm for long enough
-POLL_SECONDS = 1.0
-RETRY_SECONDS = 5.0  # a judgement that the state does not know by then is posted again
 
 
-@dataclass(slots=True)
-class _ClusterEvaluation:
-    """One cluster's judge and what it has said lately."""
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """A cluster that is ours."""
 
-    evaluator: RuleEvaluator
-    policy: Policy
-    post: Post
+    tasks: ClusterTasks
     migration: Callable[[], Migration]
-    metrics: frozenset[str]
-    waves: tuple[Wave, ...] = ()  # whose brokers the judge knows
-    dirty: bool = False
-    look_due: float = 0.0
-    adapt_due: float = 0.0
-    late: int = 0
-    # by rule, and when
-    last_posted: dict[str, tuple[msg.RuleStateObserved, float]] = field(default_factory=dict)
-    latency: WaveLatency = field(default_factory=WaveLatency)
 
-
-def source_and_destination_brokers(
-    policy: Policy, waves: Iterable[Wave]
-) -> tuple[set[int], set[int]]:
-    """Source and destination brokers: the policy's, and those that a migration's own waves name."""
-    forward = [w for w in waves if w.direction is Direction.FORWARD]
-    sources = {*policy.source_broker_ids, *(b for w in forward for b in w.source_broker_ids)}
-    destinations = {
-        *policy.destination_broker_ids,
-        *(b for w in forward for b in w.destination_broker_ids),
-    }
-    return sources - set(policy.destination_broker_ids), destinations - set(
-        policy.source_broker_ids
-    )
+    @property
+    def rules(self) -> ClusterRules:
+        return self.tasks.worker.rules
 
 
 class MetricEvaluation:
@@ -87,34 +57,25 @@ class MetricEvaluation:
         None when it is not for us to judge.
         """
         self._read = read
-        self._clusters_evaluated: dict[str, _ClusterEvaluation] = {}
+        self._clusters: dict[str, _Cluster] = {}
         self._queue: deque[Any] = deque()
         self._bytes = 0
         self._came = asyncio.Event()
         self._put = 0  # messages since the worker began
         self._met = 0  # of these, when it was last looked whether more keep coming
 
-    def open(
-        self, cluster: str, policy: Policy, post: Post, migration: Callable[[], Migration]
-    ) -> None:
-        """The cluster is ours: its judge begins where the saved state left it, and waits for
-        fresh samples.
-        """
-        brokers = (policy.source_broker_ids, policy.destination_broker_ids)
-        evaluator = RuleEvaluator(policy.rules, *brokers, time.time(), migration().rule_states)
-        metrics = METRICS.union(r.metric for r in policy.rules)
-        self._clusters_evaluated[cluster] = _ClusterEvaluation(
-            evaluator, policy, post, migration, metrics
-        )
+    def open(self, cluster: str, tasks: ClusterTasks, migration: Callable[[], Migration]) -> None:
+        """The cluster is ours: its samples go to its worker. `migration`: its latest state."""
+        self._clusters[cluster] = _Cluster(tasks, migration)
 
     def close(self, cluster: str) -> None:
         """It is not ours any more."""
-        self._clusters_evaluated.pop(cluster, None)
+        self._clusters.pop(cluster, None)
 
     def metrics(self, cluster: str) -> frozenset[str]:
-        """What its rules judge and its proof tells: the rest need not be looked at."""
-        evaluation = self._clusters_evaluated.get(cluster)
-        return frozenset() if evaluation is None else evaluation.metrics
+        """The metrics that are needed of a cluster; other samples need not be parsed."""
+        found = self._clusters.get(cluster)
+        return frozenset() if found is None else found.rules.metrics
 
     def put(self, message: Any) -> None:
         """Queue a message of samples.
@@ -142,9 +103,9 @@ class MetricEvaluation:
                 await self._take(self._queue.popleft())
             if not self._queue or time.monotonic() >= judge_due:
                 began = time.monotonic()
-                for cluster, evaluation in list(self._clusters_evaluated.items()):
-                    if evaluation.dirty:
-                        await self._evaluate(cluster, evaluation)
+                for name, cluster in list(self._clusters.items()):
+                    if cluster.rules.has_new_samples:
+                        await self._evaluate(name, cluster)
                 judge_due = time.monotonic() + max(
                     EVALUATION_SECONDS, (time.monotonic() - began) / EVALUATION_SHARE_MAX
                 )
@@ -167,81 +128,12 @@ class MetricEvaluation:
         self._bytes -= len(message.value or b"")
         if (read := await self._read(message)) is None:
             return
-        cluster, came, samples = read
-        if (evaluation := self._clusters_evaluated.get(cluster)) is None:
+        name, came, samples = read
+        if (cluster := self._clusters.get(name)) is None:
             return
-        evaluation.evaluator.add_samples(samples, time.time())
-        m = evaluation.migration()
-        moving = (m.migration_id, m.wave.number) if m.phase is Phase.MOVING and m.wave else None
-        evaluation.latency.add_samples(samples, moving, m.phase_since)
-        evaluation.dirty = True
-        telemetry.SAMPLES.labels(cluster).inc(came)
+        cluster.tasks.worker.samples(samples, cluster.migration(), time.time())
+        telemetry.SAMPLES.labels(name).inc(came)
 
-    def with_produce_latency(self, cluster: str, observation: msg.Observation) -> msg.Observation:
-        """A wave's figures with how long producers waited while it moved, as far as this
-        process has seen it.
-        """
-        evaluation = self._clusters_evaluated.get(cluster)
-        if evaluation is None or not isinstance(observation, msg.EffectEnded):
-            return observation
-        found, m = observation.outcome, evaluation.migration()
-        if not isinstance(found, msg.Inspected) or m.wave is None:
-            return observation
-        waited = evaluation.latency.of(m.migration_id, m.wave.number)
-        return replace(observation, outcome=replace(found, produce_latency=waited))
-
-    async def evaluate_on_tick(self, cluster: str) -> None:
-        """The tick's turn: silence and calm are judged as well, and what was lost on its way is
-        told again.
-        """
-        evaluation = self._clusters_evaluated.get(cluster)
-        if evaluation is None or time.monotonic() < evaluation.look_due:
-            return
-        evaluation.look_due = time.monotonic() + POLL_SECONDS
-        await self._evaluate(cluster, evaluation)
-        now, m = time.time(), evaluation.migration()
-        for rule_state in evaluation.evaluator.reconcile(m.rule_states, now):
-            before, at = evaluation.last_posted.get(rule_state.rule, (None, 0.0))
-            said = before is not None and (before.level, before.action) == (
-                rule_state.level,
-                rule_state.action,
-            )
-            if not said or now >= at + RETRY_SECONDS:
-                await self._tell(cluster, evaluation, rule_state)
-        slowed = m.adapted_rate is not None or any(c.name.startswith(METRIC) for c in m.slow_causes)
-        if (
-            slowed
-            and now >= evaluation.adapt_due
-            and (headroom := evaluation.evaluator.headroom(now)) is not None
-        ):
-            evaluation.adapt_due = now + evaluation.policy.adapt_seconds
-            await self._post(cluster, evaluation, headroom)
-
-    async def _evaluate(self, cluster: str, evaluation: _ClusterEvaluation) -> None:
-        evaluation.dirty = False
-        now, m = time.time(), evaluation.migration()
-        if m.waves is not evaluation.waves:
-            evaluation.waves = m.waves
-            evaluation.evaluator.set_brokers(
-                *source_and_destination_brokers(evaluation.policy, m.waves)
-            )
-        expected = m.brokers_of_open_waves if m.phase in ACTIVE else None
-        for rule_state in evaluation.evaluator.evaluate(now, expected):
-            await self._tell(cluster, evaluation, rule_state)
-        telemetry.SAMPLES_LATE.labels(cluster).inc(evaluation.evaluator.late - evaluation.late)
-        evaluation.late = evaluation.evaluator.late
-
-    async def _tell(
-        self, cluster: str, evaluation: _ClusterEvaluation, rule_state: msg.RuleStateObserved
-    ) -> None:
-        evaluation.last_posted[rule_state.rule] = (rule_state, rule_state.at)
-        await self._post(cluster, evaluation, rule_state)
-
-    async def _post(
-        self, cluster: str, evaluation: _ClusterEvaluation, observation: msg.Observation
-    ) -> None:
-        try:
-            await evaluation.post(observation)
-        # the control Kafka does not answer; what the state does not know is posted again
-        except Exception:
-            log.exception("%s: %s could not be posted", cluster, type(observation).__name__)
+    async def _evaluate(self, name: str, cluster: _Cluster) -> None:
+        await cluster.tasks.evaluate(cluster.migration())
+        telemetry.SAMPLES_LATE.labels(name).inc(cluster.rules.newly_late())

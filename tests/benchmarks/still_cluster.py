@@ -29,6 +29,7 @@ from agent.main import run
 from agent.performer.performer import Performer
 from agent.performer.ports import Ports, Post
 from agent.topics import Topics
+from agent.worker.cluster_worker import ClusterWorker
 from agent.worker.driven_cluster import DrivenCluster, WallClock
 from agent.worker.effect_tasks import ClusterTasks
 
@@ -146,7 +147,12 @@ class Unfenced:
 
 
 def drive(
-    name: str, cluster: ClusterSettings, settings: Settings, topics: Topics, post: Post
+    name: str,
+    cluster: ClusterSettings,
+    settings: Settings,
+    topics: Topics,
+    post: Post,
+    worker: ClusterWorker,
 ) -> DrivenCluster:
     """As DrivenCluster.open does, with a still Kafka and no lease."""
     kafka = StillCluster(name, os.environ[RECORDER])
@@ -160,7 +166,7 @@ def drive(
         lease=lease,
         clock=WallClock(),
     )
-    tasks = ClusterTasks(Performer(ports), lease, cluster.core_policy(), post)
+    tasks = ClusterTasks(Performer(ports), lease, worker, post)
     return DrivenCluster(tasks, lease, kafka, cruise_control, None)
 
 

@@ -326,6 +326,19 @@ def let_go(s: Simulation) -> None:
     s.lease.mine = True
 
 
+@action
+def control_kafka_down(s: Simulation) -> None:
+    """Nothing that the worker posts arrives for a while."""
+    s.durable.is_down = True
+    s.later("control_kafka_up", s.rng.uniform(1.0, 15.0))
+
+
+@action
+def control_kafka_up(s: Simulation) -> None:
+    if s.durable.is_down:
+        s.durable.is_down, s.durable.up_since = False, s.world.now
+
+
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────
 @action
 def mend(s: Simulation) -> None:
@@ -339,6 +352,7 @@ def mend(s: Simulation) -> None:
     for name in (
         "restart_brokers",
         "kafka_up",
+        "control_kafka_up",
         "fast_wire",
         "cc_up",
         "cc_awake",

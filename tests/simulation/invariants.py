@@ -17,6 +17,7 @@ from agent.core.model.causes import METRIC
 from agent.core.planning.options import Pairing
 from agent.core.planning.plan import Direction, WaveState
 from agent.core.planning.selection import EVERYTHING
+from agent.worker.cluster_rules import RETRY_SECONDS
 from tests.simulation.discovery_invariants import (
     a_way_back_is_shown,
     found_before_filled,
@@ -156,7 +157,7 @@ def _cannot_stop(s: Simulation) -> bool:
     asked_in_vain = (
         t.cruise_control_down or t.crowded or t.login_refused or not s.cc.up or s.cc.hung
     )
-    return asked_in_vain or t.kafka_down
+    return asked_in_vain or t.kafka_down or s.durable.is_down
 
 
 def nothing_moves_at_rest(s: Simulation) -> str | None:
@@ -197,13 +198,15 @@ def calm_metrics_let_go(s: Simulation) -> str | None:
     """A calm cluster is not kept paused by metrics for longer than the resume delay and one scrape.
 
     What has flapped too often waits for an operator; a worker that has just taken over has to see
-    for itself, and may hear its forerunner's last judgement one scrape later.
+    for itself, and may hear its forerunner's last judgement one scrape later. A rule state that
+    could not be posted is posted again RETRY_SECONDS later.
     """
     calm_since = s.monitors.calm_since
     held = [c.name for c in s.migration.pause_causes if c.name.startswith(METRIC) and not c.latched]
-    if calm_since is None or not held or s.agent.has_mail:
+    if calm_since is None or not held or s.agent.has_mail or s.durable.is_down:
         return None
-    calm_for = s.world.now - max(calm_since, s.agent.born + 2 * SCRAPE_SECONDS)
+    heard_from = s.durable.up_since + RETRY_SECONDS
+    calm_for = s.world.now - max(calm_since, s.agent.born + 2 * SCRAPE_SECONDS, heard_from)
     if calm_for > RESUME_DELAY_SECONDS + SCRAPE_SECONDS:
         return f"{held} hold though all has been calm for {calm_for:.0f} s"
     return None
@@ -232,6 +235,7 @@ def no_selection_moves_at_rest(s: Simulation) -> str | None:
         not stray
         or s.trouble.kafka_down
         or s.trouble.cruise_control_down
+        or s.durable.is_down
         or not s.lease.mine
         or s.agent.has_mail
     ):

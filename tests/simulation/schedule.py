@@ -20,6 +20,7 @@ FAULTS = (
     "slow_wire", "accept_then_time_out", "lose_request", "lie", "foreign_stop", "foreign_reassignment",  # noqa: E501
     "foreign_throttle", "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over",  # noqa: E501
     "crash", "crash", "other_execution", "cc_rejects", "foreign_stop", "other_execution", "healing_on",  # noqa: E501
+    "control_kafka_down",
 )  # fmt: skip
 METRIC_FAULTS = (
     "metrics_bad",

@@ -20,10 +20,10 @@ from agent.core.planning.selection import INTERNAL_TOPICS
 from agent.performer.performer import Performer
 from agent.performer.ports import Ports, RemoveBroker
 from agent.worker import turn
+from agent.worker.cluster_worker import ClusterWorker
 from tests.simulation import executor_invariants, invariants
 from tests.simulation.other_hands import ACTIONS
 from tests.simulation.schedule import FAULT_SECONDS, Schedule
-from tests.simulation.sim_agent import CLUSTER, Durable, Life, TurnLife, born_again
 from tests.simulation.sim_cruise_control import SimCruiseControl
 from tests.simulation.sim_metrics import RULES, Monitors
 from tests.simulation.sim_ports import (
@@ -37,6 +37,7 @@ from tests.simulation.sim_ports import (
     advance_to,
 )
 from tests.simulation.sim_registry import TAGS, Registry, SimRegistryPort
+from tests.simulation.sim_worker import CLUSTER, Durable, Life, TurnLife, born_again
 from tests.simulation.world import EPOCH, World
 
 AZS = ("a", "b", "c")
@@ -72,6 +73,7 @@ class Cast:
     """Who plays: replaced by the tests that show that the invariants can fail."""
 
     life: type[Life] | None = None
+    worker: type[ClusterWorker] = ClusterWorker
     performer: type[Performer] = Performer
     cruise_control: type[SimCruiseControl] = SimCruiseControl
     kafka: type[SimKafka] = SimKafka
@@ -91,7 +93,7 @@ class Simulation:
         self.trouble = Trouble()
         self.cc = self.cast.cruise_control(self.world)
         self.snapshots = SimSnapshots(self.world, self.trouble)
-        self.durable = Durable()
+        self.durable = Durable(rng=random.Random(schedule.seed))
         self.registry = Registry(self.world, {b: TAGS for b in self.world.racks if b < 51})
         self.policy = self.cast.policy or _policy(self.world)
         if schedule.discovery:
@@ -123,7 +125,7 @@ class Simulation:
         empty = turn.Record(migration=Migration(cluster=CLUSTER))
         ports = self._ports()
         self.agent = self._life_kind(
-            self.durable, ports, self.policy, empty, 0, self.cast.performer(ports)
+            self.durable, ports, self.policy, empty, 0, self.cast.performer(ports), self.cast.worker
         )
         self._seen_version = -1
         self._world_went_on = False
@@ -212,6 +214,8 @@ class Simulation:
                 raise
             except Exception as bug:
                 raise self._broken("no_bug", f"{type(bug).__name__}: {bug}") from bug
+            if self.agent.wrong is not None:
+                raise self._broken(*self.agent.wrong)
             if self.new_events:
                 self.check(invariants.EVERY_EVENT)
             if self._world_went_on:
@@ -277,10 +281,10 @@ class Simulation:
         if self.schedule.metrics:
             wakes.append(self.monitors.due)
         advance_to(self.world, self.cc, self.wire, min(wakes, default=self.world.now + 5.0))
-        self.agent.tick_if_due(self.world.now)
         if self.schedule.metrics and self.world.now >= self.monitors.due:
             came = self.monitors.scrape(self.world.alive, self._expected(), self.world.now)
             self.agent.evaluate_samples(came, self.world.now)
+        self.agent.tick(self.world.now)
 
     def _expected(self) -> frozenset[int]:
         return (
@@ -347,7 +351,14 @@ class Simulation:
         ports = self._ports()
         performer = self.cast.performer(ports)
         self.agent = born_again(
-            self._life_kind, self.durable, ports, self.policy, saved, position, performer
+            self._life_kind,
+            self.durable,
+            ports,
+            self.policy,
+            saved,
+            position,
+            performer,
+            self.cast.worker,
         )
 
     def _asked(self, request: RemoveBroker, lease: SimLease) -> None:

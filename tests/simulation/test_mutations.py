@@ -2,6 +2,7 @@
 by its invariant.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +19,11 @@ from agent.core.model.throttle import ThrottleChange
 from agent.core.planning.options import InternalTopics, Options, Policy
 from agent.performer.performer import Performer
 from agent.performer.ports import RemoveBroker
+from agent.worker.cluster_worker import Action, ClusterWorker, PostToInbox
 from tests.simulation.schedule import Schedule
-from tests.simulation.sim_agent import Durable, Life, Running
 from tests.simulation.sim_cruise_control import Answer, SimCruiseControl
 from tests.simulation.sim_ports import SimKafka
+from tests.simulation.sim_worker import Durable, Life
 from tests.simulation.simulation import Cast, InvariantBrokenError, Simulation
 from tests.simulation.world import EPOCH
 
@@ -199,25 +201,12 @@ class RunsAnything(SimCruiseControl):
 
 
 # ── a worker that is wrong ────────────────────────────────────────────────────────────────────────
-class GoesOnWithWhatIsNotWanted(Life):
-    """Effects that were abandoned are not closed."""
+class GoesOnWithWhatIsNotWanted(ClusterWorker):
+    """Effects that were abandoned are not cancelled."""
 
-    def close(self, running: Running) -> None:
-        self.kept = [*getattr(self, "kept", []), running]
-
-    def ready(self, now: float) -> list[Running]:
-        return super().ready(now) + [
-            r for r in getattr(self, "kept", []) if r.wake <= now and not r.watch
-        ]
-
-    def run(self, running: Running) -> None:
-        if running in self.running:
-            super().run(running)
-            return
-        try:
-            running.wake = running.coroutine.send(None)
-        except StopIteration:
-            self.kept.remove(running)
+    def _cancel_effects(self, effect_ids: Iterable[str]) -> list[Action]:
+        super()._cancel_effects(effect_ids)
+        return []
 
 
 class SkipsWhatWasLost(Life):
@@ -289,7 +278,7 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
     ),
     "what was abandoned goes on": (
         "asked_only_when_wanted",
-        Cast(life=GoesOnWithWhatIsNotWanted),
+        Cast(worker=GoesOnWithWhatIsNotWanted),
         _acts((2.45, "pause")),
     ),
     "every look and every inspection is fine": (
@@ -397,10 +386,23 @@ def test_a_bug_is_told_with_its_story() -> None:
 
 
 # ── metrics ───────────────────────────────────────────────────────────────────────────────────────
-class NeverLetsGo(Life):
-    def _tell(self, rule_state: msg.RuleStateObserved, now: float) -> None:
-        if rule_state.level is not Level.CLEAR:
-            super()._tell(rule_state, now)
+class NeverLetsGo(ClusterWorker):
+    """Keeps it for itself that a rule is clear again."""
+
+    def _keep(self, actions: list[Action]) -> list[Action]:
+        return [
+            action
+            for action in actions
+            if not isinstance(action, PostToInbox)
+            or not isinstance(action.message, msg.RuleStateObserved)
+            or action.message.level is not Level.CLEAR
+        ]
+
+    def evaluate(self, migration: Migration, now: float) -> list[Action]:
+        return self._keep(super().evaluate(migration, now))
+
+    def tick(self, migration: Migration, now: float, other_driver: str | None) -> list[Action]:
+        return self._keep(super().tick(migration, now, other_driver))
 
 
 class NeverStops(Performer):
@@ -411,7 +413,7 @@ class NeverStops(Performer):
 def test_a_rule_that_never_lets_go_is_caught() -> None:
     """A calm cluster that stays paused by metrics."""
     acts = _acts((5.0, "metrics_bad"), (20.0, "metrics_silent"), metrics=True)
-    _caught("calm_metrics_let_go", Cast(life=NeverLetsGo), acts)
+    _caught("calm_metrics_let_go", Cast(worker=NeverLetsGo), acts)
 
 
 def test_a_move_that_goes_on_while_a_rule_pauses_is_caught() -> None:

@@ -15,7 +15,7 @@ from agent.core.model.reasons import Code, Reason
 from agent.core.step import StepContext
 from agent.performer.performer import Performer
 from tests.simulation.schedule import Schedule
-from tests.simulation.sim_agent import Life
+from tests.simulation.sim_worker import Life
 from tests.simulation.simulation import Cast, Simulation
 from tests.simulation.test_mutations import PLAIN, _caught
 

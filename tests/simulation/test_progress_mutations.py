@@ -7,7 +7,7 @@ from dataclasses import replace
 from agent.core import events as ev
 from agent.core import messages as msg
 from agent.performer.performer import Performer
-from tests.simulation.sim_agent import Life
+from tests.simulation.sim_worker import Life
 from tests.simulation.simulation import Cast
 from tests.simulation.test_mutations import PLAIN, _acts, _caught
 

@@ -9,9 +9,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pytest
-
 from agent import telemetry
+from agent.adapters.zookeeper.sessions import NoLease
 from agent.core import messages as msg
 from agent.core.metrics.rule_evaluator import Sample
 from agent.core.metrics.rules import Action, Brokers, Level, Rule, RuleState
@@ -20,6 +19,9 @@ from agent.core.model.causes import Cause
 from agent.core.planning.options import Policy
 from agent.core.planning.wave import Direction, Wave
 from agent.worker import metric_evaluation
+from agent.worker.cluster_rules import ClusterRules, source_and_destination_brokers
+from agent.worker.cluster_worker import ClusterWorker
+from agent.worker.effect_tasks import ClusterTasks
 from agent.worker.metric_evaluation import MetricEvaluation
 from tests.scenarios.play import inspected
 
@@ -34,6 +36,16 @@ class Message:
     value: bytes
 
 
+class Idle:
+    """A performer that has nothing to do: no test here wants an effect or a watch."""
+
+    async def perform(self, *_: Any) -> msg.Outcome:
+        raise NotImplementedError
+
+    async def watch(self, *_: Any) -> None:
+        raise NotImplementedError
+
+
 class Desk:
     """A cluster that is ours, and what was posted of it."""
 
@@ -42,8 +54,20 @@ class Desk:
         self.posted: list[msg.Observation] = []
         self.failing = False
         self.metric = "p99_ms"
+        self.worker = ClusterWorker(policy, self.migration, time.time())
+        self.tasks = ClusterTasks(Idle(), NoLease(), self.worker, self._post)
         self.judging = MetricEvaluation(self._read)
-        self.judging.open("lab", policy, self._post, lambda: self.migration)
+        self.judging.open("lab", self.tasks, lambda: self.migration)
+
+    @property
+    def rules(self) -> ClusterRules:
+        """The rules of the cluster."""
+        return self.worker.rules
+
+    async def look(self) -> None:
+        """A tick, as if a second had passed since the last one."""
+        self.rules._polled_at = float("-inf")
+        await self.tasks.tick(self.migration)
 
     async def _read(self, message: Any) -> tuple[str, int, list[Sample]] | None:
         cluster, _, value = message.value.decode().strip().partition(" ")
@@ -60,12 +84,10 @@ class Desk:
         for text in texts:
             self.judging.put(Message(text.encode()))
         async with asyncio.timeout(10):
-            while self.judging._queue or self.judging._clusters_evaluated.get("lab", self).dirty:  # noqa: ASYNC110 - no event for it
+            while self.judging._queue or self.rules.has_new_samples:  # noqa: ASYNC110 - no event for it
                 await asyncio.sleep(0.01)
         task.cancel()
         return self.posted
-
-    dirty = False
 
 
 async def test_only_a_changed_judgement_is_posted() -> None:
@@ -122,20 +144,18 @@ async def test_a_judgement_that_could_not_be_posted_is_posted_again() -> None:
     desk.failing = True
     await desk.said("lab 900")
     desk.failing = False
-    evaluation = desk.judging._clusters_evaluated["lab"]
-    evaluation.last_posted.clear()  # as if AGAIN_SECONDS had passed
-    await desk.judging.evaluate_on_tick("lab")
+    desk.rules._posted.clear()  # as if RETRY_SECONDS had passed
+    await desk.look()
     assert [type(p) for p in desk.posted] == [msg.RuleStateObserved]
-    evaluation.look_due = 0.0
-    await desk.judging.evaluate_on_tick("lab")
+    await desk.look()
     assert len(desk.posted) == 1
 
 
 async def test_a_look_finds_silence() -> None:
     """Nobody sends anything: that is judged too."""
     desk = Desk(replace(POLICY, rules=(replace(RULE, on_missing=Action.NOTIFY),)))
-    desk.judging._clusters_evaluated["lab"].evaluator._began -= 1_000
-    await desk.judging.evaluate_on_tick("lab")
+    desk.rules._evaluator._began -= 1_000
+    await desk.look()
     assert desk.posted == []  # no migration is under way: nobody is missed
 
 
@@ -153,16 +173,14 @@ async def test_headroom_is_posted_while_something_is_slowed_and_not_more_often_t
         slow_causes=(Cause(name="metric:p99", seen="", since=0.0),),
     )
     for _ in range(3):
-        desk.judging._clusters_evaluated["lab"].look_due = 0.0
-        await desk.judging.evaluate_on_tick("lab")
+        await desk.look()
     assert [type(p) for p in desk.posted] == [msg.RuleStateObserved, msg.HeadroomObserved]
 
 
-@pytest.mark.parametrize("cluster", ["lab", "other"])
-async def test_a_look_at_a_cluster_without_samples_says_nothing(cluster: str) -> None:
-    """Also where it is not ours any more."""
+async def test_a_look_at_a_cluster_without_samples_says_nothing() -> None:
+    """No sample has come since it is ours."""
     desk = Desk()
-    await desk.judging.evaluate_on_tick(cluster)
+    await desk.look()
     assert desk.posted == []
 
 
@@ -184,7 +202,7 @@ async def test_rules_of_one_side_mean_the_brokers_that_a_migration_names_too() -
         source_broker_ids=(32,),
         destination_broker_ids=(12,),
     )
-    assert metric_evaluation.source_and_destination_brokers(POLICY, (wave, back)) == (
+    assert source_and_destination_brokers(POLICY, (wave, back)) == (
         {11, 12},
         {31, 32},
     )
@@ -219,13 +237,10 @@ async def test_how_long_producers_waited_goes_with_the_wave_s_figures() -> None:
     desk.metric = "produce_latency_p99_ms"
     await desk.said("lab 4", "lab 9")
     desk.migration = replace(desk.migration, phase=Phase.CLOSING)
-    ended = msg.EffectEnded(at=1.0, effect_id="e", outcome=inspected())
-    told = desk.judging.with_produce_latency("lab", ended)
-    assert isinstance(told, msg.EffectEnded)
-    assert isinstance(told.outcome, msg.Inspected)
-    assert [(p.metric, p.samples, p.max_ms) for p in told.outcome.produce_latency or ()] == [
+    told = desk.rules.with_produce_latency(inspected(), desk.migration)
+    assert isinstance(told, msg.Inspected)
+    assert [(p.metric, p.samples, p.max_ms) for p in told.produce_latency or ()] == [
         ("produce_latency_p99_ms", 2, 9.0)
     ]
-    performed = replace(ended, outcome=msg.Performed())
-    assert desk.judging.with_produce_latency("lab", performed) is performed
-    assert desk.judging.with_produce_latency("other", ended) is ended
+    performed = msg.Performed()
+    assert desk.rules.with_produce_latency(performed, desk.migration) is performed

@@ -17,6 +17,7 @@ from agent.core.model.reasons import Code
 from agent.core.planning.options import Options, Policy
 from agent.core.planning.plan import Wave, WaveState
 from agent.performer.ports import PortError, Post
+from agent.worker.cluster_worker import ClusterWorker
 from agent.worker.effect_tasks import ClusterTasks
 
 POLICY = Policy()
@@ -116,12 +117,16 @@ class Stage:
         self.tasks = ClusterTasks(
             self.performer,
             self.lease,
-            POLICY,
+            ClusterWorker(
+                POLICY,
+                Migration(cluster="lab"),
+                time.time(),
+                lease_seconds=0.2,
+                retry_seconds=0.05,
+                cancel_seconds_max=2.0,
+            ),
             self._post,
-            lease_seconds=0.2,
-            retry_seconds=0.05,
             cancel_again_seconds=0.2,
-            cancel_seconds_max=2.0,
         )
 
     async def _post(self, observation: msg.Observation) -> None:
