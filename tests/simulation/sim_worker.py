@@ -22,8 +22,8 @@ from agent.core.kraft.effects import SurveyKraft
 from agent.core.metrics.rule_evaluator import Sample
 from agent.core.migration import Migration, wake_at, watches
 from agent.core.planning.options import Policy
-from agent.performer.performer import Performer, Ports
-from agent.performer.ports import PortError
+from agent.performer.performer import Performer
+from agent.performer.ports import PortError, Ports
 from agent.wire import from_json, to_json
 from agent.worker import turn
 from agent.worker.cluster_worker import (

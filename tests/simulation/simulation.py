@@ -12,23 +12,24 @@ from dataclasses import dataclass, replace
 
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.migration import ACTIVE, Migration, Phase
-from agent.core.model.causes import METRIC
+from agent.core.migration import ACTIVE, Migration
 from agent.core.model.cluster import TopicPartition
 from agent.core.planning.options import Policy
-from agent.core.planning.selection import INTERNAL_TOPICS
 from agent.performer.performer import Performer
 from agent.performer.ports import Ports, RemoveBroker
 from agent.worker import turn
 from agent.worker.cluster_worker import ClusterWorker
 from tests.simulation import executor_invariants, invariants
 from tests.simulation.other_hands import ACTIONS
+from tests.simulation.rest import awaited_command, is_at_rest
+from tests.simulation.rest_invariants import AFTER_QUIET
 from tests.simulation.schedule import FAULT_SECONDS, Schedule
+from tests.simulation.setting import build_policy, build_world
 from tests.simulation.sim_cruise_control import SimCruiseControl
+from tests.simulation.sim_cruise_control_port import SimCruiseControlPort
 from tests.simulation.sim_metrics import RULES, Monitors
 from tests.simulation.sim_ports import (
     SimClock,
-    SimCruiseControlPort,
     SimKafka,
     SimLease,
     SimSnapshots,
@@ -38,11 +39,9 @@ from tests.simulation.sim_ports import (
 )
 from tests.simulation.sim_registry import TAGS, Registry, SimRegistryPort
 from tests.simulation.sim_worker import CLUSTER, Durable, Life, TurnLife, born_again
-from tests.simulation.world import EPOCH, World
+from tests.simulation.world import EPOCH
 
-AZS = ("a", "b", "c")
 CALM_SECONDS = 1_200.0  # after everything is mended, this long is enough to come to rest
-SWEEP_SECONDS_MAX = 15.0  # a broker that comes back with an old throttle is found within this
 ORDERS_MAX = 20
 GRACE_SECONDS = 10.0  # clients ask for news that often
 STEPS_MAX = 100_000
@@ -88,14 +87,14 @@ class Simulation:
         self.schedule = schedule
         self.cast = cast or Cast()
         self.rng = random.Random(schedule.seed)
-        self.world = _world(schedule, self.rng)
+        self.world = build_world(schedule, self.rng)
         self.wire = Wire(self.world)
         self.trouble = Trouble()
         self.cc = self.cast.cruise_control(self.world)
         self.snapshots = SimSnapshots(self.world, self.trouble)
         self.durable = Durable(rng=random.Random(schedule.seed))
         self.registry = Registry(self.world, {b: TAGS for b in self.world.racks if b < 51})
-        self.policy = self.cast.policy or _policy(self.world)
+        self.policy = self.cast.policy or build_policy(self.world)
         if schedule.discovery:
             self.policy = replace(
                 self.policy, discovery=True, discovery_grace_seconds=GRACE_SECONDS
@@ -184,7 +183,7 @@ class Simulation:
         self._come_to_rest(self.mended_at + CALM_SECONDS)
         # left standing where it is, is a rest too
         for _ in range(ORDERS_MAX if self.rng.random() < 0.5 else 0):
-            if (order := self._what_it_waits_for()) is None:
+            if (order := awaited_command(self)) is None:
                 break
             self.act(order)
             self._come_to_rest(self.world.now + CALM_SECONDS)
@@ -192,19 +191,8 @@ class Simulation:
             self.act("leave")
             self._come_to_rest(self.world.now + CALM_SECONDS)
 
-    def _what_it_waits_for(self) -> str | None:
-        """The order of an operator who wants it to go on."""
-        m = self.migration
-        if m.phase is Phase.BLOCKED:
-            return self.rng.choice(("retry", "retry", "skip", "rollback", "cancel"))
-        if m.phase is Phase.DRAINED and any(
-            s.empty_since is None and s.wave and not s.left for s in m.sources
-        ):
-            return "retry"
-        return {Phase.AWAITING_APPROVAL: "approve", Phase.PAUSED: "resume"}.get(m.phase)
-
     def _come_to_rest(self, end: float) -> None:
-        while self.world.now <= end and (self.acts or not self._at_rest()):
+        while self.world.now <= end and (self.acts or not is_at_rest(self)):
             self.steps += 1
             if self.steps > STEPS_MAX:
                 raise self._broken("comes_to_rest", "too many steps")
@@ -223,29 +211,7 @@ class Simulation:
             if self.world.version != self._seen_version:
                 self._seen_version = self.world.version
                 self.check(invariants.EVERY_CHANGE)
-        self.check(invariants.AFTER_QUIET)
-
-    def _at_rest(self) -> bool:
-        m = self.migration
-        if (
-            self.world.now < self.mended_at + SWEEP_SECONDS_MAX
-            or self.agent.has_mail
-            or self.cc.execution
-            or m.pending
-        ):
-            return False
-        if m.phase is Phase.PAUSED:
-            return not any(
-                c.is_safety or (c.name.startswith(METRIC) and not c.latched) for c in m.pause_causes
-            )
-        if m.phase is Phase.DRAINED:
-            left = self.watched.shut_down
-            return all(s.may_be_shut_down or s.empty_since is None for s in m.sources) and all(
-                s.left for s in m.sources if s.broker_id in left
-            )
-        if m.phase is Phase.ROLLED_BACK and self.policy.discovery and m.retry_at is not None:
-            return False  # it is putting back what clients shall find
-        return m.phase not in ACTIVE or m.phase in (Phase.BLOCKED, Phase.AWAITING_APPROVAL)
+        self.check(AFTER_QUIET)
 
     def _step(self) -> None:
         self.new_events, self._world_went_on = (), False
@@ -418,41 +384,3 @@ class Simulation:
 
 def _line(what: object) -> str:
     return f"    {type(what).__name__}: {what}" if isinstance(what, ev.Event) else str(what)
-
-
-def _world(schedule: Schedule, rng: random.Random) -> World:
-    """Source brokers 11.., destination brokers 51..; one replica of each partition in each AZ."""
-    pairs = schedule.pairs_per_az
-    racks = {
-        first + 10 * n + az: name
-        for first in (11, 51)
-        for n in range(pairs)
-        for az, name in enumerate(AZS)
-    }
-    world = World(racks, growth_bytes_per_second=schedule.growth_bytes_per_second)
-    for n in range(schedule.partitions):
-        placed = [11 + az + 10 * rng.randrange(pairs) for az in range(len(AZS))]
-        rng.shuffle(placed)
-        topic = INTERNAL_TOPICS[0] if n % 3 == 2 else "t"
-        world.create(topic, n, placed, schedule.size_bytes * rng.choice((0.5, 1.0, 1.5)))
-    return world
-
-
-def _policy(world: World) -> Policy:
-    """A cluster's standing orders, their times shortened for small copies."""
-    return Policy(
-        source_broker_ids=tuple(sorted(b for b in world.racks if b < 51)),
-        destination_broker_ids=tuple(sorted(b for b in world.racks if b >= 51)),
-        slow_bytes_per_second=20,
-        busy_patience_seconds=200.0,
-        recheck_seconds=3.0,
-        resume_delay_seconds=3.0,
-        grace_seconds=5.0,
-        settle_seconds=2.0,
-        stall_seconds=60.0,
-        verify_patience_seconds=60.0,
-        quiet_seconds=6.0,
-        hold_off_seconds=4.0,
-        adapt_seconds=3.0,
-        flap_window_seconds=300.0,
-    )

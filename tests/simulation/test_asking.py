@@ -8,7 +8,7 @@ from agent.core import events as ev
 from agent.core.planning.options import Options
 from agent.performer.ports import CruiseControlState
 from tests.simulation.schedule import Schedule
-from tests.simulation.sim_ports import SimCruiseControlPort
+from tests.simulation.sim_cruise_control_port import SimCruiseControlPort
 from tests.simulation.simulation import Cast, InvariantBrokenError, Simulation
 
 LONG = Schedule(seed=7, size_bytes=2_000.0, options=Options(throttle_bytes_per_second=60))

@@ -11,15 +11,13 @@ import pytest
 from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core import messages as msg
-from agent.core.metrics.rules import Level
 from agent.core.migration import Migration
 from agent.core.model.cluster import TopicPartition
-from agent.core.model.reasons import Code, Reason
 from agent.core.model.throttle import ThrottleChange
 from agent.core.planning.options import InternalTopics, Options, Policy
 from agent.performer.performer import Performer
 from agent.performer.ports import RemoveBroker
-from agent.worker.cluster_worker import Action, ClusterWorker, PostToInbox
+from agent.worker.cluster_worker import Action, ClusterWorker
 from tests.simulation.schedule import Schedule
 from tests.simulation.sim_cruise_control import Answer, SimCruiseControl
 from tests.simulation.sim_ports import SimKafka
@@ -383,40 +381,3 @@ def test_a_bug_is_told_with_its_story() -> None:
         InvariantBrokenError, match=(r"(?s)seed 7, .*no_bug: " r"KeyError.*Schedule\(.*WaveBegun")
     ):
         Simulation(replace(PLAIN, seed=7), Cast(performer=Breaks)).play()
-
-
-# ── metrics ───────────────────────────────────────────────────────────────────────────────────────
-class NeverLetsGo(ClusterWorker):
-    """Keeps it for itself that a rule is clear again."""
-
-    def _keep(self, actions: list[Action]) -> list[Action]:
-        return [
-            action
-            for action in actions
-            if not isinstance(action, PostToInbox)
-            or not isinstance(action.message, msg.RuleStateObserved)
-            or action.message.level is not Level.CLEAR
-        ]
-
-    def evaluate(self, migration: Migration, now: float) -> list[Action]:
-        return self._keep(super().evaluate(migration, now))
-
-    def tick(self, migration: Migration, now: float, other_driver: str | None) -> list[Action]:
-        return self._keep(super().tick(migration, now, other_driver))
-
-
-class NeverStops(Performer):
-    async def _stop(self, effect: fx.StopWave, m: Migration) -> msg.Outcome:
-        return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, "later"))
-
-
-def test_a_rule_that_never_lets_go_is_caught() -> None:
-    """A calm cluster that stays paused by metrics."""
-    acts = _acts((5.0, "metrics_bad"), (20.0, "metrics_silent"), metrics=True)
-    _caught("calm_metrics_let_go", Cast(worker=NeverLetsGo), acts)
-
-
-def test_a_move_that_goes_on_while_a_rule_pauses_is_caught() -> None:
-    """A stop that is only promised."""
-    acts = _acts((5.0, "metrics_bad"), (15.0, "metrics_bad"), metrics=True, size_bytes=2_000.0)
-    _caught("nothing_moves_while_a_metric_pauses", Cast(performer=NeverStops), acts)
