@@ -207,6 +207,13 @@ class GoesOnWithWhatIsNotWanted(ClusterWorker):
         return []
 
 
+class KnowsNoLease(ClusterWorker):
+    """It takes the lease for its own, whoever holds it."""
+
+    def _begin_effects(self, now: float, other_driver: str | None) -> list[Action]:
+        return super()._begin_effects(now, None)
+
+
 class SkipsWhatWasLost(Life):
     """After a crash it goes on behind the messages whose saves were lost."""
 
@@ -266,8 +273,8 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
     ),
     "two agents drive": (
         "asked_only_by_the_driver",
-        Cast(performer=IgnoresTheLease),
-        _acts((0.2, "hand_over"), (12.0, "hand_over"), (24.0, "lease_lost")),
+        Cast(performer=IgnoresTheLease, worker=KnowsNoLease),
+        _acts((2.4, "hand_over")),
     ),
     "it says that it has stopped": (
         "nothing_moves_at_rest",
