@@ -55,10 +55,7 @@ class Agent:
         inbox_id: str = "",
         drive: Drive = DrivenCluster.open,
     ) -> None:
-        """`inbox_id`:
-
-        Kafka's id of the inbox topic. `drive`: opens what a cluster needs of the outside.
-        """
+        """`inbox_id`: Kafka's id of the inbox topic. `drive`: opens a cluster's connections."""
         self._drive = drive
         self.app = app
         self._settings = settings
@@ -101,9 +98,9 @@ class Agent:
     def _handler(
         self, handle: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any], Awaitable[None]]:
-        """A message is acknowledged when it was met.
+        """Wrap a handler, so that a message is acknowledged when it was handled.
 
-        One that cannot be met stops the worker, and is met again.
+        A message that cannot be handled stops the worker, and comes again to the next one.
         """
 
         async def run(stream: Any) -> None:
@@ -124,8 +121,9 @@ class Agent:
         return run
 
     async def _on_command(self, message: Any) -> None:
-        """Orders: validated, forwarded; what cannot be read is rejected, and refused where its
-        sender can be told.
+        """Validate a command and forward it to the inbox.
+
+        One that cannot be read is rejected; if its sender is known, the sender gets a refusal.
         """
         try:
             command = wire.read_command(message.value, time.time())
@@ -138,8 +136,9 @@ class Agent:
             await self._refuse_unreadable(message, (self._unknown_cluster(command.cluster),))
 
     async def _on_metric(self, message: Any) -> None:
-        """Alerts go to the inbox at once; samples are queued as they are, and acknowledged:
-        newer ones will come.
+        """Forward an alert to the inbox at once, and queue samples as they are.
+
+        Samples are acknowledged before they are evaluated, as newer ones will come.
         """
         if not wire.may_be_alert(message.value):
             self._metric_evaluation.put(message)
@@ -153,7 +152,7 @@ class Agent:
             await self._publisher.to_inbox(metric.cluster, wire.alert_observed(metric, time.time()))
 
     async def _read_metric(self, message: Any) -> Samples | Alert | None:
-        """What a monitor says of a cluster of ours; what cannot be read is rejected."""
+        """Parse a message of the metrics topic. What cannot be read is rejected: None."""
         try:
             metric = wire.read_metric(message.value)
         except ValidationError as error:
@@ -165,7 +164,7 @@ class Agent:
         return metric
 
     async def _read_samples(self, message: Any) -> tuple[str, int, list[Sample]] | None:
-        """Queued samples, when their turn comes. A cluster's judge is with its owner."""
+        """Parse queued samples. Those of a cluster that another worker owns are forwarded."""
         metric = await self._read_metric(message)
         if metric is None or metric.type == "alert":
             return None
@@ -177,7 +176,7 @@ class Agent:
         return metric.cluster, len(metric.samples), samples
 
     async def _on_inbox(self, message: Any) -> None:
-        """The only writer of the table."""
+        """Apply a message to the state of its cluster: the only writer of the table."""
         cluster = (message.key or b"").decode(errors="replace")
         if cluster not in self._clusters:
             return  # it was taken out of clusters.yaml
@@ -214,7 +213,7 @@ class Agent:
             telemetry.record_event(e)
 
     async def _refuse_unreadable(self, message: Any, reasons: tuple[Reason, ...]) -> None:
-        """Rejected, and answered where the sender can be told."""
+        """Reject a command, and refuse it to its sender, if the sender is known."""
         place = await self._publisher.reject(message, reasons)
         command_id, cluster = wire.sender_of(message.value)
         if command_id is None or cluster is None:
@@ -235,7 +234,7 @@ class Agent:
 
     # ── the tick ──────────────────────────────────────────────────────────────────────────────────
     async def _tick(self) -> None:
-        """Take over what has become ours, let go what is not, and wake what is due."""
+        """Take over clusters that are ours now, release those that are not, and tick the rest."""
         if not self._is_ready():
             return
         ours = [name for name in self._owned() if self._is_drivable(name)]
@@ -268,8 +267,9 @@ class Agent:
         return {n: str(self._undrivable[n]) for n in self._owned() if n in self._undrivable}
 
     def _is_kraft_done(self, name: str) -> bool:
-        """Once in KRaft for good, nothing is asked of ZooKeeper any more: neither the lease nor
-        who is registered.
+        """Whether the cluster has finished its way to KRaft.
+
+        From then on neither the lease nor the registered brokers are asked of ZooKeeper.
         """
         return self._records.load(name).migration.kraft.phase is KraftPhase.DONE
 
@@ -294,8 +294,10 @@ class Agent:
         return True
 
     async def _resend_outbox(self, name: str) -> None:
-        """What its last owner, or a broken connection, may not have delivered: before anything
-        new, so in order.
+        """Send the events again that may not have been delivered.
+
+        The last owner may have died before, or the connection broke. It is done before anything
+        new is sent, so that the events stay in order.
         """
         if name in self._outbox_resent and not self._publisher.has_undelivered(name):
             return
@@ -304,7 +306,7 @@ class Agent:
         await self._publisher.events(
             name, turn.undelivered(record, self._publisher.delivered_through(name))
         )
-        # Also of a cluster that has no story yet: whoever looks sees which clusters can be driven.
+        # A cluster without any migration has a status as well: it shows that it can be driven.
         await self._publisher.status(self._records.load(name).migration, self._policies[name])
 
     async def _release_cluster(self, name: str) -> None:
@@ -323,17 +325,16 @@ class Agent:
             await self._release_cluster(name)
 
     async def close(self) -> None:
-        """The worker stops."""
+        """Release every cluster: the worker stops."""
         for name in list(self._driven):
             await self._release_cluster(name)
 
     async def watch_assignment(self) -> None:
-        """For as long as the worker lives: one that waits too long for its share of the clusters
-        stops.
+        """Stop the worker when it waits too long for its share of the clusters.
 
-        Faust goes on without a word when its coordinator has failed, or when it has missed that a
-        share is its own to read the table for (recovery.py, "rebalance again"); who started us can
-        start us anew.
+        Faust goes on silently when its coordinator has failed, or when it has missed that it has to
+        read the table for a new share (recovery.py, "rebalance again"). Whoever started the worker
+        can start it anew. Runs for as long as the worker lives.
         """
         alive_at = read_at = time.monotonic()
         read = -1
@@ -361,7 +362,7 @@ class Agent:
             return
 
     def _table_read(self) -> int:
-        """How far, in records of all its partitions."""
+        """How far the table was read: the sum of the offsets of its partitions."""
         return sum(
             offset
             for offset in self.app.tables.recovery.active_offsets.values()
@@ -380,5 +381,5 @@ class Agent:
         return [name for name in self._clusters if self._partition(name) in actives]
 
     def _partition(self, cluster: str) -> int:
-        """Where aiokafka's default partitioner puts a cluster's key."""
+        """The partition in which aiokafka's default partitioner puts the key of a cluster."""
         return int((murmur2(cluster.encode()) & 0x7FFFFFFF) % self._settings.topic_partitions)

@@ -1,5 +1,6 @@
-"""One driven cluster: its ports, performer, tasks and lease, for as long as its inbox partition
-is ours.
+"""One driven cluster: its connections, tasks and lease.
+
+It exists for as long as this worker owns the cluster's partition of the inbox.
 """
 
 import asyncio
@@ -52,9 +53,7 @@ class WallClock:
 
 
 class Registrations:
-    """Posts, at each change, which brokers are registered in ZooKeeper, and which are lost
-    since the last look.
-    """
+    """Posts at each change which brokers are registered, and which have gone since the last one."""
 
     def __init__(self, name: str, post: Post) -> None:
         self._name = name
@@ -62,7 +61,9 @@ class Registrations:
         self._known: frozenset[int] = frozenset()
 
     async def changed(self, brokers: frozenset[int] | None) -> None:
-        """None: ZooKeeper does not answer; what has changed meanwhile is told when it does."""
+        """The registered brokers have changed. None: ZooKeeper does not answer; what changes
+        meanwhile is posted when it answers again.
+        """
         while brokers is not None:
             lost = self._known - brokers
             try:
@@ -85,7 +86,7 @@ class Registrations:
 
 @dataclass(slots=True)
 class DrivenCluster:
-    """What the owner of a cluster's partition holds open."""
+    """What the owner of a cluster holds open."""
 
     tasks: ClusterTasks
     lease: ZooKeeperLease | KafkaLease
@@ -104,7 +105,7 @@ class DrivenCluster:
         post: Post,
         worker: ClusterWorker,
     ) -> "DrivenCluster":
-        """Connects lazily; only the lease is sought at once."""
+        """Set up the connections. They connect when first used; the lease is sought at once."""
         zookeeper = cluster.zookeeper
         connection = cluster.security.connection(cluster.bootstrap_servers)
         kafka = KafkaCluster(connection)
@@ -143,7 +144,7 @@ class DrivenCluster:
         return cls(tasks, lease, kafka, cruise_control, brokers, others)
 
     async def close(self) -> None:
-        """The cluster is not ours any more: end what runs, then let the lease go."""
+        """End what runs, then give the lease back: the cluster is not ours any more."""
         await self.tasks.stop()
         if self.brokers is not None:
             await self.brokers.stop()

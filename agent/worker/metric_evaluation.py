@@ -27,8 +27,8 @@ SLICE_SECONDS = 0.005  # of parsing, until others have their turn
 # Reading comes first: an alert may stand behind the samples that are being read. But not for ever.
 READ_FIRST_SECONDS_MAX = 0.25
 READ_PAUSE_SECONDS = 0.005
-# While samples keep coming it is judged so often, and for no more than this share of the time; when
-# the queue is empty, at once.
+# While samples keep coming, the rules are evaluated this often and for at most this share of the
+# time. When the queue is empty they are evaluated at once.
 EVALUATION_SECONDS = 0.1
 EVALUATION_SHARE_MAX = 0.1
 
@@ -46,15 +46,15 @@ class _Cluster:
 
 
 class MetricEvaluation:
-    """The worker's samples, from the topic to changed judgements."""
+    """Takes the samples of all clusters of this worker, in the order in which they come."""
 
     def __init__(
         self, read: Callable[[Any], Awaitable[tuple[str, int, list[Sample]] | None]]
     ) -> None:
-        """`read`: a message of the metrics topic as (cluster, how many samples, those that rules
-        judge).
+        """`read` parses a message of the metrics topic.
 
-        None when it is not for us to judge.
+        It returns (cluster, number of samples, the samples that the rules need), or None if the
+        message is not for this worker.
         """
         self._read = read
         self._clusters: dict[str, _Cluster] = {}
@@ -80,7 +80,7 @@ class MetricEvaluation:
     def put(self, message: Any) -> None:
         """Queue a message of samples.
 
-        When they come faster than they can be judged the oldest are dropped, counted.
+        When they come faster than they can be evaluated, the oldest are dropped and counted.
         """
         self._queue.append(message)
         self._bytes += len(message.value or b"")
@@ -92,7 +92,7 @@ class MetricEvaluation:
 
     async def run(self) -> None:
         """For as long as the worker lives."""
-        judge_due = 0.0
+        evaluation_due = 0.0
         while True:
             if not self._queue:
                 self._came.clear()
@@ -101,19 +101,19 @@ class MetricEvaluation:
             until = time.monotonic() + SLICE_SECONDS
             while self._queue and time.monotonic() < until:
                 await self._take(self._queue.popleft())
-            if not self._queue or time.monotonic() >= judge_due:
+            if not self._queue or time.monotonic() >= evaluation_due:
                 began = time.monotonic()
                 for name, cluster in list(self._clusters.items()):
                     if cluster.rules.has_new_samples:
                         await self._evaluate(name, cluster)
-                judge_due = time.monotonic() + max(
+                evaluation_due = time.monotonic() + max(
                     EVALUATION_SECONDS, (time.monotonic() - began) / EVALUATION_SHARE_MAX
                 )
             await asyncio.sleep(0)  # the alerts, the inbox, the effects
 
     async def _yield_to_reader(self) -> None:
-        """Wait while messages keep coming, within bounds: what is read costs little, what is
-        judged can wait.
+        """Wait while messages keep coming, within bounds: reading costs little, and evaluating
+        can wait.
         """
         until = time.monotonic() + READ_FIRST_SECONDS_MAX
         while (

@@ -1,8 +1,7 @@
-"""One message met: load, step, save, and say what is to be published.
+"""Applies one message to the state of a cluster: load, step, save, and return what to publish.
 
-Synchronous, so that nothing can come between.
-
-Called by app.py's inbox handler (and by the simulation). Knows nothing of Kafka but offsets.
+It is synchronous, so that nothing can come between these steps. Called by app.py's inbox handler
+and by the simulation. It knows nothing of Kafka but offsets.
 """
 
 from collections.abc import MutableMapping
@@ -21,8 +20,8 @@ from agent.wire import from_json, progress_event, to_json
 from schemas.events import ProgressEvent
 
 # Kafka refuses a message over 1 MB and Faust's worker then crashes: the record stays far below.
-# What would begin something is refused early, so that there is always room for what must be told of
-# a move: its stop, its end.
+# A command that begins something is refused early, so that the stop and the end of a move always
+# have room.
 RECORD_BYTES_MAX = 900_000
 RECORD_BYTES_MAX_TO_BEGIN = 600_000
 EVENT_BYTES_MAX = 300_000  # a plan of 500 waves has 120 kB
@@ -38,8 +37,8 @@ SCHEMA_VERSION = 1
 class Record:
     """What the table holds of one cluster.
 
-    `outbox`: events, as JSON, that are not yet known to have reached the events topic; sent again
-    after a take-over.
+    `outbox` holds the events, as JSON, that are not yet known to have reached the events topic.
+    They are sent again after a take-over.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -53,7 +52,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What came of a message."""
+    """The result of applying a message."""
 
     record: Record
     events: tuple[ProgressEvent, ...]
@@ -61,9 +60,7 @@ class Turn:
 
 
 class RecordTooLargeError(Exception):
-    """A state or an event that could not be written; nothing is changed by the message that led
-    to it.
-    """
+    """A state or an event is too large to be written; its message changes nothing."""
 
 
 class UnusableRecordError(Exception):
@@ -144,7 +141,7 @@ class Records:
         return None
 
     def covers(self, record: Record, offset: int) -> bool:
-        """Whether this offset is one that the record covers: a replay."""
+        """Whether the record already contains the message at this offset: it is a replay."""
         another_inbox = bool(record.inbox_id and self.inbox_id and record.inbox_id != self.inbox_id)
         return offset <= record.inbox_offset and not another_inbox
 
@@ -157,12 +154,12 @@ def apply_message(
     policy: Policy,
     delivered_through: int = -1,
 ) -> Turn:
-    """Meet one message.
+    """Apply one message.
 
-    In: the records, the message and its inbox offset, and the last sequence known to be on the
-    events topic. Out: the new record, already saved, and the events to publish. What would make the
-    state too large is refused, if it can be answered at all; else RecordTooLargeError is raised
-    with nothing saved.
+    `offset` is the message's place in the inbox, `delivered_through` the last sequence that is
+    known to be on the events topic. Returns the new record, already saved, and the events to
+    publish. A command that would make the state too large is refused; for another message
+    RecordTooLargeError is raised and nothing is saved.
     """
     try:
         return _apply(records, cluster, message, offset, policy, delivered_through)
@@ -187,8 +184,8 @@ def _apply(
     before = record.migration
     after, events = step(before, message, policy)
     if not events:
-        # State changes by events alone. Not written, and so met again after a crash: to the same
-        # end, nothing.
+        # Only events change state. Nothing is written, so the message comes again after a crash and
+        # changes nothing again.
         assert after == before, (
             f"{type(message).__name__} changed the state of {cluster} without an event"
         )
@@ -205,14 +202,14 @@ def _apply(
 
 
 def _begins(message: Message) -> bool:
-    """Whether it adds to the state for long: a plan, a start, another cause."""
+    """Whether the message adds to the state for long: a plan, a start, another pause cause."""
     survey = isinstance(message, msg.EffectEnded) and isinstance(message.outcome, msg.Surveyed)
     alert = isinstance(message, msg.AlertChanged) and message.firing
     return survey or alert or isinstance(message, (msg.PlanMigration, msg.StartMigration))
 
 
 def _refusal(message: Message, reason: Reason) -> Message | None:
-    """What is met in place of a message that cannot be: so that every command has its answer."""
+    """The message to apply in place of one that is too large: each command has its answer."""
     if isinstance(message, msg.EffectEnded) and isinstance(message.outcome, msg.Surveyed):
         return replace(message, outcome=msg.Surveyed(reasons=(reason,), plan=None))
     if isinstance(message, msg.Command):
@@ -229,7 +226,7 @@ def _refusal(message: Message, reason: Reason) -> Message | None:
 def _with_outbox(
     record: Record, envelopes: tuple[ProgressEvent, ...], first: int, delivered_through: int
 ) -> Record:
-    """Keep what is not known to be delivered; bounded, oldest dropped first."""
+    """Keep the events that are not known to be delivered, up to a limit; the oldest go first."""
     start = record.outbox_first if record.outbox else first
     new = [e.model_dump_json() for e in envelopes]
     if (largest := max(map(len, new))) > EVENT_BYTES_MAX:
@@ -243,8 +240,6 @@ def _with_outbox(
 
 
 def undelivered(record: Record, delivered_through: int = -1) -> tuple[ProgressEvent, ...]:
-    """What of the outbox is not known to be delivered: sent again by whoever takes the cluster
-    over.
-    """
+    """The events of the outbox that a new owner has to send again."""
     kept = record.outbox[max(delivered_through + 1 - record.outbox_first, 0) :]
     return tuple(ProgressEvent.model_validate_json(e) for e in kept)
