@@ -44,65 +44,70 @@ Name = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print lab.json's content instead of tables.")]
 DEFAULT_DIRECTORY = Path(".lab")
+DEFAULTS = LabConfig()
+
+
+BasePort = Annotated[
+    int,
+    typer.Option(
+        min=1024,
+        max=65435,
+        envvar="KAFKA_MIGRATION_LAB_BASE_PORT",
+        help="First of the lab's 100 ports; broker 11 has +11.",
+    ),
+]
+KafkaVersion = Annotated[str, typer.Option(help="3.x; with --kraft also 4.x.")]
+CruiseControlOption = Annotated[
+    CruiseControlKind,
+    typer.Option(
+        help=("auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in.")
+    ),
+]
+Secure = Annotated[
+    bool,
+    typer.Option(help=("TLS, passwords and ACLs everywhere; the secrets are in the lab's folder.")),
+]
+MetricsOption = Annotated[
+    Metrics,
+    typer.Option(
+        help=(
+            "auto: JMX exporters, and Debian's Prometheus and node exporter if they are installed."
+        )
+    ),
+]
+KraftOnly = Annotated[bool, typer.Option(help="Without ZooKeeper: three KRaft controllers.")]
+Controllers = Annotated[
+    bool,
+    typer.Option(
+        help=("With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`.")
+    ),
+]
+Proxies = Annotated[
+    bool, typer.Option(help=("HAProxy between clients and brokers; it must be installed."))
+]
+KeepData = Annotated[
+    bool, typer.Option(help=("Go on with the data of the last lab in this folder."))
+]
+Foreground = Annotated[
+    bool, typer.Option(help=("Stay; end the lab on Ctrl-C, or when this command dies."))
+]
+StartTimeout = Annotated[float, typer.Option(help="Give up after this long.")]
 
 
 @lab_app.command()
 def up(
     directory: Directory = DEFAULT_DIRECTORY,
-    base_port: Annotated[
-        int,
-        typer.Option(
-            min=1024,
-            max=65435,
-            envvar="KAFKA_MIGRATION_LAB_BASE_PORT",
-            help="First of the lab's 100 ports; broker 11 has +11.",
-        ),
-    ] = LabConfig().base_port,
-    kafka_version: Annotated[
-        str, typer.Option(help="3.x; with --kraft also 4.x.")
-    ] = LabConfig().kafka_version,
-    cruise_control: Annotated[
-        CruiseControlKind,
-        typer.Option(
-            help=("auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in.")
-        ),
-    ] = CruiseControlKind.AUTO,
-    secure: Annotated[
-        bool,
-        typer.Option(
-            help=("TLS, passwords and ACLs everywhere; the secrets are in the lab's folder.")
-        ),
-    ] = False,
-    metrics: Annotated[
-        Metrics,
-        typer.Option(
-            help=(
-                "auto: JMX exporters, and Debian's Prometheus and node exporter if "
-                "they are installed."
-            )
-        ),
-    ] = Metrics.AUTO,
-    kraft: Annotated[
-        bool, typer.Option(help="Without ZooKeeper: three KRaft controllers.")
-    ] = LabConfig().kraft,
-    controllers: Annotated[
-        bool,
-        typer.Option(
-            help=(
-                "With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`."
-            )
-        ),
-    ] = False,
-    proxies: Annotated[
-        bool, typer.Option(help=("HAProxy between clients and brokers; it must be installed."))
-    ] = False,
-    keep_data: Annotated[
-        bool, typer.Option(help=("Go on with the data of the last lab in this folder."))
-    ] = False,
-    foreground: Annotated[
-        bool, typer.Option(help=("Stay; end the lab on Ctrl-C, or when this command dies."))
-    ] = False,
-    start_timeout_seconds: Annotated[float, typer.Option(help="Give up after this long.")] = 180.0,
+    base_port: BasePort = DEFAULTS.base_port,
+    kafka_version: KafkaVersion = DEFAULTS.kafka_version,
+    cruise_control: CruiseControlOption = CruiseControlKind.AUTO,
+    secure: Secure = False,
+    metrics: MetricsOption = Metrics.AUTO,
+    kraft: KraftOnly = DEFAULTS.kraft,
+    controllers: Controllers = False,
+    proxies: Proxies = False,
+    keep_data: KeepData = False,
+    foreground: Foreground = False,
+    start_timeout_seconds: StartTimeout = 180.0,
     as_json: AsJson = False,
 ) -> None:
     """Start the lab and wait until all of it serves.

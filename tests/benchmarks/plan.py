@@ -31,8 +31,9 @@ from agent.performer.ports import Ports
 from agent.worker.turn import Records, Turn, apply_message
 from deploy.lab.cluster.files import write_atomically
 from tests.benchmarks.large import BROKERS, PARTITIONS, POLICY, LargeCluster
-from tests.benchmarks.plan_ports import Clock, IdleCruiseControl, Lag, Lease, PackedSnapshots
+from tests.benchmarks.plan_ports import Clock, IdleCruiseControl, Lag, PackedSnapshots
 from tests.benchmarks.wire import Wire, WireAdmin
+from tests.fakes.lease import HeldLease
 
 PLAN_SECONDS_MAX, CHECK_SECONDS_MAX, MEMORY_MEGABYTES_MAX = 2.0, 1.0, 500.0
 LAG_MILLISECONDS_MAX, RECORD_BYTES_MAX, EVENT_BYTES_MAX = 50.0, 1_000_000, 1_000_000
@@ -163,7 +164,7 @@ class Stage:
             kafka=self.kafka,
             cruise_control=IdleCruiseControl(),
             snapshots=PackedSnapshots(),
-            lease=Lease(),
+            lease=HeldLease(),
             clock=Clock(),
         )
         self.performer = Performer(ports)

@@ -19,14 +19,6 @@ class Clock:
     sleep = staticmethod(asyncio.sleep)
 
 
-class Lease:
-    def held(self) -> bool:
-        return True
-
-    def holder(self) -> str:
-        return "this one"
-
-
 class IdleCruiseControl:
     """Idle but for what was asked of it; a moving wave is told by Kafka alone."""
 

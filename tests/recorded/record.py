@@ -28,8 +28,8 @@ from tests.simulation.simulation import Simulation
 
 FOLDER = Path(__file__).parent
 CLUSTER = "lab"
-# Both with rules, discovery and lanes: one is rolled back, one completed.
-SIMULATION_SEEDS = (9, 12)
+# With rules, discovery and lanes: one is rolled back, one completed, one cancelled.
+SIMULATION_SEEDS = (9, 12, 105)
 OUTBOX_EVENTS = 2  # kept in each record, as if Kafka had not confirmed them yet
 POSITIONS = Positions(
     partitions=2,

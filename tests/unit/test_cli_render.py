@@ -149,7 +149,7 @@ def test_a_refusal_shows_every_reason_with_what_to_do() -> None:
     }
     shown = text_of(render.answer(event))
     for words in ("refused: start lab", ("BROKER_DOWN: brokers 31 are not registered (needed: " "every broker alive)"),  # noqa: E501
-                  "do: Bring the broker back", "FROM_A_NEWER_AGENT: something new"):  # fmt: skip
+                  "do: Start the named brokers", "FROM_A_NEWER_AGENT: something new"):  # fmt: skip
         assert words in shown
 
 
@@ -178,7 +178,7 @@ def test_status_says_why_it_does_not_move() -> None:
         "operator: asked by me",
         "`resume`",
         "safety:UNDER_MIN_ISR",
-        "Repair at once",
+        "Repair the brokers now",
         "CRUISE_CONTROL_BUSY: busy (needed: idle)",
         "Nothing: we ask again.",
         "az-a",

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent import telemetry
-from agent.adapters.zookeeper.sessions import NoLease
 from agent.core import messages as msg
 from agent.core.metrics.rule_evaluator import Sample
 from agent.core.metrics.rules import Action, Brokers, Level, Rule, RuleState
@@ -23,6 +22,7 @@ from agent.worker.cluster_rules import ClusterRules, source_and_destination_brok
 from agent.worker.cluster_worker import ClusterWorker
 from agent.worker.effect_tasks import ClusterTasks
 from agent.worker.metric_evaluation import MetricEvaluation
+from tests.fakes.lease import HeldLease
 from tests.scenarios.play import inspected
 
 RULE = Rule(name="p99", metric="p99_ms", threshold=500, on_missing=None, resume_delay_seconds=0)
@@ -55,7 +55,7 @@ class Desk:
         self.failing = False
         self.metric = "p99_ms"
         self.worker = ClusterWorker(policy, self.migration, time.time())
-        self.tasks = ClusterTasks(Idle(), NoLease(), self.worker, self._post)
+        self.tasks = ClusterTasks(Idle(), HeldLease(), self.worker, self._post)
         self.judging = MetricEvaluation(self._read)
         self.judging.open("lab", self.tasks, lambda: self.migration)
 

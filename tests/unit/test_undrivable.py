@@ -11,10 +11,14 @@ import pytest
 
 from agent.config.settings import ClusterSettings, Settings
 from agent.core import messages as msg
+from agent.performer.ports import Post
 from agent.topics import Topics
 from agent.wire import to_json
 from agent.worker import turn
 from agent.worker.app import Agent
+from agent.worker.cluster_worker import ClusterWorker
+from agent.worker.effect_tasks import ClusterTasks
+from tests.fakes.lease import HeldLease
 from tests.unit.test_settings import CLUSTER
 
 NAMES = Topics.named("t.")
@@ -34,14 +38,22 @@ class TopicInMemory:
         return arrived
 
 
+class Idle:
+    """A performer that has nothing to do: nothing is pending."""
+
+    async def perform(self, *_: Any) -> msg.Outcome:
+        raise NotImplementedError
+
+    async def watch(self, *_: Any) -> None:
+        raise NotImplementedError
+
+
 class Outside:
     """What a driven cluster holds open."""
 
-    def __init__(self) -> None:
-        self.lease = SimpleNamespace(held=lambda: True)
-
-    def reconcile(self, migration: Any) -> None:
-        """Nothing is pending."""
+    def __init__(self, post: Post, worker: ClusterWorker) -> None:
+        self.lease = HeldLease()
+        self.tasks = ClusterTasks(Idle(), self.lease, worker, post)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -58,7 +70,7 @@ class ReadyAgent(Agent):
             Settings(),
             clusters,
             NAMES,
-            drive=lambda *_: Outside(),  # type: ignore[arg-type,return-value]
+            drive=lambda *given: Outside(*given[-2:]),  # type: ignore[arg-type,return-value]
         )
         self._records = turn.Records(table)
         for topic in ("inbox", "metrics", "events", "status", "rejected"):
