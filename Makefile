@@ -94,7 +94,7 @@ bench-eta: setup ## twelve real moves in the lab against what was told before; w
 test-kubernetes: setup ## the disruption budget on a real Kubernetes API (needs Go, etcd): writes build/kubernetes/report.json
 	$(RUN) -m tests.kubernetes.run
 
-docs: setup ## generate the picture of phases in ARCHITECTURE.md
+docs: setup ## generate the pictures and tables of docs/phases.md
 	$(RUN) -m agent.docs
 
 schemas: setup ## generate JSON Schema and AsyncAPI from the models

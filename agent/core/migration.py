@@ -58,7 +58,7 @@ ACTIVE = frozenset(Phase) - RESTING
 _P = Phase
 
 # (phases in which it can happen) x event -> the phase after. An event that is not here changes no
-# phase. The picture in ARCHITECTURE.md is generated from this table.
+# phase. The picture in docs/phases.md is generated from this table.
 TRANSITIONS: dict[type[ev.Event], dict[Phase, Phase]] = {
     ev.MigrationStarted: dict.fromkeys(RESTING, _P.BETWEEN_WAVES),
     ev.WaveBegun: {_P.BETWEEN_WAVES: _P.CHECKING},

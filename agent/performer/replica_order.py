@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # An idle answer of Cruise Control is believed for so long, if Kafka shows nothing in flight now:
 # its questions are rationed, and one more may have to wait for seconds.
-IDLE_SECONDS = 3.0
+IDLE_SECONDS = 1.0
 
 
 async def restore(

@@ -20,7 +20,7 @@ from agent.core.step import StepContext
 _P = Phase
 
 # Where each steering command is valid; elsewhere it is refused with NOT_IN_THIS_PHASE. Shown in
-# ARCHITECTURE.md.
+# docs/phases.md.
 VALID_IN: dict[type[msg.Command], frozenset[Phase]] = {
     msg.PauseMigration: ACTIVE - {_P.PROVING, _P.BLOCKED},
     msg.ResumeMigration: ACTIVE,

@@ -23,7 +23,7 @@ ADVANCEABLE = frozenset({*kraft_flow.NEXT, _P.BROKERS_TO_KRAFT})
 ROLLBACK_FROM = frozenset(
     {_P.PREPARING, _P.CONTROLLERS, _P.BROKERS_TO_MIGRATION, _P.BROKERS_TO_KRAFT, _P.SOAKING}
 )
-# Where each action of the `kraft` command is valid; shown in ARCHITECTURE.md. `plan` is welcome
+# Where each action of the `kraft` command is valid; shown in docs/phases.md. `plan` is welcome
 # everywhere.
 KRAFT_VALID_IN: dict[str, frozenset[KraftPhase]] = {
     "start": frozenset({_P.NONE, _P.ROLLED_BACK}),

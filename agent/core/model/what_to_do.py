@@ -30,7 +30,7 @@ WHAT_TO_DO: dict[Code, str] = {
     ),
     Code.NO_MIGRATION: "Start a migration first.",
     Code.NOT_IN_THIS_PHASE: (
-        "See the phase in `status`; ARCHITECTURE.md shows which commands are valid in it."
+        "See the phase in `status`; docs/phases.md shows which commands are valid in it."
     ),
     Code.NOT_PAUSED_BY_OPERATOR: (
         "No operator paused it: each cause ends its own pause when it clears; `status` shows them."

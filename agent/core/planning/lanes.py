@@ -3,7 +3,7 @@ bounded size.
 
 Pure; called by plan.py. The order of a pair is: internal topics (if they go first), large
 partitions, the rest. The canary goes before everything. Internal topics that go last are what is
-left for Cruise Control after the agent has moved all others (ARCHITECTURE.md says why).
+left for Cruise Control after the agent has moved all others (docs/lanes.md says why).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
