@@ -113,7 +113,7 @@ async def test_hanging_zookeeper(zoo: Lab, leases: Callable[[], ZooKeeperLease])
 
 LOOKS = """
 import sys, time
-from agent.adapters.zookeeper import ZooKeeperLease
+from agent.adapters.zookeeper.sessions import ZooKeeperLease
 lease = ZooKeeperLease(sys.argv[1], session_seconds=float(sys.argv[2]))
 lease.start()
 while True:
