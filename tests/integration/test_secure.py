@@ -272,7 +272,7 @@ def test_zookeeper_asks_who_it_is(lab: Lab) -> None:
     for wrong in (
         ZooKeeperAccess(),
         replace(access, username=None),
-        replace(access, password="guessed"),
+        replace(access, password="guessed", password_file=None),
     ):
         with pytest.raises((KazooException, KazooTimeoutError)):
             _look_at_brokers(_zookeeper(lab, wrong))
