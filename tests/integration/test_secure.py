@@ -282,6 +282,7 @@ def test_zookeeper_asks_who_it_is(lab: Lab) -> None:
         access,
         username=security.CRUISE_CONTROL,
         password=security.Vault(lab.config).password("cruise-control"),
+        password_file=None,
     )
     client = _zookeeper(lab, other)
     try:
