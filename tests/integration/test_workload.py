@@ -156,7 +156,7 @@ def test_clients_end_with_their_program(source_lab: Lab, tmp_path: Path) -> None
 import sys, time
 from pathlib import Path
 from deploy.lab import Lab
-from deploy.lab.topics import TopicKind, TopicSpec
+from deploy.lab.cluster.topics import TopicKind, TopicSpec
 from deploy.lab.workload import Workload, WorkloadConfig
 config = WorkloadConfig(topics=(TopicSpec("clients", 6, TopicKind.CLIENTS),))
 workload = Workload(Lab.at(Path({str(source_lab.folders.root)!r})).status(), Path({str(tmp_path)!r}), config)

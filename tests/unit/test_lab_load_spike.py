@@ -142,8 +142,9 @@ class LoadFake:
             self.story.events.append(event(5, "MigrationResumed", 9))
         return None
 
-    def forget_records(self) -> None:
+    def forget_records(self) -> bool:
         self.forgotten = True
+        return True
 
 
 async def played(enough: int) -> tuple[LoadSpike, LoadFake, list[tuple[str, object]]]:

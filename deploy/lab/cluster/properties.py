@@ -129,6 +129,8 @@ def _shared(data: Path) -> Properties:
         "num.io.threads": "4",
         "background.threads": "2",
         "num.recovery.threads.per.data.dir": "2",
+        # stock: 300000, which is longer than a whole demo
+        "log.retention.check.interval.ms": "5000",
         "log.cleaner.threads": "1",
         "log.cleaner.dedupe.buffer.size": "4194304",  # stock: 128 MiB, half the heap we give
         "log.index.size.max.bytes": "1048576",

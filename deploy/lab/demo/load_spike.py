@@ -37,7 +37,7 @@ class Load(Protocol):
 
     def stop(self) -> dict[str, float] | None: ...
 
-    def forget_records(self) -> None: ...
+    def forget_records(self) -> bool: ...
 
 
 @dataclass
@@ -87,7 +87,8 @@ class LoadSpike:
             "producers": await asyncio.to_thread(self.surge.stop),
         }
         self.results["spike_seconds"] = round(time.monotonic() - began, 1)
-        await asyncio.to_thread(self.surge.forget_records)
+        if not await asyncio.to_thread(self.surge.forget_records):
+            self.say("  what the spike wrote could not be deleted in time: it is moved as well")
         self.say(f"command: tune, throttle {rate(throttle)}")
         await send_command("tune", throttle_bytes_per_second=throttle)
         if paused is None:

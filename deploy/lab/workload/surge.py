@@ -6,12 +6,14 @@ Used by demo.py. What is calm differs from machine to machine, so the rule's thr
 just before.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import re
-from collections.abc import Mapping
+import time
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
@@ -27,6 +29,11 @@ from deploy.lab.cluster.readiness import admin_client
 from deploy.lab.cluster.topics import TopicSpec
 from deploy.lab.workload.tools import Keeper, LabInfo, command
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kafka.admin import KafkaAdminClient
+
 RULE = "produce-latency"
 CAUSE = f"metric:{RULE}"
 # of the moment: a broker's p99 forgets a spike only after minutes
@@ -39,7 +46,11 @@ TOPIC = TopicSpec("demo.surge", 12)
 HEAP_MEGABYTES = 256
 RECORD_BYTES = 100_000
 CREATE_TIMEOUT_SECONDS = 60.0
-DELETE_TIMEOUT_SECONDS = 10.0
+DELETE_WAIT_MS = 1000  # for the followers, at each leader
+DELETE_RETRY_SECONDS = 1.0
+DELETE_SECONDS_MAX = 60.0
+# A broker deletes whole closed segments, and only at its next check of retention.
+SEGMENT_SETTINGS = {"segment.bytes": str(8 * 1024 * 1024), "file.delete.delay.ms": "1000"}
 # Few and large requests: they show in a mean beside the clients' many small ones.
 PRODUCER = (
     "acks=all",
@@ -117,7 +128,7 @@ class Surge:
             wanted = {
                 TOPIC.name: {
                     "assignments": placed[TOPIC.name],
-                    "configs": topics.settings(TOPIC, 2),
+                    "configs": topics.settings(TOPIC, 2) | SEGMENT_SETTINGS,
                 }
             }
             admin.create_topics(wanted, timeout_ms=timeout_ms)
@@ -161,22 +172,45 @@ class Surge:
                 process.kill()
         return parse_windows("".join(p.output.read_text(errors="replace") for p in self._producers))
 
-    def forget_records(self) -> None:
+    def forget_records(self) -> bool:
         """Delete what was produced, so that it need not be moved.
 
-        What the cluster does not delete in time is moved.
+        Out: whether every leader has deleted it. What is not deleted in time is moved.
         """
-        from kafka import TopicPartition
         from kafka.errors import KafkaError
 
-        end = -1  # the high watermark
-        with (
-            contextlib.suppress(KafkaError, OSError),
-            admin_client(self._lab.bootstrap_servers, DELETE_TIMEOUT_SECONDS) as admin,
-        ):
-            admin.delete_records(
-                {TopicPartition(TOPIC.name, n): end for n in range(TOPIC.partitions)}
-            )
+        deadline = time.monotonic() + DELETE_SECONDS_MAX
+        while True:
+            with (
+                contextlib.suppress(KafkaError, OSError),
+                admin_client(self._lab.bootstrap_servers, CREATE_TIMEOUT_SECONDS) as admin,
+            ):
+                if _is_empty_once_deleted(admin):
+                    return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(DELETE_RETRY_SECONDS)
+
+
+def _is_empty_once_deleted(admin: KafkaAdminClient) -> bool:
+    """Whether no leader has records of the spike any more, once each was told to delete them.
+
+    A leader deletes at once, and then waits for its followers. A replica in flight does not follow
+    for minutes, so that a time-out of that wait is no answer, and the offsets are.
+    """
+    from kafka import TopicPartition
+    from kafka.admin import OffsetSpec
+    from kafka.errors import KafkaError
+
+    partitions = [TopicPartition(TOPIC.name, n) for n in range(TOPIC.partitions)]
+    with contextlib.suppress(KafkaError):
+        high_watermark = -1
+        admin.delete_records(dict.fromkeys(partitions, high_watermark), timeout_ms=DELETE_WAIT_MS)
+    first, next_ones = (
+        admin.list_partition_offsets(dict.fromkeys(partitions, spec))
+        for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
+    )
+    return all(first[p].offset == next_ones[p].offset for p in partitions)
 
 
 def parse_windows(printed: str) -> dict[str, float] | None:
