@@ -68,8 +68,9 @@ class WaveStopper:
         while clock.now() < began + STOP_SECONDS_MAX:
             is_due = clock.now() >= stopped_at + STOP_RETRY_SECONDS
             # Cruise Control is told before Kafka is asked: brokers that are overrun answer late, or
-            # not at all.
-            if is_due or not (in_flight or quiet):
+            # not at all. Once it has said that it is done it is not asked again: its questions are
+            # rationed, and one too many costs five seconds.
+            if not quiet and (is_due or not in_flight):
                 running, stopped_by = await self._running(scope, migration)
             if running in _STOPPABLE and is_due:
                 await self._halt(scope)
