@@ -40,7 +40,8 @@ def idle(cluster_input: ClusterCheckInput) -> CheckResult:
             "an idle executor",
         )
     idle = cc.executor is Executor.IDLE
-    why = f" for '{cc.executor_reason}'" if cc.executor_reason else ""
+    whose = "our own " if cc.executor is Executor.OURS else ""
+    why = f" for {whose}'{cc.executor_reason}'" if cc.executor_reason else ""
     seen = "its executor is idle" if idle else f"its executor is {cc.executor_state}{why}"
     return CheckResult(
         code=Code.CRUISE_CONTROL_BUSY, ok=idle, seen=seen, needed="an idle executor", passing=True

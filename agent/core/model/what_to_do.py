@@ -99,7 +99,8 @@ WHAT_TO_DO: dict[Code, str] = {
         "Put the right password or token into its file, or give the user the role ADMIN."
     ),
     Code.CRUISE_CONTROL_BUSY: (
-        "Nothing: the agent asks again. Stop the other execution if it is not wanted."
+        "Nothing: the agent asks again. An execution of ours ends at its next progress check; stop "
+        "one of somebody else if it is not wanted."
     ),
     Code.CRUISE_CONTROL_NOT_READY: (
         "Nothing: Cruise Control is collecting metrics. If it lasts, check its reporter on "
