@@ -27,13 +27,15 @@ demo-kraft: setup ## the whole journey: replicas moved, then ZooKeeper to KRaft,
 	$(RUN) -m agent.cli lab demo-kraft $(foreach phase,$(BACK),--back $(phase)) $(if $(FAULTS),--faults)
 
 # Real processes on a machine that others use too: what fails is run once more, and the first failure stays in view.
-lab_tests = $(RUN) -m pytest -q -m "$(1)" || $(RUN) -m pytest -q -m "$(1)" --last-failed --last-failed-no-failures none
+lab_tests = $(RUN) -m pytest -q -m "$(1)" $(2) || $(RUN) -m pytest -q -m "$(1)" --last-failed --last-failed-no-failures none
 # What needs no lab shares no port, folder or process: it runs on all cores.
 PARALLEL := -n auto --dist worksteal
+# Two labs side by side: each waits for its brokers most of the time.
+TWO_LABS := -n 2 --dist loadfile
 
 test: setup check ## in minutes: lint, types, all that needs no lab, and the agent on one shared lab
 	$(RUN) -m pytest -q -m "not lab and not slow" $(PARALLEL)
-	$(call lab_tests,lab and not slow)
+	$(call lab_tests,lab and not slow,$(TWO_LABS))
 
 test-all: setup ## after `make test`: every other kind of lab, the demo, the image, a few faults of chaos
 	$(RUN) -m pytest -q -m "slow and not lab"

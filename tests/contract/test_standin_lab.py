@@ -23,7 +23,7 @@ from deploy.lab import CruiseControlKind, Lab, LabConfig, free_base_port
 from deploy.lab.standin.goals import HARD_GOALS
 from tests.contract.recordings import differences, recording
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 SIMPLE = [
     7,

@@ -21,7 +21,7 @@ from deploy.lab.cluster.config import HOST
 from deploy.lab.cluster.ports import is_free
 from deploy.lab.cluster.readiness import admin_client, is_ready, live_brokers
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 BROKER_IDS = {11, 12, 13, 31, 32, 33}
 
