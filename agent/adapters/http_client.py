@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import httpx
 
-from agent.config.secrets import newest
+from agent.secrets import newest
 
 
 class HttpLogin(httpx.Auth):

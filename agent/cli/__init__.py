@@ -4,13 +4,3 @@ It speaks with the agent through the control topics only. app.py registers all c
 has those that plan or change something, status.py those that show progress, and render.py makes
 tables and sentences.
 """
-
-
-def main() -> None:
-    """The entry point. Heavy modules are imported here, so that importing the package is fast."""
-    from agent.cli.app import main as run
-
-    run()
-
-
-__all__ = ["main"]

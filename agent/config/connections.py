@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from agent.adapters.cruise_control.client import CruiseControlConnection
 from agent.adapters.kafka.connection import KafkaConnection
 from agent.adapters.zookeeper.access import ZooKeeperAccess
-from agent.config.secrets import secret
+from agent.secrets import secret
 
 
 class KafkaSecurity(BaseModel):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from agent.adapters.consul import ConsulConnection
 from agent.adapters.prometheus.client_census import CensusConnection
 from agent.adapters.prometheus.server import PrometheusConnection
-from agent.config.secrets import secret
+from agent.secrets import secret
 
 URL = r"^https?://[^/@?#\s]+(/[^?#\s]*)?$"
 Place = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$", description="host:port of a proxy")]

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from agent.adapters.node_restarts import ManualRestarts, WebhookRestarts
 from agent.config.errors import SettingsError
 from agent.config.extensions import RESTARTS, NotInstalledError, extension
-from agent.config.secrets import secret
 from agent.core.kraft.options import Gates, KraftController, KraftOptions, RestartBy
 from agent.performer.ports import RestartsPort
+from agent.secrets import secret
 
 
 class KraftControllerSettings(BaseModel):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.config.secrets import newest
+from agent.secrets import newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

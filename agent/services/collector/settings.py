@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.adapters.prometheus.server import PrometheusConnection, Target
 from agent.config.errors import SettingsError, wrong_fields
-from agent.config.secrets import secret
+from agent.secrets import secret
 from agent.services.collector.mapping import SHIPPED
 
 

@@ -13,9 +13,9 @@ from agent.adapters.kafka.connection import KafkaConnection
 from agent.adapters.prometheus.client_census import CensusConnection, PrometheusCensus
 from agent.adapters.prometheus.server import PrometheusConnection, PrometheusServer
 from agent.adapters.zookeeper.access import ZooKeeperAccess
-from agent.config.secrets import newest
 from agent.core.model.reasons import Code
 from agent.performer.ports import PortError
+from agent.secrets import newest
 
 
 @pytest.mark.parametrize(
