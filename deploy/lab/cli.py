@@ -35,12 +35,12 @@ output = Console()
 Directory = Annotated[
     Path,
     typer.Option(
-        "--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help=("The lab's folder: data, logs, lab.json.")
+        "--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder: data, logs, lab.json."
     ),
 ]
 Name = Annotated[
     str,
-    typer.Argument(help=("zookeeper, control-kafka, broker-11 ... broker-33, cruise-control, ...")),
+    typer.Argument(help="zookeeper, control-kafka, broker-11 ... broker-33, cruise-control, ..."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print lab.json's content instead of tables.")]
 DEFAULT_DIRECTORY = Path(".lab")
@@ -60,36 +60,32 @@ KafkaVersion = Annotated[str, typer.Option(help="3.x; with --kraft also 4.x.")]
 CruiseControlOption = Annotated[
     CruiseControlKind,
     typer.Option(
-        help=("auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in.")
+        help="auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in."
     ),
 ]
 Secure = Annotated[
     bool,
-    typer.Option(help=("TLS, passwords and ACLs everywhere; the secrets are in the lab's folder.")),
+    typer.Option(help="TLS, passwords and ACLs everywhere; the secrets are in the lab's folder."),
 ]
 MetricsOption = Annotated[
     Metrics,
     typer.Option(
-        help=(
-            "auto: JMX exporters, and Debian's Prometheus and node exporter if they are installed."
-        )
+        help="auto: JMX exporters, and Debian's Prometheus and node exporter if they are installed."
     ),
 ]
 KraftOnly = Annotated[bool, typer.Option(help="Without ZooKeeper: three KRaft controllers.")]
 Controllers = Annotated[
     bool,
     typer.Option(
-        help=("With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`.")
+        help="With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`."
     ),
 ]
 Proxies = Annotated[
-    bool, typer.Option(help=("HAProxy between clients and brokers; it must be installed."))
+    bool, typer.Option(help="HAProxy between clients and brokers; it must be installed.")
 ]
-KeepData = Annotated[
-    bool, typer.Option(help=("Go on with the data of the last lab in this folder."))
-]
+KeepData = Annotated[bool, typer.Option(help="Go on with the data of the last lab in this folder.")]
 Foreground = Annotated[
-    bool, typer.Option(help=("Stay; end the lab on Ctrl-C, or when this command dies."))
+    bool, typer.Option(help="Stay; end the lab on Ctrl-C, or when this command dies.")
 ]
 StartTimeout = Annotated[float, typer.Option(help="Give up after this long.")]
 
@@ -189,7 +185,7 @@ def start(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help=("Change a setting; KEY= removes it. May be repeated."),
+            help="Change a setting; KEY= removes it. May be repeated.",
         ),
     ] = None,
 ) -> None:

@@ -205,16 +205,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help=f"{WAYS}")
     parser.add_argument(
-        "--keep", action="store_true", help=("add to what earlier sittings have measured")
+        "--keep", action="store_true", help="add to what earlier sittings have measured"
     )
     parser.add_argument(
-        "--topics", type=int, default=20, help=("how many of the demo's plain topics")
+        "--topics", type=int, default=20, help="how many of the demo's plain topics"
     )
     parser.add_argument(
         "--bound-seconds",
         type=float,
         default=60.0,
-        help=("what a binding throttle makes a move last"),
+        help="what a binding throttle makes a move last",
     )
     parser.add_argument("--base-port", type=int, default=29700)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))

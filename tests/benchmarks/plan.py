@@ -331,7 +331,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when every target held."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--part", choices=list(PARTS), help=("only this part, in this process, to standard output")
+        "--part", choices=list(PARTS), help="only this part, in this process, to standard output"
     )
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     given = parser.parse_args(arguments)

@@ -239,10 +239,10 @@ def main() -> int:
         "--pauses",
         type=int,
         default=100,
-        help=("in a whole migration in the lab: 12 s each; 0: none"),
+        help="in a whole migration in the lab: 12 s each; 0: none",
     )
     parser.add_argument(
-        "--base-port", type=int, default=29800, help=("two labs: its hundred ports and the next")
+        "--base-port", type=int, default=29800, help="two labs: its hundred ports and the next"
     )
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     given = parser.parse_args()

@@ -41,7 +41,8 @@ SETTINGS = {
     "inter.broker.protocol.version": "3.9",
     "message.max.bytes": "1048588",
     "log.retention.ms": "604800000",
-    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter",  # noqa: E501
+    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter."
+    "CruiseControlMetricsReporter",
 }
 
 

@@ -127,10 +127,10 @@ def main() -> int:
         "--faults",
         type=int,
         default=30,
-        help=("how many; the catalogue is gone through again and again"),
+        help="how many; the catalogue is gone through again and again",
     )
     parser.add_argument(
-        "--short", action="store_true", help=("only the few that `make test` has room for")
+        "--short", action="store_true", help="only the few that `make test` has room for"
     )
     parser.add_argument("--only", help="only faults whose name has this in it")
     parser.add_argument("--base-port", type=int, default=29500)

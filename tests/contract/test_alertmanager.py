@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(
         not (PROMETHEUS and ALERTMANAGER),
-        reason=("Debian's prometheus, prometheus-alertmanager: no"),
+        reason="Debian's prometheus, prometheus-alertmanager: no",
     ),
 ]
 
@@ -43,7 +43,7 @@ class Broker:
 
     async def metrics(self, _request: web.Request) -> web.Response:
         return web.Response(
-            text=(f"kafka_controller_kafkacontroller_offlinepartitionscount {self.offline}\n")
+            text=f"kafka_controller_kafkacontroller_offlinepartitionscount {self.offline}\n"
         )
 
 

@@ -247,7 +247,7 @@ class TestTrouble:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             client = CruiseControl(CruiseControlConnection(url=url, timeout_seconds=0.2))
             with pytest.raises(
-                PortError, match=("did not answer stop_proposal_execution: TimeoutError")
+                PortError, match="did not answer stop_proposal_execution: TimeoutError"
             ):
                 async with asyncio.timeout(5):
                     await client.stop("lab-1/1/1")

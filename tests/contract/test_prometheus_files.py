@@ -20,7 +20,7 @@ SHIPPED = ROOT / "deploy" / "prometheus"
 RECORDINGS = ROOT / "tests" / "unit" / "services" / "recordings"
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
-    PROMTOOL is None, reason=("promtool (Debian's prometheus) is not installed")
+    PROMTOOL is None, reason="promtool (Debian's prometheus) is not installed"
 )
 
 

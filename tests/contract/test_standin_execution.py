@@ -61,8 +61,10 @@ class TestPace:
     async def test_the_cluster_wide_limit_holds_too(self) -> None:
         """max_partition_movements_in_cluster caps what is in flight."""
         async with lab() as standin:
-            query = f"{PAIR}&concurrent_partition_movements_per_broker=25&max_partition_movements_in_cluster=4"  # noqa: E501
-            await standin.execute(query)
+            limits = (
+                "concurrent_partition_movements_per_broker=25&max_partition_movements_in_cluster=4"
+            )
+            await standin.execute(f"{PAIR}&{limits}")
             assert len(await standin.cluster.reassignments()) == 4
 
     async def test_concurrency_changes_at_the_next_check(self) -> None:

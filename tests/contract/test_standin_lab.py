@@ -271,7 +271,8 @@ def test_a_skewed_leader_reorders(target: Target) -> None:
     target.admin.alter_partition_reassignments({tp: [12, 13, 11]})
 
     def planned() -> dict[str, Any]:
-        dryrun = f"remove_broker?dryrun=true&verbose=true&brokerid=11&destination_broker_ids=31&{GOALS}&json=true"  # noqa: E501
+        pair = "brokerid=11&destination_broker_ids=31"
+        dryrun = f"remove_broker?dryrun=true&verbose=true&{pair}&{GOALS}&json=true"
         key = (tp.topic, tp.partition)
         (found,) = (
             proposal

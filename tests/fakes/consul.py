@@ -93,7 +93,7 @@ async def _guarded(request: web.Request, handler: Any) -> web.StreamResponse:
         return web.Response(status=500, text="No cluster leader")
     if consul.token is not None and request.headers.get("X-Consul-Token") != consul.token:
         return web.Response(
-            status=403, text=("Permission denied: token lacks permission 'service:write'")
+            status=403, text="Permission denied: token lacks permission 'service:write'"
         )
     response: web.StreamResponse = await handler(request)
     return response
@@ -125,7 +125,7 @@ async def _agent_deregister(request: web.Request) -> web.Response:
     if not consul.remove(node, service_id, owned_by=node):
         return web.Response(
             status=404,
-            text=(f'Unknown service ID "{service_id}". Ensure that the service ID is passed'),
+            text=f'Unknown service ID "{service_id}". Ensure that the service ID is passed',
         )
     return web.Response()
 

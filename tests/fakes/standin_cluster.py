@@ -52,8 +52,7 @@ class MemoryCluster:
         self.unavailable = False
         self.closed = False
 
-    # -- what tests do to it
-    # -------------------------------------------------------------------------------------------
+    # ---- what tests do to it
 
     def add_topic(
         self,
@@ -110,8 +109,7 @@ class MemoryCluster:
         self._settle()
         return self._partitions[tp]
 
-    # -- the port
-    # ------------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- the port
 
     async def describe(self) -> ClusterView:
         if self.answer_seconds:
@@ -175,8 +173,7 @@ class MemoryCluster:
     async def close(self) -> None:
         self.closed = True
 
-    # -- how it works
-    # --------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- how it works
 
     def _change(self, kind: str, name: str, changes: Mapping[str, str | None]) -> None:
         self.config_changes.append((kind, name))

@@ -51,7 +51,8 @@ def _is_clean(report: dict[str, Any]) -> None:
         ["KRAFT_NO_WAY_BACK"],
     ]
     assert [p["phase"] for p in kraft["phases"]][-7:] == [
-        "preparing", "controllers", "brokers_to_migration", "brokers_to_kraft", "soaking", "finalizing", "done",  # noqa: E501
+        "preparing", "controllers", "brokers_to_migration", "brokers_to_kraft", "soaking",
+        "finalizing", "done",
     ]  # fmt: skip
 
 

@@ -196,9 +196,7 @@ def test_node_that_cannot_start_is_told_with_its_last_words(small_lab: Lab) -> N
     lab = Lab(small_lab.config.model_copy(update={"properties": broken}))
     with pytest.raises(
         LabError,
-        match=(
-            r"broker-31 ended while " r"starting[\s\S]*min\.insync\.replicas[\s\S]*broker-31\.log"
-        ),
+        match=r"broker-31 ended while starting[\s\S]*min\.insync\.replicas[\s\S]*broker-31\.log",
     ):
         lab.up()
     assert not lab.is_running
@@ -232,8 +230,14 @@ def test_killed_supervisor_leaves_nothing(small_lab: Lab) -> None:
 
 def test_attached_lab_ends_with_its_owner(small_lab: Lab) -> None:
     """kill -9 of the program that an attached lab belongs to ends the whole lab."""
-    owner = "import sys, time; from deploy.lab import Lab, LabConfig; \
-lab = Lab(LabConfig.model_validate_json(sys.argv[1])); lab.up(attached=True); print('up', flush=True); time.sleep(600)"  # noqa: E501
+    owner = """
+import sys, time
+from deploy.lab import Lab, LabConfig
+lab = Lab(LabConfig.model_validate_json(sys.argv[1]))
+lab.up(attached=True)
+print('up', flush=True)
+time.sleep(600)
+"""
     with subprocess.Popen(
         [sys.executable, "-c", owner, small_lab.config.model_dump_json()],
         stdout=subprocess.PIPE,

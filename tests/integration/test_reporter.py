@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.timeout(400),
     pytest.mark.skipif(
         not os.environ.get(CLASS_PATH_VARIABLE),
-        reason=(f"the reporter is Cruise Control's: set {CLASS_PATH_VARIABLE}"),
+        reason=f"the reporter is Cruise Control's: set {CLASS_PATH_VARIABLE}",
     ),
 ]
 

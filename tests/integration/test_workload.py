@@ -159,12 +159,13 @@ from deploy.lab import Lab
 from deploy.lab.cluster.topics import TopicKind, TopicSpec
 from deploy.lab.workload import Workload, WorkloadConfig
 config = WorkloadConfig(topics=(TopicSpec("clients", 6, TopicKind.CLIENTS),))
-workload = Workload(Lab.at(Path({str(source_lab.folders.root)!r})).status(), Path({str(tmp_path)!r}), config)
+status = Lab.at(Path({str(source_lab.folders.root)!r})).status()
+workload = Workload(status, Path({str(tmp_path)!r}), config)
 workload.create_topics()
 workload.start_clients()
 print(*(client.process.pid for client in workload._clients._everyone), flush=True)
 time.sleep(600)
-"""  # noqa: E501
+"""
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
     ) as started:

@@ -53,7 +53,8 @@ class Api:
 
     def patch_status(self, pod: Object, status: Object) -> None:
         """What a kubelet would tell of its pod."""
-        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}/status"  # noqa: E501
+        metadata = pod["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
         headers = {"Content-Type": "application/strategic-merge-patch+json"}
         self._done(self._http.patch(path, json={"status": status}, headers=headers))
 

@@ -40,16 +40,18 @@ from agent.core.planning.options import Policy
 
 BROKERS, CONTROLLERS = (11, 12, 31), (71, 72, 73)
 FILE = {
-    "broker.id": "", "zookeeper.connect": "zk:2181", "inter.broker.protocol.version": "3.9", "log.dirs": "/data",  # noqa: E501
-    "authorizer.class.name": "kafka.security.authorizer.AclAuthorizer",
+    "broker.id": "", "zookeeper.connect": "zk:2181", "inter.broker.protocol.version": "3.9",
+    "log.dirs": "/data", "authorizer.class.name": "kafka.security.authorizer.AclAuthorizer",
 }  # fmt: skip
 
 
 def options(**changes: Any) -> KraftOptions:
     given: dict[str, Any] = {
-        "controllers": tuple(KraftController(node_id=n, address=f"c{n}:9093", metrics_url="") for n in CONTROLLERS),  # noqa: E501
-        "zookeeper": "zk:2181", "restart_by": RestartBy.LAB, "gates": Gates.AUTO, "soak_seconds": 20.0,  # noqa: E501
-        "restart_patience_seconds": 30.0,
+        "controllers": tuple(
+            KraftController(node_id=n, address=f"c{n}:9093", metrics_url="") for n in CONTROLLERS
+        ),
+        "zookeeper": "zk:2181", "restart_by": RestartBy.LAB, "gates": Gates.AUTO,
+        "soak_seconds": 20.0, "restart_patience_seconds": 30.0,
     }  # fmt: skip
     return KraftOptions(**{**given, **changes})
 

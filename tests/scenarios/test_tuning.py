@@ -200,7 +200,7 @@ def test_what_a_dead_broker_kept_of_our_throttle_is_swept_wherever_one_waits_lon
 OURS = RateSeen(bytes_per_second=9_000, brokers=6, broker_ids=(11, 12, 13, 31, 32))
 THEIRS = RateSeen(bytes_per_second=50_000, brokers=2, broker_ids=(12, 31))
 LISTED = Reason(
-    Code.FOREIGN_THROTTLE, ("throttled replicas of topics that move were listed by someone else: t")
+    Code.FOREIGN_THROTTLE, "throttled replicas of topics that move were listed by someone else: t"
 )
 
 

@@ -128,8 +128,8 @@ def test_bytes_of_a_silent_source_are_not_told_to_be_gone() -> None:
     assert play.m.wave is not None
     play.wait(6).meet(
         msg.WaveObserved(
-            at=play.now, wave=1, attempt=1, replicas_left=2, bytes_left=0, bytes_moved=4_000, moving=1,  # noqa: E501
-            executor=msg.Executor.OURS, task=msg.TaskStatus.IN_EXECUTION, silent=True,
+            at=play.now, wave=1, attempt=1, replicas_left=2, bytes_left=0, bytes_moved=4_000,
+            moving=1, executor=msg.Executor.OURS, task=msg.TaskStatus.IN_EXECUTION, silent=True,
         )
     )  # fmt: skip
     tells(play.wait(6).sees(left=2, moved=4_000), Phase.MOVING, left=2)
@@ -197,9 +197,8 @@ def test_a_way_back_counts_by_itself() -> None:
     """Four of six had moved: the way back is of four, begins at nothing, and tells what is
     still on the destination.
     """
-    play = half_moved().command(msg.RollBackMigration).ends(fx.StopWave, with_=stopped(2)).expect_phase(  # noqa: E501
-        Phase.CHECKING, fx.CheckCluster
-    )  # fmt: skip
+    play = half_moved().command(msg.RollBackMigration).ends(fx.StopWave, with_=stopped(2))
+    play.expect_phase(Phase.CHECKING, fx.CheckCluster)
     status = told(play)
     assert (status.share, status.replicas, status.replicas_left, status.bytes_left) == (
         0.0,

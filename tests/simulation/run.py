@@ -117,7 +117,7 @@ def main() -> None:
         "--seed",
         type=int,
         default=1,
-        help=("the first seed; a failing one is printed, and replays alone"),
+        help="the first seed; a failing one is printed, and replays alone",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many failing seeds")

@@ -12,15 +12,16 @@ from agent.core.planning.options import Approval, InternalTopics, Options, Pairi
 
 FAULT_SECONDS = 45.0  # commands and faults fall within this time after the start
 COMMANDS = (
-    "pause", "resume", "resume", "pause_slow", "rollback", "rollback", "cancel", "tune", "tune_concurrency", "approve",  # noqa: E501
-    "approve", "retry", "skip", "start_again", "start_one_az", "plan", "plan", "start_plan", "alert", "slow_alert",  # noqa: E501
+    "pause", "resume", "resume", "pause_slow", "rollback", "rollback", "cancel", "tune",
+    "tune_concurrency", "approve", "approve", "retry", "skip", "start_again", "start_one_az",
+    "plan", "plan", "start_plan", "alert", "slow_alert",
 )  # fmt: skip
 FAULTS = (
-    "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded", "kafka_down",  # noqa: E501
-    "slow_wire", "accept_then_time_out", "lose_request", "lie", "foreign_stop", "foreign_reassignment",  # noqa: E501
-    "foreign_throttle", "remove_throttle", "new_topic", "new_topic", "delete_topic", "lease_lost", "hand_over",  # noqa: E501
-    "crash", "crash", "other_execution", "cc_rejects", "foreign_stop", "other_execution", "healing_on",  # noqa: E501
-    "control_kafka_down",
+    "kill_broker", "kill_broker", "restart_cc", "cc_away", "cc_down", "cc_hung", "cc_crowded",
+    "kafka_down", "slow_wire", "accept_then_time_out", "lose_request", "lie", "foreign_stop",
+    "foreign_reassignment", "foreign_throttle", "remove_throttle", "new_topic", "new_topic",
+    "delete_topic", "lease_lost", "hand_over", "crash", "crash", "other_execution", "cc_rejects",
+    "foreign_stop", "other_execution", "healing_on", "control_kafka_down",
 )  # fmt: skip
 METRIC_FAULTS = (
     "metrics_bad",

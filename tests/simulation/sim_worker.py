@@ -146,11 +146,7 @@ class Life:
         for n, event in enumerate(events, first):
             if n < len(known) and known[n] != (self.migration.migration_id, event):
                 before, now = known[n][1], event
-                return Told(
-                    contradiction=(
-                        f"event {n} was {type(before).__name__}: {before}; and now {now!r}"
-                    )
-                )
+                return Told(contradiction=f"event {n} was {before!r} and is now {now!r}")
         if first > len(known):
             return Told(contradiction=f"event {first} comes after event {len(known) - 1}")
         new = events[max(len(known) - first, 0) :]

@@ -311,7 +311,7 @@ class Simulation:
         self.story.append(
             (
                 self.world.now,
-                (f"* another life: {met - saved} saves lost, {saved - position} messages again"),
+                f"* another life: {met - saved} saves lost, {saved - position} messages again",
             )
         )
         ports = self._ports()
@@ -332,7 +332,7 @@ class Simulation:
         self.story.append((self.world.now, f"  -> remove_broker {request.reason}"))
         if not lease.held():
             raise self._broken(
-                "asked_only_by_the_driver", (f"{request.reason} is asked for without the lease")
+                "asked_only_by_the_driver", f"{request.reason} is asked for without the lease"
             )
         if not self.old_lives and (
             wrong := invariants.asked_only_when_wanted(self.migration, request)
@@ -348,12 +348,12 @@ class Simulation:
         self.story.append(
             (
                 self.world.now,
-                (f"  -> reassign {', '.join(map(str, targets)) or 'nothing, cancels'}"),
+                f"  -> reassign {', '.join(map(str, targets)) or 'nothing, cancels'}",
             )
         )
         if targets and not lease.held():
             raise self._broken(
-                "asked_only_by_the_driver", (f"{list(targets)} are moved without the lease")
+                "asked_only_by_the_driver", f"{list(targets)} are moved without the lease"
             )
         if (
             targets

@@ -385,6 +385,6 @@ def test_a_bug_is_told_with_its_story() -> None:
             raise KeyError("no such wave")
 
     with pytest.raises(
-        InvariantBrokenError, match=(r"(?s)seed 7, .*no_bug: " r"KeyError.*Schedule\(.*WaveBegun")
+        InvariantBrokenError, match=r"(?s)seed 7, .*no_bug: KeyError.*Schedule\(.*WaveBegun"
     ):
         Simulation(replace(PLAIN, seed=7), Cast(performer=Breaks)).play()

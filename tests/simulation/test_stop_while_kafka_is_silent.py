@@ -20,7 +20,7 @@ STEPS_MAX = 500
 
 
 @pytest.mark.parametrize(
-    "at_once", [True, False], ids=["known to run", ("asked for, not yet known to run")]
+    "at_once", [True, False], ids=["known to run", "asked for, not yet known to run"]
 )
 def test_cruise_control_is_told_to_stop_though_kafka_does_not_answer(at_once: bool) -> None:
     """A stop is told to whoever executes for us before anything is asked of Kafka, however it

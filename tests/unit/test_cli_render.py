@@ -29,7 +29,8 @@ def wave(**changes: object) -> dict:
     return {
         "number": 1, "az": "az-a", "direction": "forward", "state": "active", "attempt": 1,
         "source_broker_ids": [11], "destination_broker_ids": [31],
-        "replicas": 10, "size_bytes": 1000, "replicas_left": 5, "bytes_left": 500, "share": 0.5, **changes,  # noqa: E501
+        "replicas": 10, "size_bytes": 1000, "replicas_left": 5, "bytes_left": 500, "share": 0.5,
+        **changes,
     }  # fmt: skip
 
 
@@ -87,8 +88,9 @@ def test_doctor_is_content_only_when_all_is_green() -> None:
 def test_a_plan_shows_its_estimate_with_the_reasoning() -> None:
     """How long, from and to, what crosses AZs, the largest partition, and why."""
     estimate = {
-        "low_seconds": 60.0, "high_seconds": 120.0, "cross_az_bytes": 5_000_000, "largest_partition": "t-0",  # noqa: E501
-        "largest_partition_bytes": 2_000_000, "reasoning": "what binds is the throttle",
+        "low_seconds": 60.0, "high_seconds": 120.0, "cross_az_bytes": 5_000_000,
+        "largest_partition": "t-0", "largest_partition_bytes": 2_000_000,
+        "reasoning": "what binds is the throttle",
     }  # fmt: skip
     plan = {
         "plan_id": "p",
@@ -108,16 +110,17 @@ def test_a_plan_shows_each_wave_with_its_way_back_and_what_blocks_it() -> None:
     stands in its way alone.
     """
     wave = {
-        "number": 2, "az": "a", "source_broker_ids": [11], "destination_broker_ids": [31], "replicas": 1, "leaders": 0,  # noqa: E501
-        "size_bytes": 9, "state": "pending",
+        "number": 2, "az": "a", "source_broker_ids": [11], "destination_broker_ids": [31],
+        "replicas": 1, "leaders": 0, "size_bytes": 9, "state": "pending",
         "estimate": {"low_seconds": 60.0, "high_seconds": 120.0, "cross_az_bytes": 5_000_000},
-        "undo": {"low_seconds": 180.0, "high_seconds": 240.0, "size_bytes": 7_000_000, "cross_az_bytes": 0},  # noqa: E501
+        "undo": {"low_seconds": 180.0, "high_seconds": 240.0, "size_bytes": 7_000_000,
+                 "cross_az_bytes": 0},
     }  # fmt: skip
     plan = {"plan_id": "p", "waves": [wave], "replicas": 1, "size_bytes": 9, "options": {}}
     blocked = [{"wave": 2, "reasons": [{"code": "DISK_HEADROOM", "seen": "full"}]}]
     text = text_of(render_plan.plan(_plan_made(plan=plan, blocked_waves=blocked)))
     for words in (
-        ("wave 2: 0:01:00 to 0:02:00; 5.0 MB between AZs; a rollback after it: 7.0 MB, 0:03:00"),
+        "wave 2: 0:01:00 to 0:02:00; 5.0 MB between AZs; a rollback after it: 7.0 MB, 0:03:00",
         "blocked by",
     ):
         assert words in text
@@ -148,7 +151,8 @@ def test_a_refusal_shows_every_reason_with_what_to_do() -> None:
         "data": {"command": "start", "reasons": reasons},
     }
     shown = text_of(render.answer(event))
-    for words in ("refused: start lab", ("BROKER_DOWN: brokers 31 are not registered (needed: " "every broker alive)"),  # noqa: E501
+    for words in ("refused: start lab",
+                  "BROKER_DOWN: brokers 31 are not registered (needed: every broker alive)",
                   "do: Start the named brokers", "FROM_A_NEWER_AGENT: something new"):  # fmt: skip
         assert words in shown
 

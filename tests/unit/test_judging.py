@@ -159,10 +159,8 @@ async def test_a_look_finds_silence() -> None:
     assert desk.posted == []  # no migration is under way: nobody is missed
 
 
-async def test_headroom_is_posted_while_something_is_slowed_and_not_more_often_than_it_may_change() -> (  # noqa: E501
-    None
-):
-    """One observation each `adapt_seconds`."""
+async def test_headroom_is_posted_while_something_is_slowed() -> None:
+    """It is posted once in `adapt_seconds` at most, for the throttle may not change more often."""
     desk = Desk(replace(POLICY, rules=(replace(RULE, action=Action.SLOW),), adapt_seconds=1_000))
     await desk.said("lab 900")
     desk.migration = replace(

@@ -46,9 +46,9 @@ def look(on_source: tuple[Name, ...]) -> Facts:
     )
 
 
-async def played(flights: list[Flight], told_left: int = 1, looks: list[Facts] | None = None) -> tuple[  # noqa: E501
-    dict[str, Any], list[tuple[str, object]]
-]:  # fmt: skip
+async def played(
+    flights: list[Flight], told_left: int = 1, looks: list[Facts] | None = None
+) -> tuple[dict[str, Any], list[tuple[str, object]]]:
     """The act on a story in which wave 2 moves; what it told, and the commands it gave."""
     plan = {
         "waves": [
@@ -118,7 +118,7 @@ CASES: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     ),
     "it went on": (
         lambda told: {**told, "reassignments_meanwhile": 2},
-        ("2 reassignments in flight during"),
+        "2 reassignments in flight during",
     ),
     "something arrived": (
         lambda told: {**told, "replicas_moved_meanwhile": 1},
@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     ),
     "forgotten": (
         lambda told: {**told, "replicas_told_left": 2},
-        ("1 replicas were left .* the status told 2"),
+        "1 replicas were left .* the status told 2",
     ),
 }
 

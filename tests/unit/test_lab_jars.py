@@ -27,7 +27,7 @@ def test_unreachable_repository_is_told_with_the_way_out(cache: Path) -> None:
     steps: list[str] = []
     with pytest.raises(
         jars.JarsUnavailableError,
-        match=(r"cannot fetch Apache Kafka " r"3\.9\.1.*HTTPS_PROXY.*central"),
+        match=r"cannot fetch Apache Kafka 3\.9\.1.*HTTPS_PROXY.*central",
     ):
         jars.install(VERSION, steps.append)
     assert steps == ["fetching Apache Kafka 3.9.1 (60 MB, once)"]

@@ -68,19 +68,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "policy's name": ({"policy": {"grace": 5}}, "policy.grace: Extra inputs are not permitted"),
     "policy's value": (
         {"policy": {"grace_seconds": -1}},
-        ("policy.grace_seconds: Input should be greater than"),
+        "policy.grace_seconds: Input should be greater than",
     ),
     "broker's id": (
         {"source_broker_ids": ["a"]},
-        ("source_broker_ids.0: Input should be a valid integer"),
+        "source_broker_ids.0: Input should be a valid integer",
     ),
     "broker on both sides": (
         {"destination_broker_ids": [31, 11]},
-        ("destination_broker_ids: [11] named twice"),
+        "destination_broker_ids: [11] named twice",
     ),
     "half a login": (
         {"security": {"security_protocol": "SASL_SSL"}},
-        ("security: Value error, security_protocol SASL"),
+        "security: Value error, security_protocol SASL",
     ),
     "no user": (
         {
@@ -117,8 +117,9 @@ def test_a_name_that_would_break_ids_is_refused(file: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("clusters: [", "is not YAML"), ("", "must have a mapping `clusters`"), ("clusters: {}", "must have a mapping"),  # noqa: E501
-     ("clusters: {lab: 5}", "cluster lab: the entry"), ("- lab", "must have a mapping `clusters`")],
+    [("clusters: [", "is not YAML"), ("", "must have a mapping `clusters`"),
+     ("clusters: {}", "must have a mapping"), ("clusters: {lab: 5}", "cluster lab: the entry"),
+     ("- lab", "must have a mapping `clusters`")],
 )  # fmt: skip
 def test_a_file_of_another_form_is_told(file: Path, text: str, says: str) -> None:
     """What is not a mapping of clusters is said in words, not as a traceback."""
@@ -249,12 +250,12 @@ def test_a_rule_reaches_the_core_with_its_defaults(file: Path) -> None:
         ([RULE, RULE], "['p99'] named twice"),
         (
             [{**RULE, "action": "stop"}],
-            ("policy.rules.0.action: Input should be 'notify', 'slow' or 'pause'"),
+            "policy.rules.0.action: Input should be 'notify', 'slow' or 'pause'",
         ),
         ([{**RULE, "flaps_max": 0}], "policy.rules.0.flaps_max"),
         (
             [{**RULE, "above": float("nan")}],
-            ("policy.rules.0.above: Input should be a finite number"),
+            "policy.rules.0.above: Input should be a finite number",
         ),
     ],
 )

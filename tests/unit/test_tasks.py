@@ -211,7 +211,7 @@ async def test_nothing_acts_without_the_lease(stage: Stage) -> None:
     assert isinstance(outcome, msg.Busy)
     assert (outcome.reason.code, outcome.reason.seen) == (
         Code.OTHER_DRIVER,
-        ("held by another agent"),
+        "held by another agent",
     )
 
 
@@ -292,7 +292,7 @@ async def test_a_watch_that_lost_its_cancellation_holds_up_nothing(
     await stage.until(lambda: "WatchWave is left" in stage.performer.story, wants(e1=STOP))
     (told,) = caplog.messages
     assert re.fullmatch(
-        (r"lab: WatchWave was cancelled \d\.\d s ago and still runs: it is " r"cancelled again"),
+        r"lab: WatchWave was cancelled \d\.\d s ago and still runs: it is cancelled again",
         told,
     )
 

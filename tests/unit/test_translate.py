@@ -141,21 +141,21 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "unknown type": (command("strat"), "type: Input should be one of 'plan', 'start'"),
     "type is a list": (
         command("pause").replace(b'"pause"', b"[1]"),
-        ("type: Input should be one of"),
+        "type: Input should be one of",
     ),
     "no cluster": (b'{"type": "pause", "command_id": "c"}', "cluster: Field required"),
     "blank in the id": (
         command("pause").replace(b"c-1", b"c 1"),
-        ("command_id: String should match"),
+        "command_id: String should match",
     ),
     "wrong enum": (
         command("start", options={"mode": "all"}),
-        ("options.mode: Input should be 'full', 'az' or"),
+        "options.mode: Input should be 'full', 'az' or",
     ),
     "unknown field": (command("pause", slowly=True), "slowly: Extra inputs are not permitted"),
     "extra nesting": (
         command("pause", slow={"slow": True}),
-        ("slow: Input should be a valid boolean"),
+        "slow: Input should be a valid boolean",
     ),
     "a word for a flag": (command("pause", slow="yes"), "slow: Input should be a valid boolean"),
     "a flag for a broker": (
@@ -177,7 +177,7 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     ),
     "600 kB": (
         command("pause", reason="x" * 600_000),
-        ("reason: String should have at most 500 characters"),
+        "reason: String should have at most 500 characters",
     ),
     "600 kB of a name": (command("pause", **{"x" * 600_000: 1}), "Extra inputs are not permitted"),
 }
@@ -299,7 +299,7 @@ STRANGE: list[bytes | None] = [
         b'{"type": "NoSuch"}',
         b'{"type": "Tick"}',
         b'{"type": ["Tick"]}',
-        (b'{"type": "Tick", "at": "soon"}'),
+        b'{"type": "Tick", "at": "soon"}',
     ),
     b'{"type": "EffectEnded", "at": 1, "effect_id": "x", "outcome": 3}',
 ]
@@ -320,8 +320,9 @@ def test_status_counts_what_is_left() -> None:
     that was planned.
     """
     waves = tuple(
-        Wave(number=n, az="a", source_broker_ids=(n,), destination_broker_ids=(30 + n,), replicas=10, size_bytes=100,  # noqa: E501
-             state=state, attempt=1, replicas_left=left, bytes_left=left and 10 * left)
+        Wave(number=n, az="a", source_broker_ids=(n,), destination_broker_ids=(30 + n,),
+             replicas=10, size_bytes=100, state=state, attempt=1, replicas_left=left,
+             bytes_left=left and 10 * left)
         for n, (state, left) in enumerate(
             ((WaveState.DONE, 0), (WaveState.ACTIVE, 4), (WaveState.PENDING, None)), 1
         )

@@ -49,9 +49,10 @@ def overlay(config: LabConfig, node: Node) -> dict[str, str]:
     if not config.proxies or node.broker is None:
         return {}
     client = f"{HOST}:{node.port + CLIENT_OFFSET}"
+    proxy = f"{HOST}:{proxy_port(config, node.broker.id)}"
     return {
         "listeners": f"PLAINTEXT://{node.address},CLIENT://{client}",
-        "advertised.listeners": f"PLAINTEXT://{node.address},CLIENT://{HOST}:{proxy_port(config, node.broker.id)}",  # noqa: E501
+        "advertised.listeners": f"PLAINTEXT://{node.address},CLIENT://{proxy}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CLIENT:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
     }

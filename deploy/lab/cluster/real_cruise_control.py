@@ -102,8 +102,9 @@ def _self_healing() -> Properties:
 
     With the default notifier nothing ever would.
     """
+    package = "com.linkedin.kafka.cruisecontrol.detector.notifier"
     return {
-        "anomaly.notifier.class": "com.linkedin.kafka.cruisecontrol.detector.notifier.SelfHealingNotifier",  # noqa: E501
+        "anomaly.notifier.class": f"{package}.SelfHealingNotifier",
         "self.healing.enabled": "false",
     }
 

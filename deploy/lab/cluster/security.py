@@ -93,7 +93,7 @@ class Vault:
             authority.issue(user, self.certificate(user))
         accounts = [
             f"{AGENT}: {self.password(AGENT)},ADMIN",
-            (f"{WATCHER}: {self.password(WATCHER)},VIEWER"),
+            f"{WATCHER}: {self.password(WATCHER)},VIEWER",
         ]
         self.keep(self.accounts, "\n".join(accounts) + "\n")
         logins = " ".join(

@@ -34,7 +34,7 @@ def fill(
             "--bytes",
             parser=_size,
             metavar="200MB",
-            help=("Data before replication; default 200 MB."),
+            help="Data before replication; default 200 MB.",
         ),
     ] = None,
     topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
@@ -53,7 +53,7 @@ def fill(
     console = Console(stderr=True)
     if not Lab(LabConfig(directory=directory)).is_running:
         console.print(
-            (f"[red]error:[/] no lab runs in {directory}: `kafka-migration lab up` starts one"),
+            f"[red]error:[/] no lab runs in {directory}: `kafka-migration lab up` starts one",
             soft_wrap=True,
         )
         raise typer.Exit(1)
@@ -78,7 +78,7 @@ def demo(
         Path, typer.Option("--dir", help="For its lab, logs and report.json.")
     ] = Path("build/demo"),
     base_port: Annotated[
-        int | None, typer.Option(help=("First of the lab's 100 ports; default: a free block."))
+        int | None, typer.Option(help="First of the lab's 100 ports; default: a free block.")
     ] = None,
     fill_bytes: Annotated[
         Any,
@@ -86,7 +86,7 @@ def demo(
             "--bytes",
             parser=_size,
             metavar="400MB",
-            help=("Data before replication; default 400 MiB."),
+            help="Data before replication; default 400 MiB.",
         ),
     ] = None,
     topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
@@ -95,13 +95,13 @@ def demo(
         typer.Option(
             parser=_size,
             metavar="40MB",
-            help=("Default: such that a wave lasts five seconds or more."),
+            help="Default: such that a wave lasts five seconds or more.",
         ),
     ] = None,
     load_spike: Annotated[
         bool,
         typer.Option(
-            help=("A load spike in wave 1, at which the agent pauses and resumes by itself.")
+            help="A load spike in wave 1, at which the agent pauses and resumes by itself."
         ),
     ] = True,
 ) -> None:
@@ -138,7 +138,7 @@ def demo_kraft(
         Path, typer.Option("--dir", help="For its lab, logs and report.json.")
     ] = Path("build/kraft"),
     base_port: Annotated[
-        int | None, typer.Option(help=("First of the lab's 100 ports; default: a free block."))
+        int | None, typer.Option(help="First of the lab's 100 ports; default: a free block.")
     ] = None,
     fill_bytes: Annotated[
         Any,
@@ -146,7 +146,7 @@ def demo_kraft(
             "--bytes",
             parser=_size,
             metavar="40MB",
-            help=("Data before replication; default 40 MiB."),
+            help="Data before replication; default 40 MiB.",
         ),
     ] = None,
     topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = 6,
@@ -155,13 +155,13 @@ def demo_kraft(
         typer.Option(
             "--back",
             metavar="PHASE",
-            help=("First go to this phase and back to ZooKeeper. May be repeated."),
+            help="First go to this phase and back to ZooKeeper. May be repeated.",
         ),
     ] = None,
     faults: Annotated[
         bool,
         typer.Option(
-            "--faults", help=("Kill controllers and brokers, restart ZooKeeper on the way.")
+            "--faults", help="Kill controllers and brokers, restart ZooKeeper on the way."
         ),
     ] = False,
 ) -> None:

@@ -57,7 +57,7 @@ class KraftPlay:
         self._since = await self._entered("preparing")
         for phase in ORDER[1 : ORDER.index(last) + 1]:
             await self._until(
-                lambda e: e["type"] == "KraftReady", (f"the signals of the phase before {phase}")
+                lambda e: e["type"] == "KraftReady", f"the signals of the phase before {phase}"
             )
             await self._command("advance")
             self._since = await self._entered(phase)
@@ -79,11 +79,11 @@ class KraftPlay:
         left = self.phases[-1]["phase"]
         if left == "brokers_to_kraft":
             await self._until(
-                lambda e: e["type"] == "KraftNodeChanged", ("the first broker in KRaft mode")
+                lambda e: e["type"] == "KraftNodeChanged", "the first broker in KRaft mode"
             )
         if left in SETTLED_FIRST:
             await self._until(
-                lambda e: e["type"] == "KraftReady", ("the signals before the way back")
+                lambda e: e["type"] == "KraftReady", "the signals before the way back"
             )
         await self._command("rollback", patiently=True)
         self._since = await self._entered("going_back")
@@ -157,7 +157,7 @@ class KraftPlay:
         """
         changed = await self._until(
             lambda e: e["type"] in ("KraftNodeChanged", "KraftDrillBegun"),
-            (f"the first step of {phase}"),
+            f"the first step of {phase}",
         )
         await self._kill(phase, self._lab.config.controller_nodes[0].name)
         if phase in ("brokers_to_migration", "brokers_to_kraft"):

@@ -36,31 +36,29 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--bootstrap-servers", required=True, help="HOST:PORT,... of the cluster")
     options.add_argument(
-        "--port", type=int, required=True, help=("port of the REST API; 0: any free one")
+        "--port", type=int, required=True, help="port of the REST API; 0: any free one"
     )
     options.add_argument(
-        "--host", default="127.0.0.1", help=("address to listen on (default: loopback only)")
+        "--host", default="127.0.0.1", help="address to listen on (default: loopback only)"
     )
     options.add_argument(
-        "--zookeeper", help=("accepted and not used: the stand-in needs brokers only")
+        "--zookeeper", help="accepted and not used: the stand-in needs brokers only"
     )
     options.add_argument(
         "--accounts-file",
         type=Path,
-        help=(
-            "the same as --account from a file, as Jetty has it: a line `NAME: PASSWORD,ROLE` each"
-        ),
+        help="file of accounts in Jetty's form: one line `NAME: PASSWORD,ROLE` for each account",
     )
     options.add_argument(
-        "--tls-certificate", type=Path, help=("PEM with key and certificate: the REST API by HTTPS")
+        "--tls-certificate", type=Path, help="PEM with key and certificate: the REST API by HTTPS"
     )
     options.add_argument("--kafka-username", help="SASL_SSL towards Kafka: who it is")
     options.add_argument(
-        "--kafka-password-file", type=Path, help=("a file that holds nothing but the password")
+        "--kafka-password-file", type=Path, help="a file that holds nothing but the password"
     )
     options.add_argument("--kafka-sasl-mechanism", default="PLAIN")
     options.add_argument(
-        "--kafka-ca-file", help=("PEM of the authority that signed the brokers' certificates")
+        "--kafka-ca-file", help="PEM of the authority that signed the brokers' certificates"
     )
     options.add_argument(
         "--account",

@@ -120,7 +120,7 @@ class Handler:
             trace = _stack_trace(f"com.linkedin.cruisecontrol.common.config.ConfigException: {off}")
             return reply.error(
                 _FORBIDDEN,
-                (f"Cannot process {request.method} request '/{name}' due to: '{off}'."),
+                f"Cannot process {request.method} request '/{name}' due to: '{off}'.",
                 trace,
             )
         except errors.UnknownEndpointError as unknown:
@@ -242,8 +242,7 @@ class Handler:
 
         return work
 
-    # -- faults
-    # --------------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- faults
 
     async def list_faults(self, _request: web.Request) -> web.Response:
         return web.json_response({"faults": self._service.faults.listed()})

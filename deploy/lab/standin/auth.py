@@ -32,7 +32,7 @@ def may(account: Account, role: Role) -> bool:
 
 def unauthorized(path: str) -> web.Response:
     return _jetty_error(
-        path, 401, "Unauthorized", {"WWW-Authenticate": ('basic realm="DefaultLoginService"')}
+        path, 401, "Unauthorized", {"WWW-Authenticate": 'basic realm="DefaultLoginService"'}
     )
 
 

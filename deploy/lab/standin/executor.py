@@ -37,8 +37,7 @@ class Executor:
         self.stalled_until = 0.0
         """No progress is looked at before this time: an injected fault."""
 
-    # -- what was removed lately
-    # ---------------------------------------------------------------------------------------
+    # ---- what was removed lately
 
     def recently_removed(self) -> list[int]:
         oldest = self._clock.now() - self._settings.removal_history_seconds
@@ -52,8 +51,7 @@ class Executor:
         for broker in brokers:
             self._recently_removed.pop(broker, None)
 
-    # -- start and stop
-    # ------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- start and stop
 
     def check_options(self, options: ExecutionOptions) -> None:
         """Raises what the original only notices when it executes."""
@@ -151,8 +149,7 @@ class Executor:
             await self._cluster.reassign(dict.fromkeys(external))
         return len(external)
 
-    # -- the execution
-    # -------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- the execution
 
     async def _run(
         self, execution: Execution, on_finished: Callable[[str, bool, bool], None]
@@ -276,9 +273,9 @@ class Executor:
                 move.state = MoveState.DEAD
                 lost.append(move)
             elif proposal.tp not in moving:
-                again.append(
-                    move
-                )  # cancelled, or put in another order: as the real one it wants just what it asked for  # noqa: E501
+                # Someone cancelled it or changed the order of its replicas. Like the original, the
+                # stand-in accepts nothing but the exact list that it asked for.
+                again.append(move)
         if lost:
             await self._cluster.reassign(
                 {m.proposal.tp: None for m in lost if m.proposal.tp in moving}

@@ -30,7 +30,7 @@ OTHER_GOALS = (
     "PreferredLeaderElectionGoal",
     "RackAwareDistributionGoal",
 )
-"""Goals that are accepted and change nothing here."""
+"""Goals that the stand-in accepts and ignores."""
 
 SUPPORTED_GOALS = tuple(sorted((*STOCK_GOALS, *OTHER_GOALS)))
 RACK_AWARE = "RackAwareGoal"
@@ -43,24 +43,32 @@ MODEL_BASED_GOALS = frozenset(
         "LeaderReplicaDistributionGoal",
     }
 )
-"""Goals that need the replicas only and no metrics: they are ready without a monitored partition."""  # noqa: E501
+"""Goals that need no metrics, only the replicas: they are ready before any partition is
+monitored."""
 
-NOT_ALL_TOPICS_GOALS = frozenset({"PotentialNwOutGoal", "NetworkInboundUsageDistributionGoal",
-                                  "NetworkOutboundUsageDistributionGoal", "CpuUsageDistributionGoal",  # noqa: E501
-                                  "LeaderBytesInDistributionGoal"})  # fmt: skip
+NOT_ALL_TOPICS_GOALS = frozenset(
+    {
+        "PotentialNwOutGoal",
+        "NetworkInboundUsageDistributionGoal",
+        "NetworkOutboundUsageDistributionGoal",
+        "CpuUsageDistributionGoal",
+        "LeaderBytesInDistributionGoal",
+    }
+)
 
 _PRIORITY_WEIGHT = 1.1
 _STRICTNESS_WEIGHT = 1.5
 
 
 def simple_name(goal: str) -> str:
-    """Goals may be given with their Java package."""
+    """The name of a goal without its Java package, which a request may give."""
     return goal.rsplit(".", 1)[-1]
 
 
 def balancedness(goals: tuple[str, ...], violated: frozenset[str]) -> float:
-    """100 less the cost of each violated goal; an earlier goal costs 1.1 times the next, a hard
-    one 1.5 times more.
+    """The balancedness score: 100 less the cost of each violated goal.
+
+    Each goal costs 1.1 times as much as the next one, and a hard goal 1.5 times that.
     """
     weights: dict[str, float] = {}
     weight = 1.0

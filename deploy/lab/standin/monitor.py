@@ -50,8 +50,7 @@ class LoadMonitor:
         self._failed_since: dict[int, float] = {}
         self.failures: list[BrokerFailure] = []
 
-    # -- readings
-    # ------------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- readings
 
     async def run(self) -> None:
         """Samples for ever: that keeps the metadata fresh when nobody plans."""
@@ -102,8 +101,7 @@ class LoadMonitor:
             }
         self._sizes, self._sized_at = sizes, now
 
-    # -- failed brokers
-    # ------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- failed brokers
 
     def _note_failures(self, view: ClusterView) -> None:
         now = self._clock.now()
@@ -114,8 +112,7 @@ class LoadMonitor:
             log.warning("Brokers with replicas that are not alive: %s", sorted(dead))
             self.failures.append(BrokerFailure(str(uuid4()), dict(self._failed_since), now))
 
-    # -- windows
-    # -------------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- windows
 
     @property
     def loading(self) -> float | None:

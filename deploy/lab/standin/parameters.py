@@ -184,28 +184,34 @@ _EXECUTION: dict[str, Parser] = {
 
 _TABLE = (
     Endpoint("state", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get state",
-             {**_COMMON, "substates": one_of("substates", SUBSTATES), "verbose": boolean, "super_verbose": boolean},  # noqa: E501
+             {**_COMMON, "substates": one_of("substates", SUBSTATES), "verbose": boolean,
+              "super_verbose": boolean},
              Role.USER, asynchronous=True),
     Endpoint("user_tasks", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get user tasks",
-             {**_COMMON, "user_task_ids": uuid_list, "client_ids": name_list, "endpoints": name_list,  # noqa: E501
-              "types": name_list, "entries": entries, "fetch_completed_task": boolean}, Role.VIEWER),  # noqa: E501
+             {**_COMMON, "user_task_ids": uuid_list, "client_ids": name_list,
+              "endpoints": name_list, "types": name_list, "entries": entries,
+              "fetch_completed_task": boolean}, Role.VIEWER),
     Endpoint("review_board", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get review board",
              {**_COMMON, "review_ids": number_list}, Role.VIEWER),
-    Endpoint("permissions", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get permissions", _COMMON, Role.VIEWER),  # noqa: E501
+    Endpoint("permissions", "GET", EndpointKind.CRUISE_CONTROL_MONITOR, "Get permissions", _COMMON,
+             Role.VIEWER),
     Endpoint("kafka_cluster_state", "GET", EndpointKind.KAFKA_MONITOR, "Get Kafka cluster state",
              {**_COMMON, "topic": pattern, "verbose": boolean}, Role.VIEWER),
     Endpoint("load", "GET", EndpointKind.KAFKA_MONITOR, "Get broker stats",
-             {**_COMMON, "start": integer, "end": integer, "time": str, "allow_capacity_estimation": boolean,  # noqa: E501
-              "populate_disk_info": boolean, "capacity_only": boolean}, Role.USER, asynchronous=True),  # noqa: E501
+             {**_COMMON, "start": integer, "end": integer, "time": str,
+              "allow_capacity_estimation": boolean, "populate_disk_info": boolean,
+              "capacity_only": boolean}, Role.USER, asynchronous=True),
     Endpoint("partition_load", "GET", EndpointKind.KAFKA_MONITOR, "Get partition load",
-             {**_COMMON, "resource": resource, "entries": entries, "start": integer, "end": integer, "topic": pattern,  # noqa: E501
-              "partition": str, "min_valid_partition_ratio": float, "allow_capacity_estimation": boolean,  # noqa: E501
-              "max_load": boolean, "avg_load": boolean, "brokerid": number_list}, Role.USER, asynchronous=True),  # noqa: E501
+             {**_COMMON, "resource": resource, "entries": entries, "start": integer, "end": integer,
+              "topic": pattern, "partition": str, "min_valid_partition_ratio": float,
+              "allow_capacity_estimation": boolean, "max_load": boolean, "avg_load": boolean,
+              "brokerid": number_list}, Role.USER, asynchronous=True),
     Endpoint("proposals", "GET", EndpointKind.KAFKA_MONITOR, "Get customized proposals",
-             {**_COMMON, **_PLANNING, "ignore_proposal_cache": boolean, "rebalance_disk": boolean}, Role.USER,  # noqa: E501
-             asynchronous=True),
+             {**_COMMON, **_PLANNING, "ignore_proposal_cache": boolean, "rebalance_disk": boolean},
+             Role.USER, asynchronous=True),
     Endpoint("remove_broker", "POST", EndpointKind.KAFKA_ADMIN, "Remove brokers",
-             {**_POST, **_PLANNING, **_EXECUTION, "brokerid": number_list, "throttle_removed_broker": boolean},  # noqa: E501
+             {**_POST, **_PLANNING, **_EXECUTION, "brokerid": number_list,
+              "throttle_removed_broker": boolean},
              Role.ADMIN, asynchronous=True),
     Endpoint("stop_proposal_execution", "POST", EndpointKind.KAFKA_ADMIN, "Stop proposal execution",
              {**_POST, "force_stop": boolean, "stop_external_agent": boolean}, Role.ADMIN),
@@ -213,14 +219,17 @@ _TABLE = (
              {**_POST,
               "concurrent_partition_movements_per_broker": concurrency,
               "max_partition_movements_in_cluster": movements_in_cluster,
-              "concurrent_intra_broker_partition_movements": concurrency, "concurrent_leader_movements": concurrency,  # noqa: E501
-              "broker_concurrent_leader_movements": concurrency, "execution_progress_check_interval_ms": integer,  # noqa: E501
+              "concurrent_intra_broker_partition_movements": concurrency,
+              "concurrent_leader_movements": concurrency,
+              "broker_concurrent_leader_movements": concurrency,
+              "execution_progress_check_interval_ms": integer,
               "disable_self_healing_for": one_of("anomaly types", ANOMALY_TYPES),
               "enable_self_healing_for": one_of("anomaly types", ANOMALY_TYPES),
               "disable_concurrency_adjuster_for": one_of("concurrency types", CONCURRENCY_TYPES),
               "enable_concurrency_adjuster_for": one_of("concurrency types", CONCURRENCY_TYPES),
               "min_isr_based_concurrency_adjustment": boolean,
-              "drop_recently_removed_brokers": number_list, "drop_recently_demoted_brokers": number_list}, Role.ADMIN),  # noqa: E501
+              "drop_recently_removed_brokers": number_list,
+              "drop_recently_demoted_brokers": number_list}, Role.ADMIN),
     Endpoint("review", "POST", EndpointKind.CRUISE_CONTROL_ADMIN, "Review",
              {**_COMMON, "approve": number_list, "discard": number_list}, Role.ADMIN),
 )  # fmt: skip
@@ -230,11 +239,11 @@ ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
 }
 
 _REAL_ENDPOINTS = {
-    "GET": ("BOOTSTRAP", "TRAIN", "LOAD", "PARTITION_LOAD", "PROPOSALS", "STATE", "KAFKA_CLUSTER_STATE", "USER_TASKS",  # noqa: E501
-            "REVIEW_BOARD", "PERMISSIONS"),
-    "POST": ("ADD_BROKER", "REMOVE_BROKER", "FIX_OFFLINE_REPLICAS", "REBALANCE", "STOP_PROPOSAL_EXECUTION",  # noqa: E501
-             "PAUSE_SAMPLING", "RESUME_SAMPLING", "DEMOTE_BROKER", "ADMIN", "REVIEW", "TOPIC_CONFIGURATION",  # noqa: E501
-             "RIGHTSIZE", "REMOVE_DISKS"),
+    "GET": ("BOOTSTRAP", "TRAIN", "LOAD", "PARTITION_LOAD", "PROPOSALS", "STATE",
+            "KAFKA_CLUSTER_STATE", "USER_TASKS", "REVIEW_BOARD", "PERMISSIONS"),
+    "POST": ("ADD_BROKER", "REMOVE_BROKER", "FIX_OFFLINE_REPLICAS", "REBALANCE",
+             "STOP_PROPOSAL_EXECUTION", "PAUSE_SAMPLING", "RESUME_SAMPLING", "DEMOTE_BROKER",
+             "ADMIN", "REVIEW", "TOPIC_CONFIGURATION", "RIGHTSIZE", "REMOVE_DISKS"),
 }  # fmt: skip
 """What the original names in a 404; the stand-in speaks those in ENDPOINTS."""
 

@@ -182,7 +182,8 @@ def _cannot_move(
             request,
             f"[{goal}] Cannot move "
             f"Replica[isLeader={leads},rack={model.view.rack(source)},broker={source},"
-            f"TopicPartition={partition.tp},origBroker={source},isOriginalOffline=true,isCurrentOffline=true] "  # noqa: E501
+            f"TopicPartition={partition.tp},origBroker={source},"
+            "isOriginalOffline=true,isCurrentOffline=true] "
             f"to [{described}].",
             f"Add at least 1 broker to a rack other than [{racks}].",
         )

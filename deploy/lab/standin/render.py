@@ -18,8 +18,7 @@ def versioned(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "version": JSON_VERSION}
 
 
-# -- kafka_cluster_state
-# -----------------------------------------------------------------------------------------------
+# ---- kafka_cluster_state
 
 
 def kafka_cluster_state(
@@ -152,8 +151,7 @@ def _deviation(values: Iterable[int], average: float, count: int) -> float:
     return math.sqrt(sum((value - average) ** 2 for value in values) / count)
 
 
-# -- load
-# --------------------------------------------------------------------------------------------------------------  # noqa: E501
+# ---- load
 
 
 def load(
@@ -225,8 +223,7 @@ def partition_load(model: ClusterModel, resource: str, entries: int) -> dict[str
     return versioned({"records": records[:entries]})
 
 
-# -- proposals
-# ---------------------------------------------------------------------------------------------------------  # noqa: E501
+# ---- proposals
 
 
 def optimization_result(
@@ -302,8 +299,7 @@ def java_hash(tp: TopicPartition) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
-# -- user tasks
-# --------------------------------------------------------------------------------------------------------  # noqa: E501
+# ---- user tasks
 
 
 def user_task(task: UserTask, original_response: str | None) -> dict[str, Any]:

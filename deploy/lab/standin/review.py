@@ -114,7 +114,7 @@ class Purgatory:
         if held is None:
             raise _bad(
                 endpoint,
-                (f"No request with review id {review_id} exists in purgatory. {_SEE_REVIEW}"),
+                f"No request with review id {review_id} exists in purgatory. {_SEE_REVIEW}",
             )
         if held.endpoint != endpoint.name:
             raise _bad(

@@ -111,8 +111,7 @@ class CruiseControl:
                 plan, options, str(uuid4()), reason, self._on_execution_finished, healing=True
             )
 
-    # -- GET
-    # -----------------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- GET
 
     async def state(self, values: Values, _task: UserTask) -> Body:
         substates = values.get("substates") or SUBSTATES
@@ -193,8 +192,7 @@ class CruiseControl:
             )
         return render.versioned({"userTasks": rows[: values.get("entries", _ALL_ENTRIES)]})
 
-    # -- remove_broker
-    # -------------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- remove_broker
 
     async def remove_broker(self, values: Values, task: UserTask) -> Body:
         goals = asked.goals(values, check_hard=True)
@@ -290,8 +288,7 @@ class CruiseControl:
         task.progress.steps[-1].ended = now
         task.progress.steps.append(Step(name, description, now))
 
-    # -- the other POSTs
-    # -----------------------------------------------------------------------------------------------  # noqa: E501
+    # ---- the other POSTs
 
     async def stop_proposal_execution(self, values: Values, _task: UserTask) -> Body:
         self.executor.stop()

@@ -1,6 +1,6 @@
-"""Every knob of the stand-in.
+"""The settings of the stand-in.
 
-Defaults are those of the recorded Cruise Control, else its stock ones.
+The defaults are those of the Cruise Control whose answers were recorded, or else stock values.
 """
 
 from dataclasses import dataclass, field
@@ -25,52 +25,64 @@ class Settings:
     """min.execution.progress.check.interval.ms: an execution that asks for less is refused."""
 
     progress_check_interval_ms: int = 10_000
-    """execution.progress.check.interval.ms: used when the request names none."""
+    """execution.progress.check.interval.ms, used when the request names no interval."""
 
     throttle_broker_seconds: float = 10.0
-    """One broker takes so long when a throttle is set (but the first) or cleared: the article's call took 315 s."""  # noqa: E501
+    """How long it takes to clear the throttle of one broker, or to set it (except on the first
+    broker). The recorded call took 315 s."""
 
     throttle_topic_seconds: float = 0.1
-    """The same for one topic."""
+    """How long it takes to set or to clear the throttle of one topic."""
 
     metadata_max_age_ms: int = 5_000
-    """Metadata older than this are read anew before it plans (recorded; stock 55000)."""
+    """Metadata that are older than this are read again before a plan is made. This is the recorded
+    value; the stock value is 55000."""
 
     metric_sampling_interval_ms: int = 10_000
-    """Metadata are read anew so often when nobody plans: kafka_cluster_state may be so old (stock 120000)."""  # noqa: E501
+    """How often metadata are read while nobody plans, which is also how old the answer of
+    kafka_cluster_state may be. The stock value is 120000."""
 
     window_warmup_seconds: float = 10.0
-    """No valid window so long after the start. A real one with windows of 20 s needed 24 s."""
+    """How long after the start there is no valid window. A real Cruise Control with windows of 20 s
+    needed 24 s."""
 
     window_refill_seconds: float = 6.0
-    """No valid window so long after an execution that moved something (recorded: 6 to 17 s)."""
+    """How long there is no valid window after an execution that moved something. Recordings show 6
+    to 17 s."""
 
     loading_seconds: float = 0.0
-    """The monitor says LOADING so long after the start, as a real one does that finds its samples in Kafka."""  # noqa: E501
+    """How long the monitor reports LOADING after the start, as a real one does while it reads its
+    samples from Kafka."""
 
     concurrent_partition_movements_per_broker: int = 5
     max_partition_movements_in_cluster: int = 1_250
     max_active_user_tasks: int = 5
-    """max.active.user.tasks, its stock value (recorded with 50). Whatever is asked counts until the next scan."""  # noqa: E501
+    """max.active.user.tasks, with its stock value; the recordings were made with 50. A finished
+    task counts as active until the next scan."""
 
     user_task_scan_seconds: float = 5.0
-    """How often finished user tasks stop to count as active."""
+    """How often the stand-in scans for finished user tasks, which then no longer count as
+    active."""
 
     max_cached_completed_user_tasks: int = 25
-    """Per kind of endpoint; what falls out is an unknown User-Task-ID."""
+    """How many finished user tasks are kept for each kind of endpoint. The User-Task-ID of a
+    dropped task is unknown."""
 
     request_max_block_ms: int = 10_000
-    """webserver.request.maxBlockTimeMs: after so long a request is answered with 202 and its progress."""  # noqa: E501
+    """webserver.request.maxBlockTimeMs: a request that takes longer is answered with status 202 and
+    its progress."""
 
     session_expiry_seconds: float = 60.0
     removal_history_seconds: float = 336 * 3600.0
     """How long a broker counts as recently removed."""
 
     self_healing_notifier: bool = False
-    """anomaly.notifier.class is SelfHealingNotifier: what `admin` switches on heals (stock NoopNotifier: never)."""  # noqa: E501
+    """Whether anomaly.notifier.class is SelfHealingNotifier, with which the healing that `admin`
+    switches on takes place. With the stock NoopNotifier it never does."""
 
     self_healing_delay_seconds: float = 8.0
-    """A violated goal is healed when nothing has been executed for so long (seen: 8 s after a stop)."""  # noqa: E501
+    """A violated goal is healed when nothing has been executed for this long. A real one was seen
+    to heal 8 s after a stop."""
 
     disk_capacity_mb: float = 100_000.0
     network_capacity_kb_per_second: float = 2_000_000.0
@@ -78,7 +90,7 @@ class Settings:
     disk_capacity_threshold: float = 0.8
     two_step_verification: bool = False
     accounts: dict[str, Account] = field(default_factory=dict)
-    """Basic authentication; empty: none is asked for."""
+    """The accounts of basic authentication, by user name; when empty, no login is needed."""
 
     faults_enabled: bool = True
-    """Whether /lab/faults answers."""
+    """Whether /lab/faults is served."""

@@ -82,7 +82,7 @@ def _task(
     task_id: str,
     query: str,
     started: int,
-    request: str = ("POST /kafkacruisecontrol/remove_broker"),
+    request: str = "POST /kafkacruisecontrol/remove_broker",
 ) -> Any:
     url = f"{request}?{query}"
     return {
@@ -110,13 +110,13 @@ class TestUserTasks:
                 "behind a proxy",
                 "DryRun=False&Reason=lab-1/1/1",
                 40,
-                ("POST /cc/kafkacruisecontrol/remove_broker"),
+                "POST /cc/kafkacruisecontrol/remove_broker",
             ),
             _task(
                 "another request",
                 "reason=lab-1/1/1&dryrun=false",
                 20,
-                ("POST /kafkacruisecontrol/add_broker"),
+                "POST /kafkacruisecontrol/add_broker",
             ),
         ]
         found = read_user_tasks({"userTasks": tasks}, "lab-1/1/1")

@@ -86,8 +86,9 @@ def kraft_performer_of(cluster: Any, told: RecordedPosts, clock: Any = None) -> 
         raise httpx.ConnectError("refused")
 
     return KraftPerformer(
-        kafka=cluster, kraft_kafka=cluster, zookeeper=None, metrics=ControllerMetrics(httpx.MockTransport(refuse)),  # noqa: E501
-        restarts=told, clock=clock or Steps(1),
+        kafka=cluster, kraft_kafka=cluster, zookeeper=None,
+        metrics=ControllerMetrics(httpx.MockTransport(refuse)), restarts=told,
+        clock=clock or Steps(1),
     )  # fmt: skip
 
 
@@ -111,7 +112,8 @@ async def test_a_look_counts_what_kafka_shows() -> None:
     """
     cluster = Cluster(b11=dict(FILE), b12={**FILE, "process.roles": "broker"})
     cluster.partitions = (
-        partition(0, (11, 12), (11, 12), 11), partition(1, (12, 13), (12,), 12), partition(2, (13,), (13,), -1),  # noqa: E501
+        partition(0, (11, 12), (11, 12), 11), partition(1, (12, 13), (12,), 12),
+        partition(2, (13,), (13,), -1),
     )  # fmt: skip
     facts = await kraft_performer_of(cluster, RecordedPosts()).observe(SCOPE)
     assert facts.reachable

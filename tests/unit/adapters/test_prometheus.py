@@ -95,7 +95,7 @@ async def test_a_wrong_query_is_told_with_prometheus_own_words() -> None:
     body = {
         "status": "error",
         "errorType": "bad_data",
-        "error": ('invalid parameter "query": parse error'),
+        "error": 'invalid parameter "query": parse error',
     }
     error = await _trouble(lambda _: httpx.Response(400, json=body))
     assert error.trouble is Trouble.QUERY

@@ -25,7 +25,8 @@ ALIKE = {
     "log.retention.hours": "168",
     "broker.id.generation.enable": "true",
     "reserved.broker.max.id": "1000",
-    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter",  # noqa: E501
+    "metric.reporters": "com.linkedin.kafka.cruisecontrol.metricsreporter."
+    "CruiseControlMetricsReporter",
 }
 
 

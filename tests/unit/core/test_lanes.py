@@ -174,8 +174,9 @@ def test_a_whole_wave_takes_back_what_the_lanes_of_its_pair_have_moved() -> None
     without one by itself.
     """
     lane = Wave(
-        number=1, az="a", source_broker_ids=(11,), destination_broker_ids=(31,), replicas=3, size_bytes=30,  # noqa: E501
-        attempt=1, state=WaveState.DONE, lane=Lane.CANARY, selection=Selection(topics=("u",)),
+        number=1, az="a", source_broker_ids=(11,), destination_broker_ids=(31,), replicas=3,
+        size_bytes=30, attempt=1, state=WaveState.DONE, lane=Lane.CANARY,
+        selection=Selection(topics=("u",)),
     )  # fmt: skip
     half = replace(
         lane,

@@ -23,8 +23,8 @@ STATUS = {"cluster": "lab", "phase": "moving", "sequence": 3}
 
 def event(number: int, kind: str = "WaveBegun") -> dict[str, Any]:
     return {
-        "id": f"m/{number}", "type": kind, "time": "2026-11-24T10:00:00Z", "cluster": "lab", "phase": "moving",  # noqa: E501
-        "stage": 2, "summary": "a sentence", "data": {"secret_of_the_core": 1},
+        "id": f"m/{number}", "type": kind, "time": "2026-11-24T10:00:00Z", "cluster": "lab",
+        "phase": "moving", "stage": 2, "summary": "a sentence", "data": {"secret_of_the_core": 1},
     }  # fmt: skip
 
 
