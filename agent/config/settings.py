@@ -5,23 +5,20 @@ Every field says what it is, its unit, and why it has its default.
 
 import socket
 from pathlib import Path
-from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from agent.adapters.kafka.connection import KafkaConnection
 from agent.config.cluster_settings import ClusterSettings, read_clusters
 from agent.config.connections import KafkaSecurity
-from agent.config.errors import wrong_variables
+from agent.config.environment import EnvironmentSettings, LogFormat, LogLevel
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """The agent's own settings."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="KAFKA_MIGRATION_", env_nested_delimiter="__", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="KAFKA_MIGRATION_", env_nested_delimiter="__")
 
     bootstrap_servers: str = Field(
         default="localhost:9092", description="The control Kafka, for commands, events and state"
@@ -71,21 +68,8 @@ class Settings(BaseSettings):
     data_folder: Path = Field(
         default=Path("build/agent"), description="Faust's working files; the state is in Kafka"
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["text", "json"] = Field(
-        default="text", description="json: one object on each line, for log collectors"
-    )
-
-    @classmethod
-    def read(cls, **given: Any) -> Self:
-        """The settings of the environment; what is given takes precedence.
-
-        Raises SettingsError that names each wrong variable.
-        """
-        try:
-            return cls(**given)
-        except ValidationError as error:
-            raise wrong_variables(error, "KAFKA_MIGRATION_") from None
+    log_level: LogLevel = "INFO"
+    log_format: LogFormat = "text"
 
     def clusters(self) -> dict[str, ClusterSettings]:
         """The clusters by name. Raises SettingsError."""

@@ -16,9 +16,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from agent.adapters.prometheus.server import PrometheusConnection, Target
+from agent.config.environment import EnvironmentSettings
 from agent.config.errors import SettingsError, wrong_fields
 from agent.secrets import secret
 from agent.services.collector.mapping import SHIPPED
@@ -35,15 +36,13 @@ class TargetGroup(BaseModel):
     )
 
 
-class CollectorSettings(BaseSettings):
+class CollectorSettings(EnvironmentSettings):
     """What the collector reads, how often, and with which credentials.
 
     Either prometheus_url or targets_file must be set.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="KAFKA_MIGRATION_COLLECTOR_", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="KAFKA_MIGRATION_COLLECTOR_")
 
     prometheus_url: str | None = Field(
         default=None,

@@ -7,18 +7,17 @@ import ipaddress
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from agent.config.errors import SettingsError, wrong_variables
+from agent.config.environment import EnvironmentSettings
+from agent.config.errors import SettingsError
 
 
-class ConsoleSettings(BaseSettings):
+class ConsoleSettings(EnvironmentSettings):
     """Where the page is served, who may view it, and who may send commands."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="KAFKA_MIGRATION_CONSOLE_", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="KAFKA_MIGRATION_CONSOLE_")
 
     host: str = Field(
         default="127.0.0.1",
@@ -70,17 +69,6 @@ class ConsoleSettings(BaseSettings):
         return _read(self.token, self.token_file, "token_file"), _read(
             self.viewer_token, self.viewer_token_file, "viewer_token_file"
         )
-
-    @classmethod
-    def read(cls, **given: object) -> Self:
-        """The settings of the environment; what is given takes precedence.
-
-        Raises SettingsError that names each wrong variable.
-        """
-        try:
-            return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-        except ValidationError as error:
-            raise wrong_variables(error, "KAFKA_MIGRATION_CONSOLE_") from None
 
 
 def _read(value: SecretStr | None, file: Path | None, name: str) -> str | None:

@@ -4,25 +4,22 @@
 """
 
 from collections.abc import Iterator
-from typing import Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from agent.config.connections import KafkaSecurity
-from agent.config.errors import wrong_variables
+from agent.config.environment import EnvironmentSettings, LogFormat, LogLevel
 from agent.core.checks.readiness import Criterion, ReadinessPolicy
 
 PREFIX = "KAFKA_MIGRATION_MONITOR_"
 
 
-class MonitorSettings(BaseSettings):
+class MonitorSettings(EnvironmentSettings):
     """Which cluster the monitor checks, how often, by which criterion, and where it answers."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__")
 
     bootstrap_servers: str = Field(
         min_length=1, description="The cluster to watch: host:port, several separated by commas"
@@ -93,23 +90,8 @@ class MonitorSettings(BaseSettings):
         le=1_000,
         description="How many partitions /ready lists; the others are counted",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Level of the log on stderr"
-    )
-    log_format: Literal["text", "json"] = Field(
-        default="text", description="json: one object on each line, for log collectors"
-    )
-
-    @classmethod
-    def read(cls) -> Self:
-        """The settings of the environment.
-
-        Raises SettingsError that names each wrong variable and shows no value.
-        """
-        try:
-            return cls()
-        except ValidationError as error:
-            raise wrong_variables(error, PREFIX) from None
+    log_level: LogLevel = "INFO"
+    log_format: LogFormat = "text"
 
     def policy(self) -> ReadinessPolicy:
         """The policy of the core."""

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from agent.config.environment import EnvironmentSettings
 from agent.config.errors import SettingsError
 
 TOKEN_LENGTH_MIN = 16
 Action = Literal["pause", "slow", "notify"]
 
 
-class WebhookSettings(BaseSettings):
+class WebhookSettings(EnvironmentSettings):
     """Where the webhook listens, who may send alerts, and what alerts do."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="KAFKA_MIGRATION_WEBHOOK_", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="KAFKA_MIGRATION_WEBHOOK_")
 
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=6068, ge=1, le=65535)

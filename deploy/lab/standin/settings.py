@@ -29,7 +29,7 @@ class Settings:
 
     throttle_broker_seconds: float = 10.0
     """How long it takes to clear the throttle of one broker, or to set it (except on the first
-    broker). The recorded call took 315 s."""
+    broker). The article's call took 315 s."""
 
     throttle_topic_seconds: float = 0.1
     """How long it takes to set or to clear the throttle of one topic."""
