@@ -1,7 +1,7 @@
-"""`kafka-migration lab ...`: the lab on the command line, a thin layer over cluster/lab.py.
+"""The command `kafka-migration lab`, whose work is done in cluster/lab.py.
 
-`kafka-migration` finds `lab_app` by the entry point `lab` of the group `kafka_migration.commands`;
-`python -m deploy.lab.cli` runs it alone.
+`kafka-migration` finds `lab_app` by the entry point `lab` of the group `kafka_migration.commands`.
+`python -m deploy.lab.cli` runs it without the agent.
 """
 
 import json
@@ -21,10 +21,9 @@ from deploy.lab.demo.demo_command import demo, demo_kraft, fill
 
 lab_app = typer.Typer(
     no_args_is_help=True,
-    help="A real cluster on this machine to try a migration on: ZooKeeper, three source and "
-    "three destination brokers "
-    "in three AZs, Cruise Control, and a small Kafka for the agent's own topics. Needs nothing "
-    "but Python (Linux).",
+    help="Run a real cluster on this machine, on which a migration can be tried: ZooKeeper, three "
+    "source and three destination brokers in three AZs, Cruise Control, and a small Kafka for the "
+    "agent's own topics. It needs nothing but Python on Linux.",
 )
 lab_app.command("fill")(fill)
 lab_app.command("demo")(demo)
@@ -35,14 +34,20 @@ output = Console()
 Directory = Annotated[
     Path,
     typer.Option(
-        "--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder: data, logs, lab.json."
+        "--dir",
+        envvar="KAFKA_MIGRATION_LAB_DIR",
+        help="Folder of the lab: its data, its logs and lab.json.",
     ),
 ]
 Name = Annotated[
     str,
-    typer.Argument(help="zookeeper, control-kafka, broker-11 ... broker-33, cruise-control, ..."),
+    typer.Argument(
+        help="Name of the node, such as zookeeper, control-kafka, broker-11 or cruise-control."
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print lab.json's content instead of tables.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the content of lab.json instead of tables.")
+]
 DEFAULT_DIRECTORY = Path(".lab")
 DEFAULTS = LabConfig()
 
@@ -53,41 +58,47 @@ BasePort = Annotated[
         min=1024,
         max=65435,
         envvar="KAFKA_MIGRATION_LAB_BASE_PORT",
-        help="First of the lab's 100 ports; broker 11 has +11.",
+        help="First of the 100 ports of the lab. Broker 11 listens on this port plus 11.",
     ),
 ]
-KafkaVersion = Annotated[str, typer.Option(help="3.x; with --kraft also 4.x.")]
+KafkaVersion = Annotated[str, typer.Option(help="Version of Kafka: 3.x, or with --kraft also 4.x.")]
 CruiseControlOption = Annotated[
     CruiseControlKind,
     typer.Option(
-        help="auto: the real one if CRUISE_CONTROL_CLASSPATH names it, else the stand-in."
+        help="auto runs the real one if CRUISE_CONTROL_CLASSPATH names it, and else the stand-in."
     ),
 ]
 Secure = Annotated[
     bool,
-    typer.Option(help="TLS, passwords and ACLs everywhere; the secrets are in the lab's folder."),
+    typer.Option(
+        help="Use TLS, passwords and ACLs everywhere. The secrets are in the lab's folder."
+    ),
 ]
 MetricsOption = Annotated[
     Metrics,
     typer.Option(
-        help="auto: JMX exporters, and Debian's Prometheus and node exporter if they are installed."
+        help="auto runs JMX exporters, and Debian's Prometheus and node exporter if installed."
     ),
 ]
-KraftOnly = Annotated[bool, typer.Option(help="Without ZooKeeper: three KRaft controllers.")]
+KraftOnly = Annotated[
+    bool, typer.Option(help="Start without ZooKeeper, with three KRaft controllers.")
+]
 Controllers = Annotated[
     bool,
     typer.Option(
-        help="With ZooKeeper: have three KRaft controllers at hand, for `kafka-migration kraft`."
+        help="Prepare three KRaft controllers beside ZooKeeper, for `kafka-migration kraft`."
     ),
 ]
 Proxies = Annotated[
-    bool, typer.Option(help="HAProxy between clients and brokers; it must be installed.")
+    bool, typer.Option(help="Put HAProxy between clients and brokers. It must be installed.")
 ]
-KeepData = Annotated[bool, typer.Option(help="Go on with the data of the last lab in this folder.")]
+KeepData = Annotated[
+    bool, typer.Option(help="Continue with the data of the last lab in this folder.")
+]
 Foreground = Annotated[
-    bool, typer.Option(help="Stay; end the lab on Ctrl-C, or when this command dies.")
+    bool, typer.Option(help="Keep running, and end the lab on Ctrl-C or when this command dies.")
 ]
-StartTimeout = Annotated[float, typer.Option(help="Give up after this long.")]
+StartTimeout = Annotated[float, typer.Option(help="Give up after this many seconds.")]
 
 
 @lab_app.command()
@@ -106,9 +117,9 @@ def up(
     start_timeout_seconds: StartTimeout = 180.0,
     as_json: AsJson = False,
 ) -> None:
-    """Start the lab and wait until all of it serves.
+    """Start the lab and wait until every node serves.
 
-    It goes on after this command, until `down`.
+    The lab keeps running after this command, until `down` ends it.
     """
     config = LabConfig(
         directory=directory,
@@ -124,14 +135,14 @@ def up(
         start_timeout_seconds=start_timeout_seconds,
     )
     lab = Lab(config)
-    with _errors_told():
+    with _user_errors_shown():
         content = _up(lab, attached=foreground)
         if as_json:
             print(json.dumps(content, indent=2))
         else:
             _show(lab.status())
             console.print(
-                f"ready after {content['ready_after_seconds']} s; "
+                f"the lab is ready after {content['ready_after_seconds']} s; "
                 f"{lab.folders.lab_file} describes it"
             )
         if foreground:
@@ -140,8 +151,8 @@ def up(
 
 @lab_app.command()
 def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """End every process of the lab. Its folder stays, for its logs."""
-    with _errors_told():
+    """End every process of the lab. Its folder is kept, because the logs are in it."""
+    with _user_errors_shown():
         lab = Lab(LabConfig(directory=directory))
         was_running = lab.is_running
         lab.down()
@@ -150,7 +161,7 @@ def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
 
 @lab_app.command()
 def status(directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False) -> None:
-    """Show the lab and its nodes. Exit code 1 unless it is ready and every node runs."""
+    """Show the lab and its nodes. The exit code is 1 unless it is ready and every node runs."""
     content = Lab(LabConfig(directory=directory)).status()
     if as_json:
         print(json.dumps(content, indent=2))
@@ -164,15 +175,15 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: AsJson = False) ->
 
 @lab_app.command()
 def kill(name: Name, directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """Kill a node at once (SIGKILL), as when its machine is lost."""
-    with _errors_told():
+    """Kill a node at once (SIGKILL), as if its machine were lost."""
+    with _user_errors_shown():
         Lab.at(directory).kill(name)
 
 
 @lab_app.command()
 def stop(name: Name, directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """Shut a node down in order (SIGTERM): a broker hands over its leaders first."""
-    with _errors_told():
+    """Shut a node down in order (SIGTERM). A broker hands over its leaders first."""
+    with _user_errors_shown():
         Lab.at(directory).stop(name)
 
 
@@ -185,12 +196,12 @@ def start(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a setting; KEY= removes it. May be repeated.",
+            help="Change a setting of the node; KEY= removes it. May be repeated.",
         ),
     ] = None,
 ) -> None:
     """Start a node that was killed or stopped, on its old data, and wait until it serves."""
-    with _errors_told():
+    with _user_errors_shown():
         changes = {
             key: value or None
             for key, _, value in (text.partition("=") for text in properties or [])
@@ -200,15 +211,15 @@ def start(
 
 @lab_app.command()
 def pause(name: Name, directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """Freeze a node (SIGSTOP): its connections stay open, it answers nothing."""
-    with _errors_told():
+    """Freeze a node (SIGSTOP). Its connections stay open, but it answers nothing."""
+    with _user_errors_shown():
         Lab.at(directory).pause(name)
 
 
 @lab_app.command()
 def unpause(name: Name, directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """Let a frozen node go on (SIGCONT)."""
-    with _errors_told():
+    """Let a frozen node continue (SIGCONT)."""
+    with _user_errors_shown():
         Lab.at(directory).unpause(name)
 
 
@@ -264,8 +275,8 @@ def _show(content: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _errors_told() -> Iterator[None]:
-    """What a user can cause becomes one line and exit code 1; a traceback is for bugs."""
+def _user_errors_shown() -> Iterator[None]:
+    """Show an error that a user can cause as one line and exit with 1; bugs show a traceback."""
     try:
         yield
     except (LabError, KeyError) as error:

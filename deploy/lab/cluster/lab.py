@@ -304,7 +304,7 @@ class Lab:
             reply = control.ask(self.folders.socket, {"action": action, "name": name, **more})
         except control.NotReachedError as error:
             raise LabError(
-                f"no lab runs in {self.folders.root}: `kafka-migration lab up` starts one"
+                f"no lab runs in {self.folders.root}; start one with `kafka-migration lab up`"
             ) from error
         if reply["refused"]:
             raise LabError(f"cannot {action} {name}: {reply['refused']}")

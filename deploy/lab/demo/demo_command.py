@@ -1,6 +1,6 @@
-"""`kafka-migration lab fill`, `lab demo` and `lab demo-kraft`: a thin layer over demo.py.
+"""The commands `fill`, `demo` and `demo-kraft` of `kafka-migration lab`.
 
-Registered by deploy/lab/cli.py.
+deploy/lab/cli.py registers them. The work is done in demo.py, demo_kraft.py and workload.py.
 """
 
 from pathlib import Path
@@ -11,7 +11,6 @@ from rich.console import Console
 
 from agent.cli.quantities import bytes_of, size
 from deploy.lab.cluster.topics import default_topics, some_topics
-from deploy.lab.workload.workload import MEBIBYTE
 
 if TYPE_CHECKING:
     from deploy.lab.demo.demo import Demo
@@ -24,22 +23,34 @@ def _size(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
+DemoDirectory = Annotated[
+    Path, typer.Option("--dir", help="Folder of the demo: its lab, its logs and report.json.")
+]
+BasePort = Annotated[
+    int | None,
+    typer.Option(help="First of the 100 ports of the lab. By default a free block is chosen."),
+]
+FillBytes = Annotated[
+    Any,
+    typer.Option(
+        "--bytes",
+        parser=_size,
+        metavar="SIZE",
+        help="How much data to write, before replication, such as 40MB.",
+    ),
+]
+DEFAULT_TOPICS = len(default_topics())
+Topics = Annotated[int, typer.Option(min=4, help="How many topics to create.")]
+
+
 def fill(
     directory: Annotated[
-        Path, typer.Option("--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="The lab's folder.")
+        Path, typer.Option("--dir", envvar="KAFKA_MIGRATION_LAB_DIR", help="Folder of the lab.")
     ] = Path(".lab"),
-    fill_bytes: Annotated[
-        Any,
-        typer.Option(
-            "--bytes",
-            parser=_size,
-            metavar="200MB",
-            help="Data before replication; default 200 MB.",
-        ),
-    ] = None,
-    topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
+    fill_bytes: FillBytes = "200MB",
+    topics: Topics = DEFAULT_TOPICS,
 ) -> None:
-    """Give a running lab something to move: topics on the source brokers, with data in them.
+    """Create topics on the source brokers of a running lab, and write data into them.
 
     `kafka-migration lab fill --bytes 200MB`
     """
@@ -53,13 +64,13 @@ def fill(
     console = Console(stderr=True)
     if not Lab(LabConfig(directory=directory)).is_running:
         console.print(
-            f"[red]error:[/] no lab runs in {directory}: `kafka-migration lab up` starts one",
+            f"[red]error:[/] no lab runs in {directory}; start one with `kafka-migration lab up`",
             soft_wrap=True,
         )
         raise typer.Exit(1)
     try:
         status = Lab.at(directory).status()
-        config = WorkloadConfig(topics=some_topics(topics), fill_bytes=fill_bytes or 200_000_000)
+        config = WorkloadConfig(topics=some_topics(topics), fill_bytes=fill_bytes)
         with Workload(status, directory / "clients", config) as workload:
             created = workload.create_topics()
             seconds = workload.fill()
@@ -68,48 +79,37 @@ def fill(
         raise typer.Exit(1) from error
     partitions = sum(t.partitions for t in config.topics)
     console.print(
-        f"{created} topics created; {partitions} partitions hold {size(config.fill_bytes)} "
-        f"more, {seconds:.0f} s"
+        f"{created} topics were created, and {size(config.fill_bytes)} were written into "
+        f"{partitions} partitions in {seconds:.0f} s"
     )
 
 
 def demo(
-    directory: Annotated[
-        Path, typer.Option("--dir", help="For its lab, logs and report.json.")
-    ] = Path("build/demo"),
-    base_port: Annotated[
-        int | None, typer.Option(help="First of the lab's 100 ports; default: a free block.")
-    ] = None,
-    fill_bytes: Annotated[
-        Any,
-        typer.Option(
-            "--bytes",
-            parser=_size,
-            metavar="400MB",
-            help="Data before replication; default 400 MiB.",
-        ),
-    ] = None,
-    topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = len(default_topics()),
+    directory: DemoDirectory = Path("build/demo"),
+    base_port: BasePort = None,
+    fill_bytes: FillBytes = "400MiB",
+    topics: Topics = DEFAULT_TOPICS,
     throttle: Annotated[
         Any,
         typer.Option(
             parser=_size,
-            metavar="40MB",
-            help="Default: such that a wave lasts five seconds or more.",
+            metavar="SIZE",
+            help="Throttle of replication, in bytes per second, such as 40MB. The default makes "
+            "each wave last at least five seconds.",
         ),
     ] = None,
     load_spike: Annotated[
         bool,
         typer.Option(
-            help="A load spike in wave 1, at which the agent pauses and resumes by itself."
+            help="Make a load spike in wave 1, at which the agent pauses and resumes by itself."
         ),
     ] = True,
 ) -> None:
-    """Migrate a real cluster on this machine while clients run: start, pause, resume, and the
-    proof.
+    """Migrate a real cluster on this machine while clients read and write.
 
-    Exit code 0: nothing was lost, and nothing is left on the source brokers. build/demo/report.json
-    has the figures.
+    The demo starts a migration, pauses it and resumes it, and then checks every message. The exit
+    code is 0 when nothing was lost and nothing is left on the source brokers. The figures are in
+    build/demo/report.json.
 
     `kafka-migration lab demo`
 
@@ -122,7 +122,7 @@ def demo(
         DemoOptions(
             directory=directory,
             base_port=base_port,
-            fill_bytes=fill_bytes or 400 * MEBIBYTE,
+            fill_bytes=fill_bytes,
             topics=topics,
             throttle_bytes_per_second=throttle,
             load_spike=load_spike,
@@ -134,42 +134,29 @@ def demo(
 
 
 def demo_kraft(
-    directory: Annotated[
-        Path, typer.Option("--dir", help="For its lab, logs and report.json.")
-    ] = Path("build/kraft"),
-    base_port: Annotated[
-        int | None, typer.Option(help="First of the lab's 100 ports; default: a free block.")
-    ] = None,
-    fill_bytes: Annotated[
-        Any,
-        typer.Option(
-            "--bytes",
-            parser=_size,
-            metavar="40MB",
-            help="Data before replication; default 40 MiB.",
-        ),
-    ] = None,
-    topics: Annotated[int, typer.Option(min=4, help="How many topics.")] = 6,
+    directory: DemoDirectory = Path("build/kraft"),
+    base_port: BasePort = None,
+    fill_bytes: FillBytes = "40MiB",
+    topics: Topics = 6,
     back: Annotated[
         list[str] | None,
         typer.Option(
             "--back",
             metavar="PHASE",
-            help="First go to this phase and back to ZooKeeper. May be repeated.",
+            help="Go to this phase and back to ZooKeeper first. May be repeated.",
         ),
     ] = None,
     faults: Annotated[
         bool,
         typer.Option(
-            "--faults", help="Kill controllers and brokers, restart ZooKeeper on the way."
+            "--faults", help="Kill controllers and brokers and restart ZooKeeper meanwhile."
         ),
     ] = False,
 ) -> None:
-    """The whole journey on this machine while clients run: replicas moved, then ZooKeeper to KRaft,
-    ZooKeeper stopped.
+    """Move a cluster to new brokers and then from ZooKeeper to KRaft while clients run.
 
-    Exit code 0: nothing was lost, and the cluster serves on without ZooKeeper.
-    build/kraft/report.json has the figures.
+    At the end ZooKeeper is stopped. The exit code is 0 when nothing was lost and the cluster still
+    serves without ZooKeeper. The figures are in build/kraft/report.json.
 
     `kafka-migration lab demo-kraft`
 
@@ -180,13 +167,13 @@ def demo_kraft(
 
     if wrong := sorted(set(back or ()) - set(ORDER)):
         raise typer.BadParameter(
-            f"{', '.join(wrong)}: one of {', '.join(ORDER)}", param_hint="--back"
+            f"{', '.join(wrong)}: must be one of {', '.join(ORDER)}", param_hint="--back"
         )
     console = Console()
     options = KraftDemoOptions(
         directory=directory,
         base_port=base_port,
-        fill_bytes=fill_bytes or 40 * MEBIBYTE,
+        fill_bytes=fill_bytes,
         topics=topics,
         back_from=tuple(back or ()),
         faults=faults,
@@ -196,7 +183,7 @@ def demo_kraft(
 
 
 def _carry_through(run: "Demo", console: Console) -> None:
-    """Run it and print its report; exit code 1 when it stops or shows something wrong."""
+    """Run a demo and print its report. Exit with 1 when it fails or when something is wrong."""
     from kafka.errors import KafkaError
 
     from agent.client import ClientError
@@ -222,7 +209,7 @@ def _carry_through(run: "Demo", console: Console) -> None:
         console.print(f"logs: {directory / 'agent.log'}, {directory / 'lab' / 'logs'}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        console.print("interrupted; everything has been ended")
+        console.print("interrupted; every process has been ended")
         raise typer.Exit(130) from None
     console.print_json(data=run.report)
     for complaint in wrong:
