@@ -1,4 +1,7 @@
-"""A certificate authority for one lab, and what it signs, as PEM files. Called by security.py."""
+"""A certificate authority for one lab, which writes keys and certificates as PEM files.
+
+security.py uses it.
+"""
 
 import datetime as dt
 import ipaddress
@@ -17,9 +20,9 @@ CLOCK_SKEW = dt.timedelta(minutes=5)
 
 
 class Authority:
-    """Signs certificates for this machine's loopback.
+    """Signs certificates for the loopback address of this machine.
 
-    Its key is never written: later nothing more is signed.
+    Its own key is never written, so that nothing can be signed after the start of the lab.
     """
 
     def __init__(self) -> None:
@@ -44,14 +47,15 @@ class Authority:
         )
 
     def write(self, file: Path) -> None:
-        """Our own certificate: what clients trust."""
+        """Write the certificate of the authority, which clients trust, to `file`."""
         file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(
         self, name: str, file: Path, *, keystore: Path | None = None, keystore_password: str = ""
     ) -> None:
-        """Key and certificate of `name` (its CN) in one PEM file, for servers and clients;
-        PKCS12 too if asked.
+        """Write the key and the certificate of `name` into one PEM file, for a server or a client.
+
+        With `keystore`, also write both as PKCS12, encrypted with `keystore_password`.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())

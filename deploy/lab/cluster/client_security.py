@@ -1,6 +1,6 @@
-"""How clients log in at a secure lab, and the users and rights that they need there.
+"""How clients log in at a secure lab, and which users and rights they need there.
 
-For a plain lab every setting here is empty.
+In a plain lab every setting here is empty.
 """
 
 import ssl
@@ -29,8 +29,9 @@ from deploy.lab.cluster.security import (
 
 # ── clients ───────────────────────────────────────────────────────────────────────────────────────
 def kafka_settings(config: LabConfig, user: str, *, on_control: bool = False) -> dict[str, Any]:
-    """The section `security` of this user's settings, secrets by reference; empty in a plain
-    lab.
+    """The section `security` of this user's settings, with names of files instead of secrets.
+
+    It is empty in a plain lab.
     """
     if not config.secure:
         return {}
@@ -52,8 +53,9 @@ def kafka_settings(config: LabConfig, user: str, *, on_control: bool = False) ->
 
 
 def control_servers(config: LabConfig, user: str) -> str:
-    """Where that user reaches the control Kafka: whoever comes with a certificate has a port of
-    his own.
+    """The address at which this user reaches the control Kafka.
+
+    Users who log in with a certificate have a port of their own.
     """
     if config.secure and ON_CONTROL[user] == CERTIFICATE:
         return f"{HOST}:{config.control_certificate_port}"
@@ -63,13 +65,16 @@ def control_servers(config: LabConfig, user: str) -> str:
 def kafka_connection(
     config: LabConfig, user: str, *, on_control: bool = False, servers: str | None = None
 ) -> KafkaConnection:
-    """A client's connection, in both kinds of lab. `servers`: other than all there are."""
+    """The connection of a client, in a plain and in a secure lab.
+
+    `servers` replaces the addresses of all brokers.
+    """
     where = servers or (control_servers(config, user) if on_control else config.bootstrap_servers)
     return connection_of(where, kafka_settings(config, user, on_control=on_control))
 
 
 def connection_of(servers: str, settings: Mapping[str, Any]) -> KafkaConnection:
-    """A client's connection from its settings, as kafka_settings gives them."""
+    """The connection of a client, from settings as `kafka_settings` returns them."""
     given = {name: value for name, value in settings.items() if name != "password_file"}
     file = settings.get("password_file")
     password = Path(file).read_text(encoding="utf-8").strip() if file else None
@@ -77,7 +82,7 @@ def connection_of(servers: str, settings: Mapping[str, Any]) -> KafkaConnection:
 
 
 def zookeeper_settings(config: LabConfig) -> dict[str, Any]:
-    """The agent's section `zookeeper_security`; empty in a plain lab."""
+    """The section `zookeeper_security` of the agent's settings; empty in a plain lab."""
     if not config.secure:
         return {}
     vault = Vault(config)
@@ -90,7 +95,7 @@ def zookeeper_settings(config: LabConfig) -> dict[str, Any]:
 
 
 def zookeeper_access(config: LabConfig) -> ZooKeeperAccess:
-    """The lab's own."""
+    """How the lab's own administrator connects to ZooKeeper."""
     if not config.secure:
         return ZooKeeperAccess()
     vault = Vault(config)
@@ -100,7 +105,7 @@ def zookeeper_access(config: LabConfig) -> ZooKeeperAccess:
 
 
 def cruise_control_settings(config: LabConfig, user: str = AGENT) -> dict[str, Any]:
-    """Beside the url in the agent's section `cruise_control`; empty in a plain lab."""
+    """The agent's section `cruise_control` without its url; empty in a plain lab."""
     if not config.secure:
         return {}
     vault = Vault(config)
@@ -112,7 +117,7 @@ def cruise_control_settings(config: LabConfig, user: str = AGENT) -> dict[str, A
 
 
 def http_client(config: LabConfig, user: str = AGENT) -> dict[str, Any]:
-    """Keyword arguments for httpx, to speak with the lab's Cruise Control."""
+    """Keyword arguments for an httpx client of the lab's Cruise Control."""
     if not config.secure:
         return {}
     vault = Vault(config)
@@ -122,13 +127,13 @@ def http_client(config: LabConfig, user: str = AGENT) -> dict[str, Any]:
 
 # ── once the brokers run ──────────────────────────────────────────────────────────────────────────
 def admit(config: LabConfig, admin: Any, *, on_control: bool) -> bool:
-    """Make the users that are kept in Kafka, and give each its rights; twice does no harm.
+    """Create the users that Kafka itself stores, and give every user its rights.
+
+    It may be called again. Returns whether all users exist. A broker that is not the controller
+    refuses users with a code that the library takes for success, and the library sends the request
+    to any broker. The caller then calls again with a new client.
 
     Raises KafkaError.
-
-    Out: whether all is there. A broker that is not the controller refuses users with a code and no
-    words, which the library takes for success, and it asks any broker: then come again with a new
-    client.
     """
     from kafka.admin import UserScramCredentialUpsertion
     from kafka.errors import KafkaError

@@ -1,6 +1,6 @@
-"""What a lab is made of: nodes, ports and folders, as one immutable value.
+"""The nodes, ports and folders of a lab, as one immutable value.
 
-Read by every other file of the lab. Pure: it starts nothing and opens nothing.
+Every other file of the lab reads it. It starts nothing and opens nothing.
 """
 
 import os
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 HOST = "127.0.0.1"
 CLASS_PATH_VARIABLE = "CRUISE_CONTROL_CLASSPATH"
-# So that the same demo and the same tests run on another Kafka, with or without ZooKeeper.
+# These variables let the same demo and tests run on another Kafka, with or without ZooKeeper.
 VERSION_VARIABLE = "KAFKA_MIGRATION_LAB_KAFKA_VERSION"
 KRAFT_VARIABLE = "KAFKA_MIGRATION_LAB_KRAFT"
 DEFAULT_VERSION = "3.9.1"  # the last line with ZooKeeper
@@ -19,7 +19,7 @@ PORTS_PER_LAB = 100
 
 
 class Kind(StrEnum):
-    """What sort of process a node is; settings and readiness depend on it."""
+    """What kind of process a node is. Its settings and its readiness check depend on it."""
 
     ZOOKEEPER = "zookeeper"
     CONTROL_KAFKA = "control-kafka"
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 class Role(StrEnum):
-    """On which side of the migration a broker stands."""
+    """The side of the migration on which a broker stands."""
 
     SOURCE = "source"
     DESTINATION = "destination"
@@ -41,7 +41,7 @@ class Role(StrEnum):
 class CruiseControlKind(StrEnum):
     """Which Cruise Control the lab runs.
 
-    AUTO: the real one when its class path is given, else the stand-in.
+    AUTO runs the real one when its class path is given, and otherwise the stand-in.
     """
 
     AUTO = "auto"
@@ -51,22 +51,22 @@ class CruiseControlKind(StrEnum):
 
 
 class Metrics(StrEnum):
-    """What shows metrics.
+    """Which processes export and collect metrics.
 
-    AUTO: exporters, and those of Debian's Prometheus and node exporter that are installed.
+    AUTO runs the exporters, and Debian's Prometheus and node exporter where they are installed.
     """
 
-    NONE = "none"  # a broker starts a second earlier without the exporter
-    EXPORTERS = "exporters"  # a JMX exporter in every broker, and no more
+    NONE = "none"  # without the exporter a broker starts a second earlier
+    EXPORTERS = "exporters"  # only a JMX exporter in every broker
     AUTO = "auto"
 
 
-# broker 11 listens on base port + 11, and shows its metrics on base port + 21
+# Broker 11 listens on base port + 11 and serves its metrics on base port + 21.
 METRICS_PORT_OFFSET = 10
 
 
 class BrokerSpec(BaseModel):
-    """One broker: its id, its AZ (broker.rack), its side."""
+    """One broker: its id, its AZ (`broker.rack`) and its side of the migration."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -100,7 +100,7 @@ class Node(BaseModel):
 
     @property
     def metrics_port(self) -> int:
-        """Where a broker or a controller shows its metrics, as a page for Prometheus."""
+        """The port on which a broker or a controller serves metrics in Prometheus' format."""
         return self.port + METRICS_PORT_OFFSET
 
     @property
@@ -109,23 +109,23 @@ class Node(BaseModel):
 
 
 class LabConfig(BaseModel):
-    """Everything that can be chosen about a lab.
+    """All settings of a lab.
 
-    Two labs run side by side when folder and base port differ.
+    Two labs run side by side when their folders and their base ports differ.
     """
 
     model_config = ConfigDict(frozen=True)
 
     directory: Path = Path(".lab")
-    # below Linux's ephemeral ports (32768)
+    # It is below the ephemeral ports of Linux, which start at 32768.
     base_port: int = Field(default=29000, ge=1024, le=65535 - PORTS_PER_LAB)
     kafka_version: str = Field(
         default_factory=lambda: os.environ.get(VERSION_VARIABLE, DEFAULT_VERSION)
     )
     brokers: tuple[BrokerSpec, ...] = DEFAULT_BROKERS
-    # No ZooKeeper: the controllers below hold the metadata from the beginning.
+    # Without ZooKeeper the controllers below hold the metadata from the beginning.
     kraft: bool = Field(default_factory=lambda: os.environ.get(KRAFT_VARIABLE, "") not in {"", "0"})
-    # with ZooKeeper: started by whoever migrates to KRaft, not by `up`
+    # Beside ZooKeeper these are started by the migration to KRaft and not by `up`.
     controller_ids: tuple[int, ...] = ()
     cruise_control: CruiseControlKind = CruiseControlKind.AUTO
     cruise_control_class_path: str = Field(
@@ -133,17 +133,17 @@ class LabConfig(BaseModel):
     )
     secure: bool = False  # TLS, SASL and ACLs everywhere; secrets in the lab's folder
     metrics: Metrics = Metrics.NONE
-    # names of the nodes beside the exporters; settled by `up`, from what is installed
+    # Names of the monitoring nodes; `up` sets them from what is installed.
     monitors: tuple[str, ...] = ()
     proxies: bool = False  # HAProxy between clients and brokers
-    keep_data: bool = False  # False: every `up` begins with an empty cluster
-    start_timeout_seconds: float = 180.0  # a cold, loaded machine; normal is below 30 s
-    # then SIGKILL; only data to be kept gets this farewell at all
+    keep_data: bool = False  # if False, every `up` begins with an empty cluster
+    start_timeout_seconds: float = 180.0  # normal is below 30 s; a loaded machine needs more
+    # SIGKILL follows. Only a lab whose data are kept is shut down in order at all.
     stop_timeout_seconds: float = 15.0
     broker_heap_megabytes: int = 256
-    # node name -> extra; None removes a key
+    # Additional settings by name of the node; None removes a key.
     properties: dict[str, dict[str, str | None]] = Field(default_factory=dict)
-    # node name -> extra, such as -javaagent:...
+    # Additional options by name of the node, such as -javaagent:...
     java_options: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @property
@@ -160,12 +160,12 @@ class LabConfig(BaseModel):
 
     @property
     def control_certificate_port(self) -> int:
-        """Of a secure lab's control Kafka: for clients with a certificate."""
+        """In a secure lab, the control Kafka's port for clients with a certificate."""
         return self.base_port + 4
 
     @property
     def proxy_node(self) -> Node:
-        """HAProxy; its own port shows its metrics."""
+        """HAProxy, which serves its own metrics on the port of the node."""
         return Node(name="haproxy", kind=Kind.PROXY, port=self.base_port + 7)
 
     @property
@@ -174,7 +174,7 @@ class LabConfig(BaseModel):
 
     @property
     def broker_nodes(self) -> tuple[Node, ...]:
-        """Broker 11 listens on base port + 11, so that a port tells its broker."""
+        """The brokers. Broker 11 listens on the base port plus 11, so a port shows its broker."""
         return tuple(
             Node(
                 name=f"broker-{broker.id}",
@@ -187,7 +187,7 @@ class LabConfig(BaseModel):
 
     @property
     def monitor_nodes(self) -> tuple[Node, ...]:
-        """Debian's Prometheus and its node exporter, those that were found."""
+        """Debian's Prometheus and its node exporter, as far as they were found."""
         known = (
             Node(name="node-exporter", kind=Kind.NODE_EXPORTER, port=self.base_port + 6),
             Node(name="prometheus", kind=Kind.PROMETHEUS, port=self.base_port + 5),
@@ -196,7 +196,7 @@ class LabConfig(BaseModel):
 
     @property
     def controller_nodes(self) -> tuple[Node, ...]:
-        """The KRaft controllers of the migrated cluster, running or to come."""
+        """The KRaft controllers of the migrated cluster, whether they run yet or not."""
         ids = self.controller_ids or (DEFAULT_CONTROLLER_IDS if self.kraft else ())
         return tuple(
             Node(
@@ -210,12 +210,12 @@ class LabConfig(BaseModel):
 
     @property
     def quorum_voters(self) -> str:
-        """`controller.quorum.voters` of the migrated cluster."""
+        """The value of `controller.quorum.voters` for the migrated cluster."""
         return ",".join(f"{node.controller_id}@{node.address}" for node in self.controller_nodes)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """Every process, in the order of starting."""
+        """Every process, in the order in which they are started."""
         with_cruise_control = self.cruise_control_kind is not CruiseControlKind.NONE
         return (
             *(() if self.kraft else (self.zookeeper,)),
@@ -229,7 +229,7 @@ class LabConfig(BaseModel):
 
     @property
     def cruise_control_kind(self) -> CruiseControlKind:
-        """The kind that runs: AUTO is settled by whether a class path was given."""
+        """The kind that runs. AUTO depends on whether a class path was given."""
         if self.cruise_control is not CruiseControlKind.AUTO:
             return self.cruise_control
         return (
@@ -238,7 +238,7 @@ class LabConfig(BaseModel):
 
     @property
     def ports(self) -> dict[int, str]:
-        """Every port the lab listens on, and what needs it."""
+        """Every port on which the lab listens, and the process that needs it."""
         ports = {node.port: node.name for node in self.nodes} | {
             self.control_quorum_port: "control-kafka (quorum)"
         }
@@ -259,7 +259,7 @@ class LabConfig(BaseModel):
 
     @property
     def source_racks(self) -> dict[int, str]:
-        """Source broker -> AZ."""
+        """The AZ of each source broker."""
         return {broker.id: broker.rack for broker in self.brokers if broker.role is Role.SOURCE}
 
     @property
@@ -275,7 +275,7 @@ class LabConfig(BaseModel):
         )
 
     def node(self, name: str) -> Node:
-        """The node of that name. KeyError, naming those there are, when there is none."""
+        """The node of that name. Raises KeyError, which lists the existing names."""
         for node in self.nodes:
             if node.name == name:
                 return node

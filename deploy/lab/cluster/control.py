@@ -1,7 +1,7 @@
-"""How Lab talks to its supervisor: one JSON line there, one back, over a Unix socket in the lab's
-folder.
+"""How Lab talks to its supervisor.
 
-Only the folder's owner can reach it. Requests are served one at a time; each side has a timeout.
+Request and answer are one line of JSON each, over a Unix socket in the lab's folder that only the
+owner of the folder can reach. Requests are served one at a time, and each side has a timeout.
 """
 
 import contextlib
@@ -17,12 +17,15 @@ BYTES_MAX = 4 * 1024 * 1024
 
 
 class NotReachedError(ConnectionError):
-    """No supervisor answers at that socket."""
+    """No supervisor answers at the socket."""
 
 
 @contextlib.contextmanager
 def _short_path(path: Path) -> Iterator[str]:
-    """A socket's path may have 107 bytes; one through the folder's descriptor is always short."""
+    """A short path to the socket, through the file descriptor of its folder.
+
+    The path of a socket may have at most 107 bytes.
+    """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
@@ -31,7 +34,7 @@ def _short_path(path: Path) -> Iterator[str]:
 
 
 def listen(path: Path) -> socket.socket:
-    """A listening socket at `path`, in place of a dead one that may be there."""
+    """Listen on a new socket at `path`, which replaces a dead one."""
     path.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with _short_path(path) as short:
@@ -42,7 +45,7 @@ def listen(path: Path) -> socket.socket:
 
 
 def answer(server: socket.socket, obey: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Accept one connection, pass its request to `obey`, send back what that returns."""
+    """Accept one connection, pass its request to `obey`, and send back the result."""
     link, _ = server.accept()
     with link:
         link.settimeout(TIMEOUT_SECONDS)
@@ -54,7 +57,7 @@ def answer(server: socket.socket, obey: Callable[[dict[str, Any]], dict[str, Any
 
 
 def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Send one request; return the answer. NotReachedError when nobody listens."""
+    """Send one request and return the answer. Raises NotReachedError when nobody listens."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link, _short_path(path) as short:
             link.settimeout(TIMEOUT_SECONDS)

@@ -1,7 +1,7 @@
-"""`lab.json` and `clusters.yaml`: all that another program needs to use a running lab.
+"""`lab.json` and `clusters.yaml`, which tell other programs how to use a running lab.
 
-Written by the supervisor, read by Lab. `lab.json` alone does not prove that the lab runs: its lock
-does (see lab.py).
+The supervisor writes them and Lab reads them. `lab.json` alone does not prove that the lab runs;
+the lock does (see lab.py).
 """
 
 import json
@@ -20,12 +20,12 @@ from deploy.lab.cluster.launch import Folders
 from deploy.lab.cluster.processes import ManagedProcess
 
 CLUSTER_NAME = "lab"
-# A lab's patience: what is minutes on a large cluster is seconds here.
+# What takes minutes on a large cluster takes seconds in a lab.
 POLICY = {"quiet_seconds": 10.0, "resume_delay_seconds": 5.0, "progress_seconds": 2.0}
 
 
 class LabState(StrEnum):
-    """Where the whole lab stands."""
+    """The state of the whole lab."""
 
     STARTING = "starting"
     READY = "ready"
@@ -42,7 +42,7 @@ def describe(
 ) -> dict[str, Any]:
     """The content of lab.json.
 
-    `progress`: state, step, error, supervisor_pid, started_at, ready_after_seconds.
+    `progress` holds state, step, error, supervisor_pid, started_at and ready_after_seconds.
     """
     folders = Folders(config.directory)
     url = config.cruise_control_url
@@ -102,7 +102,7 @@ def write(folders: Folders, description: Mapping[str, Any]) -> None:
 
 
 def read(directory: Path) -> dict[str, Any] | None:
-    """The content of lab.json; None when there is none."""
+    """The content of lab.json, or None when there is none."""
     try:
         content = json.loads(Folders(directory).lab_file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -111,7 +111,9 @@ def read(directory: Path) -> dict[str, Any] | None:
 
 
 def _kraft(config: LabConfig) -> dict[str, Any]:
-    """The way to KRaft, restarts by this lab's supervisor; soak time and patience are a lab's."""
+    """The section `kraft` of clusters.yaml. The lab's supervisor restarts nodes, and times are
+    short.
+    """
     return {
         "controllers": [
             {
@@ -131,7 +133,7 @@ def _kraft(config: LabConfig) -> dict[str, Any]:
 
 
 def write_clusters(config: LabConfig) -> None:
-    """Write clusters.yaml, the agent's list of clusters, with this lab as its only one."""
+    """Write clusters.yaml, the agent's list of clusters, with this lab as its only cluster."""
     destinations = [broker.id for broker in config.brokers if broker.role is Role.DESTINATION]
     cluster: dict[str, Any] = {
         "bootstrap_servers": config.bootstrap_servers,

@@ -1,8 +1,8 @@
-"""Settings, as environment variables, of the programs that run beside a lab.
+"""The settings of programs that run beside a lab, as environment variables.
 
-The lab writes them into its folder (`environment.json`), where `kafka-migration` finds them: a
-command that names no Kafka uses the lab that runs in `.lab`. This file is all that the agent's
-command line knows of the lab.
+The lab writes them to `environment.json` in its folder. A `kafka-migration` command that names no
+Kafka reads them from there and so uses the lab that runs in `.lab`. The command line of the agent
+knows nothing else of the lab.
 """
 
 import json
@@ -27,9 +27,9 @@ def lab_environment(
     web_port: int | None = None,
     user: str = security.AGENT,
 ) -> dict[str, str]:
-    """The settings of a program of ours that works with this lab and logs in as `user`.
+    """The settings of a program that works with this lab and logs in as `user`.
 
-    `description` is the content of lab.json, `directory` the lab's folder.
+    `description` is the content of lab.json and `directory` the folder of the lab.
     """
     environment = _common(description, directory) | security_environment(directory, user)
     if web_port is not None:
@@ -38,8 +38,9 @@ def lab_environment(
 
 
 def metrics_environment(description: Mapping[str, Any]) -> dict[str, str]:
-    """Where a collector finds this lab's metrics: its Prometheus if it runs one, else its
-    exporters.
+    """Where a collector finds the metrics of this lab.
+
+    This is its Prometheus if it runs one, and otherwise its exporters.
     """
     environment = {
         "KAFKA_MIGRATION_COLLECTOR_INTERVAL_SECONDS": f"{COLLECT_SECONDS:g}",
@@ -53,15 +54,15 @@ def metrics_environment(description: Mapping[str, Any]) -> dict[str, str]:
 
 
 def security_environment(directory: Path, user: str) -> dict[str, str]:
-    """How `user` logs in at the lab's control Kafka; empty for a plain lab.
+    """How `user` logs in at the control Kafka of the lab; empty for a plain lab.
 
-    Passwords are given by the names of their files.
+    Passwords are given as names of files.
     """
     return _login(Lab.at(directory).config, user)
 
 
 def write(config: LabConfig) -> None:
-    """Write environment.json: the lab's cluster and settings, and each user's login."""
+    """Write environment.json with the cluster, its settings and the login of each user."""
     folders = Folders(config.directory)
     description = describe(config, None, {})
     content = {

@@ -1,6 +1,6 @@
-"""The JMX exporter: a Java agent that shows a process's metrics as a page for Prometheus.
+"""The JMX exporter, a Java agent that serves the metrics of a process in Prometheus' format.
 
-Called by jars.py and launch.py.
+jars.py and launch.py use it.
 """
 
 from pathlib import Path
@@ -10,8 +10,7 @@ from deploy.lab.cluster.config import HOST
 COORDINATE = "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1"
 BROKER_RULES = Path(__file__).parent.parent.parent / "prometheus" / "jmx-exporter.yml"
 
-# What a look at a controller needs. One name for each gauge, as the exporter's own examples for
-# Kafka have it.
+# The gauges that the agent reads from a controller, named as in the exporter's examples for Kafka.
 CONTROLLER_RULES = """\
 startDelaySeconds: 0
 lowercaseOutputName: true
@@ -25,5 +24,5 @@ rules:
 
 
 def java_option(jar: Path, settings: Path, port: int) -> str:
-    """What Java is started with, so that the page is at http://HOST:port/metrics."""
+    """The option of Java with which metrics are served at http://HOST:port/metrics."""
     return f"-javaagent:{jar}={HOST}:{port}:{settings}"

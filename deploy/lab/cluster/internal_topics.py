@@ -1,8 +1,7 @@
-"""Puts Kafka's and Cruise Control's own topics on the source brokers, where a cluster has them
-before its migration.
+"""Creates the internal topics of Kafka and Cruise Control on the source brokers.
 
-Left to Kafka, they would be spread over all brokers at first use, and the destination would not be
-empty. Called by the supervisor.
+A real cluster has them there before its migration. Kafka itself would spread them over all brokers
+at first use, and the destination brokers would not be empty. The supervisor calls this.
 """
 
 from collections.abc import Collection
@@ -16,7 +15,7 @@ from deploy.lab.cluster.readiness import lab_admin
 CREATE_TIMEOUT_SECONDS = 30.0
 SEGMENT_BYTES = str(100 * 1024 * 1024)
 
-# name -> (partitions, replicas, the settings Kafka itself gives them)
+# (partitions, replicas, the settings that Kafka itself would give)
 TopicSpec = tuple[int, int, dict[str, str]]
 
 
@@ -55,7 +54,7 @@ def specifications(config: LabConfig) -> dict[str, TopicSpec]:
 
 
 def missing(config: LabConfig, existing: Collection[str]) -> dict[str, dict[str, Any]]:
-    """What Kafka is asked to create: topic -> `assignments` and `configs`."""
+    """The topics that are to be created, each with `assignments` and `configs`."""
     return {
         name: {
             "assignments": dict(
@@ -69,7 +68,7 @@ def missing(config: LabConfig, existing: Collection[str]) -> dict[str, dict[str,
 
 
 def create(config: LabConfig) -> None:
-    """Create those that are missing. Raises KafkaError when the cluster refuses."""
+    """Create the internal topics that are missing. Raises KafkaError when the cluster refuses."""
     with lab_admin(config, CREATE_TIMEOUT_SECONDS) as admin:
         if wanted := missing(config, admin.list_topics()):
             admin.create_topics(

@@ -1,8 +1,7 @@
-"""Java and Kafka for the lab, with nothing but Python on the machine: a Java runtime from a wheel,
-jars through jgo.
+"""Provides Java and Kafka for the lab on a machine that has only Python.
 
-Called by the supervisor before anything starts. Writes only into its folder in jgo's cache
-(JGO_CACHE_DIR).
+The Java runtime comes as a wheel, and jgo downloads the jars. The supervisor calls this before
+anything starts. It writes only into its own folder in jgo's cache (JGO_CACHE_DIR).
 """
 
 import fcntl
@@ -26,14 +25,14 @@ JARS_FILE = "class-path.json"
 
 
 class JarsUnavailableError(RuntimeError):
-    """Kafka's jars could not be had; the text says which and what to check."""
+    """Kafka's jars cannot be fetched. The text says which ones, and what to check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A Java and the class path of one Kafka version.
+    """A Java runtime and the class path of one Kafka version.
 
-    `archive` shares parsed classes: JVMs start in half the time.
+    `archive` holds parsed classes that JVMs share, which halves the time of a start.
     """
 
     java: Path
@@ -50,12 +49,12 @@ class Installation:
 def install(
     kafka_version: str, progress: Callable[[str], None], *, with_exporter: bool = False
 ) -> Installation:
-    """Resolve, download (once) and prepare Kafka.
+    """Resolve, download (once) and prepare Kafka. Slow steps are reported through `progress`.
 
-    JarsUnavailableError. Slow steps are told through `progress`.
+    Labs that start at the same time wait for one another. What an interrupted start left unfinished
+    is done again.
 
-    Labs that start together wait for one another; what an interrupted start left half done is done
-    anew.
+    Raises JarsUnavailableError.
     """
     java = _java()
     cache = _cache_directory()
@@ -83,15 +82,15 @@ def _java() -> Path:
 
 
 def _coordinates(kafka_version: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is resolved with all it needs, and what is taken alone (kafka-tools would bring
-    Kafka Connect with it).
+    """(artifacts to resolve with their dependencies, artifacts to take alone).
+
+    With its dependencies kafka-tools would bring Kafka Connect.
     """
     log4j2 = (
         "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
         "org.apache.logging.log4j:log4j-core:2.24.3",
     )
-    # The resolver takes an older kafka-clients from far down in Kafka 4's tree, unless it is asked
-    # for.
+    # Unless it is named, the resolver takes an older kafka-clients from Kafka 4's dependencies.
     clients = f"org.apache.kafka:kafka-clients:{kafka_version}"
     further = (
         ("org.slf4j:slf4j-reload4j:1.7.36",)
@@ -104,8 +103,9 @@ def _coordinates(kafka_version: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _fetch(kafka_version: str) -> tuple[Path, ...]:
-    """Fetch into a folder aside and rename it when complete: jgo takes any file it finds for a
-    whole one.
+    """Fetch the jars into a folder beside the final one, and rename it when it is complete.
+
+    jgo takes any file that it finds for a complete one.
     """
     import requests
 
@@ -118,10 +118,9 @@ def _fetch(kafka_version: str) -> tuple[Path, ...]:
     except (requests.RequestException, OSError, RuntimeError, ValueError) as error:
         raise JarsUnavailableError(
             f"cannot fetch Apache Kafka {kafka_version}: {error}. The lab needs Maven Central "
-            "once (60 MB): check the "
-            "network and the proxy and certificate variables (HTTPS_PROXY, "
-            "REQUESTS_CA_BUNDLE), or name a mirror as "
-            "`central` under [repositories] in jgo's config file"
+            "once (60 MB): check the network and the proxy and certificate variables "
+            "(HTTPS_PROXY, REQUESTS_CA_BUNDLE), or name a mirror as `central` under "
+            "[repositories] in jgo's config file"
         ) from error
     write_atomically(partial / JARS_FILE, json.dumps([str(jar) for jar in jars]))
     partial.rename(target)
@@ -129,9 +128,7 @@ def _fetch(kafka_version: str) -> tuple[Path, ...]:
 
 
 def _exporter() -> Path:
-    """The JMX exporter's jar, which holds all it needs; fetched once (600 kB), renamed when
-    complete.
-    """
+    """The JMX exporter's jar, which needs no other. It is fetched once (600 kB)."""
     import requests
 
     _, name, version = exporter.COORDINATE.split(":")
@@ -161,9 +158,7 @@ def _context(repository: Path) -> Any:
 
 
 def _resolve(kafka_version: str, repository: Path) -> list[Path]:
-    """The jars of one Kafka, downloaded with their SHA-1 verified, in the order of the class
-    path.
-    """
+    """Download the jars of one Kafka, verify their SHA-1, and return them in class path order."""
     from jgo.parse import Coordinate
 
     context = _context(repository)
@@ -205,7 +200,10 @@ def _cached_jars(kafka_version: str) -> tuple[Path, ...] | None:
 
 
 def _archive_file(java: Path, jars: tuple[Path, ...]) -> Path:
-    """Java refuses an archive made by another Java or for other jars, so both are in the name."""
+    """The file of the class archive.
+
+    Java refuses an archive that was made by another Java or for other jars, so its name has both.
+    """
     stamps = [
         (str(path), path.stat().st_size, path.stat().st_mtime_ns)
         for path in (java.resolve(), *jars)
@@ -216,9 +214,9 @@ def _archive_file(java: Path, jars: tuple[Path, ...]) -> Path:
 
 
 def _build_archive(java: Path, jars: tuple[Path, ...], archive: Path) -> None:
-    """Start Kafka once to see which classes it loads, then dump those.
+    """Start Kafka once to find out which classes it loads, and dump those.
 
-    Failing costs speed only, so it is no error.
+    A failure only makes starts slower, so it is no error.
     """
     class_path = os.pathsep.join(str(jar) for jar in jars)
     archive.parent.mkdir(parents=True, exist_ok=True)
@@ -251,7 +249,7 @@ def _build_archive(java: Path, jars: tuple[Path, ...], archive: Path) -> None:
 
 
 def _train(command: list[str], scratch: Path) -> None:
-    """Run a throw-away single-node Kafka until it says that it started."""
+    """Run a temporary Kafka of one node until it reports that it has started."""
     import time
 
     from deploy.lab.cluster.ports import free_ports

@@ -1,6 +1,6 @@
-"""The lab as its users see it: tests, the demo, the command line.
+"""The lab as tests, the demo and the command line use it.
 
-All here talks to the supervisor or reads lab.json.
+Lab talks to the supervisor or reads lab.json:
 
 with Lab(LabConfig(directory=path, base_port=29000)).running() as lab: ...
 """
@@ -28,13 +28,14 @@ SESSION_EXPIRY_SECONDS_MAX = 30.0
 
 
 class LabError(RuntimeError):
-    """The lab could not do what was asked; the text says why and what to do."""
+    """The lab could not do what was requested. The text says why, and what to do."""
 
 
 class Lab:
-    """One lab, running or not.
+    """One lab, whether it runs or not.
 
-    Cheap to make; several objects (also in several programs) may stand for the same lab.
+    An instance holds few resources. Several of them, also in several programs, may stand for one
+    lab.
     """
 
     def __init__(self, config: LabConfig | None = None) -> None:
@@ -44,9 +45,9 @@ class Lab:
 
     @classmethod
     def at(cls, directory: Path) -> "Lab":
-        """The lab in that folder, with the settings it was started with.
+        """The lab in that folder, with the settings with which it was started.
 
-        LabError when there is none.
+        Raises LabError when there is none.
         """
         settings = Folders(directory).settings_file
         if not settings.exists():
@@ -61,12 +62,12 @@ class Lab:
     def up(
         self, *, attached: bool = False, progress: Callable[[str], None] | None = None
     ) -> dict[str, Any]:
-        """Start everything and return lab.json's content when all nodes serve.
+        """Start everything, and return the content of lab.json when all nodes serve.
 
-        LabError when one does not.
+        A detached lab (the default) keeps running after this program. An attached lab ends with it,
+        even when it is killed by SIGKILL.
 
-        Detached (the default) the lab outlives this program; attached, it ends with it, even by
-        kill -9.
+        Raises LabError when a node does not serve.
         """
         if self.is_running:
             raise LabError(
@@ -118,9 +119,9 @@ class Lab:
             raise
 
     def down(self) -> None:
-        """End every process of the lab; its folder stays, for its logs.
+        """End every process of the lab. Its folder is kept, because the logs are in it.
 
-        No error when it does not run.
+        It is no error when the lab does not run.
         """
         content = self.description
         if content is None or not self.is_running:
@@ -142,7 +143,7 @@ class Lab:
 
     @contextlib.contextmanager
     def running(self, progress: Callable[[str], None] | None = None) -> Iterator["Lab"]:
-        """The lab, up and attached, ended when the block ends."""
+        """Start the lab attached, and end it when the block ends."""
         try:
             self.up(attached=True, progress=progress)
             yield self
@@ -151,8 +152,9 @@ class Lab:
 
     @property
     def is_running(self) -> bool:
-        """Whether a supervisor holds this folder's lock: true from the first moment of `up` to
-        the last of `down`.
+        """Whether a supervisor holds the lock of this folder.
+
+        This is true from the first moment of `up` to the last moment of `down`.
         """
         try:
             with self.folders.lock_file.open("r+") as lock:
@@ -165,12 +167,13 @@ class Lab:
 
     @property
     def description(self) -> dict[str, Any] | None:
-        """lab.json's content, also of a lab that has ended; None when there never was one."""
+        """The content of lab.json, also after the lab has ended; None when there never was one."""
         return description.read(self.folders.root)
 
     def status(self) -> dict[str, Any]:
-        """lab.json's content with `running`, and a state that is true even after the supervisor
-        was killed.
+        """The content of lab.json and `running`.
+
+        The state is true even after the supervisor was killed.
         """
         content = self.description or {"state": str(LabState.DOWN), "processes": {}}
         running = self.is_running
@@ -182,23 +185,23 @@ class Lab:
     # ---- one node
 
     def kill(self, name: str) -> None:
-        """SIGKILL one node, as when its machine is lost. Returns when it is gone."""
+        """Kill one node (SIGKILL), as if its machine were lost. Returns when it is gone."""
         self._order("kill", name)
 
     def stop(self, name: str, timeout_seconds: float = 60.0) -> None:
-        """Shut one node down in order (SIGTERM; a broker hands over its leaders first).
+        """Shut one node down in order (SIGTERM). A broker hands over its leaders first.
 
-        LabError when it takes long.
+        Raises LabError when it has not ended after `timeout_seconds`.
         """
         self._order("terminate", name)
         self._await(lambda: self.pid(name) is None, f"{name} has not ended", timeout_seconds)
 
     def pause(self, name: str) -> None:
-        """SIGSTOP one node: its connections stay open, it answers nothing."""
+        """Freeze one node (SIGSTOP). Its connections stay open, but it answers nothing."""
         self._order("pause", name)
 
     def unpause(self, name: str) -> None:
-        """SIGCONT a paused node."""
+        """Let a frozen node continue (SIGCONT)."""
         self._order("unpause", name)
 
     def start(
@@ -209,12 +212,10 @@ class Lab:
         wait: bool = True,
         timeout_seconds: float = 90.0,
     ) -> None:
-        """Start a node, on its old data and port.
+        """Start a node on its old data and port. With `wait`, returns when it serves.
 
-        `properties` change its settings; None removes a key.
-
-        They hold for later starts too; {} goes back to the lab's own. With `wait`, returns when the
-        node serves.
+        `properties` change its settings, and None removes a key. They also hold for later starts;
+        an empty mapping restores the settings of the lab.
         """
         node = self.config.node(name)
         if node.broker and not self.config.kraft:
@@ -229,12 +230,12 @@ class Lab:
             self.await_ready(name, timeout_seconds)
 
     def restart(self, name: str, properties: Mapping[str, str | None] | None = None) -> None:
-        """Stop in order, then start: one step of a rolling restart."""
+        """Stop a node in order and start it again, which is one step of a rolling restart."""
         self.stop(name)
         self.start(name, properties)
 
     def await_ready(self, name: str, timeout_seconds: float = 90.0) -> None:
-        """Return when the node serves. LabError when it ends, or does not in time."""
+        """Return when the node serves. Raises LabError when it ends or is too slow."""
         node = self.config.node(name)
 
         def ready() -> bool:
@@ -248,7 +249,7 @@ class Lab:
         self._await(ready, f"{name} does not serve", timeout_seconds)
 
     def pid(self, name: str) -> int | None:
-        """The node's process id; None when it does not run."""
+        """The process id of the node, or None when it does not run."""
         processes = (self.description or {}).get("processes", {})
         pid = processes.get(name, {}).get("pid")
         return None if pid is None else int(pid)
@@ -260,8 +261,10 @@ class Lab:
         return self.config.stop_timeout_seconds * len(Kind) + 30
 
     def _spawn(self, attached: bool) -> subprocess.Popen[bytes]:
-        """Attached: the supervisor's stdin is a pipe that only this program holds, so that it
-        learns of our end.
+        """Start the supervisor.
+
+        With `attached`, its stdin is a pipe that only this program holds, so that it notices when
+        this program ends.
         """
         command = [sys.executable, "-m", "deploy.lab.cluster.supervisor", str(self.folders.root)]
         with (self.folders.root / "supervisor.out").open("wb") as output:
@@ -299,7 +302,7 @@ class Lab:
         raise LabError(f"the lab did not start in time; see {self.folders.logs}")
 
     def _order(self, action: str, name: str, **more: Any) -> None:
-        self.config.node(name)  # a wrong name is told before anything is asked
+        self.config.node(name)  # an unknown name is refused before the supervisor is asked
         try:
             reply = control.ask(self.folders.socket, {"action": action, "name": name, **more})
         except control.NotReachedError as error:

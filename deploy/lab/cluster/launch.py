@@ -1,6 +1,6 @@
-"""From a node to the command that runs it: writes its settings files, returns its argv.
+"""Writes the settings files of a node and returns the command that runs it.
 
-Called by the supervisor.
+The supervisor calls it.
 """
 
 import json
@@ -37,7 +37,7 @@ MAIN_CLASSES = {
 
 
 class Folders:
-    """Where a lab keeps things, below its one folder."""
+    """The paths of all files and folders of a lab, below its one folder."""
 
     def __init__(self, directory: Path) -> None:
         self.root = directory.resolve()
@@ -50,7 +50,7 @@ class Folders:
         self.targets_file = self.root / "targets.json"
         self.settings_file = self.root / "lab-settings.json"
         self.lock_file = self.root / "lab.lock"
-        # of a cluster that began without ZooKeeper
+        # Only a cluster that began without ZooKeeper has it.
         self.cluster_id_file = self.root / "config" / "cluster-id"
         self.socket = self.root / "control.sock"
         self.supervisor_log = self.logs / "supervisor.log"
@@ -62,7 +62,7 @@ class Folders:
         return self.logs / f"{name}.log"
 
     def output(self, name: str) -> Path:
-        """What the process prints: a JVM's last words, when it cannot start."""
+        """What the process prints, such as the reason why a JVM cannot start."""
         return self.logs / f"{name}.out"
 
     def overrides(self, name: str) -> Path:
@@ -70,7 +70,7 @@ class Folders:
 
 
 def prepare(config: LabConfig, node: Node, installation: Installation) -> list[str]:
-    """Write the node's files; return the command that runs it."""
+    """Write the files of the node, and return the command that runs it."""
     folders = Folders(config.directory)
     for folder in (folders.config, folders.logs, folders.data(node.name)):
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,8 +93,9 @@ def prepare(config: LabConfig, node: Node, installation: Installation) -> list[s
 
 
 def _format(config: LabConfig, node: Node) -> None:
-    """What KRaft wants of a folder before its first start: the id of the cluster, the existing
-    one if there is one.
+    """Write what KRaft needs in a folder before the first start.
+
+    This is the id of the cluster, which is the existing one if there is one.
     """
     folders = Folders(config.directory)
     node_id = node.broker.id if node.broker else node.controller_id
@@ -111,7 +112,7 @@ def _format(config: LabConfig, node: Node) -> None:
 
 
 def settings_of(config: LabConfig, node: Node) -> properties.Properties:
-    """The node's settings, with what the lab's config and the last `start` laid over them."""
+    """The settings of the node, overlaid with those of the lab's config and of the last `start`."""
     folders = Folders(config.directory)
     data = folders.data(node.name)
     if node.kind is Kind.ZOOKEEPER:
@@ -139,7 +140,7 @@ def settings_of(config: LabConfig, node: Node) -> properties.Properties:
 
 
 def _java(config: LabConfig, node: Node, installation: Installation) -> list[str]:
-    """Java with options for many small, short-lived JVMs on few cores."""
+    """The command of Java, with options for many small, short-lived JVMs on few cores."""
     folders = Folders(config.directory)
     heap = config.broker_heap_megabytes if node.kind is Kind.BROKER else HEAP_MEGABYTES[node.kind]
     real = config.cruise_control_kind is CruiseControlKind.REAL

@@ -1,9 +1,9 @@
-"""Run a command that dies when its parent dies, however the parent ends.
+"""Runs a command that is killed when its parent ends, for whatever reason.
 
-Started by processes.py before each node.
+processes.py starts each node through it: leash.py PARENT_PID COMMAND...
 
-Usage: leash.py PARENT_PID COMMAND... The kernel (Linux) sends the signal. The command replaces this
-program, so that the pid stays.
+The Linux kernel sends the signal. The command replaces this program, so that the process id stays
+the same.
 """
 
 import ctypes
@@ -15,9 +15,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Ask for SIGKILL at the parent's death, then become the command.
+    """Request SIGKILL for the death of the parent, and then become the command.
 
-    Leaves at once if the parent is gone already.
+    Ends at once if the parent is already gone.
     """
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":

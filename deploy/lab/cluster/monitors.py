@@ -1,8 +1,8 @@
-"""Debian's Prometheus and node exporter beside the brokers, where they are installed (`apt-get
-install prometheus`).
+"""Debian's Prometheus and node exporter beside the brokers, where they are installed.
 
-Called by lab.py, launch.py and supervisor.py. Without them the collector reads the brokers'
-exporters directly, and has no system samples but the load average that the JVMs see.
+`apt-get install prometheus` installs both. Without them the collector reads the brokers' exporters
+directly, and the load average that the JVMs report is the only sample of the system. lab.py,
+launch.py and supervisor.py use this.
 """
 
 import json
@@ -17,22 +17,22 @@ from deploy.lab.cluster.files import write_atomically
 CLUSTER_NAME = "lab"  # as in description.py
 SCRAPE_SECONDS = 2
 PROGRAMS = {
-    # Debian's name, and that of its makers
+    # the name in Debian, and the upstream name
     "node-exporter": ("prometheus-node-exporter", "node_exporter"),
     "prometheus": ("prometheus",),
 }
-# What the mapping asks for: a page of 60 lines instead of 1,500.
+# Only what the mapping needs, which makes a page of 60 lines instead of 1,500.
 NODE_COLLECTORS = ("cpu", "filesystem", "loadavg")
-PLATFORMS = {Role.SOURCE: "ec2", Role.DESTINATION: "k8s"}  # what they stand for
+PLATFORMS = {Role.SOURCE: "ec2", Role.DESTINATION: "k8s"}  # the platforms that they represent
 
 
 def found() -> tuple[str, ...]:
-    """The nodes that can run on this machine."""
+    """The names of the nodes whose programs are installed on this machine."""
     return tuple(name for name, programs in PROGRAMS.items() if any(map(shutil.which, programs)))
 
 
 def command(config: LabConfig, node: Node, settings: Path, data: Path) -> list[str]:
-    """Write the node's files; return the command that runs it."""
+    """Write the files of the node, and return the command that runs it."""
     program = next(path for name in PROGRAMS[node.name] if (path := shutil.which(name)))
     if node.kind is Kind.NODE_EXPORTER:
         only = [f"--collector.{name}" for name in NODE_COLLECTORS]
@@ -55,10 +55,10 @@ def command(config: LabConfig, node: Node, settings: Path, data: Path) -> list[s
 
 
 def write_targets(config: LabConfig) -> None:
-    """targets.json, in the form of file_sd_configs: for Prometheus, and for a collector without
-    one.
+    """Write targets.json in the format of file_sd_configs.
 
-    All brokers stand on one machine, so its node exporter is scraped for each of them.
+    Prometheus reads it, or a collector where there is no Prometheus. All brokers run on one
+    machine, so its node exporter is scraped once for each of them.
     """
     groups = []
     node_exporter = next((n for n in config.monitor_nodes if n.kind is Kind.NODE_EXPORTER), None)

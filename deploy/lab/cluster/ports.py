@@ -1,6 +1,6 @@
-"""Which loopback ports are free.
+"""Finds free ports on the loopback address.
 
-A port found free may be taken a moment later: the lab says so when it happens.
+A port that is free now may be taken a moment later. The lab then says so.
 """
 
 import random
@@ -11,13 +11,13 @@ from deploy.lab.cluster.config import HOST, PORTS_PER_LAB, LabConfig
 
 
 class PortTakenError(RuntimeError):
-    """A port the lab needs is in use; the text names the port and who needs it."""
+    """A port that the lab needs is in use. The text names the port and the node that needs it."""
 
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on that loopback port now.
 
-    Sockets in TIME_WAIT do not count, as for the JVM.
+    Sockets in TIME_WAIT do not count, as for a JVM.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,9 +29,9 @@ def is_free(port: int) -> bool:
 
 
 def require_free(ports: dict[int, str]) -> None:
-    """Raise PortTakenError naming every taken port with its node.
+    """Raise PortTakenError, which names every taken port and the node that needs it.
 
-    `ports`: port -> what needs it.
+    `ports` maps each port to the node.
     """
     taken = [
         f"port {port} (for {name})" for port, name in sorted(ports.items()) if not is_free(port)
@@ -46,7 +46,7 @@ def require_free(ports: dict[int, str]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """That many free ports, picked by the system."""
+    """As many free ports as requested, chosen by the system."""
     probes = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
     try:
         for probe in probes:
@@ -58,9 +58,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_base_port(attempts_max: int = 50) -> int:
-    """A base port whose lab would find every port free, for labs side by side.
+    """A base port with which a lab finds all its ports free, for labs side by side.
 
-    PortTakenError when none is.
+    Raises PortTakenError when there is none.
     """
     candidates: Iterable[int] = random.sample(range(20_000, 32_000, PORTS_PER_LAB), k=attempts_max)
     for base in candidates:

@@ -1,9 +1,7 @@
-"""One operating system process of the lab: start, signal, and what became of it.
+"""One operating system process of the lab: its start, its signals and its end.
 
-Used by the supervisor only.
-
-Must be used from the supervisor's main thread: the kernel ties a child's life to the thread that
-started it.
+Only the supervisor uses it, and only from its main thread: the kernel ties the life of a child to
+the thread that started it.
 """
 
 import os
@@ -18,18 +16,20 @@ from deploy.lab.cluster import leash
 
 
 class ProcessState(StrEnum):
-    """RUNNING and PAUSED live; the others tell how it ended, or that it never began."""
+    """RUNNING and PAUSED processes are alive. The other states say how it ended or that it never
+    ran.
+    """
 
     NOT_STARTED = "not started"
     RUNNING = "running"
     PAUSED = "paused"  # SIGSTOP
     STOPPED = "stopped"  # on request, in order
     KILLED = "killed"  # on request, by SIGKILL
-    EXITED = "exited"  # by itself: nobody asked for it
+    EXITED = "exited"  # by itself, without a request
 
 
 class ManagedProcess:
-    """A command with a log, restartable under the same name."""
+    """A command with a log, which can be started again under the same name."""
 
     def __init__(self, name: str, output: Path) -> None:
         self.name = name
@@ -60,8 +60,8 @@ class ManagedProcess:
         )
 
     def start(self, command: list[str]) -> None:
-        """Start it, in a session of its own so that Ctrl-C in a terminal reaches the supervisor
-        alone.
+        """Start it in a session of its own, so that Ctrl-C in a terminal reaches only the
+        supervisor.
         """
         if self.pid is not None:
             raise ValueError(f"{self.name} is running already (pid {self.pid})")
@@ -78,21 +78,23 @@ class ManagedProcess:
         self.starts += 1
 
     def kill(self) -> None:
-        """SIGKILL: no farewell, as when a machine is lost. Waits for the end (a moment)."""
+        """Send SIGKILL, as if its machine were lost, and wait a moment for the end."""
         self._signal(signal.SIGKILL, ProcessState.KILLED)
         self.wait(10.0)
 
     def terminate(self) -> None:
-        """SIGTERM: an orderly shutdown.
+        """Send SIGTERM for an orderly shutdown, and return at once.
 
-        Returns at once; a paused process is woken first, or it could not hear.
+        A paused process is resumed first, because otherwise it could not react.
         """
         if self._asked is ProcessState.PAUSED:
             self.unpause()
         self._signal(signal.SIGTERM, ProcessState.STOPPED)
 
     def pause(self) -> None:
-        """SIGSTOP: alive and deaf, as in a long garbage collection or a hung disk."""
+        """Send SIGSTOP. It is alive but does not react, as in a long garbage collection or with a
+        hung disk.
+        """
         self._signal(signal.SIGSTOP, ProcessState.PAUSED)
 
     def unpause(self) -> None:
@@ -109,7 +111,7 @@ class ManagedProcess:
         return True
 
     def last_words(self, lines: int = 8) -> str:
-        """The end of what it printed: the reason, when it could not start."""
+        """The end of its output, which has the reason when it could not start."""
         try:
             return "\n".join(self.output.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
@@ -123,9 +125,9 @@ class ManagedProcess:
 
 
 def first_error(log: Path, lines_searched: int = 200, lines_told: int = 4) -> str:
-    """The first error near the end of a Java log, with the lines after it: most often the cause.
+    """The first error near the end of a Java log, with the lines after it.
 
-    Empty when none.
+    This is mostly the cause. It is empty when there is no error.
     """
     try:
         lines = log.read_text(errors="replace").splitlines()[-lines_searched:]
@@ -137,9 +139,9 @@ def first_error(log: Path, lines_searched: int = 200, lines_told: int = 4) -> st
 
 
 def stop_all(processes: list[ManagedProcess], timeout_seconds: float) -> None:
-    """End all of them:
+    """End all of them with SIGTERM, and those left after `timeout_seconds` with SIGKILL.
 
-    SIGTERM, then SIGKILL for those left after `timeout_seconds`. None is alive afterwards.
+    None of them is alive afterwards.
     """
     alive = [process for process in processes if process.pid is not None]
     for process in alive:

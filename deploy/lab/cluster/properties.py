@@ -1,8 +1,7 @@
-"""The settings of each node: one plain function per kind, dict in and dict out, so that any key can
-be changed.
+"""The settings of each node, with one plain function for each kind of node.
 
-Called by launch.py. `LabConfig.properties` and `Lab.start(..., properties=...)` are laid over what
-these return.
+launch.py calls them. They return dictionaries, over which `LabConfig.properties` and
+`Lab.start(..., properties=...)` are laid, so that any key can be changed.
 """
 
 import base64
@@ -14,12 +13,15 @@ from deploy.lab.cluster.config import HOST, LabConfig, Node
 
 Properties = dict[str, str]
 
-OFFSETS_PARTITIONS = 6  # stock is 50: fifty moves that a demo has no use for
+OFFSETS_PARTITIONS = 6  # the stock value is 50, and a demo would have to move them all
 TRANSACTION_PARTITIONS = 3
 
 
 def broker_properties(config: LabConfig, node: Node, data: Path) -> Properties:
-    """One broker of the migrated cluster. Sizes are a lab's; safety is a real cluster's."""
+    """One broker of the migrated cluster.
+
+    Sizes are those of a lab; what makes it safe is set as on a real cluster.
+    """
     broker = node.broker
     if broker is None:
         raise ValueError(f"{node.name} is not a broker")
@@ -33,7 +35,7 @@ def broker_properties(config: LabConfig, node: Node, data: Path) -> Properties:
         "listeners": f"PLAINTEXT://{node.address}",
         "advertised.listeners": f"PLAINTEXT://{node.address}",
         "controlled.shutdown.enable": "true",
-        # the last brokers of a lab have nobody to hand over to
+        # The last brokers of a lab have no other to which they could hand over.
         "controlled.shutdown.retry.backoff.ms": "1000",
         "default.replication.factor": "3",
         "replica.lag.time.max.ms": "10000",
@@ -47,7 +49,7 @@ def _zookeeper_broker(config: LabConfig, broker_id: int) -> Properties:
     return {
         "broker.id": str(broker_id),
         "zookeeper.connect": config.zookeeper.address,
-        "zookeeper.session.timeout.ms": "6000",  # a killed broker is noticed in 6 s (stock: 18)
+        "zookeeper.session.timeout.ms": "6000",  # a killed broker is noticed after 6 s (stock: 18)
         "zookeeper.connection.timeout.ms": "30000",
         "inter.broker.protocol.version": ".".join(config.kafka_version.split(".")[:2]),
     }
@@ -64,8 +66,9 @@ def _kraft_broker(config: LabConfig, broker_id: int) -> Properties:
 
 
 def controller_properties(config: LabConfig, node: Node, data: Path) -> Properties:
-    """A dedicated KRaft controller of the migrated cluster; whoever migrates to KRaft adds the
-    keys for that.
+    """A dedicated KRaft controller of the migrated cluster.
+
+    The migration to KRaft adds the keys that it needs.
     """
     return {
         "process.roles": "controller",
@@ -77,9 +80,9 @@ def controller_properties(config: LabConfig, node: Node, data: Path) -> Properti
         "log.dirs": str(data),
         "num.network.threads": "2",
         "num.io.threads": "2",
-        # Stock's 1 and 2 s lose the quorum again and again where a few JVMs share two cores: each
-        # look then falls into an election. A controller that is stopped in order says so; only one
-        # that is killed is missed for so long.
+        # With the stock values of 1 and 2 s, a few JVMs on two cores lose the quorum again and
+        # again, and each look then meets an election. Only a killed controller is missed for this
+        # long, because one that is stopped in order says so.
         "controller.quorum.election.timeout.ms": "3000",
         "controller.quorum.fetch.timeout.ms": "8000",
         "controller.quorum.request.timeout.ms": "6000",
@@ -87,9 +90,7 @@ def controller_properties(config: LabConfig, node: Node, data: Path) -> Properti
 
 
 def control_kafka_properties(port: int, quorum_port: int, data: Path) -> Properties:
-    """The small Kafka that carries the agent's own topics: one node, broker and controller in
-    one.
-    """
+    """The small Kafka of the agent's own topics, one node that is both broker and controller."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -104,7 +105,7 @@ def control_kafka_properties(port: int, quorum_port: int, data: Path) -> Propert
 
 
 def zookeeper_properties(node: Node, data: Path) -> Properties:
-    """A standalone ZooKeeper. tickTime bounds the session timeouts it grants: 2 to 20 ticks."""
+    """A standalone ZooKeeper. It grants session timeouts of 2 to 20 tickTimes."""
     return {
         "dataDir": str(data),
         "clientPort": str(node.port),
@@ -129,10 +130,10 @@ def _shared(data: Path) -> Properties:
         "num.io.threads": "4",
         "background.threads": "2",
         "num.recovery.threads.per.data.dir": "2",
-        # stock: 300000, which is longer than a whole demo
+        # The stock value, 300000, is longer than a whole demo.
         "log.retention.check.interval.ms": "5000",
         "log.cleaner.threads": "1",
-        "log.cleaner.dedupe.buffer.size": "4194304",  # stock: 128 MiB, half the heap we give
+        "log.cleaner.dedupe.buffer.size": "4194304",  # stock: 128 MiB, half of the heap here
         "log.index.size.max.bytes": "1048576",
     }
 
@@ -148,10 +149,10 @@ def _internal_topics(replication_factor: int, min_insync_replicas: int) -> Prope
 
 
 def format_kraft_directory(data: Path, node_id: int, cluster_id: str | None = None) -> None:
-    """What `kafka-storage format` writes, without a JVM; Kafka then takes its newest metadata
-    version.
+    """Write what `kafka-storage format` writes, without a JVM.
 
-    A folder that was formatted before is left as it is.
+    Kafka then takes its newest metadata version. A folder that was formatted before is left as it
+    is.
     """
     target = data / "meta.properties"
     if target.exists():
@@ -166,12 +167,12 @@ def format_kraft_directory(data: Path, node_id: int, cluster_id: str | None = No
 
 
 def new_cluster_id() -> str:
-    """A random id in Kafka's form: a UUID in 22 characters of URL-safe base64."""
+    """A random cluster id in Kafka's form: a UUID in 22 characters of URL-safe base64."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def overlaid(base: Properties, *overlays: Mapping[str, str | None]) -> Properties:
-    """`base` with each overlay's keys set, or removed where the overlay says None."""
+    """`base` with the keys of each overlay set, or removed where the overlay has None."""
     merged: dict[str, str | None] = dict(base)
     for overlay in overlays:
         merged.update(overlay)
@@ -181,14 +182,14 @@ def overlaid(base: Properties, *overlays: Mapping[str, str | None]) -> Propertie
 def render(settings: Properties) -> str:
     """The text of a Java properties file.
 
-    Backslashes are escaped, so that Windows-like paths and regexes survive.
+    Backslashes are escaped, so that regular expressions are kept.
     """
     lines = (f"{key}={value.replace(chr(92), chr(92) * 2)}" for key, value in settings.items())
     return "\n".join(lines) + "\n"
 
 
 def log4j_properties(log_file: Path) -> str:
-    """Log4j 1 settings (Kafka 3, ZooKeeper): one file, at most 3 x 20 MB."""
+    """Settings of Log4j 1 (Kafka 3, ZooKeeper) for one log with at most 3 files of 20 MB."""
     return render(
         {
             "log4j.rootLogger": "INFO, file",
@@ -204,7 +205,7 @@ def log4j_properties(log_file: Path) -> str:
 
 
 def log4j2_properties(log_file: Path) -> str:
-    """The same in Log4j 2's words (Kafka 4, Cruise Control)."""
+    """The same for Log4j 2 (Kafka 4, Cruise Control)."""
     return render(
         {
             "appender.file.type": "RollingFile",

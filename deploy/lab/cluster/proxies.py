@@ -1,8 +1,7 @@
-"""HAProxy in front of the brokers' client listeners (`LabConfig.proxies`), one port a broker, where
-it is installed.
+"""HAProxy in front of the brokers' client listeners (`LabConfig.proxies`), where it is installed.
 
-Clients then know proxies only, as in a migration whose brokers move between networks. Called by
-launch.py.
+Each broker has a port of its own. Clients know only the proxies, as in a migration whose brokers
+move to another network. launch.py uses this.
 """
 
 import shutil
@@ -11,29 +10,29 @@ from deploy.lab.cluster.config import HOST, LabConfig, Node
 
 CLIENT_OFFSET = 4  # broker 11 has its client listener on base port + 15
 PROXY_OFFSET = 7  # and its proxy on base port + 18
-_PLACES = ("/usr/sbin", "/usr/local/sbin")  # not on everybody's PATH
+_PLACES = ("/usr/sbin", "/usr/local/sbin")  # folders that are not on the PATH of every user
 MISSING = "HAProxy is not installed (Debian: apt-get install haproxy)"
 
 
 def program() -> str | None:
-    """The HAProxy to run; None where there is none."""
+    """The HAProxy to run, or None where there is none."""
     return shutil.which("haproxy") or next(
         (p for d in _PLACES if (p := shutil.which("haproxy", path=d))), None
     )
 
 
 def proxy_port(config: LabConfig, broker_id: int) -> int:
-    """Where clients find that broker."""
+    """The port at which clients reach that broker."""
     return config.base_port + broker_id + PROXY_OFFSET
 
 
 def endpoints(config: LabConfig) -> dict[int, str]:
-    """Broker -> its proxy."""
+    """The address of the proxy of each broker."""
     return {broker.id: f"{HOST}:{proxy_port(config, broker.id)}" for broker in config.brokers}
 
 
 def ports(config: LabConfig) -> dict[int, str]:
-    """What is listened on beside the nodes' own ports."""
+    """The ports that are used besides those of the nodes."""
     if not config.proxies:
         return {}
     clients = {
@@ -43,8 +42,9 @@ def ports(config: LabConfig) -> dict[int, str]:
 
 
 def overlay(config: LabConfig, node: Node) -> dict[str, str]:
-    """A broker's second listener: clients are sent to its proxy; brokers and the agent go
-    directly.
+    """The second listener of a broker.
+
+    Clients are sent to its proxy, while brokers and the agent connect directly.
     """
     if not config.proxies or node.broker is None:
         return {}
@@ -59,9 +59,9 @@ def overlay(config: LabConfig, node: Node) -> dict[str, str]:
 
 
 def configuration(config: LabConfig) -> str:
-    """haproxy.cfg.
+    """The content of haproxy.cfg.
 
-    Its page of metrics counts the clients of each broker: haproxy_frontend_current_sessions.
+    Its metrics count the clients of each broker (haproxy_frontend_current_sessions).
     """
     lines = [
         "global",

@@ -1,6 +1,7 @@
-"""Whether a node can serve, asked the way its clients ask. Used by the supervisor and by Lab.
+"""Checks whether a node can serve, by the requests that its clients make.
 
-Blocking, short calls; each has a timeout. False means "not yet", never an exception.
+The supervisor and Lab use it. Calls block for a short time and have a timeout. False means "not
+yet"; no call raises an exception for that.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ CALL_TIMEOUT_SECONDS = 3.0
 def is_ready(config: LabConfig, node: Node) -> bool:
     """Whether that node serves now.
 
-    A broker serves when it answers and its own metadata names it as alive.
+    A broker serves when it answers and its own metadata lists it as alive.
     """
     if not _listens(node):
         return False
@@ -42,8 +43,9 @@ def is_ready(config: LabConfig, node: Node) -> bool:
 
 
 def live_brokers(config: LabConfig, asked: Node | None = None) -> frozenset[int]:
-    """The ids of the brokers that are alive in the eyes of the one that answers; empty when
-    none answers.
+    """The ids of the brokers that the answering broker takes for alive.
+
+    It is empty when none answers.
     """
     from kafka.errors import KafkaError
 
@@ -64,9 +66,9 @@ def lab_admin(
     on_control: bool = False,
     servers: str | None = None,
 ) -> contextlib.AbstractContextManager[Any]:
-    """The lab's own admin client, who may do everything, of a plain or a secure lab.
+    """An admin client of a plain or a secure lab, with the rights to do everything.
 
-    `servers`: only these.
+    `servers` replaces the addresses of all brokers.
     """
     return admin_client(
         client_security.kafka_connection(
@@ -80,9 +82,9 @@ def lab_admin(
 def admin_client(
     to: str | KafkaConnection, timeout_seconds: float = CALL_TIMEOUT_SECONDS
 ) -> Iterator[Any]:
-    """A kafka-python admin client, closed at the end.
+    """A kafka-python admin client, which is closed at the end of the block.
 
-    `to`: bootstrap servers of a plain lab, or a connection.
+    `to` is the bootstrap servers of a plain lab, or a connection.
     """
     from kafka.admin import KafkaAdminClient
 
@@ -96,8 +98,9 @@ def admin_client(
 
 
 def broker_is_registered(config: LabConfig, broker_id: int) -> bool:
-    """Whether ZooKeeper still holds the broker's ephemeral node: a broker that restarts before
-    it is gone fails.
+    """Whether ZooKeeper still holds the ephemeral node of the broker.
+
+    A broker that restarts before this node is gone fails.
     """
     from kazoo.client import KazooClient
     from kazoo.exceptions import KazooException
@@ -109,16 +112,16 @@ def broker_is_registered(config: LabConfig, broker_id: int) -> bool:
         client.start(timeout=CALL_TIMEOUT_SECONDS)
         return client.exists(f"/brokers/ids/{broker_id}") is not None
     except (KazooException, KazooTimeoutError):
-        return False  # nobody to ask: the broker will wait for ZooKeeper by itself
+        return False  # unknown, but the broker waits for ZooKeeper by itself
     finally:
         client.stop()
         client.close()
 
 
 def cluster_id(zookeeper_address: str) -> str:
-    """The id that a cluster with ZooKeeper has.
+    """The id of a cluster with ZooKeeper.
 
-    ValueError when it has none yet, or ZooKeeper does not answer.
+    Raises ValueError when it has none yet or ZooKeeper does not answer.
     """
     from kazoo.client import KazooClient
     from kazoo.exceptions import KazooException

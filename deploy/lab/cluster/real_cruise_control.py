@@ -1,9 +1,7 @@
-"""Settings and start of a real Cruise Control 2.5.x, when CRUISE_CONTROL_CLASSPATH holds one.
+"""Settings and start of a real Cruise Control 2.5.x, which CRUISE_CONTROL_CLASSPATH names.
 
-Called by launch.py.
-
-Stock, its limits too, but for what a lab cannot wait for: short windows, fast metadata, small
-topics of its own.
+launch.py uses this. Values are stock, including its limits, except what would take too long in a
+lab: windows are short, metadata are read often, and its own topics are small.
 """
 
 import glob
@@ -18,7 +16,7 @@ from deploy.lab.standin.goals import HARD_GOALS
 MAIN_CLASS = "com.linkedin.kafka.cruisecontrol.KafkaCruiseControlMain"
 REPORTER_CLASS = "com.linkedin.kafka.cruisecontrol.metricsreporter.CruiseControlMetricsReporter"
 REPORTING_INTERVAL_KEY = "cruise.control.metrics.reporter.metrics.reporting.interval.ms"
-# Cruise Control refuses to start where it samples more often than brokers report
+# Cruise Control refuses to start if it samples more often than brokers report.
 REPORTING_INTERVAL_MS = "5000"
 METRICS_TOPIC = "__CruiseControlMetrics"
 PARTITION_SAMPLES_TOPIC = "__KafkaCruiseControlPartitionMetricSamples"
@@ -28,9 +26,9 @@ TOPIC_REPLICATION_FACTOR = 2
 
 
 def reporter_properties(config: LabConfig) -> Properties:
-    """What every broker needs so that Cruise Control sees its load.
+    """What every broker needs so that Cruise Control knows its load.
 
-    The lab makes the topic, on the source brokers.
+    The lab creates the topic on the source brokers.
     """
     return {
         "metric.reporters": REPORTER_CLASS,
@@ -42,8 +40,9 @@ def reporter_properties(config: LabConfig) -> Properties:
 
 
 def reporter_class_path(class_path: str) -> str:
-    """Of Cruise Control's jars only the reporter's: the others would stand beside the broker's
-    own.
+    """The reporter's jars among those of Cruise Control.
+
+    The others would conflict with the jars of the broker.
     """
     reporters = [jar for jar in expanded(class_path) if "metrics-reporter" in Path(jar).name]
     if not reporters:
@@ -55,7 +54,7 @@ def reporter_class_path(class_path: str) -> str:
 
 
 def expanded(class_path: str) -> list[str]:
-    """The entries of a Java class path, with `folder/*` written out."""
+    """The entries of a Java class path, with `folder/*` expanded to its jars."""
     entries: list[str] = []
     for entry in class_path.split(os.pathsep):
         entries.extend(
@@ -65,9 +64,9 @@ def expanded(class_path: str) -> list[str]:
 
 
 def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
-    """Cruise Control's own file.
+    """The settings file of Cruise Control.
 
-    `folder` receives what it keeps on disk. What is not named here is stock.
+    `folder` receives what it stores on disk. Settings that are not named here are stock.
     """
     goals = "com.linkedin.kafka.cruisecontrol.analyzer.goals."
     return {
@@ -76,7 +75,7 @@ def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
         "webserver.http.port": str(config.cruise_control_node.port),
         "capacity.config.file": str(folder / "capacity.json"),
         "failed.brokers.file.path": str(folder / "failed-brokers.txt"),
-        # those of the settings file that it ships with
+        # the goals of the settings file that is delivered with it
         "hard.goals": ",".join(goals + goal for goal in HARD_GOALS),
         **_failure_detection(config),
         **_self_healing(),
@@ -85,12 +84,11 @@ def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
 
 
 def _failure_detection(config: LabConfig) -> Properties:
-    """From where it knows which brokers are alive:
+    """The source from which it knows which brokers are alive.
 
-    ZooKeeper, or Kafka where ZooKeeper is absent, leaves, or is locked.
-
-    2.5.143 refuses to start with neither key. 2.5.146 has no code for ZooKeeper and passes over
-    both keys.
+    This is ZooKeeper, or Kafka where ZooKeeper is absent, is about to leave, or needs a login.
+    Version 2.5.143 does not start with neither key. Version 2.5.146 has no code for ZooKeeper and
+    ignores both keys.
     """
     if config.kraft or config.controller_nodes or config.secure:
         return {"kafka.broker.failure.detection.enable": "true"}
@@ -98,9 +96,9 @@ def _failure_detection(config: LabConfig) -> Properties:
 
 
 def _self_healing() -> Properties:
-    """Off, as it ships; but what is switched on by `admin` heals.
+    """Self-healing is off, as by default, but `admin` can switch it on.
 
-    With the default notifier nothing ever would.
+    The default notifier would never heal anything.
     """
     package = "com.linkedin.kafka.cruisecontrol.detector.notifier"
     return {
@@ -110,11 +108,12 @@ def _self_healing() -> Properties:
 
 
 def _metrics() -> Properties:
-    """Windows and topics: stock, Cruise Control would plan nothing before its first window of
-    five minutes is full.
+    """Windows and topics.
+
+    With stock values Cruise Control makes no plan before its first window of five minutes is full.
     """
     return {
-        # stock 55 s, for which a new topic or a finished move stays unknown
+        # With the stock 55 s a new topic or a finished move stays unknown for that long.
         "metadata.max.age.ms": "5000",
         "metric.reporter.topic": METRICS_TOPIC,
         "metric.sampling.interval.ms": "10000",
@@ -127,7 +126,7 @@ def _metrics() -> Properties:
         "min.samples.per.broker.metrics.window": "1",
         "partition.metric.sample.store.topic": PARTITION_SAMPLES_TOPIC,
         "broker.metric.sample.store.topic": BROKER_SAMPLES_TOPIC,
-        # Stock 32 each: sixty-four more partitions that every lab would have to move.
+        # The stock value is 32 for each topic, and every lab would have to move these partitions.
         "partition.sample.store.topic.partition.count": str(TOPIC_PARTITIONS),
         "broker.sample.store.topic.partition.count": str(TOPIC_PARTITIONS),
         "sample.store.topic.replication.factor": str(TOPIC_REPLICATION_FACTOR),
@@ -135,9 +134,9 @@ def _metrics() -> Properties:
 
 
 def capacity() -> str:
-    """Generous capacities for any broker: in a lab no goal shall fail for want of room.
+    """Generous capacities for any broker, so that no goal fails in a lab because of them.
 
-    MB, percent, KB/s.
+    Disk is in MB, CPU in percent, network in KB/s.
     """
     limits = {"DISK": "500000", "CPU": "100", "NW_IN": "500000", "NW_OUT": "500000"}
     return json.dumps(

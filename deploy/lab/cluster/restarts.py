@@ -1,6 +1,6 @@
-"""The lab's way to restart a node with new settings: its supervisor stops and starts the process.
+"""Restarts a node of the lab with new settings, through the lab's supervisor.
 
-Implements the agent's `Restarts`; the agent finds it by the entry point `lab` of the group
+It implements the agent's `Restarts`. The agent finds it by the entry point `lab` of the group
 `kafka_migration.restarts` where clusters.yaml says `restart_by: lab`.
 """
 
@@ -45,7 +45,7 @@ class LabRestarts:
             return
         data = lab.folders.data(name)
         if change.wipe_metadata_log:
-            # A controller begins anew, formatted by its next start; a broker loses only its copy of
+            # The next start formats the folder of a controller. A broker loses only its copy of
             # KRaft's log.
             shutil.rmtree(data if change.is_controller else data / METADATA_LOG, ignore_errors=True)
         saved = lab.folders.overrides(name)
@@ -56,4 +56,4 @@ class LabRestarts:
         lab.start(name, overrides, wait=False)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing has to be closed."""

@@ -1,9 +1,7 @@
-"""The secure lab (`lab up --secure`):
+"""The secure lab (`lab up --secure`): TLS, SASL, ACLs, and secrets in files.
 
-TLS, SASL, ACLs, secrets in files. Laid over the plain settings by launch.py.
-
-Every user has a password of its own, random, in a file only this user of the machine can read. The
-plain lab has none.
+launch.py lays these settings over the plain ones. Every user has a random password of its own, in a
+file that only the owner of the lab can read. The plain lab has no passwords.
 """
 
 import secrets
@@ -12,7 +10,7 @@ from pathlib import Path
 
 from deploy.lab.cluster.config import HOST, CruiseControlKind, Kind, LabConfig, Node
 
-# both may do everything: the first between brokers, the second is the lab's own
+# Both may do everything. Brokers use the first among themselves, and the lab uses the second.
 BROKERS, ADMIN = "broker", "admin"
 AGENT, CRUISE_CONTROL, OPERATOR, OBSERVER, METRICS, WATCHER = (
     "agent",
@@ -22,10 +20,10 @@ AGENT, CRUISE_CONTROL, OPERATOR, OBSERVER, METRICS, WATCHER = (
     "metrics",
     "watcher",
 )
-STRANGER = "stranger"  # is known, and may do nothing
-CERTIFICATE = "certificate"  # instead of a mechanism: TLS with a client certificate
+STRANGER = "stranger"  # can log in but has no rights
+CERTIFICATE = "certificate"  # TLS with a client certificate takes the place of a mechanism
 PLAIN, SCRAM_256, SCRAM_512 = "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"
-# Between them they try every way there is to log in.
+# Together these users try every way to log in.
 ON_CLUSTER = {
     ADMIN: PLAIN,
     AGENT: SCRAM_512,
@@ -57,7 +55,7 @@ class Vault:
         self.authority = self.folder / "ca.pem"
         self.jaas = self.folder / "zookeeper.jaas"
         self.keystore = self.folder / "server.p12"
-        # in Jetty's form: name: password,ROLE
+        # in the format of Jetty: name: password,ROLE
         self.accounts = self.folder / "cruise-control.accounts"
 
     def password_file(self, user: str) -> Path:
@@ -67,12 +65,14 @@ class Vault:
         return self.password_file(user).read_text(encoding="utf-8").strip()
 
     def certificate(self, name: str) -> Path:
-        """Key and certificate, PEM."""
+        """The PEM file with the key and the certificate of a user."""
         return self.folder / f"{name}.pem"
 
     def make(self) -> None:
-        """New secrets and certificates; passwords are kept where data are kept, as Kafka
-        remembers them.
+        """Create new secrets and certificates.
+
+        Where the data of the last lab are kept, its passwords are kept too, since Kafka stores
+        them.
         """
         from deploy.lab.cluster.certificates import Authority
 
@@ -116,16 +116,16 @@ class Vault:
 
 
 def prepare(config: LabConfig) -> None:
-    """Before anything starts. Of a lab that begins anew nothing old is left."""
+    """Prepare the folder before anything starts. A lab that begins empty keeps nothing old."""
     vault = Vault(config)
     if not config.secure:
-        # or programs would think that the lab is a secure one
+        # Otherwise programs would take the lab for a secure one.
         shutil.rmtree(vault.folder, ignore_errors=True)
         return
     if not config.keep_data:
         shutil.rmtree(vault.folder, ignore_errors=True)
     vault.make()
-    for name in ("config", "logs"):  # settings bear passwords
+    for name in ("config", "logs"):  # settings contain passwords
         folder = config.directory.resolve() / name
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -133,7 +133,7 @@ def prepare(config: LabConfig) -> None:
 
 # ── settings of the nodes ─────────────────────────────────────────────────────────────────────────
 def overlay(config: LabConfig, node: Node) -> Properties:
-    """What makes this node a secure one; nothing in a plain lab."""
+    """The settings that make this node a secure one; empty in a plain lab."""
     if not config.secure:
         return {}
     vault = Vault(config)
@@ -149,7 +149,7 @@ def overlay(config: LabConfig, node: Node) -> Properties:
 
 
 def removed(config: LabConfig, node: Node) -> dict[str, None]:
-    """Settings of the plain node that would leave a door open."""
+    """The settings of the plain node that would allow access without a login."""
     return (
         dict.fromkeys(("clientPort", "clientPortAddress"))
         if config.secure and node.kind is Kind.ZOOKEEPER
@@ -158,14 +158,14 @@ def removed(config: LabConfig, node: Node) -> dict[str, None]:
 
 
 def java_options(config: LabConfig, node: Node) -> tuple[str, ...]:
-    """ZooKeeper's users are read from a file that the JVM is told of."""
+    """The option with which ZooKeeper's JVM finds the file of its users."""
     if not config.secure or node.kind is Kind.CONTROL_KAFKA:
         return ()
     return (f"-Djava.security.auth.login.config={Vault(config).jaas}",)
 
 
 def stand_in_options(config: LabConfig) -> list[str]:
-    """Of the Cruise Control stand-in: no secret stands on a command line."""
+    """The options of the Cruise Control stand-in. No secret is on its command line."""
     if not config.secure:
         return []
     vault = Vault(config)
@@ -209,16 +209,16 @@ def _zookeeper(vault: Vault, node: Node) -> Properties:
         "ssl.keyStore.type": "PEM",
         "ssl.trustStore.location": str(vault.authority),
         "ssl.trustStore.type": "PEM",
-        "ssl.clientAuth": "none",  # who it is, the digest tells
+        "ssl.clientAuth": "none",  # the digest tells which user it is
         "authProvider.1": "org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
         "sessionRequireClientSASLAuth": "true",
     }
 
 
 def _listeners(vault: Vault, users: dict[str, str]) -> Properties:
-    """SASL for the listener SASL_SSL:
+    """The settings of SASL for the listener SASL_SSL.
 
-    PLAIN's users are written there, SCRAM's are made when the brokers run.
+    Users of PLAIN are listed there, and users of SCRAM are created once the brokers run.
     """
     known = " ".join(
         f'user_{u}="{vault.password(u)}"'
@@ -258,8 +258,9 @@ def _broker(config: LabConfig, vault: Vault, node: Node) -> Properties:
 
 
 def _control_kafka(config: LabConfig, vault: Vault, node: Node) -> Properties:
-    """Its own controller speaks SASL_SSL too; whoever comes with a certificate has a port of
-    his own.
+    """The control Kafka. Its own controller uses SASL_SSL too.
+
+    Users who log in with a certificate have a port of their own.
     """
     return {
         "listeners": f"SASL_SSL://{node.address},CONTROLLER://{HOST}:{config.control_quorum_port},"
@@ -296,7 +297,7 @@ def _reporter(vault: Vault) -> Properties:
 
 
 def _cruise_control(vault: Vault) -> Properties:
-    """A real Cruise Control: as a client of the cluster, and its own web server."""
+    """A real Cruise Control, both as a client of the cluster and as a web server."""
     return {
         **_client(vault, CRUISE_CONTROL, ON_CLUSTER[CRUISE_CONTROL]),
         "webserver.security.enable": "true",

@@ -1,9 +1,10 @@
-"""The process that holds a lab: starts its nodes in order, keeps lab.json true, obeys Lab, ends
-everything.
+"""The process that holds a lab.
 
-Run by Lab as `python -m deploy.lab.cluster.supervisor DIRECTORY [--attached]`. Single-threaded on
-purpose (see processes.py). When it dies, by whatever cause, the kernel ends its nodes (see
-leash.py).
+It starts the nodes in order, keeps lab.json up to date, carries out the requests of Lab, and ends
+everything. Lab runs it as `python -m deploy.lab.cluster.supervisor DIRECTORY [--attached]`.
+
+It is single-threaded on purpose (see processes.py). When it dies for whatever reason, the kernel
+ends its nodes (see leash.py).
 """
 
 import contextlib
@@ -46,15 +47,15 @@ ADMIT_TIMEOUT_SECONDS = 30.0
 
 
 class StopRequested(Exception):  # noqa: N818 - not an error
-    """A signal asked the lab to end, or the program it belongs to is gone."""
+    """A signal requests the end of the lab, or the program to which the lab belongs is gone."""
 
 
 class StartFailedError(RuntimeError):
-    """A node did not come up; the text says which, why, and where its log is."""
+    """A node did not start. The text says which one and why, and where its log is."""
 
 
 class Supervisor:
-    """Owns the processes of one lab, from start to end."""
+    """Owns the processes of one lab from start to end."""
 
     def __init__(self, config: LabConfig, attached: bool, log: TextIO) -> None:
         self.config = config
@@ -78,9 +79,9 @@ class Supervisor:
         self._written: dict[str, Any] | None = None
 
     def run(self) -> int:
-        """Start, serve until told to stop, end everything.
+        """Start the lab, serve until a stop is requested, and end everything.
 
-        Returns the exit code: 0 after an asked-for end.
+        Returns the exit code, which is 0 after a requested end.
         """
         code = 0
         try:
@@ -90,7 +91,7 @@ class Supervisor:
         except StopRequested as reason:
             self._say(f"stopping: {reason}")
             self._note(state=LabState.STOPPING)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it must reach the user and nothing may be left running
+        except Exception as error:  # noqa: BLE001 - any error must be shown, and nothing may be left running
             self._say(f"failed: {type(error).__name__}: {error}")
             self._progress["error"] = str(error)
             code = 1
@@ -112,7 +113,7 @@ class Supervisor:
             with_exporter=self.config.metrics is not Metrics.NONE
             or bool(self.config.controller_nodes),
         )
-        # the first start's download not counted
+        # The download of the first start does not count.
         self._deadline = time.monotonic() + self.config.start_timeout_seconds
         security.prepare(self.config)
         description.write_clusters(self.config)
@@ -131,7 +132,7 @@ class Supervisor:
         if self.config.secure:
             self._step("making users and giving rights")
             self._admit()
-        if self.config.brokers:  # a lab of nothing but a control Kafka serves benchmarks
+        if self.config.brokers:  # benchmarks use a lab that has only a control Kafka
             self._step("creating Kafka's internal topics on the source brokers")
             internal_topics.create(self.config)
         if self.config.cruise_control_url:
@@ -161,9 +162,9 @@ class Supervisor:
             self._pause_between_checks(waiting)
 
     def _await_old_sessions(self) -> None:
-        """Data kept from a lab that was killed:
+        """Wait until ZooKeeper has no sessions of brokers from the last lab.
 
-        ZooKeeper holds its brokers' sessions until they expire.
+        Data that were kept from a killed lab contain such sessions until they expire.
         """
         self._step("waiting for ZooKeeper to forget the brokers of the last lab")
         while held := [
@@ -199,7 +200,7 @@ class Supervisor:
             return client_security.admit(self.config, admin, on_control=on_control)
 
     def _pause_between_checks(self, waiting: list[Node]) -> None:
-        """Give up when a process ended or time is out; else wait a tick."""
+        """Wait a moment; give up when a process has ended or the time is over."""
         for name, process in self.processes.items():
             if process.starts and process.pid is None:
                 log = self.folders.log(name)
@@ -223,12 +224,12 @@ class Supervisor:
     def _stop(self) -> None:
         """End every process.
 
-        Data to be kept is closed in order; data to be thrown away gets no farewell.
+        Nodes are shut down in order only if their data are kept.
         """
         if not self.config.keep_data:
             stop_all(list(self.processes.values()), 0.0)
             return
-        for kind in reversed(Kind):  # in the order of starting, backwards
+        for kind in reversed(Kind):  # reversed order of starting
             group = [self.processes[node.name] for node in self.config.nodes if node.kind is kind]
             stop_all(group, self.config.stop_timeout_seconds)
 
@@ -247,7 +248,7 @@ class Supervisor:
     def _obey(self, request: dict[str, Any]) -> dict[str, Any]:
         """Carry out one request: {"action", "name", "properties"?}.
 
-        Returns {"refused": why not, or None}.
+        Returns {"refused": reason or None}.
         """
         try:
             action, name = str(request["action"]), str(request["name"])
@@ -273,12 +274,13 @@ class Supervisor:
                     }
         except (KeyError, ValueError, OSError, TypeError) as error:
             return {"refused": str(error.args[0]) if isinstance(error, KeyError) else str(error)}
-        self._note()  # before the answer: who asked reads lab.json next
+        self._note()  # before the answer, because the requester reads lab.json next
         return {"refused": None}
 
     def _override(self, name: str, settings: dict[str, str | None] | None) -> None:
-        """Keep settings given at a start; they hold for later starts too, until others are
-        given ({} clears them).
+        """Store the settings that were given at a start.
+
+        They also hold for later starts, until others are given. {} removes them.
         """
         if settings is not None:
             write_atomically(self.folders.overrides(name), json.dumps(settings))
@@ -286,7 +288,7 @@ class Supervisor:
     # ---- telling
 
     def _require_owner(self) -> None:
-        """Attached: the owner holds the other end of our stdin; its end is the owner's end."""
+        """Raise when an attached lab has lost its owner, who holds the other end of our stdin."""
         if not self._attached:
             return
         with selectors.DefaultSelector() as selector:
@@ -301,7 +303,7 @@ class Supervisor:
         self._note()
 
     def _note(self, state: LabState | None = None) -> None:
-        """Bring lab.json up to date when something changed."""
+        """Update lab.json when something has changed."""
         if state is not None:
             self._progress["state"] = str(state)
         current = description.describe(
@@ -329,13 +331,13 @@ def _stop_on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def _empty(folders: launch.Folders) -> None:
-    """Begin with an empty cluster: data, settings and logs of the last lab in this folder go."""
+    """Remove data, settings and logs of the last lab in this folder."""
     for folder in (folders.all_data, folders.config, folders.logs):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(arguments: list[str]) -> int:
-    """Hold the lab of the folder given. Exit code 3: another supervisor holds it already."""
+    """Hold the lab of the given folder. The exit code is 3 if another supervisor holds it already."""
     directory = Path(arguments[0])
     folders = launch.Folders(directory)
     config = LabConfig.model_validate_json(folders.settings_file.read_text(encoding="utf-8"))

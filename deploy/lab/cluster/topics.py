@@ -1,6 +1,6 @@
-"""The demo's topics, where their replicas lie, and how many bytes each partition gets.
+"""The topics of the demo, the placement of their replicas, and the bytes of each partition.
 
-Called by workload.py. Pure.
+workload.py uses this. It has no input or output.
 """
 
 from collections import Counter
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-# small, so that the cleaner has closed segments to work on
+# small, so that there are closed segments for the cleaner
 SEGMENT_BYTES_COMPACTED = 4 * 1024 * 1024
 
 
@@ -18,13 +18,13 @@ class TopicKind(StrEnum):
 
     PLAIN = "plain"
     COMPACTED = "compacted"  # keyed records, cleanup.policy=compact
-    TRANSACTIONAL = "transactional"  # written in transactions, some of them aborted
-    CLIENTS = "clients"  # not filled: Kafka's own producer and consumer work on it
+    TRANSACTIONAL = "transactional"  # written in transactions, of which some are aborted
+    CLIENTS = "clients"  # not filled, but used by Kafka's own producer and consumer
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic. `weight`: its part of the filled bytes, against the sum of all weights."""
+    """One topic. `weight` is its part of the filled bytes, relative to the sum of all weights."""
 
     name: str
     partitions: int
@@ -33,8 +33,10 @@ class TopicSpec:
 
 
 def default_topics() -> tuple[TopicSpec, ...]:
-    """24 topics, 185 partitions: one compacted, one transactional, one a single large
-    partition, two for clients.
+    """The 24 topics of the demo with 185 partitions.
+
+    One is compacted, one is transactional, one has a single large partition, and two are for
+    clients.
     """
     plain = tuple(TopicSpec(f"demo.plain-{n:02}", 8, weight=1.0 + n % 3) for n in range(1, 20))
     return (
@@ -48,7 +50,7 @@ def default_topics() -> tuple[TopicSpec, ...]:
 
 
 def some_topics(count: int) -> tuple[TopicSpec, ...]:
-    """So many of them, the special kinds first (those are never left out)."""
+    """The first `count` topics. The special kinds come first and are always included."""
     plain = [t for t in default_topics() if t.kind is TopicKind.PLAIN and t.partitions > 1]
     special = [t for t in default_topics() if t not in plain]
     return tuple([*special, *plain][: max(count, len(special))])
@@ -57,7 +59,7 @@ def some_topics(count: int) -> tuple[TopicSpec, ...]:
 def assign(
     topics: Sequence[TopicSpec], racks: Mapping[int, str], replication_factor: int
 ) -> dict[str, dict[int, list[int]]]:
-    """Topic -> partition -> replicas, spread over all partitions as `spread` says."""
+    """The replicas of every partition of every topic, spread by `spread` over all partitions."""
     placed = iter(spread(racks, sum(topic.partitions for topic in topics), replication_factor))
     return {
         topic.name: {partition: next(placed) for partition in range(topic.partitions)}
@@ -66,13 +68,14 @@ def assign(
 
 
 def spread(racks: Mapping[int, str], partitions: int, replication_factor: int) -> list[list[int]]:
-    """The replicas of each partition, preferred leader first: leaders even, replicas in as many AZs
-    as there are.
+    """The replicas of each partition, with the preferred leader first.
 
-    Also where one AZ has more brokers than another: neighbours in the ring of brokers may then
-    share an AZ, so each follower is the broker that holds least of the AZs that have fewest of this
-    partition's replicas. `racks`: broker -> AZ. ValueError when there are fewer brokers than
-    replicas wanted.
+    Leaders are spread evenly, and replicas over as many AZs as possible, also where one AZ has more
+    brokers than another: neighbours in the ring of brokers may then share an AZ. Each follower is
+    therefore the broker with the fewest replicas in the AZs that have the fewest replicas of this
+    partition. `racks` maps each broker to its AZ.
+
+    Raises ValueError when there are fewer brokers than replicas.
     """
     if len(racks) < replication_factor:
         raise ValueError(
@@ -92,7 +95,7 @@ def spread(racks: Mapping[int, str], partitions: int, replication_factor: int) -
             followers.append(
                 min(left, key=lambda broker_id: (used[racks[broker_id]], held[broker_id]))
             )
-        # so that the load of a lost leader does not all fall on the same neighbour
+        # Otherwise the whole load of a lost leader would move to one neighbour.
         if partition // len(ring) % 2:
             followers.reverse()
         held.update((leader, *followers))
@@ -101,7 +104,7 @@ def spread(racks: Mapping[int, str], partitions: int, replication_factor: int) -
 
 
 def settings(topic: TopicSpec, min_insync_replicas: int) -> dict[str, Any]:
-    """The topic's configuration."""
+    """The configuration of the topic."""
     common = {"min.insync.replicas": str(min_insync_replicas)}
     if topic.kind is TopicKind.COMPACTED:
         return common | {"cleanup.policy": "compact", "segment.bytes": str(SEGMENT_BYTES_COMPACTED)}
@@ -110,7 +113,7 @@ def settings(topic: TopicSpec, min_insync_replicas: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """So many records for one partition."""
+    """How many records to write into one partition."""
 
     topic: TopicSpec
     partition: int
@@ -118,8 +121,9 @@ class Fill:
 
 
 def plan_fill(topics: Sequence[TopicSpec], total_bytes: int, record_bytes: int) -> tuple[Fill, ...]:
-    """Share the bytes by weight, evenly over a topic's partitions; rounded up, never below
-    `total_bytes` in sum.
+    """Divide the bytes among topics by weight, and evenly among the partitions of a topic.
+
+    Numbers are rounded up, so that the sum is never below `total_bytes`.
     """
     filled = [topic for topic in topics if topic.kind is not TopicKind.CLIENTS]
     weights = sum(topic.weight for topic in filled)
@@ -135,8 +139,9 @@ def plan_fill(topics: Sequence[TopicSpec], total_bytes: int, record_bytes: int) 
 
 
 def _by_turns(racks: Mapping[int, str]) -> list[int]:
-    """The brokers, one of each AZ by turns: with equal numbers per AZ, neighbours are always in
-    different ones.
+    """The brokers, taken from each AZ in turn.
+
+    With equal numbers for each AZ, neighbours are always in different AZs.
     """
 
     def turns() -> Iterator[tuple[int, str, int]]:
