@@ -7,6 +7,7 @@ Prints the figures as one line of JSON, or the seed and the story of the first s
 
 import argparse
 import json
+import logging
 import sys
 import time
 from collections import Counter
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many failing seeds")
     given = parser.parse_args()
+    logging.disable()  # what the worker logs belongs to one schedule; a failing one tells its story
     figures = run_many(given.schedules, given.seed, given.jobs, given.failures)
     stories = figures.pop("failed")
     assert isinstance(stories, list)
