@@ -25,8 +25,9 @@ from agent.core.migration import CommandAnswer, DrainedSource, Migration, Phase
 from agent.core.model.causes import Cause
 from agent.core.model.reasons import Code, Reason
 from agent.core.model.what_to_do import WHAT_TO_DO
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
 from agent.core.planning.plan import Plan, Wave
+from agent.core.planning.policy import Policy
 from agent.core.planning.share_moved import on_the_way, share_in_all, share_of
 from schemas import commands as wire
 from schemas import metrics as wire_metrics

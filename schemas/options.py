@@ -25,7 +25,12 @@ def options_model(options: Any) -> type[BaseModel]:
 
 def bounds(allowed: Range) -> Any:
     """The range as a pydantic field of a number."""
-    return Field(ge=allowed.minimum, le=allowed.maximum, description=allowed.meaning)
+    return Field(
+        ge=allowed.minimum,
+        gt=allowed.above,
+        le=allowed.maximum,
+        description=allowed.meaning,
+    )
 
 
 def _kind(option: Option) -> Any:

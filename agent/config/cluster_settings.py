@@ -16,48 +16,32 @@ from agent.config.errors import SettingsError, wrong_fields
 from agent.config.kraft_settings import KraftSettings
 from agent.config.rule_settings import RULES_MAX, LimitsSettings, RuleSettings
 from agent.core.kraft.options import KraftOptions
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
+from schemas.options import options_model
 
 BrokerIds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=500)]
 
 
-class PolicySettings(BaseModel):
-    """Overrides of the core's Policy, by the same names; the core has the defaults."""
+class PolicySettings(options_model(Policy)):  # type: ignore[misc] # made at run time
+    """A cluster's policy: the fields that the core declares, the rules and the limits."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    slow_bytes_per_second: Annotated[int, Field(ge=1_000)] | None = None
-    busy_retry_seconds: Annotated[float, Field(gt=0)] | None = None
-    unreachable_retry_seconds: Annotated[float, Field(gt=0)] | None = None
-    busy_patience_seconds: Annotated[float, Field(gt=0)] | None = None
-    recheck_seconds: Annotated[float, Field(gt=0)] | None = None
-    resume_delay_seconds: Annotated[float, Field(ge=0)] | None = None
-    grace_seconds: Annotated[float, Field(ge=0)] | None = None
-    attempts_without_progress: Annotated[int, Field(ge=1)] | None = None
-    settle_seconds: Annotated[float, Field(ge=0)] | None = None
-    stall_seconds: Annotated[float, Field(gt=0)] | None = None
-    verify_patience_seconds: Annotated[float, Field(gt=0)] | None = None
-    quiet_seconds: Annotated[float, Field(ge=0)] | None = None
-    progress_seconds: Annotated[float, Field(gt=0)] | None = None
-    rules: Annotated[tuple[RuleSettings, ...], Field(max_length=RULES_MAX)] | None = None
-    limits: LimitsSettings | None = None
-    hold_off_seconds: Annotated[float, Field(ge=0)] | None = None
-    flaps_max: Annotated[int, Field(ge=1, le=20)] | None = None
-    flap_window_seconds: Annotated[float, Field(gt=0)] | None = None
-    adapt_seconds: Annotated[float, Field(ge=1)] | None = None
+    rules: Annotated[tuple[RuleSettings, ...], Field(max_length=RULES_MAX)] = ()
+    limits: LimitsSettings = LimitsSettings()
 
     @model_validator(mode="after")
     def _each_rule_once(self) -> Self:
-        names = [r.name for r in self.rules or ()]
+        names = [r.name for r in self.rules]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"rules: {twice} named twice")
         return self
 
-    def overrides(self) -> dict[str, Any]:
-        """What is given, as fields of the core's Policy."""
-        given = self.model_dump(exclude_none=True, exclude={"rules", "limits"})
-        limits = {"limits": self.limits.core()} if self.limits else {}
-        return given | {"rules": tuple(r.core() for r in self.rules or ()), **limits}
+    def core_fields(self) -> dict[str, Any]:
+        """The fields of the core's Policy that clusters.yaml sets, those left out included."""
+        numbers: dict[str, Any] = self.model_dump(exclude={"rules", "limits"})
+        return numbers | {
+            "rules": tuple(r.core() for r in self.rules),
+            "limits": self.limits.core(),
+        }
 
 
 class ClusterSettings(BaseModel):
@@ -109,7 +93,7 @@ class ClusterSettings(BaseModel):
         return Policy(
             source_broker_ids=self.source_broker_ids,
             destination_broker_ids=self.destination_broker_ids,
-            **self.policy.overrides(),
+            **self.policy.core_fields(),
             discovery=self.consul is not None,
             discovery_grace_seconds=self.consul.grace_seconds
             if self.consul

@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.core.metrics.rules import Action, Aggregation, Brokers, Rule, Side
-from agent.core.planning.options import Limits
+from agent.core.planning.policy import Limits
+from schemas.options import options_model
 
 RULES_MAX = 100
 
@@ -112,19 +113,8 @@ class RuleSettings(BaseModel):
         )
 
 
-class LimitsSettings(BaseModel):
+class LimitsSettings(options_model(Limits)):  # type: ignore[misc] # made at run time
     """What a destination broker can carry; what is left out is not checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    replicas_max: int | None = Field(
-        default=None, ge=1, description="Replicas on one broker after the move"
-    )
-    network_bytes_per_second_max: int | None = Field(
-        default=None,
-        ge=1,
-        description="Incoming traffic: the throttle and what producers write",
-    )
 
     def core(self) -> Limits:
         """The limits of the core."""

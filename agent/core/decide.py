@@ -20,7 +20,7 @@ from agent.core.handlers import (
     wave_observed,
 )
 from agent.core.migration import Migration
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.core.step import Step, StepContext
 
 _HANDLERS: dict[type[msg.Message], Callable[[StepContext, Any], None]] = {

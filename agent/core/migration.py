@@ -23,8 +23,9 @@ from agent.core.model.causes import METRIC, Cause, Flaps, SuppressedCause
 from agent.core.model.endpoints import Endpoints
 from agent.core.model.executor import Executor, TaskStatus
 from agent.core.model.reasons import Reason
-from agent.core.planning.options import Options, Policy, ThrottleBy
+from agent.core.planning.options import Options, ThrottleBy
 from agent.core.planning.plan import Direction, Plan, Wave, WaveState
+from agent.core.planning.policy import Policy
 from agent.core.planning.progress import Progress
 from agent.core.planning.wave_sizing import lower_limit, movements_at_once
 

@@ -11,7 +11,7 @@ from agent.core.evolve import evolve
 from agent.core.migration import Migration, Phase
 from agent.core.model.causes import Cause
 from agent.core.model.reasons import Reason
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 
 # The longest step emits about twenty events; many more mean a loop, which is a bug.
 EVENTS_PER_STEP_MAX = 200

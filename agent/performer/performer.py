@@ -15,8 +15,9 @@ from agent.core.checks import cluster_checks, verification
 from agent.core.migration import Migration
 from agent.core.model.cluster import ClusterFacts
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import Policy, ThrottleBy
+from agent.core.planning.options import ThrottleBy
 from agent.core.planning.plan import Wave
+from agent.core.planning.policy import Policy
 from agent.performer import discovery, reassign, wave_throttle
 from agent.performer.client_impact import ClientImpactCheck
 from agent.performer.kraft import KRAFT_EFFECTS, KraftPerformer

@@ -16,8 +16,8 @@ from agent.core import messages as msg
 from agent.core.checks import broker_checks, check_input, cluster_checks
 from agent.core.model.reasons import Code, Reason
 from agent.core.planning import broker_load, estimate, plan_drift
-from agent.core.planning.options import Limits
 from agent.core.planning.plan import Plan, Wave, choose_brokers, make_plan, pace
+from agent.core.planning.policy import Limits
 from agent.core.planning.selection import EVERYTHING
 from agent.core.planning.wave_sizing import partitions_by_broker, with_estimates
 from agent.performer import discovery
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agent.core.migration import Migration
     from agent.core.model.cluster import BrokerLogs, ClusterFacts, TopicPartition
-    from agent.core.planning.options import Policy
+    from agent.core.planning.policy import Policy
     from agent.core.planning.selection import Selection
     from agent.performer.ports import Ports
 

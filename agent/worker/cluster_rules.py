@@ -19,7 +19,7 @@ from agent.core.planning.wave import Direction, Wave
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent.core.planning.options import Policy
+    from agent.core.planning.policy import Policy
 
 # Rules are evaluated this often without any new sample: samples may be missing, and a rule may
 # have been calm for long enough.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent.core.metrics.rule_evaluator import Sample
-    from agent.core.planning.options import Policy
+    from agent.core.planning.policy import Policy
 
 log = logging.getLogger("kafka_migration.tasks")
 

@@ -16,7 +16,7 @@ from agent.core import effects as fx
 from agent.core.messages import Observation, Outcome, Tick, Unreachable
 from agent.core.migration import Migration
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.performer.ports import LeasePort, PortError
 from agent.worker.cluster_worker import (
     Action,

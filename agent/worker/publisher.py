@@ -19,7 +19,7 @@ from agent import telemetry, wire
 from agent.core import messages as msg
 from agent.core.migration import Migration
 from agent.core.model.reasons import Reason
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.topics import Topics
 from schemas.events import ProgressEvent
 

@@ -15,7 +15,7 @@ from agent.core.decide import step
 from agent.core.messages import Message
 from agent.core.migration import Migration
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.wire import from_json, progress_event, to_json
 from schemas.events import ProgressEvent
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 
 BROKERS, TOPICS, PARTITIONS_PER_TOPIC = 100, 2_000, 100
 PARTITIONS = TOPICS * PARTITIONS_PER_TOPIC

@@ -18,7 +18,8 @@ from agent.core import messages as msg
 from agent.core.kraft.state import KraftPhase
 from agent.core.model.client_positions import Positions
 from agent.core.model.cluster import TopicPartition
-from agent.core.planning.options import Approval, InternalTopics, Options, Policy
+from agent.core.planning.options import Approval, InternalTopics, Options
+from agent.core.planning.policy import Policy
 from agent.wire import status
 from agent.worker import turn
 from tests.scenarios.kraft_world import KraftWorld, options, ready

@@ -36,7 +36,7 @@ from agent.core.kraft.options import Gates, KraftController, KraftOptions, Resta
 from agent.core.kraft.state import KraftPhase
 from agent.core.migration import Migration
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 
 BROKERS, CONTROLLERS = (11, 12, 31), (71, 72, 73)
 FILE = {

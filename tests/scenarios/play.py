@@ -23,8 +23,9 @@ from agent.core.migration import Migration, Phase, wake_at
 from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition
 from agent.core.model.reasons import Code, Reason
 from agent.core.model.throttle import RateSeen
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
 from agent.core.planning.plan import make_plan
+from agent.core.planning.policy import Policy
 
 RACKS = {11: "az-a", 12: "az-b", 13: "az-c", 31: "az-a", 32: "az-b", 33: "az-c"}
 POLICY = Policy(

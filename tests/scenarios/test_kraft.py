@@ -14,7 +14,8 @@ from agent.core.kraft.node_config import NodeMode
 from agent.core.kraft.options import Gates, RestartBy
 from agent.core.kraft.state import KRAFT_ACTIVE, KraftPhase
 from agent.core.model.reasons import Code
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
+from agent.core.planning.policy import Policy
 from agent.wire import from_json, to_json
 from agent.worker.turn import Record
 from tests.scenarios.kraft_world import BROKERS, CONTROLLERS, KraftWorld, codes, of, ready, started

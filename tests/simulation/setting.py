@@ -2,7 +2,7 @@
 
 import random
 
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.core.planning.selection import INTERNAL_TOPICS
 from tests.simulation.schedule import Schedule
 from tests.simulation.world import World

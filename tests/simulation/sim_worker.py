@@ -21,7 +21,7 @@ from agent.core.decide import step
 from agent.core.kraft.effects import SurveyKraft
 from agent.core.metrics.rule_evaluator import Sample
 from agent.core.migration import Migration, wake_at, watches
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.performer.performer import Performer
 from agent.performer.ports import PortError, Ports
 from agent.wire import from_json, to_json

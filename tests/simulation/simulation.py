@@ -14,7 +14,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.migration import ACTIVE, Migration
 from agent.core.model.cluster import TopicPartition
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.performer.performer import Performer
 from agent.performer.ports import Ports, RemoveBroker
 from agent.worker import turn

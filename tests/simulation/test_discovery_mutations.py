@@ -10,7 +10,7 @@ from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core.migration import Migration
 from agent.core.model.endpoints import Deregistered, Registered
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.performer.performer import Performer
 from tests.simulation.simulation import Cast
 from tests.simulation.test_mutations import PLAIN, _caught

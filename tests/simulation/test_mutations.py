@@ -14,7 +14,8 @@ from agent.core import messages as msg
 from agent.core.migration import Migration
 from agent.core.model.cluster import TopicPartition
 from agent.core.model.throttle import ThrottleChange
-from agent.core.planning.options import InternalTopics, Options, Policy
+from agent.core.planning.options import InternalTopics, Options
+from agent.core.planning.policy import Policy
 from agent.performer.performer import Performer
 from agent.performer.ports import RemoveBroker
 from agent.worker.cluster_worker import Action, ClusterWorker

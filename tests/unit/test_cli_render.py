@@ -9,7 +9,7 @@ from agent.cli.live import Bars, Lines, wave_share
 from agent.cli.quantities import duration, rate, size
 from agent.cli.status import is_at_rest
 from agent.core.migration import Migration
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.wire import status
 
 

@@ -15,7 +15,7 @@ from agent.core.metrics.rule_evaluator import Sample
 from agent.core.metrics.rules import Action, Brokers, Level, Rule, RuleState
 from agent.core.migration import Migration, Phase
 from agent.core.model.causes import Cause
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.core.planning.wave import Direction, Wave
 from agent.worker import metric_evaluation
 from agent.worker.cluster_rules import ClusterRules, source_and_destination_brokers

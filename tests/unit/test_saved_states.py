@@ -1,8 +1,9 @@
 """What is saved outlives the version that saved it."""
 
 from agent.core.migration import Migration
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
 from agent.core.planning.plan import make_plan
+from agent.core.planning.policy import Policy
 from agent.wire import from_json, to_json
 from tests.scenarios.play import facts
 

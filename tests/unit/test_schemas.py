@@ -12,7 +12,8 @@ from agent import wire as translate
 from agent.core import events as ev
 from agent.core.handlers.answers import COMMAND_NAMES
 from agent.core.migration import Migration
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
+from agent.core.planning.policy import Policy
 from agent.topics import Topics
 from schemas import generate
 from schemas.commands import COMMANDS, AnyCommand, MigrationOptions

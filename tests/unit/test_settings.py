@@ -14,7 +14,7 @@ from agent.config.connections import KafkaSecurity
 from agent.config.errors import SettingsError
 from agent.config.settings import Settings
 from agent.core.metrics.rules import Action, Brokers, Rule, Side
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 
 ROOT = Path(__file__).parents[2]
 CLUSTER: dict[str, Any] = {

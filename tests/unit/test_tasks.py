@@ -14,8 +14,9 @@ from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
 from agent.core.model.reasons import Code
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
 from agent.core.planning.plan import Wave, WaveState
+from agent.core.planning.policy import Policy
 from agent.performer.ports import PortError, Post
 from agent.worker.cluster_worker import ClusterWorker
 from agent.worker.effect_tasks import ClusterTasks

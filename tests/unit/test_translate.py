@@ -13,16 +13,9 @@ from agent import wire
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import (
-    Approval,
-    InternalTopics,
-    Mode,
-    Options,
-    Pairing,
-    Policy,
-    ThrottleBy,
-)
+from agent.core.planning.options import Approval, InternalTopics, Mode, Options, Pairing, ThrottleBy
 from agent.core.planning.plan import Wave, WaveState
+from agent.core.planning.policy import Policy
 from agent.core.planning.progress import Progress
 from agent.worker.turn import Record
 from tests.fakes.values import MESSAGES, RECORDS

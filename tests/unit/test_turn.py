@@ -7,8 +7,9 @@ import pytest
 from agent.core import effects as fx
 from agent.core import messages as msg
 from agent.core.migration import Migration, Phase
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
 from agent.core.planning.plan import Plan, Wave
+from agent.core.planning.policy import Policy
 from agent.wire import from_json
 from agent.worker import turn
 

@@ -23,7 +23,7 @@ from agent.core.evolve import evolve
 from agent.core.kraft.state import KraftPhase
 from agent.core.migration import Migration, Phase
 from agent.core.model.reasons import Code
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.performer.performer import Performer
 from agent.performer.ports import PortError
 from agent.wire import cloud_event_headers, from_json, to_dict, to_json

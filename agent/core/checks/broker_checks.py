@@ -20,7 +20,7 @@ from agent.core.model.throttle import (
     topics_with_foreign_entries,
 )
 from agent.core.model.words import EXAMPLES_MAX, ids, listed
-from agent.core.planning.options import Limits
+from agent.core.planning.policy import Limits
 from agent.core.planning.wave import Direction
 from agent.core.planning.wave_sizing import lower_limit
 

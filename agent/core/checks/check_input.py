@@ -8,7 +8,7 @@ from agent.core.model.executor import Executor
 from agent.core.model.reasons import Reason
 from agent.core.model.throttle import ThrottleFacts
 from agent.core.planning.broker_load import BrokerLoad
-from agent.core.planning.options import Limits
+from agent.core.planning.policy import Limits
 from agent.core.planning.wave import Wave
 
 

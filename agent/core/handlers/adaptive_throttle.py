@@ -11,7 +11,8 @@ from agent.core.handlers import flow
 from agent.core.metrics.adaptive_rate import next_rate
 from agent.core.migration import ACTIVE, Migration, Phase
 from agent.core.model.causes import METRIC
-from agent.core.planning.options import Policy, ThrottleBy
+from agent.core.planning.options import ThrottleBy
+from agent.core.planning.policy import Policy
 from agent.core.step import StepContext
 
 

@@ -9,8 +9,8 @@ from agent.core import messages as msg
 from agent.core.effects import DeregisterEndpoints, RegisterEndpoints
 from agent.core.migration import RESTING, DrainedSource, Migration, Phase
 from agent.core.model.endpoints import Deregistered, Registered
-from agent.core.planning.options import Policy
 from agent.core.planning.plan import Direction
+from agent.core.planning.policy import Policy
 from agent.core.step import StepContext
 
 # A registry that does not answer holds up a rollback no longer than this: clients find brokers

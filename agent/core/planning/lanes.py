@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from agent.core.model.cluster import BrokerLogs, Partition, TopicPartition
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import InternalTopics, Options, Pairing, Policy
+from agent.core.planning.options import InternalTopics, Options, Pairing
+from agent.core.planning.policy import Policy
 from agent.core.planning.selection import INTERNAL_TOPICS, Lane, Selection
 from agent.core.planning.wave import Wave
 

@@ -2,13 +2,14 @@
 
 `Options` (options.py) annotates each of its fields with a `Spec`. The JSON Schema (schemas/), the
 flags of the command line (agent/cli/flags.py) and the core's value are all derived from there, so
-that a new option is one field of `Options`.
+that a new option is one field of `Options`. What holds for all migrations of a cluster is declared
+in the same way by `Policy` (policy.py).
 """
 
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields
 from enum import StrEnum
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
 class Unit(StrEnum):
@@ -34,6 +35,7 @@ class Range:
     minimum: float | None = None
     maximum: float | None = None
     meaning: str | None = None  # what the number counts, for the schema
+    above: float | None = None  # the number is larger than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,14 @@ class Option:
 
 
 def declared_options(options: Any) -> Iterator[Option]:
-    """The options that a dataclass declares, in the order in which it declares them."""
+    """The options that a dataclass declares, in the order in which it declares them.
+
+    A field without a `Spec` is none: nobody may set it by its name.
+    """
     hints = get_type_hints(options, include_extras=True)
     for field in fields(options):
-        yield _option(field, hints[field.name])
+        if get_origin(hints[field.name]) is Annotated:
+            yield _option(field, hints[field.name])
 
 
 def _option(field: Field[Any], hint: Any) -> Option:

@@ -4,12 +4,10 @@
 from clusters.yaml.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from agent.core.kraft.options import KraftOptions
-from agent.core.metrics.rules import Rule
 from agent.core.planning.option_spec import Flag, Panel, Range, Spec, Unit
 
 _MOVE, _HOW, _ORDER = Panel.MOVE, Panel.HOW, Panel.ORDER
@@ -279,63 +277,3 @@ class Options:
             Range(1_000_000),
         ),
     ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a destination broker can carry, where it is known. None: no limit is checked."""
-
-    replicas_max: int | None = None  # 4,000 is what Kafka's authors advise for ZooKeeper mode
-    # incoming traffic: the throttle and what producers write
-    network_bytes_per_second_max: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A cluster's policy (clusters.yaml): what holds for every migration of it.
-
-    The defaults suit a large cluster; the lab shortens some.
-    """
-
-    source_broker_ids: tuple[int, ...] = ()  # what modes `az` and `full` mean by source
-    destination_broker_ids: tuple[int, ...] = ()
-    # 100 MB/s, the article's rate, is what `pause --slow` divides by ten.
-    slow_bytes_per_second: int = 10_000_000
-    busy_retry_seconds: float = 1.0  # a busy Cruise Control is asked again after this long
-    unreachable_retry_seconds: float = 2.0
-    # a wave is blocked after Cruise Control was busy or unreachable for this long
-    busy_patience_seconds: float = 900.0
-    recheck_seconds: float = 5.0  # how often a paused migration checks whether it is safe again
-    # how long a safety reason must be gone before it lifts its pause
-    resume_delay_seconds: float = 10.0
-    # how long under-replication must last before it pauses a running move
-    grace_seconds: float = 30.0
-    # a wave is blocked after this many requests that moved nothing
-    attempts_without_progress: int = 3
-    # how long metadata may be stale when nothing moves and a source is not empty
-    settle_seconds: float = 6.0
-    stall_seconds: float = (
-        120.0  # a move is reported as stalled after this long without a byte or a replica
-    )
-    # full ISR and preferred leaders may take this long after a wave
-    verify_patience_seconds: float = 120.0
-    # a drained source must stay empty this long before it may be shut down
-    quiet_seconds: float = 30.0
-    discovery: bool = (
-        False  # clients find brokers in a service registry, which the agent keeps up to date
-    )
-    # metadata.max.age.ms of the clients (Kafka's default): then they know the new brokers
-    discovery_grace_seconds: float = 300.0
-    # ZooKeeper to KRaft; without controllers: not configured
-    kraft: KraftOptions = field(default_factory=KraftOptions)
-    progress_seconds: float = 5.0  # how often progress is published while nothing else happens
-    rules: tuple[Rule, ...] = ()  # evaluated on the samples of metrics
-    limits: Limits = field(default_factory=Limits)  # of each destination broker
-    # after an operator's `resume` no metric and no alert pauses again for this long
-    hold_off_seconds: float = 30.0
-    # an alert that paused this often within the window stays until an operator resumes
-    flaps_max: int = 5
-    flap_window_seconds: float = 3_600.0
-    adapt_seconds: float = (
-        10.0  # the shortest time between two changes of a throttle that follows the headroom
-    )

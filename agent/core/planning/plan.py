@@ -13,8 +13,9 @@ from agent.core.model.reasons import Code, Reason
 from agent.core.model.words import ids
 from agent.core.planning import lanes
 from agent.core.planning.estimate import total_estimate
-from agent.core.planning.options import Mode, Options, Pairing, Policy
+from agent.core.planning.options import Mode, Options, Pairing
 from agent.core.planning.plan_drift import fingerprint
+from agent.core.planning.policy import Policy
 from agent.core.planning.wave import Direction, Plan, Wave, WaveState
 from agent.core.planning.wave_sizing import pace, partitions_by_broker, with_estimates
 

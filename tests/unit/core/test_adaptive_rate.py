@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from agent.core.handlers.adaptive_throttle import next_throttle
 from agent.core.metrics.adaptive_rate import DECREASE, GRID, RECOVERY_SECONDS, next_rate, on_grid
 from agent.core.migration import AdaptedRate, Migration, Phase
-from agent.core.planning.options import Options, Policy, ThrottleBy
+from agent.core.planning.options import Options, ThrottleBy
+from agent.core.planning.policy import Policy
 
 FLOOR, CEILING = 10_000_000, 100_000_000
 

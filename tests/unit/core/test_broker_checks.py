@@ -15,8 +15,8 @@ from agent.core.model.cluster import (
 from agent.core.model.reasons import Code
 from agent.core.model.throttle import BrokerRate
 from agent.core.planning.broker_load import BrokerLoad
-from agent.core.planning.options import Limits
 from agent.core.planning.plan import Wave
+from agent.core.planning.policy import Limits
 from tests.unit.core.check_world import (
     ALIKE,
     FINDINGS,

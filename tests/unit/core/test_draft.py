@@ -6,7 +6,7 @@ from agent.core import effects as fx
 from agent.core import events as ev
 from agent.core.migration import Migration
 from agent.core.model.reasons import Code, Reason
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from agent.core.step import EVENTS_PER_STEP_MAX, StepContext
 
 

@@ -16,8 +16,9 @@ from agent.core.planning.estimate import (
     total_estimate,
     undo_costs,
 )
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
 from agent.core.planning.plan import make_plan
+from agent.core.planning.policy import Policy
 
 RACKS = {11: "az-a", 12: "az-b", 31: "az-a", 32: "az-b"}
 P0 = Partition("t", 0, leader=11, replicas=(11, 12), isr=(11, 12))

@@ -15,8 +15,9 @@ from agent.core.planning.lanes import (
     next_moves,
     split_by_bounds,
 )
-from agent.core.planning.options import InternalTopics, Options, Pairing, Policy
+from agent.core.planning.options import InternalTopics, Options, Pairing
 from agent.core.planning.plan import Direction, Plan, Wave, WaveState, make_plan
+from agent.core.planning.policy import Policy
 from agent.core.planning.rollback import rollback_waves
 from agent.core.planning.selection import EVERYTHING, INTERNAL_TOPICS, Lane, Selection
 

@@ -6,7 +6,7 @@ import pytest
 
 from agent.core import effects as fx
 from agent.core.migration import Phase, wake_at, watches
-from agent.core.planning.options import Policy
+from agent.core.planning.policy import Policy
 from tests.scenarios.phases import in_phase
 from tests.scenarios.play import POLICY, Play, busy
 

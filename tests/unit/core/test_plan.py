@@ -6,7 +6,7 @@ import pytest
 
 from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition, TopicPartition
 from agent.core.model.reasons import Code
-from agent.core.planning.options import Mode, Options, Pairing, Policy
+from agent.core.planning.options import Mode, Options, Pairing
 from agent.core.planning.plan import (
     Direction,
     Plan,
@@ -16,6 +16,7 @@ from agent.core.planning.plan import (
     make_plan,
     pace,
 )
+from agent.core.planning.policy import Policy
 from agent.core.planning.rollback import rollback_waves
 
 RACKS = {11: "b", 12: "a", 13: "a", 31: "b", 32: "a", 33: "a"}

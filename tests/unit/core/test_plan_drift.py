@@ -6,9 +6,10 @@ import pytest
 
 from agent.core.model.cluster import Broker, BrokerLogs, ClusterFacts, Partition
 from agent.core.model.reasons import Code
-from agent.core.planning.options import Options, Policy
+from agent.core.planning.options import Options
 from agent.core.planning.plan import make_plan
 from agent.core.planning.plan_drift import GROWN_BYTES_MIN, drift_reasons, fingerprint
+from agent.core.planning.policy import Policy
 from agent.core.planning.wave import Plan
 
 RACKS = {11: "a", 12: "b", 31: "a", 32: "b"}
