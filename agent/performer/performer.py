@@ -258,6 +258,8 @@ class Performer(WaveStopper):
             logs,
             left,
         )
+        if found.replicas_left:
+            found = replace(found, stopped_by=await self._stopped_by(scope))
         return await self._client_impact.compare_after(scope, found)
 
     async def _compare(self, effect: fx.CompareSnapshot, migration: Migration) -> msg.Outcome:

@@ -192,6 +192,13 @@ class WaveStopper:
         is_accepted = any(t.status in _RUNNING for t in tasks)
         return state.executor if is_accepted else None, tasks[-1].stopped_by if tasks else ""
 
+    async def _stopped_by(self, scope: fx.WaveScope) -> str:
+        """Who, other than we, has stopped the wave's execution; empty when nobody has."""
+        if scope.selection is not None:
+            return ""
+        tasks = await self.ports.cruise_control.user_tasks(scope.key)
+        return tasks[-1].stopped_by if tasks else ""
+
     async def _count_in_flight(self, scope: fx.WaveScope) -> int:
         """How many moves of the wave Kafka shows in flight."""
         return len(reassign.own_reassignments(await self.ports.kafka.reassignments(), scope))

@@ -9,7 +9,7 @@ from agent.core import events as ev
 from agent.core import messages as msg
 from agent.core.migration import Phase
 from agent.core.model.reasons import Code, Reason
-from tests.scenarios.play import DONE, POLICY, Play, asks, checked, like
+from tests.scenarios.play import DONE, POLICY, Play, asks, checked, inspected, like
 
 STOPPED = "others:EXECUTION_STOPPED_BY_OTHERS"
 BY = "(stop_proposal_execution of 10.0.0.9 at 03:10:22Z)"
@@ -104,6 +104,17 @@ def test_a_stop_when_nothing_was_left_holds_the_next_wave() -> None:
     play.verified().expect(ev.WaveVerified, ev.MigrationPaused).never(ev.WaveBegun).expect_phase(
         Phase.PAUSED
     )
+
+
+def test_a_stop_while_the_wave_closes_holds_the_attempt_for_what_came_since() -> None:
+    """Nothing looks at the executor any more; a replica that has come to the source meanwhile is
+    moved when an operator has said so.
+    """
+    play = Play().started().moving().sees(left=0, moving=0).wait(POLICY.settle_seconds)
+    play.ends(fx.CloseWave, with_=inspected(replicas_left=1, stopped_by=BY))
+    play.expect(like(ev.PauseCauseAdded, cause=STOPPED), ev.WaveFellShort).never(ev.WaveBegun)
+    play.expect_phase(Phase.PAUSED).holds(STOPPED)
+    play.command(msg.ResumeMigration).expect(like(ev.WaveBegun, attempt=2))
 
 
 def test_a_stop_that_is_seen_in_a_pause_outlasts_it() -> None:

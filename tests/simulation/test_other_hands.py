@@ -14,7 +14,7 @@ from agent.core.migration import Migration, Phase
 from agent.core.model.reasons import Code, Reason
 from agent.core.step import StepContext
 from agent.performer.performer import Performer
-from tests.simulation.schedule import Schedule
+from tests.simulation.schedule import Schedule, drawn_from
 from tests.simulation.sim_worker import Life
 from tests.simulation.simulation import Cast, Simulation
 from tests.simulation.test_mutations import PLAIN, _caught
@@ -53,6 +53,13 @@ class TakesAStopForAFailure(Life):
         return super().take(message, offset)
 
 
+class ClosesWithoutAsking(Performer):
+    """Does not ask who stopped what is closed with replicas left."""
+
+    async def _stopped_by(self, _scope: fx.WaveScope) -> str:
+        return ""
+
+
 class StopsForSelfHealing(Life):
     """Pauses what moves as soon as self-healing is on."""
 
@@ -85,6 +92,11 @@ CASES: dict[str, tuple[str, Cast, Schedule]] = {
         "not_begun_again_after_a_stop",
         Cast(life=TakesAStopForAFailure),
         _acts((5.0, "foreign_stop")),
+    ),
+    "what was stopped while it closed is begun again": (
+        "not_begun_again_after_a_stop",
+        Cast(performer=ClosesWithoutAsking),
+        drawn_from(3904),
     ),
     "self-healing is set loose": (
         "healing_is_not_set_loose",

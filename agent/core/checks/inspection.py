@@ -24,6 +24,8 @@ class Inspected:
     order_changed: int  # moved partitions whose replica order is not the one before, substituted
     partitions: int  # partitions that were looked at
     coordinators_loading: int = 0  # destinations on which groups or transactions wait for one
+    # who, other than we, has stopped the execution; asked only where replicas are left
+    stopped_by: str = ""
     # of bytes_left: logs that no assignment names, left by a broker that was down meanwhile
     stray_bytes: int = 0
     # replication factor or AZ spread changed, or an end offset lost

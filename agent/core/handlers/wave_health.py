@@ -78,16 +78,16 @@ def against_going_on(ctx: StepContext, reasons: tuple[Reason, ...]) -> tuple[Rea
     return tuple(r for r in reasons if r.code not in finished_under)
 
 
-def stopped_by_others(ctx: StepContext, observation: msg.WaveObserved) -> bool:
+def stopped_by_others(ctx: StepContext, seen: msg.WaveObserved | msg.Inspected) -> bool:
     """Whether somebody else has stopped this attempt; if so, adds a cause that an operator lifts.
 
     Cruise Control's user tasks show who asked for a stop. `CompletedWithError` alone does not tell
     a stop from a failure, which is requested again. A stop that an operator has answered with
     `resume` does not pause again.
     """
-    if not observation.stopped_by or ctx.migration.resumed_at > ctx.migration.executor_since:
+    if not seen.stopped_by or _is_answered(ctx):
         return False
-    _pause_for_others(ctx, observation.stopped_by, observation.replicas_left)
+    _pause_for_others(ctx, seen.stopped_by, seen.replicas_left)
     return True
 
 
@@ -96,13 +96,18 @@ def told_by_a_stop(ctx: StepContext, outcome: msg.Outcome) -> None:
 
     When the cause of our stop is gone, the other one still waits for an operator.
     """
-    is_news = (
+    if (
         isinstance(outcome, msg.Performed)
         and outcome.stopped_by
-        and ctx.migration.resumed_at <= ctx.migration.executor_since
-    )
-    if is_news and isinstance(outcome, msg.Performed) and ctx.migration.stop_for is StopFor.PAUSE:
+        and not _is_answered(ctx)
+        and ctx.migration.stop_for is StopFor.PAUSE
+    ):
         _pause_for_others(ctx, outcome.stopped_by, outcome.replicas_left)
+
+
+def _is_answered(ctx: StepContext) -> bool:
+    """Whether an operator has said `resume` since this attempt was requested."""
+    return ctx.migration.resumed_at > ctx.migration.executor_since
 
 
 def _pause_for_others(ctx: StepContext, stopped_by: str, replicas_left: int | None) -> None:

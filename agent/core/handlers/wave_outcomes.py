@@ -125,6 +125,8 @@ def _inspected(ctx: StepContext, _effect: Effect, outcome: msg.Inspected) -> Non
     # that look.
     waited = ctx.at >= ctx.migration.phase_since + ctx.policy.settle_seconds
     if outcome.replicas_left and waited:
+        # it was stopped when all had moved, and something has come to the source since
+        wave_health.stopped_by_others(ctx, outcome)
         fell_short(
             ctx,
             outcome.replicas_left,
