@@ -1,8 +1,7 @@
-"""The lab: a real ZooKeeper, real brokers and a Cruise Control on one machine, with nothing
-installed but Python.
+"""The lab: a real ZooKeeper, real brokers and a Cruise Control on one machine.
 
-Used by the tests, the demo and `kafka-migration lab`. For trying and testing: it has no security
-unless asked for.
+It needs nothing but Python. The tests, the demo and `kafka-migration lab` use it to try and to test
+migrations. It has no security unless that is requested.
 """
 
 from deploy.lab.cluster.config import BrokerSpec, CruiseControlKind, LabConfig, Metrics, Role

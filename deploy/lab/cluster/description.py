@@ -111,8 +111,9 @@ def read(directory: Path) -> dict[str, Any] | None:
 
 
 def _kraft(config: LabConfig) -> dict[str, Any]:
-    """The section `kraft` of clusters.yaml. The lab's supervisor restarts nodes, and times are
-    short.
+    """The section `kraft` of clusters.yaml, with short times.
+
+    The supervisor of the lab restarts the nodes.
     """
     return {
         "controllers": [

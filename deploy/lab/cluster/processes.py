@@ -16,8 +16,9 @@ from deploy.lab.cluster import leash
 
 
 class ProcessState(StrEnum):
-    """RUNNING and PAUSED processes are alive. The other states say how it ended or that it never
-    ran.
+    """RUNNING and PAUSED processes are alive.
+
+    The other states say how it ended, or that it was never started.
     """
 
     NOT_STARTED = "not started"
@@ -60,9 +61,7 @@ class ManagedProcess:
         )
 
     def start(self, command: list[str]) -> None:
-        """Start it in a session of its own, so that Ctrl-C in a terminal reaches only the
-        supervisor.
-        """
+        """Start it in its own session, so that Ctrl-C in a terminal reaches only the supervisor."""
         if self.pid is not None:
             raise ValueError(f"{self.name} is running already (pid {self.pid})")
         leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *command]
@@ -92,9 +91,7 @@ class ManagedProcess:
         self._signal(signal.SIGTERM, ProcessState.STOPPED)
 
     def pause(self) -> None:
-        """Send SIGSTOP. It is alive but does not react, as in a long garbage collection or with a
-        hung disk.
-        """
+        """Send SIGSTOP: it lives but does not react, as in a long garbage collection."""
         self._signal(signal.SIGSTOP, ProcessState.PAUSED)
 
     def unpause(self) -> None:

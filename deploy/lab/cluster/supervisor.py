@@ -337,7 +337,7 @@ def _empty(folders: launch.Folders) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Hold the lab of the given folder. Exit code 3: another supervisor holds it already."""
+    """Hold the lab of the given folder. The exit code is 3 if another supervisor holds it."""
     directory = Path(arguments[0])
     folders = launch.Folders(directory)
     config = LabConfig.model_validate_json(folders.settings_file.read_text(encoding="utf-8"))

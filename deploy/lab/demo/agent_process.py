@@ -1,9 +1,7 @@
-"""The agent as a process beside a lab: for the demo and for tests that kill it.
+"""The agent and the collector as processes beside a lab, for the demo and for tests that kill them.
 
-Not one of the lab's nodes.
-
-Start it from the main thread: the kernel ties its life to the thread that started it (see
-processes.py).
+They are not nodes of the lab. Start them from the main thread, because the kernel ties the life of
+a child to the thread that started it (see processes.py).
 """
 
 import asyncio
@@ -23,9 +21,9 @@ READY_SECONDS_MAX = 90.0
 
 
 class AgentProcess:
-    """One agent worker. It ends with this program, however that ends.
+    """One worker of the agent, which ends with this program however that ends.
 
-    Killed and started again, it owns its clusters at once: its instance id stays the same.
+    It keeps its instance id, so that it owns its clusters at once when it is started again.
     """
 
     word = "agent"
@@ -39,7 +37,7 @@ class AgentProcess:
         self._web_port = free_ports(1)[0]
 
     def start(self) -> None:
-        """Start it; returns at once. What it logs is appended to `log`."""
+        """Start it and return at once. Its log is appended to `log`."""
         environment = lab_environment(self._lab.status(), self._lab.folders.root)
         environment[self.port_setting] = str(self._web_port)
         environment["KAFKA_MIGRATION_INSTANCE_ID"] = self._instance_id
@@ -48,7 +46,7 @@ class AgentProcess:
         self._process.start([env, *pairs, sys.executable, "-m", "agent.cli", self.word])
 
     async def ready(self, client: ControlClient) -> None:
-        """Until the control topics are made: orders find it then.
+        """Wait until the control topics exist and commands reach it.
 
         Raises ClientError if it ends or takes too long.
         """
@@ -66,11 +64,11 @@ class AgentProcess:
                 return
 
     def kill(self) -> None:
-        """SIGKILL, as when its machine is lost."""
+        """Send SIGKILL, as if its machine were lost."""
         self._process.kill()
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL; no error when it has ended already."""
+        """Send SIGTERM and then SIGKILL. It is no error when it has already ended."""
         if self._process.pid is None:
             return
         self._process.terminate()
@@ -82,12 +80,12 @@ class AgentProcess:
         return self._process.pid is not None
 
     def last_words(self) -> str:
-        """The end of its log: the reason, when it could not go on."""
+        """The end of its log, which has the reason when it had to end."""
         return self._process.last_words(15)
 
 
 class CollectorProcess(AgentProcess):
-    """`kafka-migration collector` beside the agent, of a lab that shows metrics."""
+    """`kafka-migration collector` beside the agent, for a lab that exports metrics."""
 
     word = "collector"
     port_setting = "KAFKA_MIGRATION_COLLECTOR_WEB_PORT"

@@ -1,8 +1,7 @@
-"""`make demo`: a whole migration of a real cluster in the lab, clients running, steered by commands
-as in real life.
+"""The demo (`make demo`): a whole migration of a real cluster in the lab while clients run.
 
-Uses the agent through the control topics alone, and judges the result by Kafka's own facts
-(facts.py, demo_report.py).
+It uses the agent only through the control topics, with commands as an operator gives them, and
+judges the result by facts from Kafka itself (facts.py, demo_report.py).
 """
 
 import asyncio
@@ -41,27 +40,27 @@ from deploy.lab.workload.client_report import ClientReport
 from deploy.lab.workload.surge import Surge
 from deploy.lab.workload.workload import MEBIBYTE, Workload, WorkloadConfig
 
-READY_SECONDS_MAX = 180.0  # a real Cruise Control needs metric windows
+READY_SECONDS_MAX = 180.0  # a real Cruise Control waits for metric windows
 WAVE_SECONDS_MAX = 300.0
-# a wave lasts at least so many seconds, so that there is something to see and to pause
+# A wave lasts at least this many seconds, so that it can be watched and paused.
 THROTTLE_SHARE = 5
 
 
 class DemoError(RuntimeError):
-    """The demo could not be carried through; the text says where it stopped and why."""
+    """The demo could not be completed. The text says where it stopped and why."""
 
 
 class DemoOptions(BaseModel):
-    """All that can be chosen."""
+    """The options of a demo."""
 
     model_config = ConfigDict(frozen=True)
 
     directory: Path = Path("build/demo")
-    base_port: int | None = None  # None: a free one
-    # before replication: as much lies on each source
+    base_port: int | None = None  # None chooses a free one
+    # Before replication, which puts this amount on each source broker.
     fill_bytes: int = Field(default=400 * MEBIBYTE, ge=1_000_000)
     topics: int = Field(default=len(default_topics()), ge=4)
-    throttle_bytes_per_second: int | None = None  # None: a fifth of fill_bytes
+    throttle_bytes_per_second: int | None = None  # None is a fifth of fill_bytes
     pause_seconds: float = Field(default=5.0, ge=1)
     load_spike: bool = True
 
@@ -75,7 +74,7 @@ class DemoOptions(BaseModel):
 
 
 class Demo:
-    """One run. `report` is complete after `run`."""
+    """One run of the demo. `report` is complete after `run`."""
 
     def __init__(self, options: DemoOptions, console: Console) -> None:
         self.options = options
@@ -91,9 +90,9 @@ class Demo:
         return self.options.directory / "report.json"
 
     def run(self) -> list[str]:
-        """Returns what is wrong; empty: nothing was lost and nothing was left.
+        """Run the demo and return what is wrong, which is empty when nothing was lost or left over.
 
-        Leaves no process behind.
+        No process is left behind.
         """
         o = self.options
         o.directory.mkdir(parents=True, exist_ok=True)
@@ -127,7 +126,7 @@ class Demo:
                     self._spike = LoadSpike(surge, self._say)
                     with self._timed("calm"):
                         self._spike.measure(lab)
-                    agent.start()  # which reads the rule
+                    agent.start()  # the agent reads the rule when it starts
                 asyncio.run(self._migrate(lab, agent, workload, collector))
         finally:
             agent.stop()
@@ -140,7 +139,7 @@ class Demo:
         return wrong
 
     def lab_config(self, base_port: int) -> LabConfig:
-        """The lab of this run (other demos have their own)."""
+        """The lab of this run; other demos have their own."""
         metrics = Metrics.AUTO if self.options.load_spike else Metrics.NONE
         return LabConfig(
             directory=self.options.directory / "lab", base_port=base_port, metrics=metrics
@@ -171,7 +170,7 @@ class Demo:
         with self._timed("agent ready"):
             await agent.ready(client)
         if self._spike:
-            collector.start()  # the agent has made the topic by now
+            collector.start()  # the agent has created the topic by now
         before = await asyncio.to_thread(facts.look, lab.config.bootstrap_servers)
         events_file = self.options.directory / "events.jsonl"
         async with Story(client, CLUSTER_NAME, events_file).following() as story:
@@ -221,8 +220,9 @@ class Demo:
         lab: Lab,
         agent: AgentProcess,  # noqa: ARG002
     ) -> None:
-        """What happens on the way (tests have their own): a load spike, and a pause in which
-        nothing moves.
+        """What happens during the migration: a load spike, and a pause in which nothing moves.
+
+        Tests replace it with their own.
         """
         order, servers = partial(self._order, client), lab.config.bootstrap_servers
         if self._spike:
@@ -338,9 +338,9 @@ def _is(kind: str) -> Callable[[Event], bool]:
 
 @contextlib.contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: in order.
+    """SIGTERM ends the demo in order, as Ctrl-C does.
 
-    So does SIGINT, though a script's background job ignores it.
+    So does SIGINT, although background jobs of a script ignore it by default.
     """
 
     def interrupt(_number: int, _frame: object) -> None:

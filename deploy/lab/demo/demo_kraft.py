@@ -1,8 +1,8 @@
-"""`make demo-kraft`: the whole journey, clients running from the first second to the last: replicas
-from source to destination brokers, the source brokers shut down, ZooKeeper to KRaft with new
-controllers, ZooKeeper stopped.
+"""The KRaft demo (`make demo-kraft`): new brokers, and then KRaft in place of ZooKeeper.
 
-On request the way back from phases that have one comes first, and faults in every phase.
+Clients run all the time while replicas move from source to destination brokers, the source brokers
+are shut down, the cluster goes from ZooKeeper to new KRaft controllers, and ZooKeeper is stopped.
+On request, it first goes back to ZooKeeper from some phases, and faults happen in every phase.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ ELECTION_SECONDS_MAX = 60.0
 
 
 class KraftDemoOptions(DemoOptions):
-    """All that can be chosen."""
+    """The options of a KRaft demo."""
 
     directory: Path = Path("build/kraft")
-    # phases to go to and to come back from before the way that counts
+    # Phases from which it goes back to ZooKeeper before the final migration.
     back_from: tuple[str, ...] = ()
     faults: bool = False
 
 
 class KraftDemo(Demo):
-    """One run; `report` is complete after it."""
+    """One run of the KRaft demo. `report` is complete after it."""
 
     options: KraftDemoOptions
 
@@ -91,8 +91,10 @@ class KraftDemo(Demo):
         )  # fmt: skip
 
     async def _serves_on(self, lab: Lab) -> dict[str, Any]:
-        """Without ZooKeeper: a broker is restarted, a topic is made, and all is in sync under
-        the preferred leaders.
+        """Check that the cluster serves without ZooKeeper.
+
+        A broker is restarted and a topic is created, after which all replicas are in sync and led
+        by their preferred leaders.
         """
         await asyncio.sleep(SERVE_SECONDS)
         node = lab.config.broker_nodes[-1]

@@ -1,8 +1,7 @@
-"""The demo's act of the pause: in the middle of a slow wave, with much in flight, and nothing may
-move while it holds.
+"""The pause in the demo: a slow wave is paused in the middle, and nothing may move meanwhile.
 
-Used by demo.py; `results` goes into its report. What was in flight and what was left is Kafka's
-word, not the agent's.
+demo.py uses it, and `results` goes into its report. Kafka itself, and not the agent, shows what was
+in flight and what was left.
 """
 
 import asyncio
@@ -18,11 +17,12 @@ from deploy.lab.workload.facts import Facts, Flight
 Order = Callable[..., Awaitable[Event]]
 Gone = Callable[[], str | None]
 WAVE = 2
-# so long does the wave last that is paused: Cruise Control looks every five to ten seconds
+# How long the paused wave lasts. Cruise Control checks its progress every five to ten seconds.
 WAVE_SECONDS = 60
 THROTTLE_MIN = 100_000
-FLIGHT_SECONDS = 5  # what is in flight when the pause is ordered would last so long
-FLIGHT_SECONDS_MAX = 120.0  # so long is waited for it: a metric may have paused the wave meanwhile
+FLIGHT_SECONDS = 5  # how long the copies in flight would still take when the pause begins
+# How long to wait for copies in flight: a metric may have paused the wave meanwhile.
+FLIGHT_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.2
 WAVE_SECONDS_MAX = 600.0
 STOP_SECONDS_MAX = 60.0
@@ -32,7 +32,8 @@ STOP_SECONDS_MAX = 60.0
 class PauseAct:
     """One pause.
 
-    `observe` and `flight` ask Kafka itself, and block; `status` is the agent's word; `say` prints.
+    `observe` and `flight` ask Kafka itself and block, `status` is what the agent reports, and `say`
+    prints.
     """
 
     observe: Callable[[], Facts]
@@ -45,11 +46,10 @@ class PauseAct:
     async def play(
         self, story: Story, fill_bytes: int, throttle: int, order: Order, gone: Gone
     ) -> None:
-        """Slow the wave down, pause it with much in flight, look twice whether anything moves, and
-        let it go on.
+        """Slow the wave down, pause it with much in flight, and check twice that nothing moves.
 
-        `fill_bytes`: what lies on each source; `throttle`: that of the rest, which it has again in
-        the end.
+        Then it is resumed. `fill_bytes` is what lies on each source broker. `throttle` is that of
+        the rest of the migration, which is set again at the end.
         """
         slow = max(min(throttle, fill_bytes // WAVE_SECONDS), THROTTLE_MIN)
         await story.until(
@@ -82,8 +82,9 @@ class PauseAct:
         await order("resume")
 
     async def _much_in_flight(self, bytes_wanted: int) -> Flight:
-        """Kafka's word of what is in flight, as soon as it is much; between two batches of a
-        mover there is nothing.
+        """What Kafka has in flight, as soon as it is much.
+
+        Between two batches of the mover nothing is in flight.
         """
         deadline = time.monotonic() + FLIGHT_SECONDS_MAX
         while True:
@@ -128,8 +129,10 @@ class PauseAct:
 
 
 def what_is_wrong(results: dict[str, Any]) -> list[str]:
-    """A pause proves nothing when nothing was in flight or nothing was left; then what must not
-    have happened.
+    """What should not have happened during the pause, in words.
+
+    A pause proves nothing when nothing was in flight or nothing was left, so this counts as wrong
+    too.
     """
     wrong = []
     of_wave = f"the pause of wave {results['wave']}"
@@ -150,7 +153,7 @@ def what_is_wrong(results: dict[str, Any]) -> list[str]:
 
 
 def _is_emptied(e: Event) -> bool:
-    """The wave before is closing: what is tuned now, the next wave begins with."""
+    """Whether the wave before is closing. A throttle set now holds from the next wave on."""
     return bool(e["type"] == "SourceEmptied" and e["data"]["wave"] == WAVE - 1)
 
 
@@ -165,7 +168,7 @@ def _in_the_middle(e: Event) -> bool:
 
 
 def _is_paused(e: Event) -> bool:
-    """Paused by the order, or paused already (a metric may come first) when it joins in."""
+    """Whether the command paused it or joined a pause that a metric had caused before."""
     joins_in = (
         e["type"] == "PauseCauseAdded"
         and e["data"]["cause"] == "operator"

@@ -1,5 +1,6 @@
-"""The demo's report: what Kafka shows, what the clients counted, what was told; and what is
-wrong with it. Pure.
+"""The report of the demo, from what Kafka shows, the clients counted and the agent reported.
+
+It also says what is wrong. It has no input or output.
 """
 
 from itertools import pairwise
@@ -15,7 +16,7 @@ _INTERNAL = "__"
 def source_facts(
     before: Facts, after: Facts, sources: list[int], destinations: list[int]
 ) -> dict[str, Any]:
-    """What Kafka itself shows before and after."""
+    """What Kafka itself shows before and after the migration."""
     spread_before, spread_after = before.az_spread(), after.az_spread()
     grown = [
         n
@@ -46,7 +47,7 @@ def source_facts(
 
 
 def waves(story: Story) -> list[dict[str, Any]]:
-    """Each wave, as it was verified."""
+    """Each wave with the results of its verification."""
     attempts = {e["data"]["wave"]: e["data"]["attempt"] for e in story.of("WaveBegun")}
     begun = {e["data"]["wave"]: e for e in reversed(story.of("WaveBegun"))}
     planned = {
@@ -66,7 +67,7 @@ def waves(story: Story) -> list[dict[str, Any]]:
 
 
 def phases(story: Story) -> list[dict[str, Any]]:
-    """How long it was in each phase, in order."""
+    """How many seconds it spent in each phase, in order."""
     changes: list[Event] = []
     for e in story.events:
         if not changes or changes[-1]["phase"] != e["phase"]:
@@ -81,7 +82,7 @@ def phases(story: Story) -> list[dict[str, Any]]:
 
 
 def why_paused(story: Story, paused: Event, rule: str) -> dict[str, Any]:
-    """The judgement that led to a pause, with its values, and how long it took from there."""
+    """The metric values that led to a pause, and how long it took from then to the pause."""
     judged = [
         e
         for e in story.of("RuleStateChanged")
@@ -104,8 +105,9 @@ def why_paused(story: Story, paused: Event, rule: str) -> dict[str, Any]:
 
 
 def what_is_wrong(report: dict[str, Any]) -> list[str]:
-    """Everything that a clean migration does not show, in words; empty: nothing was lost and
-    nothing was left.
+    """Everything that a clean migration would not show, in words.
+
+    It is empty when nothing was lost and nothing was left.
     """
     messages = report["messages"]
     nothing_of = {

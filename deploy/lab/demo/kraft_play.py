@@ -1,7 +1,6 @@
-"""Plays the way to KRaft on a lab: gives the commands as an operator would, strikes where it is
-told to, keeps times.
+"""Takes a lab's cluster to KRaft as an operator would, causes faults on request and keeps times.
 
-Used by demo_kraft.py and by tests. Speaks with the agent through the control topics alone.
+demo_kraft.py and tests use it. It reaches the agent only through the control topics.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ ENTERED = {
 
 
 class KraftPlay:
-    """One cluster's way to KRaft, perhaps several times there and back."""
+    """The migration of one cluster to KRaft, with any number of returns to ZooKeeper."""
 
     def __init__(
         self, lab: Lab, story: Story, say: Callable[[str], None], gone: Callable[[], str | None]
@@ -50,8 +49,9 @@ class KraftPlay:
         self._since = 0
 
     async def there(self, last: str, faults: bool = False) -> None:
-        """From ZooKeeper to the phase `last`, by `start` and `advance`; with faults: some in
-        each phase.
+        """Go from ZooKeeper to the phase `last` with `start` and `advance`.
+
+        With faults, some happen in each phase.
         """
         await self._command("start")
         self._since = await self._entered("preparing")
@@ -65,16 +65,16 @@ class KraftPlay:
                 await self._strike(phase)
 
     async def soaked(self) -> None:
-        """Wait for soak time and drills."""
+        """Wait until the soak time is over and the drills are done."""
         await self._until(
             lambda e: e["type"] == "KraftReady" and e["data"]["phase"] == "soaking", "the soak"
         )
 
     async def back(self, faults: bool = False) -> None:
-        """Back to ZooKeeper: out of the middle of the turn to KRaft, from the end of the other
-        phases.
+        """Return to ZooKeeper, from amid the restarts to KRaft or from the end of another phase.
 
-        With faults: a broker killed in each roll, and a controller while there are some.
+        With faults, a broker is killed during each series of restarts, and a controller while there
+        are some.
         """
         left = self.phases[-1]["phase"]
         if left == "brokers_to_kraft":
@@ -92,7 +92,10 @@ class KraftPlay:
         self._since = await self._entered("rolled_back")
 
     async def finalize(self, faults: bool = False) -> None:
-        """Refused without `i_know`; then the point of no return."""
+        """Check that the command is refused without `i_know`, and then give it with `i_know`.
+
+        Afterwards there is no way back.
+        """
         refused = await self._ask("finalize")
         self.refusals.append(
             {"action": "finalize", "codes": [r["code"] for r in refused["data"].get("reasons", ())]}
@@ -120,9 +123,7 @@ class KraftPlay:
         return await self._client.send_command(command, ANSWER_SECONDS)
 
     async def _command(self, action: str, *, patiently: bool = False, **fields: Any) -> None:
-        """Give it until it is accepted; patiently: what passes by itself may refuse it for a
-        while.
-        """
+        """Give a command until it is accepted, as causes that pass by themselves may refuse it."""
         self._say(f"command: kraft {action}")
         deadline = time.monotonic() + (PHASE_SECONDS_MAX if patiently else ANSWER_SECONDS)
         said = ""
@@ -135,7 +136,7 @@ class KraftPlay:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _entered(self, phase: str) -> int:
-        """Wait for it; returns the index of the event that follows."""
+        """Wait for the phase, and return the index of the event after it."""
         wanted = {kind for kind, name in ENTERED.items() if name == phase}
         began = time.monotonic()
         event = await self._until(lambda e: e["type"] in wanted, f"the phase {phase}")
@@ -152,8 +153,9 @@ class KraftPlay:
         )
 
     async def _strike(self, phase: str) -> None:
-        """A controller killed in every phase; a broker in each roll; ZooKeeper restarted while
-        both are written.
+        """Kill a controller in every phase and a broker during each series of restarts.
+
+        ZooKeeper is restarted while the cluster writes to both.
         """
         changed = await self._until(
             lambda e: e["type"] in ("KraftNodeChanged", "KraftDrillBegun"),
@@ -168,7 +170,7 @@ class KraftPlay:
             self.faults.append({"phase": phase, "node": "zookeeper", "how": "restarted"})
 
     async def _strike_back(self, left: str) -> None:
-        """On the way back from the phase `left`."""
+        """Cause faults on the way back from the phase `left`."""
         rolls = {"back_to_migration": "migration"} if left in ORDER[3:] else {}
         for phase, mode in {**rolls, "back_to_zookeeper": "zookeeper"}.items():
 
@@ -187,11 +189,11 @@ class KraftPlay:
 
     async def _kill(self, phase: str, name: str) -> None:
         self._say(f"fault: {name} is killed in phase {phase}")
-        # it may be down for its restart just now: then that was the fault
+        # If it is down for its restart at this moment, that was the fault.
         with contextlib.suppress(LabError):
             await asyncio.to_thread(self._lab.kill, name)
         await asyncio.sleep(DOWN_SECONDS)
-        with contextlib.suppress(LabError):  # or the agent has started it meanwhile
+        with contextlib.suppress(LabError):  # the agent may have started it meanwhile
             await asyncio.to_thread(self._lab.start, name, wait=False)
         self.faults.append({"phase": phase, "node": name, "how": "killed"})
 

@@ -1,8 +1,7 @@
-"""The demo's act of the load spike: calm is measured, the rule written, the load made; the rest is
-the agent's.
+"""The load spike in the demo: the agent is to pause and to resume by itself.
 
-Used by demo.py; `told` goes into its report. Gives two commands, both `tune`: nobody tells the
-agent to stand still.
+Calm is measured, a rule is written, and load is made. demo.py uses this, and `results` goes into
+its report. The only commands given are two of `tune`.
 """
 
 import asyncio
@@ -20,18 +19,18 @@ from deploy.lab.workload.surge import CAUSE, RULE, add_rule, calm_latency_ms, ru
 SendCommand = Callable[..., Awaitable[Event]]
 Gone = Callable[[], str | None]
 WAVE = 1
-# the wave of the spike moves at an eighth, so that it is not over before the spike is felt
+# The wave moves at an eighth of the throttle, so that it is not over before the spike is felt.
 THROTTLE_PART = 8
 THROTTLE_MIN = 1_000_000
 PRODUCERS_MAX = 4
-WARM_SECONDS = 3.0  # the clients' first requests meet cold brokers
+WARM_SECONDS = 3.0  # the first requests of clients meet cold brokers
 WAVE_SECONDS_MAX = 300.0
-STOP_SECONDS_MAX = 90.0  # an execution ends with the batch that it is at
+STOP_SECONDS_MAX = 90.0  # an execution ends after its current batch
 RESUME_SECONDS_MAX = 120.0
 
 
 class Load(Protocol):
-    """What makes the load: surge.py."""
+    """What makes the load (surge.py)."""
 
     def add_producer(self) -> int: ...
 
@@ -42,16 +41,17 @@ class Load(Protocol):
 
 @dataclass
 class LoadSpike:
-    """One spike. `say` prints; `told` grows while it happens."""
+    """One load spike. `say` prints, and `results` is filled while it happens."""
 
     surge: Load
     say: Callable[[str], None]
-    producer_seconds: float = 6.0  # then one more joins
+    producer_seconds: float = 6.0  # then another one is added
     results: dict[str, Any] = field(default_factory=lambda: {"wave": WAVE})
 
     def measure(self, lab: Lab) -> None:
-        """Write into clusters.yaml what is too slow on this machine: the agent reads it when it
-        starts. Blocking.
+        """Measure the latency at rest, and write a rule for more than that into clusters.yaml.
+
+        The agent reads the rule when it starts. Blocks.
         """
         time.sleep(WARM_SECONDS)
         calm_ms = asyncio.run(calm_latency_ms(lab.folders.targets_file))
@@ -69,11 +69,10 @@ class LoadSpike:
     async def play(
         self, story: Story, throttle: int, send_command: SendCommand, gone: Gone
     ) -> None:
-        """Load until the agent pauses by itself; then none, until it goes on by itself; then the
-        throttle as before.
+        """Make load until the agent pauses, then wait until it resumes, and restore the throttle.
 
-        `order(word, **fields)` publishes a command; `gone` says why it is no use to wait, or
-        nothing.
+        `send_command(word, **fields)` publishes a command. `gone` returns why waiting is of no use,
+        or None.
         """
         slow = max(throttle // THROTTLE_PART, THROTTLE_MIN)
         self.say(f"command: tune, throttle {rate(slow)} in wave {WAVE}")
@@ -99,8 +98,9 @@ class LoadSpike:
             await self._until_resumed(story, paused, gone)
 
     async def _load_until_paused(self, story: Story, since: int, gone: Gone) -> Event | None:
-        """One producer, and another one when that was not enough; the pause, or None when all
-        were not enough.
+        """Run one producer, and another whenever that was not enough.
+
+        Returns the pause, or None when all producers were not enough.
         """
         what = "a pause by the rule"
         for _ in range(PRODUCERS_MAX):
@@ -155,8 +155,9 @@ def _rule_fires(e: Event) -> bool:
 
 
 def _paused_by_rule(e: Event) -> bool:
-    """Paused by it, or paused already (a spike may bring a partition under its min ISR first)
-    when it joins in.
+    """Whether the rule paused it or joined another pause.
+
+    A spike may bring a partition under its min ISR first.
     """
     if e["type"] == "MigrationPaused":
         return CAUSE in e["data"]["causes"]

@@ -1,6 +1,6 @@
-"""Progress events as a downstream service sees them: collected and waited for.
+"""Collects progress events as a downstream service does, and waits for them.
 
-Used by the demo and by tests.
+The demo and tests use it.
 """
 
 import asyncio
@@ -21,11 +21,14 @@ POLL_SECONDS = 0.5
 
 
 class StoryError(Exception):
-    """What was waited for did not happen; the text says what happened instead."""
+    """An expected event did not happen. The text says what happened instead."""
 
 
 class Story:
-    """All events of one cluster so far; written to `file` as well, one JSON object a line."""
+    """All events of one cluster so far.
+
+    They are also written to `file`, one JSON object on each line.
+    """
 
     def __init__(self, client: ControlClient, cluster: str, file: Path | None = None) -> None:
         self.events: list[Event] = []
@@ -37,7 +40,7 @@ class Story:
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator["Story"]:
-        """Collect from the first event on, until the block ends."""
+        """Collect events, beginning with the first, until the block ends."""
         task = asyncio.create_task(self._follow())
         try:
             yield self
@@ -53,10 +56,10 @@ class Story:
         since: int = 0,
         unless: Callable[[], str | None] = lambda: None,
     ) -> Event:
-        """The first event from index `since` on that is wanted.
+        """The first matching event from index `since` on.
 
-        StoryError when time is out, when `unless` names a reason to give up, or when the migration
-        is blocked.
+        Raises StoryError when the time is over, when `unless` returns a reason to give up, or when
+        the migration is blocked.
         """
         deadline = time.monotonic() + timeout_seconds
         looked_at = since
@@ -81,11 +84,11 @@ class Story:
                     await self._grown.wait()
 
     def last_words(self, count: int = 5) -> list[str]:
-        """The newest sentences."""
+        """The newest summaries."""
         return [f"{e['type']}: {e['summary']}" for e in self.events[-count:]] or ["none came"]
 
     def counts(self) -> dict[str, int]:
-        """Events by type."""
+        """The number of events of each type."""
         return dict(sorted(Counter(e["type"] for e in self.events).items()))
 
     def of(self, *kinds: str) -> list[Event]:
@@ -99,7 +102,7 @@ class Story:
             )
             async for event in self._client.events(self._cluster, from_start=True):
                 if event["id"] in self._ids:
-                    continue  # delivery is at least once: the same id is the same event
+                    continue  # delivery is at least once, so the same id may come again
                 self._ids.add(event["id"])
                 self.events.append(event)
                 self._grown.set()
@@ -108,7 +111,7 @@ class Story:
 
 
 def seconds_between(first: Event, last: Event) -> float:
-    """From one event's time to another's."""
+    """The seconds from the time of one event to that of another."""
     return (
         datetime.fromisoformat(last["time"]) - datetime.fromisoformat(first["time"])
     ).total_seconds()

@@ -1,8 +1,7 @@
-"""Accounts of what clients wrote and read: nothing lost, nothing twice, nothing out of order,
-nobody kept waiting.
+"""Accounts for what clients wrote and read: losses, duplicates, order and waiting times.
 
-Called by clients.py with what Kafka's own tools printed and with what lies in the log. Pure: reads
-no file, no cluster.
+clients.py calls it with the output of Kafka's own tools and with the records in the log. It reads
+no file and no cluster.
 """
 
 import itertools
@@ -17,7 +16,7 @@ EXAMPLES_MAX = 5
 class Position:
     """A value at a place in the log.
 
-    `at_ms`: when a client said so (epoch milliseconds); 0 when read from the log.
+    `at_ms` is when a client reported it (epoch milliseconds), or 0 when it was read from the log.
     """
 
     topic: str
@@ -38,10 +37,10 @@ class Position:
 class Messages:
     """The five figures of a run.
 
-    acknowledged: values the brokers confirmed. consumed: records the groups received, each counted
-    once. lost: confirmed, but neither received by a group nor in the log. duplicated: values at
-    several places in the log. out_of_order: records behind a later one of the same producer in the
-    same partition.
+    acknowledged: values that the brokers confirmed. consumed: records that the groups received,
+    each counted once. lost: values that were confirmed but neither received by a group nor found in
+    the log. duplicated: values at several places in the log. out_of_order: records behind a later
+    one of the same producer in the same partition.
     """
 
     acknowledged: int
@@ -55,20 +54,20 @@ class Messages:
 class Account:
     """The five figures and what explains them.
 
-    Examples hold a few cases of each trouble, for the search.
+    Examples show a few cases of each kind of trouble, to start an investigation.
     """
 
     messages: Messages
-    # received again by a group, as after a rebalance; at-least-once consumers allow for it
+    # received again by a group, as after a rebalance; allowed for at-least-once consumers
     redelivered: int
     unread: int  # confirmed and in the log, but never received by a group
     vanished: int  # confirmed and received by a group, but no longer in the log
-    unconfirmed: int  # in the log although the producer had no confirmation; allowed
+    unconfirmed: int  # in the log although the producer got no confirmation; allowed
     examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:
-        """Whether no client has anything to complain of."""
+        """Whether no client has anything to complain about."""
         m = self.messages
         return not (m.lost or m.duplicated or m.out_of_order or self.unread or self.vanished)
 
@@ -96,9 +95,9 @@ def account(
     log: Iterable[Position],
     producers: Collection[int],
 ) -> Account:
-    """Compare the three.
+    """Compare what was confirmed, what was received and what is in the log.
 
-    `producers`: the value prefixes of this run; others' records are left aside.
+    `producers` holds the value prefixes of this run; records of others are ignored.
     """
     acks = {p.value: p for p in acknowledged if _producer(p.value) in producers}
     delivered = [p for p in deliveries if _producer(p.value) in producers]
@@ -137,8 +136,9 @@ def account(
 
 
 def longest_gap(times_ms: Iterable[int], until_ms: int | None = None) -> Gap:
-    """The longest time between two successive signs of life, the end of the watch (`until_ms`)
-    counting as one.
+    """The longest time between two successive signs of life.
+
+    The end of the observation (`until_ms`) counts as a sign of life.
     """
     signs = sorted(times_ms)
     if until_ms is not None and signs:
@@ -151,8 +151,9 @@ def longest_gap(times_ms: Iterable[int], until_ms: int | None = None) -> Gap:
 
 
 def delay(acknowledged: Iterable[Position], deliveries: Iterable[Position]) -> Delay:
-    """From the confirmation to the first delivery of each value; one that overtook its
-    confirmation counts 0.
+    """The time from the confirmation to the first delivery of each value.
+
+    A delivery before the confirmation counts as 0.
     """
     confirmed_at = {p.value: p.at_ms for p in acknowledged}
     first: dict[str, int] = {}
@@ -168,7 +169,7 @@ def delay(acknowledged: Iterable[Position], deliveries: Iterable[Position]) -> D
 
 
 def _producer(value: str) -> int | None:
-    """The producer's prefix of `PREFIX.NUMBER`; None when the value is not of that form."""
+    """The producer's prefix of `PREFIX.NUMBER`, or None when the value has another form."""
     prefix, dot, number = value.partition(".")
     return int(prefix) if dot and prefix.isdigit() and number.isdigit() else None
 
@@ -176,7 +177,7 @@ def _producer(value: str) -> int | None:
 def _out_of_order(in_log: list[Position], times_in_log: Counter[str]) -> list[Position]:
     """Records with a smaller number than one before them.
 
-    A duplicate is told as such, not here as well.
+    A duplicate is reported as such and not here.
     """
     highest: dict[tuple[str, int, str], int] = {}
     late = []

@@ -1,4 +1,4 @@
-"""How the clients fare while they run, and how they fared from start to stop."""
+"""How the clients are doing while they run, and how they did from start to stop."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from deploy.lab.workload.accounting import (
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the clients stand."""
+    """The counts of the clients so far."""
 
     acknowledged: int
     consumed: int
     producer_errors: int
-    seconds_since_acknowledgement: float  # of the producer that waits longest
-    ended: tuple[str, ...]  # clients that ended although nobody asked them to
+    seconds_since_acknowledgement: float  # of the producer that has waited longest
+    ended: tuple[str, ...]  # clients that ended without a request
 
 
 @dataclass(frozen=True, slots=True)
 class ClientReport:
-    """How the clients fared, from start to stop. The terms are explained in accounting.py."""
+    """What the clients met from start to stop. accounting.py explains the terms."""
 
     seconds: float
     messages: Messages
@@ -35,9 +35,9 @@ class ClientReport:
     producer_errors: dict[str, int]  # cause -> failed sends
     failed_commits: dict[str, int]
     rebalances: int
-    # nobody notices: the longest any producer went without a confirmation
+    # The longest time that any producer had no confirmation, which is no fault by itself.
     longest_acknowledgement_gap: Gap
-    longest_delivery_gap: Gap  # the same of any group, without a record
+    longest_delivery_gap: Gap  # the longest time that any group received no record
     delay: Delay
     ended: dict[str, str]  # client -> how it ended
     ended_by_themselves: tuple[str, ...]
@@ -45,7 +45,7 @@ class ClientReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether no client noticed anything but time: no loss, no disorder, no error, no death."""
+        """Whether no client noticed anything but delays: no loss, no disorder, no error, no end."""
         m = self.messages
         troubles = (
             m.lost,
@@ -58,5 +58,5 @@ class ClientReport:
         return m.acknowledged > 0 and not any(troubles) and not self.ended_by_themselves
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The report as plain values for JSON."""
         return {**dataclasses.asdict(self), "is_clean": self.is_clean}

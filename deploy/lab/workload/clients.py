@@ -1,9 +1,7 @@
-"""Clients nobody here wrote:
+"""Clients that were not written here: Kafka's VerifiableProducer and VerifiableConsumer.
 
-Kafka's VerifiableProducer and VerifiableConsumer on each of the workload's client topics.
-
-Used by workload.py. They run all the while replicas move; when they stop, accounting.py judges
-every message.
+workload.py runs a pair on each of its client topics while replicas move. When they stop,
+accounting.py judges every message.
 """
 
 import asyncio
@@ -35,7 +33,7 @@ from deploy.lab.workload.tools import (
 )
 
 POLL_SECONDS = 0.2
-# stock tool: 30 s, in which a lost member's partitions would stand still
+# The tool's default is 30 s, during which nobody would read the partitions of a lost member.
 SESSION_TIMEOUT_MS = 10_000
 
 
@@ -43,12 +41,12 @@ SESSION_TIMEOUT_MS = 10_000
 class ClientSettings:
     """How the clients run."""
 
-    rate_per_second: int = 100  # messages of each producer
-    keys_per_partition: int = 10  # without keys a slow producer stays on one partition for seconds
+    rate_per_second: int = 100  # messages per second of each producer
+    keys_per_partition: int = 10  # without keys a slow producer uses one partition for seconds
     heap_megabytes: int = 48
     start_timeout_seconds: float = 90.0
-    drain_timeout_seconds: float = 60.0  # for the groups to read what was written last
-    stop_timeout_seconds: float = 30.0  # then SIGKILL
+    drain_timeout_seconds: float = 60.0  # for the groups to read the last records
+    stop_timeout_seconds: float = 30.0  # SIGKILL follows
     read_timeout_seconds: float = 120.0  # for reading the topics to their end
 
 
@@ -72,7 +70,7 @@ class _Consumer:
 class Clients:
     """A producer and a consumer for each topic.
 
-    One thread at a time may use it; `start` once, `stop` once.
+    Only one thread at a time may use it, and `start` and `stop` may be called once each.
     """
 
     def __init__(
@@ -93,16 +91,16 @@ class Clients:
         self._started_ms = 0
 
     def start(self) -> None:
-        """Return when every producer has a confirmation and every group all its partitions.
+        """Return when every producer has a confirmation and every group has all its partitions.
 
-        WorkloadError if not.
+        Raises WorkloadError if that does not happen.
         """
         if self._producers:
             raise WorkloadError(
                 "the clients were started already; make a new Workload for another run"
             )
         self._directory.mkdir(parents=True, exist_ok=True)
-        # tells this run's values from an earlier run's on the same topics
+        # It distinguishes the values of this run from those of earlier runs on the same topics.
         run = secrets.randbelow(10**7) * 10
         for index, topic in enumerate(self._topics):
             self._start_consumer(topic)
@@ -119,7 +117,7 @@ class Clients:
         self._started_ms = _now_ms()
 
     def progress(self) -> Progress:
-        """Counts so far. Cheap: reads only what was printed since the last look."""
+        """The counts so far. It is cheap, as it only reads what was printed since the last call."""
         self._listen()
         now_ms = _now_ms()
         latest = [
@@ -137,8 +135,9 @@ class Clients:
         )
 
     def stop(self) -> ClientReport:
-        """End the producers, let the groups read the rest, end them, read the topics whole, and
-        account for it.
+        """Stop the producers, let the groups read the rest, stop them, and judge every message.
+
+        The topics are read from beginning to end for that.
         """
         if not self._producers:
             raise WorkloadError("there are no clients to stop: call start_clients first")
@@ -153,7 +152,7 @@ class Clients:
         return self._report(asked_ms, log, ended_by_themselves)
 
     def kill(self) -> None:
-        """End whatever lives, at once."""
+        """End every process that is still alive, at once."""
         for client in self._everyone:
             if client.process.pid is not None:
                 client.process.kill()
@@ -207,7 +206,7 @@ class Clients:
         return process, Lines(output)
 
     def _listen(self) -> None:
-        """Take in what the clients have printed since the last time."""
+        """Process what the clients have printed since the last call."""
         for client in self._everyone:
             for event in client.lines.new():
                 client.said.apply(event)
@@ -243,8 +242,9 @@ class Clients:
                 process.kill()
 
     def _drain(self) -> None:
-        """Wait until the groups that live received all that was confirmed; what they miss shows
-        in the report.
+        """Wait until the living groups have received all that was confirmed.
+
+        What they miss is in the report.
         """
         deadline = time.monotonic() + self._settings.drain_timeout_seconds
         while time.monotonic() < deadline:
@@ -303,11 +303,11 @@ class Clients:
 def read_to_end(
     bootstrap_servers: str, topics: Mapping[str, int], timeout_seconds: float
 ) -> list[Position]:
-    """Every record of these topics (name -> partitions), by a consumer without a group.
-
-    WorkloadError when too slow.
+    """Every record of these topics (partitions by name), read by a consumer without a group.
 
     Must not be called on a thread whose event loop runs.
+
+    Raises WorkloadError when it takes too long.
     """
     try:
         return asyncio.run(_read_to_end(bootstrap_servers, topics, timeout_seconds))

@@ -1,7 +1,7 @@
-"""What Kafka itself shows of a cluster, read with an admin client of its own: for judging a
-migration from outside.
+"""What Kafka itself shows of a cluster, to judge a migration from outside.
 
-Used by the demo and by tests. Must use nothing of the agent: what it says of itself is not proof.
+The demo and tests use it. It reads with an admin client of its own and must use nothing of the
+agent, because what the agent says about itself is no proof.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ _DYNAMIC = ("DYNAMIC_BROKER_CONFIG", "DYNAMIC_TOPIC_CONFIG")
 
 @dataclass(frozen=True, slots=True)
 class PartitionFacts:
-    """One partition as the metadata has it."""
+    """One partition as the metadata show it."""
 
     leader: int
     replicas: tuple[int, ...]
@@ -33,16 +33,18 @@ class Facts:
 
     racks: dict[int, str]
     partitions: dict[Name, PartitionFacts]
-    log_dirs: dict[int, dict[Name, int]]  # live broker -> replica on its disks -> bytes
+    log_dirs: dict[
+        int, dict[Name, int]
+    ]  # bytes of each replica on the disks, by broker that is alive
     reassignments: int  # in flight
-    throttles: tuple[str, ...]  # dynamic throttle settings, wherever they are
+    throttles: tuple[str, ...]  # all dynamic throttle settings
 
     def assigned_to(self, broker_ids: Collection[int]) -> int:
-        """Replicas that the assignment names there, whatever still lies on their disks."""
+        """Replicas that the assignment places on these brokers, whatever is on their disks."""
         return sum(1 for p in self.partitions.values() for r in p.replicas if r in broker_ids)
 
     def replicas_on(self, broker_ids: Collection[int]) -> int:
-        """Assigned to these brokers, or lying on their disks, whichever is more."""
+        """Replicas assigned to these brokers or lying on their disks, whichever are more."""
         lying = sum(
             len(held) for broker_id, held in self.log_dirs.items() if broker_id in broker_ids
         )
@@ -59,11 +61,12 @@ class Facts:
         )
 
     def arrived_since(self, before: "Facts") -> list[tuple[int, Name]]:
-        """Replicas that came, or whose copy grew, where they were not at home: (broker, partition).
+        """Replicas (broker, partition) that came to a broker, or whose copy grew, since `before`.
 
-        By the disks, which do not lag as metadata does. A copy that is there anew and empty, of a
-        partition that is not assigned there, has not moved: a broker that is behind the controller
-        still obeys what was cancelled long ago, and the leader refuses its first fetch.
+        Copies on brokers to which the partition is assigned do not count, unless it is between two
+        assignments. The disks decide, since they do not lag as metadata do. A new and empty copy of
+        a partition that is not assigned there has not moved: a broker that lags behind the
+        controller still starts what was cancelled long ago, and the leader refuses its first fetch.
         """
         return [
             (broker_id, name)
@@ -75,15 +78,15 @@ class Facts:
     def _moved(self, broker_id: int, name: Name, size: int, before: "Facts") -> bool:
         had = before.log_dirs.get(broker_id, {}).get(name)
         now, then = self.partitions.get(name), before.partitions.get(name)
-        # With more replicas than it had it is between two assignments, or was, by the word of a
-        # broker that is behind.
+        # With more replicas than before it is between two assignments, or it was and the
+        # broker that answers lags behind.
         settled = now is not None and (then is None or len(now.replicas) <= len(then.replicas))
         at_home = settled and now is not None and broker_id in now.replicas
         return had is None if at_home else size > (had or 0)
 
     @property
     def out_of_sync(self) -> int:
-        """Partitions without full ISR."""
+        """Partitions whose ISR lacks a replica."""
         return sum(1 for p in self.partitions.values() if set(p.replicas) != set(p.isr))
 
     @property
@@ -91,7 +94,7 @@ class Facts:
         return sum(1 for p in self.partitions.values() if p.leader != p.replicas[0])
 
     def az_spread(self) -> dict[Name, tuple[str, ...]]:
-        """The AZs of each partition's replicas, sorted: the same before and after a migration."""
+        """The sorted AZs of each partition's replicas, which a migration must not change."""
         return {
             name: tuple(sorted(self.racks.get(r, "?") for r in p.replicas))
             for name, p in self.partitions.items()
@@ -101,7 +104,7 @@ class Facts:
 def look(to: str | KafkaConnection) -> Facts:
     """Ask Kafka for everything.
 
-    Blocking, seconds; raises KafkaError when the cluster does not answer.
+    Blocks for seconds. Raises KafkaError when the cluster does not answer.
     """
     with admin_client(to, TIMEOUT_SECONDS) as admin:
         racks = {int(b["broker_id"]): str(b["rack"]) for b in admin.describe_cluster()["brokers"]}
@@ -128,15 +131,15 @@ def look(to: str | KafkaConnection) -> Facts:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """What Kafka is busy with copying at one moment."""
+    """What Kafka is copying at one moment."""
 
     reassignments: int
-    bytes_copied: int  # of these, lying on the brokers that are to hold them
+    bytes_copied: int  # the part of these that is on the brokers that will hold them
     bytes_to_come: int
 
 
 def in_flight(to: str | KafkaConnection) -> Flight:
-    """Ask Kafka for its reassignments and how far each of them is. Blocking."""
+    """Ask Kafka for its reassignments and their progress. Blocks."""
     with admin_client(to, TIMEOUT_SECONDS) as admin:
         flying = {
             (str(name.topic), int(name.partition)): one
@@ -154,8 +157,9 @@ def in_flight(to: str | KafkaConnection) -> Flight:
 def flight_of(
     flying: Mapping[Name, Mapping[str, Collection[int]]], lying: Mapping[int, Mapping[Name, int]]
 ) -> Flight:
-    """Each copy against the largest replica of its partition: what has ended since the list was
-    read counts nothing.
+    """Compare each copy with the largest replica of its partition.
+
+    A reassignment that has ended since the list was read does not count.
     """
     copied = to_come = 0
     for name, one in flying.items():

@@ -1,9 +1,7 @@
-"""Fills topics with a real producer: plain, keyed for compaction, and in transactions.
+"""Fills topics with a real producer: plain, with keys for compaction, and in transactions.
 
-Called by workload.py.
-
-Batches are built here and sent whole: a record costs microseconds, and the brokers are what limits
-the pace.
+workload.py uses it. Batches are built here and sent as a whole, so that a record costs microseconds
+and only the brokers limit the rate.
 """
 
 import asyncio
@@ -18,26 +16,26 @@ from deploy.lab.cluster.topics import Fill, TopicKind
 
 POOL_BYTES = 1024 * 1024
 TRANSACTIONAL_ID = "demo-fill"
-ABORT_EVERY = 5  # every so many transactions, one is written and aborted
+ABORT_EVERY = 5  # after this many transactions, one is written and aborted
 
 
 @dataclass(frozen=True, slots=True)
 class FillSettings:
-    """Sizes of what is written."""
+    """The sizes of what is written."""
 
     record_bytes: int = 4096
     batch_bytes: int = 256 * 1024  # below Kafka's default message.max.bytes, 1 MiB
     batches_in_flight: int = 24
     batches_per_transaction: int = 8
-    timeout_seconds: float = 900.0  # a loaded machine; normal is below 60 s
-    records_per_key: int = 2  # in a compacted topic: the cleaner may drop all but the last
+    timeout_seconds: float = 900.0  # normal is below 60 s; a loaded machine needs more
+    records_per_key: int = 2  # in a compacted topic, where the cleaner may drop all but the last
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records of one partition that travel together.
+    """Records of one partition that are sent together.
 
-    `first`: the number of its first record in that partition.
+    `first` is the number of its first record in that partition.
     """
 
     fill: Fill
@@ -46,8 +44,9 @@ class Batch:
 
 
 def batches(fills: Sequence[Fill], records_max: int) -> Iterator[Batch]:
-    """Cut into batches, by turns over the partitions, so that all brokers are busy from the
-    first to the last.
+    """Divide records into batches, taken from each partition in turn.
+
+    So all brokers are busy from the first batch to the last.
     """
     longest = max((fill.records for fill in fills), default=0)
     for first in range(0, longest, records_max):
@@ -62,9 +61,9 @@ async def fill_topics(
     settings: FillSettings,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Write all of it.
+    """Write all records.
 
-    Raises a group of KafkaErrors when the brokers refuse, TimeoutError when it takes too long.
+    Raises a group of KafkaErrors when the brokers refuse, and TimeoutError when it takes too long.
     """
     writer = _Writer(
         settings, sum(fill.records for fill in fills) * settings.record_bytes, progress
@@ -85,7 +84,7 @@ class _Writer:
         self._total_bytes = total_bytes
         self._progress = progress
         self._done_bytes = 0
-        # no codec can shrink it
+        # Random bytes cannot be compressed.
         self._pool = random.Random(0).randbytes(POOL_BYTES + settings.record_bytes)
         self._records_max = max(1, settings.batch_bytes // (settings.record_bytes + 64))
 
@@ -98,9 +97,7 @@ class _Writer:
                 group.create_task(self._confirmed(sent, batch, slots))
 
     async def in_transactions(self, access: KafkaConnection, fills: Sequence[Fill]) -> None:
-        """Commits all batches; now and then a transaction of other records is aborted, as in
-        real life.
-        """
+        """Commit all batches. Now and then a transaction with other records is aborted."""
         size = self._settings.batches_per_transaction
         todo = list(batches(fills, self._records_max))
         async with _producer(access, transactional_id=TRANSACTIONAL_ID) as producer:
@@ -121,7 +118,7 @@ class _Writer:
         keyed = batch.fill.topic.kind is TopicKind.COMPACTED
         distinct = max(1, batch.fill.records // self._settings.records_per_key)
         for number in range(batch.first, batch.first + batch.count):
-            start = number * 4093 % POOL_BYTES  # a prime step: neighbours differ
+            start = number * 4093 % POOL_BYTES  # a prime step, so that neighbours differ
             key = f"key-{number % distinct}".encode() if keyed else None
             value = self._pool[start : start + self._settings.record_bytes]
             if builder.append(key=key, value=value, timestamp=now_ms) is None:

@@ -1,9 +1,7 @@
-"""The demo's load spike:
+"""The load of the demo's load spike, and the rule by which the agent is to react to it.
 
-Kafka's own ProducerPerformance, and the rule that the agent shall follow when it comes.
-
-Used by demo.py. What is calm differs from machine to machine, so the rule's threshold is measured
-just before.
+demo.py uses it. Kafka's own ProducerPerformance makes the load. The latency at rest differs from
+machine to machine, so the threshold of the rule is measured just before.
 """
 
 from __future__ import annotations
@@ -36,22 +34,22 @@ if TYPE_CHECKING:
 
 RULE = "produce-latency"
 CAUSE = f"metric:{RULE}"
-# of the moment: a broker's p99 forgets a spike only after minutes
+# A mean shows the present, while the p99 of a broker remembers a spike for minutes.
 METRIC = "produce_latency_mean_ms"
 TIMES_CALM = 3.0
-THRESHOLD_MS_MIN = 300.0  # moving replicas alone costs a lab's brokers 100 to 270 ms now and then
+THRESHOLD_MS_MIN = 300.0  # moving replicas alone sometimes costs 100 to 270 ms in a lab
 CLEAR_PART = 0.5
 CALM_SECONDS = 5.0
 TOPIC = TopicSpec("demo.surge", 12)
 HEAP_MEGABYTES = 256
 RECORD_BYTES = 100_000
 CREATE_TIMEOUT_SECONDS = 60.0
-DELETE_WAIT_MS = 1000  # for the followers, at each leader
+DELETE_WAIT_MS = 1000  # how long each leader waits for its followers
 DELETE_RETRY_SECONDS = 1.0
 DELETE_SECONDS_MAX = 60.0
 # A broker deletes whole closed segments, and only at its next check of retention.
 SEGMENT_SETTINGS = {"segment.bytes": str(8 * 1024 * 1024), "file.delete.delay.ms": "1000"}
-# Few and large requests: they show in a mean beside the clients' many small ones.
+# Large requests, so that few of them show in a mean beside the many small ones of clients.
 PRODUCER = (
     "acks=all",
     "batch.size=1000000",
@@ -63,13 +61,14 @@ _WINDOW = re.compile(r"([\d.]+) MB/sec\), ([\d.]+) ms avg latency, ([\d.]+) ms m
 
 
 async def calm_latency_ms(targets_file: Path) -> float:
-    """How long a produce request takes now, the slowest broker's mean over CALM_SECONDS; by
-    exporters and mapping.
+    """The present latency of a produce request in milliseconds, from exporters and mapping.
+
+    It is the mean over CALM_SECONDS on the slowest broker.
     """
     settings = CollectorSettings(targets_file=targets_file, prometheus_url=None)
     source = PageSource(Exporters(settings.targets(), settings.connection()), MetricMapping.read())
     try:
-        await source.scrape()  # a mean needs two
+        await source.scrape()  # a mean needs two samples
         await asyncio.sleep(CALM_SECONDS)
         scrape = await source.scrape()
     finally:
@@ -81,7 +80,7 @@ async def calm_latency_ms(targets_file: Path) -> float:
 
 
 def rule_for(calm_ms: float) -> dict[str, Any]:
-    """A pause when a broker takes far longer than when calm; with a lab's patience."""
+    """A rule that pauses when a request takes far longer than at rest, with a lab's times."""
     above = round(max(TIMES_CALM * calm_ms, THRESHOLD_MS_MIN))
     return {
         "name": RULE,
@@ -98,14 +97,17 @@ def rule_for(calm_ms: float) -> dict[str, Any]:
 
 
 def add_rule(clusters_file: Path, rule: Mapping[str, Any]) -> None:
-    """Write it into clusters.yaml, as an operator would."""
+    """Write the rule into clusters.yaml, as an operator would."""
     content = yaml.safe_load(clusters_file.read_text(encoding="utf-8"))
     content["clusters"][CLUSTER_NAME]["policy"]["rules"] = [dict(rule)]
     write_atomically(clusters_file, yaml.safe_dump(content, sort_keys=False))
 
 
 class Surge:
-    """Producers without a limit, on a topic of their own. Blocking; `close` ends all of them."""
+    """Producers without a rate limit, on a topic of their own.
+
+    Calls block, and `close` ends all producers.
+    """
 
     def __init__(self, lab: LabInfo, directory: Path) -> None:
         self._lab = lab
@@ -121,7 +123,10 @@ class Surge:
         self._keeper.close()
 
     def create_topic(self) -> None:
-        """On the source brokers, like all the others. KafkaError when the cluster refuses."""
+        """Create the topic on the source brokers, like all others.
+
+        Raises KafkaError when the cluster refuses.
+        """
         placed = topics.assign((TOPIC,), self._lab.source_racks, 3)
         timeout_ms = int(CREATE_TIMEOUT_SECONDS * 1000)
         with admin_client(self._lab.bootstrap_servers, CREATE_TIMEOUT_SECONDS) as admin:
@@ -135,7 +140,7 @@ class Surge:
             admin.wait_for_topics([TOPIC.name], timeout_ms=timeout_ms)
 
     def add_producer(self) -> int:
-        """Start one more. Returns how many there are."""
+        """Start one more producer, and return how many there are."""
         self._directory.mkdir(parents=True, exist_ok=True)
         name = f"surge-{len(self._producers) + 1}"
         process = ManagedProcess(name, self._directory / f"{name}.out")
@@ -165,7 +170,8 @@ class Surge:
     def stop(self) -> dict[str, float] | None:
         """End all producers.
 
-        What they said last of their own latency (milliseconds) and rate; None: nothing yet.
+        Returns the latency (milliseconds) and the rate that they reported last, or None if there
+        are none yet.
         """
         for process in self._producers:
             if process.pid is not None:
@@ -175,7 +181,7 @@ class Surge:
     def forget_records(self) -> bool:
         """Delete what was produced, so that it need not be moved.
 
-        Out: whether every leader has deleted it. What is not deleted in time is moved.
+        Returns whether every leader has deleted it. What is not deleted in time is moved.
         """
         from kafka.errors import KafkaError
 
@@ -193,10 +199,10 @@ class Surge:
 
 
 def _is_empty_once_deleted(admin: KafkaAdminClient) -> bool:
-    """Whether no leader has records of the spike any more, once each was told to delete them.
+    """Tell each leader to delete the records of the spike, and return whether none has any left.
 
-    A leader deletes at once, and then waits for its followers. A replica in flight does not follow
-    for minutes, so that a time-out of that wait is no answer, and the offsets are.
+    A leader deletes at once and then waits for its followers. A replica in flight does not follow
+    for minutes, so a timeout of that wait says nothing, but the offsets do.
     """
     from kafka import TopicPartition
     from kafka.admin import OffsetSpec
@@ -214,9 +220,7 @@ def _is_empty_once_deleted(admin: KafkaAdminClient) -> bool:
 
 
 def parse_windows(printed: str) -> dict[str, float] | None:
-    """The worst of the windows of five seconds that ProducerPerformance prints; None: it
-    printed none.
-    """
+    """The worst of the five-second windows that ProducerPerformance printed, or None."""
     if not (said := _WINDOW.findall(printed)):
         return None
     return {

@@ -1,9 +1,7 @@
-"""Kafka's own command line tools, as processes:
+"""Kafka's command line tools as processes.
 
-VerifiableProducer, VerifiableConsumer, ProducerPerformance.
-
-Used by clients.py and workload.py. Every tool dies with the program that started it, however that
-ends (see leash.py).
+clients.py and workload.py use VerifiableProducer, VerifiableConsumer and ProducerPerformance. Every
+tool ends with the program that started it, however that ends (see leash.py).
 """
 
 import json
@@ -26,7 +24,7 @@ PACKAGE = "org.apache.kafka.tools"
 
 
 class WorkloadError(RuntimeError):
-    """The workload could not do what was asked; the text says why and what to look at."""
+    """The workload could not do what was requested. The text says why, and what to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +33,17 @@ class LabInfo:
 
     bootstrap_servers: str
     source_bootstrap_servers: (
-        str  # what clients know before a migration: they must find the other brokers by themselves
+        str  # what clients know before a migration; they must find the other brokers themselves
     )
-    source_racks: Mapping[int, str]  # source broker -> AZ
+    source_racks: Mapping[int, str]  # AZ by source broker
     java: str
     class_path: str
-    access: KafkaConnection  # of the lab's own clients
+    access: KafkaConnection  # for the lab's own clients
     class_archive: str | None = None
 
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> "LabInfo":
-        """From lab.json's content. WorkloadError when that lab has not started."""
+        """From the content of lab.json. Raises WorkloadError when that lab has not started."""
         if not description.get("java") or not description.get("class_path"):
             raise WorkloadError(
                 "lab.json names no java, no class_path: the lab has not started; "
@@ -73,8 +71,9 @@ class LabInfo:
 
 
 class Keeper:
-    """Starts processes from one thread that lives on: the kernel ties a child's life to the
-    thread that started it.
+    """Starts processes from one thread that stays alive.
+
+    The kernel ties the life of a child to the thread that started it.
     """
 
     def __init__(self) -> None:
@@ -84,14 +83,14 @@ class Keeper:
         self._thread.submit(process.start, command).result()
 
     def close(self) -> None:
-        """Ends the thread, and with it every process it started that still lives."""
+        """End the thread, and with it every process it started that is still alive."""
         self._thread.shutdown()
 
 
 def command(
     lab: LabInfo, tool: str, heap_megabytes: int, log_file: Path, *arguments: str
 ) -> list[str]:
-    """The argv of a tool, with options for a small JVM; Kafka's logging goes to `log_file`."""
+    """The command of a tool, with options for a small JVM. Kafka's logging goes to `log_file`."""
     log4j, log4j2 = (log_file.with_suffix(f".{name}.properties") for name in ("log4j", "log4j2"))
     write_atomically(log4j, properties.log4j_properties(log_file))
     write_atomically(log4j2, properties.log4j2_properties(log_file))
@@ -101,7 +100,7 @@ def command(
         "-Xss512k",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
-        "-Duser.language=en",  # figures with a point, whatever the machine's language
+        "-Duser.language=en",  # decimal points, whatever the language of the machine
         *(
             (f"-XX:SharedArchiveFile={lab.class_archive}", "-Xshare:auto")
             if lab.class_archive
@@ -117,14 +116,15 @@ def command(
 
 
 class Lines:
-    """The JSON lines a running tool has printed since the last look; a line half written waits
-    for the next.
+    """The JSON lines that a running tool has printed since the last call.
+
+    An incomplete line is kept until the next call.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
-        # lines that are no JSON object: a JVM's warnings, the cut last line of a killed tool
+        # lines that are no JSON object, such as warnings of a JVM or the last line of a killed tool
         self.unreadable = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
@@ -146,7 +146,7 @@ class Lines:
 
 @dataclass(slots=True)
 class ProducerTranscript:
-    """What one VerifiableProducer said."""
+    """What one VerifiableProducer reported."""
 
     acknowledged: list[Position] = field(default_factory=list)
     # epoch milliseconds, exception and its message
@@ -160,8 +160,9 @@ class ProducerTranscript:
             self.errors.append((int(event["timestamp"]), f"{kind}: {event.get('message')}"))
 
     def errors_before(self, until_ms: int) -> Counter[str]:
-        """Failed sends by cause, without those after the order to stop: a closed producer
-        refuses its last send.
+        """The number of failed sends by cause, without those after the request to stop.
+
+        A closed producer refuses its last send.
         """
         return Counter(
             text for at_ms, text in self.errors if at_ms < until_ms or "IllegalState" not in text
@@ -170,11 +171,11 @@ class ProducerTranscript:
 
 @dataclass(slots=True)
 class ConsumerTranscript:
-    """What one VerifiableConsumer said."""
+    """What one VerifiableConsumer reported."""
 
     deliveries: list[Position] = field(default_factory=list)
     received: set[str] = field(default_factory=set)
-    assignments: int = 0  # one is the start; each more is a rebalance
+    assignments: int = 0  # the first is the start; each other is a rebalance
     partitions: int = 0
     failed_commits: Counter[str] = field(default_factory=Counter)
 
@@ -202,8 +203,9 @@ def _position(event: Mapping[str, Any]) -> Position:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """How a burst of load went, in ProducerPerformance's own figures; a latency is from send to
-    confirmation.
+    """The result of a burst of load, in ProducerPerformance's own figures.
+
+    A latency is the time from send to confirmation.
     """
 
     records: int
@@ -224,8 +226,9 @@ _BURST = re.compile(
 
 
 def parse_burst(printed: str) -> Burst | None:
-    """The summary line of ProducerPerformance; None when it printed none (it failed, or was
-    ended).
+    """The summary line of ProducerPerformance.
+
+    It is None when none was printed because it failed or was ended.
     """
     if not (found := _BURST.search(printed)):
         return None
@@ -234,9 +237,9 @@ def parse_burst(printed: str) -> Burst | None:
 
 
 def run(keeper: Keeper, process: ManagedProcess, argv: list[str], timeout_seconds: float) -> str:
-    """Run a tool to its end; return what it printed.
+    """Run a tool to its end, and return what it printed.
 
-    WorkloadError when it fails or takes too long, ended then.
+    Raises WorkloadError when it fails or takes too long; it is then ended.
     """
     process.output.unlink(missing_ok=True)
     keeper.start(process, argv)
@@ -256,9 +259,9 @@ def run(keeper: Keeper, process: ManagedProcess, argv: list[str], timeout_second
 
 
 def idempotent_producer(path: Path, client_id: str) -> Path:
-    """Write producer settings:
+    """Write producer settings that restore Kafka's defaults.
 
-    Kafka's defaults, which VerifiableProducer alone turns off (by retries=0).
+    VerifiableProducer alone turns them off (by retries=0).
     """
     settings = {
         "enable.idempotence": "true",

@@ -1,9 +1,8 @@
-"""The demo's workload: topics on the source brokers, data in them, and clients that must notice
-nothing.
+"""The workload of the demo: topics with data on the source brokers, and clients.
 
-Used by the demo and by tests: create_topics, fill, start_clients, stop_clients; facts and spike at
-any time. All calls block; call them from a thread without a running event loop (asyncio.to_thread).
-Uses nothing of the agent.
+The clients must notice nothing of a migration. The demo and tests call create_topics, fill,
+start_clients and stop_clients, and at any time facts and spike. All calls block, so call them from
+a thread without a running event loop (asyncio.to_thread). It uses nothing of the agent.
 """
 
 import asyncio
@@ -37,18 +36,18 @@ MEBIBYTE = 1024 * 1024
 CREATE_TIMEOUT_SECONDS = 60.0
 REPLICAS_POLL_SECONDS = 0.3
 SPIKE_HEAP_MEGABYTES = 128
-# beyond its planned length: the burst may be more than the cluster can take
+# beyond its planned length, since a burst may be more than the cluster can take
 SPIKE_GRACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadConfig:
-    """All that can be chosen. The defaults are the demo's."""
+    """The options of a workload. The defaults are those of the demo."""
 
     topics: tuple[TopicSpec, ...] = field(default_factory=topics.default_topics)
     replication_factor: int = 3
     min_insync_replicas: int = 2
-    fill_bytes: int = 400 * MEBIBYTE  # of records, before replication
+    fill_bytes: int = 400 * MEBIBYTE  # bytes of records, before replication
     fill: FillSettings = field(default_factory=FillSettings)
     clients: ClientSettings = field(default_factory=ClientSettings)
 
@@ -56,7 +55,7 @@ class WorkloadConfig:
 class Workload:
     """One workload on one lab.
 
-    `description`: lab.json's content; `directory`: where the clients' output goes.
+    `description` is the content of lab.json, and `directory` receives the output of the clients.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Workload:
     ) -> None:
         self.config = config or WorkloadConfig()
         self.lab = LabInfo.of(description)
-        self._directory = directory.resolve()  # the tools want absolute paths
+        self._directory = directory.resolve()  # the tools need absolute paths
         self._keeper = Keeper()
         chosen = [topic for topic in self.config.topics if topic.kind is TopicKind.CLIENTS]
         self._clients = Clients(
@@ -83,21 +82,20 @@ class Workload:
         self.close()
 
     def close(self) -> None:
-        """End every process of this workload that still lives.
+        """End every process of this workload that is still alive.
 
-        May be called at any time, and again.
+        It may be called at any time, and more than once.
         """
         self._clients.kill()
         self._keeper.close()
 
     def create_topics(self) -> int:
-        """Create the topics that are missing, all replicas on the source brokers.
+        """Create the topics that are missing, with all replicas on the source brokers.
 
-        Returns how many were created.
+        Returns how many were created, as soon as every broker has its replicas.
 
-        Returns when every broker has its replicas. Raises KafkaError when the cluster refuses,
-        WorkloadError when it is too slow, ValueError when there are fewer source brokers than
-        replicas wanted.
+        Raises KafkaError when the cluster refuses, WorkloadError when it is too slow, and
+        ValueError when there are fewer source brokers than replicas.
         """
         placed = topics.assign(
             self.config.topics, self.lab.source_racks, self.config.replication_factor
@@ -122,12 +120,12 @@ class Workload:
     def fill(
         self, total_bytes: int | None = None, progress: Callable[[int, int], None] | None = None
     ) -> float:
-        """Write `total_bytes` (default: the config's) of records, by weight of the topics.
+        """Write `total_bytes` of records (by default those of the config), by weight of the topics.
 
-        Returns the seconds it took.
+        Returns the seconds that it took. `progress(done_bytes, total_bytes)` is called as batches
+        are confirmed.
 
-        `progress(done_bytes, total_bytes)` is called as batches are confirmed. WorkloadError when
-        the brokers refuse.
+        Raises WorkloadError when the brokers refuse.
         """
         from aiokafka.errors import KafkaError
 
@@ -145,24 +143,22 @@ class Workload:
         return time.monotonic() - started
 
     def start_clients(self) -> None:
-        """Start Kafka's own producers and consumers; returns when all of them work.
+        """Start Kafka's own producers and consumers, and return when all of them work.
 
-        WorkloadError when they do not.
+        Raises WorkloadError when they do not.
         """
         self._clients.start()
 
     def progress(self) -> Progress:
-        """Where the clients stand now. Cheap."""
+        """The counts of the clients so far. It is cheap."""
         return self._clients.progress()
 
     def stop_clients(self) -> ClientReport:
-        """Stop the clients in order, read their topics to the end, and account for every
-        message.
-        """
+        """Stop the clients in order, read their topics to the end, and judge every message."""
         return self._clients.stop()
 
     def facts(self) -> dict[str, Any]:
-        """What Kafka shows of this workload's topics now; JSON-able."""
+        """What Kafka shows of the topics of this workload now, as plain values for JSON."""
         seen = facts.look(self.lab.access)
         names = {topic.name for topic in self.config.topics}
         partitions = {name: p for name, p in seen.partitions.items() if name[0] in names}
@@ -199,11 +195,12 @@ class Workload:
         record_bytes: int = 10_000,
         topic: str | None = None,
     ) -> Burst:
-        """A burst of load by Kafka's ProducerPerformance (acks=all), into the first plain topic
-        unless told otherwise.
+        """A burst of load by Kafka's ProducerPerformance with acks=all.
 
-        Returns when the last record is confirmed. WorkloadError when it fails, or takes a minute
-        longer than planned.
+        It goes into the first plain topic unless another one is given, and ends when the last
+        record is confirmed.
+
+        Raises WorkloadError when it fails or takes a minute longer than planned.
         """
         target = topic or next(t.name for t in self.config.topics if t.kind is TopicKind.PLAIN)
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -232,7 +229,10 @@ class Workload:
         return burst
 
     def _await_replicas(self, admin: Any, placed: Mapping[str, Mapping[int, list[int]]]) -> None:
-        """Wait for their folders: a topic is in the metadata before its leaders know of it."""
+        """Wait until the folders of the replicas exist.
+
+        A topic is in the metadata before its leaders know of it.
+        """
         asked = {name: list(partitions) for name, partitions in placed.items()}
         wanted = sum(
             len(replicas) for partitions in placed.values() for replicas in partitions.values()
