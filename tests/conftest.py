@@ -1,6 +1,6 @@
-"""For all tests:
+"""Settings of all tests.
 
-Hypothesis judges what comes out, never how long it took; the machine is shared.
+Hypothesis judges only results and never how long they took, because the machine is shared.
 """
 
 from hypothesis import HealthCheck, settings

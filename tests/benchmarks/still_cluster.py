@@ -1,9 +1,8 @@
-"""The agent's worker as it is, before clusters that stand still:
+"""The real worker of the agent, with clusters that do not change.
 
-`python -m tests.benchmarks.still_cluster`.
-
-Started by reaction.py and events.py. Kafka's side of each cluster is in memory and answers at once;
-control topics, Faust, core, effects and Cruise Control's client are the real ones.
+reaction.py and events.py start it as `python -m tests.benchmarks.still_cluster`. Kafka's side of
+each cluster is in memory and answers at once. Control topics, Faust, core, effects and the client
+of Cruise Control are the real ones.
 """
 
 import os

@@ -216,10 +216,7 @@ class TestTrouble:
             assert caught.value.code is Code.CRUISE_CONTROL_REJECTED
 
     async def test_what_is_not_understood_is_trouble_and_no_bug(self) -> None:
-        """A page instead of JSON, or JSON of another shape, is the world's fault:
-
-        PortError, never an exception.
-        """
+        """A page instead of JSON, or JSON of another shape, becomes a PortError and no other error."""
         for page in (
             httpx.Response(200, text="<html>"),
             httpx.Response(200, json={}),

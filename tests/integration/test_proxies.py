@@ -1,8 +1,7 @@
-"""Clients that find brokers' proxies in a registry:
+"""Clients that find the proxies of brokers in a registry.
 
-HAProxy in front of real brokers, and a Consul in memory.
-
-A client that knows two source proxies only goes through a whole migration; nobody is cut off.
+HAProxy runs in front of real brokers, and Consul is in memory. A client that knows only two source
+proxies stays connected through a whole migration.
 """
 
 import asyncio

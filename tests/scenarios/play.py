@@ -219,9 +219,9 @@ class Play:
         )
 
     def sees_sources(self, alive: tuple[int, ...] = (11, 12, 13), **replicas: int) -> Self:
-        """The watch over drained brokers looks:
+        """The watch over drained brokers observes them.
 
-        `b11=2` says that broker 11 holds two replicas, others none.
+        `b11=2` says that broker 11 holds two replicas; the other brokers hold none.
         """
         watched = tuple(s.broker_id for s in self.m.sources if not s.left)
         held = tuple((b, replicas.get(f"b{b}", 0)) for b in watched)

@@ -1,8 +1,8 @@
 """A stand-in for LinkedIn Cruise Control 2.5, for the lab only.
 
-It answers the part of Cruise Control's REST API that this project calls, as recordings of a real
-2.5.143 answer it, and moves real replicas of a real cluster through Kafka's own reassignment API.
-For a lab only.
+It serves the part of Cruise Control's REST API that this project calls. It answers like the
+recordings of a real 2.5.143, and it moves real replicas of a real cluster through Kafka's own
+reassignment API.
 """
 
 SPOKEN_VERSION = "2.5.143"

@@ -1,6 +1,6 @@
-"""`python -m deploy.lab.standin`: the command line of the stand-in.
+"""The command line of the stand-in: `python -m deploy.lab.standin`.
 
-Started by the lab's supervisor.
+The lab's supervisor starts it.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The HTTP server: paths, headers, sessions, user tasks and status codes of Cruise Control;
-/lab/faults beside them.
+"""The HTTP server: paths, headers, sessions, user tasks and status codes of Cruise Control.
 
-Built by __main__ and by the contract tests. Decides nothing about brokers.
+It also serves /lab/faults. __main__ and the contract tests build it. It decides nothing about
+brokers.
 """
 
 import asyncio
@@ -42,11 +42,11 @@ _SERVICE = web.AppKey("service", CruiseControl)
 
 
 class _DropConnectionError(Exception):
-    """An injected fault: the client sees the connection end."""
+    """An injected fault closes the connection to the client."""
 
 
 def build_app(service: CruiseControl) -> web.Application:
-    """The application; it starts the service's background work and ends it."""
+    """The application, which starts and ends the background work of the service."""
     app = web.Application()
     app[_SERVICE] = service
     app.on_response_prepare.append(_name_server)
@@ -135,8 +135,9 @@ class Handler:
     def _review(
         self, request: web.Request, reply: "Reply", endpoint: Endpoint, values: Values
     ) -> web.Response | Values:
-        """The values to work with or, with two-step verification, the answer that the request
-        waits now.
+        """The values to work with.
+
+        With two-step verification it may instead be the answer that the request waits for review.
         """
         if not self._settings.two_step_verification:
             if endpoint.name in _REVIEW_ENDPOINTS:
@@ -222,7 +223,7 @@ class Handler:
     def _work(
         self, endpoint: Endpoint, values: Values, account: Account | None
     ) -> Callable[[UserTask], Awaitable[Answer]]:
-        """The operation as the work of a user task: whatever goes wrong in it is its answer."""
+        """The operation as the work of a user task. Whatever fails in it becomes its answer."""
         if endpoint.name == "permissions":
             return _permissions(account)
         operation = self._operations[endpoint.name]
@@ -267,9 +268,9 @@ class Handler:
 
 
 class Reply:
-    """How an answer to this request is written:
+    """How the answer to one request is written.
 
-    JSON or text, with the version headers and a session.
+    It is JSON or text, with the version headers and a session.
     """
 
     def __init__(self, request: web.Request) -> None:
@@ -324,7 +325,7 @@ def _permissions(account: Account | None) -> Callable[[UserTask], Awaitable[Answ
 
 
 async def _fault_before(fault: Fault) -> web.Response | None:
-    """Faults in place of the work."""
+    """Carry out faults that take the place of the work."""
     if fault is Fault.ERROR:
         raise errors.ServletError("Injected by the lab.", "java.lang.RuntimeException")
     if fault is Fault.CAPACITY:
@@ -340,7 +341,7 @@ async def _fault_before(fault: Fault) -> web.Response | None:
 
 
 async def _fault_after(fault: Fault) -> None:
-    """Faults in place of the answer."""
+    """Carry out faults that take the place of the answer."""
     if fault is Fault.ACCEPT_THEN_HANG:
         await asyncio.sleep(_HANG_SECONDS)
     if fault is Fault.ACCEPT_THEN_DROP:

@@ -1,4 +1,4 @@
-"""What a request's parameters ask for: the goals of a plan, and which user tasks are listed."""
+"""What the parameters of a request mean: the goals of a plan, and which user tasks to list."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,9 +16,9 @@ _MISSING_HARD_GOALS = (
 
 
 def goals(values: Values, *, check_hard: bool) -> tuple[str, ...]:
-    """The goals asked for, in stock order; the stock goals when none are named.
+    """The requested goals in stock order, or the stock goals when none are named.
 
-    Raises OperationError for an unknown goal and, with `check_hard`, for a missing hard one.
+    Raises OperationError for an unknown goal and, with `check_hard`, for a missing hard goal.
     """
     given = values.get("goals")
     if not given:
@@ -38,7 +38,7 @@ def goals(values: Values, *, check_hard: bool) -> tuple[str, ...]:
 
 
 def task_filter(values: Values) -> Callable[[UserTask], bool]:
-    """Whether a user task is among those that `user_tasks` is asked to list."""
+    """Whether a user task is among those that the request to `user_tasks` selects."""
     ids = values.get("user_task_ids")
     clients = values.get("client_ids")
     endpoints = {name.lower() for name in values.get("endpoints", ())}

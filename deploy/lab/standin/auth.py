@@ -1,6 +1,4 @@
-"""Basic authentication with Cruise Control's three roles, and Jetty's answers to whoever has
-none.
-"""
+"""Basic authentication with Cruise Control's three roles, and the refusals of Jetty."""
 
 import base64
 import binascii
@@ -14,7 +12,7 @@ _SERVLET = "com.linkedin.kafka.cruisecontrol.servlet.ServletRequestHandler-71f0b
 
 
 def account_of(settings: Settings, authorization: str | None) -> Account | None:
-    """The account whose name and password the header bears."""
+    """The account whose name and password are in the header."""
     kind, _, credentials = (authorization or "").partition(" ")
     if kind.lower() != "basic":
         return None

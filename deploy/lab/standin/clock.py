@@ -1,4 +1,4 @@
-"""Time as the stand-in sees it; tests bring a faster one."""
+"""The clock of the stand-in. Tests replace it with a faster one."""
 
 import asyncio
 import time

@@ -1,7 +1,7 @@
-"""What the stand-in needs from a Kafka cluster: the values it reads and the port it acts through.
+"""What the stand-in needs from a Kafka cluster: values that it reads, and a port to act through.
 
-Implemented by kafka_cluster.KafkaCluster (real brokers) and by the tests' in-memory cluster. No I/O
-here.
+kafka_cluster.KafkaCluster implements the port for real brokers, and tests have an in-memory
+cluster. This file has no input or output.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ class TopicPartition(NamedTuple):
 
 
 class ClusterUnavailableError(Exception):
-    """The cluster did not answer a call; the caller may try the same call again later."""
+    """The cluster did not answer a call. The caller may repeat the call later."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Broker:
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition as Kafka's metadata tell it: while it moves, `replicas` is the union of old
-    and new ones.
+    """One partition as in Kafka's metadata.
+
+    While it moves, `replicas` is the union of the old and the new ones.
     """
 
     tp: TopicPartition
@@ -47,14 +48,14 @@ class Partition:
 
 @dataclass(frozen=True)
 class ClusterView:
-    """One reading of the metadata."""
+    """The metadata of one moment."""
 
     brokers: Mapping[int, Broker]
     controller: int
     partitions: Mapping[TopicPartition, Partition]
 
     def rack(self, broker: int) -> str:
-        """Cruise Control knows no rack of a broker that is dead: it is the empty string."""
+        """The rack of a broker. Cruise Control does not know that of a dead one, so it is empty."""
         return self.brokers[broker].rack if broker in self.brokers else ""
 
     def holders(self) -> frozenset[int]:
@@ -72,7 +73,7 @@ class ClusterView:
 
 @dataclass(frozen=True)
 class LogDirs:
-    """Where the replicas of the brokers that are alive lie, and how large they are."""
+    """Which replicas are on the disks of the brokers that are alive, and their sizes."""
 
     directories: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     offline_directories: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -87,9 +88,10 @@ class Reassignment:
 
 
 class Cluster(Protocol):
-    """The calls.
+    """The calls to Kafka.
 
-    Each has a timeout inside and raises ClusterUnavailableError when the cluster does not answer.
+    Each has a timeout of its own and raises ClusterUnavailableError when the cluster does not
+    answer.
     """
 
     async def describe(self) -> ClusterView: ...
@@ -103,22 +105,22 @@ class Cluster(Protocol):
     async def reassign(
         self, targets: Mapping[TopicPartition, tuple[int, ...] | None]
     ) -> Mapping[TopicPartition, str | None]:
-        """None as target cancels.
+        """Start reassignments; None as a target cancels one.
 
-        Answers the name of the error per partition, None where it was accepted.
+        Returns the name of the error for each partition, or None where the request was accepted.
         """
         ...
 
     async def elect_preferred(self, partitions: Collection[TopicPartition]) -> None: ...
 
     async def broker_configs(self, broker: int) -> Mapping[str, str]:
-        """Dynamic configs of this broker."""
+        """The dynamic configs of this broker."""
         ...
 
     async def topic_configs(self, topic: str) -> Mapping[str, str]: ...
 
     async def change_broker_configs(self, broker: int, changes: Mapping[str, str | None]) -> None:
-        """None as value deletes the key."""
+        """Change dynamic configs of this broker; None as a value deletes the key."""
         ...
 
     async def change_topic_configs(self, topic: str, changes: Mapping[str, str | None]) -> None: ...

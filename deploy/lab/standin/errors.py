@@ -1,6 +1,6 @@
-"""Cruise Control's refusals by their Java names, because clients read them in the message.
+"""The errors of Cruise Control by their Java names, which clients read in the message.
 
-No I/O.
+This file has no input or output.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ USER_REQUEST = "com.linkedin.kafka.cruisecontrol.servlet.UserRequestException"
 
 
 class UserRequestError(Exception):
-    """The request itself is wrong: 400, the message alone, no user task."""
+    """The request itself is wrong: status 400 with only the message, and no user task."""
 
     def __init__(
         self, message: str, java_name: str = USER_REQUEST, *, with_stack_trace: bool = True
@@ -23,18 +23,18 @@ class UserRequestError(Exception):
 
 
 class UnknownEndpointError(Exception):
-    """404."""
+    """There is no such endpoint: status 404."""
 
 
 class NotEnabledError(Exception):
-    """403: an endpoint that a setting switches on."""
+    """A setting has to switch this endpoint on first: status 403."""
 
 
 @dataclass
 class ServletError(Exception):
-    """500 before, or without, an operation of its own:
+    """Status 500 outside of an operation.
 
-    `Error processing POST request '/admin' due to: '<message>'.`
+    The text is `Error processing POST request '/admin' due to: '<message>'.`
     """
 
     message: str
@@ -45,7 +45,7 @@ class ServletError(Exception):
 
 
 class OperationError(Exception):
-    """500 out of an operation: the Java exception's `toString` is the message."""
+    """Status 500 from an operation, whose message is the `toString` of the Java exception."""
 
     def __init__(self, *java_names: str, message: str) -> None:
         super().__init__(": ".join((*java_names, message)))
@@ -56,7 +56,7 @@ def illegal_argument(message: str) -> OperationError:
 
 
 def illegal_argument_in_model(message: str) -> OperationError:
-    """The same out of the work with the cluster model, which wraps it."""
+    """The same from the work with the cluster model, which wraps the exception."""
     return OperationError(_KAFKA_EXCEPTION, "java.lang.IllegalArgumentException", message=message)
 
 

@@ -1,6 +1,6 @@
-"""One execution: its moves, the state of each, and what the request asked for.
+"""One execution: its moves, the state of each, and what the request specified.
 
-The executor changes it, `state` shows it.
+The executor changes it, and `state` shows it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ FINISHED = frozenset({MoveState.COMPLETED, MoveState.ABORTED, MoveState.DEAD})
 
 @dataclass
 class Move:
-    """One partition's task; `leader_state` is the state of its leadership task, when it has one."""
+    """The task of one partition. `leader_state` is that of its leadership task, if it has one."""
 
     execution_id: int
     proposal: Proposal
@@ -46,14 +46,14 @@ class Move:
 
 @dataclass
 class ExecutionOptions:
-    """What the request asked for; None: the default."""
+    """What the request specified; None stands for the default."""
 
     concurrent_movements_per_broker: int | None = None
     max_movements_in_cluster: int | None = None
     progress_check_interval_ms: int | None = None
     throttle_bytes_per_second: int | None = None
     clear_throttle: bool = True
-    """False only by an injected fault."""
+    """It is False only by an injected fault."""
 
 
 @dataclass
@@ -69,12 +69,13 @@ class Execution:
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
     failed: bool = False
     healing: bool = False
-    """Nobody asked for it: self-healing did."""
+    """Whether self-healing started it, and no request."""
     seen: dict[int, MoveState] = field(default_factory=dict)
 
     def observe(self) -> None:
-        """What `state` shows is what the last check saw: a batch sent since then still reads as
-        pending.
+        """Store what `state` shows, which is the result of the last check.
+
+        A batch that was sent since then is still shown as pending.
         """
         self.seen = {move.execution_id: move.state for move in self.moves}
 

@@ -1,8 +1,8 @@
-"""Carries a plan out in Kafka: batches limited per broker, looked at once per interval, stopped by
-cancelling.
+"""Carries out a plan in Kafka, in batches that are limited for each broker.
 
-Used by service.CruiseControl, one execution at a time. All in memory: after a restart it knows
-nothing of what Kafka still moves.
+It checks them once per interval, and it stops by cancelling them. service.CruiseControl uses it for
+one execution at a time. Everything is in memory: after a restart it does not know what Kafka still
+moves.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Executor:
         self._work: asyncio.Task[None] | None = None
         self.execution: Execution | None = None
         self.stalled_until = 0.0
-        """No progress is looked at before this time: an injected fault."""
+        """An injected fault: no progress is checked before this time."""
 
     # ---- what was removed lately
 
@@ -54,7 +54,7 @@ class Executor:
     # ---- start and stop
 
     def check_options(self, options: ExecutionOptions) -> None:
-        """Raises what the original only notices when it executes."""
+        """Raise errors that the original detects only when it executes."""
         self._check_interval(options.progress_check_interval_ms)
 
     def _check_interval(self, interval_ms: int | None) -> None:
@@ -85,8 +85,9 @@ class Executor:
         *,
         healing: bool = False,
     ) -> None:
-        """Starts in the background; `on_finished(user_task_id, succeeded, moved)` is called
-        once at the end.
+        """Start the execution in the background.
+
+        `on_finished(user_task_id, succeeded, moved)` is called once at the end.
         """
         if self.execution is not None:
             raise errors.illegal_state(errors.ONGOING_EXECUTION)
@@ -110,7 +111,7 @@ class Executor:
         self._work = asyncio.create_task(self._run(self.execution, on_finished), name="execution")
 
     def stop(self) -> None:
-        """Takes effect at the next check; what is in flight is cancelled then."""
+        """Stop at the next check, which cancels what is in flight."""
         if self.execution is not None:
             self.execution.stop_requested.set()
 
@@ -119,7 +120,7 @@ class Executor:
             await asyncio.wait({self._work})
 
     async def close(self) -> None:
-        """Ends as a killed process does: Kafka goes on with what it was told."""
+        """End like a killed process: Kafka continues what it was told to do."""
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
@@ -139,9 +140,7 @@ class Executor:
             self.execution.interval_ms = interval_ms
 
     async def cancel_external_reassignments(self) -> int:
-        """`auto.stop.external.agent`: what Kafka moves and this process did not ask for is
-        cancelled.
-        """
+        """Cancel what Kafka moves and this process did not start (`auto.stop.external.agent`)."""
         own = {move.proposal.tp for move in self.execution.moves} if self.execution else set()
         external = [tp for tp in await self._cluster.reassignments() if tp not in own]
         if external:
@@ -205,9 +204,7 @@ class Executor:
                 await throttle.clear_for([move.proposal for move in finished], in_progress)
 
     def _next_batch(self, execution: Execution) -> list[Move]:
-        """As many pending moves, in order, as the limits per broker and for the cluster leave
-        room for.
-        """
+        """The pending moves, in order, that the limits of the brokers and of the cluster allow."""
         in_progress = execution.in_state(MoveState.IN_PROGRESS)
         busy = Counter(broker for move in in_progress for broker in _involved(move.proposal))
         room = execution.cluster_concurrency - len(in_progress)
@@ -238,7 +235,7 @@ class Executor:
                 move.state = MoveState.DEAD
 
     async def _wait_for_progress(self, execution: Execution) -> list[Move]:
-        """Looks once per interval until something has finished, or a stop was asked for."""
+        """Check once per interval until something has finished or a stop is requested."""
         while True:
             await self._clock.sleep(execution.interval_ms / 1000)
             try:
@@ -291,7 +288,10 @@ class Executor:
         return finished + lost
 
     async def _cancel_in_progress(self, execution: Execution) -> list[Move]:
-        """KIP-455: the adding replicas and their bytes are dropped; moves that have ended stay."""
+        """Cancel what is in flight, as in KIP-455.
+
+        The adding replicas and their bytes are dropped. Moves that have ended stay.
+        """
         moves = execution.in_state(MoveState.IN_PROGRESS)
         moving = await self._cluster.reassignments()
         await self._cluster.reassign(
@@ -343,7 +343,7 @@ def _involved(proposal: Proposal) -> frozenset[int]:
 
 
 def _bury_moves_to(view: ClusterView, execution: Execution) -> None:
-    """Moves that wait for a destination which is not there any more will never be sent."""
+    """Mark pending moves to destinations that are gone as dead, since they will never be sent."""
     for move in execution.in_state(MoveState.PENDING):
         if move.proposal.adding - view.brokers.keys():
             move.state = MoveState.DEAD

@@ -1,8 +1,7 @@
-"""Faults that tests inject through /lab/faults, a path Cruise Control does not have.
+"""Faults that tests inject through /lab/faults, a path that Cruise Control does not have.
 
-The api and the service ask it.
-
-Each fault is taken for the next request of its endpoint, `times` times.
+The api and the service ask for them. Each fault applies to the next `times` requests to its
+endpoint.
 """
 
 from collections import deque
@@ -15,7 +14,7 @@ class Fault(StrEnum):
     ERROR = "error"
     """Answers 500 and does nothing."""
     CAPACITY = "capacity"
-    """Answers 500, the servlet capacity is reached, and does nothing."""
+    """Answers 500, as when the capacity of the servlet is reached, and does nothing."""
     HANG = "hang"
     """Never answers and does nothing."""
     ACCEPT_THEN_HANG = "accept_then_hang"
@@ -31,7 +30,7 @@ class Fault(StrEnum):
     LEAK_THROTTLE = "leak_throttle"
     """remove_broker: leaves the throttle of this execution behind."""
     STALL = "stall"
-    """Executor: no progress is seen for `amount` seconds. Works at once, whatever the endpoint."""
+    """Executor: sees no progress for `amount` seconds. Works at once for any endpoint."""
     NO_WINDOWS = "no_windows"
     """Monitor: no valid window for `amount` seconds. Works at once."""
 
@@ -50,7 +49,7 @@ class Injected:
 
     @classmethod
     def parse(cls, body: Any) -> "Injected":
-        """Raises ValueError that says which field is wrong."""
+        """The fault in the body of a request. Raises ValueError, which names the wrong field."""
         if not isinstance(body, dict) or "fault" not in body:
             raise ValueError(
                 f"needs a JSON object with `fault`, one of {[fault.value for fault in Fault]}"
@@ -70,8 +69,9 @@ class Faults:
         self._waiting.extend([fault] * fault.times)
 
     def take(self, endpoint: str, *, planning: bool) -> Injected | None:
-        """The next fault for this endpoint: of those that change the plan, or of those that
-        change the answer.
+        """The next fault for this endpoint, or None.
+
+        With `planning` it is one that changes the plan, otherwise one that changes the answer.
         """
         for fault in self._waiting:
             if fault.endpoint == endpoint and (fault.fault in PLANNING) is planning:

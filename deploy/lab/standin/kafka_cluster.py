@@ -1,8 +1,7 @@
-"""The Cluster port on real brokers, through kafka-python's admin client (synchronous, so called in
-threads).
+"""The Cluster port on real brokers, through the admin client of kafka-python.
 
-One client for all; its calls may run at the same time. Every failure of the library becomes
-ClusterUnavailableError.
+The client is synchronous, so calls run in threads. One client serves all calls, which may run at
+the same time. Every error of the library becomes ClusterUnavailableError.
 """
 
 import asyncio
@@ -41,7 +40,7 @@ _DYNAMIC_TOPIC_CONFIG = "DYNAMIC_TOPIC_CONFIG"
 
 class KafkaCluster:
     def __init__(self, connection: KafkaConnection | str) -> None:
-        """`connection`: or the bootstrap servers of a cluster without security."""
+        """`connection` may be the bootstrap servers of a cluster without security."""
         plain = (
             KafkaConnection(bootstrap_servers=connection)
             if isinstance(connection, str)
@@ -161,8 +160,9 @@ class KafkaCluster:
             raise ClusterUnavailableError(f"Kafka did not answer: {error!r}") from error
 
     def _discard(self, client: Any) -> None:
-        """After a failure the next call connects anew: the client remembers a controller that
-        may be gone.
+        """Make the next call after a failure connect again.
+
+        The client remembers a controller that may be gone.
         """
         with self._lock:
             current = self._client
@@ -219,7 +219,7 @@ class KafkaCluster:
         for broker in sorted(brokers):
             try:
                 answered = admin.describe_log_dirs(everything, [broker])
-            except KafkaError as error:  # one silent broker must not hide the others
+            except KafkaError as error:  # the other brokers count even if one does not answer
                 log.warning("No log dirs of broker %d: %r", broker, error)
                 continue
             directories = [directory for answer in answered for directory in answer["log_dirs"]]

@@ -1,5 +1,6 @@
-"""The load of a cluster as Cruise Control models it: a replica weighs what its partition's
-leader weighs. Pure.
+"""The load of a cluster as Cruise Control models it.
+
+A replica has the weight of the leader of its partition. This file has no input or output.
 """
 
 import math
@@ -15,9 +16,9 @@ BYTES_PER_KB = 1024
 
 @dataclass
 class BrokerLoad:
-    """What one broker carries; disk in MB, network in KB/s.
+    """The load of one broker: disk in MB, network in KB/s.
 
-    The stand-in does not measure CPU: it is 0.
+    The stand-in does not measure CPU, which is 0.
     """
 
     broker: int
@@ -35,8 +36,8 @@ class BrokerLoad:
 class ClusterModel:
     """A view of the cluster with the size and the write rate of each partition.
 
-    `removed` are brokers that a request removes: the model holds them for dead, as Cruise Control
-    does.
+    `removed` are the brokers that a request removes. The model treats them as dead, as Cruise
+    Control does.
     """
 
     view: ClusterView
@@ -54,7 +55,7 @@ class ClusterModel:
         return replace(self, removed=frozenset(removed))
 
     def loads(self) -> list[BrokerLoad]:
-        """One row a broker, also for dead ones that hold replicas."""
+        """One row for each broker, also for dead ones that hold replicas."""
         rows = {
             broker: BrokerLoad(broker, alive=broker in self.alive()) for broker in self.brokers()
         }
@@ -75,7 +76,7 @@ class ClusterModel:
         return list(rows.values())
 
     def statistics(self) -> dict[str, dict[str, float]]:
-        """AVG, STD, MIN and MAX over the brokers that are alive, per resource."""
+        """AVG, STD, MIN and MAX of each resource over the brokers that are alive."""
         rows = [row for row in self.loads() if row.alive]
         topics = {tp.topic for tp in self.view.partitions}
         per_topic = Counter(
@@ -115,7 +116,7 @@ _BALANCE_MARGIN = 0.1
 
 
 def violated_distribution_goals(model: ClusterModel) -> frozenset[str]:
-    """Distribution goals of which some broker lies more than a tenth off the average."""
+    """Distribution goals from whose average some broker deviates by more than a tenth."""
     statistics = model.statistics()
     violated = set()
     for goal, resource in _DISTRIBUTION_GOALS.items():

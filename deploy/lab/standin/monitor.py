@@ -1,8 +1,7 @@
-"""The load monitor: metadata and sizes as old as Cruise Control's are, and whether there are
-windows to plan from.
+"""The load monitor: metadata and sizes, and whether there are windows from which to plan.
 
-Used by service.CruiseControl, which runs `run` in the background. It asks Kafka and changes
-nothing.
+They are as old as Cruise Control's would be. service.CruiseControl uses it and runs `run` in the
+background. It reads from Kafka and changes nothing.
 """
 
 import logging
@@ -25,7 +24,7 @@ from deploy.lab.standin.settings import Settings
 log = logging.getLogger(__name__)
 
 WINDOWS = 3
-"""How many windows of metrics a monitor that is warm says it has."""
+"""How many windows of metrics a monitor reports once it has any."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +52,13 @@ class LoadMonitor:
     # ---- readings
 
     async def run(self) -> None:
-        """Samples for ever: that keeps the metadata fresh when nobody plans."""
+        """Take samples for ever, which keeps the metadata fresh while nobody plans."""
         while True:
             await self.refresh()
             await self._clock.sleep(self._settings.metric_sampling_interval_ms / 1000)
 
     async def refresh(self) -> None:
-        """Reads metadata and sizes anew; keeps the old ones when Kafka does not answer."""
+        """Read metadata and sizes again, and keep the old ones when Kafka does not answer."""
         try:
             view = await self._cluster.describe()
             self._view = view
@@ -70,7 +69,7 @@ class LoadMonitor:
             log.warning("Metadata stay as they are: %s", unavailable)
 
     async def view(self) -> ClusterView:
-        """The metadata as last read, however old: what kafka_cluster_state shows."""
+        """The metadata as last read, however old, which kafka_cluster_state shows."""
         if self._view is None:
             await self.refresh()
         if self._view is None:
@@ -78,8 +77,9 @@ class LoadMonitor:
         return self._view
 
     async def model(self) -> ClusterModel:
-        """What is planned from: read anew when it is older than it may be, so up to that age it
-        is wrong.
+        """What plans are made from.
+
+        It is read again once it is older than it may be, so until then it may be wrong.
         """
         if self._clock.now() - self._read_at > self._settings.metadata_max_age_ms / 1000:
             await self.refresh()
@@ -116,7 +116,7 @@ class LoadMonitor:
 
     @property
     def loading(self) -> float | None:
-        """Percentage while it loads its samples, None when done."""
+        """The percentage of samples that are loaded, or None when loading is done."""
         elapsed = self._clock.now() - self._started
         if elapsed >= self._settings.loading_seconds:
             return None
@@ -124,7 +124,7 @@ class LoadMonitor:
 
     @property
     def warm(self) -> bool:
-        """Whether it has had windows since the start."""
+        """Whether there have been windows since the start."""
         return self._clock.now() >= self._started + self._settings.window_warmup_seconds
 
     @property
@@ -132,12 +132,14 @@ class LoadMonitor:
         return WINDOWS if self._clock.now() >= self._no_windows_until else 0
 
     def lose_windows(self, seconds: float) -> None:
-        """After replicas have moved their metrics are missing for a while."""
+        """After replicas have moved, their metrics are missing for a while."""
         self._no_windows_until = max(self._no_windows_until, self._clock.now() + seconds)
 
     def require_windows(self, partitions: int, *, whole: bool) -> None:
-        """Raises when nothing can be planned; `whole`: most partitions must be covered, else
-        only the start counts.
+        """Raise an error when no plan can be made.
+
+        With `whole`, most partitions must be covered; otherwise only the time since the start
+        counts.
         """
         now_ms = int(self._clock.now() * 1000)
         since_start = self._clock.now() - self._started

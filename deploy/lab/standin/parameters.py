@@ -1,6 +1,6 @@
-"""Which endpoint takes which parameter, as a table, and the 400s and 404s that follow from it.
+"""A table of endpoints and their parameters, and the refusals (400, 404) that follow from it.
 
-Pure.
+This file has no input or output.
 """
 
 import re
@@ -34,7 +34,7 @@ LOAD_RESOURCES = ("disk", "networkInbound", "networkOutbound", "cpu")
 
 
 def boolean(text: str) -> bool:
-    """As Java reads one: whatever is not "true" is false."""
+    """As Java reads a boolean: whatever is not "true" is false."""
     return text.lower() == "true"
 
 
@@ -135,9 +135,9 @@ def resource(text: str) -> str:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`operation` is how the progress of an operation that is not done yet names it.
+    """`operation` is the name in the progress of an operation that is not done yet.
 
-    `asynchronous`: a session that asks again gets the same user task.
+    With `asynchronous`, a session that repeats the request gets the same user task.
     """
 
     name: str
@@ -245,7 +245,7 @@ _REAL_ENDPOINTS = {
              "STOP_PROPOSAL_EXECUTION", "PAUSE_SAMPLING", "RESUME_SAMPLING", "DEMOTE_BROKER",
              "ADMIN", "REVIEW", "TOPIC_CONFIGURATION", "RIGHTSIZE", "REMOVE_DISKS"),
 }  # fmt: skip
-"""What the original names in a 404; the stand-in speaks those in ENDPOINTS."""
+"""What the original lists in a 404. The stand-in serves only those in ENDPOINTS."""
 
 
 def find_endpoint(method: str, name: str) -> Endpoint:
@@ -260,9 +260,9 @@ def find_endpoint(method: str, name: str) -> Endpoint:
 
 
 def parse(endpoint: Endpoint, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The values by lower-case name; raises UserRequestError.
+    """The values by lower-case name, since the case of names does not matter.
 
-    Names are read without regard to case.
+    Raises UserRequestError.
     """
     unknown = [name for name, _ in query if name.lower() not in endpoint.parameters]
     if unknown:

@@ -1,4 +1,4 @@
-"""What the planner is asked for and what it answers: a removal, and a plan of proposals."""
+"""The request to the planner and its result: a removal, and a plan of proposals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from deploy.lab.standin.model import BYTES_PER_MB, ClusterModel
 
 @dataclass(frozen=True)
 class Proposal:
-    """One partition's change."""
+    """The change of one partition."""
 
     tp: TopicPartition
     old_leader: int
@@ -41,7 +41,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Limits:
-    """Capacity of each broker."""
+    """The capacity of each broker."""
 
     replicas: int = 10_000
     disk_mb: float = 80_000.0
@@ -49,7 +49,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Removal:
-    """No `destinations`: every broker that may take replicas. `excluded`: recently removed ones."""
+    """Without `destinations`, every broker may take replicas.
+
+    `excluded` are brokers that were removed recently.
+    """
 
     brokers: tuple[int, ...]
     destinations: tuple[int, ...] = ()
@@ -84,7 +87,7 @@ class Plan:
 
 
 def apply(view: ClusterView, proposals: list[Proposal]) -> ClusterView:
-    """The cluster when all has moved."""
+    """The cluster after everything has moved."""
     partitions = dict(view.partitions)
     for proposal in proposals:
         partition = partitions[proposal.tp]

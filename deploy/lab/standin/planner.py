@@ -1,10 +1,9 @@
-"""What moves where:
+"""Plans moves: a small version of Cruise Control's removal of brokers and of its rebalance.
 
-Cruise Control's removal of brokers and its rebalance, in small. Pure: a model in, a plan out.
-
-A replica on a removed broker is replaced in place by one on a destination. Of the original it keeps
-what clients must live with: rack awareness, refusals, the order of replicas that leadership forces,
-stock goals' love of moving leaders.
+A replica on a removed broker is replaced in its place by one on a destination. The planner keeps
+what affects clients of the original: rack awareness, refusals, the order of replicas that
+leadership forces, and the leaders that stock goals move. It takes a model and returns a plan,
+without input or output.
 """
 
 import zlib
@@ -22,8 +21,9 @@ _MILD_FROM_LEADERS = 20
 
 
 def plan_removal(model: ClusterModel, request: Removal) -> Plan:
-    """Empties `request.brokers`; raises OperationError with Cruise Control's words when it may
-    not.
+    """Empty `request.brokers`.
+
+    Raises OperationError with the words of Cruise Control when that is not allowed.
     """
     model = model.without(request.brokers)
     _check_brokers(model.view, request)
@@ -49,8 +49,9 @@ def plan_rebalance(
     excluded: frozenset[int],
     destinations: tuple[int, ...],
 ) -> Plan:
-    """Evens out the number of replicas among the brokers of each rack, when a distribution goal
-    is asked for.
+    """Even out the number of replicas among the brokers of each rack.
+
+    This happens only when a distribution goal is requested.
     """
     request = Removal(brokers=(), destinations=destinations, goals=goals, excluded=excluded)
     _check_brokers(model.view, request)
@@ -153,8 +154,9 @@ def _replace_removed(
 
 
 def _eligible(model: ClusterModel, request: Removal, others: list[int]) -> list[int]:
-    """Brokers that are alive, hold no replica of the partition and, with rack awareness, lie in
-    none of its racks.
+    """Brokers that may take a replica of the partition.
+
+    They are alive and hold no replica of it. With rack awareness, they are in none of its racks.
     """
     racks = {model.view.rack(broker) for broker in others if broker not in request.brokers}
     return [
@@ -191,8 +193,10 @@ def _cannot_move(
 
 
 def _proposal(model: ClusterModel, partition: Partition, new_replicas: tuple[int, ...]) -> Proposal:
-    """The leader to be stands first: a partition that is not led by its first replica is
-    reordered for that alone.
+    """A change whose first replica is the next leader.
+
+    A partition that is not led by its first replica is therefore reordered, even if nothing else
+    changes.
     """
     replicas = list(new_replicas)
     if partition.leader in partition.replicas:
@@ -208,7 +212,10 @@ def _proposal(model: ClusterModel, partition: Partition, new_replicas: tuple[int
 
 
 def _check_capacity(model: ClusterModel, request: Removal, proposals: list[Proposal]) -> None:
-    """Not recorded from a real one; the words are the stand-in's, in its manner."""
+    """Refuse a plan beyond the capacity.
+
+    This was not recorded from a real Cruise Control; the words imitate its style.
+    """
     loads = {row.broker: row for row in model.loads()}
     replicas: Counter[int] = Counter()
     disk_mb: Counter[int] = Counter()
@@ -239,8 +246,9 @@ def _check_capacity(model: ClusterModel, request: Removal, proposals: list[Propo
 
 
 def _spread_leaders(proposals: list[Proposal]) -> list[Proposal]:
-    """Stock goals hand some leaders to another replica, and with it the first place: the
-    recorded 2 to 3 of 91.
+    """Move some leaders to another replica, and with them the first place.
+
+    Stock goals did so for 2 to 3 of 91 partitions in the recordings.
     """
     led = Counter(proposal.new_replicas[0] for proposal in proposals)
     arrived = [
@@ -306,7 +314,8 @@ def _finish(before: ClusterModel, goals: tuple[str, ...], proposals: list[Propos
 
 
 def _mixed(proposal: Proposal) -> int:
-    """No order that a client could build on, and a batch of many topics: the original keeps
-    proposals in a hash set.
+    """A sort key for an order on which no client can rely, with many topics in each batch.
+
+    The original keeps proposals in a hash set.
     """
     return zlib.crc32(str(proposal.tp).encode())

@@ -1,4 +1,4 @@
-"""The JSON bodies, key for key as recorded. Pure: values in, dictionaries out."""
+"""The JSON bodies with the recorded keys: values in, dictionaries out."""
 
 import math
 from collections import Counter
@@ -29,9 +29,7 @@ def kafka_cluster_state(
     *,
     verbose: bool,
 ) -> dict[str, Any]:
-    """`shown` are the partitions the request asked for; the counts are always those of the
-    whole cluster.
-    """
+    """`shown` are the requested partitions. The counts are always those of the whole cluster."""
     return versioned(
         {
             "KafkaPartitionState": _partition_state(view, min_in_sync, shown, verbose=verbose),
@@ -59,7 +57,7 @@ def _partition_state(
         row = _partition_row(partition, min_in_sync.get(tp.topic, 1))
         belongs = {
             "offline": partition.leader == NO_LEADER,
-            # a moving partition counts: see the field's trap
+            # A partition that moves counts as well, which misleads readers of this field.
             "urp": len(partition.in_sync) != len(partition.replicas),
             "with-offline-replicas": bool(partition.offline),
             "under-min-isr": len(partition.in_sync) < row["min-isr"],
@@ -97,7 +95,7 @@ def _broker_state(view: ClusterView, log_dirs: LogDirs) -> dict[str, Any]:
         out_of_sync.update(set(partition.replicas) - set(partition.in_sync))
         offline.update(partition.offline)
     for broker in view.brokers:
-        if broker not in replicas:  # a zero is only said of brokers without any replica
+        if broker not in replicas:  # only brokers without any replica have an entry of zero
             for count in (leaders, replicas, out_of_sync, offline):
                 count[broker] = 0
     everyone = sorted(replicas)
@@ -157,7 +155,7 @@ def _deviation(values: Iterable[int], average: float, count: int) -> float:
 def load(
     model: ClusterModel, disk_capacity_mb: float, network_capacity_kb: float
 ) -> dict[str, Any]:
-    """Without the version: the same object stands inside proposals."""
+    """The load without the version, because the same object is part of proposals."""
     rows = [
         _broker_load(model, row, disk_capacity_mb, network_capacity_kb) for row in model.loads()
     ]
@@ -291,7 +289,7 @@ def proposal(value: Proposal) -> dict[str, Any]:
 
 
 def java_hash(tp: TopicPartition) -> int:
-    """`hashCode()` of Kafka's TopicPartition."""
+    """The `hashCode()` of Kafka's TopicPartition."""
     topic = 0
     for character in tp.topic:
         topic = (31 * topic + ord(character)) & 0xFFFFFFFF

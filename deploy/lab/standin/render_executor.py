@@ -1,4 +1,4 @@
-"""The JSON of the executor's state, key for key as recorded in each of its phases. Pure."""
+"""The JSON of the executor's state, with the keys that were recorded in each of its phases."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ _MOVE_LISTS = {
 
 @dataclass(frozen=True)
 class Trigger:
-    """Who asked for what is being done."""
+    """Who requested what is being done."""
 
     user_task_id: str
     reason: str
@@ -36,7 +36,7 @@ def executor_state(
     *,
     verbose: bool,
 ) -> dict[str, Any]:
-    """`generating`: proposals are being computed for an execution that has not begun."""
+    """`generating` means that proposals are computed for an execution that has not begun."""
     body: dict[str, Any] = {"state": ExecutorState.NO_TASK_IN_PROGRESS.value}
     if recently_removed:
         body["recentlyRemovedBrokers"] = recently_removed

@@ -1,4 +1,4 @@
-"""The JSON of `state`, key for key as recorded. Pure."""
+"""The JSON of `state`, with the recorded keys."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -32,7 +32,7 @@ def analyzer_state(*, ready: bool, verbose: bool) -> dict[str, Any]:
 def monitor_state(
     *, windows: int, loading: float | None, now: float, verbose: bool
 ) -> dict[str, Any]:
-    """As recorded: with its numbers about partitions at zero while no window is whole."""
+    """The numbers of partitions are zero while no window is complete, as recorded."""
     body: dict[str, Any] = {
         "state": "RUNNING" if loading is None else "LOADING",
         "trained": False,

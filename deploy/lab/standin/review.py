@@ -1,7 +1,7 @@
-"""The purgatory: with two-step verification a POST waits there until it is approved and submitted
-again by id.
+"""The purgatory, in which a POST waits for approval with two-step verification.
 
-Used by the api; what is submitted is the first request's parameters.
+Once approved, it is submitted again by its id, with the parameters of the first request. The api
+uses it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ class Purgatory:
         return held
 
     def judge(self, values: Mapping[str, Any], client: str, now: float) -> list[dict[str, Any]]:
-        """Approves and discards; answers the requests it touched."""
+        """Approve and discard requests, and return those that it changed."""
         reason = (
             f"{values.get('reason') or 'No reason provided'} (Client: {client}, Date: {iso(now)})"
         )

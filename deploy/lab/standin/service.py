@@ -1,6 +1,6 @@
 """What each endpoint does, between the HTTP server (api) and planner, executor and monitor.
 
-Knows no HTTP.
+It knows nothing of HTTP.
 """
 
 import asyncio
@@ -37,9 +37,9 @@ _NOT_IMITATED = {
     "concurrent_leader_movements": "Cluster Leadership movement concurrency",
     "broker_concurrent_leader_movements": "Broker Leadership movement concurrency",
 }
-"""Taken and answered, without effect here."""
+"""Accepted and answered, but without effect in the stand-in."""
 _HEALED = "GOAL_VIOLATION"
-"""The one anomaly type that heals here."""
+"""The only anomaly type that the stand-in heals."""
 _WAITING = "The job requires a cluster model and it is waiting to get the cluster model lock."
 
 
@@ -68,7 +68,7 @@ class CruiseControl:
             self._background.append(asyncio.create_task(self._heal()))
 
     async def close(self) -> None:
-        """Ends as a killed process does: what Kafka was told goes on."""
+        """End like a killed process: Kafka continues what it was told to do."""
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -82,8 +82,9 @@ class CruiseControl:
             self.tasks.scan()
 
     async def _heal(self) -> None:
-        """Mends a violated goal by itself when nothing has been executed for a while; what runs
-        holds it off.
+        """Repair a violated goal after nothing has been executed for a while.
+
+        A running execution delays it.
         """
         idle_since = self.clock.now()
         while True:
@@ -274,7 +275,10 @@ class CruiseControl:
         )
 
     def _excluded(self, values: Values, destinations: tuple[int, ...]) -> frozenset[int]:
-        """Recently removed brokers may take no replicas, but an explicit destination may."""
+        """Brokers that may take no replicas, which are those removed recently.
+
+        An explicit destination may take replicas.
+        """
         if not values.get("exclude_recently_removed_brokers", True):
             return frozenset()
         return frozenset(self.executor.recently_removed()) - frozenset(destinations)

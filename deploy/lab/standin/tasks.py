@@ -1,9 +1,7 @@
-"""User tasks:
+"""User tasks: what Cruise Control remembers of requests, by User-Task-ID.
 
-Cruise Control's memory of what was asked for, by User-Task-ID. A restart forgets them all.
-
-Used by the api. A finished task counts as active until the next scan, as in the original; one in
-execution never does.
+The api uses it. A restart loses them all. A finished task counts as active until the next scan, as
+in the original; one in execution never does.
 """
 
 import asyncio
@@ -27,7 +25,7 @@ class TaskState(StrEnum):
 
 
 class EndpointKind(StrEnum):
-    """Completed tasks are kept, and listed, per kind, in this order."""
+    """Completed tasks are kept and listed by kind, in this order."""
 
     CRUISE_CONTROL_MONITOR = "CRUISE_CONTROL_MONITOR"
     KAFKA_MONITOR = "KAFKA_MONITOR"
@@ -37,7 +35,7 @@ class EndpointKind(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What an operation answered: a JSON body, or the error's message."""
+    """The result of an operation: a JSON body, or the message of an error."""
 
     status: int
     body: Any
@@ -46,7 +44,7 @@ class Answer:
 
 @dataclass
 class Step:
-    """One step of an operation's progress."""
+    """One step in the progress of an operation."""
 
     name: str
     description: str
@@ -96,12 +94,13 @@ class UserTasks:
     def find(
         self, task_id: str | None, session: str | None, method_and_url: str
     ) -> UserTask | None:
-        """The task this very request already belongs to; raises when it names one that does not
-        exist.
+        """The task to which this request already belongs.
 
-        A session that asks for the same URL gets the same task, and so the same answer, until it
-        has been silent for its expiry: a client that keeps cookies polls a `state` that never
-        changes.
+        A session that requests the same URL gets the same task, and so the same answer, until it
+        has been silent for its expiry time. A client that keeps cookies therefore polls a `state`
+        that never changes.
+
+        Raises an error when the request names a task that does not exist.
         """
         if task_id is not None:
             check_uuid(task_id, errors.ServletError)
@@ -134,7 +133,7 @@ class UserTasks:
         work: Callable[[UserTask], Awaitable[Answer]],
         operation: str,
     ) -> UserTask:
-        """Opens a task and starts its work; raises when there are too many active ones."""
+        """Open a task and start its work. Raises an error when too many are active."""
         if len(self._active) >= self._settings.max_active_user_tasks:
             raise errors.ServletError(
                 (
@@ -159,7 +158,7 @@ class UserTasks:
         return task
 
     def remember_session(self, session: str, task: UserTask) -> None:
-        """From now on this session asking for the same URL asks for this task."""
+        """Give this task to later requests of this session for the same URL."""
         self._by_session[session, task.method_and_url] = (task.id, self._clock.now())
 
     async def _run(self, task: UserTask, work: Callable[[UserTask], Awaitable[Answer]]) -> None:
@@ -183,8 +182,9 @@ class UserTasks:
             task.state = TaskState.ACTIVE
 
     def scan(self) -> None:
-        """Moves what is done out of the active ones, forgets the oldest completed ones and old
-        sessions.
+        """Move finished tasks out of the active ones.
+
+        The oldest completed tasks and expired sessions are forgotten.
         """
         for task in list(self._active.values()):
             if task.answer is not None and not task.executing:
@@ -207,7 +207,7 @@ class UserTasks:
             completed.popitem(last=False)
 
     def all(self) -> list[UserTask]:
-        """Active ones first, then those in execution, then the completed ones kind by kind."""
+        """The active tasks, then those in execution, then the completed ones by kind."""
         active = [task for task in self._active.values() if not task.executing]
         executing = [task for task in self._active.values() if task.executing]
         return (

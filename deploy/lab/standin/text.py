@@ -1,6 +1,4 @@
-"""Answers for people: what Cruise Control writes without json=true, and the schema it puts in a
-header. Pure.
-"""
+"""What Cruise Control writes without json=true, and the schema that it puts in a header."""
 
 import json
 from typing import Any
@@ -15,7 +13,7 @@ _LOAD_HEADER = (
 
 
 def plain(endpoint: str, body: Any) -> str:
-    """`load` is the recorded table; the other tables are not imitated."""
+    """`load` is the recorded table. The other tables are not imitated."""
     if endpoint == "load":
         return _LOAD_HEADER + "".join(_load_row(row) for row in body["brokers"]) + "\n"
     if isinstance(body, dict) and "message" in body:
@@ -34,7 +32,7 @@ def _load_row(row: dict[str, Any]) -> str:
 
 
 def schema(value: Any) -> str:
-    """What `get_response_schema=true` adds as a header: the shape of this very answer."""
+    """The header for `get_response_schema=true`, which has the shape of this very answer."""
     if isinstance(value, dict):
         properties = ",".join(f'"{key}": {schema(item)}' for key, item in value.items())
         return f'{{ "type": "object", "properties": {{{properties}}}}}'

@@ -1,10 +1,8 @@
-"""Cruise Control's replication throttle:
+"""Cruise Control's replication throttle: configs of KIP-73, set and cleared with each batch.
 
-KIP-73 configs set and cleared per batch, broker by broker, topic by topic.
-
-Used by the executor. It lists old and new replicas alike on the leaders' and the followers' side,
-as the original does, and clears nothing when the process dies: both are traps that a client must
-know.
+The executor uses it, broker by broker and topic by topic. Like the original, it lists old and new
+replicas both for leaders and for followers, and it clears nothing when the process dies. Clients
+must know both traps.
 """
 
 import logging
@@ -37,7 +35,7 @@ class ReplicationThrottle:
         self._topic_seconds = settings.throttle_topic_seconds
 
     async def set_for(self, proposals: Iterable[Proposal]) -> None:
-        """Throttles all brokers that hold an old or a new replica, and these replicas."""
+        """Throttle these replicas and all brokers that hold an old or a new one of them."""
         proposals = list(proposals)
         for number, broker in enumerate(sorted(_brokers(proposals))):
             configs = await self._cluster.broker_configs(broker)
@@ -61,9 +59,7 @@ class ReplicationThrottle:
     async def clear_for(
         self, finished: Iterable[Proposal], in_progress: Iterable[Proposal]
     ) -> None:
-        """Lifts the throttle from brokers that take part in no move any more, and from the
-        finished replicas.
-        """
+        """Remove the throttle of finished replicas and of brokers that take part in no move."""
         finished = list(finished)
         in_progress = list(in_progress)
         still_throttled = _replicas_by_topic(in_progress)

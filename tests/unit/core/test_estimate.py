@@ -69,9 +69,9 @@ def test_many_small_replicas_are_bound_by_cruise_controls_polling() -> None:
 
 
 def test_what_goes_all_at_once_waits_for_no_poll() -> None:
-    """A hundred small replicas in one batch:
+    """A hundred small replicas go in one batch, and Kafka shows when they have moved.
 
-    Kafka shows when they have moved, not Cruise Control's next look.
+    The next look of Cruise Control does not matter then.
     """
     small = [(Partition("s", n, leader=11, replicas=(11,), isr=(11,)), 1) for n in range(100)]
     assert _wave(concurrency=100, moved=small).low_seconds == pytest.approx(OVERHEAD_LOW_SECONDS)

@@ -1,6 +1,6 @@
-"""The shipped mapping against pages recorded from the lab:
+"""The shipped mapping on pages that were recorded from the lab.
 
-Kafka 3.9.1 under the JMX exporter 1.0.1 and our rules.
+They come from Kafka 3.9.1 with the JMX exporter 1.0.1 and our rules.
 """
 
 from pathlib import Path
