@@ -345,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    # it complains of topics the agent is about to make
+    # aiokafka warns about topics that the agent is about to create.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with Lab(LabConfig(directory=folder / "eta-lab", base_port=given.base_port)).running(
         print

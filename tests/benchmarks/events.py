@@ -31,7 +31,7 @@ CLUSTERS = [f"c{n:02d}" for n in range(12)]
 MESSAGES = 1_500
 CHANGES_EVERY = 50  # so many messages of a cluster, and its latency rule says another thing
 BROKER_GROUPS = 5
-# between the times that two scrapes of a cluster tell; a later round's are never older
+# Between the timestamps of two scrapes of a cluster; a later round has later ones.
 SCRAPE_SECONDS = 0.01
 SAMPLES_PER_SECOND, SHARE = 100_000, 0.5
 STOPPED_SECONDS_MAX = 8.0  # a longer stop, and the worker loses its session

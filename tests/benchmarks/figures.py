@@ -14,7 +14,7 @@ BY_HAND_MAX = 0.5
 ARTICLE_MAX = 0.15
 KAFKA_MAX = 2.0
 KAFKA_TARGET_GIGABYTES = 1.0
-# slower costs time; faster would mean that the throttle does not bind
+# Slower would cost time, and faster would mean that the throttle does not limit.
 THROTTLE_MIN, THROTTLE_MAX = 0.9, 1.1
 
 

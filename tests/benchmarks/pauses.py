@@ -275,7 +275,7 @@ def _row(
 def measure(folder: Path, base_port: int, rounds: int, machine: str) -> list[dict[str, Any]]:
     """With a lab and an agent of its own. Out: the figures."""
     folder.mkdir(parents=True, exist_ok=True)
-    # it complains of topics the agent is about to make
+    # aiokafka warns about topics that the agent is about to create.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(

@@ -101,7 +101,7 @@ class Bench:
         told = self._recorder.told[cluster]
         async with asyncio.timeout(MOVING_SECONDS_MAX):
             await told.started.wait()
-        # its phase is MOVING now; and no rhythm with the watches
+        # Its phase is MOVING now. A random wait keeps it out of step with the watches.
         await asyncio.sleep(self._rng.uniform(0.3, 0.8))
 
     async def _alert(self, cluster: str, name: str, state: str, action: str) -> float:

@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--base-port", type=int, default=29600)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     given = parser.parse_args(arguments)
-    # it complains of topics the agent is about to make
+    # aiokafka warns about topics that the agent is about to create.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)

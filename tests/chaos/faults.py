@@ -26,9 +26,9 @@ class Fault:
     name: str
     expected: str
     strike: Strike
-    # must be told on the way, such as a pause with its cause
+    # An event that must be published meanwhile, such as a pause with its cause.
     sign: Callable[[Event], bool] | None = None
-    # something must be left to move for so long, or it strikes what has ended by itself
+    # For this long something must be left to move, or the fault comes after the end.
     strike_seconds: float = 20.0
     recovery_seconds_max: float = RECOVERY_SECONDS_MAX
 
@@ -37,7 +37,7 @@ def _type(*kinds: str) -> Callable[[Event], bool]:
     return lambda e: e["type"] in kinds
 
 
-# nothing more is told of a migration after its end
+# After these events nothing more is published about a migration.
 ENDS = ("MigrationDrained", "RollbackCompleted")
 ended = _type(*ENDS)
 # The migration acts again: it tells progress, closes a wave, begins one, or comes to its end.

@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("--base-port", type=int, default=29500)
     parser.add_argument("--folder", type=Path, default=Path("build/chaos"))
     given = parser.parse_args()
-    # it complains of topics the agent is about to make
+    # aiokafka warns about topics that the agent is about to create.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     catalogue = [
         f

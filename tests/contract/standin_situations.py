@@ -287,7 +287,7 @@ async def _external_after_moves(lab: Lab) -> None:
         {tp: tuple(32 if b == 12 else b for b in view.partitions[tp].replicas) for tp in moves}
     )
     await lab.clock.advance(11)
-    # the metadata are those of now
+    # The metadata are up to date now.
     await lab.post("remove_broker?brokerid=13&destination_broker_ids=33&json=true")
 
 

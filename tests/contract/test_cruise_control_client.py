@@ -216,7 +216,7 @@ class TestTrouble:
             assert caught.value.code is Code.CRUISE_CONTROL_REJECTED
 
     async def test_what_is_not_understood_is_trouble_and_no_bug(self) -> None:
-        """A page instead of JSON, or JSON of another shape, becomes a PortError and no other error."""
+        """A page instead of JSON, or JSON of another shape, becomes a PortError."""
         for page in (
             httpx.Response(200, text="<html>"),
             httpx.Response(200, json={}),

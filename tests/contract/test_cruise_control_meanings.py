@@ -37,27 +37,27 @@ MEANINGS: dict[tuple[type, Code | None], str] = {
         217-dead11-confirmed-dryrun-11-31 219-dead33-confirmed-dryrun-12-32
         220-dead33-confirmed-dryrun-11-31 330-strategy-unknown-dryrun 331-reason-empty
         332-excluded-topics-dryrun 333-brokerid-twice 340-execute-nothing-left""",
-    # an execution runs; more replicas than racks while it moves
+    # An execution runs, or a partition that moves has more replicas than there are racks.
     (Busy, Code.CRUISE_CONTROL_BUSY): """
         064-inflight-second-execute-other 065-inflight-same-request-again
         103-kill9-external-ongoing-dryrun 104-kill9-external-ongoing-execute
         105-kill9-external-ongoing-execute-stop_ongoing 131-external-remove-13-33-execute
         140-external-stop_ongoing_execution-2 143-extonly-dryrun 144-extonly-execute-autostop
         170-own-ongoing-stop_ongoing_execution 172-own-ongoing-retry""",
-    # no windows; a broker not in its metadata; a dead broker elsewhere
+    # There are no windows, it does not know a broker, or another broker is dead.
     (Busy, Code.CRUISE_CONTROL_NOT_READY): """
         005-remove_broker-fresh-start-dryrun 113-err-unknown-broker-99
         114-err-unknown-destination-98 153-one-broker-hardgoals-execute
         154-one-broker-hardgoals-rollback 163-destkill-dryrun-12-32
         165-destkill-dryrun-11-31-dest-dead 168-destkill-execute-12-32-while-31-dead
         216-dead11-confirmed-dryrun-12-32""",
-    # the poll of a user task that died with the process
+    # The user task that is polled ended with the process.
     (Unreachable, Code.CRUISE_CONTROL_UNREACHABLE): "101-kill9-restarted-poll-old-tid",
-    # a role too low
+    # The role of the user is too low.
     (Rejected, Code.CRUISE_CONTROL_LOGIN_REFUSED): (
         "180-auth-user-remove_broker 181-auth-viewer-remove_broker"
     ),
-    # the wrong rack; parameters; two-step verification
+    # The rack or a parameter is wrong, or two-step verification refuses.
     (Rejected, Code.CRUISE_CONTROL_REJECTED): """
         111-err-dest-wrong-rack-12-to-31 112-err-dest-wrong-rack-12-to-33
         129-err-exec-dest-wrong-rack-12-to-31 115-err-missing-brokerid 116-err-bad-brokerid-abc

@@ -36,7 +36,7 @@ async def outlives_its_cancellation(
     def give() -> None:
         answer()
         if in_thread:
-            # the loop stands still meanwhile, and finds the answer in its next turn
+            # The loop is blocked meanwhile and finds the answer in its next turn.
             time.sleep(THREAD_SECONDS)
 
     def cancel() -> None:
@@ -55,7 +55,7 @@ async def outlives_its_cancellation(
     lives = not task.done()
     lost = lives or not task.cancelled()
     while not task.done():
-        # a group does not hand on a second cancellation
+        # A task group does not pass on a second cancellation.
         for living in asyncio.all_tasks() - {asyncio.current_task()}:
             living.cancel()
         await asyncio.wait({task}, timeout=0.1)

@@ -110,7 +110,7 @@ async def _agent_register(request: web.Request) -> web.Response:
         "Tags": body.get("Tags") or [],
         "Meta": body.get("Meta") or {},
     }
-    # a check is critical until it has been made for the first time
+    # A check is critical until it has run for the first time.
     checks = (
         [{"CheckID": f"service:{service['ID']}", "Status": check.get("Status") or "critical"}]
         if check

@@ -23,7 +23,7 @@ from agent.core.messages import Message
 from agent.worker import publisher, turn
 from schemas.events import ProgressEvent
 
-# in which Faust's buffer writes what was saved: milliseconds, on an idle machine
+# How long Faust's buffer may take to write what was saved; an idle machine needs milliseconds.
 CHANGELOG_SECONDS = 1.0
 
 

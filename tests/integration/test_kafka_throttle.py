@@ -66,10 +66,10 @@ async def test_throttle_holds_a_real_move(lab: Lab, kafka: KafkaCluster, topics:
     reassign(lab, {name: [31, 12, 13]})
     (flying,) = await kafka.reassignments()
     assert (flying.adding, flying.removing) == ((31,), (11,))
-    # brokers hear of it one after the other
+    # Brokers learn of it one after the other.
     await eventually(lambda: is_now(lambda: target_of(kafka, name), (31, 12, 13)))
     (moving,) = await kafka.describe([name])
-    # their order is Kafka's: the target, then what is removed
+    # Kafka orders them: first the target, then what is removed.
     assert set(moving.origin) == {11, 12, 13}
     assert not moving.is_under_replicated
     look = await kafka.health()

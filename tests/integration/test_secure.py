@@ -262,7 +262,7 @@ def _look_at_brokers(client: KazooClient) -> list[str]:
         client.close()
 
 
-# kazoo's, of a refused login
+# kazoo's thread raises an exception after a refused login.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_zookeeper_asks_who_it_is(lab: Lab) -> None:
     """Plaintext, no login and a wrong password get no session; another user cannot take or make

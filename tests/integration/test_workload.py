@@ -95,7 +95,7 @@ def test_clients_survive_a_lost_broker(source_lab: Lab, workload: Workload) -> N
     report = workload.stop_clients()
     assert report.is_clean, report
     assert report.messages.consumed == report.messages.acknowledged >= progress.acknowledged > 500
-    # the loss was real: leaders had to be elected
+    # The loss was real, because leaders had to be elected.
     assert report.longest_acknowledgement_gap.seconds > 1
     assert set(report.ended.values()) == {"stopped"}
     assert report.delay.max_ms > 0

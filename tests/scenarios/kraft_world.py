@@ -82,7 +82,7 @@ class KraftWorld:
     )
     controllers: dict[int, Node] = field(default_factory=lambda: {c: Node() for c in CONTROLLERS})
     zookeeper_up: bool = True
-    # a broker in migration mode becomes controller; else only one that is back
+    # If True, a broker in migration mode becomes controller, otherwise only a restarted one.
     elects_early: bool = True
     zookeeper_controller: int | None = 11
     zookeeper_epoch: int = 3
@@ -104,7 +104,7 @@ class KraftWorld:
     behind: dict[int, int] = field(default_factory=dict)  # controller -> seconds behind the leader
     metadata_version: int = 21
     voters: tuple[int, ...] = CONTROLLERS
-    # the metadata is never copied, as when a broker of some assignment does not come
+    # The metadata are never copied, as when a broker of some assignment never starts.
     stuck: bool = False
 
     # ── the world goes on ─────────────────────────────────────────────────────────────────────────

@@ -107,7 +107,7 @@ def test_a_late_failure_is_no_trouble_of_a_wave() -> None:
         .expect_phase(Phase.CHECKING, fx.CheckCluster)
     )
     play.command(msg.RollBackMigration).ends(fx.StopWave, with_=msg.Performed())
-    # nothing was taken out: nothing has to be put back
+    # Nothing was taken out of the registry, so nothing has to be put back.
     play.expect_phase(Phase.CHECKING, fx.CheckCluster)
 
 

@@ -134,7 +134,7 @@ def test_no_step_on_in_trouble(phase: KraftPhase, trouble: Trouble, code: Code) 
     world.observe()
     assert not world.m.kraft.ready
     awaited = {r.code for r in world.m.kraft.waiting}
-    # or the node that is down is to be started again
+    # Otherwise an effect is pending that starts the stopped node again.
     assert code in awaited or world.m.pending, awaited
 
 

@@ -274,7 +274,7 @@ def test_a_bound_on_the_whole_cluster_holds_for_waves_tunes_and_the_way_back() -
     play = Play().started(
         pairing=Pairing.ZONE, partition_movements_per_broker=9, partition_movements_in_cluster=4
     )
-    # one destination an AZ
+    # There is one destination broker in each AZ.
     play.asked().expect(asks(fx.StartWave, partition_movements_per_broker=4))
     play.ends(fx.StartWave, with_=ASKED)
     play.command(msg.TuneMigration, partition_movements_per_broker=50)

@@ -206,7 +206,7 @@ def test_a_way_back_counts_by_itself() -> None:
         4,
         4_000,
     )
-    # one more has landed on the destination meanwhile
+    # One more replica has arrived on the destination meanwhile.
     play.ends(fx.CheckCluster, with_=checked(replicas=5))
     assert (told(play).share, told(play).replicas_left, told(play).waves[3].replicas) == (0.0, 5, 5)
     play.ends(fx.StartWave, with_=msg.ExecutionRequested(user_task_id="back")).wait(2).sees(

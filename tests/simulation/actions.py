@@ -345,7 +345,7 @@ def mend(s: Simulation) -> None:
     """All is well from here on."""
     s.monitors.mend()
     s.crash_chance = 0.0
-    # with a low throttle, a move may never catch up with its producers
+    # With a low throttle a move might never catch up with its producers.
     s.world.growth_bytes_per_second = 0.0
     if not s.cc.up:
         s.cc.restart()

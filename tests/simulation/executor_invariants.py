@@ -32,7 +32,7 @@ def remembers_what_was_said_and_stopped(s: Simulation) -> str | None:
         elif isinstance(e, ev.ExecutionStarted):
             s.watched.stopped_for = frozenset()
         elif isinstance(e, ev.EffectRequested) and isinstance(e.effect, StopWave):
-            # something of Cruise Control's moved
+            # Only a stop of an execution that is known to run in Cruise Control counts.
             suppressed = e.effect.at_once and e.effect.scope.selection is None
             if not suppressed:
                 continue

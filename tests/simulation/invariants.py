@@ -70,7 +70,7 @@ class Watched:
     foreign_at: float = float("-inf")  # when somebody else last moved something
     foreign_moves: dict[TopicPartition, float] = field(default_factory=dict)
     foreign_throttle: set[tuple[str, tuple[int, int]]] = field(default_factory=set)
-    # topics created after the start
+    # When topics were created after the start.
     born: dict[TopicPartition, float] = field(default_factory=dict)
     shut_down: set[int] = field(default_factory=set)
     spoken_at: float = float("-inf")  # when an operator last let it go on, or elsewhere

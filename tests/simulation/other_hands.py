@@ -30,7 +30,7 @@ def other_execution(s: Simulation) -> None:
     to = tuple(
         b for b in s.world.racks if s.world.racks[b] == s.world.racks[source] and b != source
     )[:1]
-    # and it may fill our source again, just after a look has found it empty:
+    # It may also fill our source again just after a look has found it empty.
     s.watched.foreign_at = s.world.now
     s.watched.foreign_moves |= dict.fromkeys(s.world.held(source), s.world.now)
     s.cc.remove_broker(

@@ -57,7 +57,7 @@ class Execution:
     in_flight: list[tuple[TopicPartition, list[int]]] = field(default_factory=list)
     stopping: bool = False
     failed: bool = False
-    # of its own: set at the start, cleared at the end, left behind by a crash
+    # Its own throttle, which is set at the start, cleared at the end, and left by a crash.
     throttle: ThrottleChange | None = None
 
 
@@ -98,7 +98,7 @@ class SimCruiseControl:
         self.rejects = False  # whatever is asked for: a two-step review, a wrong password
         self.lie_next = 0  # complete the next executions with so many moves left out
         self.lies_left = 0  # so many executions
-        # it has not heard of an order that was mended after a stop, and asks for the old one
+        # It missed a replica order that was repaired after a stop, and requests the old one.
         self.stale_orders = False
         self._ids = 0
         self._counting: list[float] = []  # user tasks that count as active: when each was begun
@@ -187,11 +187,11 @@ class SimCruiseControl:
                 placed = [
                     free[p.name.partition % len(free)] if r == source else r for r in p.replicas
                 ]
-                # it makes the present leader's place the first (recorded)
+                # It gives the first place to the present leader, as recorded.
                 if p.leader in p.replicas[1:]:
                     at = p.replicas.index(p.leader)
                     placed[0], placed[at] = placed[at], placed[0]
-                # stock goals reshuffle orders (recorded)
+                # Stock goals change the order of replicas, as recorded.
                 if self.stale_orders or request.reason == BY_HAND:
                     placed = [placed[0], *reversed(placed[1:])]
                 moves.append((p.name, placed))

@@ -36,7 +36,7 @@ class Registry:
     down: bool = False
     census_blind: bool = False
     proxies_down: bool = False
-    # broker -> when its last client leaves
+    # When the last client of each broker leaves.
     clients_until: dict[int, float] = field(default_factory=dict)
     taken: list[Taken] = field(default_factory=list)
 

@@ -13,7 +13,7 @@ from tests.simulation.test_mutations import PLAIN, _acts, _caught
 
 ONE_BY_ONE = replace(PLAIN.options, partition_movements_per_broker=1)
 PAUSED = _acts((6.0, "pause"), options=ONE_BY_ONE)
-# nobody looks again, as the watch over a pause does
+# Nothing looks again here, as the watch over a pause would.
 CANCELLED = _acts((6.0, "cancel"), options=ONE_BY_ONE)
 
 

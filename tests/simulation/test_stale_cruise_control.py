@@ -44,7 +44,7 @@ def test_a_wave_waits_for_valid_windows_with_their_code_and_is_not_asked_for_bef
         for e in events
         if isinstance(e, ev.Waiting) and [r.code for r in e.reasons] == [NOT_READY]
     ]
-    # all waves but the first
+    # Every wave except the first one waits.
     assert len(waiting) == len([e for e in events if isinstance(e, ev.WaveVerified)]) - 1
     assert not _refused(events)
 

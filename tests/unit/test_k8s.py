@@ -211,7 +211,7 @@ def test_every_container_runs_a_command_that_there_is() -> None:
         hosts = (
             {e["value"] for e in container["env"] if e["name"].endswith("_HOST")} if told else set()
         )
-        # the kubelet's probe comes from outside of the pod
+        # The probe of the kubelet comes from outside of the pod.
         assert hosts == ({"0.0.0.0"} if told else set())
 
 

@@ -66,7 +66,7 @@ def test_the_agent_may_hold_the_lease() -> None:
     groups = {
         g.name: g.operations for g in rights.cluster()["agent"] if g.resource is Resource.GROUP
     }
-    # of others: how far behind
+    # For the groups of others it reads only their lag.
     assert groups == {lease.GROUP: ("Describe", "Read"), "*": ("Describe",)}
 
 

@@ -254,7 +254,7 @@ class Lab:
         pid = processes.get(name, {}).get("pid")
         return None if pid is None else int(pid)
 
-    # ---- inside
+    # ---- internals
 
     @property
     def _stop_seconds_max(self) -> float:

@@ -17,7 +17,7 @@ from deploy.lab.cluster.files import write_atomically
 CLUSTER_NAME = "lab"  # as in description.py
 SCRAPE_SECONDS = 2
 PROGRAMS = {
-    # the name in Debian, and the upstream name
+    # Each program has a name in Debian and an upstream name.
     "node-exporter": ("prometheus-node-exporter", "node_exporter"),
     "prometheus": ("prometheus",),
 }

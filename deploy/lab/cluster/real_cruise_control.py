@@ -75,7 +75,7 @@ def cruise_control_properties(config: LabConfig, folder: Path) -> Properties:
         "webserver.http.port": str(config.cruise_control_node.port),
         "capacity.config.file": str(folder / "capacity.json"),
         "failed.brokers.file.path": str(folder / "failed-brokers.txt"),
-        # the goals of the settings file that is delivered with it
+        # These are the goals of the settings file that is delivered with it.
         "hard.goals": ",".join(goals + goal for goal in HARD_GOALS),
         **_failure_detection(config),
         **_self_healing(),

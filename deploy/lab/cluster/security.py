@@ -55,7 +55,7 @@ class Vault:
         self.authority = self.folder / "ca.pem"
         self.jaas = self.folder / "zookeeper.jaas"
         self.keystore = self.folder / "server.p12"
-        # in the format of Jetty: name: password,ROLE
+        # The format is that of Jetty: `name: password,ROLE`.
         self.accounts = self.folder / "cruise-control.accounts"
 
     def password_file(self, user: str) -> Path:

@@ -285,7 +285,7 @@ class Supervisor:
         if settings is not None:
             write_atomically(self.folders.overrides(name), json.dumps(settings))
 
-    # ---- telling
+    # ---- lab.json and the log
 
     def _require_owner(self) -> None:
         """Raise when an attached lab has lost its owner, who holds the other end of our stdin."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-# small, so that there are closed segments for the cleaner
+# Small segments, so that the cleaner finds closed ones.
 SEGMENT_BYTES_COMPACTED = 4 * 1024 * 1024
 
 

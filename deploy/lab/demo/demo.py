@@ -145,7 +145,7 @@ class Demo:
             directory=self.options.directory / "lab", base_port=base_port, metrics=metrics
         )
 
-    # ---- the acts
+    # ---- the parts of the demo
 
     def _prepare(self, workload: Workload) -> None:
         specs, filled = self.options.topic_specs, size(self.options.fill_bytes)
@@ -260,7 +260,7 @@ class Demo:
             )
             self._say(f"  broker {broker_id} may be shut down")
 
-    # ---- inside
+    # ---- internals
 
     def _write(
         self, lab: Lab, story: Story, clients: ClientReport, before: facts.Facts, after: facts.Facts

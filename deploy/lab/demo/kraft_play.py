@@ -110,7 +110,7 @@ class KraftPlay:
             {"action": "rollback", "codes": [r["code"] for r in refused["data"].get("reasons", ())]}
         )
 
-    # ---- inside
+    # ---- internals
 
     async def _ask(self, action: str, **fields: Any) -> Event:
         command = {

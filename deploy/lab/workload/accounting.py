@@ -58,7 +58,7 @@ class Account:
     """
 
     messages: Messages
-    # received again by a group, as after a rebalance; allowed for at-least-once consumers
+    # Records that a group received again, as after a rebalance, which at-least-once allows.
     redelivered: int
     unread: int  # confirmed and in the log, but never received by a group
     vanished: int  # confirmed and received by a group, but no longer in the log

@@ -157,7 +157,7 @@ class Clients:
             if client.process.pid is not None:
                 client.process.kill()
 
-    # ---- inside
+    # ---- internals
 
     @property
     def _everyone(self) -> list[_Producer | _Consumer]:

@@ -124,7 +124,7 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
-        # lines that are no JSON object, such as warnings of a JVM or the last line of a killed tool
+        # How many lines were no JSON object, such as warnings of a JVM.
         self.unreadable = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
@@ -149,7 +149,7 @@ class ProducerTranscript:
     """What one VerifiableProducer reported."""
 
     acknowledged: list[Position] = field(default_factory=list)
-    # epoch milliseconds, exception and its message
+    # (epoch milliseconds, exception and its message) of each failed send.
     errors: list[tuple[int, str]] = field(default_factory=list)
 
     def apply(self, event: Mapping[str, Any]) -> None:

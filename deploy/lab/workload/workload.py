@@ -36,7 +36,7 @@ MEBIBYTE = 1024 * 1024
 CREATE_TIMEOUT_SECONDS = 60.0
 REPLICAS_POLL_SECONDS = 0.3
 SPIKE_HEAP_MEGABYTES = 128
-# beyond its planned length, since a burst may be more than the cluster can take
+# How much longer than planned a burst may take when the cluster cannot keep up.
 SPIKE_GRACE_SECONDS = 60.0
 
 

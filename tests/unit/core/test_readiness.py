@@ -135,7 +135,7 @@ def test_it_is_not_ready_before_it_has_looked_long_enough() -> None:
     assert not after(*healthy(0, 20)).ready
     assert after(*healthy(0, 20)).reasons[0].code is Code.NOT_HEALTHY_FOR_LONG
     assert after(*healthy(0, 30)).ready
-    # two looks are not three
+    # Three looks are needed, and these are two.
     assert not after((0, True), (40, True), policy=replace(POLICY, stale_seconds=100)).ready
 
 

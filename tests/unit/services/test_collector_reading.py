@@ -117,7 +117,7 @@ def test_a_metric_of_one_platform_leaves_the_other_out() -> None:
         Owner("lab", 12, None): 3.0,
     }
     found = samples_of(BY_NAME["disk_used_ratio"], values, 0.0, default_cluster=None, names={})
-    # the last entry of that name in the file is the one for Kubernetes
+    # The last entry of that name in the file is the one for Kubernetes.
     assert [(s.broker, s.platform) for s in found["lab"]] == [(31, "k8s"), (12, "k8s")]
 
 

@@ -76,7 +76,7 @@ def test_values_units_and_platforms_are_as_recorded() -> None:
     assert found["network_processor_idle_ratio", 31].platform == "k8s"
     assert found["under_min_isr_partitions", 31].value == 0.0
     assert found["bytes_in_per_second", 11].value == 500_000_000.0
-    # five seconds of idle threads within ten
+    # Threads were idle for five seconds out of ten.
     assert found["request_handler_idle_ratio", 11].value == 0.5
     assert (
         found["offline_partitions", None].value,
