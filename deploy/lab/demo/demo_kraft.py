@@ -86,9 +86,11 @@ class KraftDemo(Demo):
         for broker_id in lab.config.source_ids:
             await asyncio.to_thread(lab.stop, f"broker-{broker_id}")
         await story.until(
-            lambda e: e["type"] == "MigrationCompleted", LEFT_SECONDS_MAX,
-            what="the end of the migration", unless=self._gone,
-        )  # fmt: skip
+            lambda e: e["type"] == "MigrationCompleted",
+            LEFT_SECONDS_MAX,
+            what="the end of the migration",
+            unless=self._gone,
+        )
 
     async def _serves_on(self, lab: Lab) -> dict[str, Any]:
         """Check that the cluster serves without ZooKeeper.

@@ -30,19 +30,21 @@ _NOT_ON_COMMAND_LINE = {"accounts"}
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m deploy.lab.standin",
-        description=f"{SERVER_NAME}. Speaks the REST API of {SPOKEN_VERSION} as far as this "
-        "project calls it, and "
-        "moves real replicas through Kafka's own reassignment API. For the lab only.",
+        description=f"{SERVER_NAME}. It serves the part of the REST API of {SPOKEN_VERSION} that "
+        "this project calls, and moves real replicas through Kafka's own reassignment API. It is "
+        "for the lab only.",
     )
-    options.add_argument("--bootstrap-servers", required=True, help="HOST:PORT,... of the cluster")
     options.add_argument(
-        "--port", type=int, required=True, help="port of the REST API; 0: any free one"
+        "--bootstrap-servers", required=True, help="brokers of the cluster: HOST:PORT,..."
+    )
+    options.add_argument(
+        "--port", type=int, required=True, help="port of the REST API; 0 chooses a free one"
     )
     options.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: loopback only)"
     )
     options.add_argument(
-        "--zookeeper", help="accepted and not used: the stand-in needs brokers only"
+        "--zookeeper", help="accepted but not used, because the stand-in needs only brokers"
     )
     options.add_argument(
         "--accounts-file",
@@ -50,25 +52,27 @@ def parser() -> argparse.ArgumentParser:
         help="file of accounts in Jetty's form: one line `NAME: PASSWORD,ROLE` for each account",
     )
     options.add_argument(
-        "--tls-certificate", type=Path, help="PEM with key and certificate: the REST API by HTTPS"
+        "--tls-certificate",
+        type=Path,
+        help="PEM file with key and certificate, with which the REST API uses HTTPS",
     )
-    options.add_argument("--kafka-username", help="SASL_SSL towards Kafka: who it is")
     options.add_argument(
-        "--kafka-password-file", type=Path, help="a file that holds nothing but the password"
+        "--kafka-username", help="user of the connection to Kafka, which then uses SASL_SSL"
+    )
+    options.add_argument(
+        "--kafka-password-file", type=Path, help="file that holds nothing but the password"
     )
     options.add_argument("--kafka-sasl-mechanism", default="PLAIN")
     options.add_argument(
-        "--kafka-ca-file", help="PEM of the authority that signed the brokers' certificates"
+        "--kafka-ca-file",
+        help="PEM file of the authority that signed the certificates of the brokers",
     )
     options.add_argument(
         "--account",
         action="append",
         default=[],
         metavar="NAME:PASSWORD:ROLE",
-        help=(
-            "asks for basic authentication; ROLE is VIEWER, USER or ADMIN; may be given "
-            "several times"
-        ),
+        help="account of basic authentication; ROLE is VIEWER, USER or ADMIN; may be repeated",
     )
     defaults = Settings()
     for field in fields(Settings):
@@ -121,7 +125,7 @@ async def serve(options: argparse.Namespace) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
     await stopped.wait()
-    log.info("Stopping; what Kafka was told to move goes on.")
+    log.info("Stopping. Kafka continues the moves that it was told to make.")
     await runner.cleanup()
 
 

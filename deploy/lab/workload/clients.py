@@ -100,7 +100,7 @@ class Clients:
                 "the clients were started already; make a new Workload for another run"
             )
         self._directory.mkdir(parents=True, exist_ok=True)
-        # It distinguishes the values of this run from those of earlier runs on the same topics.
+        # This number distinguishes the values of this run from those of earlier runs.
         run = secrets.randbelow(10**7) * 10
         for index, topic in enumerate(self._topics):
             self._start_consumer(topic)

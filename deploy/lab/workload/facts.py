@@ -33,9 +33,8 @@ class Facts:
 
     racks: dict[int, str]
     partitions: dict[Name, PartitionFacts]
-    log_dirs: dict[
-        int, dict[Name, int]
-    ]  # bytes of each replica on the disks, by broker that is alive
+    # The bytes of each replica on its disks, for each broker that is alive.
+    log_dirs: dict[int, dict[Name, int]]
     reassignments: int  # in flight
     throttles: tuple[str, ...]  # all dynamic throttle settings
 

@@ -32,9 +32,8 @@ class LabInfo:
     """What the workload needs to know of a lab."""
 
     bootstrap_servers: str
-    source_bootstrap_servers: (
-        str  # what clients know before a migration; they must find the other brokers themselves
-    )
+    # Clients know only these before a migration, and must find the other brokers themselves.
+    source_bootstrap_servers: str
     source_racks: Mapping[int, str]  # AZ by source broker
     java: str
     class_path: str
