@@ -203,9 +203,8 @@ def figures(took: dict[str, list[float]], where: str, dropped: float) -> list[di
         rows.append(_row(f"beside it: {peer}", seconds * 1_000, "ms"))
     settings = (
         f"{where}; one worker, {len(CLUSTERS)} moving clusters, Kafka 3.9.1 of one broker, "
-        "acks=all, linger 0, commit "
-        f"every {COMMIT_SECONDS:g} s, uvloop, Faust's loggers at WARNING; append times are the "
-        "broker's (LogAppendTime)"
+        f"acks=all, linger 0, commit every {COMMIT_SECONDS:g} s, uvloop, Faust's loggers at "
+        "WARNING; append times are the broker's (LogAppendTime)"
     )
     rows.append(_row("settings", settings, "words"))
     rows.append(_row("messages of samples superseded unread", dropped, "messages"))

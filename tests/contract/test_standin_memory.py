@@ -78,9 +78,8 @@ class TestMemory:
             refused = await standin.get("state?json=true")
             assert refused.status == 500
             assert refused.body["errorMessage"] == (
-                "Error processing GET request '/state' due to: 'There are already 5 active "
-                "user tasks, which has "
-                "reached the servlet capacity.'."
+                "Error processing GET request '/state' due to: 'There are already 5 active user "
+                "tasks, which has reached the servlet capacity.'."
             )
             await standin.clock.advance(6)
             assert (await standin.get("state?json=true")).status == 200

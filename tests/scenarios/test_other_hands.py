@@ -38,8 +38,7 @@ def test_a_stop_by_another_hand_is_a_pause_that_says_what_was_seen() -> None:
     (cause,) = play.m.pause_causes
     assert cause.seen == (
         "another hand has stopped the execution of wave 1 attempt 1, by Cruise Control's user "
-        "tasks "
-        f"{BY}: 3 of 6 replicas are still to move"
+        f"tasks {BY}: 3 of 6 replicas are still to move"
     )
 
 

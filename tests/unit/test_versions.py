@@ -259,8 +259,8 @@ def test_the_reason_names_both_versions() -> None:
     """What was found, and what this agent reads."""
     table = {LAB.encode(): saved_record(schema_version=7)}
     assert str(turn.Records(table).reason_unusable(LAB)) == (
-        "RECORD_FROM_NEWER_VERSION: the saved record has schema_version 7 "
-        "(needed: at most 1, which this agent reads)"
+        "RECORD_FROM_NEWER_VERSION: the saved record has schema_version 7 (needed: at most 1, "
+        "which this agent reads)"
     )
 
 

@@ -39,9 +39,8 @@ def require_free(ports: dict[int, str]) -> None:
     if taken:
         verb = "is" if len(taken) == 1 else "are"
         raise PortTakenError(
-            f"{', '.join(taken)} {verb} in use by another program on {HOST}: stop it (is "
-            "another lab running?), "
-            "or choose another base port (--base-port)"
+            f"{', '.join(taken)} {verb} in use by another program on {HOST}: stop it (is another "
+            "lab running?), or choose another base port (--base-port)"
         )
 
 

@@ -213,8 +213,7 @@ class Supervisor:
             names = ", ".join(node.name for node in waiting)
             raise StartFailedError(
                 f"{names} not ready after {self.config.start_timeout_seconds:.0f} s; see "
-                f"{self.folders.logs}, "
-                "or allow more time (--start-timeout-seconds)"
+                f"{self.folders.logs}, or allow more time (--start-timeout-seconds)"
             )
         self._require_owner()
         self._note()

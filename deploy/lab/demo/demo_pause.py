@@ -118,9 +118,9 @@ class PauseAct:
         results = self.results
         self.say(
             f"  stopped after {results['stopped_after_seconds']:.1f} s with "
-            f"{results['replicas_left']} of "
-            f"{results['replicas']} replicas left, {results['replicas_told_left']} are told; "
-            f"{results['replicas_moved_meanwhile']} replicas moved in {self.pause_seconds:.0f} s"
+            f"{results['replicas_left']} of {results['replicas']} replicas left, "
+            f"{results['replicas_told_left']} are told; {results['replicas_moved_meanwhile']} "
+            f"replicas moved in {self.pause_seconds:.0f} s"
         )
         self.say(
             "command: tune, throttle as before; command: resume (paused at "

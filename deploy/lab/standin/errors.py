@@ -79,6 +79,6 @@ def timed_out(message: str) -> OperationError:
 
 
 ONGOING_EXECUTION = (
-    "Cannot start a new execution while there is an ongoing execution. "
-    "Please use stop_ongoing_execution=true to stop ongoing execution and start a new one."
+    "Cannot start a new execution while there is an ongoing execution. Please use "
+    "stop_ongoing_execution=true to stop ongoing execution and start a new one."
 )

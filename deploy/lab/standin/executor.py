@@ -61,18 +61,16 @@ class Executor:
         least = self._settings.min_progress_check_interval_ms
         if interval_ms is not None and interval_ms < least:
             raise errors.ServletError(
-                f"Attempt to set execution progress check interval [{interval_ms}ms] to "
-                "smaller than the minimum "
-                f"execution progress check interval in cluster [{least}ms]."
+                f"Attempt to set execution progress check interval [{interval_ms}ms] to smaller "
+                f"than the minimum execution progress check interval in cluster [{least}ms]."
             )
 
     def _check_concurrency(self, concurrency: int | None) -> None:
         most = self._settings.max_partition_movements_in_cluster
         if concurrency is not None and concurrency >= most:
             raise errors.ServletError(
-                f"Attempt to set INTER_BROKER_REPLICA concurrency [{concurrency}] to greater "
-                "than or equal to the "
-                f"maximum number of allowed movements in cluster [{most}]."
+                f"Attempt to set INTER_BROKER_REPLICA concurrency [{concurrency}] to greater than "
+                f"or equal to the maximum number of allowed movements in cluster [{most}]."
             )
 
     def start(

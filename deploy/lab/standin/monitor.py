@@ -152,7 +152,6 @@ class LoadMonitor:
             ratio = "0.95" if whole else "0.00"
             raise errors.not_enough_windows(
                 f"There are only 0 valid windows when aggregating in range [-1, {now_ms}] for "
-                "aggregation options "
-                f"(minValidEntityRatio={ratio}, minValidEntityGroupRatio=0.00, minValidWindows=1, "
-                f"numEntitiesToInclude={partitions}, granularity=ENTITY)"
+                f"aggregation options (minValidEntityRatio={ratio}, minValidEntityGroupRatio=0.00, "
+                f"minValidWindows=1, numEntitiesToInclude={partitions}, granularity=ENTITY)"
             )

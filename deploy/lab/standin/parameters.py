@@ -268,8 +268,7 @@ def parse(endpoint: Endpoint, query: Sequence[tuple[str, str]]) -> dict[str, Any
     if unknown:
         raise UserRequestError(
             f"Unrecognized endpoint parameters in {endpoint.name.upper()} {endpoint.method} "
-            "request: "
-            f"[{', '.join(unknown)}].",
+            f"request: [{', '.join(unknown)}].",
             with_stack_trace=False,
         )
     values = {name.lower(): endpoint.parameters[name.lower()](text) for name, text in query}

@@ -102,15 +102,15 @@ def _with_tips(request: Removal, failure: str, recommendation: str) -> str:
     tips = []
     if request.destinations:
         tips.append(
-            f"The destination brokers are limited to [{_listed(request.destinations)}]. "
-            "Potential mitigation: Relax "
-            "the constraint on destination brokers using destination_broker_ids parameter."
+            f"The destination brokers are limited to [{_listed(request.destinations)}]. Potential "
+            "mitigation: Relax the constraint on destination brokers using destination_broker_ids "
+            "parameter."
         )
     if request.excluded:
         tips.append(
             "The following brokers are excluded from replica moves "
-            f"[{_listed(sorted(request.excluded))}]. "
-            "Potential mitigation: Drop excluded brokers using ADMIN endpoint."
+            f"[{_listed(sorted(request.excluded))}]. Potential mitigation: Drop excluded brokers "
+            "using ADMIN endpoint."
         )
     if not tips:
         return f"{failure} {recommendation}"
@@ -238,10 +238,8 @@ def _check_capacity(model: ClusterModel, request: Removal, proposals: list[Propo
         ):
             raise errors.optimization_failure(
                 f"[DiskCapacityGoal] Insufficient capacity for disk on broker {broker} "
-                "(Utilization "
-                f"{loads[broker].disk_mb + disk_mb[broker]:.2f}, Allowed Capacity "
-                f"{request.limits.disk_mb:.2f}). "
-                "Add at least 1 broker."
+                f"(Utilization {loads[broker].disk_mb + disk_mb[broker]:.2f}, Allowed Capacity "
+                f"{request.limits.disk_mb:.2f}). Add at least 1 broker."
             )
 
 

@@ -18,11 +18,9 @@ _SEE_REVIEW = (
 )
 _ALREADY_SUBMITTED = (
     "Attempt to start a new user task with an already submitted review. If you are trying to "
-    "retrieve the result of a "
-    "submitted execution, please use its UUID in your request header via User-Task-ID flag. If "
-    "you are starting a new "
-    "execution with the same parameters, please submit a new review request and get approval "
-    "for it."
+    "retrieve the result of a submitted execution, please use its UUID in your request header via "
+    "User-Task-ID flag. If you are starting a new execution with the same parameters, please "
+    "submit a new review request and get approval for it."
 )
 
 
@@ -119,9 +117,9 @@ class Purgatory:
         if held.endpoint != endpoint.name:
             raise _bad(
                 endpoint,
-                f"Request with review id {review_id} is associated with "
-                f"{held.endpoint.upper()} endpoint, but the "
-                f"given request has {endpoint.name.upper()} endpoint.{_SEE_REVIEW}",
+                f"Request with review id {review_id} is associated with {held.endpoint.upper()} "
+                f"endpoint, but the given request has {endpoint.name.upper()} "
+                f"endpoint.{_SEE_REVIEW}",
             )
         return held
 

@@ -326,8 +326,8 @@ class CruiseControl:
             )
             self._min_isr_based_adjustment = after
             body["minIsrBasedConcurrencyAdjustmentRequest"] = (
-                "MinISR-based concurrency adjustment is modified "
-                f"(before: {str(before).lower()} after: {str(after).lower()})."
+                f"MinISR-based concurrency adjustment is modified (before: {str(before).lower()} "
+                f"after: {str(after).lower()})."
             )
         if "drop_recently_removed_brokers" in values:
             body["dropRecentBrokersRequest"] = self._drop_recently_removed(

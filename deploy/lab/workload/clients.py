@@ -228,8 +228,7 @@ class Clients:
             if client.process.state is ProcessState.EXITED:
                 raise WorkloadError(
                     f"{client.process.name} ended while starting (exit code "
-                    f"{client.process.exit_code}): "
-                    f"{client.process.last_words()}"
+                    f"{client.process.exit_code}): {client.process.last_words()}"
                 )
 
     def _end(self, processes: Sequence[ManagedProcess]) -> None:

@@ -250,8 +250,7 @@ class Workload:
             if time.monotonic() > deadline:
                 raise WorkloadError(
                     f"{wanted - found} of {wanted} replicas were not created in "
-                    f"{CREATE_TIMEOUT_SECONDS:.0f} s: "
-                    "are all source brokers alive?"
+                    f"{CREATE_TIMEOUT_SECONDS:.0f} s: are all source brokers alive?"
                 )
             time.sleep(REPLICAS_POLL_SECONDS)
 

@@ -47,20 +47,17 @@ THROWN: dict[Code, list[str]] = {
         "Cannot generate proposals while the executor is in STARTING_EXECUTION state.",
         (
             "Unexpected executor state NO_TASK_IN_PROGRESS. Initializing proposal execution "
-            "requires generating "
-            "proposals for execution."
+            "requires generating proposals for execution."
         ),
         (
             "Attempt to initialize proposal execution with a UUID a that differs from the UUID "
-            "used for generating "
-            "proposals for execution b."
+            "used for generating proposals for execution b."
         ),
     ],
     NOT_READY: [
         (
-            "Cannot execute new proposals due to failure to retrieve whether the Kafka cluster "
-            "has an already ongoing "
-            "partition reassignment."
+            "Cannot execute new proposals due to failure to retrieve whether the Kafka cluster has "
+            "an already ongoing partition reassignment."
         ),
         "Failed to retrieve if there are already ongoing partition reassignments.",
         "Unable to generate proposal since load monitor is in LOADING state.",

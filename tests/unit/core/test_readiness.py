@@ -90,8 +90,8 @@ def test_reasons_count_and_name_a_few() -> None:
     (reason,) = reasons(sick, find_unhealthy(sick, POLICY))
     assert reason.code is Code.UNDER_REPLICATED
     assert reason.seen == (
-        "5 partitions are under-replicated, not counting replicas being added: "
-        "t-0, t-1, t-2 and 2 more"
+        "5 partitions are under-replicated, not counting replicas being added: t-0, t-1, t-2 and 2 "
+        "more"
     )
 
 
