@@ -223,7 +223,7 @@ class Play:
 
         `b11=2` says that broker 11 holds two replicas; the other brokers hold none.
         """
-        watched = tuple(s.broker_id for s in self.m.sources if not s.left)
+        watched = tuple(s.broker_id for s in self.m.sources)
         held = tuple((b, replicas.get(f"b{b}", 0)) for b in watched)
         return self.meet(msg.SourcesObserved(at=self.now, replicas=held, alive=alive))
 

@@ -3,10 +3,12 @@ does not do it either.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from agent.core import events as ev
+from agent.core import messages as msg
 from agent.core.kraft import events as kev
 from agent.core.kraft.facts import ZkMigrationState
 from agent.core.kraft.node_config import NodeMode
@@ -250,3 +252,65 @@ def test_the_end_names_what_is_left_to_do() -> None:
     assert (done.brokers_fenced, done.metadata_version, done.metadata_version_max) == (1, 19, 21)
     assert "unregister" in str(done)
     assert "21 is possible" in str(done)
+
+
+# ── what fails on the way is asked for again ──────────────────────────────────────────────────────
+def test_zookeeper_that_cannot_be_released_is_asked_again() -> None:
+    """The controllers are gone and ZooKeeper is away: nothing else can be done, and it is named
+    until it answers.
+    """
+    world = ready(started())
+    while isinstance(world.order("rollback"), ev.CommandRefused):
+        world.go()
+    world.go_until(_P.RELEASING_ZOOKEEPER)
+    world.zookeeper_up = False
+    world.go(5)
+    assert world.m.kraft.phase is _P.RELEASING_ZOOKEEPER
+    assert Code.KRAFT_ZOOKEEPER_UNREACHABLE in {
+        r.code for e in of(world, kev.KraftWaiting) for r in e.reasons
+    }
+    world.zookeeper_up = True
+    world.go_until(_P.ROLLED_BACK)
+
+
+def test_a_roll_stands_still_while_kafka_is_silent() -> None:
+    """What cannot be seen is not restarted."""
+    world = started()
+    world.go_until(_P.BROKERS_TO_MIGRATION)
+    while world.m.kraft.restart_request is not None or world.m.pending:
+        world.go()
+    asked = len(of(world, kev.KraftNodeAsked))
+    silent = replace(world.look(), reachable=False)
+    for _ in range(3):
+        world.now += 2.0
+        world.meet(msg.KraftObserved(at=world.now, kraft_id=world.m.kraft.kraft_id, facts=silent))
+    assert len(of(world, kev.KraftNodeAsked)) == asked
+    assert {r.code for r in world.m.kraft.waiting} == {Code.KAFKA_UNREACHABLE}
+    world.go_until(_P.SOAKING)
+
+
+def test_a_look_of_another_attempt_or_beside_a_restart_changes_nothing() -> None:
+    """A look that began before the restart was requested would ask for it twice."""
+    world = started()
+    while not world.m.pending:
+        world.turn()
+        world.observe()
+    before = world.m
+    world.observe()
+    world.meet(msg.KraftObserved(at=world.now, kraft_id="another", facts=world.look()))
+    assert world.m.pending == before.pending
+
+
+def test_a_drill_waits_until_the_cluster_is_whole_again() -> None:
+    """A lost partner in the middle of a drill: it is not passed, and nothing else is restarted."""
+    world = started()
+    world.go_until(_P.SOAKING)
+    while not of(world, kev.KraftDrillBegun):
+        world.go()
+    world.brokers[12].dead = True
+    passed = len(of(world, kev.KraftDrillPassed))
+    world.go(40)
+    assert len(of(world, kev.KraftDrillPassed)) == passed
+    assert Code.BROKER_DOWN in {r.code for r in world.m.kraft.waiting}
+    world.brokers[12].dead = False
+    ready(world)

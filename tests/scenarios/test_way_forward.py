@@ -80,6 +80,19 @@ def test_full_mode_moves_each_az_in_turn_until_every_source_has_left() -> None:
     assert wake_at(play.m) is None
 
 
+def test_a_source_that_comes_back_must_be_quiet_again() -> None:
+    """Started once more, it may receive new topics: it counts as there, and is to stay empty for
+    the whole quiet time before it may be shut down again.
+    """
+    play = Play().started().drained().wait(POLICY.quiet_seconds).sees_sources()
+    play.sees_sources(alive=(12, 13)).expect(like(ev.SourceLeft, broker_id=11))
+    play.sees_sources(alive=(11, 12, 13)).expect(like(ev.SourceReturned, broker_id=11))
+    (source,) = [s for s in play.m.sources if s.broker_id == 11]
+    assert (source.left, source.may_be_shut_down) == (False, False)
+    play.wait(POLICY.quiet_seconds - 1).sees_sources().never(ev.MigrationCompleted).nothing()
+    play.wait(1).sees_sources().expect(like(ev.SourceMayBeShutDown, broker_id=11))
+
+
 def test_stages_are_the_article_s() -> None:
     """The stage goes 1, 2, 3, 4 and never back on the way forward."""
     play = Play()
