@@ -45,15 +45,16 @@ def not_begun_again_after_a_stop(s: Simulation, request: RemoveBroker) -> str | 
     """What somebody has stopped by Cruise Control's own API is begun again only after an operator's
     word.
 
-    As long as Cruise Control remembers it: who restarts it, forgets. A stop that came when all had
-    moved held up nothing.
+    As long as Cruise Control remembers it: who restarts it, forgets. A stop held up nothing if the
+    wave of its execution was verified, be it after the stop or before it, while the executor had
+    not noticed its own end yet.
     """
     wave = request.reason.rsplit("/", 1)[0]
     for task in s.cc.tasks:
         if task.stop is None or task.reason.rsplit("/", 1)[0] != wave:
             continue
         at, by = task.stop
-        if at < s.watched.verified_at.get(wave, 0.0):
+        if task.began < s.watched.verified_at.get(wave, 0.0):
             continue
         if not by.startswith(f"{s.migration.migration_id}/") and s.watched.spoken_at < at:
             return (
