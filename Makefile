@@ -43,8 +43,9 @@ test-all: setup ## after `make test`: every other kind of lab, the demo, the ima
 	# Never twice: what goes wrong there once is a find.
 	$(RUN) -m pytest -q -m chaos
 
-coverage: setup ## lines of agent and schemas that are run without a lab
+coverage: setup ## lines of agent and schemas that are run without a lab, against their floors
 	$(RUN) -m pytest -q -m "not lab and not slow" $(PARALLEL) --cov --cov-report=term:skip-covered
+	$(RUN) -m coverage report --include='agent/core/*' --fail-under=98 --skip-covered
 
 KRAFT_TESTS := tests/integration/test_agent.py tests/integration/test_kafka_cluster.py tests/integration/test_demo.py
 

@@ -1,6 +1,6 @@
-"""What happens on the way from ZooKeeper to KRaft; published like every event.
+"""The events of the migration from ZooKeeper to KRaft, published like every other event.
 
-`str(event)` is its sentence.
+`str(event)` is the sentence that people read.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from agent.core.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftPlanned(Event):
-    """A dry run's result: what would be done to which node, and what stands in the way."""
+    """A dry run was made: `steps` says what would be done to each node, `reasons` what prevents
+    it.
+    """
 
     command_id: str
     phase: str
@@ -24,22 +26,22 @@ class KraftPlanned(Event):
 
     def __str__(self) -> str:
         against = (
-            f"in the way: {because(self.reasons)}"
-            if self.reasons
-            else ("nothing stands in the way")
+            f"in the way: {because(self.reasons)}" if self.reasons else "nothing stands in the way"
         )
         return f"to KRaft in {len(self.steps)} steps; {against}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftStarted(Event):
-    """From here on the migration of replicas waits for this one."""
+    """The migration to KRaft has started; a migration of replicas waits until it ends."""
 
     kraft_id: str
     command_id: str
     options: KraftOptions
     broker_ids: tuple[int, ...]
-    originals: tuple[tuple[int, tuple[tuple[str, str], ...]], ...]  # what the way back restores
+    originals: tuple[
+        tuple[int, tuple[tuple[str, str], ...]], ...
+    ]  # broker -> the keys that a rollback restores
 
     def __str__(self) -> str:
         return f"{self.kraft_id}: from ZooKeeper to KRaft, {len(self.broker_ids)} brokers"
@@ -47,21 +49,21 @@ class KraftStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftWaiting(Event):
-    """What it waits for, and from whom. Empty: for nothing any more."""
+    """What the migration waits for has changed. Without reasons, it no longer waits."""
 
     reasons: tuple[Reason, ...]
 
     def __str__(self) -> str:
         return (
-            f"KRaft waits: {because(self.reasons)}"
-            if self.reasons
-            else ("KRaft: no longer waiting")
+            f"KRaft waits: {because(self.reasons)}" if self.reasons else "KRaft: no longer waiting"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftReady(Event):
-    """Every signal of this phase holds; `next_command` brings the next one."""
+    """Every signal of this phase holds. `next_command` starts the next phase; empty: it starts
+    alone.
+    """
 
     phase: str
     next_command: str
@@ -75,7 +77,7 @@ class KraftReady(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftNotReady(Event):
-    """A signal of this phase does not hold any more."""
+    """A signal of this phase that held has failed again."""
 
     phase: str
 
@@ -85,8 +87,8 @@ class KraftNotReady(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftControllersSeen(Event):
-    """Another controller leads, or they have registered, fenced or finalized something else
-    than before.
+    """The controllers look different: their leader, voters, metadata version or registered
+    brokers.
     """
 
     controllers_seen: ControllersSeen
@@ -105,8 +107,9 @@ class KraftControllersSeen(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftNodeAsked(Event):
-    """One node shall be restarted: the exact keys, as a diff of its properties and as a
-    Kubernetes patch.
+    """The restart of one node was requested, with exact keys to set and to remove.
+
+    They are given as a diff of the properties file and as a Kubernetes patch too.
     """
 
     node_id: int
@@ -127,7 +130,7 @@ class KraftNodeAsked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftNodeSeenDown(Event):
-    """The node that shall be restarted does not answer."""
+    """The node whose restart was requested no longer answers."""
 
     node_id: int
 
@@ -137,7 +140,7 @@ class KraftNodeSeenDown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftNodeChanged(Event):
-    """The cluster shows the node as it shall be."""
+    """The node is back in the requested mode, `seconds` after the request."""
 
     node_id: int
     is_controller: bool
@@ -151,7 +154,7 @@ class KraftNodeChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftControllersBegun(Event):
-    """The cluster is fit: the controllers are to be provisioned."""
+    """The cluster passed its checks; the KRaft controllers are started next."""
 
     def __str__(self) -> str:
         return "KRaft: the controllers are to be started"
@@ -159,7 +162,7 @@ class KraftControllersBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftMigrationBegun(Event):
-    """The quorum waits for the brokers."""
+    """The controllers have a leader; the brokers are restarted into migration mode next."""
 
     def __str__(self) -> str:
         return "KRaft: the brokers go into migration mode, one after the other"
@@ -167,7 +170,9 @@ class KraftMigrationBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftTurnBegun(Event):
-    """The metadata is copied, KRaft's controller leads, ZooKeeper is written too."""
+    """The metadata was copied and a KRaft controller leads; changes are still written to
+    ZooKeeper.
+    """
 
     def __str__(self) -> str:
         return "KRaft: the metadata is copied; the brokers leave ZooKeeper, one after the other"
@@ -175,7 +180,9 @@ class KraftTurnBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftSoakBegun(Event):
-    """Every broker is in KRaft mode, ZooKeeper still written: the last place with a way back."""
+    """Every broker runs in KRaft mode while ZooKeeper is still written: the last phase that can be
+    rolled back.
+    """
 
     metadata_errors: int
     until: float
@@ -186,7 +193,9 @@ class KraftSoakBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftGreen(Event):
-    """Soaking: every signal holds, so time counts; or one does not, and time begins anew."""
+    """The soak time has started (`since`, seconds since the epoch) or was reset, because a signal
+    fails (None).
+    """
 
     since: float | None
 
@@ -196,7 +205,7 @@ class KraftGreen(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftDrillBegun(Event):
-    """Something is tried while there still is a way back."""
+    """A drill has begun: a restart that is tried while a rollback is still possible."""
 
     drill: str
 
@@ -206,7 +215,7 @@ class KraftDrillBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftDrillPassed(Event):
-    """It came back as it should."""
+    """The node of the drill is back and the cluster is whole again, `seconds` after its start."""
 
     drill: str
     seconds: float
@@ -217,7 +226,7 @@ class KraftDrillPassed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftFinalizeBegun(Event):
-    """An operator has said so: no way back from here."""
+    """An operator has finalized the migration: from here on it cannot be rolled back."""
 
     issued_by: str
 
@@ -229,12 +238,13 @@ class KraftFinalizeBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftCompleted(Event):
-    """The active controller says POST_MIGRATION:
+    """The active controller reports POST_MIGRATION, so ZooKeeper may be shut down.
 
-    ZooKeeper may be shut down. What is left to do, by hand.
+    The fields show what an operator still has to do: remove brokers that are gone, and raise
+    metadata.version.
     """
 
-    brokers_fenced: int = 0  # registered, and gone
+    brokers_fenced: int = 0  # registered with the controllers, and not running
     metadata_version: int = 0
     metadata_version_max: int = 0
 
@@ -255,7 +265,7 @@ class KraftCompleted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftRollbackStarted(Event):
-    """Back to ZooKeeper."""
+    """The rollback to ZooKeeper has started."""
 
     issued_by: str
 
@@ -265,7 +275,7 @@ class KraftRollbackStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftControllersLeaving(Event):
-    """Every broker is in migration mode again: the controllers are to be stopped."""
+    """Every broker is back in migration mode; the KRaft controllers are stopped next."""
 
     def __str__(self) -> str:
         return "KRaft: the controllers are to be stopped"
@@ -273,7 +283,7 @@ class KraftControllersLeaving(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftReleaseBegun(Event):
-    """No KRaft controller runs: ZooKeeper's /controller is to be freed at once."""
+    """No KRaft controller runs any more; the znode /controller must be deleted at once."""
 
     kraft_epoch: int
 
@@ -283,7 +293,7 @@ class KraftReleaseBegun(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftReleased(Event):
-    """What was deleted in ZooKeeper, kept here to the letter."""
+    """The znodes /controller and /migration were deleted; their contents are kept here."""
 
     controller: str
     migration: str
@@ -301,7 +311,9 @@ class KraftReleased(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftRolledBack(Event):
-    """A broker is controller again, by ZooKeeper, and no node knows of KRaft."""
+    """The rollback is complete: a broker is controller in ZooKeeper, and no node has KRaft
+    settings.
+    """
 
     controller_id: int | None
 

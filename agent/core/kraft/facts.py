@@ -1,6 +1,6 @@
-"""What one look at a cluster on its way from ZooKeeper to KRaft shows.
+"""What one look at a cluster shows while it migrates from ZooKeeper to KRaft.
 
-Made by performer/kraft.py; judged in gates.py. Only facts: no figure here is an opinion.
+performer/kraft.py reads these facts, and gates.py decides by them.
 """
 
 from dataclasses import dataclass, replace
@@ -10,18 +10,20 @@ from agent.core.kraft.node_config import NodeMode
 
 
 class ZkMigrationState(IntEnum):
-    """Kafka's gauge of that name. Not ordered: MIGRATION comes after PRE_MIGRATION."""
+    """Values of Kafka's gauge ZkMigrationState. Their order is not that of time: PRE_MIGRATION
+    comes before MIGRATION.
+    """
 
     NONE = 0
-    MIGRATION = 1  # metadata copied, both are written
+    MIGRATION = 1  # the metadata is copied, and ZooKeeper and KRaft are both written
     PRE_MIGRATION = 2  # the controllers wait for the brokers
     POST_MIGRATION = 3  # finalized
-    ZK = 4  # a broker's, while ZooKeeper's controller leads
+    ZK = 4  # shown by a broker while a ZooKeeper controller leads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerFacts:
-    """One KRaft controller by its metrics page."""
+    """One KRaft controller, by its page of metrics."""
 
     node_id: int
     reachable: bool
@@ -50,7 +52,7 @@ class ZooKeeperFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerFacts:
-    """One broker by its own word."""
+    """One broker, by the settings that it reports itself."""
 
     broker_id: int
     mode: NodeMode
@@ -60,17 +62,17 @@ class BrokerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoterFacts:
-    """One controller as the leader of the quorum knows it."""
+    """One controller, as the leader of the quorum reports it."""
 
     node_id: int
-    # since it last had all that the leader had; -1: the leader has not heard of it
+    # time since it last had all records of the leader; -1: the leader has not heard of it
     seconds_behind: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuorumFacts:
-    """The controllers by Kafka's own word (DescribeQuorum), and what they have finalized; a
-    KRaft broker tells it.
+    """The controllers as a broker in KRaft mode reports them (DescribeQuorum), and the features
+    that they have finalized.
     """
 
     leader_id: int
@@ -78,7 +80,7 @@ class QuorumFacts:
     voters: tuple[VoterFacts, ...]
     observer_ids: tuple[int, ...] = ()  # brokers that follow the metadata log
     metadata_version: int = 0  # finalized level of metadata.version; 0: none
-    metadata_version_max: int = 0  # the highest that the asked broker can live with
+    metadata_version_max: int = 0  # the highest that the asked broker supports
 
     @property
     def voter_ids(self) -> tuple[int, ...]:
@@ -87,12 +89,15 @@ class QuorumFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllersSeen:
-    """Who leads KRaft's controllers, and what they have: kept for people, judged nowhere."""
+    """The leader of the KRaft controllers and what it has registered; shown to people, decides
+    nothing.
+    """
 
     leader_id: int
     brokers_active: int  # registered and not fenced
     brokers_fenced: int
-    epoch: int = 0  # from here on by DescribeQuorum: known from the first broker in KRaft mode on
+    # this and what follows is known once a broker runs in KRaft mode (DescribeQuorum)
+    epoch: int = 0
     voter_ids: tuple[int, ...] = ()
     metadata_version: int = 0
     metadata_version_max: int = 0
@@ -100,7 +105,7 @@ class ControllersSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftFacts:
-    """One look."""
+    """The facts of one look."""
 
     reachable: bool  # Kafka answered
     brokers: tuple[BrokerFacts, ...] = ()  # alive
@@ -113,21 +118,26 @@ class KraftFacts:
     offline: int = 0
     controllers: tuple[ControllerFacts, ...] = ()
     zookeeper: ZooKeeperFacts = ZooKeeperFacts(reachable=False)
-    quorum: QuorumFacts | None = None  # None: no broker is in KRaft mode yet, or none told
+    quorum: QuorumFacts | None = None  # None: no broker in KRaft mode reported it
 
     @property
     def alive(self) -> frozenset[int]:
+        """The ids of the live brokers."""
         return frozenset(b.broker_id for b in self.brokers)
 
     def mode(self, broker_id: int) -> NodeMode:
+        """The mode that the broker reports; UNKNOWN if it is not alive."""
         return next((b.mode for b in self.brokers if b.broker_id == broker_id), NodeMode.UNKNOWN)
 
     def controller(self, node_id: int) -> ControllerFacts:
+        """The facts of one controller; not reachable if there are none."""
         found = next((c for c in self.controllers if c.node_id == node_id), None)
         return found or ControllerFacts(node_id=node_id, reachable=False)
 
     def controllers_seen(self, last: ControllersSeen | None) -> ControllersSeen | None:
-        """What this look shows; what it could not see is as it was `last`. None: nobody leads."""
+        """What this look shows of the controllers, completed by `last` where it saw nothing; None
+        while no leader was ever seen.
+        """
         active, quorum = self.active, self.quorum
         if active is None:
             return last
@@ -156,6 +166,6 @@ class KraftFacts:
 
     @property
     def active(self) -> ControllerFacts | None:
-        """The active controller, when exactly one says that it is."""
+        """The active controller, if exactly one controller reports that it is active."""
         claims = [c for c in self.controllers if c.reachable and c.is_active]
         return claims[0] if len(claims) == 1 else None

@@ -1,6 +1,7 @@
-"""Whether the way to KRaft may go on, and whether it may go back: the reasons against, by phase.
+"""Whether the migration to KRaft may go on, and whether it may be rolled back.
 
-Called by kraft_flow.py and kraft_commands.py. An empty tuple means yes.
+Each function returns the reasons against; an empty tuple means yes. kraft_flow.py and
+kraft_commands.py call them.
 """
 
 from agent.core.kraft.facts import KraftFacts, ZkMigrationState
@@ -21,11 +22,11 @@ from agent.core.kraft.signals import (
 from agent.core.kraft.state import WITHOUT_CONTROLLER, Drill, Kraft, KraftPhase
 from agent.core.model.reasons import Code, Reason
 
-PROTOCOL_VERSION = "3.9"  # the last line with ZooKeeper, and the only one that we have rehearsed
+PROTOCOL_VERSION = "3.9"  # the last version with ZooKeeper, and the only one that was rehearsed
 
 
 def reasons_not_ready(options: KraftOptions, facts: KraftFacts) -> Reasons:
-    """Why the cluster is not fit to begin."""
+    """Why the migration may not begin on this cluster."""
     if not options.controllers:
         return (
             Reason(
@@ -81,7 +82,10 @@ def reasons_not_ready(options: KraftOptions, facts: KraftFacts) -> Reasons:
 
 
 def gate_reasons(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
-    """Why this phase's gate is closed: the signals that do not hold yet."""
+    """Why the next phase may not begin: the signals of this one that do not hold yet.
+
+    `at`: the time of the look, seconds since the epoch.
+    """
     if not facts.reachable and not may_be_unreachable(kraft, facts):
         return cluster_issues(kraft.broker_ids, facts)
     match kraft.phase:
@@ -114,7 +118,9 @@ def gate_reasons(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
 
 
 def may_be_unreachable(kraft: Kraft, facts: KraftFacts) -> bool:
-    """Whether Kafka's silence is to be expected: there is no controller until we go on."""
+    """Whether it is expected that Kafka does not answer, because it has no controller in this
+    phase.
+    """
     if kraft.phase in WITHOUT_CONTROLLER:
         return True
     zk = facts.zookeeper
@@ -129,7 +135,7 @@ def _controller_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def _reasons_not_copied(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """The metadata is in KRaft, and ZooKeeper knows its controller."""
+    """Why the metadata is not yet copied to KRaft with a KRaft controller known to ZooKeeper."""
     found = [*absent_brokers(facts), *dual_write_reasons(kraft, facts)]
     if facts.active and facts.active.migrating_brokers != len(kraft.broker_ids):
         seen = f"{facts.active.migrating_brokers} brokers are known to the controllers as migrating"
@@ -153,7 +159,7 @@ def _reasons_not_in_kraft(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def soak_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """Why the soak time does not count."""
+    """Why the soak time does not count now."""
     found = [*cluster_issues(kraft.broker_ids, facts), *_reasons_not_in_kraft(kraft, facts)]
     if facts.active and facts.active.metadata_errors > kraft.metadata_errors:
         seen = (
@@ -165,7 +171,7 @@ def soak_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def finalize_reasons(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
-    """Why it may not be finalized yet."""
+    """Why the migration may not be finalized yet."""
     found = list(soak_reasons(kraft, facts))
     green = at - kraft.green_since if kraft.green_since is not None else 0.0
     if green < kraft.options.soak_seconds:
@@ -179,7 +185,7 @@ def finalize_reasons(kraft: Kraft, facts: KraftFacts, at: float) -> Reasons:
 
 
 def reasons_against_rollback(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """Why going back now would lose data or leave the cluster without a controller."""
+    """Why a rollback now would lose data or leave the cluster without a controller."""
     if kraft.phase in (KraftPhase.FINALIZING, KraftPhase.DONE):
         return (
             Reason(

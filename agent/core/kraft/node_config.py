@@ -128,8 +128,8 @@ def broker_mode(settings: Mapping[str, str]) -> NodeMode:
 
 
 def as_in_file(settings: Mapping[str, str]) -> dict[str, str]:
-    """Kafka shows node.id and broker.id for one another, whichever of them the file has: keep
-    the mode's own.
+    """Kafka shows node.id and broker.id for one another, whichever of them the file has: keep the
+    mode's own.
     """
     shown_only = "broker.id" if settings.get("process.roles") else "node.id"
     return {k: v for k, v in settings.items() if k != shown_only}

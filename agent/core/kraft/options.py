@@ -1,4 +1,4 @@
-"""What is asked of a way to KRaft: fixed at its start, from the cluster's settings."""
+"""The options of a migration to KRaft, taken from the cluster's settings and fixed at its start."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,23 +7,23 @@ from agent.core.kraft.node_config import Quorum
 
 
 class RestartBy(StrEnum):
-    """Who restarts a node with new keys."""
+    """Who restarts a node with new settings."""
 
-    MANUAL = "manual"  # people, told by an event; the agent waits until the cluster shows it
+    MANUAL = "manual"  # people, who read it in an event; the agent waits until the cluster shows it
     LAB = "lab"  # the lab's supervisor
-    WEBHOOK = "webhook"  # people's own tool, told by a POST
+    WEBHOOK = "webhook"  # a tool of the operators, which receives a POST
 
 
 class Gates(StrEnum):
-    """What follows when the signals of a phase hold."""
+    """What starts the next phase once all signals of a phase hold."""
 
     MANUAL = "manual"  # an operator's `kraft advance`
-    AUTO = "auto"  # the next phase; never the point of no return
+    AUTO = "auto"  # the next phase starts at once, but never the finalization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftController:
-    """A controller to come."""
+    """A KRaft controller that the migration adds."""
 
     node_id: int
     address: str  # host:port of its controller listener
@@ -32,7 +32,7 @@ class KraftController:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KraftOptions:
-    """The standing orders; empty controllers: not configured."""
+    """How a cluster is migrated to KRaft. Without controllers it is not configured."""
 
     controllers: tuple[KraftController, ...] = ()
     zookeeper: str = ""
@@ -42,11 +42,11 @@ class KraftOptions:
     restart_by: RestartBy = RestartBy.MANUAL
     gates: Gates = Gates.MANUAL
     soak_seconds: float = 7 * 24 * 3600.0  # Kafka's own advice: a week or two
-    write_behind_records_max: int = 0  # ZkWriteBehindLag that still counts as none
-    # a controller that is further behind the quorum's leader counts as away
+    write_behind_records_max: int = 0  # a ZkWriteBehindLag up to this counts as none
+    # a controller that is further behind the leader of the quorum counts as absent
     voter_seconds_behind_max: float = 10.0
-    restart_patience_seconds: float = 300.0  # then the restart is asked for again
-    # under-replicated for so long after a broker came back: its leaders cannot heal it
+    restart_patience_seconds: float = 300.0  # after this long the restart is requested again
+    # partitions that stay under-replicated this long after a broker came back cannot heal
     stuck_seconds: float = 60.0
     look_seconds: float = 2.0
 

@@ -1,6 +1,6 @@
-"""Which node is restarted next, and what it has to wait for.
+"""Which node is restarted next, and what its restart has to wait for.
 
-Called by kraft_flow.py and kraft_commands.py.
+kraft_flow.py and kraft_commands.py call it.
 """
 
 from agent.core.kraft.facts import KraftFacts
@@ -17,8 +17,9 @@ from agent.core.model.reasons import Code, Reason
 
 
 def nodes_to_restart(kraft: Kraft, facts: KraftFacts) -> tuple[tuple[int, bool], ...]:
-    """Nodes that do not yet show what this phase makes of them, in order: (id, whether it is a
-    controller).
+    """The nodes that this phase still has to restart, in order.
+
+    Out: pairs of the node's id and whether it is a controller.
     """
     if (target := BROKER_TARGET.get(kraft.phase)) is not None:
         return tuple((b, False) for b in kraft.broker_ids if facts.mode(b) is not target)
@@ -27,15 +28,14 @@ def nodes_to_restart(kraft: Kraft, facts: KraftFacts) -> tuple[tuple[int, bool],
         return ()
     modes = dict(kraft.modes)
     nodes = kraft.options.controller_ids
-    # the active one last: one fail-over instead of three
+    # The active controller comes last, so that there is one fail-over instead of three.
     if target is NodeMode.KRAFT and facts.active:
         nodes = tuple(
             sorted(nodes, key=lambda node: node == (facts.active and facts.active.node_id))
         )
     if target is NodeMode.MIGRATION:
         return tuple((n, True) for n in nodes if not facts.controller(n).reachable)
-    # One that is only about to start shows nothing, as one that is gone does: so each is told to
-    # stop.
+    # A controller that is just starting shows as little as one that is gone: each is stopped.
     back = {n for n in nodes if target is NodeMode.STOPPED and facts.controller(n).reachable}
     return tuple((n, True) for n in nodes if modes.get(n) is not target or n in back)
 
@@ -43,9 +43,9 @@ def nodes_to_restart(kraft: Kraft, facts: KraftFacts) -> tuple[tuple[int, bool],
 def next_node(
     kraft: Kraft, nodes: tuple[tuple[int, bool], ...], facts: KraftFacts
 ) -> tuple[int, bool]:
-    """The next node of a roll.
+    """The node to restart next, of those that `nodes_to_restart` returned.
 
-    On the way back to ZooKeeper: whose partitions cannot heal before its restart.
+    In a rollback to ZooKeeper that is a leader whose partitions cannot heal before its restart.
     """
     if kraft.phase is not KraftPhase.BACK_TO_ZOOKEEPER:
         return nodes[0]
@@ -58,13 +58,15 @@ def next_node(
 def reasons_against_restart(
     kraft: Kraft, facts: KraftFacts, node: int, at: float, *, is_controller: bool
 ) -> Reasons:
-    """Why the next node of a roll has to wait."""
+    """Why the restart of this node has to wait; empty: it may begin.
+
+    `at`: the time of the look, seconds since the epoch.
+    """
     if kraft.phase is KraftPhase.REMOVING_CONTROLLERS:
-        # The brokers wait for a controller from the first stop on: nothing may hold up the rest.
+        # Once the first controller has stopped the brokers may have none: nothing delays the rest.
         return ()
     if kraft.phase is KraftPhase.BACK_TO_ZOOKEEPER:
-        # Until the first broker is back there is no controller, and what is under-replicated cannot
-        # heal.
+        # Until the first broker is back there is no controller, so no partition can heal.
         if facts.zookeeper.controller_id is not None:
             return _not_yet_back(kraft, facts, node, at)
         return _stale_epoch_reasons(kraft, facts)
@@ -75,11 +77,11 @@ def reasons_against_restart(
 
 
 def _not_yet_back(kraft: Kraft, facts: KraftFacts, node: int, at: float) -> Reasons:
-    """On the last roll back: why the next broker has to wait.
+    """Why the next broker has to wait while brokers return to ZooKeeper mode.
 
-    A leader that has asked KRaft's controller for a change of ISR may, in Kafka 3.9, ask
-    ZooKeeper's no more before it is restarted (its channel's thread dies when the controller
-    changes its kind): waiting for it would be for ever.
+    In Kafka 3.9, a leader that has asked a KRaft controller to change an ISR may not ask a
+    ZooKeeper controller before it is restarted: the thread of its channel dies when the kind of
+    controller changes. Such a leader is not waited for for longer than `stuck_seconds`.
     """
     found = cluster_issues(kraft.broker_ids, facts)
     if {r.code for r in found} != {Code.UNDER_REPLICATED}:
@@ -95,8 +97,9 @@ def _not_yet_back(kraft: Kraft, facts: KraftFacts, node: int, at: float) -> Reas
 
 
 def _stale_epoch_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """KAFKA-20488: a controller whose epoch is not above KRaft's elects no leader of what KRaft
-    has written.
+    """Why the next ZooKeeper controller would not lead: its epoch would be below that of KRaft.
+
+    Such a controller elects no leader for a partition that KRaft has written (KAFKA-20488).
     """
     if not facts.zookeeper.reachable:
         return (
@@ -115,8 +118,9 @@ def _stale_epoch_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def _quorum_restart_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """Restart a controller only while the others are a majority; those to be started are none
-    yet.
+    """Why a controller may not be restarted: the others would not be a healthy majority.
+
+    The first start of the controllers needs none.
     """
     if kraft.phase is KraftPhase.CONTROLLERS:
         return ()

@@ -1,7 +1,7 @@
-"""The signals of one look at the cluster: what speaks against going on, each a tuple of reasons.
+"""The signals of one look at the cluster: each function returns the reasons against going on.
 
-Called by gates.py, restarts.py and kraft_flow.py. An empty tuple means that the signal holds. Every
-reason says what is seen, and what is needed.
+Called by gates.py, restarts.py and kraft_flow.py. An empty tuple means that the signal holds.
+Every reason says what is seen, and what is needed.
 """
 
 from agent.core.kraft.facts import ControllerFacts, KraftFacts, ZkMigrationState
@@ -53,7 +53,7 @@ def cluster_issues(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
 
 
 def absent_brokers(facts: KraftFacts) -> Reasons:
-    """KRaft's migration waits for every broker that some partition names, for ever."""
+    """Brokers that partitions name and that are not alive: Kafka waits for them for ever."""
     absent = frozenset(facts.assigned) - facts.alive
     if not (facts.reachable and absent):
         return ()
@@ -94,7 +94,7 @@ def state_reasons(active: ControllerFacts, *wanted: ZkMigrationState) -> Reasons
 
 
 def dual_write_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """Why ZooKeeper does not hold what KRaft holds."""
+    """Why ZooKeeper does not yet hold all that KRaft holds."""
     if missing := no_active_controller(kraft, facts):
         return missing
     active = facts.active
@@ -119,9 +119,7 @@ def dual_write_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def quorum_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """Why Kafka itself, asked through a broker in KRaft mode, does not call the controllers
-    whole.
-    """
+    """Why the quorum is not healthy, as a broker in KRaft mode reports it."""
     seen = facts.quorum
     if not facts.reachable:
         return ()  # said already
@@ -154,7 +152,7 @@ def quorum_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def registration_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """Every broker is one of KRaft's, none fenced."""
+    """Why not every broker is registered with KRaft, or why one is fenced."""
     found: list[Reason] = []
     if others := [b for b in kraft.broker_ids if facts.mode(b) is not NodeMode.KRAFT]:
         found.append(
@@ -192,7 +190,7 @@ def registration_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def zookeeper_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
-    """ZooKeeper has a broker as controller, and every broker is registered there, none beside."""
+    """Why ZooKeeper has no broker as controller, or not exactly the live brokers registered."""
     zk = facts.zookeeper
     if not zk.reachable or zk.controller_id is None or zk.kraft_controller:
         return (

@@ -91,6 +91,7 @@ UNFIT: dict[str, tuple[Change, Code]] = {
 
 
 def test_a_fit_cluster_may_begin() -> None:
+    """Nothing stands against it."""
     assert gates.reasons_not_ready(options(), _fit()) == ()
 
 
@@ -102,6 +103,7 @@ def test_one_thing_that_is_wrong_is_the_one_reason(case: str) -> None:
 
 
 def test_without_controllers_it_is_not_configured() -> None:
+    """The one reason names the section of clusters.yaml."""
     (reason,) = gates.reasons_not_ready(options(controllers=()), _fit())
     assert reason.code is Code.KRAFT_NOT_CONFIGURED
     assert "clusters.yaml" in reason.needed
@@ -131,6 +133,7 @@ def test_a_quorum_that_is_not_whole_is_named(quorum: QuorumFacts | None, code: C
 
 
 def test_two_active_controllers_are_none() -> None:
+    """Which of them leads cannot be known."""
     world = KraftWorld()
     for node in world.controllers.values():
         node.file = {"node.id": "1"}
