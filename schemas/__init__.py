@@ -1,4 +1,4 @@
-"""The wire: what travels on the control topics.
+"""Models of the messages on the control topics, and the JSON Schemas made from them.
 
-Other services may use these models; they need no agent code to run.
+Other services may use the JSON Schemas without any code of the agent.
 """

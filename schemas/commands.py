@@ -1,6 +1,6 @@
-"""The commands of the control topic.
+"""Models of the commands on the control topic.
 
-They are validated here and nowhere else; agent/wire.py turns them into messages of the core.
+Commands are validated here and nowhere else; agent/wire.py turns them into messages of the core.
 """
 
 from datetime import UTC, datetime
@@ -22,27 +22,27 @@ class Command(BaseModel):
 
     command_id: str = Field(
         pattern=r"^[A-Za-z0-9._:-]{1,64}$",
-        description=(
-            "Chosen by the sender; a command with the same id gets the same answer and is not "
-            "carried out twice"
-        ),
+        description="An id that the sender chooses; a command with the same id gets the same "
+        "answer and is not carried out twice",
     )
     cluster: str = Field(
         min_length=1,
         max_length=100,
-        description=("The cluster's name in the agent's clusters.yaml"),
+        description="The cluster's name in the agent's clusters.yaml",
     )
     issued_by: str = Field(
-        default="", max_length=200, description="Who sends the command, for the audit"
+        default="", max_length=200, description="Who sends the command; events repeat it"
     )
     issued_at: datetime = Field(
         default_factory=lambda: datetime.now(UTC), description="When the command was sent"
     )
-    reason: str = Field(default="", max_length=500, description="Why, for the audit")
+    reason: str = Field(
+        default="", max_length=500, description="Why the command is sent; events repeat it"
+    )
 
 
-class MigrationOptions(options_model(Options)):  # type: ignore[misc] # made from the core's
-    """What is asked of a migration."""
+class MigrationOptions(options_model(Options)):  # type: ignore[misc] # made at run time
+    """The options of a migration, as the core declares them."""
 
 
 class Plan(Command):
@@ -53,33 +53,36 @@ class Plan(Command):
 
 
 class Start(Command):
-    """Start to move partitions."""
+    """Start a migration: the agent surveys the cluster, and then moves partitions."""
 
     type: Literal["start"] = "start"
     options: MigrationOptions = MigrationOptions()
     plan_id: str | None = Field(
-        default=None, max_length=64, description="Carry out exactly this plan, with its options"
+        default=None,
+        max_length=64,
+        description="The id of a plan to carry out exactly, with the plan's own options",
     )
 
 
 class Pause(Command):
-    """Stop what moves, or slow it down."""
+    """Stop the movement of partitions, or slow it down."""
 
     type: Literal["pause"] = "pause"
     slow: bool = Field(
         default=False,
-        description="Lower the throttle to its minimum instead; copied bytes are kept",
+        description="Lower the throttle to its minimum instead of stopping, so that no copied "
+        "bytes are lost",
     )
 
 
 class Resume(Command):
-    """End an operator's pause."""
+    """End the operator's pause or slow-down."""
 
     type: Literal["resume"] = "resume"
 
 
 class Rollback(Command):
-    """Move back what was moved, last wave first."""
+    """Move back what was moved, starting with the last wave."""
 
     type: Literal["rollback"] = "rollback"
 
@@ -95,10 +98,10 @@ class Tune(Command):
 
     type: Literal["tune"] = "tune"
     throttle_bytes_per_second: Rate | Literal[0] | None = Field(
-        default=None, description="0: no throttle; null: unchanged"
+        default=None, description="0 removes the throttle; null leaves it as it is"
     )
     partition_movements_per_broker: Concurrency | None = Field(
-        default=None, description="null: unchanged"
+        default=None, description="null leaves it as it is"
     )
 
 
@@ -109,7 +112,7 @@ class Approve(Command):
 
 
 class Retry(Command):
-    """Try a blocked wave again, or move what has arrived on a drained source."""
+    """Try a blocked wave again, or move replicas that appeared on a drained source broker."""
 
     type: Literal["retry"] = "retry"
 
@@ -121,12 +124,12 @@ class Skip(Command):
 
 
 class Kraft(Command):
-    """Take the cluster from ZooKeeper to KRaft, after its replicas were moved."""
+    """Migrate the cluster from ZooKeeper to KRaft, after its replicas were moved."""
 
     type: Literal["kraft"] = "kraft"
     action: Literal["plan", "start", "advance", "rollback", "finalize"] = Field(
-        description="plan: dry run; start: begin; advance: enter the next phase when its signals "
-        "hold; rollback: return to ZooKeeper; finalize: leave ZooKeeper for good"
+        description="plan: dry run; start: begin; advance: enter the next phase if every signal "
+        "of this phase holds; rollback: return to ZooKeeper; finalize: leave ZooKeeper for good"
     )
     i_know: bool = Field(
         default=False, description="With `finalize`: confirms that it cannot be undone"

@@ -1,6 +1,4 @@
-"""Progress events: the envelope, around the event classes that are declared once
-(agent/core/events/).
-"""
+"""The envelope of progress events; agent/core/events/ declares the events themselves."""
 
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -9,16 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core import events as core
 
-SCHEMA_VERSION: Literal[1] = 1  # of events and statuses: docs/schema-versions.md
+# The version of events and of statuses; docs/schema-versions.md says when it changes.
+SCHEMA_VERSION: Literal[1] = 1
 EVENT_CLASSES: tuple[type[core.Event], ...] = get_args(core.AnyEvent)
-# Details for machines: logs tell them at level DEBUG only, and the console leaves them out.
+# These events are details for programs: they are logged at level DEBUG, and the console does not
+# show them.
 DETAIL_EVENTS = frozenset(
     {"EffectRequested", "EffectFinished", "EffectAbandoned", "WaveProgressed", "ExecutorSeen"}
 )
 
 
 class ProgressEvent(BaseModel):
-    """One thing that happened, ordered per cluster by `sequence`."""
+    """One event of a migration; `sequence` orders the events of a cluster."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,20 +26,21 @@ class ProgressEvent(BaseModel):
         description="The version of this schema: docs/schema-versions.md"
     )
     id: str = Field(
-        description=("<migration_id>/<sequence>: the same id is the same event, sent again")
+        description="<migration_id>/<sequence>; an event with an id that came before is a repeat"
     )
     type: str = Field(description="The event's name, such as WaveVerified")
     time: datetime
     cluster: str
     migration_id: str = Field(description="Empty before the first migration of a cluster")
     sequence: int = Field(ge=0)
-    phase: str = Field(description="The migration's phase after it")
+    phase: str = Field(description="The migration's phase after the event")
     stage: int = Field(
         ge=1,
         le=4,
-        description=("1 registered, 2 moving, 3 sources hold nothing, 4 they may be shut down"),
+        description="1: destination brokers are registered; 2: replicas are moving; 3: source "
+        "brokers hold no replica; 4: source brokers may be shut down",
     )
-    summary: str = Field(description="A sentence for people")
+    summary: str = Field(description="The event as a sentence for people")
     data: dict[str, Any] = Field(
-        description=("The event's own fields; see the JSON Schema of its type")
+        description="The event's own fields; see the JSON Schema of its type"
     )

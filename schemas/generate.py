@@ -1,7 +1,7 @@
-"""Writes JSON Schemas and an AsyncAPI 3.0 document from the models.
+"""Writes the JSON Schemas and an AsyncAPI 3.0 document from the models.
 
-`python -m schemas.generate` writes them, and with `--check` compares them: a difference fails the
-build. Called by `make schemas` and `make check`.
+`python -m schemas.generate` writes the files; with `--check` it writes nothing and fails when a
+file differs from the models. Called by `make schemas` and `make check`.
 """
 
 import dataclasses
@@ -30,21 +30,29 @@ HEADERS = (
     "ce_schemaversion",
     "content-type",
 )
-# topic -> (who sends, what it says, schema file or None for bytes)
+# topic -> (what the agent does with its messages, a description, the schema file; None: no schema)
 CHANNELS: dict[str, tuple[str, str, str | None]] = {
-    "commands": ("receive", "Commands; `command_id` makes a repeat harmless", "commands.json"),
+    "commands": (
+        "receive",
+        "Commands; one that repeats a `command_id` is not carried out again",
+        "commands.json",
+    ),
     "metrics": ("receive", "Samples and alerts", "metrics.json"),
     "events": (
         "send",
-        "Progress events, ordered per cluster; a repeat bears the same id",
+        "Progress events, ordered per cluster; a repeat has the same id",
         "events.json",
     ),
-    "status": ("send", "The latest full status of each cluster; compacted", "status.json"),
+    "status": (
+        "send",
+        "The latest full status of each cluster; the topic is compacted",
+        "status.json",
+    ),
     "rejected": (
         "send",
         (
-            "What could not be read: the original bytes, with km_reason, km_topic, km_partition, "
-            "km_offset"
+            "Messages that could not be read: the original bytes, with the headers km_reason, "
+            "km_topic, km_partition and km_offset"
         ),
         None,
     ),
@@ -52,7 +60,7 @@ CHANNELS: dict[str, tuple[str, str, str | None]] = {
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """File name -> content."""
+    """Returns the content of each generated file, by the file's name."""
     return {
         "commands.json": _titled(COMMANDS.json_schema(), "Command"),
         "metrics.json": _titled(METRICS.json_schema(), "Metric"),
@@ -69,7 +77,7 @@ def _titled(schema: dict[str, Any], title: str) -> dict[str, Any]:
 
 
 def _events() -> dict[str, Any]:
-    """The envelope, and for each type the form of its `data`."""
+    """The schema of the envelope, with the schema of `data` for each type of event."""
     _, envelope = models_json_schema([(ProgressEvent, "serialization")])
     definitions: dict[str, Any] = dict(envelope.get("$defs", {}))
     branches = []
@@ -99,7 +107,7 @@ def _asyncapi() -> dict[str, Any]:
     channels, operations = {}, {}
     for name, (action, summary, file) in CHANNELS.items():
         payload: dict[str, Any] = (
-            {"$ref": f"./{file}"} if file else {"description": "the original bytes"}
+            {"$ref": f"./{file}"} if file else {"description": "The original bytes"}
         )
         channels[name] = {
             "address": f"kafka-migration.{name}",
@@ -128,7 +136,7 @@ def _asyncapi() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write, or compare and exit 1."""
+    """Write the files; with --check, compare them instead and exit 1 when any differs."""
     different = []
     for name, content in documents().items():
         path, text = FOLDER / name, json.dumps(content, indent=2, sort_keys=True) + "\n"

@@ -1,11 +1,14 @@
-"""What monitors tell: samples, many to a message, and alerts. Key = cluster name."""
+"""The messages of the metrics topic: batches of samples, and alerts.
+
+The key of each message is the cluster's name.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
-# JSON has no word for these three; as strings every reader of JSON can take them.
+# JSON numbers cannot express these three values; every reader of JSON accepts them as strings.
 _NUMBER = {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
 
 
@@ -15,20 +18,24 @@ class Sample(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     metric: str = Field(
-        min_length=1, max_length=200, description=("Name, with its unit last where it has one")
+        min_length=1,
+        max_length=200,
+        description="The metric's name, which ends with its unit if it has one",
     )
     value: Annotated[float, WithJsonSchema(_NUMBER)] = Field(
-        description=('"NaN" means: the source had no value')
+        description='"NaN" means that the source had no value'
     )
     unit: str = Field(default="", max_length=20)
     time: datetime
-    broker: int | None = Field(default=None, description="null: of the cluster as a whole")
+    broker: int | None = Field(
+        default=None, description="The broker's id; null when the value is of the whole cluster"
+    )
     platform: Literal["ec2", "k8s"] | None = None
     source: Literal["jmx", "system", "ebs"] = "jmx"
 
 
 class Samples(BaseModel):
-    """All samples of one scrape."""
+    """The samples of one cluster from one scrape; a large scrape may take several messages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,7 +45,7 @@ class Samples(BaseModel):
 
 
 class Alert(BaseModel):
-    """An alert fires or is resolved."""
+    """An alert that fires or is resolved; `action` says what it does while it fires."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

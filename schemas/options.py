@@ -1,4 +1,4 @@
-"""Makes a pydantic model of the options that the core declares (agent/core/planning/options.py)."""
+"""Builds a pydantic model from the options that agent/core/planning/options.py declares."""
 
 from enum import Enum
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -9,7 +9,10 @@ from agent.core.planning.option_spec import Option, Range, Spec, declared_option
 
 
 def options_model(options: Any) -> type[BaseModel]:
-    """The model of a dataclass of options: its fields' names, defaults, bounds and descriptions."""
+    """Returns a model with the names, defaults, bounds and descriptions of a dataclass's options.
+
+    The model is frozen and refuses unknown fields.
+    """
     fields: dict[str, Any] = {
         option.name: (
             _kind(option),
@@ -24,7 +27,7 @@ def options_model(options: Any) -> type[BaseModel]:
 
 
 def bounds(allowed: Range) -> Any:
-    """The range as a pydantic field of a number."""
+    """Returns the pydantic field of a number that must lie within a range."""
     return Field(
         ge=allowed.minimum,
         gt=allowed.above,
@@ -34,7 +37,7 @@ def bounds(allowed: Range) -> Any:
 
 
 def _kind(option: Option) -> Any:
-    """The type on the wire: a choice is its words, a tuple bounds its items."""
+    """The type of an option in JSON: an enum becomes its values, and bounds apply to each item."""
     spec, kind = option.spec, option.kind
     if get_origin(kind) is tuple:
         item = _bounded(get_args(kind)[0], spec)
