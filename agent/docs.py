@@ -42,7 +42,7 @@ def commands() -> str:
         "| command | valid in |",
         "|---|---|",
         "| `plan` | every phase |",
-        ("| `start` | the resting phases |"),
+        "| `start` | the resting phases |",
     ]
     rows = [
         f"| `{COMMAND_NAMES[o]}` | {', '.join(p for p in Phase if p in phases)} |"

@@ -26,7 +26,7 @@ PHASE = Gauge(
 )
 LEFT = Gauge("kafka_migration_left_bytes", "Bytes still on source brokers of the plan", ["cluster"])
 REPLICAS_LEFT = Gauge(
-    "kafka_migration_left_replicas", ("Replicas still on source brokers of the plan"), ["cluster"]
+    "kafka_migration_left_replicas", "Replicas still on source brokers of the plan", ["cluster"]
 )
 LEASE = Gauge(
     "kafka_migration_lease_held", "1 while this agent is the one driver of the cluster", ["cluster"]
@@ -47,7 +47,7 @@ SAMPLES_LATE = Counter(
     ["cluster"],
 )
 SAMPLES_DROPPED = Counter(
-    "kafka_migration_samples_dropped", ("Messages of samples that newer ones superseded unread")
+    "kafka_migration_samples_dropped", "Messages of samples that newer ones superseded unread"
 )
 
 

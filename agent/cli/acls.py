@@ -115,6 +115,6 @@ def _principals(
 def _wrong(text: str, roles: list[str], *, as_json: bool) -> NoReturn:
     fail(
         Exit.USAGE,
-        (f"--grant {text}: give ROLE=User:NAME with one of the roles {', '.join(roles)}"),
+        f"--grant {text}: give ROLE=User:NAME with one of the roles {', '.join(roles)}",
         as_json=as_json,
     )

@@ -56,7 +56,7 @@ class Bars:
             ended = sum(w["state"] in ENDED for w in waves)
             left = f"{size(state['bytes_left'])} left"
             self._bar(
-                "all", state.get("share", 0.0), (f"{left}, {ended} of {len(waves)} waves ended")
+                "all", state.get("share", 0.0), f"{left}, {ended} of {len(waves)} waves ended"
             )
         self._foot = [
             Text.assemble("phase: ", render.phase(state, now)),

@@ -43,7 +43,7 @@ def reason_lines(reasons: Sequence[Json], indent: str = "  ") -> list[Text]:
         needed = f" (needed: {reason['needed']})" if reason.get("needed") else ""
         lines.append(
             Text.assemble(
-                indent, (str(reason["code"]), "bold red"), (f": {reason.get('seen', '')}{needed}")
+                indent, (str(reason["code"]), "bold red"), f": {reason.get('seen', '')}{needed}"
             )
         )
         if to_do := what_to_do(reason):
@@ -69,10 +69,10 @@ def answer(event: Json) -> RenderableType:
     )
     if event["type"] == "CommandAccepted":
         return Text.assemble(
-            ("accepted", "bold green"), (f": {data['command']} {event.get('cluster', '')}{again}")
+            ("accepted", "bold green"), f": {data['command']} {event.get('cluster', '')}{again}"
         )
     head = Text.assemble(
-        ("refused", "bold red"), (f": {data['command']} {event.get('cluster', '')}{again}")
+        ("refused", "bold red"), f": {data['command']} {event.get('cluster', '')}{again}"
     )
     return Group(head, *reason_lines(data["reasons"]))
 
@@ -84,7 +84,7 @@ def status(state: Json, now: float) -> RenderableType:
     grid.add_column()
     grid.add_row(
         "migration",
-        (f"{state.get('migration_id') or 'none yet'} on [bold]{escape(state['cluster'])}[/]"),
+        f"{state.get('migration_id') or 'none yet'} on [bold]{escape(state['cluster'])}[/]",
     )
     grid.add_row("phase", phase(state, now))
     grid.add_row("stage", f"{state['stage']} of 4: {state['stage_words']}")
@@ -171,7 +171,7 @@ def why_not_moving(state: Json) -> list[Text]:
     if state["phase"] == "awaiting_approval":
         lines.append(Text("waiting for approval:", style="bold yellow"))
         lines.append(
-            Text.assemble(("  do: ", "dim"), (f"kafka-migration approve {state['cluster']}"))
+            Text.assemble(("  do: ", "dim"), f"kafka-migration approve {state['cluster']}")
         )
     return lines
 

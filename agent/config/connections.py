@@ -27,7 +27,7 @@ class KafkaSecurity(BaseModel):
     username: str | None = None
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
     password_file: Path | None = Field(
-        default=None, description=("A file that holds nothing but the password")
+        default=None, description="A file that holds nothing but the password"
     )
     ssl_cafile: str | None = None
     ssl_certfile: str | None = None
@@ -72,11 +72,11 @@ class ZooKeeperSecurity(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     username: str | None = Field(
-        default=None, description=("As in the section `Client` of a broker's JAAS file")
+        default=None, description="As in the section `Client` of a broker's JAAS file"
     )
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
     password_file: Path | None = Field(
-        default=None, description=("A file that holds nothing but the password")
+        default=None, description="A file that holds nothing but the password"
     )
     tls: bool = Field(
         default=False, description="Set when brokers have zookeeper.ssl.client.enable=true"
@@ -120,13 +120,13 @@ class CruiseControlSettings(BaseModel):
     url: str = Field(
         # errors show the URL, so it must hold no password
         pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",
-        description=("With or without /kafkacruisecontrol; without user name and password"),
+        description="With or without /kafkacruisecontrol; without user name and password",
     )
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
     token_file: Path | None = Field(
-        default=None, description=("A file that holds nothing but a bearer token")
+        default=None, description="A file that holds nothing but a bearer token"
     )
     timeout_seconds: float = Field(
         default=10.0,

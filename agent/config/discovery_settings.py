@@ -111,7 +111,7 @@ class ConsulSettings(BaseModel):
     partition: str | None = Field(default=None, description="Consul Enterprise")
     token: SecretStr | None = Field(default=None, description="Prefer token_file")
     token_file: Path | None = Field(
-        default=None, description=("A file that holds nothing but the ACL token")
+        default=None, description="A file that holds nothing but the ACL token"
     )
     ca_file: str | None = None
     certificate_file: str | None = None

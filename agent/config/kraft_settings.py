@@ -20,7 +20,7 @@ class KraftControllerSettings(BaseModel):
 
     id: int = Field(ge=0, description="Its node.id; no broker may have it")
     address: str = Field(
-        pattern=r"^[^\s:/]+:\d+$", description=("host:port of its controller listener")
+        pattern=r"^[^\s:/]+:\d+$", description="host:port of its controller listener"
     )
     metrics_url: str = Field(
         pattern=r"^https?://\S+$",
@@ -52,7 +52,7 @@ class KraftSettings(BaseModel):
         default=None, pattern=r"^https?://\S+$", description="With `webhook`"
     )
     webhook_token_file: Path | None = Field(
-        default=None, description=("A file that holds nothing but a bearer token")
+        default=None, description="A file that holds nothing but a bearer token"
     )
     gates: Literal["manual", "auto"] = Field(
         default="manual",

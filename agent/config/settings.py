@@ -41,7 +41,7 @@ class Settings(EnvironmentSettings):
         default=3, ge=1, le=5, description="3 on a real cluster; the lab has one broker"
     )
     app_id: str = Field(
-        default="kafka-migration", description=("Consumer group and prefix of Faust's own topics")
+        default="kafka-migration", description="Consumer group and prefix of Faust's own topics"
     )
     instance_id: str = Field(
         default_factory=socket.gethostname,

@@ -89,14 +89,14 @@ class CollectorSettings(EnvironmentSettings):
         ),
     )
     username: str | None = Field(
-        default=None, description=("Basic authentication, with password_file")
+        default=None, description="Basic authentication, with password_file"
     )
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
     password_file: Path | None = Field(
-        default=None, description=("A file that holds nothing but the password")
+        default=None, description="A file that holds nothing but the password"
     )
     token_file: Path | None = Field(
-        default=None, description=("A file that holds nothing but a bearer token")
+        default=None, description="A file that holds nothing but a bearer token"
     )
     ca_file: str | None = Field(
         default=None, description="Certificate authorities to trust, instead of those of the system"

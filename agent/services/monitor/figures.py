@@ -32,7 +32,7 @@ class MonitorMetrics:
         self._partitions = self._gauge("partitions", "Partitions seen")
         self._reassigning = self._gauge("reassigning_partitions", "Reassignments in flight")
         self._sick = self._gauge(
-            "partitions_against", ("Partitions that count against readiness, by reason"), "code"
+            "partitions_against", "Partitions that count against readiness, by reason", "code"
         )
         self._looks = Counter(
             "kafka_migration_monitor_looks",

@@ -112,7 +112,7 @@ def read_alertmanager(body: Any, settings: WebhookSettings) -> tuple[list[Alert]
         return [], [
             Wrong(
                 "alerts",
-                (f"more than {ALERTS_MAX}: set max_alerts in Alertmanager's webhook_config"),
+                f"more than {ALERTS_MAX}: set max_alerts in Alertmanager's webhook_config",
             )
         ]
     alerts: list[Alert] = []
@@ -129,7 +129,7 @@ def read_alertmanager(body: Any, settings: WebhookSettings) -> tuple[list[Alert]
             labels = ", ".join(settings.cluster_labels)
             fix = "add it to the alert's rule, or set KAFKA_MIGRATION_WEBHOOK_CLUSTER"
             wrong.append(
-                Wrong(f"{place}.labels", (f"none of {labels} names the Kafka cluster: {fix}"))
+                Wrong(f"{place}.labels", f"none of {labels} names the Kafka cluster: {fix}")
             )
         elif not managed.labels.get("alertname"):
             wrong.append(

@@ -102,7 +102,7 @@ class Webhook:
         wrong += [
             Wrong(
                 "cluster",
-                (f"no cluster {c!r} in clusters.yaml; it has {', '.join(sorted(self._clusters))}"),
+                f"no cluster {c!r} in clusters.yaml; it has {', '.join(sorted(self._clusters))}",
             )
             for c in sorted({a.cluster for a in alerts if a not in known})
         ]

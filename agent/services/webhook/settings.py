@@ -28,7 +28,7 @@ class WebhookSettings(EnvironmentSettings):
         default=None, description="The bearer token of senders; prefer token_file"
     )
     token_file: Path | None = Field(
-        default=None, description=("A file that holds nothing but the token")
+        default=None, description="A file that holds nothing but the token"
     )
     tls_cert_file: str | None = Field(
         default=None, description="Certificate; when it is given, the webhook serves TLS"
