@@ -1,7 +1,6 @@
 """Settings of the clusters that the agent drives: clusters.yaml.
 
-Every field says what it is, its unit, and why it has its default. Errors name the file, the cluster
-and the field.
+Errors name the file, the cluster and the field.
 """
 
 from pathlib import Path
@@ -53,22 +52,26 @@ class ClusterSettings(BaseModel):
     security: KafkaSecurity = KafkaSecurity()
     zookeeper: str | None = Field(
         default=None,
-        description="host:port,...; empty on KRaft, where the lock is a consumer group",
+        description="ZooKeeper's host:port,...; leave it out on KRaft, where a consumer group "
+        "serves as the lock",
     )
     zookeeper_security: ZooKeeperSecurity = ZooKeeperSecurity()
     cruise_control: CruiseControlSettings
     consul: ConsulSettings | None = Field(
-        default=None, description="The Consul service in which clients find brokers, if they do"
+        default=None,
+        description="The Consul service in which clients find the brokers; leave it out if they "
+        "use none",
     )
     source_broker_ids: BrokerIds = Field(
-        default=(), description="The brokers that modes `full` and `az` move from"
+        default=(), description="The brokers that the modes `full` and `az` move replicas from"
     )
     destination_broker_ids: BrokerIds = Field(
-        default=(), description="The brokers that they move to"
+        default=(), description="The brokers that the modes `full` and `az` move replicas to"
     )
     policy: PolicySettings = PolicySettings()
     kraft: KraftSettings | None = Field(
-        default=None, description="The way from ZooKeeper to KRaft, if the cluster goes it"
+        default=None,
+        description="How the cluster migrates from ZooKeeper to KRaft; leave it out if it does not",
     )
 
     @model_validator(mode="after")
@@ -76,8 +79,8 @@ class ClusterSettings(BaseModel):
         named = [*self.source_broker_ids, *self.destination_broker_ids]
         if twice := sorted({b for b in named if named.count(b) > 1}):
             raise ValueError(
-                f"source_broker_ids, destination_broker_ids: {twice} named twice; "
-                "a broker has one side"
+                f"source_broker_ids, destination_broker_ids: {twice} named twice; a broker is "
+                "either a source or a destination"
             )
         return self
 
@@ -89,7 +92,7 @@ class ClusterSettings(BaseModel):
         return self
 
     def core_policy(self) -> Policy:
-        """The policy of the core."""
+        """Returns these settings as the core's Policy."""
         return Policy(
             source_broker_ids=self.source_broker_ids,
             destination_broker_ids=self.destination_broker_ids,
@@ -109,14 +112,17 @@ _CLUSTER_NAME: TypeAdapter[str] = TypeAdapter(
 
 
 def _without_the_text(error: yaml.YAMLError) -> str:
-    """What is wrong and where. The error's own text quotes the line, which may hold a secret."""
+    """Returns what is wrong and where, without the text of the line, which may hold a secret."""
     mark = getattr(error, "problem_mark", None)
     where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     return f"{getattr(error, 'problem', None) or 'it cannot be read'}{where}"
 
 
 def read_clusters(path: Path) -> dict[str, ClusterSettings]:
-    """Read clusters.yaml. Raises SettingsError that names file, cluster and field."""
+    """Reads clusters.yaml and returns its clusters by name.
+
+    Raises SettingsError, which names the file, the cluster and the field.
+    """
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -127,7 +133,7 @@ def read_clusters(path: Path) -> dict[str, ClusterSettings]:
     entries = raw.get("clusters") if isinstance(raw, dict) else None
     if not isinstance(entries, dict) or not entries:
         raise SettingsError(
-            f"{path}: it must have a mapping `clusters`, from each cluster's name to its settings"
+            f"{path} must have a mapping `clusters`, from each cluster's name to its settings"
         )
     clusters: dict[str, ClusterSettings] = {}
     for name, entry in entries.items():

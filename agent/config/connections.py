@@ -1,6 +1,6 @@
-"""Settings of connections: to a Kafka cluster, to its ZooKeeper, and to its Cruise Control.
+"""Settings of the connections to a Kafka cluster, its ZooKeeper and its Cruise Control.
 
-Passwords and tokens come from files.
+Passwords and tokens should come from files, which are read again for each new connection.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from agent.secrets import secret
 class KafkaSecurity(BaseModel):
     """How to connect to a Kafka cluster.
 
-    Passwords come from `password_file`; for the control Kafka, also from the environment.
+    The password comes from `password_file` or, for the control Kafka, from the environment.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +35,7 @@ class KafkaSecurity(BaseModel):
     ssl_check_hostname: bool = True
 
     @model_validator(mode="after")
-    def _sasl_is_whole(self) -> Self:
+    def _sasl_is_complete(self) -> Self:
         if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
             raise ValueError(
                 f"security_protocol {self.security_protocol} and sasl_mechanism do not match"
@@ -47,7 +47,10 @@ class KafkaSecurity(BaseModel):
     def connection(
         self, bootstrap_servers: str, request_timeout_seconds: float = 10.0
     ) -> KafkaConnection:
-        """The connection of the adapters. Raises OSError when a password file cannot be read."""
+        """Returns what the Kafka adapters need to connect.
+
+        Raises OSError when the password file cannot be read.
+        """
         return KafkaConnection(
             bootstrap_servers=bootstrap_servers,
             request_timeout_seconds=request_timeout_seconds,
@@ -64,30 +67,34 @@ class KafkaSecurity(BaseModel):
 
 
 class ZooKeeperSecurity(BaseModel):
-    """How to connect to a cluster's ZooKeeper.
+    """How to connect to a cluster's ZooKeeper: with SASL DIGEST-MD5, TLS, both or neither.
 
-    With SASL DIGEST-MD5, TLS, a client certificate, or none of them.
+    With TLS, a client certificate is optional.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     username: str | None = Field(
-        default=None, description="As in the section `Client` of a broker's JAAS file"
+        default=None,
+        description="The user name in the section `Client` of the brokers' JAAS file",
     )
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
     password_file: Path | None = Field(
         default=None, description="A file that holds nothing but the password"
     )
     tls: bool = Field(
-        default=False, description="Set when brokers have zookeeper.ssl.client.enable=true"
+        default=False,
+        description="Set this when the brokers have zookeeper.ssl.client.enable=true",
     )
     ca_file: str | None = None
-    certificate_file: str | None = Field(default=None, description="PEM; it may hold the key too")
+    certificate_file: str | None = Field(
+        default=None, description="A client certificate (PEM); it may hold the key too"
+    )
     key_file: str | None = None
     check_hostname: bool = True
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _is_complete(self) -> Self:
         if self.username and not (self.password or self.password_file):
             raise ValueError("username needs password_file")
         if (self.ca_file or self.certificate_file) and not self.tls:
@@ -95,7 +102,10 @@ class ZooKeeperSecurity(BaseModel):
         return self
 
     def access(self) -> ZooKeeperAccess:
-        """The connection of the adapter. Raises OSError when the password's file cannot be read."""
+        """Returns what the ZooKeeper adapter needs to connect.
+
+        Raises OSError when the password file cannot be read.
+        """
         return ZooKeeperAccess(
             username=self.username,
             password=secret(self.password, self.password_file),
@@ -113,14 +123,15 @@ class ZooKeeperSecurity(BaseModel):
 
 
 class CruiseControlSettings(BaseModel):
-    """Where a cluster's Cruise Control is."""
+    """Where a cluster's Cruise Control is, and how to authenticate to it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
-        # errors show the URL, so it must hold no password
+        # Errors show the URL, so it must not hold a password.
         pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",
-        description="With or without /kafkacruisecontrol; without user name and password",
+        description="The base URL, with or without /kafkacruisecontrol, and without user name and "
+        "password",
     )
     username: str | None = None
     password: SecretStr | None = None
@@ -132,7 +143,7 @@ class CruiseControlSettings(BaseModel):
         default=10.0,
         gt=0,
         le=120,
-        description="Answers were seen to take 0.2 s; a proxy may take longer",
+        description="Timeout of one request; answers take about 0.2 s, longer through a proxy",
     )
     ca_file: str | None = None
     certificate_file: str | None = Field(
@@ -141,7 +152,10 @@ class CruiseControlSettings(BaseModel):
     key_file: str | None = None
 
     def connection(self) -> CruiseControlConnection:
-        """The connection of the adapter. Raises OSError when a secret's file cannot be read."""
+        """Returns what the Cruise Control adapter needs to connect.
+
+        Raises OSError when the file of a secret cannot be read.
+        """
         return CruiseControlConnection(
             url=self.url,
             username=self.username,

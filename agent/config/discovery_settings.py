@@ -1,4 +1,4 @@
-"""Settings of client discovery: section `consul` of a cluster in clusters.yaml."""
+"""Settings of client discovery: the section `consul` of a cluster in clusters.yaml."""
 
 from __future__ import annotations
 
@@ -22,25 +22,23 @@ CONNECTIONS = (
 
 
 class CensusSettings(BaseModel):
-    """How connections of clients are counted: by a Prometheus that scrapes the brokers."""
+    """How the clients' connections are counted: by a Prometheus server that scrapes the brokers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(pattern=URL, description="The Prometheus server")
     query: str | None = Field(
         default=None,
-        description="PromQL with one value for each broker; by default the sum of "
-        "connection-count of socket-server-metrics. Restrict it to the clients' listener when "
-        "brokers use another one among themselves",
+        description="PromQL that gives one value for each broker; by default the sum of "
+        "connection-count of socket-server-metrics. When brokers use a listener of their own "
+        "among themselves, restrict the query to the clients' listener",
     )
     broker_label: str = Field(default="broker", description="The label that holds the broker's id")
     connections_allowed: int = Field(
         default=0,
         ge=0,
-        description=(
-            "Connections to each broker that are not of clients: brokers, exporters and tools on "
-            "that listener"
-        ),
+        description="How many of the counted connections to each broker are not of clients but of "
+        "other brokers, exporters and tools",
     )
     username: str | None = None
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
@@ -52,7 +50,10 @@ class CensusSettings(BaseModel):
     timeout_seconds: float = Field(default=10.0, gt=0, le=120)
 
     def connection(self, cluster: str) -> CensusConnection:
-        """The connection of the adapter. Raises OSError when a secret's file cannot be read."""
+        """Returns what the adapter needs to count the connections of this cluster's clients.
+
+        Raises OSError when the file of a secret cannot be read.
+        """
         prometheus = PrometheusConnection(
             url=self.url,
             username=self.username,
@@ -88,27 +89,27 @@ class ConsulSettings(BaseModel):
     )
     service: str = Field(min_length=1, max_length=128, description="The existing Kafka service")
     endpoints: dict[BrokerId, tuple[Place, ...] | Place] = Field(
-        description="Broker id -> its proxies, for every source and destination broker"
+        description="The proxies of each source and destination broker, by the broker's id"
     )
     register_by: Literal["agent", "catalog"] = Field(
         default="agent",
-        description=(
-            "agent: Consul checks the endpoint; catalog: for a node without a Consul agent"
-        ),
+        description="agent: register with a Consul agent, which checks the endpoint; catalog: "
+        "write to the catalog, for a node without a Consul agent",
     )
     agent_urls: dict[BrokerId, Annotated[str, Field(pattern=URL)]] = Field(
         default_factory=dict,
-        description="Broker id -> the Consul agent that has its entries, if it is not `url`",
+        description="The Consul agent that holds a broker's entries, by the broker's id, where it "
+        "is not the one at `url`",
     )
     node: str = Field(
-        default="kafka-migration-external", description="Name of the node of catalog entries"
+        default="kafka-migration-external", description="The node that catalog entries belong to"
     )
     tags: tuple[str, ...] = Field(
-        default=(), description="Tags of the entries that the agent makes"
+        default=(), description="Tags of the entries that the agent creates"
     )
     datacenter: str | None = None
-    namespace: str | None = Field(default=None, description="Consul Enterprise")
-    partition: str | None = Field(default=None, description="Consul Enterprise")
+    namespace: str | None = Field(default=None, description="For Consul Enterprise only")
+    partition: str | None = Field(default=None, description="For Consul Enterprise only")
     token: SecretStr | None = Field(default=None, description="Prefer token_file")
     token_file: Path | None = Field(
         default=None, description="A file that holds nothing but the ACL token"
@@ -124,7 +125,7 @@ class ConsulSettings(BaseModel):
         "metadata.max.age.ms of the clients (300 s by default)",
     )
     census: CensusSettings | None = Field(
-        default=None, description="Without it connections are not counted"
+        default=None, description="Leave it out and connections are not counted"
     )
 
     @model_validator(mode="after")
@@ -137,18 +138,19 @@ class ConsulSettings(BaseModel):
         return self
 
     def places(self, broker_id: int) -> tuple[str, ...]:
-        """The proxies of one broker."""
+        """Returns the proxies of a broker as host:port; empty when none is named."""
         found = self.endpoints.get(broker_id, ())
         return (found,) if isinstance(found, str) else found
 
     def without(self, broker_ids: tuple[int, ...]) -> list[int]:
-        """Of these brokers, those that no endpoint is named for."""
+        """Returns those of the given brokers for which no endpoint is named, in order."""
         return sorted(b for b in broker_ids if not self.places(b))
 
     def connection(self, probe_tls: ssl.SSLContext | None) -> ConsulConnection:
-        """The connection of the adapter; `probe_tls` for a clients' listener with TLS.
+        """Returns what the Consul adapter needs to connect.
 
-        Raises OSError when the token's file cannot be read.
+        `probe_tls` is the TLS context with which the adapter probes the brokers' proxies; None
+        when the clients' listener uses no TLS. Raises OSError when the token file cannot be read.
         """
         return ConsulConnection(
             endpoints={b: self.places(b) for b in self.endpoints},

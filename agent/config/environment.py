@@ -1,4 +1,4 @@
-"""What the settings of every program share: they are read from environment variables."""
+"""The base class of the settings that each program reads from environment variables."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -8,22 +8,23 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from agent.config.errors import wrong_variables
 
 LogLevel = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Level of the log on stderr")
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    Field(description="The lowest level that is logged to stderr"),
 ]
 LogFormat = Annotated[
     Literal["text", "json"],
-    Field(description="json: one object on each line, for log collectors"),
+    Field(description="text: for people; json: one object on each line, for log collectors"),
 ]
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings from the variables of the environment that start with the class's `env_prefix`."""
+    """Settings from the environment variables whose names start with the class's `env_prefix`."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     @classmethod
     def read(cls, **given: Any) -> Self:
-        """The settings of the environment; a value that is given and not None takes precedence.
+        """Reads the environment; a `given` value that is not None replaces that of its variable.
 
         Raises SettingsError, which names each wrong variable and shows no value.
         """

@@ -1,16 +1,17 @@
-"""The error of all settings, and how it names what is wrong."""
+"""The error that all settings raise, and the sentences that say which field is wrong."""
 
 from pydantic import ValidationError
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. The text says which field of which file is wrong, and why."""
+    """The settings cannot be used; the text says which field or variable is wrong, and why."""
 
 
 def wrong_fields(error: ValidationError, whole: str) -> str:
-    """Each wrong field and what is wrong with it; `whole` names what has no field.
+    """Returns each wrong field with what is wrong, separated by semicolons.
 
-    The given values are not shown, since they may be secrets.
+    `whole` is the name for an error of the value as a whole. The values themselves are left out,
+    since they may be secrets.
     """
     return "; ".join(
         f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}"
@@ -19,7 +20,7 @@ def wrong_fields(error: ValidationError, whole: str) -> str:
 
 
 def wrong_variables(error: ValidationError, prefix: str) -> SettingsError:
-    """The same for settings from environment variables, whose names start with `prefix`."""
+    """Returns the error that names each wrong environment variable; `prefix` starts their names."""
     return SettingsError(
         "; ".join(
             f"{prefix}{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}"

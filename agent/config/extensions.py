@@ -1,7 +1,7 @@
-"""What other packages add to the agent, found by their entry points.
+"""Finds what other packages add to the agent through entry points.
 
-The lab adds its command line and its way to restart nodes. The agent knows the two groups below and
-never imports a package that adds to them by name.
+The lab adds its commands and a way to restart nodes. The agent knows only the two groups of entry
+points below; it never imports by name a package that adds to them.
 """
 
 from collections.abc import Iterable
@@ -12,32 +12,32 @@ COMMANDS = "kafka_migration.commands"
 """Sub-commands of `kafka-migration`: each entry is a `typer.Typer`."""
 
 RESTARTS = "kafka_migration.restarts"
-"""Ways to restart a node on the way to KRaft: each entry takes the folder that clusters.yaml names
-and returns a `Restarts`."""
+"""Ways to restart nodes during a migration to KRaft: each entry is a function that takes the folder
+named in clusters.yaml and returns a `RestartsPort`."""
 
 
 class NotInstalledError(Exception):
-    """No installed package adds what is asked for; the text names it."""
+    """No installed package offers the requested extension; the text names it."""
 
 
 def extensions(group: str, entries: Iterable[EntryPoint] | None = None) -> dict[str, EntryPoint]:
-    """What installed packages add to `group`, by name, not loaded yet.
+    """Returns the entry points of `group` by name, without loading them.
 
-    `entries` are those to look through, all installed ones by default.
+    `entries` are the entry points to search; by default those of all installed packages.
     """
     found = entry_points(group=group) if entries is None else entries
     return {entry.name: entry for entry in found if entry.group == group}
 
 
 def extension(group: str, name: str, entries: Iterable[EntryPoint] | None = None) -> Any:
-    """What an installed package adds to `group` by that name, loaded.
+    """Loads and returns the entry point of `group` with this name.
 
-    Raises NotInstalledError when none does.
+    Raises NotInstalledError when no installed package has one.
     """
     entry = extensions(group, entries).get(name)
     if entry is None:
         raise NotInstalledError(
             f"no installed package offers `{name}` in {group}; in a checkout, `make setup` "
-            "installs what belongs to it"
+            "installs the packages that belong to it"
         )
     return entry.load()

@@ -1,4 +1,4 @@
-"""Settings of the way from ZooKeeper to KRaft: section `kraft` of a cluster in clusters.yaml."""
+"""Settings of the migration from ZooKeeper to KRaft: the section `kraft` of a cluster."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,22 +14,22 @@ from agent.secrets import secret
 
 
 class KraftControllerSettings(BaseModel):
-    """A KRaft controller that the cluster gets."""
+    """One of the KRaft controllers that the cluster will have."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: int = Field(ge=0, description="Its node.id; no broker may have it")
+    id: int = Field(ge=0, description="Its node.id, which no broker may have")
     address: str = Field(
         pattern=r"^[^\s:/]+:\d+$", description="host:port of its controller listener"
     )
     metrics_url: str = Field(
         pattern=r"^https?://\S+$",
-        description="The page of its metrics for Prometheus (JMX exporter)",
+        description="The URL at which its JMX exporter serves metrics for Prometheus",
     )
 
 
 class KraftSettings(BaseModel):
-    """How this cluster goes from ZooKeeper to KRaft."""
+    """How this cluster migrates from ZooKeeper to KRaft."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,49 +39,61 @@ class KraftSettings(BaseModel):
         "PLAINTEXT"
     )
     inter_broker_listener_name: str = Field(
-        default="PLAINTEXT", description="The same as that of the brokers"
+        default="PLAINTEXT", description="The brokers' own inter.broker.listener.name"
     )
     restart_by: Literal["manual", "lab", "webhook"] = Field(
         default="manual",
-        description=(
-            "Who restarts nodes: people who read events, the lab, or a tool that gets a POST"
-        ),
+        description="Who restarts nodes. manual: people, who read the events; lab: the lab; "
+        "webhook: a tool that the agent sends a POST to",
     )
-    lab_directory: Path | None = Field(default=None, description="With `lab`: its folder")
+    lab_directory: Path | None = Field(
+        default=None, description="The lab's folder, for restart_by `lab`"
+    )
     webhook_url: str | None = Field(
-        default=None, pattern=r"^https?://\S+$", description="With `webhook`"
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="Where to send the POST, for restart_by `webhook`",
     )
     webhook_token_file: Path | None = Field(
         default=None, description="A file that holds nothing but a bearer token"
     )
     gates: Literal["manual", "auto"] = Field(
         default="manual",
-        description="auto: enters the next phase when the signals hold, except `finalize`",
+        description="manual: each phase waits for `advance`; auto: the next phase begins as soon "
+        "as every signal holds, except for `finalize`, which always waits for the command",
     )
     soak_seconds: float = Field(
-        default=604_800.0, ge=0, description="Kafka's documentation advises one or two weeks"
+        default=604_800.0,
+        ge=0,
+        description="How long every signal must hold before `finalize`; Kafka's documentation "
+        "advises one or two weeks",
     )
     write_behind_records_max: int = Field(
-        default=0, ge=0, description="Largest ZkWriteBehindLag that still counts as none"
+        default=0, ge=0, description="The largest ZkWriteBehindLag that still counts as no lag"
     )
     voter_seconds_behind_max: float = Field(
         default=10.0,
         ge=1,
-        description="A controller that is further behind the quorum's leader counts as missing",
+        description="A controller that lags behind the quorum's leader for longer counts as "
+        "missing",
     )
     restart_patience_seconds: float = Field(
-        default=300.0, gt=0, description="After this long without a restart, it is requested again"
+        default=300.0,
+        gt=0,
+        description="A restart that has not come after this long is asked for again",
     )
     stuck_seconds: float = Field(
         default=60.0,
         ge=1,
-        description="During a rollback: how long the partitions of a broker may take to recover, "
-        "before the next broker follows",
+        description="During a rollback: how long the agent waits for the partitions of a "
+        "restarted broker to recover before it goes on with the next broker",
     )
-    look_seconds: float = Field(default=2.0, ge=0.2, le=60)
+    look_seconds: float = Field(
+        default=2.0, ge=0.2, le=60, description="Time between two checks of the signals"
+    )
 
     @model_validator(mode="after")
-    def _performer_is_whole(self) -> Self:
+    def _restart_by_is_complete(self) -> Self:
         if self.restart_by == "lab" and self.lab_directory is None:
             raise ValueError("restart_by: lab needs lab_directory")
         if self.restart_by == "webhook" and self.webhook_url is None:
@@ -89,10 +101,10 @@ class KraftSettings(BaseModel):
         return self
 
     def restarts(self) -> RestartsPort:
-        """Who restarts nodes.
+        """Returns the adapter that restarts nodes.
 
-        Raises OSError when the token's file cannot be read, SettingsError when the lab is to do
-        it and is not installed.
+        Raises OSError when the token file cannot be read, and SettingsError when restart_by is
+        `lab` and the lab is not installed.
         """
         if self.restart_by == "lab" and self.lab_directory:
             try:
@@ -109,7 +121,7 @@ class KraftSettings(BaseModel):
         return ManualRestarts()
 
     def options(self, zookeeper: str) -> KraftOptions:
-        """The options of the core."""
+        """Returns these settings as the core's options; `zookeeper` is host:port,..."""
         return KraftOptions(
             controllers=tuple(
                 KraftController(node_id=c.id, address=c.address, metrics_url=c.metrics_url)
@@ -122,7 +134,7 @@ class KraftSettings(BaseModel):
         )
 
 
-# Settings that the core has by the same name.
+# The settings that have the same name in the core.
 _AS_IN_CORE = {
     "controller_listener_name",
     "controller_security_protocol",

@@ -1,7 +1,4 @@
-"""Metric rules and limits as clusters.yaml writes them; read by settings.py.
-
-Every field: its unit, why its default.
-"""
+"""Settings of metric rules and of broker limits: parts of a cluster's `policy` in clusters.yaml."""
 
 import math
 from typing import Annotated, Literal, Self
@@ -19,12 +16,13 @@ _Level = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RuleSettings(BaseModel):
-    """One rule over one metric."""
+    """A rule that pauses, slows or notifies while a metric is beyond a threshold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Its pauses have the cause metric:NAME"
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="The rule's name; a pause by this rule has the cause metric:NAME",
     )
     metric: str = Field(
         min_length=1, max_length=200, description="The metric's name in the samples, with its unit"
@@ -35,46 +33,53 @@ class RuleSettings(BaseModel):
     below: _Level | None = Field(default=None, description="Values below this are bad")
     clear: _Level | None = Field(
         default=None,
-        description="A rule that fires becomes calm only beyond this; default: the threshold",
+        description="A firing rule becomes calm only when values are on the good side of this; "
+        "default: the threshold",
     )
     duration_seconds: _Seconds = Field(
         default=0.0,
-        description="Fires after values were bad for this long, by the times of the samples",
+        description="The rule fires after values were bad for this long, measured by the times of "
+        "the samples",
     )
     resume_delay_seconds: _Seconds = Field(
-        default=60.0, description="Becomes calm after values were good for this long"
+        default=60.0, description="The rule becomes calm after values were good for this long"
     )
     stale_seconds: float = Field(
         default=60.0,
         gt=0,
         le=86_400,
-        description="Older samples do not count; the default is four scrapes of 15 s",
+        description="Older samples do not count; the default is four scrape intervals of 15 s",
     )
     aggregation: Aggregation = Field(
-        default=Aggregation.ANY, description="any, all or worst of the brokers"
+        default=Aggregation.ANY,
+        description="any: one broker is beyond the threshold for the whole duration; all: every "
+        "broker is; worst: at each moment some broker is",
     )
     brokers: Brokers = Field(
         default=Brokers.ALL,
-        description="all, source or destination; cluster: samples without a broker",
+        description="Whose samples count: those of all, source or destination brokers; with "
+        "`cluster`, samples without a broker",
     )
     platform: Literal["ec2", "k8s"] | None = Field(
-        default=None, description="Only samples with this platform"
+        default=None, description="Only samples of brokers on this platform count"
     )
-    action: Action = Field(default=Action.PAUSE, description="notify, slow or pause")
+    action: Action = Field(
+        default=Action.PAUSE, description="What the rule does while it fires: notify, slow or pause"
+    )
     on_missing: Literal["pause", "slow", "notify", "ignore"] | None = Field(
         default=None,
-        description=(
-            "What to do without a fresh sample of a broker that is to move; default: pause, or "
-            "notify when `action` is notify"
-        ),
+        description="What to do when a broker that takes part in the move has no fresh sample; "
+        "default: pause, or notify when `action` is notify",
     )
     flaps_max: int = Field(
         default=3,
         ge=1,
         le=20,
-        description="After this many pauses within the window, the rule waits for an operator",
+        description="After this many pauses within flap_window_seconds, an operator must resume",
     )
-    flap_window_seconds: float = Field(default=3_600.0, gt=0, le=604_800)
+    flap_window_seconds: float = Field(
+        default=3_600.0, gt=0, le=604_800, description="The window of flaps_max"
+    )
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:
@@ -85,7 +90,7 @@ class RuleSettings(BaseModel):
         return self
 
     def core(self) -> Rule:
-        """The rule of the core."""
+        """Returns the rule as the core evaluates it."""
         by_default = Action.NOTIFY if self.action is Action.NOTIFY else Action.PAUSE
         missing = {None: by_default, "ignore": None}
         return Rule(
@@ -117,5 +122,5 @@ class LimitsSettings(options_model(Limits)):  # type: ignore[misc] # made at run
     """What a destination broker can carry; what is left out is not checked."""
 
     def core(self) -> Limits:
-        """The limits of the core."""
+        """Returns the limits as the core checks them."""
         return Limits(**self.model_dump())
