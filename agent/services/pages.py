@@ -1,5 +1,6 @@
-"""The HTTP server of the processes beside the agent, on aiohttp: /ready, /metrics, and what each
-adds.
+"""The aiohttp server of the collector, the webhook, the monitor and the console.
+
+It gives each of them /ready and /metrics, and serves the routes that it adds.
 """
 
 import asyncio
@@ -20,14 +21,17 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def json_response(content: Any, status: int = 200) -> web.Response:
-    """The content as one line of JSON."""
+    """Returns a response whose body is the content as one line of JSON."""
     return web.Response(
         body=orjson.dumps(content) + b"\n", status=status, content_type="application/json"
     )
 
 
 def status_page(report: Callable[[], dict[str, Any]], healthy: str = "ready") -> Handler:
-    """A page that shows the report: with status 200 when its field `healthy` is true, else 503."""
+    """Returns a handler that shows the report.
+
+    Its status is 200 when the report's field named by `healthy` is true, else 503.
+    """
 
     async def page(_request: web.Request) -> web.Response:
         content = report()
@@ -37,9 +41,10 @@ def status_page(report: Callable[[], dict[str, Any]], healthy: str = "ready") ->
 
 
 def pages(trouble: Callable[[], str], body_bytes_max: int = 65_536) -> web.Application:
-    """An application with /ready and /metrics.
+    """Returns an application with /ready and /metrics.
 
-    `trouble` says why the process is not ready; it is empty when the process is ready.
+    `trouble` returns why the process is not ready, or an empty text when it is ready. Requests
+    with a larger body than `body_bytes_max` are refused.
     """
 
     def report() -> dict[str, Any]:
@@ -59,9 +64,9 @@ def pages(trouble: Callable[[], str], body_bytes_max: int = 65_536) -> web.Appli
 async def served(
     application: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[None]:
-    """Serve until the block ends; requests that have begun are answered.
+    """Serves the application until the block ends; requests under way are still answered.
 
-    Raises SettingsError when the port is taken.
+    Raises SettingsError when it cannot listen on that host and port.
     """
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_SECONDS)
     await runner.setup()
@@ -78,7 +83,7 @@ async def served(
 
 
 def stop_on_signal() -> asyncio.Event:
-    """An event that SIGTERM or Ctrl-C sets. Call this while the event loop runs."""
+    """Returns an event that SIGTERM or Ctrl-C sets. To be called while the event loop runs."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

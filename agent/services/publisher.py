@@ -1,4 +1,4 @@
-"""Publishes samples and alerts on the metrics topic, for the collector and the webhook."""
+"""Publishes the samples of the collector and the alerts of the webhook on the metrics topic."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from agent.topics import Topics
 from agent.wire import cloud_event_headers
 from schemas.metrics import Alert, Samples
 
-# Alertmanager waits 10 s for an answer, and the values of a scrape are old by then.
+# Alertmanager waits 10 s for an answer; the values of a scrape would be too old by then as well.
 SEND_SECONDS_MAX = 8.0
 
 
@@ -41,10 +41,10 @@ class Publisher:
         self._starting = asyncio.Lock()
 
     async def publish(self, message: Samples | Alert, identity: str) -> None:
-        """Publish a message with the cluster as its key; returns when Kafka has it.
+        """Publishes a message with its cluster as the key, and returns when Kafka has stored it.
 
-        `identity` is the CloudEvents id: the same id means the same message. Raises
-        NotPublishedError.
+        `identity` is the CloudEvents id; a message that is sent again has the same id. Raises
+        NotPublishedError when Kafka does not accept the message within 8 s.
         """
         kind = "Samples" if isinstance(message, Samples) else "Alert"
         headers = cloud_event_headers(
@@ -67,13 +67,14 @@ class Publisher:
             ) from error
 
     async def close(self) -> None:
-        """Stop the producer; messages under way are still sent, if Kafka accepts them."""
+        """Stops the producer after sending the messages under way, if Kafka accepts them."""
         if self._producer is not None:
             await self._producer.stop()
 
     async def _started(self) -> Any:
-        """Started when first needed, so that a Kafka that is down at our start is no reason to
-        end.
+        """Returns the producer, which it starts at the first message.
+
+        So the process can start while Kafka is down.
         """
         async with self._starting:
             if self._producer is None:

@@ -1,7 +1,4 @@
-"""The mapping file (mapping.yaml): what to query, and the name and unit of each result.
-
-Read by collector.py.
-"""
+"""Reads the mapping file (mapping.yaml): what to query, and the name and unit of each result."""
 
 import re
 from pathlib import Path
@@ -18,16 +15,19 @@ Platform = Literal["ec2", "k8s"]
 
 
 class LabelRule(BaseModel):
-    """A label from which cluster, broker or platform is read."""
+    """A rule that reads the cluster, the broker or the platform from one label."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str = Field(min_length=1)
     match: str | None = Field(
         default=None,
-        description="The whole value must match; if there is a group, the first one is taken",
+        description="A regular expression that the whole value must match; if it has groups, the "
+        "first one is the result",
     )
-    value: str | None = Field(default=None, description="Taken instead of the label's value")
+    value: str | None = Field(
+        default=None, description="The result when the rule matches, instead of the label's value"
+    )
 
     @field_validator("match")
     @classmethod
@@ -40,7 +40,7 @@ class LabelRule(BaseModel):
         return pattern
 
     def read(self, labels: dict[str, str]) -> str | None:
-        """What this rule reads from the labels; None when it does not match."""
+        """Returns what this rule reads from the labels; None when it does not match."""
         text = labels.get(self.label, "")
         if not text:
             return None
@@ -53,7 +53,7 @@ class LabelRule(BaseModel):
 
 
 class LabelRules(BaseModel):
-    """The rules for each; the first one that matches counts."""
+    """The rules for cluster, broker and platform; for each, the first rule that matches counts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,9 +63,9 @@ class LabelRules(BaseModel):
 
 
 class Reading(BaseModel):
-    """What to read from the pages of exporters, without PromQL.
+    """What to read from the pages of exporters when there is no server that understands PromQL.
 
-    `reduce` makes one value of several series of a broker.
+    `reduce` says how the series of a broker become one value.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,31 +73,38 @@ class Reading(BaseModel):
     series: str
     labels: dict[str, str] = Field(
         default_factory=dict,
-        description="Values are regular expressions that match the whole value",
+        description="Labels that a series must have; each value is a regular expression that must "
+        "match the whole value of the label",
     )
     reduce: Literal["sum", "max", "min", "mean", "count"] = "max"
     times: str | None = Field(
-        default=None, description="Multiply by the series of this name with the same labels"
+        default=None,
+        description="Multiply each value by the series of this name with the same labels",
     )
     per_second: bool = Field(
-        default=False, description="For a counter: its growth per second since the last scrape"
+        default=False, description="For a counter: take its growth per second since the last scrape"
     )
 
 
 class ExporterForm(Reading):
-    """The value: the reading divided by `per`, times `factor`; with `one_minus`, one minus that."""
+    """How a metric is computed from exporters: the reading divided by `per`, times `factor`.
+
+    With `one_minus`, the value is 1 minus that.
+    """
 
     per: Reading | None = Field(
-        default=None, description="Zero divided by zero is 0: without requests there is no latency"
+        default=None,
+        description="Divide by this reading; zero divided by zero is 0, since without requests "
+        "there is no latency",
     )
     factor: float = 1.0
     one_minus: bool = False
 
 
 class Metric(BaseModel):
-    """One thing that is measured.
+    """One entry of the mapping file: a metric, and how to query it.
 
-    A name may occur twice: the first entry that has a value for a broker counts.
+    Several entries may have the same name: the first one that has a value for a broker counts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -106,17 +113,23 @@ class Metric(BaseModel):
     unit: str = Field(max_length=20)
     source: Literal["jmx", "system", "ebs"] = "jmx"
     platform: Platform | None = Field(
-        default=None, description="Only for brokers on this platform, or of unknown platform"
+        default=None,
+        description="Use this entry only for brokers on this platform, or on an unknown one",
     )
     over_brokers: Literal["sum", "max"] | None = Field(
-        default=None, description="One value for the whole cluster"
+        default=None, description="Publish one value for the whole cluster: the sum or the maximum"
     )
-    promql: str = Field(description=f"{WINDOW} stands for the setting window_seconds")
-    exporter: ExporterForm | None = Field(default=None, description="None: PromQL only")
+    promql: str = Field(
+        description=f"The query; {WINDOW} stands for the setting window_seconds, in seconds"
+    )
+    exporter: ExporterForm | None = Field(
+        default=None,
+        description="How to read the metric from exporters; left out when only PromQL can",
+    )
 
 
 class Mapping(BaseModel):
-    """The whole file."""
+    """The whole mapping file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -140,7 +153,7 @@ class Mapping(BaseModel):
 
     @classmethod
     def read(cls, path: Path = SHIPPED) -> Self:
-        """Read a mapping file. Raises SettingsError that names file and field."""
+        """Reads a mapping file. Raises SettingsError, which names the file and the field."""
         try:
             raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
             return cls.model_validate(raw)
@@ -156,7 +169,7 @@ class Mapping(BaseModel):
 
 
 def _place(raw: Any, location: tuple[int | str, ...]) -> str:
-    """The place in the file; a metric by its name rather than its number."""
+    """Returns the place in the file, with the name of a metric instead of its number."""
     match location:
         case ("metrics", int(index), *rest):
             entry = raw["metrics"][index]

@@ -1,6 +1,6 @@
 """The collector's own settings, from KAFKA_MIGRATION_COLLECTOR_* variables.
 
-The control Kafka is a setting of the agent.
+It finds the control Kafka by the settings of the agent (agent/config/settings.py).
 """
 
 from pathlib import Path
@@ -26,20 +26,21 @@ from agent.services.collector.mapping import SHIPPED
 
 
 class TargetGroup(BaseModel):
-    """An entry of a targets file, in the form of Prometheus' own file_sd_configs."""
+    """One entry of a targets file, which has the format of Prometheus' file_sd_configs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     targets: tuple[str, ...]
     labels: dict[str, str] = Field(
-        default_factory=dict, description="Such as cluster, broker and platform"
+        default_factory=dict,
+        description="Labels of all series of these targets, such as cluster, broker and platform",
     )
 
 
 class CollectorSettings(EnvironmentSettings):
     """What the collector reads, how often, and with which credentials.
 
-    Either prometheus_url or targets_file must be set.
+    Exactly one of prometheus_url and targets_file must be set.
     """
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_MIGRATION_COLLECTOR_")
@@ -47,10 +48,8 @@ class CollectorSettings(EnvironmentSettings):
     prometheus_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/@?#\s]+(/[^?#\s]*)?$",
-        description=(
-            "The Prometheus server (or Thanos, Mimir), such as http://prometheus:9090, without "
-            "credentials"
-        ),
+        description="The URL of a Prometheus server (or of Thanos or Mimir), without credentials, "
+        "such as http://prometheus:9090",
     )
     targets_file: Path | None = Field(
         default=None,
@@ -60,9 +59,8 @@ class CollectorSettings(EnvironmentSettings):
     )
     mapping_file: Path = Field(
         default=SHIPPED,
-        description=(
-            "What to query, and how each result is named; the shipped file explains the format"
-        ),
+        description="The file that says what to query and how each result is named; the shipped "
+        "one explains the format",
     )
     interval_seconds: float = Field(
         default=15.0,
@@ -75,7 +73,7 @@ class CollectorSettings(EnvironmentSettings):
         default=60,
         ge=5,
         le=3600,
-        description="Window of rates in PromQL: at least twice the scrape interval of Prometheus",
+        description="The window of rates in PromQL, at least twice Prometheus' scrape interval",
     )
     cluster: str | None = Field(
         default=None,
@@ -83,13 +81,11 @@ class CollectorSettings(EnvironmentSettings):
     )
     cluster_names: dict[str, str] = Field(
         default_factory=dict,
-        description=(
-            "For labels that name a cluster differently from clusters.yaml: JSON, "
-            '{"name in labels": "name in clusters.yaml"}'
-        ),
+        description="For labels that name a cluster differently from clusters.yaml, as JSON: "
+        '{"name in labels": "name in clusters.yaml"}',
     )
     username: str | None = Field(
-        default=None, description="Basic authentication, with password_file"
+        default=None, description="The user of basic authentication; needs password_file"
     )
     password: SecretStr | None = Field(default=None, description="Prefer password_file")
     password_file: Path | None = Field(
@@ -99,12 +95,18 @@ class CollectorSettings(EnvironmentSettings):
         default=None, description="A file that holds nothing but a bearer token"
     )
     ca_file: str | None = Field(
-        default=None, description="Certificate authorities to trust, instead of those of the system"
+        default=None, description="Certificate authorities to trust instead of the system's (PEM)"
     )
-    cert_file: str | None = Field(default=None, description="Client certificate, for mutual TLS")
+    cert_file: str | None = Field(
+        default=None, description="A client certificate (PEM), for mutual TLS"
+    )
     key_file: str | None = None
-    web_host: str = Field(default="127.0.0.1", description="Where /ready and /metrics are served")
-    web_port: int = Field(default=6067, ge=1, le=65535, description="The agent has 6066")
+    web_host: str = Field(
+        default="127.0.0.1", description="The address at which /ready and /metrics are served"
+    )
+    web_port: int = Field(
+        default=6067, ge=1, le=65535, description="The port of both; the agent uses 6066"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -118,7 +120,10 @@ class CollectorSettings(EnvironmentSettings):
         return self
 
     def connection(self) -> PrometheusConnection:
-        """As the adapter wants it. Raises SettingsError when a secret's file cannot be read."""
+        """Returns what the Prometheus adapter needs to connect.
+
+        Raises SettingsError when the file of a secret cannot be read.
+        """
         try:
             password = secret(self.password, self.password_file)
             token = secret(None, self.token_file)
@@ -138,12 +143,15 @@ class CollectorSettings(EnvironmentSettings):
         )
 
     def targets(self) -> list[Target]:
-        """The exporters of the targets file. Raises SettingsError."""
+        """Reads the targets file and returns its exporters; empty when none is set.
+
+        Raises SettingsError when the file cannot be read or names no targets.
+        """
         path = self.targets_file
         if path is None:
             return []
         try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
+            raw = yaml.safe_load(path.read_text(encoding="utf-8"))  # this reads JSON as well
             groups = TypeAdapter(tuple[TargetGroup, ...]).validate_python(raw)
         except OSError as error:
             raise SettingsError(

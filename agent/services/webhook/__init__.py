@@ -1,1 +1,1 @@
-"""The webhook: publishes the alerts of an existing monitor on the metrics topic."""
+"""The webhook: receives alerts of an existing monitoring system and publishes them."""

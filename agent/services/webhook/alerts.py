@@ -1,7 +1,7 @@
-"""Turns the alerts of a monitor into our Alert.
+"""Turns the alerts of a monitoring system into messages of the metrics topic.
 
-Reads Alertmanager's webhook, version 4 (Grafana sends the same), and a plain form. Pure; called by
-server.py. Each field that cannot be read is reported, with what would be right.
+It reads Alertmanager's webhook, version 4 (Grafana sends the same), and a plain form. Each field
+that cannot be read is reported, together with what would be right. Pure; called by server.py.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ ACTION_LABEL = "kafka_migration_action"
 ALERTS_MAX = 1_000
 NAME_MAX, SUMMARY_MAX, LABELS_MAX = 100, 500, 50
 _MARK_LENGTH = 8
-# The severities of monitors in our three. An unknown one counts as critical, since one pause too
-# many does less harm than one too few.
+# The severities that monitoring systems use, mapped to the three of an Alert. An unknown severity
+# counts as critical, since one pause too many does less harm than one too few.
 _SEVERITIES: Mapping[str, Literal["info", "warning", "critical"]] = {
     **dict.fromkeys(("info", "information", "none", "debug", "low", "p4", "p5"), "info"),
     **dict.fromkeys(("warning", "warn", "medium", "minor", "p3"), "warning"),
@@ -34,18 +34,19 @@ Severity = Literal["info", "warning", "critical"]
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What could not be read: the path of the field in the body, and how to correct it."""
+    """A field that could not be read: its path in the body, and how to correct it."""
 
     field: str
     problem: str
 
 
 class _Word(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)  # monitors add fields as they like
+    # Monitoring systems add fields of their own.
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class ManagedAlert(_Word):
-    """One alert within Alertmanager's message."""
+    """One alert in a message of Alertmanager."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str] = Field(max_length=200)
@@ -56,7 +57,7 @@ class ManagedAlert(_Word):
 
 
 class PlainAlert(_Word):
-    """The plain form, for any program that can send JSON."""
+    """An alert in the plain form, for any program that can send JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,7 +74,10 @@ class PlainAlert(_Word):
 def read_plain(
     body: Any, settings: WebhookSettings, now: datetime
 ) -> tuple[list[Alert], list[Wrong]]:
-    """The alert of the plain form; `now` is its time when it has none."""
+    """Reads an alert in the plain form; `now` is the time of an alert that has none.
+
+    Returns either the alert, or what is wrong with it.
+    """
     try:
         plain = PlainAlert.model_validate(body)
     except ValidationError as error:
@@ -93,7 +97,10 @@ def read_plain(
 
 
 def read_alertmanager(body: Any, settings: WebhookSettings) -> tuple[list[Alert], list[Wrong]]:
-    """All alerts that can be read, and what is wrong with the others."""
+    """Reads a message of Alertmanager.
+
+    Returns every alert that can be read, and what is wrong with the others.
+    """
     if (
         not isinstance(body, dict)
         or body.get("version", "4") != "4"
@@ -102,17 +109,15 @@ def read_alertmanager(body: Any, settings: WebhookSettings) -> tuple[list[Alert]
         return [], [
             Wrong(
                 "alerts",
-                (
-                    "not Alertmanager's webhook, version 4: it has `version` "
-                    '"4" and a list `alerts`'
-                ),
+                "not a message of Alertmanager's webhook, version 4, "
+                'which has `version` "4" and a list `alerts`',
             )
         ]
     if len(body["alerts"]) > ALERTS_MAX:
         return [], [
             Wrong(
                 "alerts",
-                f"more than {ALERTS_MAX}: set max_alerts in Alertmanager's webhook_config",
+                f"more than {ALERTS_MAX} alerts: set max_alerts in Alertmanager's webhook_config",
             )
         ]
     alerts: list[Alert] = []
@@ -133,7 +138,7 @@ def read_alertmanager(body: Any, settings: WebhookSettings) -> tuple[list[Alert]
             )
         elif not managed.labels.get("alertname"):
             wrong.append(
-                Wrong(f"{place}.labels.alertname", "it is missing: it is the alert's name")
+                Wrong(f"{place}.labels.alertname", "it is missing, but every alert needs a name")
             )
         else:
             alerts.append(_alert(managed, cluster, settings))
@@ -165,8 +170,9 @@ def _alert(managed: ManagedAlert, cluster: str, settings: WebhookSettings) -> Al
 
 
 def _name(managed: ManagedAlert) -> str:
-    """The alert's name with a mark of its labels, so that a `resolved` of broker 12 does not end
-    what broker 11 has caused.
+    """Returns the alert's name with a hash of its labels.
+
+    Without the hash, a `resolved` for broker 12 would end the pause that broker 11 has caused.
     """
     mark = managed.fingerprint[:_MARK_LENGTH]
     if not re.fullmatch(r"[0-9a-f]{4,}", mark):
@@ -202,5 +208,8 @@ def _wrong(error: ValidationError, place: str = "") -> list[Wrong]:
 
 
 def identity(alert: Alert) -> str:
-    """The CloudEvents id. Alertmanager repeats a firing alert every few hours with the same id."""
+    """Returns the CloudEvents id of an alert.
+
+    It is the same for each repeat: Alertmanager sends a firing alert again every few hours.
+    """
     return f"{alert.cluster}/{alert.name}/{alert.state}/{alert.time.isoformat()}"

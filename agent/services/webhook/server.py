@@ -1,8 +1,8 @@
 """The webhook's HTTP side: POST /alertmanager and POST /alert, with a bearer token.
 
-Built by `kafka-migration webhook`. It is a process apart from the collector, for three reasons: it
-can run twice behind one address (two collectors would send each sample twice), the process that can
-be reached from outside has no credentials of Prometheus, and a slow scrape delays no alert.
+Built by `kafka-migration webhook`. It is a process of its own for three reasons: it can run twice
+behind one address, while two collectors would send each sample twice; the process that can be
+reached from outside has no credentials of Prometheus; and a slow scrape delays no alert.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ from schemas.metrics import Alert
 log = logging.getLogger("kafka_migration.webhook")
 
 RETRY_AFTER_SECONDS = 5
-# Not ready for this long after Kafka refused an alert. Then senders are let in again, since only
-# their alerts show whether Kafka accepts them.
+# The webhook is not ready for this long after Kafka refused an alert. Then senders may try again,
+# since only an alert can show whether Kafka accepts alerts.
 TROUBLE_SECONDS = 15.0
 RECEIVED = Counter("kafka_migration_webhook_alerts", "Alerts published", ["cluster", "state"])
 REFUSED = Counter(
-    "kafka_migration_webhook_refused", "Requests answered otherwise than 200", ["status"]
+    "kafka_migration_webhook_refused", "Requests that were not answered with 200", ["status"]
 )
 
 Read = Callable[[Any, WebhookSettings], tuple[list[Alert], list[Wrong]]]
@@ -40,8 +40,8 @@ Read = Callable[[Any, WebhookSettings], tuple[list[Alert], list[Wrong]]]
 class Webhook:
     """The two routes for alerts.
 
-    `clusters` are those that the agent knows: alerts of others are refused. When it is empty,
-    alerts of all clusters are accepted.
+    `clusters` are the clusters that the agent knows; alerts of others are refused. When it is
+    empty, alerts of all clusters are accepted.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Webhook:
 
     @property
     def trouble(self) -> str:
-        """Why alerts are not accepted; empty when they are, or when it is time to try again."""
+        """Why alerts are not accepted now; empty when they are, or when senders may try again."""
         return self._trouble if time.monotonic() < self._troubled_at + TROUBLE_SECONDS else ""
 
     def application(self) -> web.Application:
-        """The application with both routes, /ready and /metrics."""
+        """Returns the application with both routes, /ready and /metrics."""
         application = pages.pages(lambda: self.trouble, self._settings.body_bytes_max)
         application.router.add_post("/alertmanager", self._alertmanager)
         application.router.add_post("/alert", self._plain)
@@ -74,10 +74,10 @@ class Webhook:
         )
 
     async def _take(self, request: web.Request, read: Read) -> web.Response:
-        """Publish every alert that can be read, also when others are wrong.
+        """Publishes every alert of the request that can be read, even when others cannot.
 
-        Answers 200 when Kafka has them all, 400 with each wrong alert, and 503 when the sender
-        should repeat the request, which does no harm.
+        Answers 200 when Kafka has stored all of them, 400 with a list of the alerts that could
+        not be read, and 503 when the sender should repeat the request, which does no harm.
         """
         if not self._is_known(request):
             says = (
@@ -88,12 +88,10 @@ class Webhook:
         try:
             body = json.loads(await request.read())
         except web.HTTPRequestEntityTooLarge:
+            limit = self._settings.body_bytes_max
             return _answer(
                 413,
-                (
-                    f"more than {self._settings.body_bytes_max} bytes; see "
-                    "body_bytes_max, max_alerts"
-                ),
+                f"the body has more than {limit} bytes: raise body_bytes_max, or set max_alerts",
             )
         except ValueError as error:
             return _answer(400, f"the body is not JSON: {error}")

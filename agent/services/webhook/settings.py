@@ -1,6 +1,6 @@
 """The webhook's own settings, from KAFKA_MIGRATION_WEBHOOK_* variables.
 
-The control Kafka is a setting of the agent.
+It finds the control Kafka by the settings of the agent (agent/config/settings.py).
 """
 
 import ssl
@@ -18,49 +18,47 @@ Action = Literal["pause", "slow", "notify"]
 
 
 class WebhookSettings(EnvironmentSettings):
-    """Where the webhook listens, who may send alerts, and what alerts do."""
+    """Where the webhook listens, who may send alerts, and what the alerts do."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_MIGRATION_WEBHOOK_")
 
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=6068, ge=1, le=65535)
     token: SecretStr | None = Field(
-        default=None, description="The bearer token of senders; prefer token_file"
+        default=None, description="The bearer token that senders need; prefer token_file"
     )
     token_file: Path | None = Field(
         default=None, description="A file that holds nothing but the token"
     )
     tls_cert_file: str | None = Field(
-        default=None, description="Certificate; when it is given, the webhook serves TLS"
+        default=None, description="A certificate (PEM); with it, the webhook serves TLS"
     )
     tls_key_file: str | None = None
     body_bytes_max: int = Field(
         default=1_000_000,
         ge=1_000,
         le=50_000_000,
-        description="Largest request; Alertmanager sends about 1 kB for each alert",
+        description="The largest request in bytes; Alertmanager sends about 1 kB for each alert",
     )
     cluster: str | None = Field(
         default=None,
-        description="The cluster of alerts without a cluster label, for a monitor of one cluster",
+        description="The cluster of alerts without a cluster label, for a monitoring system of "
+        "one cluster",
     )
     cluster_labels: tuple[str, ...] = Field(
         default=("kafka_cluster", "strimzi_io_cluster", "cluster"),
-        description="Labels that may name the cluster; the first one present counts. JSON",
+        description="Labels that may name the cluster, as JSON; the first one that is present "
+        "counts",
     )
     cluster_names: dict[str, str] = Field(
         default_factory=dict,
-        description=(
-            "For labels that name a cluster differently from clusters.yaml: JSON, "
-            '{"name in labels": "name in clusters.yaml"}'
-        ),
+        description="For labels that name a cluster differently from clusters.yaml, as JSON: "
+        '{"name in labels": "name in clusters.yaml"}',
     )
     actions: dict[Literal["critical", "warning", "info"], Action] = Field(
         default={"critical": "pause", "warning": "slow", "info": "notify"},
-        description=(
-            "What an alert of each severity does, unless its label "
-            "kafka_migration_action says so. JSON"
-        ),
+        description="What an alert of each severity does, as JSON; the alert's label "
+        "kafka_migration_action takes precedence",
     )
 
     @model_validator(mode="after")
@@ -74,7 +72,10 @@ class WebhookSettings(EnvironmentSettings):
         return self
 
     def secret(self) -> bytes:
-        """The token. Raises SettingsError when it cannot be read or is too short to be one."""
+        """Returns the token that senders need.
+
+        Raises SettingsError when it cannot be read or is shorter than 16 characters.
+        """
         if self.token_file is not None:
             try:
                 text = self.token_file.read_text(encoding="utf-8").strip()
@@ -92,7 +93,10 @@ class WebhookSettings(EnvironmentSettings):
         return text.encode()
 
     def tls(self) -> ssl.SSLContext | None:
-        """None: plain HTTP. Raises SettingsError."""
+        """Returns the TLS context to serve with; None for plain HTTP.
+
+        Raises SettingsError when the certificate or its key cannot be loaded.
+        """
         if self.tls_cert_file is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
