@@ -1,6 +1,7 @@
-"""The scrapes: query, name, publish, wait. Built and run by `kafka-migration collector`.
+"""The collector: at each interval it queries all metrics and publishes them as samples.
 
-What could not be read is reported by counters, log lines and /ready; no value is ever made up.
+Built and run by `kafka-migration collector`. What could not be read is reported by counters, log
+lines and /ready; the collector never invents a value.
 """
 
 import asyncio
@@ -30,11 +31,14 @@ from schemas.metrics import Sample, Samples
 
 log = logging.getLogger("kafka_migration.collector")
 
-SAMPLES_PER_MESSAGE_MAX = 4_000  # of some 150 bytes: below the size that Kafka takes (1 MB)
+# A sample has about 150 bytes, and Kafka accepts messages of up to 1 MB.
+SAMPLES_PER_MESSAGE_MAX = 4_000
 
 SCRAPES = Counter("kafka_migration_collector_scrapes", "Scrapes, by how they ended", ["result"])
 TROUBLES = Counter(
-    "kafka_migration_collector_troubles", "What could not be read, by cause", ["metric", "trouble"]
+    "kafka_migration_collector_troubles",
+    "Metrics and exporters that could not be read, by cause",
+    ["metric", "trouble"],
 )
 PUBLISHED = Counter("kafka_migration_collector_samples", "Samples published", ["cluster"])
 DROPPED = Counter(
@@ -42,7 +46,7 @@ DROPPED = Counter(
 )
 SKIPPED = Counter(
     "kafka_migration_collector_skipped_scrapes",
-    "Scrapes that were skipped because the one before still ran",
+    "Scrapes that were skipped because the previous one was still running",
 )
 LAST = Gauge(
     "kafka_migration_collector_last_scrape_seconds",
@@ -53,7 +57,10 @@ SECONDS = Histogram("kafka_migration_collector_scrape_seconds", "How long scrape
 
 @dataclass(slots=True)
 class Scrape:
-    """What one scrape found. `troubles`: which metric or exporter could not be read, and why."""
+    """The result of one scrape.
+
+    `troubles` holds what could not be read: the metric or exporter, the cause, and a sentence.
+    """
 
     values: list[tuple[Metric, Values]] = field(default_factory=list)
     troubles: list[tuple[str, Trouble | str, str]] = field(default_factory=list)
@@ -87,8 +94,8 @@ class ServerSource:
             scrape.values.append((metric, values))
             if left_over:
                 says = (
-                    f"{left_over} series more than there are brokers: aggregate them in the "
-                    "mapping's promql"
+                    f"the query returned {left_over} series more than there are brokers: "
+                    "aggregate them in the mapping's promql"
                 )
                 scrape.troubles.append((metric.name, "ambiguous", says))
         return scrape
@@ -128,7 +135,7 @@ class PageSource:
 
 
 def source_of(settings: CollectorSettings, mapping: Mapping) -> SampleSource:
-    """The source that the settings name.
+    """Returns the source that the settings name: a Prometheus server or exporters.
 
     Raises SettingsError, or OSError when a certificate cannot be read.
     """
@@ -139,10 +146,10 @@ def source_of(settings: CollectorSettings, mapping: Mapping) -> SampleSource:
 
 
 class Collector:
-    """One collector.
+    """Scrapes a source and publishes what it found.
 
-    `clusters` are those that the agent knows: samples of others are left out. When it is empty,
-    samples of all clusters are published.
+    `clusters` are the clusters that the agent knows; samples of others are left out. When it is
+    empty, samples of all clusters are published.
     """
 
     def __init__(
@@ -160,12 +167,12 @@ class Collector:
 
     @property
     def trouble(self) -> str:
-        """Why the agent gets no samples from here now; empty when it does."""
+        """Why the agent gets no samples from this collector now; empty when it gets some."""
         return self._not_read or self._not_published
 
     async def scrape(self) -> dict[str, list[Sample]]:
-        """All samples by cluster; what could not be read is counted and logged."""
-        at = time.time()  # taken before, so that no value is older than its time says
+        """Scrapes once and returns all samples by cluster; counts and logs what it cannot read."""
+        at = time.time()  # taken before the scrape, so that no value is older than its time says
         with SECONDS.time():
             scrape = await self._source.scrape()
         found: defaultdict[str, dict[tuple[str, int | None], Sample]] = defaultdict(dict)
@@ -180,7 +187,7 @@ class Collector:
                 names=self._settings.cluster_names,
             )
             for cluster, samples in by_cluster.items():
-                # the first entry of a name counts; later ones fill in where it has no value
+                # The first entry of a name counts; later ones serve brokers without a value there.
                 for sample in samples:
                     found[cluster].setdefault((sample.metric, sample.broker), sample)
         strangers = found.keys() - self._clusters if self._clusters else set()
@@ -227,9 +234,9 @@ class Collector:
         SCRAPES.labels("empty" if not found else "partial" if scrape.troubles else "whole").inc()
 
     async def publish(self, topic: MetricsTopic, found: Map[str, list[Sample]]) -> None:
-        """Publish one message for each cluster, or several when the cluster is very large.
+        """Publishes one message for each cluster, or several when a cluster is very large.
 
-        What Kafka does not accept is dropped and logged.
+        Samples that Kafka does not accept are dropped, counted and logged.
         """
         for cluster, samples in found.items():
             for first in range(0, len(samples), SAMPLES_PER_MESSAGE_MAX):
@@ -246,7 +253,10 @@ class Collector:
                     log.warning("%s: %d samples dropped: %s", cluster, len(part), error)
 
     async def run(self, topic: MetricsTopic, stop: asyncio.Event) -> None:
-        """Scrape at the interval until `stop` is set; a longer scrape skips the next ones."""
+        """Scrapes and publishes at each interval until `stop` is set.
+
+        A scrape that takes longer than the interval skips the scrapes that were due meanwhile.
+        """
         interval = self._settings.interval_seconds
         beat = time.monotonic()
         while not stop.is_set():

@@ -1,7 +1,8 @@
-"""Turns series into samples: labels into one form, and values of exporters into what PromQL would
-return.
+"""Turns Prometheus series into samples.
 
-Called by collector.py. Pure, except that it keeps the counters of the last scrape.
+It reads cluster, broker and platform from labels of any form, and computes from the pages of
+exporters what PromQL would return. Called by collector.py. Pure, except that a PageReader keeps the
+counters of the last scrape.
 """
 
 import math
@@ -16,7 +17,8 @@ from agent.services.collector.mapping import ExporterForm, LabelRule, LabelRules
 from schemas.metrics import Sample
 
 FORGOTTEN_AFTER_SECONDS = 3600.0
-EQUAL_WITHIN = 1e-9  # a mean times a count is a sum, except for rounding
+# A mean times a count differs from the sum by rounding, which must not look like a counter's reset.
+EQUAL_WITHIN = 1e-9
 
 _REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
     "sum": math.fsum,
@@ -29,7 +31,7 @@ _REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose value it is; None where no label says."""
+    """The cluster, broker and platform that a value belongs to; None where no label says."""
 
     cluster: str | None
     broker: int | None
@@ -40,7 +42,7 @@ Values = dict[Owner, float]
 
 
 def owner_of(labels: Mapping[str, str], rules: LabelRules) -> Owner:
-    """The owner that tags of EC2 or labels of Kubernetes name."""
+    """Returns the owner that labels name, whether they are tags of EC2 or labels of Kubernetes."""
     given = dict(labels)
     broker = _first(rules.broker, given)
     platform = _first(rules.platform, given)
@@ -58,8 +60,9 @@ def _first(rules: Iterable[LabelRule], labels: dict[str, str]) -> str | None:
 
 
 def answered(series: Iterable[Series], rules: LabelRules) -> tuple[Values, int]:
-    """The result of a query by owner, and how many series were dropped because their owner had one
-    already.
+    """Returns the value of each owner in the result of a query, and the number of dropped series.
+
+    A series is dropped when its owner has a value already.
     """
     values: Values = {}
     left_over = 0
@@ -71,9 +74,9 @@ def answered(series: Iterable[Series], rules: LabelRules) -> tuple[Values, int]:
 
 
 class PageReader:
-    """Reads the pages of exporters as the mapping says.
+    """Computes values from the pages of exporters, as the mapping says.
 
-    It keeps the last value of each counter, so each collector has a reader of its own.
+    It keeps the last value of each counter, so every collector needs a reader of its own.
     """
 
     def __init__(self, rules: LabelRules) -> None:
@@ -83,8 +86,9 @@ class PageReader:
         self._now: dict[tuple[str, frozenset[tuple[str, str]]], tuple[float, float]] = {}
 
     def take(self, series: Iterable[Series]) -> None:
-        """Take in a new scrape: all series of all pages."""
-        # a page that is missing keeps its older values, so its next rate is over a longer time
+        """Replaces the current series by those of a new scrape: all series of all pages."""
+        # When a page is missing, its older values are kept, so that its next rate is computed over
+        # a longer time.
         self._last |= self._now
         newest = max((at for _, at in self._now.values()), default=0.0)
         self._last = {
@@ -96,7 +100,10 @@ class PageReader:
             self._by_name[s.labels.get("__name__", "")].append(s)
 
     def values(self, form: ExporterForm) -> Values:
-        """A value for each owner, if its series is there and its counter was seen twice."""
+        """Returns a value for each owner that has the series.
+
+        A counter has a value only once it was seen in two scrapes.
+        """
         above = self._read(form)
         if form.per is None:
             found = above
@@ -134,9 +141,9 @@ class PageReader:
         return {owner: _reduced(reading.reduce, values) for owner, values in grouped.items()}
 
     def _per_second(self, name: str, series: Series, value: float) -> float | None:
-        """Growth per second since the last scrape; None when it was not seen before.
+        """Returns a counter's growth per second since it was last seen; None the first time.
 
-        A smaller value means that the counter has started again from 0.
+        A value that is smaller than the last one means that the counter started again from 0.
         """
         key = (name, _key(series))
         self._now[key] = (value, series.at)
@@ -153,7 +160,10 @@ def _key(series: Series) -> frozenset[tuple[str, str]]:
 
 
 def _reduced(how: str, values: Sequence[float]) -> float:
-    """NaN only when all are NaN: one log directory without a value does not hide the others."""
+    """Returns one value for several; NaN values are left out unless all of them are NaN.
+
+    So one log directory without a value does not hide the others.
+    """
     return _REDUCE[how]([v for v in values if not math.isnan(v)] or [math.nan])
 
 
@@ -171,7 +181,11 @@ def samples_of(
     default_cluster: str | None,
     names: Mapping[str, str],
 ) -> dict[str, list[Sample]]:
-    """The samples by cluster. Values without a cluster, or of another platform, are left out."""
+    """Returns a metric's samples by cluster; `at` is their time in seconds since the epoch.
+
+    `names` gives the agent's name of a cluster for the name in labels. Values without a cluster, or
+    of another platform than the metric's, are left out.
+    """
     found: defaultdict[str, list[tuple[Owner, float]]] = defaultdict(list)
     for owner, value in values.items():
         cluster = owner.cluster if owner.cluster is not None else default_cluster

@@ -1,7 +1,6 @@
-"""Who may view and who may send commands: tokens, sessions, and the proof that a request came from
-the console's own page.
+"""Decides who may view and who may send commands: tokens, sessions and CSRF tokens.
 
-Called by server.py for each request. Pure but for random numbers and the clock.
+Called by server.py for each request. Pure except for random numbers and the clock.
 """
 
 import hmac
@@ -12,13 +11,13 @@ from enum import StrEnum
 
 COOKIE = "km_session"
 SESSIONS_MAX = 1_000
-# after this many wrong tokens within TRY_SECONDS, of all clients together, none is accepted
+# After this many wrong tokens within TRY_SECONDS, from all clients together, no token is accepted.
 TRIES_MAX = 10
 TRY_SECONDS = 60.0
 
 
 class Role(StrEnum):
-    """What a session may do."""
+    """What a session may do: a viewer only reads, an operator may send commands too."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -26,8 +25,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session. `csrf` must come back in a header with each command: another site cannot read
-    it.
+    """A session of a signed-in user; `ends_at` is in seconds since the epoch.
+
+    Each command must repeat `csrf` in a header. Pages of other sites cannot read it, so they cannot
+    send commands in the user's name.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Session:
 
 
 class TooManyTriesError(Exception):
-    """Too many wrong tokens came; for `seconds` no token is accepted, not even a right one."""
+    """Too many wrong tokens were sent; for `seconds` no token is accepted, not even a right one."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"too many wrong tokens: try again in {seconds:.0f} s")
@@ -63,9 +64,9 @@ class Access:
         self._wrong: list[float] = []
 
     def role_of(self, token: str) -> Role | None:
-        """What a token allows; None for a wrong one.
+        """Returns the role of a token; None for a wrong one.
 
-        Takes the same time for every token. Raises TooManyTriesError.
+        The comparison takes the same time for every token. Raises TooManyTriesError.
         """
         now = self._now()
         self._wrong = [at for at in self._wrong if at > now - TRY_SECONDS]
@@ -80,7 +81,10 @@ class Access:
         return matches[0] if matches else None
 
     def log_in(self, token: str, name: str) -> tuple[str, Session] | None:
-        """A new session and its secret id, or None for a wrong token. Raises TooManyTriesError."""
+        """Starts a session and returns its secret id with it; None for a wrong token.
+
+        Raises TooManyTriesError.
+        """
         role = self.role_of(token)
         if role is None:
             return None
@@ -93,12 +97,12 @@ class Access:
         return session_id, session
 
     def session(self, session_id: str) -> Session | None:
-        """The session of a cookie, while it lasts."""
+        """Returns the session with the id that a cookie holds; None when it has ended."""
         found = self._sessions.get(session_id)
         return found if found and found.ends_at > self._now() else None
 
     def log_out(self, session_id: str) -> None:
-        """Forget the session."""
+        """Ends the session, if there is one with this id."""
         self._sessions.pop(session_id, None)
 
     def _forget_old(self) -> None:
@@ -109,5 +113,5 @@ class Access:
 
 
 def is_same(given: str | None, right: str) -> bool:
-    """Compares secrets in constant time."""
+    """Whether a given secret is the right one; compares them in constant time."""
     return given is not None and hmac.compare_digest(given.encode(), right.encode())

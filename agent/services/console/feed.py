@@ -1,7 +1,7 @@
-"""What the page shows: the latest status of each cluster and its last events.
+"""Keeps what the page shows: the latest status of each cluster and its last events.
 
-Both are kept up to date from the control topics, also after the control Kafka was away. Called by
-server.py.
+It follows the control topics, and goes on by itself after the control Kafka was unreachable. Called
+by server.py.
 """
 
 import asyncio
@@ -18,13 +18,11 @@ log = logging.getLogger("kafka_migration.console")
 
 Json = dict[str, Any]
 EVENTS_MAX = 300  # of each cluster
-WAITING_MAX = (
-    1_000  # a browser that lags behind by more messages is disconnected; it connects again
-)
+# A browser that is more messages behind is disconnected; it connects again by itself.
+WAITING_MAX = 1_000
 RETRY_SECONDS = 2.0
-SILENCE_SECONDS = (
-    10.0  # a healthy control Kafka answers at least every second, with no message or some
-)
+# A healthy control Kafka answers at least every second, even when there are no messages.
+SILENCE_SECONDS = 10.0
 
 
 class ControlTopics(Protocol):
@@ -38,7 +36,7 @@ class ControlTopics(Protocol):
 
 
 class Feed:
-    """The page's memory."""
+    """The data of the page, and the readers that are told of each change."""
 
     def __init__(self, client: ControlTopics) -> None:
         self._client = client
@@ -53,7 +51,7 @@ class Feed:
         return next(filter(None, self._trouble.values()), "")
 
     def everything(self) -> Json:
-        """What a page that has just been opened needs."""
+        """Returns all data, for a page that has just been opened."""
         return {
             "trouble": self.trouble,
             "statuses": self._statuses,
@@ -61,13 +59,16 @@ class Feed:
         }
 
     async def run(self) -> None:
-        """Read both topics without end."""
+        """Follows both topics without end."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow("status"))
             tasks.create_task(self._follow("events"))
 
     async def changes(self) -> AsyncGenerator[tuple[str, Json]]:
-        """Yields (kind, content) of each change from now on; ends when this reader is too slow."""
+        """Yields each change from now on as (kind, content).
+
+        Ends when this reader is too slow.
+        """
         queue: asyncio.Queue[tuple[str, Json] | None] = asyncio.Queue()
         self._readers.add(queue)
         try:
@@ -77,13 +78,16 @@ class Feed:
             self._readers.discard(queue)
 
     def take_status(self, status: Json) -> None:
-        """Keep a new status and send it to every reader."""
+        """Keeps a new status and sends it to every reader."""
         self._statuses[status["cluster"]] = status
         self._tell("status", status)
 
     def take_event(self, event: Json) -> None:
-        """Keep a new event and send it to every reader; its id shows whether it was sent before."""
-        if event["type"] in DETAIL_EVENTS:  # the page's timeline would drown in them
+        """Keeps a new event and sends it to every reader.
+
+        An event is ignored when one with its id is kept already, or when it is a detail.
+        """
+        if event["type"] in DETAIL_EVENTS:  # there are so many that they would hide the others
             return
         events = self._events.setdefault(event["cluster"], deque(maxlen=EVENTS_MAX))
         if any(e["id"] == event["id"] for e in events):
@@ -111,7 +115,7 @@ class Feed:
                 self._now_trouble(topic, str(error))
             except TimeoutError:
                 self._now_trouble(
-                    topic, "the control Kafka does not answer, so that what you see may be old"
+                    topic, "the control Kafka does not answer, so what you see may be out of date"
                 )
             except Exception:
                 log.exception("the %s topic cannot be read", topic)

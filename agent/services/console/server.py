@@ -1,7 +1,7 @@
-"""The console's HTTP side: the page, the data that it shows, and the commands that it sends.
+"""The console's HTTP server: the page, the data that it shows, and the commands that it sends.
 
-Built by `kafka-migration console`. Every command becomes a message on the control topic, like
-anybody else's: the console decides nothing.
+Built by `kafka-migration console`. The console decides nothing: it publishes each command on the
+control topic, as every other sender does.
 """
 
 import asyncio
@@ -48,11 +48,12 @@ _PAGE = {
     "/console.js": "console.js",
     "/draw.js": "draw.js",
 }
-_OPEN = frozenset({*_PAGE, "/api/login", "/live", "/ready"})  # these show nothing about any cluster
+# These paths need no session, since they show nothing about any cluster.
+_OPEN = frozenset({*_PAGE, "/api/login", "/live", "/ready"})
 
 
 class RefusedError(Exception):
-    """A request that is refused: the HTTP status, and a sentence that says why."""
+    """A request is refused: with which HTTP status, and a sentence that says why."""
 
     def __init__(self, status: HTTPStatus, says: str) -> None:
         super().__init__(says)
@@ -74,7 +75,7 @@ class Console:
         self._feed = feed
 
     def app(self) -> web.Application:
-        """The application; the feed runs as long as it does."""
+        """Returns the application with all routes; the feed runs as long as it does."""
         app = web.Application(middlewares=[self._guard], client_max_size=BODY_BYTES_MAX)
         app.router.add_routes(
             [
@@ -105,7 +106,7 @@ class Console:
             response = await handler(request)
         except RefusedError as refusal:
             response = json_response({"error": str(refusal)}, status=refusal.status)
-        except web.HTTPException as refusal:  # the router's: no such page
+        except web.HTTPException as refusal:  # raised by the router: there is no such page
             refusal.headers.update(_HEADERS)
             raise
         if not response.prepared:
@@ -113,13 +114,13 @@ class Console:
         return response
 
     def _admit(self, request: web.Request) -> None:
-        """Let through what is open to all or comes with a session or a token.
+        """Admits requests to open paths, and those with a session or a bearer token.
 
-        Raises RefusedError otherwise.
+        Raises RefusedError for every other request.
         """
         own = urlsplit(self._settings.origin)
-        # A page elsewhere whose name is made to point at this machine (DNS rebinding) bears its own
-        # name here.
+        # Against DNS rebinding: a foreign page whose name is made to resolve to this machine sends
+        # its own name as the host.
         if (
             request.path not in ("/live", "/ready")
             and request.host != own.netloc
@@ -133,7 +134,7 @@ class Console:
             self._same_origin(request)
             return
         header = request.headers.get("Authorization", "")
-        # a program: nothing is sent by itself, so nothing can be forged
+        # A browser never adds this header by itself, so a foreign page cannot forge such a request.
         if header.startswith("Bearer "):
             role = self._role(header.removeprefix("Bearer ").strip())
             if role is None:
@@ -224,7 +225,7 @@ class Console:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
         await response.prepare(request)
         changes = self._feed.changes()
-        # subscribed before the data is sent, so that no change is lost between
+        # Subscribe before sending the data, so that no change is lost in between.
         coming = asyncio.ensure_future(anext(changes, None))
         await asyncio.sleep(0)
         try:
@@ -247,9 +248,9 @@ class Console:
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────
     async def _command(self, request: web.Request) -> web.Response:
-        """Sends a command of the control topic, with an id and the sender's name filled in.
+        """Publishes a command after filling in its id and its sender's name.
 
-        Answers with the event that answers the command.
+        The response is the event with which the agent answers the command.
         """
         session: Session = request[SESSION]
         if session.role is not Role.OPERATOR:
@@ -282,7 +283,7 @@ class Console:
 
 
 def _about(session: Session) -> Json:
-    """What the page needs to know: its user, and which commands are valid in which phase."""
+    """Returns what the page must know: its user, and which commands are valid in which phase."""
     valid = {COMMAND_NAMES[kind]: sorted(phases) for kind, phases in VALID_IN.items()}
     return {
         "name": session.name,

@@ -1,6 +1,6 @@
 """The console's own settings, from KAFKA_MIGRATION_CONSOLE_* variables.
 
-The control Kafka is a setting of the agent.
+It finds the control Kafka by the settings of the agent (agent/config/settings.py).
 """
 
 import ipaddress
@@ -21,22 +21,24 @@ class ConsoleSettings(EnvironmentSettings):
 
     host: str = Field(
         default="127.0.0.1",
-        description="Address to listen on; any but a loopback address needs a token",
+        description="Address to listen on; every address except a loopback one needs a token",
     )
     port: int = Field(default=8088, ge=1, le=65535)
     public_origin: str | None = Field(
         default=None,
         pattern=r"^https?://[^/\s]+$",
-        description="How browsers reach the console through a proxy, such as "
-        "https://migration.example.com; with https the cookie is marked as secure",
+        description="The origin at which browsers reach the console through a proxy, such as "
+        "https://migration.example.com; with https, cookies are marked as secure",
     )
     token: SecretStr | None = Field(
-        default=None, description="Token of operators, who may send commands"
+        default=None, description="The token of operators, who may send commands"
     )
     token_file: Path | None = Field(
         default=None, description="A file that holds nothing but the token of operators"
     )
-    viewer_token: SecretStr | None = Field(default=None, description="Token of viewers")
+    viewer_token: SecretStr | None = Field(
+        default=None, description="The token of viewers, who may not send commands"
+    )
     viewer_token_file: Path | None = None
     session_hours: float = Field(default=12.0, gt=0, le=168, description="How long a session lasts")
 
@@ -50,7 +52,7 @@ class ConsoleSettings(EnvironmentSettings):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the console."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -58,11 +60,11 @@ class ConsoleSettings(EnvironmentSettings):
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port as a browser names them."""
+        """The scheme, host and port at which browsers reach the console."""
         return self.public_origin or f"http://{self.host}:{self.port}"
 
     def tokens(self) -> tuple[str | None, str | None]:
-        """(of operators, of viewers).
+        """Returns the tokens of operators and of viewers; None for one that is not set.
 
         Raises SettingsError when a file cannot be read or is empty.
         """

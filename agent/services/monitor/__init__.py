@@ -1,5 +1,5 @@
-"""The monitoring service: answers by HTTP whether the cluster could lose a broker now, for a
-disruption budget.
+"""The monitoring service: answers by HTTP whether the cluster could lose a broker now.
 
-It depends on the cluster alone; neither the agent nor Cruise Control needs to run.
+A PodDisruptionBudget on Kubernetes uses the answer. The service needs only the cluster; neither the
+agent nor Cruise Control has to run.
 """

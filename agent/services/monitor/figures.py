@@ -1,4 +1,4 @@
-"""The monitor's Prometheus figures, in a registry of their own. Called by service.py."""
+"""The monitor's Prometheus metrics, in a registry of their own. Called by service.py."""
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -17,7 +17,7 @@ COUNTED = (Code.OFFLINE_PARTITION, Code.UNDER_MIN_ISR, Code.UNDER_REPLICATED, Co
 
 
 class MonitorMetrics:
-    """Gauges of one cluster."""
+    """The metrics of one cluster: gauges of the last check, and a counter of all checks."""
 
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
@@ -29,7 +29,7 @@ class MonitorMetrics:
         self._seconds = self._gauge("look_seconds", "How long the last check took")
         self._visible = self._gauge("visible", "1 when the last check succeeded")
         self._brokers = self._gauge("brokers", "Live brokers")
-        self._partitions = self._gauge("partitions", "Partitions seen")
+        self._partitions = self._gauge("partitions", "Partitions that the last check saw")
         self._reassigning = self._gauge("reassigning_partitions", "Reassignments in flight")
         self._sick = self._gauge(
             "partitions_against", "Partitions that count against readiness, by reason", "code"
@@ -44,7 +44,11 @@ class MonitorMetrics:
     def record_check(
         self, look: HealthObservation | None, found: ReadinessResult, seconds: float
     ) -> None:
-        """Record one check. None: it failed, and only `visible` changes."""
+        """Records a check that took so many seconds.
+
+        `look` is what it saw, or None when it failed; then the gauges of the cluster keep the
+        values of the last check that succeeded.
+        """
         self._seconds.labels(self._cluster).set(seconds)
         self._visible.labels(self._cluster).set(look is not None)
         self._looks.labels(self._cluster, "failed" if look is None else "seen").inc()
@@ -57,7 +61,7 @@ class MonitorMetrics:
             self._sick.labels(self._cluster, code).set(found.by_code.get(code, 0))
 
     def page(self, readiness: Readiness, now: float) -> tuple[bytes, str]:
-        """The page for Prometheus, and its content type."""
+        """Returns the page for Prometheus and its content type; `now` is the monotonic clock."""
         self._ready.labels(self._cluster).set(readiness.ready)
         if readiness.looked_at is not None:
             self._age.labels(self._cluster).set(now - readiness.looked_at)

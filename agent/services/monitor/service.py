@@ -1,7 +1,7 @@
-"""The monitor: checks the cluster at intervals, and answers /ready, /live and /metrics.
+"""The monitor: checks the cluster at intervals and answers /ready, /live and /metrics.
 
-Run by the command line. core/checks/readiness.py decides what the answer is; only the clock, the
-cluster and HTTP are handled here.
+Run by `kafka-migration monitor`. core/checks/readiness.py decides what the answer is; this module
+deals with the clock, the cluster and HTTP.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ from agent.services.pages import status_page
 
 log = logging.getLogger("kafka_migration.monitor")
 
-# The cluster adapter gives up a check after six of its request time-outs: a check that lasts longer
-# has lost its thread.
+# The cluster adapter gives up a check after six request time-outs, so a check that lasts longer
+# than this has lost its thread and will never end.
 HUNG_TIMEOUTS = 10
 
 
@@ -41,11 +41,11 @@ class HealthPort(Protocol):
     """The cluster, as far as the monitor needs it."""
 
     async def health(self) -> HealthObservation:
-        """Everything that may be unhealthy. Raises PortError."""
+        """Returns the brokers and every partition that may be unhealthy. Raises PortError."""
         ...
 
     async def close(self) -> None:
-        """Close the connections; no call may follow."""
+        """Closes the connections; no other call may follow."""
         ...
 
 
@@ -69,8 +69,9 @@ class Monitor:
         self.figures = MonitorMetrics(settings.cluster)
 
     async def run(self) -> None:
-        """Check without end, one check at a time; a check that takes longer than the interval
-        delays the next one.
+        """Checks at the interval without end, one check at a time.
+
+        A check that takes longer than the interval delays the next one.
         """
         while True:
             started = self._now()
@@ -78,7 +79,7 @@ class Monitor:
             await asyncio.sleep(max(0.0, started + self._settings.interval_seconds - self._now()))
 
     async def check_once(self) -> None:
-        """Check once and update the answer."""
+        """Checks the cluster once and updates the answer, the metrics and the log."""
         started = self._now()
         before = self.readiness().ready
         try:
@@ -103,12 +104,14 @@ class Monitor:
             )
 
     def readiness(self) -> Readiness:
-        """The answer as of now."""
+        """Returns whether the cluster is ready now; an answer that is too old is not ready."""
         return as_of(self._state, self._now(), self._policy)
 
     def is_alive(self) -> bool:
-        """Whether checks still end, with or without success: a cluster that cannot be reached is no
-        reason to restart the monitor.
+        """Whether checks still end, with or without success.
+
+        A failed check counts, since a restart of the monitor does not help a cluster that cannot
+        be reached.
         """
         hung_seconds = (
             HUNG_TIMEOUTS * self._settings.request_timeout_seconds + self._settings.interval_seconds
@@ -116,7 +119,7 @@ class Monitor:
         return self._now() - self._tried_at < hung_seconds
 
     def report(self) -> dict[str, Any]:
-        """The body of /ready."""
+        """Returns the body of /ready: the answer, its reasons, and some unhealthy partitions."""
         state, now, listed = self.readiness(), self._now(), self._settings.partitions_listed
         return {
             "ready": state.ready,
@@ -144,7 +147,7 @@ class Monitor:
 
     # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────
     def app(self) -> web.Application:
-        """The three pages; the checks start and end with the application."""
+        """Returns the application with the three pages; checks run as long as it does."""
         app = web.Application(client_max_size=1_024)
         app.add_routes(
             [
@@ -169,7 +172,7 @@ class Monitor:
 
 
 def _say_why_it_ended(task: asyncio.Task[None]) -> None:
-    """When a bug ends the checks, /ready turns stale, /live fails, and the log says why."""
+    """Logs the bug that has ended the checks; /ready then becomes stale, and /live fails."""
     if not task.cancelled() and (error := task.exception()):
         log.error("a bug has ended the checks", exc_info=error)
 

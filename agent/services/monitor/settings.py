@@ -22,15 +22,15 @@ class MonitorSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__")
 
     bootstrap_servers: str = Field(
-        min_length=1, description="The cluster to watch: host:port, several separated by commas"
+        min_length=1, description="The cluster to check, as host:port,..."
     )
-    cluster: str = Field(default="kafka", description="Name of the cluster in metrics and answers")
+    cluster: str = Field(
+        default="kafka", description="The cluster's name in metrics, answers and logs"
+    )
     security: KafkaSecurity = Field(
         default=KafkaSecurity(),
-        description=(
-            "How to connect; the user needs Describe on the cluster and every topic, and "
-            "DescribeConfigs on every topic"
-        ),
+        description="How to connect; the user needs Describe on the cluster and every topic, and "
+        "DescribeConfigs on every topic",
     )
     request_timeout_seconds: float = Field(
         default=10.0, gt=0, le=60, description="Timeout of one request to Kafka"
@@ -43,58 +43,58 @@ class MonitorSettings(EnvironmentSettings):
     )
     criterion: Criterion = Field(
         default=Criterion.UNDER_REPLICATED,
-        description="Which partitions count besides those that are offline or under min ISR: "
-        "under_replicated (any, without the replicas that a move adds) or min_isr_slack (only "
-        "those too close to min.insync.replicas)",
+        description="Which partitions count as unhealthy besides those that are offline or under "
+        "min.insync.replicas: with under_replicated, every under-replicated one (replicas that a "
+        "move is adding do not count); with min_isr_slack, those with too few spare replicas",
     )
     slack_replicas: int = Field(
         default=1,
         ge=1,
         le=10,
-        description="For min_isr_slack: how many in-sync replicas there must be beyond "
+        description="For min_isr_slack: how many in-sync replicas a partition must have beyond "
         "min.insync.replicas",
     )
     ready_after_looks: int = Field(
-        default=3, ge=1, le=100, description="Healthy checks in a row before the answer is ready"
+        default=3,
+        ge=1,
+        le=100,
+        description="How many checks in a row must be healthy before the answer is ready",
     )
     ready_after_seconds: float = Field(
         default=30.0,
         ge=0,
         le=3_600,
-        description="And for how long they must last, so that a short recovery does not count",
+        description="For how long checks must be healthy as well, so that a short recovery does "
+        "not count",
     )
     stale_seconds: float | None = Field(
         default=None,
         gt=0,
-        description=(
-            "The answer is not ready when the last check is older than this; three intervals and "
-            "five seconds when left out"
-        ),
+        description="The answer is not ready when the last check is older than this; three "
+        "intervals and five seconds when left out",
     )
     host: str = Field(
         default="127.0.0.1",
-        description=(
-            "Address to listen on; a Kubernetes probe needs 0.0.0.0. Answers name topics, so "
-            "restrict access"
-        ),
+        description="Address to listen on; a Kubernetes probe needs 0.0.0.0. Answers name topics, "
+        "so restrict access",
     )
     port: int = Field(
         default=6069,
         ge=1,
         le=65535,
-        description="Port of /ready, /live and /metrics; the webhook has 6068",
+        description="Port of /ready, /live and /metrics; the webhook uses 6068",
     )
     partitions_listed: int = Field(
         default=50,
         ge=1,
         le=1_000,
-        description="How many partitions /ready lists; the others are counted",
+        description="How many unhealthy partitions /ready lists; the others are only counted",
     )
     log_level: LogLevel = "INFO"
     log_format: LogFormat = "text"
 
     def policy(self) -> ReadinessPolicy:
-        """The policy of the core."""
+        """Returns these settings as the core's policy."""
         return ReadinessPolicy(
             criterion=self.criterion,
             slack_replicas=self.slack_replicas,
@@ -107,7 +107,7 @@ class MonitorSettings(EnvironmentSettings):
 def variables(
     model: type[BaseModel] = MonitorSettings, prefix: str = PREFIX
 ) -> Iterator[tuple[str, str]]:
-    """(variable, its description and default), nested ones too, for `--help`."""
+    """Yields each variable with its description and default for `--help`, nested ones too."""
     for name, field in model.model_fields.items():
         if field.annotation is KafkaSecurity:
             yield from variables(KafkaSecurity, f"{prefix}{name.upper()}__")
@@ -116,7 +116,7 @@ def variables(
 
 
 def _variable_help(field: FieldInfo) -> str:
-    text = field.description or "as for Kafka's own clients"
+    text = field.description or "as in the settings of Kafka's own clients"
     if field.is_required():
         return f"{text}. Must be set"
     return text if field.default in (None, "") else f"{text}. Default: {field.default}"
