@@ -1,6 +1,6 @@
 """The command line `kafka-migration`, for operators and CI.
 
-It speaks with the agent through the control topics only. app.py registers all commands; commands.py
-has those that plan or change something, status.py those that show progress, and render.py makes
-tables and sentences.
+It communicates with the agent only through the control topics. app.py registers all commands;
+commands.py has those that plan or change something, status.py those that show progress, and
+render.py turns statuses and events into tables and sentences.
 """

@@ -1,4 +1,4 @@
-"""`python -m agent.cli` is `kafka-migration`."""
+"""Runs `kafka-migration` as `python -m agent.cli`."""
 
 from agent.cli.app import main
 

@@ -1,4 +1,4 @@
-"""`acls`: the Kafka ACLs that this system's users need, printed for review or applied.
+"""`kafka-migration acls`: prints or creates the Kafka ACLs that each user needs.
 
 Registered by app.py.
 """
@@ -17,7 +17,8 @@ from agent.config.settings import Settings
 MaybeCluster = Annotated[
     str | None,
     typer.Argument(
-        help="A cluster of clusters.yaml, for rights on its Kafka; the control Kafka when left out."
+        help="A cluster of clusters.yaml, for the rights on its Kafka; when left out, the rights "
+        "on the control Kafka."
     ),
 ]
 Grants = Annotated[
@@ -25,17 +26,18 @@ Grants = Annotated[
     typer.Option(
         "--grant",
         metavar="ROLE=PRINCIPAL",
-        help="Such as operator=User:alice; may be given several times.",
+        help="Who gets a role, such as operator=User:alice; may be given several times.",
     ),
 ]
 Apply = Annotated[
     bool,
     typer.Option(
-        help="Create the ACLs, with the credentials of the settings, which must be an admin's."
+        help="Create the ACLs instead of printing them, with the credentials of the settings, "
+        "which must be an admin's."
     ),
 ]
 CommandConfig = Annotated[
-    str, typer.Option(help="File with the admin's client settings, for kafka-acls.")
+    str, typer.Option(help="The file of the admin's client settings, for the printed commands.")
 ]
 
 
@@ -48,18 +50,18 @@ def acls(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Print the Kafka ACLs that agent, operators, observers and metrics senders need, as
+    """Print the Kafka ACLs that the agent, operators, observers and senders of metrics need, as
     `kafka-acls` commands.
 
     `kafka-migration acls --grant operator=User:alice --grant agent=User:migration`
 
     `kafka-migration acls orders --grant agent=User:migration --apply`
 
-    Without --grant every role is granted to a user of the same name.
+    Without --grant, each role is granted to a user of the same name.
     """
     try:
         if not servers:
-            os.environ.update(lab_settings("admin"))  # of a lab that runs here
+            os.environ.update(lab_settings("admin"))  # when a lab runs here
         settings = Settings.read(bootstrap_servers=servers) if servers else Settings.read()
         connection = settings.clusters()[cluster] if cluster else None
         kafka = (
@@ -94,13 +96,13 @@ def acls(
             admin.close()
     except (KafkaError, OSError) as error:
         fail(Exit.UNREACHABLE, f"{kafka.bootstrap_servers}: {error}", as_json=as_json)
-    print_json({"created": count}) if as_json else out.print(f"{count} rights are in force")
+    print_json({"created": count}) if as_json else out.print(f"{count} ACLs are in force")
 
 
 def _principals(
     grant: list[str] | None, roles: dict[str, tuple[rights.Grant, ...]], *, as_json: bool
 ) -> dict[str, list[str]]:
-    """Role -> its principals. Ends with exit code 2 for an unknown role."""
+    """Returns the principals of each role. Ends with exit code 2 for an unknown role."""
     if not grant:
         return {role: [f"User:{role}"] for role in roles}
     found: dict[str, list[str]] = {}
@@ -115,6 +117,6 @@ def _principals(
 def _wrong(text: str, roles: list[str], *, as_json: bool) -> NoReturn:
     fail(
         Exit.USAGE,
-        f"--grant {text}: give ROLE=User:NAME with one of the roles {', '.join(roles)}",
+        f"--grant {text}: write ROLE=User:NAME with one of the roles {', '.join(roles)}",
         as_json=as_json,
     )

@@ -1,4 +1,4 @@
-"""Registers all commands of the command line and writes the text of `--help`."""
+"""Registers all commands of the command line, and holds the text of `kafka-migration --help`."""
 
 import logging
 import os
@@ -14,12 +14,12 @@ from agent.config.extensions import COMMANDS, extensions
 _HELP = """Move a live Kafka cluster from source to destination brokers with Cruise Control, AZ by
 AZ.
 
-Every action is a command on the control topic. A running agent carries it out, or refuses it with
-every reason.
+Every action is a command on the control topic. A running agent carries it out, or refuses it and
+gives every reason.
 
 **Try it:** `kafka-migration lab up`, then `kafka-migration agent` in a second terminal, then:
 
-- `kafka-migration doctor lab` shows whether the cluster is fit, check by check
+- `kafka-migration doctor lab` shows, check by check, whether the cluster is fit for a migration
 
 - `kafka-migration plan lab` shows what would move, and what prevents a start
 
@@ -29,12 +29,12 @@ every reason.
 
 - `kafka-migration pause lab` stops at once; `resume` continues with what is left
 
-- `kafka-migration rollback lab` moves everything back, exactly
+- `kafka-migration rollback lab` moves everything back to exactly where it was
 
-**Control Kafka:** `--bootstrap-servers`, or KAFKA_MIGRATION_BOOTSTRAP_SERVERS, or else that of the
-lab in `.lab`.
+**Control Kafka:** the one that `--bootstrap-servers` names, else the one that
+KAFKA_MIGRATION_BOOTSTRAP_SERVERS names, else that of the lab in `.lab`.
 
-**Exit codes:** 0 done, 1 refused, 2 wrong usage, 3 unreachable or no answer.
+**Exit codes:** 0 done, 1 refused, 2 wrong usage, 3 Kafka unreachable or no answer.
 """
 
 app = typer.Typer(
@@ -74,7 +74,8 @@ def agent() -> None:
     """Run the agent in the foreground, with its settings from KAFKA_MIGRATION_* variables. Ctrl-C
     ends it.
 
-    Without settings it drives the lab that runs in `.lab`. What moves goes on while no agent runs.
+    Without settings it drives the lab that runs in `.lab`. Partitions that are moving keep moving
+    while no agent runs.
     """
     os.environ.update(lab_settings())
     from agent.main import run
@@ -85,7 +86,7 @@ def agent() -> None:
 def main() -> None:
     """The entry point of `kafka-migration` and `python -m agent.cli`."""
     for noisy in ("aiokafka", "kafka", "faust", "mode"):
-        # the command prints the error that counts on one line
+        # The command itself prints the error that matters, on one line.
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     app()
 

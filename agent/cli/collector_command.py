@@ -1,5 +1,4 @@
-"""`kafka-migration collector` and `kafka-migration webhook`, which bring metrics and alerts to the
-agent.
+"""`kafka-migration collector` and `kafka-migration webhook`, the sources of metrics and alerts.
 
 Registered by app.py.
 """
@@ -16,7 +15,8 @@ from pydantic import ValidationError
 from agent.cli.connection import lab_settings
 from agent.cli.terminal import Exit, fail
 
-ONCE_SECONDS = 2.0  # between the two scrapes of --once: the growth of a counter needs two
+# Time between the two scrapes of --once; the growth of a counter can only be computed from two.
+ONCE_SECONDS = 2.0
 
 
 def collector(
@@ -24,14 +24,14 @@ def collector(
         bool,
         typer.Option(
             "--once",
-            help="Try a mapping: scrape and print the samples as JSON, without publishing them.",
+            help="Try a mapping: scrape and print the samples as JSON instead of publishing them.",
         ),
     ] = False,
     mapping: Annotated[
         Path | None,
         typer.Option(
-            help="The mapping file; when left out, KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE or the "
-            "shipped file."
+            help="The mapping file; when left out, the one that "
+            "KAFKA_MIGRATION_COLLECTOR_MAPPING_FILE names, or the shipped one."
         ),
     ] = None,
 ) -> None:
@@ -39,8 +39,8 @@ def collector(
 
     Set one of the two sources:
 
-    - KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL=http://prometheus:9090, a server to query; with
-      ..._TOKEN_FILE, or ..._USERNAME and ..._PASSWORD_FILE, and ..._CA_FILE as needed
+    - KAFKA_MIGRATION_COLLECTOR_PROMETHEUS_URL=http://prometheus:9090, a server to query; if it
+      needs them, set ..._TOKEN_FILE, or ..._USERNAME and ..._PASSWORD_FILE, and ..._CA_FILE
 
     - KAFKA_MIGRATION_COLLECTOR_TARGETS_FILE=targets.yaml, exporters to read directly, in the format
       of file_sd_configs: `[{targets: [host:9404], labels: {cluster: orders, broker: "11", platform:
@@ -163,5 +163,5 @@ async def _listen() -> None:
 
 
 def _clusters(settings: Any) -> frozenset[str]:
-    """The clusters of clusters.yaml; empty when there is no such file here."""
+    """Returns the names of the clusters in clusters.yaml; empty when that file does not exist."""
     return frozenset(settings.clusters()) if settings.clusters_file.exists() else frozenset()

@@ -1,7 +1,7 @@
-"""The commands that change something or plan it.
+"""The commands that plan or change something.
 
-Each is checked here as the agent will check it, published, and its answer shown. Registered by
-app.py. Nothing is decided here: the agent carries a command out or refuses it.
+Each one is checked against the schema that the agent uses, published, and its answer shown. Nothing
+is decided here: the agent carries a command out or refuses it. Registered by app.py.
 """
 
 import getpass
@@ -21,16 +21,16 @@ from agent.cli.status import watch_until_rest
 from agent.cli.terminal import Exit, fail, out, print_json, run
 from schemas.commands import COMMANDS
 
-# a start surveys the cluster and asks Cruise Control for a dry run before it is answered
+# Before the agent answers a start, it surveys the cluster and asks Cruise Control for a dry run.
 ANSWER_SECONDS = 120.0
 
 
 @with_flags
 def plan(cluster: Cluster, sender: Sender, **options: Any) -> None:
-    """Dry run: what would move, how much, how long it would take, and everything that prevents a
-    start.
+    """Dry run: show what would move, how much, how long it would take, and everything that
+    prevents a start.
 
-    Moves nothing.
+    Nothing is moved.
 
     `kafka-migration plan lab`
 
@@ -66,7 +66,8 @@ def start(
         ),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Then watch until the migration rests.")
+        bool,
+        typer.Option("--follow", "-f", help="Then watch the migration until it needs no watching."),
     ] = False,
     **options: Any,
 ) -> None:
@@ -81,7 +82,7 @@ def start(
     """
     if plan_id is not None and options:
         raise typer.BadParameter(
-            "a plan brings its own options: give --plan alone, or make another plan",
+            "a plan has its own options: give --plan alone, or make another plan",
             param_hint="--plan",
         )
     what: dict[str, Any] = {"options": options} if plan_id is None else {"plan_id": plan_id}
@@ -103,12 +104,14 @@ def pause(
     slow: Annotated[
         bool,
         typer.Option(
-            "--slow", help="Lower the throttle to its minimum instead; copied bytes are kept."
+            "--slow",
+            help="Lower the throttle to its minimum instead of stopping, so that no copied bytes "
+            "are lost.",
         ),
     ] = False,
 ) -> None:
-    """Stop what moves, within seconds and without an effect on clients. `resume` continues with
-    what is left.
+    """Stop the movement of partitions within seconds and without an effect on clients. `resume`
+    continues with what is left.
 
     `kafka-migration pause lab --reason "checkout is slow"`
 
@@ -121,7 +124,8 @@ def pause(
 def tune(
     cluster: Cluster, sender: Sender, throttle: Throttle = None, concurrency: Concurrency = None
 ) -> None:
-    """Change the limits; they hold at once for what moves. `--throttle off` removes the throttle.
+    """Change the limits, at once and also for the partitions that are moving. `--throttle off`
+    removes the throttle.
 
     `kafka-migration tune lab --throttle 50MB --concurrency 20`
     """
@@ -136,7 +140,7 @@ def tune(
 
 
 def plain(word: str, doc: str) -> Callable[..., None]:
-    """The function of a command that has no options of its own."""
+    """Returns the function of a command that has no options of its own; `doc` is its help."""
 
     def given(cluster: Cluster, sender: Sender) -> None:
         send_command(word, cluster, sender)
@@ -147,25 +151,28 @@ def plain(word: str, doc: str) -> Callable[..., None]:
 
 PLAIN = {
     "resume": (
-        "End the operator's pause or slow-down. Pauses by safety checks and alerts end by "
-        "themselves."
+        "End the operator's pause or slow-down. Pauses that safety checks or alerts have caused "
+        "end by themselves."
     ),
     "rollback": (
-        "Move back what was moved, last wave first, and verify the result against the assignment "
-        "before the start."
+        "Move back what was moved, starting with the last wave, and verify that the assignment is "
+        "the same as before the start."
     ),
     "cancel": (
         "End the migration and leave what was moved where it is. `rollback` is still possible "
         "afterwards."
     ),
     "approve": "Let the next AZ or wave begin (see `start --approval`).",
-    "retry": "Try a blocked wave again, or move what has arrived on a drained broker.",
+    "retry": "Try a blocked wave again, or move replicas that appeared on a drained broker.",
     "skip": "Leave a blocked wave as it is, and go on with the next.",
 }
 
 
 def command_for(word: str, cluster: str, sender: Sender, **fields: Any) -> dict[str, Any]:
-    """The message for the control topic; ends with exit code 2 when the agent could not read it."""
+    """Returns a command as a message of the control topic.
+
+    Ends with exit code 2 when the agent would not accept its form.
+    """
     command = {
         "type": word,
         "command_id": sender.command_id or uuid.uuid4().hex,
@@ -182,7 +189,7 @@ def command_for(word: str, cluster: str, sender: Sender, **fields: Any) -> dict[
 
 
 def send_command(word: str, cluster: str, sender: Sender, **fields: Any) -> None:
-    """Publish a command and show its answer; ends with exit code 1 when it is refused."""
+    """Publishes a command and shows its answer; ends with exit code 1 when it is refused."""
     command = command_for(word, cluster, sender, **fields)
     connection = sender.connect()
 

@@ -1,6 +1,4 @@
-"""The control Kafka of a command: of the option, else of the environment, else of the lab that runs
-here.
-"""
+"""Finds the control Kafka: the one of the option, else of the environment, else of the lab here."""
 
 import json
 import os
@@ -25,22 +23,21 @@ Cluster = Annotated[
 MaybeCluster = Annotated[
     str | None, typer.Argument(help="The cluster's name; all clusters when left out.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for programs.")]
 Servers = Annotated[
     str | None,
     typer.Option(
         "--bootstrap-servers",
         metavar="HOST:PORT,...",
-        help=(
-            "The Kafka of the control topics; KAFKA_MIGRATION_BOOTSTRAP_SERVERS or the lab's "
-            "when left out."
-        ),
+        help="The Kafka of the control topics; when left out, that of "
+        "KAFKA_MIGRATION_BOOTSTRAP_SERVERS or the lab's.",
     ),
 ]
 TopicPrefix = Annotated[
     str | None,
     typer.Option(
-        "--topic-prefix", help="Prefix of the control topics; that of the settings when left out."
+        "--topic-prefix",
+        help="The prefix of the control topics; when left out, that of the settings.",
     ),
 ]
 
@@ -54,9 +51,9 @@ class Connection:
 
 
 def connect(servers: str | None, prefix: str | None, *, as_json: bool) -> Connection:
-    """The control Kafka to speak to.
+    """Returns a client of the control topics; `servers` and `prefix` come from the options.
 
-    Ends with exit code 2 when none is named and no lab runs here.
+    Ends with exit code 2 when no control Kafka is named and no lab runs here.
     """
     servers = servers or os.environ.get("KAFKA_MIGRATION_BOOTSTRAP_SERVERS") or _lab_servers()
     if not servers:
@@ -78,14 +75,14 @@ def connect(servers: str | None, prefix: str | None, *, as_json: bool) -> Connec
 
 
 def lab_directory() -> Path:
-    """Where `kafka-migration lab` keeps its lab."""
+    """Returns the folder in which `kafka-migration lab` keeps its files."""
     return Path(os.environ.get("KAFKA_MIGRATION_LAB_DIR") or ".lab")
 
 
 def _lab_servers() -> str | None:
-    """The control Kafka of the lab that runs in this folder, if one does.
+    """Returns the control Kafka of the lab that runs in this folder; None when none runs.
 
-    A command speaks to a secure lab as its operator, unless the environment says otherwise.
+    In a secure lab a command logs in as the operator, unless the environment names another user.
     """
     lab = running_lab()
     if lab is None:
@@ -96,9 +93,10 @@ def _lab_servers() -> str | None:
 
 
 def lab_settings(user: str = "agent") -> dict[str, str]:
-    """Settings for the lab that runs in this folder; empty when none runs or there are others.
+    """Returns the variables that connect a program to the lab in this folder.
 
-    `user` is who logs in, where the lab is a secure one.
+    Empty when no lab runs, or when the environment names another control Kafka. `user` is who logs
+    in to a secure lab.
     """
     lab = None if "KAFKA_MIGRATION_BOOTSTRAP_SERVERS" in os.environ else running_lab()
     if lab is None:
@@ -108,9 +106,9 @@ def lab_settings(user: str = "agent") -> dict[str, str]:
 
 
 def running_lab() -> dict[str, Any] | None:
-    """The content of the lab folder's `environment.json`; None when no lab runs there.
+    """Returns the content of `environment.json` in the lab's folder; None when no lab runs there.
 
-    The lab writes that file when it starts, and holds a lock on another while it runs.
+    The lab writes this file when it starts, and holds a lock on `lab.lock` while it runs.
     """
     directory = lab_directory()
     try:

@@ -1,4 +1,4 @@
-"""`kafka-migration console`: serves the page. Registered by app.py."""
+"""`kafka-migration console`: serves the console's page. Registered by app.py."""
 
 import secrets
 import time
@@ -16,7 +16,8 @@ def console(
     host: Annotated[
         str | None,
         typer.Option(
-            help="Address to listen on; 127.0.0.1 when left out. Any other one needs a token."
+            help="Address to listen on; 127.0.0.1 when left out. Every address except a loopback "
+            "one needs a token."
         ),
     ] = None,
     port: Annotated[
@@ -25,20 +26,21 @@ def console(
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help="File with the token of operators, who may send commands. On a loopback address "
-            "a token is made up when none is given."
+            help="File with the token of operators, who may send commands. Without it, a random "
+            "token is made on a loopback address."
         ),
     ] = None,
     viewer_token_file: Annotated[
-        Path | None, typer.Option(help="File with the token of viewers.")
+        Path | None,
+        typer.Option(help="File with the token of viewers, who may not send commands."),
     ] = None,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
     """Serve a web page that shows every migration live and sends commands.
 
-    Everything on it comes from the control topics: it may run anywhere, in any number, and stop at
-    any time.
+    Everything on the page comes from the control topics. The console may run anywhere, several
+    times at once, and stop at any time.
 
     `kafka-migration console`
 
@@ -64,7 +66,7 @@ def console(
     configure_logging("INFO")
     made_up = token is None
     token = token or secrets.token_urlsafe(24)
-    # A browser sends nothing that stands after the `#`: the token is in no request and in no log.
+    # A browser does not send what follows the `#`, so the token is in no request and in no log.
     err.print(
         f"console: {settings.origin}/" + (f"#token={token}" if made_up else ""), soft_wrap=True
     )

@@ -1,6 +1,6 @@
-"""`doctor`: is the cluster fit for a migration?
+"""`kafka-migration doctor`: shows whether a cluster is fit for a migration, and moves nothing.
 
-Every check, green and red. Registered by app.py; moves nothing.
+Registered by app.py.
 """
 
 from typing import Any
@@ -22,8 +22,8 @@ def doctor(
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Check the cluster and Cruise Control as a start would: every check, green and red, and what
-    to do about the red ones.
+    """Check the cluster and Cruise Control as a start would, and show every check, with what to do
+    about the red ones.
 
     `kafka-migration doctor lab`
 
@@ -46,9 +46,9 @@ def doctor(
 
 
 def check_results_of(event: dict[str, Any]) -> dict[str, Any]:
-    """The check results of PlanMade or of a refusal.
+    """Returns the check results of a PlanMade or CommandRefused event.
 
-    What prevents a plan appears as a red check too.
+    Each reason that prevents the plan is included as a red check.
     """
     data = event["data"]
     results = [dict(check) for check in data.get("check_results") or []]

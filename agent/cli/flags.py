@@ -1,4 +1,4 @@
-"""The flags of the commands: those of the declared options, and those that every command has."""
+"""The flags of the commands: those made from the declared options, and those of every command."""
 
 import inspect
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _OF_LIST: dict[Any, Callable[[str], Any]] = {tuple[int, ...]: ids_of, tuple[str,
 
 
 def parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Turns a ValueError of `parse` into typer's usage error, exit code 2, with the same words."""
+    """Returns `parse` with its ValueError turned into typer's usage error, which exits with 2."""
 
     def parsed(text: str) -> Any:
         try:
@@ -32,7 +32,7 @@ def parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 # ── the declared options ──────────────────────────────────────────────────────────────────────────
 def flag_of(option: Option) -> Any:
-    """Typer's annotation of the flag that offers this option."""
+    """Returns typer's annotation of the flag that an option declares."""
     spec, flag = option.spec, option.spec.flag
     assert flag is not None
     parse = _OF_LIST.get(option.kind) if get_origin(option.kind) else _OF_UNIT.get(spec.unit)
@@ -48,12 +48,12 @@ def flag_of(option: Option) -> Any:
 
 
 def offered(options: Any = Options) -> dict[str, Option]:
-    """The declared options that have a flag, by name."""
+    """Returns the declared options that have a flag, by name."""
     return {o.name: o for o in declared_options(options) if o.spec.flag is not None}
 
 
 def typed_options(given: dict[str, Any], options: Any = Options) -> dict[str, Any]:
-    """The options that were typed. What was not typed is left to the agent."""
+    """Returns the options that the user gave; the agent has the defaults of all others."""
     known = offered(options)
     return {
         name: value
@@ -85,10 +85,10 @@ Concurrency = Annotated[int | None, _metadata("partition_movements_per_broker")]
 
 
 def wrong_fields(error: ValidationError) -> str:
-    """What a schema complains about, with the flag that gave the wrong value."""
+    """Returns what is wrong with a command, with the flag that gave each wrong value."""
     complaints = []
     for one in error.errors():
-        # the first part is the name of the command
+        # The first part of the location is the command's name.
         path = [str(part) for part in one["loc"][1:] if part != "options"]
         name = path[0] if path else ""
         message = one["msg"].removeprefix("Value error, ")
@@ -100,17 +100,21 @@ def wrong_fields(error: ValidationError) -> str:
 # ── what every command has ────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Sender:
-    """Who sends a command, and through which Kafka: the flags that every command has."""
+    """The flags that every command has: who sends it, why, and through which control Kafka."""
 
     reason: Annotated[
         str,
-        typer.Option("--reason", help="Why; it is kept in the events.", rich_help_panel=RECORD),
+        typer.Option(
+            "--reason",
+            help="Why you send the command; the events repeat it.",
+            rich_help_panel=RECORD,
+        ),
     ] = ""
     issued_by: Annotated[
         str,
         typer.Option(
             "--issued-by",
-            help="Who; user@host when left out.",
+            help="Who sends the command; user@host when left out.",
             show_default=False,
             rich_help_panel=RECORD,
         ),
@@ -119,7 +123,7 @@ class Sender:
         str | None,
         typer.Option(
             "--command-id",
-            help="Give the same id again to repeat a command safely.",
+            help="The command's id; with the same id a repeated command is carried out only once.",
             rich_help_panel=RECORD,
         ),
     ] = None
@@ -128,14 +132,18 @@ class Sender:
     prefix: TopicPrefix = None
 
     def connect(self) -> Connection:
-        """The control Kafka; ends with exit code 2 when none is named and no lab runs here."""
+        """Connects to the control Kafka.
+
+        Ends with exit code 2 when none is named and no lab runs here.
+        """
         return connect(self.servers, self.prefix, as_json=self.as_json)
 
 
 def with_flags(command: Callable[..., None], options: Any = Options) -> Callable[..., None]:
-    """`command` with a signature that typer can read.
+    """Returns `command` with a signature that typer can read.
 
-    The parameter `sender` becomes the flags of `Sender`, and `**options` the flags of the options.
+    Its parameter `sender` is replaced by the flags of `Sender`, and `**options` by those of the
+    declared options.
     """
     hints = get_type_hints(command, include_extras=True)
     own = inspect.signature(command).parameters

@@ -1,7 +1,4 @@
-"""`kafka-migration kraft ...`: the commands that take a cluster from ZooKeeper to KRaft.
-
-Registered by app.py.
-"""
+"""`kafka-migration kraft`: migrates a cluster from ZooKeeper to KRaft. Registered by app.py."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -17,7 +14,7 @@ from agent.cli.terminal import Exit, fail, out, print_json, run
 
 
 class Action(StrEnum):
-    """What `kraft` can do."""
+    """The actions of `kraft`."""
 
     PLAN = "plan"
     START = "start"
@@ -31,7 +28,11 @@ class Action(StrEnum):
 def kraft(
     action: Annotated[
         Action,
-        typer.Argument(help="plan: dry run; advance: enter the next phase when its signals hold."),
+        typer.Argument(
+            help="plan: dry run; start: begin; advance: enter the next phase if every signal of "
+            "this one holds; rollback: return to ZooKeeper; finalize: leave ZooKeeper for good; "
+            "status: show the phase and what it waits for."
+        ),
     ],
     cluster: Cluster,
     sender: Sender,
@@ -40,8 +41,8 @@ def kraft(
         typer.Option("--i-know", help="With finalize: confirms that it cannot be undone."),
     ] = False,
 ) -> None:
-    """From ZooKeeper to KRaft, the last stage: each phase waits for its signals, and can be undone
-    until `finalize`.
+    """Migrate a cluster from ZooKeeper to KRaft, phase by phase. Each phase waits for its signals,
+    and everything can be undone until `finalize`.
 
     `kafka-migration kraft plan lab`
 
@@ -83,7 +84,7 @@ async def _plan(command: dict[str, Any], sender: Sender) -> None:
 
 
 def lines_of(state: dict[str, Any]) -> str:
-    """The state of the way to KRaft, in a few lines."""
+    """Returns the state of the migration to KRaft in a few lines of text."""
     lines = [
         f"{state['kraft_id']}: {state['phase']}"
         + (", every signal holds" if state["ready"] else "")

@@ -1,7 +1,7 @@
-"""A running migration as progress bars, one for each wave and one for all, or as lines.
+"""Shows a running migration as progress bars, one for each wave and one for all, or as lines.
 
-They show replicas, bytes, rate and ETA, and below them the phase and why nothing moves. Used by
-`watch` and the demo.
+Both show replicas, bytes, rate and ETA, the phase, and why nothing moves. Used by `watch` and the
+demo.
 """
 
 import time
@@ -21,7 +21,7 @@ ENDED = frozenset({"done", "skipped"})
 
 
 class Bars:
-    """Progress bars: `show` takes a status, and `rich.live.Live` draws them."""
+    """Progress bars that `rich.live.Live` draws; `show` updates them to a status."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -38,7 +38,7 @@ class Bars:
         return Group(self._head, self._progress, *self._foot)
 
     def show(self, state: Json) -> None:
-        """Update the bars to this status."""
+        """Updates the bars to this status."""
         waves = state.get("waves") or []
         now = time.time()
         self._head = Text.assemble(
@@ -70,8 +70,9 @@ class Bars:
 
 
 class Lines:
-    """The same for CI and log files: a line when the phase or a reason changes, and one every few
-    seconds.
+    """Progress as lines, for CI and log files.
+
+    It writes a line when the phase or a reason changes, and otherwise one every 5 seconds.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
@@ -80,7 +81,7 @@ class Lines:
         self._due = 0.0
 
     def show(self, state: Json) -> None:
-        """Write a line when the phase or a reason has changed, or a line is due."""
+        """Writes a line when the phase or a reason has changed, or when a line is due."""
         why = [str(line).strip() for line in render.why_not_moving(state)]
         gist = f"{state['phase']} {why}"
         now = time.monotonic()
@@ -99,7 +100,7 @@ class Lines:
 
 
 def wave_share(wave: Json, state: Json) -> tuple[float, str]:
-    """How much of a wave is done, from 0 to 1, and its figures in words."""
+    """Returns how much of a wave is done, from 0 to 1, and its figures in words."""
     planned = f"{wave['replicas']:,} replicas, {size(wave['size_bytes'])}"
     if wave["state"] == "done":
         return 1.0, f"{planned}, verified"

@@ -10,14 +10,14 @@ from agent.cli.terminal import Exit, fail, serve
 from agent.config.errors import SettingsError
 from agent.services.monitor.settings import PREFIX, MonitorSettings, variables
 
-HELP = """Watch a cluster and answer `/ready`: 200 while the cluster could lose a broker, else 503
-with the reasons.
+HELP = """Check a cluster at intervals and answer `/ready`: with 200 while the cluster could lose a
+broker, else with 503 and the reasons.
 
-It is made for a PodDisruptionBudget that selects this process and the brokers on Kubernetes: no pod
-is evicted while a broker is down, wherever that broker runs. It uses Kafka only; neither the agent
-nor Cruise Control needs to run.
+It is meant for a PodDisruptionBudget that selects this process and the brokers on Kubernetes: then
+no pod is evicted while a broker is down, wherever that broker runs. It needs only Kafka; neither
+the agent nor Cruise Control has to run.
 
-It also answers `/live` and `/metrics`. Without settings it watches the cluster of the lab that runs
+It also answers `/live` and `/metrics`. Without settings it checks the cluster of the lab that runs
 in `.lab`.
 
 All settings are environment variables:
@@ -26,7 +26,7 @@ All settings are environment variables:
 
 
 def monitor() -> None:
-    """Serve until the process is told to stop."""
+    """Serves until SIGTERM or Ctrl-C."""
     _name_the_lab()
     try:
         settings = MonitorSettings.read()
@@ -42,14 +42,14 @@ def monitor() -> None:
     from agent.telemetry import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
-    # the reason of a check says in a line what this logger says at length
+    # The reasons of a failed check say in one line what this logger says in many.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     app = Monitor(settings, KafkaCluster(connection)).app()
     serve(app, settings.host, settings.port)
 
 
 def register(app: typer.Typer, panel: str) -> None:
-    """Register the command, with every setting in its help."""
+    """Registers the command, with every setting in its help."""
     listed = "\n\n".join(f"- `{name}` {text}" for name, text in variables())
     app.command("monitor", help=HELP + listed, rich_help_panel=panel)(monitor)
 

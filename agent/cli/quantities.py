@@ -1,7 +1,7 @@
-"""Sizes, rates, times and broker ids as people write and read them.
+"""Parses and formats sizes, rates, durations and broker ids.
 
-Pure; used by the command line and the demo. Sizes are decimal (1 MB = 1,000,000 bytes), as is usual
-for the throttles of Kafka and Cruise Control.
+Sizes are decimal (1 MB = 1,000,000 bytes), as is usual for the throttles of Kafka and Cruise
+Control. Pure; used by the command line and the demo.
 """
 
 import re
@@ -16,9 +16,9 @@ _SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
 def bytes_of(text: str) -> int:
-    """`100MB`, `1.5GiB`, `250000`, and rates such as `50MB/s` -> bytes.
+    """Parses a size such as `100MB`, `1.5GiB` or `250000`, or a rate such as `50MB/s`, into bytes.
 
-    ValueError, with examples, otherwise.
+    `off` is 0. Raises ValueError, with examples, for anything else.
     """
     bare = text.strip().removesuffix("/s").strip()
     if bare.lower() == "off":
@@ -32,7 +32,10 @@ def bytes_of(text: str) -> int:
 
 
 def seconds_of(text: str) -> float:
-    """`30`, `30s`, `5m`, `1h` -> seconds. ValueError, with examples, otherwise."""
+    """Parses a duration such as `30`, `30s`, `5m` or `1h` into seconds.
+
+    Raises ValueError, with examples, for anything else.
+    """
     found = _DURATION.fullmatch(text)
     if not found:
         raise ValueError(f"'{text}' is not a duration: write 30s, 5m or 1h")
@@ -40,7 +43,7 @@ def seconds_of(text: str) -> float:
 
 
 def ids_of(text: str) -> list[int]:
-    """`11,12,13` -> broker ids. ValueError, with an example, otherwise."""
+    """Parses broker ids such as `11,12,13`. Raises ValueError, with an example, otherwise."""
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
@@ -48,12 +51,12 @@ def ids_of(text: str) -> list[int]:
 
 
 def names_of(text: str) -> list[str]:
-    """`az-b,az-a` -> names."""
+    """Parses names such as `az-b,az-a`."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def size(count: float) -> str:
-    """1234567 -> `1.2 MB`."""
+    """Formats a size in bytes: 1234567 becomes `1.2 MB`."""
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if abs(count) < 999.95 or unit == "TB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -62,20 +65,20 @@ def size(count: float) -> str:
 
 
 def rate(bytes_per_second: float | None) -> str:
-    """1200000 -> `1.2 MB/s`; 0 and None -> `no limit`."""
+    """Formats a rate: 1200000 becomes `1.2 MB/s`; 0 and None become `no limit`."""
     return f"{size(bytes_per_second)}/s" if bytes_per_second else "no limit"
 
 
 def duration(seconds: float | None) -> str:
-    """3725 -> `1:02:05`; None -> `?`."""
+    """Formats a duration in seconds: 3725 becomes `1:02:05`, and None becomes `?`."""
     return "?" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def ids(brokers: Iterable[int]) -> str:
-    """(11, 12) -> `11, 12`."""
+    """Formats broker ids: (11, 12) becomes `11, 12`."""
     return ", ".join(map(str, brokers))
 
 
 def count(number: int, noun: str) -> str:
-    """`1 replica`, `2 replicas`."""
+    """Formats a number with its noun: `1 replica`, `2 replicas`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

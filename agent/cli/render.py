@@ -1,7 +1,7 @@
-"""Statuses, answers and events as people read them.
+"""Turns statuses, answers and events into text and tables.
 
-Pure: JSON of the control topics in, rich renderables out. Fields that a newer agent adds are
-ignored. Used by the command line and the demo.
+Pure: JSON of the control topics goes in, and rich renderables come out. Fields that a newer agent
+adds are ignored. Used by the command line and the demo.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ _COLOURS = {
 
 
 def reason_lines(reasons: Sequence[Json], indent: str = "  ") -> list[Text]:
-    """Each reason on two lines: its code and what was seen, and what to do."""
+    """Returns each reason on two lines: its code with what was seen, and what to do about it."""
     lines = []
     for reason in reasons:
         needed = f" (needed: {reason['needed']})" if reason.get("needed") else ""
@@ -52,7 +52,7 @@ def reason_lines(reasons: Sequence[Json], indent: str = "  ") -> list[Text]:
 
 
 def what_to_do(reason: Json) -> str:
-    """What the runbook says about the code; empty for a code that this version does not know."""
+    """Returns what to do about a reason; empty for a code that this version does not know."""
     if reason.get("do"):
         return str(reason["do"])
     code = str(reason.get("code", ""))
@@ -60,10 +60,10 @@ def what_to_do(reason: Json) -> str:
 
 
 def answer(event: Json) -> RenderableType:
-    """CommandAccepted or CommandRefused."""
+    """Renders the answer to a command: CommandAccepted, or CommandRefused with its reasons."""
     data = event["data"]
     again = (
-        " (this command was answered before, and is not carried out twice)"
+        " (this command was answered before and is not carried out again)"
         if data.get("repeat")
         else ""
     )
@@ -78,7 +78,7 @@ def answer(event: Json) -> RenderableType:
 
 
 def status(state: Json, now: float) -> RenderableType:
-    """Everything about one cluster's migration on one page."""
+    """Renders the full status of one cluster; `now` is in seconds since the epoch."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
@@ -104,7 +104,7 @@ def status(state: Json, now: float) -> RenderableType:
 
 
 def kraft_words(kraft: Json) -> str:
-    """The way to KRaft in one line: its phase, the node to restart, and what it waits for."""
+    """Returns the migration to KRaft in one line: phase, node to restart, and what it waits for."""
     words = [str(kraft["phase"]).replace("_", " ")]
     if kraft["ready"]:
         words.append("every signal holds")
@@ -114,7 +114,7 @@ def kraft_words(kraft: Json) -> str:
 
 
 def statuses(states: Sequence[Json], now: float) -> RenderableType:
-    """A table with one line for each cluster."""
+    """Renders a table with one row for each cluster."""
     table = Table(box=None, padding=(0, 2))
     for column in (
         "cluster",
@@ -145,7 +145,7 @@ def statuses(states: Sequence[Json], now: float) -> RenderableType:
 
 
 def phase(state: Json, now: float) -> Text:
-    """The phase, and for how long it has lasted."""
+    """Returns the phase and how long it has lasted."""
     name = str(state["phase"])
     since = state.get("phase_since") or 0
     age = f" for {duration(max(now - since, 0))}" if since else ""
@@ -153,7 +153,7 @@ def phase(state: Json, now: float) -> Text:
 
 
 def why_not_moving(state: Json) -> list[Text]:
-    """Causes and reasons with what to do about them; empty while partitions move."""
+    """Returns every cause and reason with what to do about it; empty while partitions move."""
     lines: list[Text] = []
     if causes := state.get("pause_causes"):
         lines.append(Text("paused by:", style="bold yellow"))
@@ -177,7 +177,7 @@ def why_not_moving(state: Json) -> list[Text]:
 
 
 def sentence(event: Json) -> Text:
-    """One event on one line: time, type, sentence."""
+    """Returns an event on one line: its time, its type and its sentence."""
     return Text.assemble(
         (_clock(event), "dim"),
         " ",
@@ -190,7 +190,7 @@ def sentence(event: Json) -> Text:
 def _cause_line(cause: Json) -> Text:
     name = str(cause["name"])
     if name == "operator":
-        to_do = "`resume` when the migration may go on."
+        to_do = "Send `resume` when the migration may go on."
     elif name.startswith("others:"):
         to_do = what_to_do({"code": name.removeprefix("others:")})
     elif name.startswith("safety:"):
@@ -208,14 +208,14 @@ def _source_words(source: Json) -> str:
     elif source.get("may_be_shut_down"):
         word = "may be shut down"
     elif source.get("empty_since") is None:
-        word = "has refilled: do not shut it down"
+        word = "holds replicas again: do not shut it down"
     else:
         word = "is empty and being watched"
     return f"broker {source['broker_id']} {word}"
 
 
 def moved_words(state: Json) -> str:
-    """How much has moved, in any phase; during a rollback, how much has moved back."""
+    """Returns how much has moved, in any phase; during a rollback, how much has moved back."""
     percent = 99 if 0.99 < (share := state.get("share", 0.0)) < 1 else round(100 * share)
     waves = state.get("waves") or []
     back = " back" if waves and waves[-1].get("direction") == "back" else ""
@@ -226,7 +226,7 @@ def moved_words(state: Json) -> str:
 
 
 def left_words(state: Json) -> str:
-    """What is left in all, and while partitions move the rate and the ETA."""
+    """Returns what is left in all waves and, while partitions move, the rate and the ETA."""
     left = f"{count(state['replicas_left'], 'replica')}, {size(state['bytes_left'])}"
     if state["phase"] != "moving":
         return left
@@ -237,7 +237,10 @@ def left_words(state: Json) -> str:
 
 
 def wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
-    """The waves, one a row; `with_state`: how far each is, rather than how many leaders move."""
+    """Renders a table of the waves.
+
+    `with_state` shows the progress of each wave instead of how many leaders it moves.
+    """
     table = Table(box=None, padding=(0, 2))
     for column in ("wave", "az", "from", "to", *(("state",) if with_state else ())):
         table.add_column(column)
@@ -271,7 +274,7 @@ def wave_table(waves: Sequence[Json], *, with_state: bool) -> Table:
 
 
 def _clock(event: Json) -> str:
-    """Local time of day; the text itself when it is not a time."""
+    """Returns the event's local time of day; the text itself when it is not a time."""
     text = str(event.get("time", ""))
     try:
         return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S.%f")[:-3]

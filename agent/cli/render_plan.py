@@ -1,7 +1,7 @@
-"""Plans and check results as people read them.
+"""Turns plans and check results into text and tables.
 
-Pure: JSON of the control topics in, rich renderables out. Fields that a newer agent adds are
-ignored.
+Pure: JSON of the control topics goes in, and rich renderables come out. Fields that a newer agent
+adds are ignored.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ Json = Mapping[str, Any]
 
 
 def plan(event: Json) -> RenderableType:
-    """PlanMade: its waves, sums, and what prevents a start."""
+    """Renders the answer to `plan`: waves, totals, estimates, and what prevents a start."""
     if event["type"] == "CommandRefused":
         return answer(event)
     data = event["data"]
@@ -56,7 +56,7 @@ def plan(event: Json) -> RenderableType:
 
 
 def _load_table(loads: Sequence[Json]) -> Table:
-    """The load of each broker before and after the plan, as Kafka reports it."""
+    """Renders the load of each broker before and after the plan, as Kafka reports it."""
     table = Table(box=None, padding=(0, 2), title="load before and after", title_justify="left")
     for column in ("broker", "replicas", "leaders", "on disk", "written"):
         table.add_column(column, justify="right")
@@ -76,7 +76,10 @@ def _load_table(loads: Sequence[Json]) -> Table:
 
 
 def _estimate_lines(found: Json | None) -> list[Text]:
-    """How long the plan takes, what crosses AZs, and why; empty when an older agent omits it."""
+    """Returns how long the plan takes, why, and how much crosses AZs.
+
+    Empty for the answer of an older agent, which has no estimate.
+    """
     if not found:
         return []
     lines = [
@@ -95,8 +98,9 @@ def _estimate_lines(found: Json | None) -> list[Text]:
 
 
 def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
-    """For each wave: how long it takes, what crosses AZs, what a rollback after it costs, and what
-    blocks this wave alone.
+    """Returns the estimates of each wave, and what blocks this wave alone.
+
+    The estimates are its duration, the data that crosses AZs, and the cost of a rollback after it.
     """
     against = {b["wave"]: b["reasons"] for b in blocked}
     lines = []
@@ -119,7 +123,7 @@ def _wave_lines(waves: Sequence[Json], blocked: Sequence[Json]) -> list[Text]:
 
 
 def check_results(findings: Json) -> RenderableType:
-    """The table of the doctor: every check, and under a red one what to do."""
+    """Renders every check of `doctor`, and what to do about each red one."""
     table = Table(box=None, padding=(0, 2))
     for column in ("", "check", "seen"):
         table.add_column(column)

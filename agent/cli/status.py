@@ -60,7 +60,7 @@ def status(
             known = ", ".join(sorted(found)) or "none"
             fail(
                 Exit.REFUSED,
-                f"there is no status of cluster '{cluster}', only of: {known}",
+                f"cluster '{cluster}' has no status; these have one: {known}",
                 as_json=as_json,
             )
         print_json(found[cluster]) if as_json else out.print(
@@ -78,7 +78,8 @@ def watch(
 ) -> None:
     """Show progress live: a bar for each wave, the rate and the ETA.
 
-    Ends when the sources may be shut down, or the migration is completed, cancelled or rolled back.
+    It ends when the source brokers may be shut down, or when the migration is completed, cancelled
+    or rolled back.
 
     `kafka-migration watch lab`
     """
@@ -89,21 +90,22 @@ def watch(
 def events(
     cluster: MaybeCluster = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Continue with new events as they come.")
+        bool, typer.Option("--follow", "-f", help="Show new events as they come, without end.")
     ] = False,
     from_start: Annotated[
         bool,
         typer.Option(
             "--from-start",
-            help="With --follow: show all past events first. Without it they are shown anyway.",
+            help="With --follow: show all past events first. Without --follow they are shown "
+            "anyway.",
         ),
     ] = False,
     as_json: JsonOption = False,
     servers: Servers = None,
     prefix: TopicPrefix = None,
 ) -> None:
-    """Show what happened, one line for each event: time, type, sentence. With --json each line is a
-    JSON object.
+    """Show the events, one on each line: time, type, sentence. With --json each line is a JSON
+    object.
 
     `kafka-migration events lab`
 
@@ -130,9 +132,9 @@ def events(
 async def watch_until_rest(
     connection: Connection, cluster: str, *, as_json: bool, after: dict[str, Any] | None = None
 ) -> None:
-    """Show statuses until nothing is left to watch.
+    """Shows statuses until the migration changes no more by itself.
 
-    `after` is the answer to a start; statuses from before it are skipped.
+    `after` is the answer to a start; statuses older than that are skipped.
     """
     before = int(after["sequence"]) if after and after.get("sequence") else 0
     show: Callable[[dict[str, Any]], None]
@@ -160,12 +162,12 @@ async def watch_until_rest(
 
 
 def print_line(state: dict[str, Any]) -> None:
-    """Print a status as one line of JSON."""
+    """Prints a status as one line of JSON."""
     print_json(state, line=True)
 
 
 def is_at_rest(state: dict[str, Any]) -> bool:
-    """Whether nothing changes any more by itself, except that drained brokers leave."""
+    """Whether the migration changes no more by itself, except that drained brokers may leave."""
     if state["phase"] == "drained":
         return all(s.get("may_be_shut_down") or s.get("left") for s in state.get("sources") or [])
     return state["phase"] in ENDS

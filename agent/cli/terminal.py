@@ -1,7 +1,4 @@
-"""Output and exit codes of every command.
-
-Exit codes: 0 done, 1 refused, 2 wrong usage, 3 unreachable or unanswered.
-"""
+"""The output and the exit codes of every command."""
 
 import asyncio
 import json
@@ -19,14 +16,14 @@ from agent.client import ClientError
 if TYPE_CHECKING:
     from aiohttp.web import Application
 
-STOP_SECONDS = 2.0  # for requests under way when a service is stopped
+STOP_SECONDS = 2.0  # how long requests under way may take when a service is stopped
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Exit(IntEnum):
-    """The exit codes."""
+    """The exit codes; 3 means that Kafka is unreachable or that no answer came."""
 
     DONE = 0
     REFUSED = 1
@@ -35,16 +32,14 @@ class Exit(IntEnum):
 
 
 def print_json(value: Any, *, line: bool = False) -> None:
-    """Print JSON to stdout: indented, or on one line. It is flushed, so that a pipe gets it at
-    once.
-    """
+    """Prints JSON to stdout, indented or on one line, and flushes it for readers of a pipe."""
     print(json.dumps(value, ensure_ascii=False, indent=None if line else 2), flush=True)
 
 
 def fail(code: Exit, text: str, *, as_json: bool = False, **details: Any) -> NoReturn:
-    """Print what is wrong and end with this exit code.
+    """Prints what is wrong and ends with this exit code.
 
-    With `as_json` the error is a JSON value on stdout, so that a script can read it.
+    With `as_json` the error is a JSON object on stdout, with `details` as further fields.
     """
     if as_json:
         print_json({"error": text, "exit_code": int(code), **details})
@@ -54,7 +49,7 @@ def fail(code: Exit, text: str, *, as_json: bool = False, **details: Any) -> NoR
 
 
 def run(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
-    """Run the work of a command.
+    """Runs the work of a command.
 
     Ends with exit code 3 when the control Kafka cannot be used, and with 130 on Ctrl-C.
     """
@@ -70,7 +65,7 @@ def run(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
 
 
 def serve(app: "Application", host: str, port: int) -> None:
-    """Serve an application until SIGTERM or Ctrl-C.
+    """Serves an application until SIGTERM or Ctrl-C.
 
     Ends with exit code 2 when it cannot listen on that address.
     """

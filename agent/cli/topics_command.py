@@ -9,10 +9,10 @@ from agent.config.settings import Settings
 
 
 def topics() -> None:
-    """Create the control topics, compacted and partitioned as the agent needs them. A repeat
-    changes nothing.
+    """Create the control topics with the partitions and the compaction that the agent needs.
+    Running it again changes nothing.
 
-    The agent creates them too. Once they exist, the agent does not need the right to create topics.
+    The agent creates missing topics as well, but then it needs the right to create topics.
     """
     os.environ.update(lab_settings())
     from agent.topics import ensure
