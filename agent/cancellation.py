@@ -1,9 +1,7 @@
-"""Ends a task, for whoever waits for its end.
+"""Cancels a task and waits for its end. Used by adapters, services, the lab and benchmarks.
 
-Used by adapters, services, the lab and benchmarks.
-
-`await task` behind `suppress(CancelledError)` would swallow the cancellation of the waiting task
-together with that of the task that it waits for.
+`await task` inside `suppress(CancelledError)` would not do: it would also swallow a cancellation of
+the caller, which waits for the task.
 """
 
 import asyncio
@@ -15,9 +13,10 @@ CANCEL_AGAIN_SECONDS = 2.0
 async def until_done(
     task: "asyncio.Future[Any]", retry_seconds: float = CANCEL_AGAIN_SECONDS
 ) -> None:
-    """Cancel the task until it has ended, however it ends: a library may lose a cancellation.
+    """Cancels the task until it has ended, with or without an error.
 
-    Raises CancelledError only when the caller itself is cancelled.
+    It cancels again every `retry_seconds`, since a library may lose a cancellation. Raises
+    CancelledError only when the caller itself is cancelled.
     """
     while not task.done():
         task.cancel()
@@ -25,7 +24,7 @@ async def until_done(
 
 
 async def end(task: "asyncio.Future[Any]") -> None:
-    """As until_done(); raises what the task has failed with."""
+    """Cancels the task like until_done(), then raises the error with which it failed, if any."""
     await until_done(task)
     if not task.cancelled():
         task.result()

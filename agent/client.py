@@ -1,7 +1,7 @@
 """A client of the control topics: publishes commands, waits for answers, reads events and statuses.
 
-Used by the command line (agent/cli), the console, the demo and tests. Any service may do the same
-with its own Kafka client; nothing of the agent is needed.
+Used by the command line (agent/cli), the console, the demo and tests. Other services can do the
+same with any Kafka client, without code of the agent.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ Json = dict[str, Any]
 
 
 class ClientError(Exception):
-    """The control topics cannot be reached, or no answer came; the text says what to check."""
+    """The control topics cannot be used, or no answer came; the text says what to check."""
 
 
 class ControlClient:
-    """Speaks with the agent through Kafka and nothing else.
+    """Communicates with the agent through Kafka only.
 
-    `connection` holds the keyword arguments for aiokafka (bootstrap_servers, security...), and
-    `prefix` stands before the name of each topic.
+    `connection` holds the keyword arguments of aiokafka (bootstrap_servers and security), and
+    `prefix` is the prefix of each topic's name.
     """
 
     def __init__(self, connection: Mapping[str, Any], prefix: str = "kafka-migration.") -> None:
@@ -37,16 +37,18 @@ class ControlClient:
         self._prefix = prefix
 
     async def send_command(self, command: Json, timeout_seconds: float = 60.0) -> Json:
-        """Publish a command and return the event that answers it: CommandAccepted or
-        CommandRefused.
+        """Publishes a command and returns its answer: a CommandAccepted or CommandRefused event.
 
-        Fills in `command_id` where it is missing. Raises ClientError when no answer comes in time;
-        the command stays published, and an agent carries it out as soon as one runs.
+        Fills in `command_id` when it is missing. Raises ClientError when no answer comes in time;
+        the command stays in the topic, and an agent carries it out as soon as one runs.
         """
         return await self._ask(command, ANSWERS, timeout_seconds)
 
     async def plan(self, command: Json, timeout_seconds: float = 120.0) -> Json:
-        """Like `send_command`, for a plan: returns PlanMade, KraftPlanned or CommandRefused."""
+        """Publishes a plan command, and returns a PlanMade, KraftPlanned or CommandRefused event.
+
+        Otherwise like `send_command`.
+        """
         return await self._ask(command, PLANS, timeout_seconds)
 
     async def _ask(self, command: Json, answers: frozenset[str], timeout_seconds: float) -> Json:
@@ -69,24 +71,27 @@ class ControlClient:
     async def events(
         self, cluster: str | None = None, *, from_start: bool = False
     ) -> AsyncIterator[Json]:
-        """Yields progress events as they come, without end: of one cluster, or of all."""
+        """Yields the progress events of one cluster, or of all, as they come and without end.
+
+        With `from_start` it yields all past events first.
+        """
         async with self._tail("events", from_start=from_start) as events:
             async for event in events:
                 if event is not None and cluster in (None, event.get("cluster")):
                     yield event
 
     async def past_events(self, cluster: str | None = None) -> list[Json]:
-        """Every event that was published until now."""
+        """Returns every event that was published until now, of one cluster or of all."""
         async with self._tail("events", from_start=True) as events:
             return [e async for e in _until_end(events) if cluster in (None, e.get("cluster"))]
 
     async def statuses(self) -> dict[str, Json]:
-        """The latest status of each cluster."""
+        """Returns the latest status of each cluster, by the cluster's name."""
         async with self._tail("status", from_start=True) as statuses:
             return {s["cluster"]: s async for s in _until_end(statuses)}
 
     async def follow_status(self, cluster: str) -> AsyncIterator[Json]:
-        """Yields the status of one cluster: the latest one now, then each change."""
+        """Yields the latest status of a cluster, and then each new one, without end."""
         latest = (await self.statuses()).get(cluster)
         if latest is not None:
             yield latest
@@ -96,9 +101,9 @@ class ControlClient:
                     yield status
 
     async def everything(self, topic: str) -> AsyncGenerator[Json | None]:
-        """Yields all messages of `events` or `status` from the start of the topic, without end.
+        """Yields all messages of the topic `events` or `status` from its start, without end.
 
-        None says that there are no more for now.
+        It yields None when there are no more messages for now.
         """
         async with self._tail(topic, from_start=True) as messages:
             async for message in messages:
@@ -121,9 +126,9 @@ class ControlClient:
     async def _tail(
         self, topic: str, *, from_start: bool
     ) -> AsyncIterator[AsyncIterator[Json | None]]:
-        """A reader of all partitions of a topic, without a consumer group.
+        """Opens a reader of all partitions of a topic, without a consumer group.
 
-        None says that there are no more messages for now.
+        The reader yields None when there are no more messages for now.
         """
         name = self._prefix + topic
         consumer = AIOKafkaConsumer(
@@ -131,8 +136,8 @@ class ControlClient:
             **self._connection,
             enable_auto_commit=False,
             fetch_max_wait_ms=100,
-            # Not by seeking: the consumer's own reset to this may still be under way, and would
-            # overtake it.
+            # A seek would not do: the consumer's own reset of its positions may still be under way
+            # and would undo it.
             auto_offset_reset="earliest" if from_start else "latest",
         )
         try:
@@ -143,7 +148,8 @@ class ControlClient:
                     f"topic {name} does not exist yet: start an agent once, or "
                     "correct the topic prefix"
                 )
-            # the reset is lazy: positions must be fixed before anything is published
+            # The consumer resets its positions only when they are asked for. They must be known
+            # before anything is published, so that the answer is not missed.
             for tp in partitions:
                 await consumer.position(tp)
             yield _read(consumer, partitions)
@@ -171,7 +177,7 @@ async def _read(
         try:
             ends = await consumer.end_offsets(partitions)
             caught_up = all([await consumer.position(tp) >= ends[tp] for tp in partitions])
-        except KafkaError:  # Kafka will come back, and the reader goes on where it was
+        except KafkaError:  # when Kafka is back, the reader goes on where it was
             await asyncio.sleep(RETRY_SECONDS)
             continue
         if caught_up:

@@ -1,8 +1,7 @@
-"""Builds everything from Settings and runs the worker:
+"""Builds the Faust app and the agent from the settings, and runs the worker.
 
-`python -m agent.main`, or `kafka-migration agent`.
-
-The only module with import side effects is Faust itself, which is imported inside `run`.
+`python -m agent.main` and `kafka-migration agent` do the same. Faust is imported only inside
+functions, since its import has side effects.
 """
 
 import asyncio
@@ -20,19 +19,19 @@ if TYPE_CHECKING:
     from agent.worker.app import Agent
     from agent.worker.driven_cluster import Drive
 
-# Faust's own state: commit often, so that a replay after a crash is short; never `exactly_once`,
-# which loses updates.
+# Faust commits often, so that there is little to replay after a crash. Its `exactly_once` is not
+# used, since it loses updates of tables.
 COMMIT_SECONDS = 0.5
 MESSAGE_BYTES_MAX = 1_000_000
 
 
 def build(settings: Settings, drive: "Drive | None" = None) -> tuple[Any, "Agent"]:
-    """The Faust app with everything wired, and our part of it. Raises SettingsError.
+    """Returns the Faust app and the agent that runs in it. Raises SettingsError.
 
-    `drive`: another outside than the real one, for benchmarks.
+    `drive` opens the connections of a cluster; benchmarks give one that needs no cluster.
     """
     clusters = settings.clusters()
-    # Faust reads this before anything else can tell it.
+    # Faust reads this variable when it is imported, before the app can pass its `datadir`.
     os.environ.setdefault("FAUST_DATADIR", str(settings.data_folder))
 
     import faust
@@ -53,8 +52,8 @@ def build(settings: Settings, drive: "Drive | None" = None) -> tuple[Any, "Agent
         broker_commit_interval=COMMIT_SECONDS,
         consumer_group_instance_id=settings.instance_id,
         # Kafka gives a static member that comes back its old assignment, and Faust's assignor hangs
-        # for ever if that names another URL: so it must not change with a port or an address.
-        # Nobody connects to it.
+        # forever if the URL in it is another one. So the URL must not change with a port or an
+        # address; nobody connects to it.
         canonical_url=f"http://{quote(settings.instance_id, safe='')}",
         processing_guarantee=ProcessingGuarantee.AT_LEAST_ONCE,
         producer_acks=-1,
@@ -70,7 +69,7 @@ def build(settings: Settings, drive: "Drive | None" = None) -> tuple[Any, "Agent
         web_bind=settings.web_host,
         web_host=settings.web_host,
         web_port=settings.web_port,
-        web_tables_enabled=False,  # both would show states to whoever asks
+        web_tables_enabled=False,  # both pages would show the state to anyone
         web_router_enabled=False,
         autodiscover=False,
     )
@@ -84,7 +83,7 @@ def build(settings: Settings, drive: "Drive | None" = None) -> tuple[Any, "Agent
 
 
 def _credentials(settings: Settings) -> Any:
-    """Faust's form of the control Kafka's security."""
+    """Returns the credentials for the control Kafka in Faust's form; None for plaintext."""
     from faust.auth import SASLCredentials, SSLCredentials
 
     connection = settings.connection()
@@ -100,7 +99,7 @@ def _credentials(settings: Settings) -> Any:
 
 
 def run(drive: "Drive | None" = None) -> None:
-    """Run until SIGTERM; exits 2 when the settings cannot be used."""
+    """Runs the worker until SIGTERM or Ctrl-C; exits with 2 when the settings cannot be used."""
     try:
         settings = Settings.read()
         telemetry.configure_logging(settings.log_level, settings.log_format)
@@ -121,12 +120,12 @@ def run(drive: "Drive | None" = None) -> None:
 
 
 def _worker(app: Any, loop: asyncio.AbstractEventLoop) -> Any:
-    """Faust's worker, leaving logs and terminal to us."""
+    """Returns Faust's worker, without its own log configuration and terminal output."""
     import faust
 
     class QuietWorker(faust.Worker):  # type: ignore[misc]
         def _setup_logging(self) -> None:
-            """Done by telemetry.py already."""
+            """Does nothing: telemetry.py has configured the logs already."""
 
     worker = QuietWorker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     worker.spinner = None

@@ -1,7 +1,6 @@
-"""Who needs which rights (Kafka ACLs): one table, for `kafka-migration acls` and for the secure
-lab.
+"""The Kafka ACLs that each role needs, for `kafka-migration acls` and for the secure lab.
 
-Pure. What stands here is tested in a cluster that grants nothing else.
+Pure. Tests run in a secure lab that grants nothing but these.
 """
 
 import shlex
@@ -11,7 +10,7 @@ from enum import StrEnum
 
 
 class Resource(StrEnum):
-    """What a right is about; the value is the option of Kafka's own `kafka-acls`."""
+    """The kind of a resource; the value is the option's name in Kafka's own `kafka-acls`."""
 
     CLUSTER = "cluster"
     TOPIC = "topic"
@@ -20,11 +19,11 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Some operations on one resource, or on all whose names begin with `name`."""
+    """Permission for operations on one resource, or on all whose names begin with `name`."""
 
     resource: Resource
-    name: str  # "*": all of them
-    operations: tuple[str, ...]  # as kafka-acls spells them
+    name: str  # "*" means all resources of this kind
+    operations: tuple[str, ...]  # spelled as in kafka-acls
     prefixed: bool = False
 
 
@@ -35,11 +34,10 @@ _CHANGE = (*_SEE, "Alter", "AlterConfigs")
 
 
 def control(prefix: str, app_id: str) -> dict[str, tuple[Grant, ...]]:
-    """Roles on the control Kafka.
+    """Returns the grants of each role on the control Kafka.
 
-    Whoever may write `commands` moves data; whoever may write `metrics` can pause it.
-
-    `prefix`: of the control topics; `app_id`: the agent's.
+    `prefix` is that of the control topics, and `app_id` the agent's consumer group. Whoever may
+    write to `commands` can move data; whoever may write to `metrics` can pause a migration.
     """
     reads = tuple(_topic(prefix + name, "Describe", "Read") for name in ("events", "status"))
     owned = ("inbox", "events", "status", "rejected", "snapshots")
@@ -61,9 +59,9 @@ def control(prefix: str, app_id: str) -> dict[str, tuple[Grant, ...]]:
 
 
 def cluster() -> dict[str, tuple[Grant, ...]]:
-    """Roles on a migrated cluster.
+    """Returns the grants of each role on a cluster that is migrated.
 
-    No role of ours may read or write its messages: brokers' metrics are none.
+    None of them allows reading or writing the messages of applications.
     """
     changes = (
         Grant(Resource.CLUSTER, "kafka-cluster", _CHANGE),
@@ -72,13 +70,13 @@ def cluster() -> dict[str, tuple[Grant, ...]]:
     sees = (Grant(Resource.CLUSTER, "kafka-cluster", _SEE), Grant(Resource.TOPIC, "*", _SEE))
     own = ("Create", "Read", "Write")
     return {
-        # Without ZooKeeper its place in this group is the lease: one driver a cluster.
+        # Without ZooKeeper, membership in this group is the lease that allows one driver only.
         "agent": (
             *changes,
             Grant(Resource.GROUP, DRIVER_GROUP, ("Describe", "Read")),
-            # how far groups are behind, before and after a wave
+            # to compare the lag of consumer groups before and after a wave
             Grant(Resource.GROUP, "*", ("Describe",)),
-            # does each destination report to Cruise Control
+            # to check that each destination broker reports its metrics to Cruise Control
             Grant(Resource.TOPIC, METRICS_TOPIC, ("Read",)),
         ),
         "cruise-control": (
@@ -97,9 +95,9 @@ def commands(
     bootstrap_servers: str,
     config: str,
 ) -> list[str]:
-    """As `kafka-acls` commands for a shell.
+    """Returns the grants as `kafka-acls` commands for a shell.
 
-    `principals`: role -> who has it; `config`: the admin's client settings.
+    `principals` names who has each role, and `config` is the file of the admin's client settings.
     """
     lines = []
     for role, grants in roles.items():

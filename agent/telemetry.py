@@ -1,4 +1,4 @@
-"""Logs and Prometheus metrics, both made from events. Called by app.py and main.py."""
+"""Logs and Prometheus metrics of the agent, both made from its events and statuses."""
 
 import logging
 import time
@@ -12,47 +12,50 @@ from schemas.state import MigrationStatus
 
 log = logging.getLogger("kafka_migration")
 
-# Faust, mode and aiokafka spend a sixth of the main thread on log records that nobody prints
-# (measured).
+# Faust, mode and aiokafka were measured to spend a sixth of the main thread's time on log records
+# that nobody prints.
 NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "kazoo", "httpx", "httpcore")
 
 EVENTS = Counter("kafka_migration_events", "Progress events published", ["cluster", "type"])
 REFUSALS = Counter(
-    "kafka_migration_reasons", "Reasons for not moving, by code", ["cluster", "code"]
+    "kafka_migration_reasons", "Reasons why nothing moves, by code", ["cluster", "code"]
 )
 REJECTED = Counter("kafka_migration_rejected", "Messages that could not be read", ["topic"])
 PHASE = Gauge(
-    "kafka_migration_phase", "1 for the phase in which the migration is", ["cluster", "phase"]
+    "kafka_migration_phase", "1 for the migration's current phase, else 0", ["cluster", "phase"]
 )
-LEFT = Gauge("kafka_migration_left_bytes", "Bytes still on source brokers of the plan", ["cluster"])
+LEFT = Gauge("kafka_migration_left_bytes", "Bytes still on the plan's source brokers", ["cluster"])
 REPLICAS_LEFT = Gauge(
-    "kafka_migration_left_replicas", "Replicas still on source brokers of the plan", ["cluster"]
+    "kafka_migration_left_replicas", "Replicas still on the plan's source brokers", ["cluster"]
 )
 LEASE = Gauge(
-    "kafka_migration_lease_held", "1 while this agent is the one driver of the cluster", ["cluster"]
+    "kafka_migration_lease_held", "1 while only this agent may drive the cluster", ["cluster"]
 )
-MOVED = Gauge("kafka_migration_moved_ratio", "What has moved, 0 to 1, in every phase", ["cluster"])
+MOVED = Gauge(
+    "kafka_migration_moved_ratio", "How much has moved, from 0 to 1, in every phase", ["cluster"]
+)
 RATE = Gauge(
     "kafka_migration_rate_bytes_per_second", "Smoothed rate of the current wave", ["cluster"]
 )
 
 SAMPLES = Counter(
     "kafka_migration_samples",
-    "Metric samples read of clusters that are driven here, and judged where a rule is",
+    "Metric samples that were read for clusters that this agent drives",
     ["cluster"],
 )
 SAMPLES_LATE = Counter(
     "kafka_migration_samples_late",
-    "Samples out of order, doubled, or of a wrong clock",
+    "Samples that are out of order, repeated, or have a wrong time",
     ["cluster"],
 )
 SAMPLES_DROPPED = Counter(
-    "kafka_migration_samples_dropped", "Messages of samples that newer ones superseded unread"
+    "kafka_migration_samples_dropped",
+    "Messages of samples that were dropped unread because newer ones had come",
 )
 
 
 class _PlainFormatter(logging.Formatter):
-    """One line a record, UTC, with the logger's last name."""
+    """Formats a record as one line of text, with its time in UTC."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
@@ -62,7 +65,7 @@ class _PlainFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One object a line; an event's fields beside its sentence."""
+    """Formats a record as one JSON object, which holds an event's fields beside its sentence."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -79,10 +82,11 @@ class _JsonFormatter(logging.Formatter):
 
 
 class _OncePerSeconds(logging.Filter):
-    """The same line of code speaks of the same thing at most once in so many seconds.
+    """Lets the same line of code log about the same subject at most once in `seconds`.
 
-    A lost broker makes a library say 24,000 lines, and a broken sender may send as many commands.
-    Ours name what they speak of, a cluster or a topic, first. Events are never left out.
+    When a broker is lost, a library may log 24,000 lines, and a broken sender may send as many
+    commands. The agent's own records name their subject, a cluster or a topic, first. Events are
+    never left out.
     """
 
     PLACES_MAX = 10_000
@@ -109,19 +113,22 @@ class _OncePerSeconds(logging.Filter):
 
 
 def configure_logging(level: str, form: str = "text") -> None:
-    """Ours at `level`, libraries at WARNING and seldom. `form`: text or json."""
+    """Logs to stderr: the agent from `level` on, and libraries from WARNING on.
+
+    `form` is text or json.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter() if form == "json" else _PlainFormatter())
     handler.addFilter(_OncePerSeconds(5.0))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # A take-over lasts longer than a tick: Faust waits for it, and says so each time.
+    # Taking over a cluster takes longer than a tick of Faust's timers, which would warn each time.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
 
 
 def record_event(event: ProgressEvent) -> None:
-    """An event was published."""
+    """Counts and logs an event that was published."""
     EVENTS.labels(event.cluster, event.type).inc()
     for reason in event.data.get("reasons") or ():
         REFUSALS.labels(event.cluster, reason["code"]).inc()
@@ -145,7 +152,7 @@ def record_event(event: ProgressEvent) -> None:
 
 
 def record_status(status: MigrationStatus) -> None:
-    """The status has changed."""
+    """Updates the gauges to a new status."""
     for phase in Phase:
         PHASE.labels(status.cluster, phase).set(phase == status.phase)
     LEFT.labels(status.cluster).set(status.bytes_left)

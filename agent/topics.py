@@ -1,7 +1,7 @@
 """The control topics: their names, and their creation before the worker starts. Called by main.py.
 
-Made by ourselves and not by Faust: compaction and partition counts are part of the contract, and a
-missing source topic would be ignored in silence.
+The agent creates them itself instead of leaving it to Faust: their compaction and partition counts
+are part of the contract, and Faust would silently ignore a missing source topic.
 """
 
 import time
@@ -16,7 +16,8 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from agent.config.errors import SettingsError
 from agent.config.settings import Settings
 
-# A restart reads what compaction has left: small segments let it work on all but the last minutes.
+# A restart reads what compaction has left. Compaction never touches the last segment, so small
+# segments leave only a few minutes uncompacted.
 COMPACTED = {
     "cleanup.policy": "compact",
     "min.cleanable.dirty.ratio": "0.1",
@@ -30,7 +31,7 @@ _NO_ID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names, all with the prefix."""
+    """The names of the control topics, with their prefix."""
 
     commands: str
     metrics: str
@@ -42,15 +43,18 @@ class Topics:
 
     @classmethod
     def named(cls, prefix: str) -> "Topics":
+        """Returns the names with this prefix, such as `kafka-migration.`."""
         return cls(*(prefix + f.name for f in fields(cls)))
 
 
 def ensure(settings: Settings) -> tuple[Topics, str]:
-    """Create what is missing.
+    """Creates the control topics that are missing.
 
-    Out: the names, and Kafka's id of the inbox (another one, if it is ever made anew).
+    Returns the names, and the id that Kafka gave the inbox, which shows whether the inbox was ever
+    deleted and created again; the id is empty when Kafka has none.
 
-    Raises SettingsError when Kafka cannot be reached or the inbox has another shape.
+    Raises SettingsError when Kafka cannot be reached, or when the inbox has another number of
+    partitions than the settings.
     """
     topics = Topics.named(settings.topic_prefix)
     try:
@@ -80,23 +84,27 @@ def _described(admin: KafkaAdminClient) -> dict[str, dict[str, Any]]:
 
 
 def _shown(admin: KafkaAdminClient, name: str) -> dict[str, Any]:
-    """A topic that is there, or has just been created: a loaded broker shows it a while later."""
+    """Returns the description of a topic; waits for it, since a new one may not be visible yet."""
     deadline = time.monotonic() + SHOWN_SECONDS_MAX
     while (found := _described(admin).get(name)) is None:
         if time.monotonic() > deadline:
             raise SettingsError(
-                f"topic {name} was created and is not shown after {SHOWN_SECONDS_MAX:.0f} s"
+                f"topic {name} was created but is not visible after {SHOWN_SECONDS_MAX:.0f} s"
             )
         time.sleep(SHOWN_LOOK_SECONDS)
     return found
 
 
 def _check_inbox(inbox: Mapping[str, Any] | None, name: str, partitions: int) -> None:
-    """The table has the inbox's partitions. The other topics may have as many as they like."""
+    """Raises SettingsError when the inbox has another number of partitions than the settings.
+
+    The agent's table has as many partitions as the inbox. Other topics may have any number.
+    """
     if inbox is not None and len(inbox["partitions"]) != partitions:
         says = f"topic {name} has {len(inbox['partitions'])} partitions"
         raise SettingsError(
-            f"{says}, KAFKA_MIGRATION_TOPIC_PARTITIONS wants {partitions}: set it to that"
+            f"{says}, but KAFKA_MIGRATION_TOPIC_PARTITIONS is {partitions}: "
+            "set it to the topic's number"
         )
 
 
@@ -123,12 +131,14 @@ def _create(
         if missing:
             admin.create_topics(missing)
     except TopicAlreadyExistsError:
-        pass  # another worker was faster
+        pass  # another worker has created them meanwhile
 
 
 def _keep_compacted(admin: KafkaAdminClient, names: list[str]) -> None:
-    """A topic that a broker has made by itself, when someone asked for it, would forget what
-    must be kept.
+    """Sets these topics to be compacted, where they are not.
+
+    A broker that creates a topic automatically makes one that deletes old messages, and with them
+    state that must be kept.
     """
     policy = "cleanup.policy"
     for name in names:

@@ -155,7 +155,8 @@ async def test_another_shape_of_the_inbox_is_refused(make_worker: Callable[..., 
     worker = make_worker(KAFKA_MIGRATION_TOPIC_PARTITIONS="5")
     worker.start()
     assert await worker.exit_code() == 2
-    assert "KAFKA_MIGRATION_TOPIC_PARTITIONS wants 5: set it to that" in worker.log.read_text()
+    says = "KAFKA_MIGRATION_TOPIC_PARTITIONS is 5: set it to the topic's number"
+    assert says in worker.log.read_text()
 
 
 async def test_no_kafka_is_told_in_a_sentence(make_worker: Callable[..., Worker]) -> None:
