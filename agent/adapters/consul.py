@@ -95,9 +95,7 @@ class Consul:
         for endpoint, why in zip(wanted, await self._probed(wanted), strict=True):
             if why:
                 reasons.append(
-                    _not_ready(
-                        endpoint.broker_id, (f"at {endpoint.address}:{endpoint.port}: {why}")
-                    )
+                    _not_ready(endpoint.broker_id, f"at {endpoint.address}:{endpoint.port}: {why}")
                 )
             elif f"{endpoint.address}:{endpoint.port}" not in there:
                 await self._put_in(endpoint)

@@ -83,7 +83,7 @@ async def check_results(ports: Ports, destinations: Sequence[int]) -> tuple[Chec
     counted = (
         "connections are counted"
         if ports.census
-        else ("nobody counts connections: the grace alone decides")
+        else "nobody counts connections: the grace alone decides"
     )
     seen = (
         f"{len(known)} of {len(destinations)} destinations are in the service, the others "
@@ -101,7 +101,7 @@ def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int
         if b not in counts:
             found[b] = Reason(
                 Code.CENSUS_UNREACHABLE,
-                (f"nobody counts the connections of broker {b}"),
+                f"nobody counts the connections of broker {b}",
                 "their number",
             )
         elif counts[b]:

@@ -54,7 +54,7 @@ async def move_selection(
     )
     if not ports.lease.held():  # it may have been lost while we looked
         return msg.Busy(
-            reason=Reason(Code.OTHER_DRIVER, ports.lease.holder(), ("the lease of this cluster"))
+            reason=Reason(Code.OTHER_DRIVER, ports.lease.holder(), "the lease of this cluster")
         )
     if moves:
         await kafka.reassign(moves)

@@ -85,7 +85,7 @@ class WaveThrottleWatch:
         seen = (
             f"no rate on brokers {bare}"
             if bare
-            else (f"{len(unlisted)} moving partitions are not listed")
+            else f"{len(unlisted)} moving partitions are not listed"
         )
         return [Reason(Code.THROTTLE_NOT_IN_FORCE, seen, "the throttle that was set")]
 

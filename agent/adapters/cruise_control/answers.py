@@ -61,7 +61,7 @@ _PASSING: tuple[tuple[str, Code, str], ...] = (
     (
         "Insufficient number of racks",
         _BUSY,
-        ("no partition with more replicas than racks, as while it moves"),
+        "no partition with more replicas than racks, as while it moves",
     ),
     ("empty rack id", _NOT_READY, "no dead broker that holds replicas"),
     ("does not exist", _NOT_READY, _NAMED),
@@ -252,7 +252,7 @@ def _accepted(status: int, headers: Mapping[str, str], body: Any) -> RequestOutc
     if user_task_id or (isinstance(body, dict) and ("summary" in body or "progress" in body)):
         return ExecutionRequested(user_task_id=user_task_id)
     return _unreachable(
-        (f"what answered {status} does not speak as Cruise Control does: {words(body)}"),
+        f"what answered {status} does not speak as Cruise Control does: {words(body)}",
         "its right URL",
     )
 

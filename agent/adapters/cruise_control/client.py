@@ -143,7 +143,7 @@ class CruiseControl:
             seen = f"the reason '{request.reason}' has {len(request.reason)} characters"
             return Rejected(
                 reason=Reason(
-                    Code.CRUISE_CONTROL_REJECTED, seen, (f"at most {REASON_CHARACTERS_MAX}")
+                    Code.CRUISE_CONTROL_REJECTED, seen, f"at most {REASON_CHARACTERS_MAX}"
                 )
             )
         seconds_max = DRYRUN_SECONDS_MAX if request.dryrun else COMPUTING_SECONDS_MAX

@@ -297,7 +297,7 @@ def _configs(response: Any) -> dict[str, dict[str, Any]]:
             continue
         if result.error_code:
             raise error(
-                result.error_code, result.error_message, (f"the settings of {result.resource_name}")
+                result.error_code, result.error_message, f"the settings of {result.resource_name}"
             )
         found[result.resource_name] = {entry.name: entry for entry in result.configs}
     return found

@@ -77,7 +77,7 @@ class KafkaLease:
         self._member_id = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, name=(f"lease {connection.bootstrap_servers}"), daemon=True
+            target=self._run, name=f"lease {connection.bootstrap_servers}", daemon=True
         )
 
     def start(self) -> None:

@@ -83,7 +83,7 @@ class PrometheusServer:
                 response = await self._client.get(self._url + QUERY_PATH, params=parameters)
             except httpx.HTTPError as error:
                 raise PrometheusError(
-                    Trouble.UNREACHABLE, (f"{self._url} does not answer: {error!r}")
+                    Trouble.UNREACHABLE, f"{self._url} does not answer: {error!r}"
                 ) from error
         if response.status_code in {401, 403}:
             why = (
@@ -98,7 +98,7 @@ class PrometheusServer:
             body = response.json()
             if body["status"] != "success":
                 raise PrometheusError(
-                    Trouble.QUERY, (f"{body.get('errorType')}: {body.get('error')} in `{promql}`")
+                    Trouble.QUERY, f"{body.get('errorType')}: {body.get('error')} in `{promql}`"
                 )
             return list(_vector(body["data"]))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -186,11 +186,11 @@ class Exporters:
                 if response.status_code in {401, 403}:
                     raise PrometheusError(
                         Trouble.REFUSED,
-                        (f"{url} answers {response.status_code}: set its credentials"),
+                        f"{url} answers {response.status_code}: set its credentials",
                     )
                 if response.status_code != httpx.codes.OK:
                     raise PrometheusError(
-                        Trouble.UNREADABLE, (f"{url} answers {response.status_code}")
+                        Trouble.UNREADABLE, f"{url} answers {response.status_code}"
                     )
                 body = bytearray()
                 async for piece in response.aiter_bytes():

@@ -219,7 +219,7 @@ class BrokerWatch(_Sessions):
     def start(self) -> None:
         """Begin; the brokers as they are now are reported first."""
         self._reporter = asyncio.create_task(
-            self._report_changes(), name=(f"broker watch {self.hosts}")
+            self._report_changes(), name=f"broker watch {self.hosts}"
         )
         super().start()
 
