@@ -1,9 +1,8 @@
 """Consul's HTTP API through httpx: implements DiscoveryPort.
 
-Registers broker endpoints in the existing Kafka service.
-
-After developer.hashicorp.com/consul/api-docs (agent/service, catalog, health). Looks before and
-after each act.
+Registers and deregisters the endpoints of brokers in the existing Kafka service. The entries are
+read before and after each change. The API is described at developer.hashicorp.com/consul/api-docs
+(agent/service, catalog, health).
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from agent.core.model.endpoints import Endpoint
 from agent.core.model.reasons import Code, Reason
 from agent.performer.ports import PortError
 
-BROKER_META = "kafka_broker_id"  # on entries that we make
+BROKER_META = "kafka_broker_id"  # the meta key on entries that this agent makes
 WORDS_CHARACTERS_MAX = 200
 CHECK_INTERVAL, CHECK_TIMEOUT = "10s", "3s"
 PROBES_AT_ONCE_MAX = 20
@@ -30,13 +29,13 @@ SERF = "serfHealth"  # a node that has this check runs a Consul agent of its own
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsulConnection(HttpConnection):
-    """Where Consul is, who we are there, and which endpoints are whose."""
+    """Where Consul is, our credentials there, and the endpoints of each broker."""
 
     service: str
     endpoints: Mapping[int, tuple[str, ...]]  # broker id -> host:port of its proxies
-    # False: by the catalog, whose entries nobody checks but us (or consul-esm)
+    # False: register in the catalog, whose entries only this agent (or consul-esm) checks
     by_agent: bool = True
-    # broker id -> the agent that has its entries
+    # broker id -> URL of the Consul agent that holds its entries
     agent_urls: Mapping[int, str] = field(default_factory=dict)
     datacenter: str | None = None
     namespace: str | None = None
@@ -52,11 +51,12 @@ class ConsulConnection(HttpConnection):
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An instance of the service, as /health/service tells it."""
+    """An instance of the service, as /v1/health/service shows it."""
 
     endpoint: Endpoint
     passing: bool
-    has_agent: bool  # its node runs a Consul agent, which would put it back
+    # its node runs a Consul agent, which would restore an entry that only the catalog drops
+    has_agent: bool
 
     @property
     def place(self) -> str:
@@ -64,7 +64,7 @@ class _Entry:
 
 
 class Consul:
-    """One service of one Consul. Raises OSError for files that cannot be read."""
+    """One service in one Consul. The constructor raises OSError when a TLS file is not readable."""
 
     def __init__(
         self, connection: ConsulConnection, transport: httpx.AsyncBaseTransport | None = None
@@ -73,17 +73,22 @@ class Consul:
         self._client = connection.client(transport)
 
     async def close(self) -> None:
+        """Close the connections to Consul."""
         await self._client.aclose()
 
     # ── the port ──────────────────────────────────────────────────────────────────────────────────
     async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
-        """The entries of these brokers, as they stand now."""
+        """Return the current entries of these brokers. Raises PortError."""
         return [e.endpoint for e in await self._entries(broker_ids)]
 
     async def register(
         self, broker_ids: Iterable[int], restore: Iterable[Endpoint]
     ) -> Sequence[Reason]:
-        """Have these brokers in the service; out: why some are not there, or not passing."""
+        """Put these brokers into the service, with the entries of `restore` where there are any.
+
+        A broker is registered only when it answers at its endpoint. Returns the reasons why some
+        are not yet in the service and passing; empty when all are. Raises PortError.
+        """
         ids = tuple(broker_ids)
         reasons = [
             _not_ready(b, "has no entry in `endpoints`")
@@ -112,7 +117,10 @@ class Consul:
         ]
 
     async def deregister(self, broker_ids: Iterable[int]) -> Sequence[Reason]:
-        """Take them out; out: why some are still there."""
+        """Take these brokers out of the service.
+
+        Returns the reasons why some are still in it; empty when none is. Raises PortError.
+        """
         ids = tuple(broker_ids)
         reasons = []
         for entry in await self._entries(ids):
@@ -174,7 +182,7 @@ class Consul:
         return entries
 
     async def _not_passing(self, broker_ids: Sequence[int]) -> list[tuple[int, str, bool]]:
-        """Of every place of these brokers: those that Consul does not (yet) give to clients."""
+        """The places that Consul does not give to clients: broker id, host:port, is it known."""
         known = {e.place: e for e in await self._entries(broker_ids)}
         return [
             (b, place, place in known)
@@ -184,16 +192,14 @@ class Consul:
         ]
 
     async def _local(self, broker_id: int) -> frozenset[str]:
-        """The ids of all services that this broker's agent has of its own; none where we go by
-        the catalog.
-        """
+        """The ids of the services that this broker's agent holds; empty in catalog mode."""
         if not self._c.by_agent:
             return frozenset()
         return frozenset(await self._ask("GET", "/v1/agent/services", base=self._agent(broker_id)))
 
     # ── acts ──────────────────────────────────────────────────────────────────────────────────────
     def _wanted(self, broker_ids: Sequence[int], restore: Sequence[Endpoint]) -> list[Endpoint]:
-        """Entries as they were, and for places that had none new ones."""
+        """One entry for each place: the old one where `restore` has it, else a new one."""
         old = {f"{e.address}:{e.port}": e for e in restore}
         wanted = []
         for b in broker_ids:
@@ -212,7 +218,7 @@ class Consul:
         return wanted
 
     async def _probed(self, endpoints: Sequence[Endpoint]) -> list[str]:
-        """Why each cannot be used; empty: a broker answers there."""
+        """For each endpoint, why no broker answers there; an empty string when one does."""
         turns = asyncio.Semaphore(PROBES_AT_ONCE_MAX)
 
         async def one(endpoint: Endpoint) -> str:
@@ -224,7 +230,7 @@ class Consul:
         return await asyncio.gather(*map(one, endpoints))
 
     async def _put_in(self, endpoint: Endpoint) -> None:
-        """A broker answers there: let clients find it."""
+        """Register an endpoint, through its agent or in the catalog."""
         tcp = f"{endpoint.address}:{endpoint.port}"
         if self._c.by_agent:
             body: dict[str, Any] = {
@@ -259,7 +265,7 @@ class Consul:
         check = {
             "CheckID": f"{endpoint.service_id}:answers",
             "Name": f"TCP {tcp}",
-            "Status": "passing",  # seen by us just now; consul-esm goes on with it
+            "Status": "passing",  # it has just answered the probe; consul-esm checks it from now on
             "ServiceID": endpoint.service_id,
             "Definition": {"TCP": tcp, "Interval": CHECK_INTERVAL, "Timeout": CHECK_TIMEOUT},
         }
@@ -282,19 +288,20 @@ class Consul:
     def _scoped(
         self, body: dict[str, Any], key: str = "", value: str | None = None
     ) -> dict[str, Any]:
-        """With namespace and partition (Enterprise) where they are set; Consul's free edition
-        knows neither.
-        """
+        """Add namespace and partition where they are set; only Consul Enterprise knows them."""
         given = {"Namespace": self._c.namespace, "Partition": self._c.partition, key: value}
         return body | {name: v for name, v in given.items() if name and v}
 
     async def _ask(
         self, method: str, path: str, *, base: str | None = None, json: Any = None
     ) -> Any:
-        """The answer's JSON. Raises PortError: CONSUL_REJECTED when asking again would not help."""
+        """Return the JSON of the answer; None when it has no body.
+
+        Raises PortError, with CONSUL_REJECTED when asking again would not help.
+        """
         base = (base or self._c.url).rstrip("/")
         scope = {"dc": self._c.datacenter, "ns": self._c.namespace, "partition": self._c.partition}
-        if path.startswith("/v1/agent/"):  # an agent is of one datacenter
+        if path.startswith("/v1/agent/"):  # an agent belongs to one datacenter
             del scope["dc"]
         try:
             # httpx limits each read, not their sum

@@ -1,7 +1,8 @@
-"""The client of an HTTP service: where it is, whom we trust, and who we are there.
+"""The client of an HTTP service: its URL, the trusted certificates, and our credentials.
 
 Used by every adapter that speaks HTTP. Secrets and keys may change while the agent runs: each
-request carries what its file holds then, and a new certificate counts for the next connection.
+request carries what its secret file holds at that time, and a new certificate is used from the next
+connection on.
 """
 
 import base64
@@ -17,9 +18,9 @@ from agent.secrets import newest
 
 
 class HttpLogin(httpx.Auth):
-    """A login whose secrets and certificates follow their files.
+    """Credentials and certificates that are read again when their files change.
 
-    Raises OSError or ssl.SSLError when a TLS file cannot be read at the start.
+    The constructor raises OSError or ssl.SSLError when a TLS file cannot be read.
     """
 
     def __init__(
@@ -39,11 +40,11 @@ class HttpLogin(httpx.Auth):
 
     @property
     def verify(self) -> ssl.SSLContext | bool:
-        """How httpx checks the other side's certificate."""
+        """The value of httpx's `verify`: a TLS context, or True for httpx's own certificates."""
         return self._context or True
 
     def by_password(self, username: str, password: str | None, file: Path | None) -> None:
-        """Use basic authentication; `password` is what the file held at the start."""
+        """Use basic authentication; `password` is the content of `file` at the start."""
 
         def value() -> str:
             pair = f"{username}:{newest(password, file) or ''}"
@@ -54,17 +55,17 @@ class HttpLogin(httpx.Auth):
     def by_token(
         self, token: str, file: Path | None, header: str = "Authorization", prefix: str = "Bearer "
     ) -> None:
-        """Use a token; `token` is what the file held at the start."""
+        """Send a token in `header`; `token` is the content of `file` at the start."""
         self._header, self._value = header, lambda: f"{prefix}{newest(token, file) or ''}"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Called by httpx before each request."""
+        """Add the current credentials to a request; httpx calls this before it sends each one."""
         if self._context is not None and (stamps := self._stamps()) != self._seen:
             try:
                 self._load(self._context)
             except (OSError, ssl.SSLError):
-                # half written, or a certificate without its key yet: tried again before the next
-                # request
+                # A file is half written, or a certificate still lacks its key: the files are read
+                # again before the next request.
                 pass
             else:
                 self._seen = stamps
@@ -73,7 +74,7 @@ class HttpLogin(httpx.Auth):
         yield request
 
     def _stamps(self) -> tuple[int, ...]:
-        """When each TLS file was last changed; 0: it is not there, or cannot be read."""
+        """When each TLS file last changed, in epoch nanoseconds; 0 for one that is not readable."""
         found = []
         for file in (self._ca_file, self._certificate_file, self._key_file):
             try:
@@ -91,12 +92,12 @@ class HttpLogin(httpx.Auth):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpConnection:
-    """Where a service is and who we are there: by password, by token, or by certificate."""
+    """The URL of a service and our credentials there: a password, a token or a certificate."""
 
     url: str
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-    password_file: Path | None = None  # read anew for each request, as is the token's
+    password_file: Path | None = None  # read for each request, as is token_file
     token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     ca_file: str | None = None
@@ -112,7 +113,7 @@ class HttpConnection:
         transport: httpx.AsyncBaseTransport | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.AsyncClient:
-        """Make a client; it connects when it is first used.
+        """Return a client that connects when it is first used; `transport` is for tests.
 
         Raises OSError or ssl.SSLError when a TLS file cannot be read.
         """

@@ -1,19 +1,21 @@
-"""Who holds a lease, in a line that tells whether that process can still live.
+"""The identity of a lease holder, from which others can prove that its process has ended.
 
-Called by sessions.py.
+Called by sessions.py and lease.py.
 
-A killed process keeps its lock until its ZooKeeper session ends. Only where its death is certain
-may it be cut short: an agent that is restarted acts again at once.
+A killed process keeps its lock until its ZooKeeper session ends. An agent that is restarted on the
+same machine need not wait for that, if it can prove that the previous process has ended.
 
-The proof is a name. Each process binds an abstract Unix socket for as long as it lives, and tells
-the name in its identity; the kernel takes the name away when the process ends, however it ends.
-Such names belong to a network namespace. So a name that is free in the same network namespace was
-that of a process that has ended. A process id proves less: in a container that is restarted the new
-process is number 1, as the dead one was, in a process table that is new as well. The containers of
-a pod share a network namespace that outlives them. A new pod, or a container whose engine gives it
-a new network at each start, has another one: there nothing is certain, and the session's end is
-awaited. A lock on a file would depend on the file system: a network's may let it go while its
-holder lives.
+The proof is the name of an abstract Unix socket. Each process binds one for as long as it lives and
+writes the name into its identity. The kernel frees the name when the process ends, for whatever
+reason. Such names belong to a network namespace, so a name that is free in the same network
+namespace was that of a process that has ended.
+
+Other proofs are weaker. In a restarted container the new process has id 1, as the dead one had. A
+file lock depends on the file system, and a network file system may drop it while its holder lives.
+
+The containers of a pod share a network namespace that outlives them. A new pod, or a container that
+gets a new network at each start, has another namespace. Nothing can be proved there, and the agent
+waits until the session ends.
 """
 
 import functools
@@ -31,14 +33,17 @@ _PROOF = re.compile(r"([0-9a-f]{12})-([0-9a-f]{16})")
 
 
 def own_identity() -> str:
-    """`host/pid/start/names-name`; the last is empty where the system cannot prove a death."""
+    """Return this process's identity, `host/pid/start/namespace-name`; `start` is in epoch seconds.
+
+    The last part is empty where the system cannot prove that a process has ended.
+    """
     names, (name, bound) = _names(), _own()
     proof = f"{names}-{name}" if names and bound else ""
     return f"{socket.gethostname()}/{os.getpid()}/{time.time():.0f}/{proof}"
 
 
 def is_dead(identity: str) -> bool:
-    """True only if the process that bore it is known to have ended."""
+    """Return True only if the process with this identity has certainly ended."""
     proof = _PROOF.fullmatch(identity.rpartition("/")[2])
     if proof is None or proof[1] != _names():
         return False
@@ -51,15 +56,16 @@ def is_dead(identity: str) -> bool:
 
 @functools.cache
 def _own() -> tuple[str, socket.socket | None]:
-    """The name of this process, and what binds it: kept until the process ends, and never given
-    up before.
+    """The name of this process and the socket that binds it.
+
+    The cache keeps the socket open until the process ends.
     """
     name = secrets.token_hex(8)
     return name, _bind(name)
 
 
 def _bind(name: str) -> socket.socket | None:
-    """None when it cannot be had: another process has it, or the system knows no such names."""
+    """Bind the name; None when another process holds it or the system has no such names."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         held.bind(f"\0kafka-migration/{name}")
@@ -70,11 +76,9 @@ def _bind(name: str) -> socket.socket | None:
 
 
 def _names() -> str:
-    """Which network namespace of which boot of which machine this is; empty where the system does
-    not tell.
+    """A hash of machine, boot and network namespace; empty where the system does not show them.
 
-    A namespace's number is given again only when the namespace is gone, and all of its processes
-    with it.
+    The number of a namespace is reused only after the namespace and all of its processes are gone.
     """
     try:
         names = f"{_BOOT_ID.read_text(encoding='ascii').strip()}-{_NETWORK_NAMESPACE.stat().st_ino}"

@@ -1,7 +1,8 @@
-"""Who restarts a node with new settings on the way to KRaft: people, or a tool behind a webhook.
+"""Ways to have a node restarted with new settings during a migration to KRaft.
 
-Another package may add its own way (`agent.config.extensions`); the lab does. Each is asked once
-for each attempt; whether the restart was done, the cluster itself shows.
+Either people restart it, or a tool behind a webhook does. Another package may add its own way
+(`agent.config.extensions`), as the lab does. `restart` is called once for each attempt; the cluster
+itself shows whether the restart has happened.
 """
 
 import json
@@ -19,18 +20,19 @@ WEBHOOK_SECONDS = 10.0
 
 
 class ManualRestarts:
-    """People restart the node; the event that follows tells them to."""
+    """Leaves the restart to people, whom the published event asks for it."""
 
     async def restart(self, kraft_id: str, change: NodeChange) -> None:
-        """Nothing to do: the event is enough."""
+        """Do nothing: the event that asks people is published by the core."""
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 class WebhookRestarts:
-    """People's own tool: it gets the change as JSON by POST, and answers any 2xx once it has
-    understood it.
+    """Hands the restart to a tool of the operators, by POST with the change as JSON.
+
+    Any 2xx status means that the tool has accepted the change, not that the node has restarted.
     """
 
     def __init__(
@@ -46,7 +48,10 @@ class WebhookRestarts:
         ).client(transport)
 
     async def restart(self, kraft_id: str, change: NodeChange) -> None:
-        """Raises PortError when it does not answer, or with another status than 2xx."""
+        """Send the change of one node to the webhook.
+
+        Raises PortError when the webhook does not answer, or answers with a status other than 2xx.
+        """
         body = {
             "kraft_id": kraft_id,
             **asdict(change),
@@ -68,4 +73,5 @@ class WebhookRestarts:
             )
 
     async def close(self) -> None:
+        """Close the connections to the webhook."""
         await self._http.aclose()

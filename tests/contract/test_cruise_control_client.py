@@ -187,7 +187,7 @@ class TestTrouble:
                 "does not know this user name.* 401.*credentials",
                 Code.CRUISE_CONTROL_LOGIN_REFUSED,
             ),
-            (177, "does not allow him.* 403.*role ADMIN", Code.CRUISE_CONTROL_LOGIN_REFUSED),
+            (177, "may not make this request.* 403.*role ADMIN", Code.CRUISE_CONTROL_LOGIN_REFUSED),
             (23, "its right URL", Code.CRUISE_CONTROL_REJECTED),
         ],
     )

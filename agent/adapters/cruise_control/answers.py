@@ -1,7 +1,6 @@
-"""What Cruise Control's answers mean for what to do next: pure, and used by client.py only.
+"""Interprets Cruise Control's answers: pure functions, used by client.py only.
 
-Held to the recorded answers of a real 2.5.143, and to the exceptions that its sources throw
-(tests). Sends nothing.
+Tests hold them to recorded answers of Cruise Control 2.5.143 and to the exceptions in its sources.
 """
 
 import re
@@ -26,15 +25,16 @@ from agent.performer.ports import CruiseControlState, UserTask
 
 RequestOutcome = ExecutionRequested | Busy | Unreachable | Rejected
 
-WORDS_MAX = 400  # of Cruise Control's own text in a reason
-FULL = "active user tasks"  # what a full servlet says; it says so before it begins anything
-FORGOTTEN = "Unexpected header"  # to a poll for a user task that it does not know, any more
-# Monitor states in which no proposal is made, however many windows are counted (recorded: LOADING
-# with 3 of them).
+WORDS_MAX = 400  # characters of Cruise Control's own text in a reason
+# The error of a servlet whose user tasks are all taken; it is sent before anything is begun.
+FULL = "active user tasks"
+FORGOTTEN = "Unexpected header"  # the error for a poll of a user task that it no longer knows
+# Monitor states in which no proposal is made, however many windows are counted: LOADING was
+# recorded with 3 windows.
 _NOT_MONITORING = ("NOT_STARTED", "LOADING")
 
-# What begins an execution, and may stop another for it; and what only stops. Each leaves a user
-# task.
+# Requests that begin an execution (and may stop another one first), and the one that only stops.
+# Each leaves a user task.
 STOP_ENDPOINT = "stop_proposal_execution"
 EXECUTING_ENDPOINTS = (
     "remove_broker",
@@ -52,8 +52,8 @@ _NAMED = (
     "every named broker in its model: one that is alive appears within its "
     "metadata.max.age.ms, a wrong id never"
 )
-# What an error says, and what follows; the first that matches counts. Whatever is not here wants a
-# human.
+# Errors that pass by themselves: part of the text, the reason's code, and what is needed. The first
+# match counts. An error that is not listed needs a person.
 _PASSING: tuple[tuple[str, Code, str], ...] = (
     (FULL, _BUSY, "a free user task: max.active.user.tasks"),
     ("NotEnoughValidWindows", _NOT_READY, "valid metric windows"),
@@ -66,7 +66,7 @@ _PASSING: tuple[tuple[str, Code, str], ...] = (
     ("empty rack id", _NOT_READY, "no dead broker that holds replicas"),
     ("does not exist", _NOT_READY, _NAMED),
     ("All brokers are dead", _NOT_READY, "live brokers in its model"),
-    # before the next ones: here it could not ask, and does not know of any
+    # These two stand before the next ones: Kafka did not answer, so nothing is known about moves.
     ("failure to retrieve whether", _NOT_READY, "Kafka's answer to it"),
     ("Failed to retrieve if there are", _NOT_READY, "Kafka's answer to it"),
     ("ongoing partition reassignment", Code.ORPHANED_MOVES, "their end"),
@@ -87,10 +87,11 @@ _CLASSES = re.compile(r"((?:[a-z_]\w*\.)+[A-Z][\w$]*Exception: )+")
 
 
 def classify(status: int, headers: Mapping[str, str], body: Any) -> RequestOutcome:
-    """What an answer to remove_broker means for what to do next.
+    """Classify an answer to remove_broker by what has to be done next.
 
-    In: status, headers, body (parsed JSON, or text). Out: accepted; busy (ask again soon);
-    unreachable (it may have been accepted: look first); rejected (a human has to look).
+    `body` is parsed JSON, or text. Returns ExecutionRequested (accepted), Busy (ask again soon),
+    Unreachable (it may have been accepted: look before asking again) or Rejected (a person has to
+    look).
     """
     said = words(body)
     if status in (httpx.codes.OK, httpx.codes.ACCEPTED):
@@ -99,7 +100,7 @@ def classify(status: int, headers: Mapping[str, str], body: Any) -> RequestOutco
         seen = f"it does not know this user name and password, or token: it answered 401: {said}"
         return _login_refused(seen, "credentials that it accepts")
     if status == httpx.codes.FORBIDDEN:
-        seen = f"it knows this user and does not allow him to ask for this: it answered 403: {said}"
+        seen = f"it knows this user, who may not make this request: it answered 403: {said}"
         return _login_refused(seen, "credentials of a user with the role ADMIN")
     if status in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
         return _rejected(
@@ -124,21 +125,19 @@ def classify(status: int, headers: Mapping[str, str], body: Any) -> RequestOutco
 
 
 def is_full(status: int, body: Any) -> bool:
-    """No user task was free: the request was not begun, and may be sent again, whatever it asks
-    for.
-    """
+    """Whether no user task was free: nothing was begun, so any request may be sent again."""
     return status == httpx.codes.INTERNAL_SERVER_ERROR and FULL in _text(body)
 
 
 def wants_review(body: Any) -> bool:
-    """The request went to the review board, and was not begun."""
+    """Whether the request waits for a review (two-step verification) and was not begun."""
     return isinstance(body, dict) and "RequestInfo" in body
 
 
 def read_state(body: Mapping[str, Any], migration_id: str) -> CruiseControlState:
-    """The answer to `state`.
+    """Read an answer to `state`; an execution whose reason begins with `migration_id` is ours.
 
-    Raises KeyError, TypeError, ValueError or AttributeError when it is not one.
+    Raises KeyError, TypeError, ValueError or AttributeError when `body` has another form.
     """
     executor, monitor = body["ExecutorState"], body["MonitorState"]
     word = str(executor["state"])
@@ -162,18 +161,17 @@ def read_state(body: Mapping[str, Any], migration_id: str) -> CruiseControlState
 
 
 def read_user_tasks(body: Mapping[str, Any], key: str) -> Sequence[UserTask]:
-    """Of the answer to `user_tasks`, the executions (not dry runs) that bear this key, oldest
-    first.
+    """Return the executions (not dry runs) with this key from an answer to `user_tasks`.
 
-    Each with who else asked to stop it: a sync request such as a stop is a user task too, with
-    client and reason.
+    The oldest comes first. `stopped_by` names a foreign request that stopped the execution: each
+    stop is a user task too, with client and reason.
 
-    Raises KeyError, TypeError, ValueError or AttributeError when it is not such an answer.
+    Raises KeyError, TypeError, ValueError or AttributeError when `body` has another form.
     """
     found: list[tuple[int, UserTask]] = []
     stops: list[_Stop] = []
     for task in body["userTasks"]:
-        parts = urlsplit(task["RequestURL"].split(" ", 1)[-1])  # after the method
+        parts = urlsplit(task["RequestURL"].split(" ", 1)[-1])  # "POST /path?query"
         given = {name.lower(): values[0] for name, values in parse_qs(parts.query).items()}
         reason, endpoint = given.get("reason", ""), parts.path.rpartition("/")[2].lower()
         started_ms = int(task["StartMs"])
@@ -197,7 +195,7 @@ def read_user_tasks(body: Mapping[str, Any], key: str) -> Sequence[UserTask]:
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Stop:
-    """A request that stops whatever is executed, as Cruise Control remembers it."""
+    """A request that stops any execution, as Cruise Control lists it."""
 
     at_ms: int
     endpoint: str
@@ -211,8 +209,9 @@ class _Stop:
 
 
 def _stopped_by(task: UserTask, started_ms: int, stops: Sequence[_Stop], own: str) -> str:
-    """The first stop since the task began, unless it is ours (then it ended ours, and later
-    ones are about others').
+    """The first stop since the task began, in words; empty when there is none or it is our own.
+
+    Our own stop has ended the task, so later stops concern executions of others.
     """
     if task.status in _NOT_STOPPED:
         return ""
@@ -221,8 +220,9 @@ def _stopped_by(task: UserTask, started_ms: int, stops: Sequence[_Stop], own: st
 
 
 def words(body: Any) -> str:
-    """Cruise Control's own words: its error message without stack trace, wrapping and class
-    names.
+    """Return Cruise Control's error message without stack trace, wrapping and class names.
+
+    At most WORDS_MAX characters long.
     """
     text = _text(body).replace("\n", " ").strip()
     if wrapped := _WRAPPED.fullmatch(text):
@@ -271,8 +271,9 @@ def _failed(status: int, body: Any) -> RequestOutcome:
 
 
 def _is_its_own(headers: Mapping[str, str], body: Any) -> bool:
-    """Whether the error is Cruise Control's: a proxy's or the servlet container's tells nothing
-    about what it did.
+    """Whether Cruise Control itself reports the error.
+
+    An error of a proxy or of the servlet container does not tell what Cruise Control did.
     """
     return "Cruise-Control-Version" in headers or (
         isinstance(body, dict) and "errorMessage" in body

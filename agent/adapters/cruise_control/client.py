@@ -1,8 +1,9 @@
 """Cruise Control's REST API through httpx: implements CruiseControlPort.
 
-Never sends a remove_broker twice.
+This module waits, polls and repeats requests, but never sends a remove_broker twice once Cruise
+Control may have begun it. What the answers mean is in answers.py.
 
-What the answers mean is in answers.py. Waits, polls and repeats here; decides nothing.
+A "question" is a request that changes nothing; an "order" changes something in Cruise Control.
 """
 
 import asyncio
@@ -23,15 +24,15 @@ from agent.core.model.reasons import Code, Reason
 from agent.performer.ports import CruiseControlState, PortError, RemoveBroker, UserTask
 
 DEFAULT_PATH = "/kafkacruisecontrol"
-# It is told to anyone in errors and events, so no password stands in it.
+# The URL appears in errors and events, so it must not hold a password.
 URL_NEEDED = (
     f"such as http://HOST:9090{DEFAULT_PATH}, with user name and password in settings of their own"
 )
-# What its sources call the most (2.5.143 checks the length of the wrong string, so that 70 were
-# seen to pass); ours are 40 at most, and a longer one would be a bug.
+# The limit in Cruise Control's sources. 2.5.143 checks the length of the wrong string, so that 70
+# characters were seen to pass. Our reasons have at most 40; a longer one would be a bug.
 REASON_CHARACTERS_MAX = 50
-# Stock goals reshuffle replica order and leaders, so that a rollback would not be exact; these six
-# do not (recorded).
+# The default goals also change replica order and leaders, so that a rollback would not be exact.
+# These six do not (recorded).
 HARD_GOALS = (
     "RackAwareGoal",
     "ReplicaCapacityGoal",
@@ -40,18 +41,18 @@ HARD_GOALS = (
     "NetworkOutboundCapacityGoal",
     "CpuCapacityGoal",
 )
-# These it holds for so long before it answers 202 (webserver.request.maxBlockTimeMs): we must
-# listen for longer.
+# Endpoints that hold a request up to this time before they answer 202
+# (webserver.request.maxBlockTimeMs): the read time-out has to be longer.
 HELD = ("state", "remove_broker")
 HELD_SECONDS = 10.0
-# A proposal for a large cluster takes a while: an execution is polled this long, then followed as a
-# user task. A dry run is polled longer: only its end tells whether it can be done.
+# A proposal for a large cluster takes a while. An execution is polled this long, then followed as a
+# user task. A dry run is polled longer, because only its end tells whether the move can be done.
 COMPUTING_SECONDS_MAX = 20.0
 DRYRUN_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 0.3
-# Finished user tasks count as active until a scan every 5 s, which others may have filled. A
-# refusal costs nothing.
+# Finished user tasks count as active until a scan, which runs every 5 s. Until then a full Cruise
+# Control refuses requests, which costs nothing.
 FULL_SECONDS_MAX = 6.0
 FULL_RETRY_SECONDS = 0.25
 TURN_LOOK_SECONDS = 0.1
@@ -60,13 +61,14 @@ REFUSED_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CruiseControlConnection(HttpConnection):
-    """Where Cruise Control is, with or without /kafkacruisecontrol, and who we are there."""
+    """Cruise Control's URL, with or without /kafkacruisecontrol, and our credentials there."""
 
 
 class _AskError(PortError):
-    """`full`: refused before it was begun.
+    """A request that failed.
 
-    `lost`: the connection failed, and asking once more may help.
+    `full`: it was refused before it was begun. `lost`: the connection failed, and asking once more
+    may help.
     """
 
     def __init__(self, message: str, code: Code, *, full: bool = False, lost: bool = False) -> None:
@@ -75,9 +77,10 @@ class _AskError(PortError):
 
 
 class CruiseControl:
-    """One Cruise Control.
+    """The client of one Cruise Control.
 
-    Raises ValueError for a wrong URL, OSError for a CA file that cannot be read.
+    The constructor raises ValueError for a wrong URL, and OSError or ssl.SSLError for a TLS file
+    that cannot be read.
     """
 
     def __init__(
@@ -89,29 +92,31 @@ class CruiseControl:
         self._url = _base_url(connection.url)
         self._timeout_seconds = connection.timeout_seconds
         self._questions = questions or Questions()
-        # the last answer, and when it was asked for
+        # the last idle state, and when it was asked for
         self._idle: tuple[float, CruiseControlState] | None = None
         self._client = connection.client(transport, {"Accept": "application/json"})
-        # a session that asks the same URL again gets its first answer, for ever: no cookie is kept
+        # Cruise Control gives a session its first answer for a URL again and again, so no session
+        # cookie is kept.
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
         # A request that was answered with an error leaves a user task that reads Active for some
-        # seconds (recorded): whoever looks for his key must not take it for an execution. After a
-        # restart of ours it is waited for instead.
+        # seconds (recorded). It must not be taken for an execution with the same key. After a
+        # restart of this process the list is empty, and such a task is waited for instead.
         self._refused: deque[str] = deque(maxlen=REFUSED_MAX)
 
     async def close(self) -> None:
+        """Close the connections to Cruise Control."""
         await self._client.aclose()
 
     def can_spare_a_question(self) -> bool:
-        """Whether it was asked so seldom of late that a standing watch may ask as well."""
+        """Whether the request budget leaves room for a question of a standing watch."""
         return self._questions.can_spare_one(_now())
 
     async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
-        """Executor, monitor and anomaly detector.
+        """Return the state of executor, monitor and anomaly detector. Raises PortError.
 
-        An answer so old will do, where the executor was idle in it and no order of ours was given
-        since.
+        An earlier answer up to `age_seconds_max` old is returned again if the executor was idle in
+        it and this client has sent no order since.
         """
         asked_at = _now()
         if self._idle is not None and asked_at - self._idle[0] < age_seconds_max:
@@ -125,8 +130,9 @@ class CruiseControl:
         return state
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
-        """Executions (not dry runs) asked for with this reason, running and ended ones, oldest
-        first.
+        """Return the executions (not dry runs) requested with this reason, oldest first.
+
+        Includes running and ended ones. Raises PortError.
         """
         body = await self._ask("GET", "user_tasks", endpoints=",".join(answers.EXECUTING_ENDPOINTS))
         try:
@@ -136,8 +142,10 @@ class CruiseControl:
         return [task for task in found if task.user_task_id not in self._refused]
 
     async def remove_broker(self, request: RemoveBroker) -> RequestOutcome:
-        """Ask once, and wait a while for the proposals: their failure comes late on a large
-        cluster.
+        """Request an execution, or a dry run, once; never raises PortError.
+
+        Waits for the proposals for some seconds, because on a large cluster their failure is
+        reported late. A dry run that is still being computed then is returned as Busy.
         """
         if len(request.reason) > REASON_CHARACTERS_MAX:
             seen = f"the reason '{request.reason}' has {len(request.reason)} characters"
@@ -170,16 +178,19 @@ class CruiseControl:
         return answer
 
     async def stop(self, reason: str) -> None:
-        """Stop the execution; reassignments of other tools are left alone.
+        """Stop the current execution; reassignments of other tools go on. Raises PortError.
 
-        The reason tells it from another's stop.
+        `reason` distinguishes this stop from those of others in the list of user tasks.
         """
         await self._ask(
             "POST", "stop_proposal_execution", stop_external_agent="false", reason=reason
         )
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
-        """Felt at the next progress check."""
+        """Set how many partitions each broker moves at once. Raises PortError.
+
+        The executor uses the new number from its next progress check on.
+        """
         await self._ask(
             "POST",
             "admin",
@@ -188,8 +199,10 @@ class CruiseControl:
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────
     async def _ask(self, method: str, endpoint: str, **parameters: str) -> dict[str, Any]:
-        """A question, or an order that may be given twice: once more when the connection fails,
-        a while when full.
+        """Send a question, or an order that may be sent twice, and return the answer's JSON.
+
+        Repeats it once when the connection fails, and for FULL_SECONDS_MAX while no user task is
+        free.
         """
         is_question = method == "GET"
         if not is_question:
@@ -213,9 +226,7 @@ class CruiseControl:
     async def _begun(
         self, parameters: Mapping[str, str], seconds_max: float, *, is_question: bool
     ) -> httpx.Response:
-        """The answer to remove_broker; asked again only where it was refused before anything
-        was begun.
-        """
+        """Return the answer to remove_broker; repeat it only if it was refused before it began."""
         full_until = _now() + FULL_SECONDS_MAX
         while True:
             response = await self._one(
@@ -234,7 +245,7 @@ class CruiseControl:
         *,
         is_question: bool,
     ) -> httpx.Response:
-        """One user task; a question waits for its turn, an order does not."""
+        """Send one request, which makes one user task; a question waits for its turn first."""
         if not is_question:
             self._questions.order(_now())
             return await self._settled(method, endpoint, parameters, seconds_max)
@@ -261,8 +272,8 @@ class CruiseControl:
             return body
         answer = answers.classify(status, response.headers, body)
         says = f"Cruise Control at {self._url} answered {endpoint} with {status}"
-        if isinstance(answer, ExecutionRequested):  # 202: it has not got that far
-            raise _AskError(f"{says}, and is still at it", Code.CRUISE_CONTROL_UNREACHABLE)
+        if isinstance(answer, ExecutionRequested):  # 202: it is still computing the answer
+            raise _AskError(f"{says}, and has not finished", Code.CRUISE_CONTROL_UNREACHABLE)
         needed = f" (needed: {answer.reason.needed})" if answer.reason.needed else ""
         raise _AskError(
             f"{says}: {answer.reason.seen}{needed}",
@@ -274,8 +285,9 @@ class CruiseControl:
     async def _settled(
         self, method: str, endpoint: str, parameters: Mapping[str, str], seconds_max: float
     ) -> httpx.Response:
-        """The answer, waited for while it is 202; a poll names its user task, so that it cannot
-        begin another.
+        """Send a request and poll for at most `seconds_max` while the answer is 202.
+
+        A poll names the user task, so that it cannot begin another one.
         """
         until = _now() + seconds_max
         response = await self._send(method, endpoint, parameters, {})
@@ -329,10 +341,10 @@ def _parameters(request: RemoveBroker) -> dict[str, str]:
         "goals": ",".join(HARD_GOALS),
         "concurrent_partition_movements_per_broker": str(request.partition_movements_per_broker),
         "execution_progress_check_interval_ms": str(request.progress_check_interval_ms),
-        # said, and not left to its defaults, which differ between its code and its documentation
+        # Explicit, because the defaults in code and documentation differ.
         "exclude_recently_removed_brokers": "false",  # true would hinder a rollback
         "allow_capacity_estimation": "true",
-        "stop_ongoing_execution": "false",  # one that runs is never ours to throw away
+        "stop_ongoing_execution": "false",  # the agent never discards a running execution
         "reason": request.reason,
     }
     if request.throttle_bytes_per_second is not None:
@@ -341,14 +353,14 @@ def _parameters(request: RemoveBroker) -> dict[str, str]:
 
 
 def _base_url(given: str) -> str:
-    """Checked, and with the path that Cruise Control has by default.
+    """Check a URL and add Cruise Control's default path where it has none.
 
-    Raises ValueError, which does not repeat it.
+    Raises ValueError, whose text does not repeat the URL, because that may hold a password.
     """
     try:
         url = httpx.URL(given.strip())
     except httpx.InvalidURL as error:
-        raise ValueError(f"Cruise Control's url is none ({error}): {URL_NEEDED}") from None
+        raise ValueError(f"Cruise Control's url is not valid ({error}): {URL_NEEDED}") from None
     if (
         url.scheme not in ("http", "https")
         or not url.host

@@ -1,27 +1,28 @@
-"""Limits how often one Cruise Control is asked, because all of its clients share it.
+"""Limits how many requests one Cruise Control gets, because all of its clients share its capacity.
 
-Used by its client.
+Used by client.py.
 
-Each request is a user task that counts as active until a scan which comes every 5 s, and a stock
-Cruise Control takes five in all (`max.active.user.tasks`). Naming the User-Task-ID of an earlier
-question makes no new task, but brings its old answer: so only a question that is still being
-answered is asked that way.
+Each request is a user task, which counts as active until a scan that runs every 5 s. By default
+Cruise Control allows five active tasks (`max.active.user.tasks`). A request with the User-Task-ID
+of an earlier question makes no new task, but returns the old answer, so it serves only to poll.
+
+A "question" is a request that changes nothing; an "order" changes something in Cruise Control.
 """
 
-# How long a request counts after its answer, at most.
+# The longest time that a request counts after its answer.
 COUNTS_SECONDS = 5.0
-# So many questions of ours count at a time, and so many requests of ours in all: one place is left
-# to others.
+# How many questions of this agent count at the same time, and how many requests in all. One task
+# is left to other clients.
 QUESTIONS_MAX = 3
 REQUESTS_MAX = 4
-# A standing watch leaves so many of the questions to whoever has to know before he acts.
+# How many questions a standing watch leaves to checks that have to be made before an action.
 LEFT_BY_WATCHES = 1
 
 
 class Questions:
-    """What was asked lately, by one clock.
+    """The requests of the last seconds; every `now` is in seconds of the same monotonic clock.
 
-    A question waits for its turn; an order only counts.
+    A question waits for its turn. An order never waits, but counts.
     """
 
     def __init__(self, questions_max: int = QUESTIONS_MAX) -> None:
@@ -32,12 +33,10 @@ class Questions:
         self._ordered: list[float] = []
 
     def seconds_to_wait(self, now: float, *, before_an_order: bool = False) -> float:
-        """Before the next question; 0.0: none.
+        """Return the seconds to wait before the next question; 0.0 when it may be sent now.
 
-        It is to be asked again then: others wait for the same turn.
-
-        `before_an_order`: the last look before something is done, which may take the place of an
-        order.
+        Call it again after the wait, because others wait for the same turn. `before_an_order`: the
+        question is the last check before an order, and may use the place of one.
         """
         self._forget(now)
         requests = sorted((*self._answered, *self._ordered))
@@ -51,22 +50,22 @@ class Questions:
         if too_many <= 0:
             return 0.0
         if too_many > len(times):
-            return COUNTS_SECONDS  # only a question that is still open makes room
+            return COUNTS_SECONDS  # no place is free until an open question is answered
         return times[too_many - 1] + COUNTS_SECONDS - now
 
     def can_spare_one(self, now: float) -> bool:
-        """Whether a watch may ask: it looks again soon, and never waits for its turn."""
+        """Whether a watch may send a question now; a watch never waits, but tries again later."""
         waits = self.seconds_to_wait(now) > 0.0
         return (
             not waits and self._open + len(self._answered) < self._questions_max - LEFT_BY_WATCHES
         )
 
     def begin(self) -> None:
-        """A question is being sent."""
+        """Count a question that is being sent."""
         self._open += 1
 
     def end(self, now: float, *, counts: bool = True) -> None:
-        """It was answered, or its answer is not waited for.
+        """End an open question, answered or given up.
 
         `counts`: False when it was refused before it began.
         """
@@ -75,7 +74,7 @@ class Questions:
             self._answered.append(now)
 
     def order(self, now: float) -> None:
-        """An order is being sent."""
+        """Count an order that is being sent."""
         self._ordered.append(now)
 
     def _forget(self, now: float) -> None:
