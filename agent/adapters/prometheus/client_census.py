@@ -1,8 +1,8 @@
-"""Counts clients' connections to brokers from Prometheus: implements ClientCensus.
+"""Counts the connections of clients to brokers, from Prometheus: implements ClientCensus.
 
-It sees TCP connections to a listener, by the broker's own metric (connection-count of
-socket-server-metrics), so bare metadata clients too; not whose they are: brokers, exporters and
-tools on the same listener count as well.
+It counts TCP connections to a listener by the broker's own metric (connection-count of
+socket-server-metrics), so it also sees clients that only fetch metadata. It cannot tell whose they
+are: brokers, exporters and tools on the same listener count as well.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,9 +23,9 @@ class CensusConnection:
     """Where and how connections are counted."""
 
     prometheus: PrometheusConnection
-    query: str  # PromQL: one value a broker
-    broker_label: str = "broker"
-    allowed: int = 0  # connections to each broker that are not clients'
+    query: str  # PromQL with one value for each broker
+    broker_label: str = "broker"  # the label with the broker's id
+    allowed: int = 0  # connections to each broker that do not belong to clients
 
 
 class PrometheusCensus:
@@ -38,10 +38,14 @@ class PrometheusCensus:
         self._server = server or PrometheusServer(connection.prometheus)
 
     async def close(self) -> None:
+        """Close the connections to Prometheus."""
         await self._server.close()
 
     async def connections(self, broker_ids: Iterable[int]) -> Mapping[int, int]:
-        """Connections beyond the allowed ones, by broker; brokers without a value are left out."""
+        """Return the number of connections beyond the allowed ones, by broker id.
+
+        Brokers without a value are left out. Raises PortError.
+        """
         wanted = {str(b): b for b in broker_ids}
         if not wanted:
             return {}

@@ -1,6 +1,6 @@
-"""Reads KRaft controllers' metrics pages (of the JMX exporter, or any that shows Kafka's gauges).
+"""Reads the metrics pages of KRaft controllers: implements ControllerMetricsPort.
 
-Implements ControllerMetricsPort.
+The pages come from the JMX exporter, or from any exporter that shows Kafka's gauges.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from agent.core.kraft.options import KraftController
 
 TIMEOUT_SECONDS = 3.0
 BYTES_MAX = 5_000_000
-# Exporters name a gauge as their rules have it: its own name is always the end of the sample's, or
-# its label `name`.
+# The rules of an exporter decide the names of its samples. A gauge's own name is always the end of
+# the sample's name, or of its label `name`.
 _GAUGES = (
     "ActiveControllerCount",
     "ZkMigrationState",
@@ -32,16 +32,17 @@ class ControllerMetrics:
     """Reads the metrics page of each controller."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """`transport`: for tests."""
+        """`transport` is for tests."""
         self._http = httpx.AsyncClient(
             timeout=TIMEOUT_SECONDS, trust_env=False, transport=transport
         )
 
     async def facts(self, controllers: Iterable[KraftController]) -> tuple[ControllerFacts, ...]:
-        """Each controller as its page shows it; never raises."""
+        """Return the facts on each controller's page; never raises: see `reachable`."""
         return tuple(await asyncio.gather(*(self._one(c) for c in controllers)))
 
     async def close(self) -> None:
+        """Close the connections to the exporters."""
         await self._http.aclose()
 
     async def _one(self, controller: KraftController) -> ControllerFacts:
@@ -56,9 +57,10 @@ class ControllerMetrics:
 
 
 def read(node_id: int, page: str) -> ControllerFacts:
-    """One page as facts.
+    """Return the facts on one page.
 
-    A controller that shows no migration state shows nothing yet. ValueError: not such a page.
+    A page without a migration state, as during a start, counts as not reachable. Raises ValueError
+    when `page` is not in the exposition format.
     """
     found = _gauges(page)
     if "ZkMigrationState" not in found:

@@ -1,8 +1,7 @@
-"""Where measured values are read: a Prometheus server by PromQL, or exporters' own pages.
+"""Reads measured values: from a Prometheus server by PromQL, or from the pages of exporters.
 
-Called by services/collector.
-
-Says what was found and what failed; what it means is in the collector's mapping.
+Called by services/collector and client_census.py. Returns what was found and what failed; the
+collector's mapping says what it means.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.adapters.http_client import HttpConnection
 
 QUERY_PATH = "/api/v1/query"
-# a broker with every per-partition series; what it needs is some kilobytes
+# Room for the page of a broker with every per-partition series; the needed part is some kilobytes.
 PAGE_BYTES_MAX = 20_000_000
 AT_ONCE_MAX = 16
 TEXT_FORMAT = "text/plain;version=0.0.4"
@@ -28,13 +27,13 @@ class Trouble(StrEnum):
     """Why nothing was read; a label of the collector's counter."""
 
     UNREACHABLE = "unreachable"
-    REFUSED = "refused"  # credentials
-    QUERY = "query"  # the PromQL
+    REFUSED = "refused"  # wrong or missing credentials
+    QUERY = "query"  # the server refuses the PromQL
     UNREADABLE = "unreadable"
 
 
 class PrometheusError(Exception):
-    """Nothing was read; the text says of what, why, and what to look at."""
+    """Nothing was read; the text says from where, why, and what to check."""
 
     def __init__(self, trouble: Trouble, text: str) -> None:
         super().__init__(text)
@@ -43,15 +42,15 @@ class PrometheusError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrometheusConnection(HttpConnection):
-    """Where a Prometheus (or exporters) is, and who we are there."""
+    """Where a Prometheus server is, and our credentials there or at exporters."""
 
-    # with or without a path, such as http://prometheus:9090; not needed for exporters
+    # with or without a path, such as http://prometheus:9090; not used for exporters
     url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One value with its labels; `at`: epoch seconds of the evaluation."""
+    """One value with its labels; `at` is the time of the evaluation in epoch seconds."""
 
     labels: Mapping[str, str]
     value: float
@@ -73,9 +72,9 @@ class PrometheusServer:
         await self._client.aclose()
 
     async def query(self, promql: str) -> list[Series]:
-        """The instant vector this evaluates to now; a scalar is one series without labels.
+        """Evaluate `promql` now and return its instant vector.
 
-        Raises PrometheusError.
+        A scalar becomes one series without labels. Raises PrometheusError.
         """
         parameters = {"query": promql, "timeout": f"{self._timeout_seconds:.0f}s"}
         async with self._turn:
@@ -117,16 +116,14 @@ def _vector(data: Mapping[str, Any]) -> Iterator[Series]:
     if data["resultType"] != "vector":
         raise ValueError(f"a {data['resultType']} where an instant vector was asked for")
     for found in data["result"]:
-        if "value" in found:  # a native histogram has another field, and no one value
+        if "value" in found:  # a native histogram has another field and no single value
             at, value = found["value"]
             yield Series(found["metric"], float(value), float(at))
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An exporter's page, and the labels that its series get, as in Prometheus' own list of
-    targets.
-    """
+    """An exporter's page and the labels that its series get, as in Prometheus' scrape targets."""
 
     address: str  # host:port, or a whole URL
     labels: Mapping[str, str]
@@ -140,7 +137,7 @@ class Target:
 class Page:
     """What one exporter showed.
 
-    `up`, as Prometheus has it: 0 when it showed nothing, and then `error` says why.
+    The series include `up`, as in Prometheus: 1, or 0 with an `error` when nothing was read.
     """
 
     target: Target
@@ -149,7 +146,7 @@ class Page:
 
 
 class Exporters:
-    """Several exporters, read without a Prometheus server."""
+    """Several exporters that are read directly, without a Prometheus server."""
 
     def __init__(
         self,
@@ -165,9 +162,7 @@ class Exporters:
         await self._client.aclose()
 
     async def read(self) -> list[Page]:
-        """Every page, read at the same time; an exporter that does not answer has one that says
-        so.
-        """
+        """Read all pages concurrently; never raises: a page that failed has `error` set."""
         return list(await asyncio.gather(*map(self._page, self._targets)))
 
     async def _page(self, target: Target) -> Page:
@@ -209,9 +204,9 @@ class Exporters:
 
 
 def parse_page(text: str, at: float) -> list[Series]:
-    """Every sample of a page in the exposition format.
+    """Return every sample of a page in the exposition format; `at` is in epoch seconds.
 
-    Raises PrometheusError with the parser's words.
+    Raises PrometheusError with the parser's message.
     """
     try:
         return [
@@ -226,8 +221,9 @@ def parse_page(text: str, at: float) -> list[Series]:
 
 
 def _with_labels(series: Series, given: Mapping[str, str]) -> Series:
-    """The target's labels count before the page's own, which are kept as `exported_...` (as
-    Prometheus does it).
+    """Add the target's labels; labels of the page with the same names become `exported_...`.
+
+    Prometheus does the same when it scrapes.
     """
     own = {
         (f"exported_{name}" if name in given else name): value

@@ -1,4 +1,4 @@
-"""Login and TLS of a ZooKeeper connection, as kazoo's arguments."""
+"""Login and TLS of a ZooKeeper connection, as arguments of kazoo."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +9,14 @@ from agent.secrets import newest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZooKeeperAccess:
-    """SASL DIGEST-MD5 (what Kafka's own `Client` login is), TLS, a client certificate; none of
-    them by default.
+    """Credentials and TLS: SASL DIGEST-MD5, as in Kafka's own `Client` login, and certificates.
+
+    By default the connection is plain and without a login.
     """
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-    password_file: Path | None = None  # read anew for each session
+    password_file: Path | None = None  # read for each session
     tls: bool = False
     ca_file: str | None = None
     certificate_file: str | None = None
@@ -23,9 +24,10 @@ class ZooKeeperAccess:
     check_hostname: bool = True
 
     def for_kazoo(self) -> dict[str, Any]:
-        """Keyword arguments for KazooClient.
+        """Return keyword arguments for KazooClient.
 
-        Whatever it makes, only its maker may touch, if it has a name.
+        With a login, only this user may change the znodes that the client creates; all may read
+        them.
         """
         from kazoo.security import CREATOR_ALL_ACL, READ_ACL_UNSAFE
 
@@ -46,6 +48,6 @@ class ZooKeeperAccess:
                 "check_hostname": self.check_hostname,
             }
         if self.username is not None or self.certificate_file is not None:
-            # who drives may be seen by all
+            # everyone may see who holds the lease
             given["default_acl"] = [*CREATOR_ALL_ACL, *READ_ACL_UNSAFE]
         return given

@@ -1,7 +1,7 @@
-"""What ZooKeeper holds of a migration to KRaft, and the two znodes that a way back deletes.
+"""The znodes of a migration to KRaft: reads them, and deletes two of them for a rollback.
 
-Implements KraftZooKeeperPort. Each look has a session of its own, so that kazoo's threads end with
-it, also when a ZooKeeper is gone for good.
+Implements KraftZooKeeperPort. Each call has a session of its own, so that kazoo's threads end with
+it even when ZooKeeper has been removed.
 """
 
 import asyncio
@@ -31,23 +31,23 @@ T = TypeVar("T")
 
 
 class KraftZooKeeper:
-    """The cluster's ZooKeeper; `hosts` as in zookeeper.connect."""
+    """The ZooKeeper of one cluster; `hosts` has the form of zookeeper.connect."""
 
     def __init__(self, hosts: str, access: ZooKeeperAccess | None = None) -> None:
         self._hosts = hosts
         self._access = access or ZooKeeperAccess()
 
     async def facts(self) -> ZooKeeperFacts:
-        """Read the znodes; a ZooKeeper that does not answer is a fact, and never raises."""
+        """Read the znodes; never raises: without an answer, the facts say `reachable=False`."""
         try:
             return await self._with_client(_facts)
         except PortError:
             return ZooKeeperFacts(reachable=False)
 
     async def release(self) -> ZooKeeperReleased:
-        """Delete /controller where KRaft holds it, and /migration; deleting again finds nothing.
+        """Delete /migration, and /controller if a KRaft controller holds it; may be repeated.
 
-        Raises PortError.
+        Returns what was deleted, and /controller_epoch before and after. Raises PortError.
         """
         return await self._with_client(_release)
 
@@ -77,7 +77,7 @@ def _client(hosts: str, access: ZooKeeperAccess) -> Iterator[KazooClient]:
 
 
 def _read(client: KazooClient, path: str) -> str:
-    """The content of a znode; empty where there is none."""
+    """The content of a znode; empty when it does not exist."""
     try:
         return bytes(client.get(path)[0]).decode()
     except NoNodeError:
@@ -85,7 +85,10 @@ def _read(client: KazooClient, path: str) -> str:
 
 
 def kraft_epoch(controller: str) -> int | None:
-    """The epoch of the KRaft controller that holds /controller; None: a broker does."""
+    """Return the epoch of the KRaft controller in `controller`, the content of /controller.
+
+    None when a broker holds it, or nobody.
+    """
     try:
         epoch = json.loads(controller).get("kraftControllerEpoch", -1)
     except (ValueError, AttributeError):
@@ -112,8 +115,9 @@ def _facts(client: KazooClient) -> ZooKeeperFacts:
 
 
 def _release(client: KazooClient) -> ZooKeeperReleased:
-    """The epoch first, /controller last: what is cut short in between is done whole the next
-    time.
+    """Raise the epoch first and delete /controller last.
+
+    A call that is interrupted in between is completed by the next one.
     """
     controller, migration = _read(client, CONTROLLER), _read(client, MIGRATION)
     epoch = kraft_epoch(controller)

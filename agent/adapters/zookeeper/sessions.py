@@ -1,8 +1,7 @@
-"""What the cluster's own ZooKeeper tells: who may drive (LeasePort), and which brokers are
-registered.
+"""The lease (implements LeasePort) and the watch of registered brokers, in the cluster's ZooKeeper.
 
-kazoo works in threads; held() and holder() are plain reads from any thread, and callbacks run in
-the event loop.
+kazoo works in threads. held() and holder() only read, from any thread; callbacks run in the event
+loop.
 """
 
 import asyncio
@@ -26,18 +25,18 @@ log = logging.getLogger("kafka_migration.zookeeper")
 LOCK_PATH = "/kafka-migration/driver"
 BROKERS_PATH = "/brokers/ids"
 SESSION_SECONDS = 10.0
-ACQUIRE_SECONDS = 5.0  # one try; then it is looked whether we are still wanted
+ACQUIRE_SECONDS = 5.0  # of one attempt; between attempts, `closing` is checked
 PAUSE_SECONDS = 1.0
-POLL_SECONDS = 0.2  # whether we are still wanted
-# ZooKeeper gives our lock to another one when it has not heard from us for a session. So it is ours
-# to use for a part of a session after a request that it answered, whatever became of the connection
-# or of this process since.
+POLL_SECONDS = 0.2  # how often the watch checks `closing`
+# ZooKeeper gives the lock to another agent when it has heard nothing for a session's time. So the
+# lease counts as held for this share of that time after each request that ZooKeeper answered,
+# whatever has happened to the connection or to this process since.
 LEASE_SAFETY_SHARE = 0.6
 CHECKS_PER_SESSION = 10
 
 
 class _Sessions:
-    """One ZooKeeper session after another, in a thread of its own, for as long as it is wanted."""
+    """Opens one ZooKeeper session after another in a thread of its own, until close()."""
 
     def __init__(
         self, hosts: str, session_seconds: float, purpose: str, access: ZooKeeperAccess | None
@@ -51,24 +50,24 @@ class _Sessions:
         self._thread = threading.Thread(target=self._run, name=f"{purpose} {hosts}", daemon=True)
 
     def start(self) -> None:
-        """Begin; never blocks."""
+        """Start the thread; never blocks."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the session in order. Blocks for the time of a request or two."""
+        """End the session in an orderly way. Blocks for one or two requests, at most 10 s."""
         self.closing.set()
         if self._thread.is_alive():
             self._thread.join(timeout=ACQUIRE_SECONDS * 2)
 
     def serve(self, client: KazooClient) -> None:
-        """What is done with a session; returns when it is over, or when `closing` is set."""
+        """Use a session; return when it is over, or when `closing` is set."""
         raise NotImplementedError
 
     def connected(self) -> None:
-        """Told at once, in one of kazoo's threads: must not block."""
+        """Handle a new connection; called in one of kazoo's threads, so it must not block."""
 
     def disconnected(self, why: str) -> None:
-        """Likewise."""
+        """Handle the loss of the connection; called in one of kazoo's threads: must not block."""
         raise NotImplementedError
 
     def _run(self) -> None:
@@ -92,7 +91,7 @@ class _Sessions:
         try:
             client.stop()
             client.close()
-        # it hangs: the session ends by itself, and a new one is begun
+        # The session then ends by its time-out, and a new one is opened.
         except (KazooException, OSError):
             log.warning("%s: a ZooKeeper session could not be closed", self.hosts, exc_info=True)
 
@@ -108,7 +107,7 @@ class _Sessions:
 
 
 class ZooKeeperLease(_Sessions):
-    """Seeks and keeps the lock in a thread of its own, from start() to close()."""
+    """Acquires and keeps the lock in a thread of its own, from start() to close()."""
 
     def __init__(
         self,
@@ -116,26 +115,27 @@ class ZooKeeperLease(_Sessions):
         session_seconds: float = SESSION_SECONDS,
         access: ZooKeeperAccess | None = None,
     ) -> None:
-        """`hosts`: as in zookeeper.connect, with the chroot if there is one."""
+        """`hosts` has the form of zookeeper.connect, with the chroot if there is one."""
         super().__init__(hosts, session_seconds, "lease", access)
         self._identity = identity.own_identity()
         self._held_until = 0.0  # monotonic
         self._other = "nobody yet"
 
     def held(self) -> bool:
-        """False from the moment that the connection is in doubt, and after a pause of this very
-        process.
+        """Whether this agent holds the lease now.
+
+        False as soon as the connection is in doubt, and after a pause of this process.
         """
         return time.monotonic() < self._held_until
 
     def holder(self) -> str:
-        """Who holds the lock, in words for people."""
+        """Return who holds the lock, as a text for people."""
         if self.held():
             return f"this agent ({self._identity})"
         return f"the lease at {self.hosts} is held by {self._other}"
 
     def close(self) -> None:
-        """Release the lock; nobody may act afterwards."""
+        """Release the lock; held() is False from now on. Blocks for at most 10 s."""
         self._held_until = 0.0
         super().close()
 
@@ -144,7 +144,7 @@ class ZooKeeperLease(_Sessions):
         self._other = f"unknown: {why}"
 
     def serve(self, client: KazooClient) -> None:
-        """Get the lock and keep it until the session is over or we close."""
+        """Acquire the lock and keep it until the session is over or `closing` is set."""
         self._delete_locks_of_dead(client)
         lock = Lock(client, LOCK_PATH, identifier=self._identity)
         while not (self.closing.is_set() or self.is_lost.is_set()):
@@ -153,15 +153,13 @@ class ZooKeeperLease(_Sessions):
                 return
 
     def _delete_locks_of_dead(self, client: KazooClient) -> None:
-        """Take away the locks of processes of this machine that are dead for certain, such as
-        our last life.
-        """
-        with contextlib.suppress(NoNodeError):  # let go by itself, or never held
+        """Delete the locks of processes that have certainly ended, such as our last one."""
+        with contextlib.suppress(NoNodeError):  # it has ended by itself, or nobody ever held it
             for node in client.get_children(LOCK_PATH):
                 path = f"{LOCK_PATH}/{node}"
                 holder = client.get(path)[0].decode(errors="replace")
                 if identity.is_dead(holder):
-                    log.info("%s: %s is dead: its lock is taken away", self.hosts, holder)
+                    log.info("%s: process %s has ended: its lock is deleted", self.hosts, holder)
                     client.delete(path)
 
     def _acquired(self, lock: Lock) -> bool:
@@ -173,13 +171,15 @@ class ZooKeeperLease(_Sessions):
             return False
 
     def _keep(self, client: KazooClient, lock: Lock) -> None:
-        """A short loss of the connection costs the lease only while it lasts: the session and
-        the lock outlive it.
+        """Confirm the lock again and again until it is lost.
+
+        While the connection is lost, held() is False; the session and the lock outlive a short
+        loss.
         """
         log.info("%s: this agent drives (%s)", self.hosts, self._identity)
         while not (self.closing.is_set() or self.is_lost.is_set()):
             asked = time.monotonic()
-            with contextlib.suppress(ConnectionLoss):  # the session may yet go on
+            with contextlib.suppress(ConnectionLoss):  # the session may still go on
                 if not self.in_doubt.is_set():
                     if not self._is_ours(client, lock):
                         break
@@ -197,7 +197,10 @@ class ZooKeeperLease(_Sessions):
 
 
 class BrokerWatch(_Sessions):
-    """Reports at each change which brokers are registered; None while ZooKeeper does not answer."""
+    """Reports at each change which brokers are registered; None while ZooKeeper does not answer.
+
+    Broker ids are reported to `on_change`.
+    """
 
     def __init__(
         self,
@@ -206,9 +209,7 @@ class BrokerWatch(_Sessions):
         session_seconds: float = SESSION_SECONDS,
         access: ZooKeeperAccess | None = None,
     ) -> None:
-        """Made in a running event loop, in which `on_change` is awaited, one change after the
-        other.
-        """
+        """Needs a running event loop, in which `on_change` is awaited for one change at a time."""
         super().__init__(hosts, session_seconds, "brokers", access)
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
@@ -217,21 +218,22 @@ class BrokerWatch(_Sessions):
         self._reporter: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; the brokers as they are now are reported first."""
+        """Start watching; the first report has the brokers that are registered now."""
         self._reporter = asyncio.create_task(
             self._report_changes(), name=f"broker watch {self.hosts}"
         )
         super().start()
 
     async def stop(self) -> None:
-        """End; nothing is reported afterwards."""
+        """Stop watching; nothing is reported afterwards."""
         if self._reporter is not None:
             self._reporter.cancel()
         await asyncio.to_thread(self.close)
 
     def serve(self, client: KazooClient) -> None:
-        """ZooKeeper's watches fire once, and kazoo does not renew them when it connects anew:
-        so look again then.
+        """Read the registered brokers at each change, and after each new connection.
+
+        ZooKeeper's watches fire once, and kazoo does not set them again when it reconnects.
         """
         while not (self.closing.is_set() or self.is_lost.is_set()):
             self._look.clear()
@@ -259,9 +261,9 @@ class BrokerWatch(_Sessions):
             self._loop.call_soon_threadsafe(self._changes.put_nowait, brokers)
 
     async def _report_changes(self) -> None:
-        told: Any = ()  # neither a set nor None: the first is told in any case
+        reported: Any = ()  # neither a set nor None, so that the first value is always reported
         while True:
             brokers = await self._changes.get()
-            if brokers != told:
-                told = brokers
+            if brokers != reported:
+                reported = brokers
                 await self._on_change(brokers)
