@@ -1,5 +1,6 @@
-"""Creates Kafka ACLs from the table of rights: for `kafka-migration acls --apply` and the
-secure lab. Blocking.
+"""Creates Kafka ACLs from the table of rights, with blocking calls.
+
+Called by `kafka-migration acls --apply` and the secure lab.
 """
 
 import re
@@ -24,9 +25,9 @@ def create(
     roles: Mapping[str, Iterable[Grant]],
     principals: Mapping[str, Iterable[str]],
 ) -> int:
-    """Create the ACLs; what is allowed already stays.
+    """Create the ACLs of each role for the principals of that role; existing ACLs stay.
 
-    Out: how many entries. Raises KafkaError, also when one is refused.
+    Returns the number of entries. Raises KafkaError, also when one entry is refused.
     """
     entries = [
         ACL(

@@ -1,8 +1,8 @@
-"""The admin client of one cluster, and the requests whose error codes the library's public calls
-drop.
+"""Connects the admin client of a cluster, and sends requests that keep their error codes.
 
-Called by the modules beside it, in the thread of admin_thread.py. What this agent may not see must
-never look like what is not there: an error code that does not say "deleted" is raised.
+The library's public calls drop those codes. Called by the modules beside it, in the thread of
+admin_thread.py. What this agent may not see must never look like something that does not exist, so
+every error code is raised that does not mean "deleted".
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,32 +30,32 @@ from kafka.protocol.metadata import MetadataRequest
 from agent.adapters.kafka.connection import KafkaConnection
 
 CLIENT_ID = "kafka-migration"
-# The library spends all of its time for bootstrapping on one broker, chosen at random: a broker
-# that hangs must not take the whole of ours.
+# The library may spend the whole bootstrap time-out on one random broker that hangs, so the time is
+# divided among several attempts.
 BOOTSTRAP_ATTEMPTS = 3
-METADATA_AGE_MS = 5_000  # of the broker list alone: no topic is tracked
+METADATA_AGE_MS = 5_000  # only the list of brokers is refreshed: no topic is tracked
 BACKOFF_MS_MAX = 1_000
 WORDS_CHARACTERS_MAX = 300
 TOPICS_PER_CHANGE = 10
 RIGHTS = "Describe, DescribeConfigs, Alter and AlterConfigs on the cluster and on every topic"
 
-# The broker answered, and does not let us in: asking again at once would not help.
+# The broker answered and refused the login: another attempt at once would not help.
 LOGIN_REFUSED = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
 
 Operations = Mapping[str, tuple[AlterConfigOp, str | None]]
 
 
 class Answers(NamedTuple):
-    """What each of several brokers said: its response, or why there is none."""
+    """The responses of several brokers by broker id, and for the others the error."""
 
     given: dict[int, Any]
     failed: dict[int, Exception]
 
 
 def connect(connection: KafkaConnection) -> KafkaAdminClient:
-    """A connected client.
+    """Return a connected client.
 
-    Raises KafkaError when no broker answers; nothing is left running then.
+    Raises KafkaError when no broker answers; no thread or socket is left open then.
     """
     seconds = connection.request_timeout_seconds / BOOTSTRAP_ATTEMPTS
     for attempt in range(1, BOOTSTRAP_ATTEMPTS + 1):
@@ -85,26 +85,30 @@ def _connect(connection: KafkaConnection, connect_timeout_ms: int) -> KafkaAdmin
             kafka_client=net_client,
         )
     except BaseException:
-        for client in made:  # its thread and sockets outlive a constructor that fails
+        for client in made:  # its thread and sockets stay open when the constructor fails
             client.close()
         raise
 
 
 def ask(admin: KafkaAdminClient, request: Any, broker_id: int | None = None) -> Any:
-    """Send one request, to that broker or to any. Raises KafkaError."""
+    """Send one request to a broker, or to any if None, and return its response.
+
+    Raises KafkaError.
+    """
     manager = admin._manager  # noqa: SLF001  # the public calls drop error codes
     return manager.run(lambda: manager.send(request, node_id=broker_id))
 
 
 def ask_each(admin: KafkaAdminClient, requests: Mapping[int, Any]) -> Answers:
-    """Send each broker its own request, all at once: a broker that hangs costs its time-out
-    once, and nobody else's.
+    """Send each broker its own request, all concurrently; a failure is part of the result.
+
+    So brokers that hang delay the call by one time-out only.
     """
     manager = admin._manager  # noqa: SLF001
     answers = Answers({}, {})
 
     async def send_all() -> None:
-        # one that has just come
+        # A broker that has just joined is not yet in the client's metadata.
         if any(manager.cluster.broker_metadata(b) is None for b in requests):
             await manager.cluster.refresh_metadata()
         waiting = {}
@@ -125,14 +129,15 @@ def ask_each(admin: KafkaAdminClient, requests: Mapping[int, Any]) -> Answers:
 
 
 def error(code: int, message: str | None, of_what: str) -> KafkaError:
-    """The library's error for that code, in words that say whose it is."""
+    """Return the library's error for a code, with a text that names what it is about."""
     kind = for_code(code)
     return kind(f"{of_what}: {message or kind.__name__}")
 
 
 def words(trouble: Exception) -> str:
-    """For people: short, though the library quotes requests; and what to do about missing
-    rights.
+    """Return the text of an error for people, with advice about missing rights.
+
+    It is shortened to WORDS_CHARACTERS_MAX, because the library quotes whole requests.
     """
     text = str(trouble) or repr(trouble)
     text = text if len(text) <= WORDS_CHARACTERS_MAX else text[:WORDS_CHARACTERS_MAX] + "…"
@@ -144,13 +149,14 @@ def words(trouble: Exception) -> str:
 
 
 def is_gone(code: int) -> bool:
-    """The topic was deleted meanwhile."""
+    """Whether an error code means that the topic no longer exists."""
     return bool(code == UnknownTopicOrPartitionError.errno)
 
 
 def topics(admin: KafkaAdminClient, names: Sequence[str] | None) -> list[Any]:
-    """Metadata of these topics (None: of all), as the library's own structs; topics that are
-    gone are left out.
+    """Return the metadata of these topics (None: of all) as the library's structs.
+
+    Deleted topics are left out. Raises KafkaError.
     """
     wanted = (
         None
@@ -166,8 +172,9 @@ def topics(admin: KafkaAdminClient, names: Sequence[str] | None) -> list[Any]:
 
 
 def taken(answers: list[Any]) -> Iterator[Any]:
-    """One after the other, each freed when it has been read: all at once would hold the event
-    loop.
+    """Yield the items of a list in order and empty it on the way.
+
+    Freeing all of them at once would block the event loop.
     """
     answers.reverse()
     while answers:
@@ -177,14 +184,15 @@ def taken(answers: list[Any]) -> Iterator[Any]:
 def log_dirs(
     admin: KafkaAdminClient, brokers: Iterable[int], only: Mapping[str, Sequence[int]] | None = None
 ) -> Answers:
-    """The log dirs of each broker; `only`: topic -> partitions, None means every one (KIP-113).
+    """Return each broker's log dirs (KIP-113), asked of the broker itself.
 
-    Raises when this agent may not see them.
+    `only`: partitions by topic; None means all. A broker with a dir that cannot be read is in
+    `failed`. Raises KafkaError when this agent may not see the log dirs.
     """
     topics = None if only is None else list(only.items())
     answers = ask_each(admin, {b: DescribeLogDirsRequest(topics=topics) for b in brokers})
     for b, response in list(answers.given.items()):
-        # A dir that cannot be read holds replicas that are not told: such an answer is none.
+        # The replicas in an unreadable dir are missing from the answer, so it counts as failed.
         codes = [
             getattr(response, "error_code", 0),
             *(log_dir.error_code for log_dir in response.results),
@@ -203,15 +211,19 @@ def log_dirs(
 def topic_configs(
     admin: KafkaAdminClient, names: Sequence[str], keys: Sequence[str] | None
 ) -> dict[str, dict[str, Any]]:
-    """Topic -> key -> entry (value, config_source, ...). Topics that are gone are left out."""
+    """Return topic -> key -> entry (value, config_source, ...); `keys` None means all.
+
+    Deleted topics are left out. Raises KafkaError.
+    """
     return _configs(ask(admin, _describe(ConfigResourceType.TOPIC, names, keys)))
 
 
 def each_brokers_topic_configs(
     admin: KafkaAdminClient, brokers: Iterable[int], names: Sequence[str], keys: Sequence[str]
 ) -> dict[int, dict[str, dict[str, Any]]]:
-    """As each of these brokers has them, which in KRaft follows the controllers; who does not
-    answer is left out.
+    """Return broker -> topic -> key -> entry, as each broker has them.
+
+    In KRaft a broker may lag behind the controllers. Brokers that do not answer are left out.
     """
     answers = ask_each(
         admin, {b: _describe(ConfigResourceType.TOPIC, names, keys) for b in brokers}
@@ -220,14 +232,17 @@ def each_brokers_topic_configs(
 
 
 def known_brokers(admin: KafkaAdminClient) -> list[int]:
-    """By the client's own metadata: no request."""
+    """Return the ids of the brokers in the client's metadata; sends no request."""
     return [b.node_id for b in admin._manager.cluster.brokers()]  # noqa: SLF001
 
 
 def broker_configs(
     admin: KafkaAdminClient, brokers: Iterable[int], keys: Sequence[str] | None
 ) -> Answers:
-    """Of each broker, asked itself: key -> entry."""
+    """Return each broker's settings, key -> entry, asked of the broker itself.
+
+    `keys` None means all.
+    """
     requests = {b: _describe(ConfigResourceType.BROKER, [str(b)], keys) for b in brokers}
     answers = ask_each(admin, requests)
     return Answers(
@@ -238,13 +253,13 @@ def broker_configs(
 def alter_topics(
     admin: KafkaAdminClient, changes: Mapping[str, Operations]
 ) -> dict[str, KafkaError]:
-    """Change these topics' settings; returns what was refused.
+    """Change the settings of topics; return the errors of those that were refused, by topic.
 
-    All keys of a topic change together or not at all.
+    All keys of a topic change together or not at all. The changes must be safe to make twice.
 
-    Each change is a few writes of ZooKeeper, tens of milliseconds: so every broker takes a part,
-    and the part of one that does not answer is given to another. Hence only changes that may be
-    made twice.
+    Each change writes to ZooKeeper, which takes tens of milliseconds. So the topics are divided
+    among the brokers, and the part of a broker that does not answer is given to another one. Raises
+    KafkaError or OSError when no broker is left.
     """
     names = sorted(changes)
     parts = [
@@ -272,8 +287,9 @@ def alter_topics(
 def alter_brokers(
     admin: KafkaAdminClient, changes: Mapping[int, Operations]
 ) -> dict[int, Exception]:
-    """Change these brokers' settings, each asked itself, as it must be; returns what failed or
-    was refused.
+    """Change the settings of brokers; return the errors by broker.
+
+    Kafka requires that each broker gets the request about itself.
     """
     answers = ask_each(
         admin, {b: _alter(ConfigResourceType.BROKER, {str(b): ops}) for b, ops in changes.items()}

@@ -1,7 +1,7 @@
 """One thread and the admin client that only it uses. Called by cluster.py.
 
-The library is synchronous, not made for several threads at once, and has calls that never come back
-(seen under load): such a call costs this thread, which is abandoned, and nothing else.
+The library is synchronous, is not made for several threads, and has calls that never return (seen
+under load). When a call hangs, its thread is abandoned and nothing else is affected.
 """
 
 import asyncio
@@ -20,26 +20,27 @@ T = TypeVar("T")
 
 
 class AdminThread:
-    """Connects with the first call, and anew after each failure."""
+    """Connects with the first call, and again with the first call after a failure."""
 
     def __init__(self, connection: KafkaConnection, admin: KafkaAdminClient | None = None) -> None:
-        """`admin`: a client that is connected already."""
+        """`admin` is a client that is already connected, if there is one."""
         self._connection = connection
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
         self._admin = admin
         self._is_abandoned = False
 
     async def call(self, ask: Callable[[KafkaAdminClient], T], seconds_max: float) -> T:
-        """Run `ask` in the thread.
+        """Run `ask` in the thread and return its result.
 
-        Raises what the library raises, or TimeoutError, after which this thread is to be abandoned.
+        Raises what the library raises, or TimeoutError after `seconds_max`; the caller then has to
+        abandon this thread.
         """
         work = asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, ask)
         async with asyncio.timeout(seconds_max):
             return await work
 
     def _in_thread(self, ask: Callable[[KafkaAdminClient], T]) -> T:
-        if self._is_abandoned:  # it stood behind the call that hung
+        if self._is_abandoned:  # this call was queued behind the one that hung
             raise KafkaConnectionError("the call before it never came back")
         try:
             if self._admin is None:
@@ -50,14 +51,14 @@ class AdminThread:
             raise
 
     async def close(self) -> None:
-        """Disconnect, after the calls that are waiting."""
+        """Disconnect after the queued calls have run."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
     def abandon_thread(self) -> None:
-        """Give the thread up at once.
+        """Give up the thread without waiting for it.
 
-        Closing the client ends what waits for it; if closing hangs as well, nothing waits for that.
+        The client is closed in a daemon thread, which ends pending calls; nothing waits for that.
         """
         self._is_abandoned = True
         self._thread.shutdown(wait=False)

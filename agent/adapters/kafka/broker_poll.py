@@ -1,4 +1,4 @@
-"""Polls Kafka for its live brokers, where there is no ZooKeeper to watch.
+"""Polls Kafka for its live brokers where there is no ZooKeeper to watch.
 
 Called by worker/driven_cluster.py.
 """
@@ -10,19 +10,23 @@ from typing import Protocol
 from agent.cancellation import until_done
 from agent.performer.ports import PortError
 
-POLL_SECONDS = 1.0  # a broker that is killed is fenced after broker.session.timeout.ms (stock: 9 s)
+# A killed broker is fenced after broker.session.timeout.ms, by default 9 s.
+POLL_SECONDS = 1.0
 
 
 class Alive(Protocol):
     """The part of KafkaPort that is polled."""
 
     async def alive(self) -> Mapping[int, str | None]:
-        """Live brokers and their racks. Raises PortError."""
+        """Return the live brokers and their racks. Raises PortError."""
         ...
 
 
 class BrokerPoll:
-    """Reports at each change which brokers are alive; None while Kafka does not answer."""
+    """Reports at each change which brokers are alive; None while Kafka does not answer.
+
+    Broker ids are passed to `on_change`, which is awaited. `seconds`: the pause between polls.
+    """
 
     def __init__(
         self,
@@ -36,23 +40,23 @@ class BrokerPoll:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; the brokers as they are now are reported first."""
+        """Start polling; the first report has the brokers that are alive now."""
         self._task = asyncio.create_task(self._run(), name="broker poll")
 
     async def stop(self) -> None:
-        """End; nothing is reported afterwards."""
+        """Stop polling; nothing is reported afterwards."""
         if self._task is not None:
             await until_done(self._task)
 
     async def _run(self) -> None:
-        # neither a set nor None: the first is told in any case
-        told: frozenset[int] | tuple[()] | None = ()
+        # neither a set nor None, so that the first value is always reported
+        reported: frozenset[int] | tuple[()] | None = ()
         while True:
             try:
                 seen: frozenset[int] | None = frozenset(await self._kafka.alive())
             except PortError:
                 seen = None
-            if seen != told:
+            if seen != reported:
                 await self._on_change(seen)
-                told = seen
+                reported = seen
             await asyncio.sleep(self._seconds)

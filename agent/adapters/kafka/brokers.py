@@ -1,4 +1,4 @@
-"""Settings of brokers, and whether their advertised addresses can be reached.
+"""The settings of brokers, and whether their advertised addresses can be reached.
 
 Called by cluster.py.
 """
@@ -15,23 +15,26 @@ CONNECTIONS_MAX = 50  # at once
 
 
 def settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, dict[str, str]]:
-    """All settings of these brokers, each asked itself; those that do not answer are left out."""
+    """Return all settings of these brokers, each asked of the broker itself.
+
+    Secrets and brokers that do not answer are left out.
+    """
     answers = admin_requests.broker_configs(admin, brokers, None)
-    # Kafka gives no value for what it holds to be a secret.
+    # Kafka does not send the values of secrets.
     return {
         b: {name: entry.value for name, entry in entries.items() if entry.value is not None}
         for b, entries in answers.given.items()
     }
 
 
-# Sources of a setting, as Kafka numbers them.
-_STATIC = 4
-HIDDEN = "<hidden>"  # Kafka does not tell what it holds to be a secret
+_STATIC = 4  # Kafka's number for settings that come from the broker's properties file
+HIDDEN = "<hidden>"  # stands for the value of a secret, which Kafka does not send
 
 
 def file_settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, dict[str, str]]:
-    """What each of these brokers has in its own file, asked itself; those that do not answer
-    are left out.
+    """Return the settings in the properties file of each broker, asked of the broker itself.
+
+    The value of a secret is HIDDEN. Brokers that do not answer are left out.
     """
     answers = admin_requests.broker_configs(admin, brokers, None)
     return {
@@ -45,12 +48,15 @@ def file_settings(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, 
 
 
 def addresses(admin: KafkaAdminClient) -> dict[int, tuple[str, int]]:
-    """The advertised address of each registered broker on the listener that we use."""
+    """Return host and port of each registered broker on the listener that this agent uses."""
     return {b["broker_id"]: (b["host"], b["port"]) for b in admin.describe_cluster()["brokers"]}
 
 
 async def without_connection(where: Mapping[int, tuple[str, int]]) -> dict[int, str]:
-    """Brokers that take no TCP connection in time: broker id -> address and error."""
+    """Return the brokers that accept no TCP connection within CONNECT_SECONDS.
+
+    The values are texts with address and error, by broker id.
+    """
     places = asyncio.Semaphore(CONNECTIONS_MAX)
 
     async def trouble(host: str, port: int) -> str:
@@ -65,5 +71,5 @@ async def without_connection(where: Mapping[int, tuple[str, int]]) -> dict[int, 
             writer.close()
             return ""
 
-    told = await asyncio.gather(*(trouble(*where[b]) for b in where))
-    return {b: why for b, why in zip(where, told, strict=True) if why}
+    found = await asyncio.gather(*(trouble(*where[b]) for b in where))
+    return {b: why for b, why in zip(where, found, strict=True) if why}

@@ -1,7 +1,7 @@
 """The migrated cluster through kafka-python's admin client: implements KafkaPort.
 
-The library is synchronous: it is asked in a thread of its own, off the event loop
-(admin_thread.py). Every failure becomes PortError, and the next call connects anew.
+The library is synchronous, so it is called in a thread of its own, off the event loop
+(admin_thread.py). Every failure of a call becomes PortError, and the next call connects again.
 """
 
 import asyncio
@@ -44,45 +44,47 @@ from agent.performer.ports import PortError
 T = TypeVar("T")
 
 PARTITIONS_PER_REQUEST = 2_000
-CHANGE_SECONDS_PER_TOPIC = 0.1  # ZooKeeper's writes; measured: 0.02 to 0.04
+CHANGE_SECONDS_PER_TOPIC = 0.1  # for the writes to ZooKeeper; measured: 0.02 to 0.04
 _PREFERRED = 0
 _ELECTION_TIMEOUT_MS = 10_000
 
 
 class KafkaCluster:
-    """One cluster's facts and settings."""
+    """The facts and settings of one cluster. Methods that ask Kafka raise PortError."""
 
     def __init__(self, connection: KafkaConnection, admin: KafkaAdminClient | None = None) -> None:
-        """`admin`: a client that is connected already; without one, the first call connects."""
+        """`admin` is a client that is already connected; without one, the first call connects."""
         self._connection = connection
         self._admin_thread = AdminThread(connection, admin)
         self._min_isr = metadata.MinIsr()
 
     async def close(self) -> None:
-        """Disconnect; nothing may be asked after."""
+        """Disconnect after the calls that are queued; no call may follow."""
         await self._admin_thread.close()
 
     # ── facts ─────────────────────────────────────────────────────────────────────────────────────
     async def cluster(self) -> ClusterFacts:
-        """Everything: metadata, what is in flight, min ISR."""
+        """Return all brokers and partitions, with reassignments and min.insync.replicas."""
         return await self._call("metadata", lambda admin: metadata.cluster(admin, self._min_isr))
 
     async def health(self) -> HealthObservation:
-        """Who is sick, of all partitions: for the monitor, many times cheaper than cluster()."""
+        """Return the unhealthy partitions of the cluster; many times cheaper than cluster()."""
         return await self._call("health", lambda admin: health.observe(admin, self._min_isr))
 
     async def alive(self) -> Mapping[int, str | None]:
-        """Live brokers and their racks."""
+        """Return the live brokers and their racks."""
         return await self._call("brokers", lambda admin: metadata.racks(admin.describe_cluster()))
 
     async def reassignments(self) -> Sequence[Reassignment]:
-        """What is in flight."""
+        """Return the reassignments in flight."""
         return await self._call("reassignments", metadata.reassignments)
 
     async def logs(
         self, broker_ids: Iterable[int], names: Iterable[TopicPartition] | None = None
     ) -> Mapping[int, BrokerLogs]:
-        """Log dirs, asked of each broker itself; those that do not answer, or cannot read a
+        """Return the log dirs of each broker, asked of the broker itself.
+
+        `names`: only these partitions; None means all. Brokers that do not answer, or cannot read a
         dir, are left out.
         """
         wanted = sorted(set(broker_ids))
@@ -91,21 +93,22 @@ class KafkaCluster:
         return await self._call("log dirs", lambda admin: log_dirs.read(admin, wanted, names))
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
-        """These partitions only."""
+        """Return these partitions; those that no longer exist are left out."""
         return await self._call("topics", lambda admin: metadata.describe(admin, names))
 
     async def positions(self, names: Iterable[TopicPartition]) -> Positions:
-        """End offsets and group lags of a bounded sample."""
+        """Return end offsets and group lags of a sample of these partitions (see offsets.py)."""
         return await self._call("offsets", lambda admin: offsets.positions(admin, names))
 
     async def broker_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
-        """Asked of each broker itself; those that do not answer are left out."""
+        """Return the settings of each broker; those that do not answer are left out."""
         wanted = sorted(set(broker_ids))
         return await self._call("broker settings", lambda admin: brokers.settings(admin, wanted))
 
     async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
-        """What each broker has in its own file, asked itself; those that do not answer are left
-        out.
+        """Return the settings in each broker's properties file.
+
+        Brokers that do not answer are left out.
         """
         wanted = sorted(set(broker_ids))
         return await self._call(
@@ -113,18 +116,19 @@ class KafkaCluster:
         )
 
     async def quorum(self, broker_id: int) -> QuorumFacts:
-        """The controllers, as that broker in KRaft mode has it from their leader."""
+        """Return the controllers' quorum as this broker, which must be in KRaft mode, knows it."""
         return await self._call("quorum", lambda admin: quorum.quorum(admin, broker_id))
 
     async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
-        """Registered brokers that take no connection from here."""
+        """Return the registered brokers that accept no connection from here, with the reasons."""
         wanted = set(broker_ids)
         where = await self._call("brokers", brokers.addresses)
         return await brokers.without_connection({b: at for b, at in where.items() if b in wanted})
 
     async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
-        """By Cruise Control's metrics topic, with a client of its own: what cannot be read in
-        time is not known.
+        """Return which of these brokers have lately reported to Cruise Control's metrics topic.
+
+        None when the topic does not exist, or cannot be read (in time). Uses a client of its own.
         """
         try:
             if not await self._call(
@@ -132,7 +136,7 @@ class KafkaCluster:
                 lambda admin: admin_requests.topics(admin, [metrics_reporters.TOPIC]),
             ):
                 return None
-        except PortError:  # it may not be seen
+        except PortError:  # this agent may not see the topic
             return None
         work = asyncio.to_thread(
             metrics_reporters.reporting, self._connection, frozenset(broker_ids)
@@ -144,7 +148,10 @@ class KafkaCluster:
             return None
 
     async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
-        """Asked of each broker itself; those that do not answer are left out."""
+        """Return the brokers that are still loading coordinators, with what they load, as text.
+
+        Brokers that do not answer are left out.
+        """
         wanted = sorted(set(broker_ids))
         return await self._call("coordinators", lambda admin: coordinators.loading(admin, wanted))
 
@@ -152,12 +159,12 @@ class KafkaCluster:
     async def throttle(
         self, broker_ids: Iterable[int], topics: Iterable[str] | None
     ) -> ThrottleFacts:
-        """KIP-73 settings in force."""
+        """Return the throttle (KIP-73) of these brokers and topics; `topics` None means all."""
         wanted, named = sorted(set(broker_ids)), None if topics is None else sorted(set(topics))
         return await self._call("throttle", lambda admin: throttle.read(admin, wanted, named))
 
     async def set_throttle(self, change: ThrottleChange) -> None:
-        """Set rates and lists; entries of others stay."""
+        """Set rates and add to the lists of replicas; entries of others stay."""
         await self._call(
             "throttle change",
             lambda admin: throttle.apply_change(admin, change),
@@ -165,7 +172,7 @@ class KafkaCluster:
         )
 
     async def clear_throttle(self, change: ThrottleChange) -> None:
-        """Remove rates and list entries; entries of others stay."""
+        """Remove rates and entries of the lists; entries of others stay."""
         await self._call(
             "throttle removal",
             lambda admin: throttle.remove_change(admin, change),
@@ -175,7 +182,10 @@ class KafkaCluster:
     async def reorder_replicas(
         self, replica_orders: Mapping[TopicPartition, Sequence[int]]
     ) -> None:
-        """A reassignment onto the same brokers; what is refused shows in the next look."""
+        """Change the order of replicas by a reassignment onto the same brokers.
+
+        What Kafka refuses is not an error here; the next observation shows it.
+        """
         if replica_orders:
             wanted = {
                 KafkaTopicPartition(*name): list(replicas)
@@ -186,7 +196,10 @@ class KafkaCluster:
             )
 
     async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
-        """Begin or cancel reassignments; what is refused shows in the next look."""
+        """Begin reassignments, or cancel those whose target is None.
+
+        What Kafka refuses is not an error here; the next observation shows it.
+        """
         named = sorted(targets)
         for start in range(0, len(named), PARTITIONS_PER_REQUEST):
             some = {n: targets[n] for n in named[start : start + PARTITIONS_PER_REQUEST]}
@@ -196,23 +209,22 @@ class KafkaCluster:
             await self._call("reassignment", partial(_reassign, wanted=wanted))
 
     async def elect_preferred(self, names: Sequence[TopicPartition]) -> None:
-        """Preferred leader election; what cannot be elected shows in the next look."""
+        """Elect the preferred leaders; the next observation shows what could not be elected."""
         for start in range(0, len(names), PARTITIONS_PER_REQUEST):
             some = names[start : start + PARTITIONS_PER_REQUEST]
             await self._call("leader election", partial(_elect, names=some))
 
-    # ── the line ──────────────────────────────────────────────────────────────────────────────────
+    # ── calls ─────────────────────────────────────────────────────────────────────────────────────
     async def _call(
         self, what: str, ask: Callable[[KafkaAdminClient], T], more_seconds: float = 0.0
     ) -> T:
-        # Several requests may stand behind one question: the bound is on the whole of it, whatever
-        # the library does.
+        # One call may send several requests; the limit is on all of them together.
         limit = self._connection.request_timeout_seconds * 6 + more_seconds
         admin_thread = self._admin_thread
         try:
             return await admin_thread.call(ask, limit)
         except TimeoutError:
-            if admin_thread is self._admin_thread:  # else another question has given it up
+            if admin_thread is self._admin_thread:  # otherwise another call has abandoned it
                 self._admin_thread = AdminThread(self._connection)
                 admin_thread.abandon_thread()
             raise PortError(
