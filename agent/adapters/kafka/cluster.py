@@ -237,7 +237,8 @@ class KafkaCluster:
             raise PortError(self._says(what, admin_requests.words(error)), code) from error
 
     def _says(self, what: str, trouble: str) -> str:
-        return f"Kafka at {self._connection.bootstrap_servers} did not tell its {what}: {trouble}"
+        where = self._connection.bootstrap_servers
+        return f"Kafka at {where}: the request for {what} failed: {trouble}"
 
 
 def _seconds_for(change: ThrottleChange) -> float:

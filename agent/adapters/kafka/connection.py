@@ -1,4 +1,4 @@
-"""How to reach a Kafka cluster: one value, from which both client libraries get their arguments."""
+"""How to reach a Kafka cluster; both client libraries get their arguments from one value."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from agent.secrets import newest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaConnection:
-    """Where a cluster is and who we are there."""
+    """The address of a cluster and our credentials there."""
 
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"  # PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
     sasl_mechanism: str | None = None  # PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-    password_file: Path | None = None  # read anew for each new client
+    password_file: Path | None = None  # read for each new client
     ssl_cafile: str | None = None
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
@@ -25,7 +25,7 @@ class KafkaConnection:
     request_timeout_seconds: float = 10.0
 
     def for_kafka_python(self) -> dict[str, Any]:
-        """Keyword arguments for KafkaAdminClient."""
+        """Return keyword arguments for the clients of kafka-python."""
         timeout_ms = int(self.request_timeout_seconds * 1_000)
         return {
             "bootstrap_servers": self.bootstrap_servers.split(","),
@@ -35,7 +35,10 @@ class KafkaConnection:
         }
 
     def for_aiokafka(self) -> dict[str, Any]:
-        """Keyword arguments for aiokafka's producer and consumer."""
+        """Return keyword arguments for aiokafka's producer and consumer.
+
+        Raises OSError or ssl.SSLError when a TLS file cannot be read.
+        """
         given: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
             "request_timeout_ms": int(self.request_timeout_seconds * 1_000),
@@ -52,7 +55,7 @@ class KafkaConnection:
         return given
 
     def ssl_context(self) -> ssl.SSLContext:
-        """TLS as configured. Raises OSError or ssl.SSLError when a file cannot be read."""
+        """Return the TLS context. Raises OSError or ssl.SSLError when a file cannot be read."""
         context = ssl.create_default_context(cafile=self.ssl_cafile)
         context.check_hostname = self.ssl_check_hostname
         if self.ssl_certfile:

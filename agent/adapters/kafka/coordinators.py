@@ -1,10 +1,8 @@
-"""Which brokers are loading group or transaction coordinators, through kafka-python.
+"""Finds the brokers that are loading group or transaction coordinators. Called by cluster.py.
 
-Called by cluster.py.
-
-A broker that has become the leader of a partition of an internal topic reads it from its start, and
-until it has, every group or transactional producer of that partition waits: ListGroups and
-ListTransactions say so by their error.
+A broker that becomes the leader of a partition of an internal topic has to read it from its start.
+Until then the groups or transactional producers of that partition wait, and ListGroups and
+ListTransactions answer with an error that says so.
 """
 
 from collections.abc import Sequence
@@ -16,22 +14,25 @@ from agent.adapters.kafka import admin_requests
 
 # COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE
 _LOADING = {14: "loading", 15: "not available"}
-_NOBODY = ["Dead"]  # a state in which next to nobody is: the answer stays small
+_RARE_STATE = ["Dead"]  # almost nothing is in this state, so that the answers stay small
 
 
 def loading(admin: KafkaAdminClient, brokers: Sequence[int]) -> dict[int, str]:
-    """Broker -> what of it loads, in words; those that have loaded, or do not answer, are left
-    out.
+    """Return the brokers that load coordinators, with what they load as text ("groups loading").
 
-    The library's list_transactions asks one broker after the other, and raises the error that is
-    the answer here without saying whose it is.
+    Brokers that have finished, or do not answer, are left out.
+
+    The library's list_transactions is no use here: it asks one broker after the other, and raises
+    the error without the broker's id.
     """
     found: dict[int, list[str]] = {}
     questions = (
-        ("groups", ListGroupsRequest(states_filter=_NOBODY, types_filter=[])),
+        ("groups", ListGroupsRequest(states_filter=_RARE_STATE, types_filter=[])),
         (
             "transactions",
-            ListTransactionsRequest(state_filters=_NOBODY, producer_id_filters=[], min_version=0),
+            ListTransactionsRequest(
+                state_filters=_RARE_STATE, producer_id_filters=[], min_version=0
+            ),
         ),
     )
     for what, question in questions:

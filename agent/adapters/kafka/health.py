@@ -1,4 +1,4 @@
-"""One look at a cluster's health, cheap enough for 200,000 partitions every few seconds.
+"""Observes a cluster's health, cheaply enough for 200,000 partitions every few seconds.
 
 Called by cluster.py.
 """
@@ -13,25 +13,26 @@ from agent.adapters.kafka import metadata, metadata_scan
 from agent.core.checks.readiness import HealthObservation, ReplicaDeficit
 from agent.core.model.cluster import Partition, Reassignment
 
-# Named one by one; when more are sick, no race between two answers made them so, but a broker's
-# loss: counted only.
+# Up to this number, unhealthy partitions are named. More are only counted: then a broker is lost,
+# and no race between two answers makes them look unhealthy.
 NAMED_MAX = 5_000
 
 ReassignmentsByPartition = Mapping[tuple[str, int], Reassignment]
 
 
 def observe(admin: KafkaAdminClient, min_isr: metadata.MinIsr) -> HealthObservation:
-    """All partitions; those in doubt as objects, with what is in flight and their topics' min ISR.
+    """Check all partitions of a cluster.
 
-    Raises KafkaError.
+    Returns the doubtful ones as objects, with their reassignments and the min.insync.replicas of
+    their topics. Raises KafkaError.
 
-    Metadata and reassignments are two answers: a move that begins or ends between them looks like a
-    sick partition. So what looks sick is looked at once more, and what is really sick stays so.
+    Metadata and reassignments come in two answers, so a move that begins or ends between them looks
+    like an unhealthy partition. Partitions that look unhealthy are therefore read a second time.
     """
     in_flight = _by_name(metadata.reassignments(admin))
-    # Of the controller where there is one: a broker that is cut off from it goes on telling an old
-    # story.
-    controller_id = admin._controller_id  # noqa: SLF001  # the library has just asked it for the reassignments
+    # Metadata comes from the controller where there is one, because a broker that is cut off from
+    # it shows an old state. The library has just asked it for the reassignments.
+    controller_id = admin._controller_id  # noqa: SLF001
     scan = metadata_scan.scan(admin, None, controller_id, _wanted(in_flight), NAMED_MAX)
     doubtful, rest = with_moves(scan.doubtful, in_flight), scan.rest
     unhealthy_topics = {p.topic for p in doubtful if ReplicaDeficit.of(p).is_deficient}
@@ -56,15 +57,16 @@ def observe(admin: KafkaAdminClient, min_isr: metadata.MinIsr) -> HealthObservat
 def _topics_asked(
     scan: metadata_scan.Scan, doubtful: Iterable[Partition], rest: Iterable[ReplicaDeficit]
 ) -> set[str]:
-    """One topic is asked about even when all is well: a right that is missing must not show on
-    the bad day only.
+    """The topics whose min.insync.replicas is read.
+
+    It is one at least, so that a missing right shows before something is wrong.
     """
     one = {scan.first_topic} if scan.first_topic else set()
     return one | {p.topic for p in doubtful} | {lack.topic for lack in rest}
 
 
 def _wanted(in_flight: ReassignmentsByPartition) -> metadata_scan.Wanted:
-    """What is in flight is needed as objects: only they can be netted of their adding replicas."""
+    """Moving partitions are needed as objects, because their adding replicas have to be netted."""
     wanted: dict[str, set[int]] = defaultdict(set)
     for topic, partition in in_flight:
         wanted[topic].add(partition)
@@ -74,8 +76,9 @@ def _wanted(in_flight: ReassignmentsByPartition) -> metadata_scan.Wanted:
 def with_moves(
     partitions: Iterable[Partition], in_flight: ReassignmentsByPartition
 ) -> list[Partition]:
-    """The same, with adding and removing replicas; a reassignment that the other answer does
-    not show is none.
+    """Return the partitions with adding and removing replicas from the reassignments.
+
+    A reassignment whose replicas the metadata does not show is ignored.
     """
     return [
         replace(p, adding=r.adding, removing=r.removing)

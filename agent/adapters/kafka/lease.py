@@ -1,8 +1,9 @@
-"""One driver a cluster, without ZooKeeper: membership in a group of the cluster's own Kafka; its
-leader drives.
+"""The lease of a cluster without ZooKeeper: implements LeasePort.
 
-Kafka keeps a group's leader until it leaves or is silent for a session. A thread joins and sends
-heartbeats; held() and holder() are plain reads from any thread. Moves no offset and reads no topic.
+The lease is held by the leader of a consumer group in the cluster's own Kafka. Kafka keeps a
+group's leader until it leaves, or is silent for the session time-out. A thread joins the group and
+sends heartbeats; held() and holder() only read, from any thread. No topic is read and no offset is
+committed.
 """
 
 import logging
@@ -39,16 +40,16 @@ SESSION_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
-# Kafka gives the lead to another one when it has not heard from us for a session. So it is ours to
-# use for a part of a session after an answer, whatever became of the connection or of this process
-# since.
+# Kafka makes another member the leader when it has heard nothing for a session's time. So the lease
+# counts as held for this share of that time after each answer, whatever has happened to the
+# connection or to this process since.
 LEASE_SAFETY_SHARE = 0.6
 _MEMBER_ID_REQUIRED = 79
 
 
 @dataclass(slots=True)
 class _Member:
-    """Our membership of the group."""
+    """The membership of this agent in the group."""
 
     coordinator: int
     member_id: str = ""
@@ -57,7 +58,7 @@ class _Member:
 
 
 class KafkaLease:
-    """Seeks and keeps the lease in a thread of its own, from start() to close()."""
+    """Acquires and keeps the lease in a thread of its own, from start() to close()."""
 
     def __init__(
         self,
@@ -65,9 +66,9 @@ class KafkaLease:
         session_seconds: float = SESSION_SECONDS,
         owner: str | None = None,
     ) -> None:
-        """`session_seconds`: within the brokers' group.min and group.max.session.timeout.ms.
+        """`session_seconds` must be within the brokers' group.(min|max).session.timeout.ms.
 
-        `owner`: how others name this agent in messages; None: its host and process.
+        `owner` is the name of this agent in messages; None: its host and process.
         """
         self._connection = connection
         self._session_seconds = session_seconds
@@ -81,22 +82,25 @@ class KafkaLease:
         )
 
     def start(self) -> None:
-        """Begin; never blocks."""
+        """Start the thread; never blocks."""
         self._thread.start()
 
     def close(self) -> None:
-        """Release the lease; nobody may act afterwards. Blocks for a request or two."""
+        """Release the lease; held() is False from now on. Blocks for at most 10 s."""
         self._held_until = 0.0
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(timeout=CLOSE_SECONDS)
 
     def held(self) -> bool:
-        """False when Kafka has not confirmed it lately, also after a pause of this process."""
+        """Whether this agent holds the lease now.
+
+        False when Kafka has not confirmed it lately, for example after a pause of this process.
+        """
         return time.monotonic() < self._held_until and not self._closing.is_set()
 
     def holder(self) -> str:
-        """Who holds the lease, in words for people."""
+        """Return who holds the lease, as a text for people."""
         if self.held():
             return f"this agent ({self._identity})"
         return f"the lease in group {GROUP} is held by {self._other}"
@@ -115,7 +119,7 @@ class KafkaLease:
                 self._lost(f"nobody: this agent's user may not Read group {GROUP}")
             except (KafkaError, OSError, RuntimeError) as trouble:
                 self._lost(f"unknown: {admin_requests.words(trouble)}")
-            except Exception:  # a bug; but a thread that dies would end the driving without a word
+            except Exception:  # a bug: without the thread, the lease would end without a message
                 log.exception("%s: the lease is sought anew", self._connection.bootstrap_servers)
             finally:
                 if admin is not None:
@@ -125,20 +129,21 @@ class KafkaLease:
     def _lost(self, other: str) -> None:
         """Note that `other` holds the lease.
 
-        `_held_until` runs out by itself: until then Kafka counts us as the leader, and nobody else.
+        `_held_until` stays as it is: until then, Kafka still takes this agent for the leader.
         """
         if other != self._other:
             log.warning("%s: the lease is held by %s", self._connection.bootstrap_servers, other)
         self._other = other
 
     def _serve(self, admin: KafkaAdminClient) -> None:
-        """Join, and stay; returns when we close.
+        """Join the group and send heartbeats until close().
 
-        Raises KafkaError when the group has to be joined anew.
+        Raises KafkaError when the group has to be joined again.
         """
-        manager = admin._manager  # noqa: SLF001  # the library has no call for a group that reads no topic
+        # The library has no public call for a group that reads no topic.
+        manager = admin._manager  # noqa: SLF001
         where = manager.run(lambda: admin._find_coordinator_id(GROUP))  # noqa: SLF001
-        # Under its old name when the group has only moved to another broker: then it leads on.
+        # With its old id, this agent stays the leader when the group has moved to another broker.
         member = _Member(coordinator=where, member_id=self._member_id)
         self._join(admin, member)
         while not self._closing.wait(HEARTBEAT_SECONDS):
@@ -146,7 +151,7 @@ class KafkaLease:
         self._leave(admin, member)
 
     def _join(self, admin: KafkaAdminClient, member: _Member) -> None:
-        """Return when every member has joined; the previous leader leads again."""
+        """Join the group; return when every member has joined. The leader stays the same."""
         session_ms = int(self._session_seconds * 1_000)
         while True:
             answer = self._ask(
@@ -171,7 +176,8 @@ class KafkaLease:
         self._member_id = member.member_id = answer.member_id
         member.generation = answer.generation_id
         member.leads = answer.leader == answer.member_id
-        told = (
+        # The leader sends its identity to every member.
+        assignments = (
             [(m.member_id, self._identity.encode()) for m in answer.members] if member.leads else []
         )
         synced = self._ask(
@@ -184,7 +190,7 @@ class KafkaLease:
                 group_instance_id=None,
                 protocol_type=PROTOCOL_TYPE,
                 protocol_name=PROTOCOL,
-                assignments=told,
+                assignments=assignments,
                 max_version=5,
             ),
             self._session_seconds + 5.0,
@@ -213,7 +219,7 @@ class KafkaLease:
             self._held_until = asked + self._session_seconds * LEASE_SAFETY_SHARE
 
     def _leave(self, admin: KafkaAdminClient, member: _Member) -> None:
-        """Leave the group, so that another agent need not wait for the end of our session."""
+        """Leave the group, so that another agent need not wait until the session ends."""
         if not member.member_id:
             return
         self._held_until = 0.0

@@ -1,4 +1,4 @@
-"""The log dirs of brokers: sizes of replicas, room on volumes.
+"""Reads the log dirs of brokers: sizes of replicas and free space of volumes.
 
 Called by cluster.py, in the thread of admin_thread.py.
 """
@@ -16,9 +16,10 @@ from agent.core.model.cluster import BrokerLogs, LogDir, TopicPartition
 def read(
     admin: KafkaAdminClient, brokers: Sequence[int], names: Iterable[TopicPartition] | None
 ) -> dict[int, BrokerLogs]:
-    """By broker, asked itself; one that does not answer, or cannot read a dir, is left out.
+    """Return the log dirs of each broker; one that does not answer or read a dir is left out.
 
-    `names`: only these partitions; None: all. Raises KafkaError when this agent may not see them.
+    `names`: only these partitions; None means all. Raises KafkaError when this agent may not see
+    the log dirs.
     """
     wanted = None if names is None else by_topic(names)
     shared: dict[TopicPartition, TopicPartition] = {}
@@ -30,7 +31,10 @@ def read(
 def of_broker(
     broker_id: int, response: Any, shared: dict[TopicPartition, TopicPartition] | None = None
 ) -> BrokerLogs:
-    """`shared`: a partition's name is kept once, on however many brokers it is."""
+    """Return one broker's DescribeLogDirs response as sizes and dirs, in bytes.
+
+    `shared` holds each partition's name once for all brokers, to save memory.
+    """
     shared = {} if shared is None else shared
     sizes = {
         shared.setdefault(
@@ -59,5 +63,5 @@ def of_broker(
 
 
 def _bytes_or_unknown(size_bytes: int | None) -> int:
-    """Absent before Kafka 3.3 (KIP-827)."""
+    """The sizes of volumes are absent before Kafka 3.3 (KIP-827): -1."""
     return -1 if size_bytes is None else size_bytes

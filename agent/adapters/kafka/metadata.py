@@ -1,4 +1,4 @@
-"""Metadata of the cluster: brokers, partitions, what is in flight, min.insync.replicas.
+"""Reads a cluster's metadata: brokers, partitions, reassignments, min.insync.replicas.
 
 Called by cluster.py, in the thread of admin_thread.py.
 """
@@ -21,20 +21,20 @@ from agent.core.model.cluster import (
 )
 
 MIN_ISR = "min.insync.replicas"
-# min.insync.replicas changes by hand and seldom: a minute late is soon enough for a check that also
-# runs before waves.
+# min.insync.replicas is changed by hand and rarely. A value that is a minute old is good enough,
+# because the checks also run before each wave.
 MIN_ISR_SECONDS = 60.0
 TOPICS_PER_REQUEST = 500
 
 
 class MinIsr:
-    """min.insync.replicas of topics, kept for a minute."""
+    """The min.insync.replicas of topics, cached for a minute."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, float]] = {}  # topic -> (value, read at)
 
     def of(self, admin: KafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
-        """By topic; the values of topics that are not named are forgotten."""
+        """Return the values of these topics; the cache forgets all others. Raises KafkaError."""
         now = time.monotonic()
         known = {t: self._known[t] for t in topics if t in self._known}
         stale = [t for t in topics if t not in known or known[t][1] + MIN_ISR_SECONDS < now]
@@ -48,7 +48,7 @@ class MinIsr:
 
 
 def cluster(admin: KafkaAdminClient, min_isr: MinIsr) -> ClusterFacts:
-    """Every broker and partition. Raises KafkaError."""
+    """Return all brokers and partitions. Raises KafkaError."""
     described = admin.describe_cluster()
     found = _partitions(admin, None)
     return ClusterFacts(
@@ -60,7 +60,7 @@ def cluster(admin: KafkaAdminClient, min_isr: MinIsr) -> ClusterFacts:
 
 
 def describe(admin: KafkaAdminClient, names: Iterable[TopicPartition]) -> list[Partition]:
-    """These partitions; those that exist no more are left out. Raises KafkaError."""
+    """Return these partitions; those that no longer exist are left out. Raises KafkaError."""
     wanted = frozenset(names)
     topics = sorted({name.topic for name in wanted})
     found: list[Partition] = []
@@ -70,14 +70,14 @@ def describe(admin: KafkaAdminClient, names: Iterable[TopicPartition]) -> list[P
 
 
 def racks(described: Mapping[str, Any]) -> dict[int, str | None]:
-    """Live brokers and their racks, of what describe_cluster answered."""
+    """Return the live brokers and their racks from an answer of describe_cluster."""
     return {
         b["broker_id"]: b["rack"] or None for b in described["brokers"] if not b.get("is_fenced")
     }
 
 
 def reassignments(admin: KafkaAdminClient) -> list[Reassignment]:
-    """What is in flight. Raises KafkaError."""
+    """Return the reassignments in flight. Raises KafkaError."""
     return [
         Reassignment(
             topic=tp.topic,
@@ -91,11 +91,10 @@ def reassignments(admin: KafkaAdminClient) -> list[Reassignment]:
 
 
 def _partitions(admin: KafkaAdminClient, topics: Sequence[str] | None) -> list[Partition]:
-    """These topics' partitions (None: all), with what is in flight.
+    """Return the partitions of these topics (None: all), with their reassignments.
 
-    Metadata and reassignments are two answers: a move that begins or ends between them looks like a
-    sick partition. Topics of such partitions are looked at once more, and what is really sick stays
-    so.
+    Metadata and reassignments come in two answers, so a move that begins or ends between them looks
+    like an under-replicated partition. Topics of such partitions are therefore read a second time.
     """
     in_flight = {(r.topic, r.partition): r for r in reassignments(admin)}
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -118,16 +117,17 @@ def of_topic(
     in_flight: Mapping[tuple[str, int], Reassignment],
     shared: dict[tuple[int, ...], tuple[int, ...]] | None = None,
 ) -> Iterable[Partition]:
-    """In order, which a broker in KRaft mode does not keep.
+    """Yield the partitions of a topic in order, which a broker in KRaft mode does not keep.
 
-    `shared`: equal replica lists are kept once; 100 brokers have far fewer of them than partitions.
+    `shared` holds equal replica lists once, to save memory: 100 brokers have far fewer of them than
+    of partitions.
     """
     name, shared = topic.name, {} if shared is None else shared
     for p in sorted(topic.partitions, key=_number):
         replicas, isr = tuple(p.replica_nodes), tuple(p.isr_nodes)
         r = in_flight.get((name, p.partition_index))
         if r and not {*r.adding, *r.removing} <= set(p.replica_nodes):
-            r = None  # the other answer is from before it began, or from after its end
+            r = None  # the metadata is from before the move began, or from after its end
         yield Partition(
             topic=name,
             partition=p.partition_index,
@@ -143,7 +143,7 @@ _number = attrgetter("partition_index")
 
 
 def by_topic(names: Iterable[TopicPartition]) -> dict[str, list[int]]:
-    """Topic -> partitions: as most requests want it."""
+    """Group partitions by topic, which is the form of most requests."""
     found: dict[str, list[int]] = defaultdict(list)
     for name in names:
         found[name.topic].append(name.partition)

@@ -1,9 +1,8 @@
-"""Metadata (v9) of a whole cluster, from its bytes: what is healthy is stepped over, what is not is
-counted and named.
+"""Scans the bytes of a Metadata response (v9): skips healthy partitions, returns the doubtful ones.
 
-Called by health.py, in its thread. 200,000 partitions as the library's structs cost 0.7 s and 80 MB
-a look; here runs of partitions that look alike are matched in C: 0.02 s. Kafka 2.4 to 4.x answer
-v9; it has names, no topic ids.
+Called by health.py, in its thread. As the library's structs, 200,000 partitions take 0.7 s and
+80 MB each time. Here a regular expression matches runs of partitions of the same shape, which takes
+0.02 s. Kafka 2.4 to 4.x support v9, which has topic names but no topic ids.
 """
 
 import re
@@ -24,22 +23,22 @@ from agent.core.checks.readiness import ReplicaDeficit
 from agent.core.model.cluster import Partition
 
 VERSION = 9
-_IDS_MAX = 8  # in an array; beyond, a partition is read field by field
+_IDS_MAX = 8  # a partition with longer arrays of broker ids is read field by field
 _HEAD = struct.Struct(">hiii")  # of a partition: error, index, leader, leader epoch
-_LEADER = 6  # from the start of a partition
+_LEADER = 6  # the offset of the leader's id in a partition, in bytes
 _INT = struct.Struct(">i")
 
-# Which partitions of a topic are always wanted as objects.
+# By topic, the partitions that are always returned as objects.
 Wanted = Mapping[str, AbstractSet[int]]
 
 
 @dataclass(slots=True)
 class Scan:
-    """What one answer held.
+    """The contents of one response.
 
-    Doubtful is: no leader, fewer in sync than replicas, or a replica on a dead broker.
-
-    `doubtful` has as many as were asked for, and all that were wanted; `rest` counts the others.
+    A partition is doubtful if it has no leader, fewer replicas in sync than replicas, or a replica
+    on a dead broker. `doubtful` has the wanted partitions, and doubtful ones up to the given
+    maximum; `rest` counts the other doubtful ones.
     """
 
     broker_ids: tuple[int, ...] = ()
@@ -58,18 +57,20 @@ def scan(
     wanted: Wanted,
     objects_max: int,
 ) -> Scan:
-    """Ask that broker (None: any) of these topics (None: of all).
+    """Ask a broker (None: any) about these topics (None: all), and scan its response.
 
-    What is gone is left out. Raises KafkaError.
+    `wanted`: partitions that are returned as objects in any case. `objects_max`: how many doubtful
+    partitions are returned as objects; more are counted. Deleted topics are left out. Raises
+    KafkaError.
     """
     found: Scan = admin_requests.ask(admin, _ScannedRequest(names, wanted, objects_max), broker_id)
     return found
 
 
 def decode(data: bytes, wanted: Wanted, objects_max: int) -> Scan:
-    """Read a MetadataResponse v9.
+    """Scan the bytes of a MetadataResponse v9; the arguments are those of `scan`.
 
-    Raises KafkaError when a topic cannot be described, or on broken bytes.
+    Raises KafkaError when a topic has an error, or when the bytes are not such a response.
     """
     try:
         return _Reader(data, wanted, objects_max).response()
@@ -78,7 +79,7 @@ def decode(data: bytes, wanted: Wanted, objects_max: int) -> Scan:
 
 
 class _ScannedRequest:
-    """The library's MetadataRequest, but for what is made of the answer."""
+    """Behaves like the library's MetadataRequest, but its response is decoded as a Scan."""
 
     API_VERSION = VERSION
 
@@ -107,7 +108,7 @@ class _ScannedRequest:
 
 
 class _InFlight(NamedTuple):
-    """What the library's connection asks of a request in flight, and of the class of its answer."""
+    """The attributes of a request in flight, and of its response class, that the library uses."""
 
     correlation_id: int
     wanted: Wanted
@@ -126,8 +127,9 @@ class _InFlight(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What partitions have in common that are read in one go: the lengths of their arrays, and
-    whether they are led.
+    """What the partitions of a run have in common: the lengths of their arrays, and `led`.
+
+    `led` is whether they have a leader.
     """
 
     replicas: int
@@ -146,12 +148,11 @@ class _Shape(NamedTuple):
 
 @cache
 def _run_of(shape: _Shape) -> re.Pattern[bytes]:
-    """Partitions of this shape, one after another, none of whose offline replicas is leader or in
-    the ISR.
+    """A pattern for consecutive partitions of this shape.
 
-    Every field has its place: error, index, leader, epoch, then three arrays (length + 1 in a byte)
-    and no tagged field. Anchored where it is matched, and possessive, so that the engine keeps no
-    way back.
+    In all of them, no offline replica is the leader or in the ISR. The fields have fixed places:
+    error, index, leader, epoch, three arrays (length + 1 in one byte), and no tagged field. The
+    repetition is possessive, so that the engine stores no positions for backtracking.
     """
     lengths = [re.escape(bytes([n + 1])) for n in shape[:3]]
     error = b"\\x00\\x00" if shape.is_healthy else b".."
@@ -175,7 +176,7 @@ def _run_of(shape: _Shape) -> re.Pattern[bytes]:
 
 
 class _Reader:
-    """The flexible encoding of KIP-482, as far as Metadata uses it."""
+    """Reads the flexible encoding of KIP-482, as far as Metadata uses it."""
 
     def __init__(self, data: bytes, wanted: Wanted, objects_max: int) -> None:
         self._data = data
@@ -193,7 +194,7 @@ class _Reader:
         self._at += 4  # authorized operations
         self._tags()
         if self._at != len(self._data):
-            raise IndexError(f"{len(self._data)} bytes, of which {self._at} make sense")
+            raise IndexError(f"of {len(self._data)} bytes, {self._at} were read")
         return self._scan
 
     def _broker(self) -> int:
@@ -230,8 +231,8 @@ class _Reader:
                 and _run_of(shape).match(self._data, self._at)
             )
             if shape and run:
-                # What follows the topic's last partition cannot look like one more, but need not be
-                # trusted for that.
+                # The bytes after the topic's last partition cannot look like another one; `count`
+                # makes sure.
                 alike = min((run.end() - self._at) // shape.size, count)
                 self._alike(topic, shape, alike)
             else:
@@ -240,7 +241,7 @@ class _Reader:
             count -= alike
 
     def _shape(self) -> _Shape | None:
-        """Of the partition that begins here; None for one that is too unusual to have any."""
+        """The shape of the partition that begins here; None if an array is null or too long."""
         data, at = self._data, self._at + _HEAD.size
         lengths = []
         for _ in range(3):
@@ -252,8 +253,9 @@ class _Reader:
         return _Shape(replicas, isr, offline, led=data[self._at + _LEADER] < 0x80)
 
     def _alike(self, topic: str, shape: _Shape, count: int) -> None:
-        """Step over so many partitions of a shape; the first ones of a doubtful shape become
-        objects.
+        """Skip `count` partitions of a shape.
+
+        Those of a doubtful shape become objects until there are `objects_max`.
         """
         if not shape.is_healthy:
             named = min(count, max(self._objects_max - len(self._scan.doubtful), 0))
@@ -277,8 +279,8 @@ class _Reader:
         self._at += _HEAD.size
         replicas, isr, offline = self._ids(), self._ids(), self._ids()
         self._tags()
-        # A replica on a dead broker is not in sync, though the controller may not have shrunk the
-        # ISR yet.
+        # A replica on a dead broker is not in sync, even if the controller has not yet shrunk the
+        # ISR.
         return Partition(
             topic=topic,
             partition=index,
@@ -304,12 +306,12 @@ class _Reader:
         return self._data[start : self._at].decode()
 
     def _length(self) -> int:
-        """Of an array or a string: written plus one, so that 0 says null."""
+        """The length of an array or a string; it is encoded as length + 1, and 0 means null."""
         return max(self._varint() - 1, 0)
 
     def _tags(self) -> None:
         for _ in range(self._varint()):
-            self._varint()  # which
+            self._varint()  # the tag
             self._at += self._varint()
 
     def _varint(self) -> int:

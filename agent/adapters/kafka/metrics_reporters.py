@@ -1,9 +1,9 @@
-"""Which brokers report to Cruise Control: read from its metrics topic.
+"""Finds out from Cruise Control's metrics topic which brokers report to it.
 
 Called by cluster.py, off the event loop.
 
-Source: Cruise Control's MetricSerde: each record is class id (1 byte), version (1), metric (1),
-time (8), broker (4).
+By Cruise Control's MetricSerde, a record begins with class id (1 byte), version (1), metric (1),
+time (8) and broker (4).
 """
 
 import struct
@@ -17,18 +17,17 @@ from kafka.structs import TopicPartition
 from agent.adapters.kafka.connection import KafkaConnection
 
 TOPIC = "__CruiseControlMetrics"
-BACK_SECONDS = 150.0  # a reporter tells every minute, unless set otherwise: twice, and some
+BACK_SECONDS = 150.0  # by default a reporter writes every minute: two intervals and a margin
 READ_SECONDS_MAX = 5.0
 RECORDS_MAX = 200_000
 _HEAD = struct.Struct(">bbbqi")
 
 
 def reporting(connection: KafkaConnection, brokers: Iterable[int]) -> frozenset[int] | None:
-    """Of these brokers, those that have reported of late; None: there is no such topic, or it may
-    not be read.
+    """Return which of these brokers have reported in the last BACK_SECONDS.
 
-    Ends as soon as all were seen, and at the latest after READ_SECONDS_MAX: those it has not seen
-    then may report.
+    None when that is not known: there is no such topic, it cannot be read, or it could not be read
+    to its end within READ_SECONDS_MAX. Returns early when all brokers were seen.
     """
     wanted = frozenset(brokers)
     consumer = None
@@ -68,7 +67,7 @@ def _read(
     until = time.monotonic() + READ_SECONDS_MAX
     while left and not wanted <= seen:
         if time.monotonic() > until or records > RECORDS_MAX:
-            return None if seen else frozenset()  # not all was read: silence proves nothing
+            return None if seen else frozenset()  # a broker that was not seen may still report
         for batch in consumer.poll(timeout_ms=500).values():
             records += len(batch)
             seen.update(b for r in batch if (b := reporter_of(r.value)) is not None)
@@ -77,7 +76,7 @@ def _read(
 
 
 def reporter_of(record: bytes | None) -> int | None:
-    """The broker that told this metric; None where it is not one."""
+    """Return the id of the broker that reported this metric; None if the record is too short."""
     if record is None or len(record) < _HEAD.size:
         return None
     broker_id: int = _HEAD.unpack_from(record)[4]

@@ -1,10 +1,9 @@
-"""Where partitions end and how far groups are behind, through kafka-python.
+"""Reads end offsets of partitions and lags of consumer groups.
 
 Called by cluster.py, in the thread of admin_thread.py.
 
-Bounded: so many topics, partitions and groups, one request a broker for each question, and a time
-for all of it. What this agent may not see of groups is counted, never an error: it is told, and
-nothing depends on it.
+The numbers of topics, partitions and groups are limited, and so is the time. Groups that this agent
+may not see are counted and are no error: the numbers inform people, and nothing depends on them.
 """
 
 import time
@@ -20,12 +19,12 @@ from agent.adapters.kafka import admin_requests
 from agent.core.model.client_positions import Positions, lags_of, sample
 from agent.core.model.cluster import TopicPartition
 
-TOPICS_MAX = 200  # metadata comes by topic
+TOPICS_MAX = 200  # metadata is requested by topic
 PARTITIONS_MAX = 2_000
 GROUPS_MAX = 500
 GROUPS_PER_CALL = 50
 SECONDS_MAX = 10.0
-ATTEMPTS_MAX = 5  # a leader that has just been elected does not know its end at once (KIP-207)
+ATTEMPTS_MAX = 5  # a new leader does not know its high watermark at once (KIP-207)
 RETRY_SECONDS = 0.2
 _LATEST, _ANY_REPLICA, _READ_UNCOMMITTED = -1, -1, 0
 
@@ -34,21 +33,27 @@ _Partition = _Topic.ListOffsetsPartition
 
 
 def positions(admin: KafkaAdminClient, names: Iterable[TopicPartition]) -> Positions:
-    """Of a sample of these partitions. Raises KafkaError where Kafka does not answer at all."""
+    """Return the end offsets of a sample of these partitions, and the lags of groups on them.
+
+    Raises KafkaError when Kafka does not answer at all.
+    """
     moved = list(names)
     deadline = time.monotonic() + SECONDS_MAX
     ends = _ends(admin, sample(moved, TOPICS_MAX, PARTITIONS_MAX))
-    committed, untold = _committed(admin, deadline)
+    committed, unreadable = _committed(admin, deadline)
     return Positions(
-        partitions=len(moved), ends=ends, lags=lags_of(ends, committed), groups_unreadable=untold
+        partitions=len(moved),
+        ends=ends,
+        lags=lags_of(ends, committed),
+        groups_unreadable=unreadable,
     )
 
 
 def _ends(admin: KafkaAdminClient, names: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """High watermarks, asked of each leader; what has none that answers is left out.
+    """High watermarks, asked of each leader; partitions whose leader does not answer are left out.
 
-    The library's list_partition_offsets asks one leader after the other, and raises for all of
-    them when one partition has no leader that answers.
+    The library's list_partition_offsets is no use here: it asks one leader after the other, and
+    raises for all partitions when one has no leader that answers.
     """
     found: dict[TopicPartition, int] = {}
     wanted = set(names)
@@ -95,7 +100,7 @@ def _latest(topics: dict[str, list[int]]) -> ListOffsetsRequest:
 def _committed(
     admin: KafkaAdminClient, deadline: float
 ) -> tuple[dict[str, dict[TopicPartition, int]], int]:
-    """Group -> partition -> committed offset; and how many groups are not told."""
+    """Group -> partition -> committed offset, and the number of groups that could not be read."""
     answers = admin_requests.ask_each(
         admin, {b: ListGroupsRequest() for b in admin_requests.known_brokers(admin)}
     )
@@ -110,13 +115,12 @@ def _committed(
     while waiting and time.monotonic() < deadline:
         some = waiting.pop()
         try:
-            told = admin.list_group_offsets(dict.fromkeys(some))
+            answer = admin.list_group_offsets(dict.fromkeys(some))
         except KafkaError:
-            # One that may not be seen, or whose coordinator is moving, takes the whole answer with
-            # it.
+            # One group that is not visible, or whose coordinator is moving, fails the whole call.
             waiting += [[group] for group in some] if len(some) > 1 else []
             continue
-        for group, offsets in told.items():
+        for group, offsets in answer.items():
             found[group] = {
                 TopicPartition(tp.topic, tp.partition): o.offset for tp, o in offsets.items()
             }

@@ -1,7 +1,6 @@
-"""What a broker in KRaft mode tells of the controllers: their quorum (KIP-595) and what is
-finalized (KIP-584).
+"""Reads the controllers' quorum (KIP-595) and finalized features (KIP-584) from a KRaft broker.
 
-Called by cluster.py, in the thread of admin_thread.py. Brokers that still have ZooKeeper do not
+Called by cluster.py, in the thread of admin_thread.py. Brokers that still follow ZooKeeper do not
 know these requests.
 """
 
@@ -16,29 +15,27 @@ from agent.adapters.kafka import admin_requests
 from agent.core.kraft.facts import QuorumFacts, VoterFacts
 
 METADATA_TOPIC, METADATA_VERSION = "__cluster_metadata", "metadata.version"
-FINALIZED_SINCE = 3  # the version of ApiVersions that tells features
+FINALIZED_SINCE = 3  # the first version of ApiVersions that has features
 
 
 def quorum(admin: KafkaAdminClient, broker_id: int) -> QuorumFacts:
-    """As that broker has it from the quorum's leader.
+    """Return the quorum as this broker learns it from the quorum's leader.
 
-    Raises KafkaError: it is no KRaft broker, or nobody leads.
+    Raises KafkaError when the broker is not in KRaft mode, or the quorum has no leader.
     """
-    # The library's describe_metadata_quorum and describe_features ask any broker: in the midst of
-    # a way to KRaft that may be one which still follows ZooKeeper, and knows neither.
+    # The library's describe_metadata_quorum and describe_features ask any broker. During a
+    # migration to KRaft that may be one which still follows ZooKeeper and knows neither request.
     topic = DescribeQuorumRequest.TopicData
     asked = topic(topic_name=METADATA_TOPIC, partitions=[topic.PartitionData(partition_index=0)])
-    told = admin_requests.ask(admin, DescribeQuorumRequest(topics=[asked]), broker_id)
-    return read(told, admin_requests.ask(admin, _versions(), broker_id))
+    described = admin_requests.ask(admin, DescribeQuorumRequest(topics=[asked]), broker_id)
+    return read(described, admin_requests.ask(admin, _versions(), broker_id))
 
 
 def is_kraft(admin: KafkaAdminClient) -> bool:
-    """Whether the brokers follow controllers: what one has accepted, the others then show a
-    moment later.
-    """
+    """Whether the cluster is in KRaft mode, where a change reaches the brokers with a delay."""
     try:
         return "finalized" in admin.describe_features().get(METADATA_VERSION, {})
-    except IncompatibleBrokerVersion:  # older than features, so older than KRaft
+    except IncompatibleBrokerVersion:  # the broker is older than features, and so than KRaft
         return False
 
 
@@ -50,15 +47,17 @@ def _versions() -> ApiVersionsRequest:
     )
 
 
-def read(told: Any, versions: Any) -> QuorumFacts:
-    """Both answers as facts. Raises KafkaError for an error code in them."""
-    partition = told.topics[0].partitions[0] if told.topics and told.topics[0].partitions else None
-    for code in (told.error_code, partition.error_code if partition else 0, versions.error_code):
+def read(described: Any, versions: Any) -> QuorumFacts:
+    """Return the facts in both responses. Raises KafkaError for an error code in one of them."""
+    topics = described.topics
+    partition = topics[0].partitions[0] if topics and topics[0].partitions else None
+    partition_code = partition.error_code if partition else 0
+    for code in (described.error_code, partition_code, versions.error_code):
         if code:
             raise admin_requests.error(code, None, "the controllers' quorum")
     if partition is None:
         raise admin_requests.error(-1, "the answer has no partition", "the controllers' quorum")
-    # the leader's own: its clock
+    # the leader's own entry, which has the time of its clock
     now = max((v.last_caught_up_timestamp for v in partition.current_voters), default=-1)
     finalized = {f.name: f.max_version_level for f in versions.finalized_features or ()}
     supported = {f.name: f.max_version for f in versions.supported_features or ()}
@@ -78,5 +77,5 @@ def read(told: Any, versions: Any) -> QuorumFacts:
 
 
 def _behind(caught_up_ms: int, now_ms: int) -> int:
-    """Whole seconds; -1 where the leader does not know."""
+    """How far a voter is behind, in whole seconds; -1 where the leader does not know."""
     return -1 if caught_up_ms < 0 or now_ms < 0 else (now_ms - caught_up_ms) // 1000

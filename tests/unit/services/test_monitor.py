@@ -29,7 +29,7 @@ class FakeCluster:
 
     async def health(self) -> HealthObservation:
         if self.shows is None:
-            raise PortError("Kafka at k:9092 did not tell its health: refused")
+            raise PortError("Kafka at k:9092: the request for health failed: refused")
         return self.shows
 
     async def close(self) -> None:
