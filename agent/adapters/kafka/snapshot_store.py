@@ -1,8 +1,7 @@
-"""The assignment before the start, in the compacted snapshots topic, in pieces: implements
-SnapshotPort.
+"""Stores the assignment before the start in the compacted snapshots topic: implements SnapshotPort.
 
-A piece is a message of some thousand partitions, zlib-compressed; the last one, a manifest, says
-how many there are.
+The assignment is split into pieces, zlib-compressed messages of some thousand partitions each. The
+manifest, which is written last, says how many pieces there are.
 """
 
 import asyncio
@@ -27,7 +26,10 @@ PARTITIONS_PER_PIECE = 5_000  # about 100 kB of JSON each, far below 1 MB, compr
 
 
 class SnapshotTopic:
-    """One cluster's snapshots. Keys: `<cluster>/<migration_id>/<piece>` and `.../manifest`."""
+    """The snapshots of one cluster.
+
+    The keys are `<cluster>/<migration_id>/<piece>`, `.../manifest` and `.../positions-<wave>`.
+    """
 
     def __init__(self, connection: KafkaConnection, topic: str, cluster: str) -> None:
         self._connection = connection
@@ -35,7 +37,10 @@ class SnapshotTopic:
         self._cluster = cluster
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
-        """Write the pieces, then the manifest: what has no manifest does not count."""
+        """Write the pieces, then the manifest; pieces without a manifest do not count.
+
+        Raises PortError.
+        """
         producer = AIOKafkaProducer(
             **self._connection.for_aiokafka(), acks="all", enable_idempotence=True
         )
@@ -65,9 +70,9 @@ class SnapshotTopic:
             await producer.stop()
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
-        """Read it back; None if the manifest or a piece is missing.
+        """Return the replicas of each partition in order; None if manifest or a piece is missing.
 
-        Raises PortError if a newer version saved it.
+        Raises PortError when Kafka does not answer, or a newer version of the agent saved it.
         """
         found = await self._read(self._key(migration_id, ""))
         manifest = found.pop(self._key(migration_id, "manifest"), None)
@@ -79,7 +84,10 @@ class SnapshotTopic:
         return await asyncio.to_thread(unpack, [found[key] for key in wanted])
 
     async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
-        """Store a wave's positions in one message; their number is bounded (offsets.py)."""
+        """Store a wave's positions in one message; their number is limited (offsets.py).
+
+        Raises PortError.
+        """
         producer = AIOKafkaProducer(
             **self._connection.for_aiokafka(), acks="all", enable_idempotence=True
         )
@@ -97,7 +105,10 @@ class SnapshotTopic:
             await producer.stop()
 
     async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
-        """The stored positions of a wave. Raises PortError if a newer version saved them."""
+        """Return the stored positions of a wave; None if there are none.
+
+        Raises PortError when Kafka does not answer, or a newer version of the agent saved them.
+        """
         key = self._key(migration_id, f"positions-{wave}")
         found = await self._read(key)
         return unpack_positions(found[key]) if key in found else None
@@ -128,26 +139,26 @@ class SnapshotTopic:
 
 
 async def packed(partitions: Sequence[Partition]) -> AsyncIterator[bytes]:
-    """One piece after the other, each packed off the event loop."""
+    """Yield one piece after the other, each packed off the event loop."""
     for start in range(0, len(partitions), PARTITIONS_PER_PIECE):
         yield await asyncio.to_thread(pack, partitions[start : start + PARTITIONS_PER_PIECE])
 
 
 def pack_manifest(pieces: int, partitions: int) -> bytes:
-    """The manifest, which vouches for the pieces: how many they are, and their version."""
-    told = {"schema_version": SCHEMA_VERSION, "pieces": pieces, "partitions": partitions}
-    return json.dumps(told).encode()
+    """Return the manifest: the schema version and the numbers of pieces and partitions."""
+    manifest = {"schema_version": SCHEMA_VERSION, "pieces": pieces, "partitions": partitions}
+    return json.dumps(manifest).encode()
 
 
 def unpack_manifest(value: bytes) -> int:
-    """The number of pieces. Raises PortError if the snapshot is of another version."""
-    told = json.loads(value)
-    _check_version(told)
-    return int(told["pieces"])
+    """Return the number of pieces. Raises PortError if this agent cannot read the version."""
+    manifest = json.loads(value)
+    _check_version(manifest)
+    return int(manifest["pieces"])
 
 
-def _check_version(told: Mapping[str, Any]) -> None:
-    version = told.get("schema_version", 0)
+def _check_version(stored: Mapping[str, Any]) -> None:
+    version = stored.get("schema_version", 0)
     if version > SCHEMA_VERSION:
         raise PortError(
             f"the snapshot has schema_version {version}; this agent reads {SCHEMA_VERSION}",
@@ -158,7 +169,7 @@ def _check_version(told: Mapping[str, Any]) -> None:
 
 
 def pack(partitions: Sequence[Partition]) -> bytes:
-    """Pack one piece, by topic, so that each name is written once."""
+    """Return one piece; it is grouped by topic, so that each name is written once."""
     by_topic: dict[str, list[Any]] = defaultdict(list)
     for p in partitions:
         by_topic[p.topic].append([p.partition, *p.origin])
@@ -166,7 +177,7 @@ def pack(partitions: Sequence[Partition]) -> bytes:
 
 
 def unpack(pieces: Sequence[bytes]) -> dict[TopicPartition, tuple[int, ...]]:
-    """The replicas of every partition in these pieces; equal ones are kept once."""
+    """Return the replicas of every partition in these pieces; equal lists share one tuple."""
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}
     found: dict[TopicPartition, tuple[int, ...]] = {}
     for piece in pieces:
@@ -178,30 +189,33 @@ def unpack(pieces: Sequence[bytes]) -> dict[TopicPartition, tuple[int, ...]]:
 
 
 def pack_positions(positions: Positions) -> bytes:
-    """Pack positions by topic, as pieces are."""
+    """Return positions as one message, grouped by topic as pieces are."""
     ends: dict[str, list[list[int]]] = defaultdict(list)
     for (topic, partition), end in positions.ends.items():
         ends[topic].append([partition, end])
-    told = {
+    stored = {
         "schema_version": SCHEMA_VERSION,
         "partitions": positions.partitions,
         "ends": ends,
         "lags": dict(positions.lags),
         "groups_unreadable": positions.groups_unreadable,
     }
-    return zlib.compress(json.dumps(told, separators=(",", ":")).encode())
+    return zlib.compress(json.dumps(stored, separators=(",", ":")).encode())
 
 
 def unpack_positions(value: bytes) -> Positions:
-    """Unpack what pack_positions has packed. Raises PortError if it is of another version."""
-    told = json.loads(zlib.decompress(value))
-    _check_version(told)
+    """Return the positions in a message of pack_positions.
+
+    Raises PortError if this agent cannot read the version.
+    """
+    stored = json.loads(zlib.decompress(value))
+    _check_version(stored)
     ends = {
-        TopicPartition(topic, p): end for topic, rows in told["ends"].items() for p, end in rows
+        TopicPartition(topic, p): end for topic, rows in stored["ends"].items() for p, end in rows
     }
     return Positions(
-        partitions=told["partitions"],
+        partitions=stored["partitions"],
         ends=ends,
-        lags=told["lags"],
-        groups_unreadable=told["groups_unreadable"],
+        lags=stored["lags"],
+        groups_unreadable=stored["groups_unreadable"],
     )

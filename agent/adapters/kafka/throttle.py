@@ -1,10 +1,10 @@
-"""Reads and writes KIP-73's settings with kafka-python's admin client.
+"""Reads and writes the settings of a throttle (KIP-73) with kafka-python's admin client.
 
 Called by cluster.py, in the thread of admin_thread.py.
 
-Few requests: topics go in batches, both lists of a topic in one change, each broker is asked
-itself. Lists are changed by APPEND and SUBTRACT, which the broker applies, so that what others
-enter meanwhile stays.
+To send few requests, topics are batched and both lists of a topic are changed together. Each broker
+is asked about itself. Lists are changed by APPEND and SUBTRACT, which Kafka applies to the current
+list, so that entries which others add at the same time stay.
 """
 
 import time
@@ -35,7 +35,7 @@ _RATES = (LEADER_RATE, FOLLOWER_RATE)
 _NO_RATE = 2**63 - 1  # Kafka's default
 _STATIC = ConfigSourceType.STATIC_BROKER_CONFIG
 _OF_THIS_BROKER = ConfigSourceType.DYNAMIC_BROKER_CONFIG
-# a change travels through ZooKeeper: milliseconds, but for a broker in trouble
+# A change reaches the brokers through ZooKeeper within milliseconds, except one that is in trouble.
 IN_FORCE_SECONDS = 10.0
 IN_FORCE_POLL_SECONDS = 0.05
 
@@ -43,9 +43,9 @@ IN_FORCE_POLL_SECONDS = 0.05
 def read(
     admin: KafkaAdminClient, brokers: Sequence[int], topics: Sequence[str] | None
 ) -> ThrottleFacts:
-    """What is in force on these brokers and topics (None: all topics).
+    """Return the rates of these brokers, and the replica lists of these topics (None: all).
 
-    Brokers that do not answer are left out.
+    Rates are in bytes per second. Brokers that do not answer are left out. Raises KafkaError.
     """
     rates: dict[int, BrokerRate] = {}
     for b, entries in sorted(admin_requests.broker_configs(admin, brokers, _RATES).given.items()):
@@ -66,12 +66,12 @@ def read(
 
 
 def apply_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
-    """Set the rates of the order, then add its entries to the lists.
+    """Set the rates of `change`, then add its entries to the replica lists.
 
-    Raises KafkaError when something was refused.
+    Raises KafkaError when Kafka refuses something, or does not apply it within IN_FORCE_SECONDS.
 
-    The rates come first, and what is listed is not listed again: a new rate for a move in flight is
-    in force at once.
+    The rates come first, and entries that are listed already are not sent again, so that a new rate
+    for a move in flight takes effect at once.
     """
     _alter_brokers(admin, change.rates)
     named = sorted({*change.leaders, *change.followers})
@@ -79,8 +79,8 @@ def apply_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
     while True:
         changes = _appended(change, read(admin, (), named))
         refused = _alter_topics(admin, changes)
-        # Entries beside a `*` are invalid: the broker that told of the list had not heard of the
-        # star yet.
+        # Entries beside a `*` are invalid. The broker that returned the list did not yet know of
+        # the star, so the list is read again.
         if not any(isinstance(why, InvalidConfigurationError) for why in refused.values()):
             break
         if time.monotonic() > deadline:
@@ -91,9 +91,9 @@ def apply_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
 
 
 def remove_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
-    """Remove the order's rates and entries; a list that becomes empty is deleted.
+    """Remove the rates and entries of `change`; a list that becomes empty is deleted.
 
-    What is not there is no error.
+    What is not set is no error. Raises KafkaError as apply_change does.
     """
     _alter_brokers(admin, dict.fromkeys(change.rates))
     named = sorted({*change.leaders, *change.followers})
@@ -103,7 +103,7 @@ def remove_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
         for topic, replicas in ours.items():
             listed = now.get(topic)
             if not listed or not (leaving := listed & replicas):
-                continue  # gone already, or `*`, which is not ours
+                continue  # the entries are gone, or the list is `*`, which is not ours
             rest = listed - leaving
             operation = (
                 (AlterConfigOp.SUBTRACT, render_replicas(leaving))
@@ -118,10 +118,7 @@ def remove_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
 def _appended(
     change: ThrottleChange, found: ThrottleFacts
 ) -> dict[str, dict[str, tuple[AlterConfigOp, str | None]]]:
-    """What is missing, both lists of a topic together.
-
-    Where `*` is set, by whomever, every replica is listed.
-    """
+    """The entries that are missing, by topic and list; a list of `*` has every replica."""
     changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
     for key, ours, now in _sides(change, found):
         for topic, replicas in ours.items():
@@ -144,7 +141,7 @@ def _sides(
 def _alter_topics(
     admin: KafkaAdminClient, changes: Mapping[str, admin_requests.Operations]
 ) -> dict[str, KafkaError]:
-    """Returns what was refused; a topic that is gone needs no throttle."""
+    """Return the errors by topic, without those for deleted topics, which need no throttle."""
     refused = admin_requests.alter_topics(admin, changes)
     return {
         t: why for t, why in refused.items() if not admin_requests.is_gone(getattr(why, "errno", 0))
@@ -156,24 +153,21 @@ def _await_lists(
     changes: Mapping[str, admin_requests.Operations],
     change: ThrottleChange,
 ) -> None:
-    """In KRaft: return when every broker that answers shows the changed lists.
+    """In KRaft, return when every broker that answers shows the changed lists.
 
-    There an answer means that the controllers have it: a leader that has not heard of it copies
-    without a throttle, and a broker asked next would tell of the list from before. With ZooKeeper
-    brokers look there, and show it at once. Brokers apply changes in their order, so that the last
-    ones tell for all.
+    There a change is acknowledged by the controllers. A leader that does not know of it yet would
+    copy without a throttle, and a broker might still return the old list. Brokers apply changes in
+    order, so it is enough to wait for the last ones. With ZooKeeper, brokers show a change at once.
     """
     if not changes or not quorum.is_kraft(admin):
         return
     names = sorted(changes)[-TOPICS_PER_REQUEST:]
-    waiting, deadline = (
-        frozenset(admin_requests.known_brokers(admin)),
-        time.monotonic() + IN_FORCE_SECONDS,
-    )
+    waiting = frozenset(admin_requests.known_brokers(admin))
+    deadline = time.monotonic() + IN_FORCE_SECONDS
     while waiting:
-        told = admin_requests.each_brokers_topic_configs(admin, waiting, names, _LISTS)
+        shown = admin_requests.each_brokers_topic_configs(admin, waiting, names, _LISTS)
         waiting = frozenset(
-            b for b, topics in told.items() if not _all_listed(topics, changes, change)
+            b for b, topics in shown.items() if not _all_listed(topics, changes, change)
         )
         if waiting and time.monotonic() > deadline:
             seconds = f"{IN_FORCE_SECONDS:.0f} s"
@@ -189,7 +183,7 @@ def _all_listed(
     changes: Mapping[str, admin_requests.Operations],
     change: ThrottleChange,
 ) -> bool:
-    """Whether a broker shows what was changed of our entries; topics that are gone show nothing."""
+    """Whether a broker shows the changes to our entries; deleted topics show nothing."""
     ours = {LEADER_REPLICAS: change.leaders, FOLLOWER_REPLICAS: change.followers}
     for topic, entries in topics.items():
         for key, (operation, _) in changes[topic].items():
@@ -204,10 +198,10 @@ def _all_listed(
 
 
 def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> None:
-    """Returns when the brokers have taken it: an answer only means that ZooKeeper has.
+    """Set the rates, or delete them (None), and return when the brokers use them.
 
-    A broker that is down keeps its setting and is swept later: the others must not wait for it
-    (CC#1865).
+    An answer only means that ZooKeeper (or a controller) has the change. A broker that is down
+    keeps its old setting, which is cleared when it returns; others do not wait for it (CC#1865).
     """
     changes: dict[int, admin_requests.Operations] = {
         b: dict.fromkeys(
@@ -236,7 +230,10 @@ def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> 
 
 
 def _has(entries: Mapping[str, Any], rate: int | None) -> bool:
-    """What a properties file or the cluster's default says stays when ours is removed."""
+    """Whether a broker's own dynamic rates are `rate`; None: it has none.
+
+    Rates in a properties file or in the cluster's default stay when ours are removed.
+    """
     ours = [
         e
         for key in _RATES
@@ -253,7 +250,7 @@ def _raise_first(refused: Mapping[Any, Exception]) -> None:
 
 
 def _rate(entry: Any) -> int | None:
-    """Kafka's default, the largest long, is no throttle."""
+    """The rate in bytes per second; Kafka's default, the largest long, means no throttle."""
     return (
         None
         if entry is None or entry.value is None or int(entry.value) >= _NO_RATE
@@ -262,7 +259,7 @@ def _rate(entry: Any) -> int | None:
 
 
 def _is_static(entry: Any) -> bool:
-    """Set by a properties file, which no request can change."""
+    """Whether the rate comes from a properties file, which no request can change."""
     return _rate(entry) is not None and entry.config_source == _STATIC
 
 
