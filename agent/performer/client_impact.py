@@ -1,6 +1,7 @@
-"""What a wave does to clients: reads end offsets and group lags before it, and compares after it.
+"""Compares end offsets and group lags before and after a wave, to see what it did to clients.
 
-Called by performer.py. A lost end offset is a fault; failing to read never stops a wave.
+Called by performer.py. A lost end offset is a fault. When the offsets cannot be read, the wave goes
+on without the comparison.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ log = logging.getLogger("kafka_migration.client_side")
 
 
 class ClientImpactCheck:
-    """For one cluster; what was read before a wave is stored, so that it outlives the agent."""
+    """Compares the positions of one cluster; those from before a wave are stored in Kafka."""
 
     def __init__(self, kafka: KafkaPort, snapshots: SnapshotPort) -> None:
         self._kafka, self._snapshots = kafka, snapshots
@@ -45,14 +46,15 @@ class ClientImpactCheck:
             seen = await self._kafka.positions(names)
             await self._snapshots.save_positions(scope.migration_id, scope.wave, seen)
         except PortError as trouble:
-            log.warning(
-                "%s: where its partitions end is not known before it: %s", scope.key, trouble
-            )
+            log.warning("%s: the end offsets before it could not be read: %s", scope.key, trouble)
             return
         self._before = {(scope.migration_id, scope.wave): seen}  # one at a time
 
     async def compare_after(self, scope: WaveScope, seen: Inspected) -> Inspected:
-        """Add the figures of the client side, once everything else is as it should be."""
+        """Return `seen` with the comparison added, once nothing else is left to do or wrong.
+
+        While a coordinator loads, only their number is added.
+        """
         if (
             seen.replicas_left
             or seen.reassignments
@@ -69,9 +71,7 @@ class ClientImpactCheck:
                 return seen
             impact = compare_positions(before, await self._kafka.positions(before.ends))
         except PortError as trouble:
-            log.warning(
-                "%s: where its partitions end is not known after it: %s", scope.key, trouble
-            )
+            log.warning("%s: the end offsets after it could not be read: %s", scope.key, trouble)
             return seen
         if not impact.end_offsets_lost:
             return replace(seen, clients=impact)
@@ -79,7 +79,7 @@ class ClientImpactCheck:
         return replace(
             seen,
             clients=impact,
-            faults=(Reason(Code.END_OFFSET_LOST, what, "no end before where it was"),),
+            faults=(Reason(Code.END_OFFSET_LOST, what, "no end offset lower than before"),),
         )
 
     async def _saved_positions(self, scope: WaveScope) -> Positions | None:

@@ -20,12 +20,12 @@ POLL_SECONDS = 2.0
 
 
 class CoordinatorWatch:
-    """For one attempt of one wave."""
+    """Watches the coordinators on the brokers of one wave, during one attempt."""
 
     def __init__(self, ports: Ports, brokers: Iterable[int]) -> None:
         self._ports = ports
         self._brokers = frozenset(brokers)
-        # an internal topic's partition has moved: its coordinator loads when it has arrived
+        # A partition of an internal topic has moved; its coordinator loads once it has arrived.
         self._moves = False
         self._due = 0.0
         self._seen: tuple[Reason, ...] = ()
@@ -33,9 +33,10 @@ class CoordinatorWatch:
     async def observe(
         self, alive: Iterable[int], moving: Iterable[TopicPartition]
     ) -> tuple[Reason, ...]:
-        """One reason while a coordinator loads, else none.
+        """Return one reason to pause while a coordinator loads, else none. Raises PortError.
 
-        Every change of leaders makes one load for a short while.
+        Brokers are asked at most every POLL_SECONDS. Each change of a leader makes a coordinator
+        load for a short while.
         """
         self._moves = self._moves or any(name.topic in INTERNAL_TOPICS for name in moving)
         clock = self._ports.clock
@@ -43,8 +44,8 @@ class CoordinatorWatch:
             return self._seen
         self._due = clock.now() + POLL_SECONDS
         found = await self._ports.kafka.loading_coordinators(self._brokers.intersection(alive))
-        told = "; ".join(f"broker {b}: {what}" for b, what in found.items())
+        seen = "; ".join(f"broker {b}: {what}" for b, what in found.items())
         self._seen = (
-            (Reason(Code.COORDINATOR_LOADING, told, "every coordinator loaded"),) if found else ()
+            (Reason(Code.COORDINATOR_LOADING, seen, "every coordinator loaded"),) if found else ()
         )
         return self._seen

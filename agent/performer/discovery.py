@@ -1,8 +1,6 @@
-"""Performs RegisterEndpoints and DeregisterEndpoints over the ports.
+"""Performs RegisterEndpoints and DeregisterEndpoints. Called by performer.py; decides nothing.
 
-Called by performer.py; decides nothing.
-
-Looks before it acts, and after: what is there already stays, what is gone already is no error.
+Entries that exist already stay; entries that are gone already are no error.
 """
 
 from __future__ import annotations
@@ -23,8 +21,11 @@ if TYPE_CHECKING:
 
 
 async def register(ports: Ports, effect: fx.RegisterEndpoints) -> msg.Outcome:
-    """Read the other brokers' entries, which a rollback restores; then register these brokers."""
-    if ports.discovery is None:  # its settings were taken away meanwhile
+    """Register brokers, after reading the others' entries, which a rollback restores.
+
+    Returns Registered, or Busy with why some are not yet registered. Raises PortError.
+    """
+    if ports.discovery is None:  # its settings have been removed since
         return Registered(broker_ids=effect.broker_ids)
     others = tuple(await ports.discovery.endpoints_of(effect.other_broker_ids))
     if missing := await ports.discovery.register(effect.broker_ids, effect.restore):
@@ -35,14 +36,15 @@ async def register(ports: Ports, effect: fx.RegisterEndpoints) -> msg.Outcome:
 async def deregister(ports: Ports, effect: fx.DeregisterEndpoints) -> msg.Outcome:
     """Deregister brokers that hold no replica and have no client connected.
 
-    The outcome says why the others stay.
+    Returns Deregistered, which says why the others stay. Raises PortError.
     """
     if ports.discovery is None:
         return Deregistered(broker_ids=effect.broker_ids, counted=False)
     alive = await ports.kafka.alive()
     asked = [b for b in effect.broker_ids if b in alive]  # a broker that is down has no clients
     held = {
-        b: Reason(Code.NOT_DRAINED, f"broker {b} does not tell its replicas", "none") for b in asked
+        b: Reason(Code.NOT_DRAINED, f"broker {b} does not report its replicas", "none")
+        for b in asked
     }
     for b, logs in (await ports.kafka.logs(asked)).items():
         if logs.size_bytes:
@@ -64,7 +66,7 @@ async def deregister(ports: Ports, effect: fx.DeregisterEndpoints) -> msg.Outcom
 
 
 async def check_results(ports: Ports, destinations: Sequence[int]) -> tuple[CheckResult, ...]:
-    """Check for a plan that the registry answers and lets us read; empty without a registry."""
+    """Check for a plan whether the registry can be read; empty without a registry. Never raises."""
     if ports.discovery is None:
         return ()
     needed, title = "an answer", "where clients find brokers"
@@ -83,7 +85,7 @@ async def check_results(ports: Ports, destinations: Sequence[int]) -> tuple[Chec
     counted = (
         "connections are counted"
         if ports.census
-        else "nobody counts connections: the grace alone decides"
+        else "nobody counts connections, so only the grace period decides"
     )
     seen = (
         f"{len(known)} of {len(destinations)} destinations are in the service, the others "
@@ -112,6 +114,6 @@ def _connected(counts: Mapping[int, int], broker_ids: Sequence[int]) -> dict[int
 
 
 def _first(reasons: Sequence[Reason]) -> Reason:
-    """Join reasons of one kind into one, because a wait has one reason."""
+    """Join reasons of one kind, because an outcome that waits has one reason."""
     first = reasons[0]
     return Reason(first.code, listed([first.seen], len(reasons)), first.needed)

@@ -1,7 +1,8 @@
-"""What Cruise Control says of a wave, asked seldom: Kafka shows how the wave goes.
+"""Asks Cruise Control about the execution of a wave. Called by watches.py.
 
-Called by watches.py. Cruise Control takes five requests at a time from all of its clients, and each
-counts for 5 s. So it is asked from time to time, and as soon as what Kafka shows has changed.
+Cruise Control takes five requests at a time from all of its clients, and each counts for 5 s. Kafka
+shows the progress of a wave, so Cruise Control is asked only from time to time, and as soon as the
+moves in Kafka begin or end.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ STILL_SECONDS = 3.0  # while nothing moves, or it could not be asked
 
 
 class Word(NamedTuple):
-    """What Cruise Control said; `executor` is None when it was not asked."""
+    """An answer of Cruise Control; `executor` is None when it was not asked."""
 
     executor: msg.Executor | None
     task: msg.TaskStatus = msg.TaskStatus.NONE
     trouble: Reason | None = None
-    stopped_by: str = ""  # who, other than we, has stopped our task
+    stopped_by: str = ""  # who else has stopped our task; empty when nobody has
 
 
 NOT_ASKED = Word(None)
 
 
 class MoverLook:
-    """Looks for whom the executor works and how our request fares, or why it does not answer."""
+    """Asks for whom the executor works, and for the status of our request."""
 
     def __init__(self, ports: Ports, scope: fx.WaveScope, migration: Migration) -> None:
         self._ports = ports
@@ -45,10 +46,11 @@ class MoverLook:
         self.self_healing: tuple[str, ...] = ()
 
     async def look(self, ours: int, replicas_left: int) -> Word:
-        """Ask Cruise Control if that is due.
+        """Ask Cruise Control if that is due; never raises: `trouble` says why it did not answer.
 
-        `ours`: how many moves of the wave Kafka shows in flight. For a selection, which the agent
-        moves itself, that alone says whether it moves.
+        `ours` is the number of the wave's moves that Kafka shows in flight. For a selection, which
+        the agent moves itself, that number alone decides the result. `replicas_left` is the number
+        of replicas on the sources.
         """
         word, is_over = NOT_ASKED, not ours and not replicas_left
         if not is_over and self._is_wanted(is_moving=bool(ours)):
@@ -68,7 +70,7 @@ class MoverLook:
         try:
             state = await cruise_control.state(self._migration_id)
             self.self_healing = state.self_healing
-            # what executes for us is our request
+            # If the executor works for us, it executes our request.
             word = Word(state.executor, msg.TaskStatus.IN_EXECUTION)
             if state.executor is not msg.Executor.OURS and self._scope.selection is None:
                 tasks = await cruise_control.user_tasks(self._scope.key)

@@ -1,7 +1,7 @@
-"""What the performer needs of the outside, as Protocols.
+"""What the performer needs from the outside, as Protocols.
 
-Each has an adapter and a fake for the simulation. Every call has a time-out of its own, and raises
-`PortError`, and nothing else, when the other side cannot be asked.
+Each has an adapter, and a fake for the simulation. Every call has a time-out of its own. When the
+other side cannot be asked, it raises `PortError` and nothing else.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -42,79 +42,84 @@ class PortError(Exception):
 
     def __init__(self, message: str, code: Code = Code.KAFKA_UNREACHABLE) -> None:
         super().__init__(message)
-        self.code = code  # which side it was
+        self.code = code  # says which side failed
 
 
 class Clock(Protocol):
-    """Time, so that the simulation can own it."""
+    """Time, which the simulation can replace."""
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Return the time in epoch seconds."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for so many seconds."""
+        """Wait for this number of seconds."""
         ...
 
 
 class KafkaPort(Protocol):
-    """The Kafka cluster that is migrated. Every call raises PortError."""
+    """The Kafka cluster that is migrated. Every call may raise PortError."""
 
     async def cluster(self) -> ClusterFacts:
-        """Full metadata, with reassignments and min.insync.replicas; slow on a large cluster."""
+        """Return full metadata with reassignments and min.insync.replicas; slow if it is large."""
         ...
 
     async def alive(self) -> Mapping[int, str | None]:
-        """Live brokers and their racks; cheap."""
+        """Return the live brokers and their racks; cheap."""
         ...
 
     async def reassignments(self) -> Sequence[Reassignment]:
-        """Every reassignment in flight, whoever began it; costs by their number."""
+        """Return every reassignment in flight, whoever began it; the cost grows with the number."""
         ...
 
     async def logs(
         self, broker_ids: Iterable[int], names: Iterable[TopicPartition] | None = None
     ) -> Mapping[int, BrokerLogs]:
-        """Log dirs of these brokers (only these partitions in them); brokers that do not answer
-        are left out.
+        """Return the log dirs of these brokers; `names`: only these partitions, None means all.
+
+        Brokers that do not answer are left out.
         """
         ...
 
     async def describe(self, names: Iterable[TopicPartition]) -> Sequence[Partition]:
-        """These partitions only; those that exist no more are left out."""
+        """Return these partitions; those that no longer exist are left out."""
         ...
 
     async def positions(self, names: Iterable[TopicPartition]) -> Positions:
-        """End offsets of a bounded sample of these partitions, and how far groups are behind on
-        them.
-        """
+        """Return end offsets and group lags of a limited sample of these partitions."""
         ...
 
     async def throttle(
         self, broker_ids: Iterable[int], topics: Iterable[str] | None
     ) -> ThrottleFacts:
-        """KIP-73 settings in force. `topics` None: of all topics."""
+        """Return the throttle (KIP-73) in force; `topics` None means all topics."""
         ...
 
     async def broker_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
-        """Settings in force by name, secrets left out; brokers that do not answer are left out."""
+        """Return each broker's settings by name.
+
+        Secrets, and brokers that do not answer, are left out.
+        """
         ...
 
     async def unreachable(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
-        """Of these, the registered brokers whose advertised address takes no TCP connection,
-        and why.
+        """Return which of these registered brokers accept no TCP connection, with the reason.
+
+        The connection is made to the broker's advertised address.
         """
         ...
 
     async def reporting(self, broker_ids: Iterable[int]) -> frozenset[int] | None:
-        """Of these, those that Cruise Control's reporter has told of lately; None: that cannot
-        be seen.
+        """Return which of these brokers have lately reported metrics to Cruise Control.
+
+        None when that cannot be seen.
         """
         ...
 
     async def loading_coordinators(self, broker_ids: Iterable[int]) -> Mapping[int, str]:
-        """Of these, the brokers on which groups or transactions wait for a coordinator that
-        loads, and which.
+        """Return which of these brokers are loading coordinators, and which ones, as text.
+
+        Groups or transactions wait until a coordinator is loaded.
         """
         ...
 
@@ -123,21 +128,22 @@ class KafkaPort(Protocol):
         ...
 
     async def clear_throttle(self, change: ThrottleChange) -> None:
-        """Remove exactly what `change` names; what is not there is no error."""
+        """Remove exactly what `change` names; what is not set is no error."""
         ...
 
     async def reorder_replicas(
         self, replica_orders: Mapping[TopicPartition, Sequence[int]]
     ) -> None:
-        """Give partitions their replicas in this order; the brokers stay the same, so that
-        nothing is copied.
+        """Put the replicas of partitions into this order.
+
+        The brokers stay the same, so that nothing is copied.
         """
         ...
 
     async def reassign(self, targets: Mapping[TopicPartition, Sequence[int] | None]) -> None:
-        """Begin reassignments (KIP-455); None cancels the one in flight.
+        """Begin reassignments (KIP-455); a target of None cancels the one in flight.
 
-        What is refused shows in the next look.
+        A refusal is no error here; the next observation shows it.
         """
         ...
 
@@ -148,9 +154,9 @@ class KafkaPort(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CruiseControlState:
-    """What Cruise Control says of itself."""
+    """The state of Cruise Control."""
 
-    executor: Executor  # OURS when the reason in force begins with our migration's id
+    executor: Executor  # OURS when the reason of the execution begins with our migration's id
     executor_state: str  # its own word, such as INTER_BROKER_REPLICA_MOVEMENT_TASK_IN_PROGRESS
     executor_reason: str
     valid_windows: int
@@ -159,12 +165,12 @@ class CruiseControlState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserTask:
-    """A remove_broker user task that bears our key."""
+    """A remove_broker user task whose reason is our key."""
 
     user_task_id: str
     status: TaskStatus
     reason: str
-    # who, other than we, asked to stop what it executes: endpoint, client and time
+    # who else requested to stop it (endpoint, client and time); empty when nobody did
     stopped_by: str = ""
 
 
@@ -172,7 +178,7 @@ class UserTask:
 class RemoveBroker:
     """One remove_broker request.
 
-    `throttle_bytes_per_second` is sent only where Cruise Control shall set it.
+    `throttle_bytes_per_second` is given only when Cruise Control has to set the throttle.
     """
 
     source_broker_ids: tuple[int, ...]
@@ -185,26 +191,27 @@ class RemoveBroker:
 
 
 class CruiseControlPort(Protocol):
-    """Cruise Control's REST API, as far as we call it.
+    """The part of Cruise Control's REST API that the agent calls.
 
     Raises PortError when it cannot be reached.
     """
 
     def can_spare_a_question(self) -> bool:
-        """Whether it was asked so seldom of late that a standing watch may ask too; what acts
-        asks in any case.
-        """
+        """Whether a standing watch may ask now; effects ask in any case."""
         ...
 
     async def state(self, migration_id: str, *, age_seconds_max: float = 0.0) -> CruiseControlState:
-        """Executor and monitor; an answer so old will do, if the executor was idle in it and we
-        gave no order since.
+        """Return the state of executor and monitor.
+
+        An earlier answer up to `age_seconds_max` old is good enough if the executor was idle in it
+        and this agent has changed nothing in Cruise Control since.
         """
         ...
 
     async def user_tasks(self, key: str) -> Sequence[UserTask]:
-        """The remove_broker tasks, dry runs left out, whose reason is `key` (or begins with
-        `key` + '/').
+        """Return the remove_broker tasks, without dry runs, that bear a key; the oldest first.
+
+        Their reason is `key` or begins with `key` + '/'.
         """
         ...
 
@@ -215,34 +222,37 @@ class CruiseControlPort(Protocol):
         ...
 
     async def stop(self, reason: str) -> None:
-        """Stop the execution (stop_proposal_execution); other tools' reassignments are left alone.
+        """Stop the execution (stop_proposal_execution); reassignments of other tools go on.
 
         `reason` marks the stop as ours.
         """
         ...
 
     async def set_concurrency(self, partition_movements_per_broker: int) -> None:
-        """Change it for the running execution, from its next progress check on (admin)."""
+        """Change the concurrency of the running execution from its next progress check on."""
         ...
 
 
 class SnapshotPort(Protocol):
-    """The assignment before the start, kept in pieces in the snapshots topic."""
+    """The stored assignment before the start, and positions before each wave.
+
+    Every call may raise PortError.
+    """
 
     async def save(self, migration_id: str, partitions: Sequence[Partition]) -> None:
-        """Store it; saving again replaces it."""
+        """Store the assignment; saving again replaces it."""
         ...
 
     async def load(self, migration_id: str) -> Mapping[TopicPartition, tuple[int, ...]] | None:
-        """The replicas of each partition, in order; None if it is not whole."""
+        """Return the replicas of each partition in order; None if the snapshot is not complete."""
         ...
 
     async def save_positions(self, migration_id: str, wave: int, positions: Positions) -> None:
-        """Store a wave's positions before it; saving again replaces them."""
+        """Store the positions before a wave; saving again replaces them."""
         ...
 
     async def load_positions(self, migration_id: str, wave: int) -> Positions | None:
-        """The stored positions; None if there are none."""
+        """Return the stored positions; None if there are none."""
         ...
 
 
@@ -253,22 +263,24 @@ class DiscoveryPort(Protocol):
     """
 
     async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
-        """The entries of these brokers, as they stand now; those that have none are left out."""
+        """Return the current entries of these brokers; those that have none are left out."""
         ...
 
     async def register(
         self, broker_ids: Iterable[int], restore: Iterable[Endpoint]
     ) -> Sequence[Reason]:
-        """Have these brokers in the service, each as in `restore` if it is there, once its endpoint
-        answers.
+        """Register these brokers, each as in `restore` if it has an entry there.
 
-        Out: why some are not there, or not passing; empty: clients find them all. What is there
-        already stays.
+        A broker is registered only once its endpoint answers; existing entries stay. Returns why
+        some are not registered or not passing; empty when clients can find all of them.
         """
         ...
 
     async def deregister(self, broker_ids: Iterable[int]) -> Sequence[Reason]:
-        """Deregister them; out: why some are still there. Those that are not there are no error."""
+        """Deregister these brokers; return why some are still registered.
+
+        A broker that is not registered is no error.
+        """
         ...
 
 
@@ -276,48 +288,49 @@ class ClientCensus(Protocol):
     """Counts the connections of clients to brokers, as far as the implementation sees them."""
 
     async def connections(self, broker_ids: Iterable[int]) -> Mapping[int, int]:
-        """Connections by broker; an unknown one is left out. Raises PortError."""
+        """Return the connections by broker; unknown ones are left out. Raises PortError."""
         ...
 
 
 class LeasePort(Protocol):
-    """One driver per cluster: a lock at the cluster, whose loss stops new effects at once."""
+    """The right to drive one cluster, held by one agent at a time.
+
+    When it is lost, no new effect begins.
+    """
 
     def held(self) -> bool:
-        """True while this agent is the driver; asked before every change."""
+        """Whether this agent holds the lease now; checked before every change."""
         ...
 
     def holder(self) -> str:
-        """Who holds the lease, in words for people."""
+        """Return who holds the lease, as a text for people."""
         ...
 
 
 class KraftKafkaPort(Protocol):
-    """What only a way to KRaft asks of a cluster: what brokers were started with, and their
-    controllers.
-    """
+    """What only a migration to KRaft reads: brokers' properties files, and the quorum."""
 
     async def file_settings(self, broker_ids: Iterable[int]) -> Mapping[int, Mapping[str, str]]:
-        """Keys set in each broker's own file; brokers that do not answer are left out.
+        """Return the settings in each broker's properties file.
 
-        Raises PortError.
+        Brokers that do not answer are left out. Raises PortError.
         """
         ...
 
     async def quorum(self, broker_id: int) -> QuorumFacts:
-        """The controllers' quorum, by the word of a broker in KRaft mode. Raises PortError."""
+        """Return the controllers' quorum as a broker in KRaft mode knows it. Raises PortError."""
         ...
 
 
 class KraftZooKeeperPort(Protocol):
-    """The znodes by which ZooKeeper and KRaft agree who leads the cluster."""
+    """The znodes by which ZooKeeper and KRaft agree on the controller of the cluster."""
 
     async def facts(self) -> ZooKeeperFacts:
-        """What those znodes say; a ZooKeeper that does not answer is `reachable=False`."""
+        """Return the contents of those znodes; never raises: without an answer, not reachable."""
         ...
 
     async def release(self) -> ZooKeeperReleased:
-        """Delete /controller where KRaft holds it, and /migration; deleting again finds nothing.
+        """Delete /migration, and /controller if a KRaft controller holds it; may be repeated.
 
         Raises PortError.
         """
@@ -328,33 +341,36 @@ class ControllerMetricsPort(Protocol):
     """The metrics pages of KRaft controllers."""
 
     async def facts(self, controllers: Iterable[KraftController]) -> tuple[ControllerFacts, ...]:
-        """Each controller as its page shows it; one that does not answer is `reachable=False`."""
+        """Return the facts on each page; a controller that does not answer is `reachable=False`."""
         ...
 
 
 class RestartsPort(Protocol):
-    """Whoever restarts nodes with new settings: people, the lab, or a tool behind a webhook.
+    """Restarts nodes with new settings: people, the lab, or a tool behind a webhook.
 
-    A restart is requested once for each attempt; whether it happened, the cluster itself shows.
+    A restart is requested once for each attempt; the cluster itself shows whether it has happened.
     """
 
     async def restart(self, kraft_id: str, change: NodeChange) -> None:
-        """Return when it was requested, or done. Raises PortError when nobody could be asked."""
+        """Request the restart of a node; it may still be going on at the return.
+
+        Raises PortError when it could not be requested.
+        """
         ...
 
     async def close(self) -> None:
-        """Close what connections are open."""
+        """Close open connections."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Everything outside that one cluster's migration needs."""
+    """The ports that the migration of one cluster needs."""
 
     kafka: KafkaPort
     cruise_control: CruiseControlPort
     snapshots: SnapshotPort
     lease: LeasePort
     clock: Clock
-    discovery: DiscoveryPort | None = None  # None: clients know the brokers by themselves
-    census: ClientCensus | None = None
+    discovery: DiscoveryPort | None = None  # None: there is no service registry
+    census: ClientCensus | None = None  # None: nobody counts the connections of clients

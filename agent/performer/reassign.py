@@ -1,6 +1,7 @@
 """Moves a wave's selection by Kafka's own reassignment (KIP-455), without Cruise Control.
 
-Called by performer.py and stop.py. Looks before it acts, and cancels only its own reassignments.
+Called by performer.py, stop.py and watches.py. Reads the state before each change, and cancels only
+the wave's own reassignments.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from agent.performer.ports import Ports
 
 
-SEEN_IDLE_SECONDS = 5.0  # an idle executor of Cruise Control needs no second look for so long
+SEEN_IDLE_SECONDS = 5.0  # how old an answer may be in which Cruise Control's executor was idle
 
 
 async def move_selection(
@@ -30,11 +31,12 @@ async def move_selection(
 ) -> msg.Outcome:
     """Begin as many moves of the selection as may be in flight at once.
 
-    Partitions that move or have moved already are left alone.
+    Partitions that are moving or have moved are left alone. Returns ExecutionRequested, or Busy
+    with what has to end first. Raises PortError.
     """
     scope, kafka = effect.scope, ports.kafka
-    # Cruise Control cancels reassignments that are not its own as soon as it executes: nothing
-    # begins beside it. What it has begun since it was seen idle shows in Kafka.
+    # Cruise Control cancels reassignments that are not its own as soon as it executes, so no move
+    # begins beside it. Moves that it has begun since it was seen idle show in Kafka.
     state = await ports.cruise_control.state(
         migration.migration_id, age_seconds_max=SEEN_IDLE_SECONDS
     )
@@ -52,7 +54,7 @@ async def move_selection(
     moves = next_moves(
         held, sizes, source, destination, free, largest_first=scope.lane is Lane.LARGE
     )
-    if not ports.lease.held():  # it may have been lost while we looked
+    if not ports.lease.held():  # it may have been lost during the requests above
         return msg.Busy(
             reason=Reason(Code.OTHER_DRIVER, ports.lease.holder(), "the lease of this cluster")
         )
@@ -64,19 +66,17 @@ async def move_selection(
 async def cancel_selection(ports: Ports, scope: fx.WaveScope) -> None:
     """Cancel the moves of the selection that are in flight.
 
-    Replicas that have arrived stay; partly copied ones are lost.
+    Replicas that have arrived stay; partly copied ones are lost. Raises PortError.
     """
     own = own_reassignments(await ports.kafka.reassignments(), scope)
     if own and ports.lease.held():
-        await ports.kafka.reassign({(r.name): None for r in own})
+        await ports.kafka.reassign({r.name: None for r in own})
 
 
 def own_reassignments(in_flight: Iterable[Reassignment], scope: fx.WaveScope) -> list[Reassignment]:
-    """The reassignments in flight that this wave requested."""
-    sources, destinations = (
-        frozenset(scope.source_broker_ids),
-        frozenset(scope.destination_broker_ids),
-    )
+    """Return the reassignments in flight that belong to this wave."""
+    sources = frozenset(scope.source_broker_ids)
+    destinations = frozenset(scope.destination_broker_ids)
     is_selected = (scope.selection or EVERYTHING).contains
     return [
         r
@@ -88,15 +88,16 @@ def own_reassignments(in_flight: Iterable[Reassignment], scope: fx.WaveScope) ->
 async def selected(
     ports: Ports, scope: fx.WaveScope
 ) -> tuple[list[Partition], dict[TopicPartition, int]]:
-    """The partitions of the selection that are still assigned to the sources, and their sizes there
-    in bytes; 0 where a source does not answer.
+    """Return the partitions of the selection that are still on the sources, and their sizes there.
+
+    Sizes are in bytes; 0 where a source does not answer. Raises PortError.
     """
     kafka, is_selected = ports.kafka, (scope.selection or EVERYTHING).contains
     logs = await kafka.logs(scope.source_broker_ids)
     sizes = {
         n: size for log in logs.values() for n, size in log.size_bytes.items() if is_selected(n)
     }
-    # what it holds moves all the same
+    # The partitions of a source that does not answer are moved as well.
     if silent := frozenset(scope.source_broker_ids) - logs.keys():
         sizes |= {p.name: 0 for p in (await kafka.cluster()).held_by(silent) if is_selected(p.name)}
     return list(await kafka.describe(sizes)) if sizes else [], sizes

@@ -1,4 +1,7 @@
-"""Restores replica orders and preferred leaders where nothing executes. Called by performer.py."""
+"""Restores replica orders and preferred leaders while Cruise Control is idle.
+
+Called by performer.py and stop.py.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
     from agent.core.model.cluster import ClusterFacts
     from agent.performer.ports import Ports
 
-# An idle answer of Cruise Control is believed for so long, if Kafka shows nothing in flight now:
-# its questions are rationed, and one more may have to wait for seconds.
+# How old an idle answer of Cruise Control may be if Kafka shows nothing in flight. Another question
+# may have to wait for seconds, because the number of requests is limited.
 IDLE_SECONDS = 1.0
 
 
@@ -32,10 +35,11 @@ async def restore(
 ) -> tuple[bool, Reason | None]:
     """Give partitions the replica order of the snapshot, then elect preferred leaders.
 
-    `facts`: the cluster as it was just read. `executing`: why orders and leaders must not be
-    touched now, or None; it is only asked when there is something to restore.
-    Out: whether the cluster was changed, so that `facts` is out of date; and why it was left alone,
-    or None.
+    `facts`: the cluster as it was just read. `executing` returns why orders and leaders must not be
+    changed now, or None; it is called only when there is something to restore.
+
+    Returns whether the cluster was changed, so that `facts` is out of date; and why it was left
+    alone, or None. Raises PortError.
     """
     kafka, size = ports.kafka, len(facts.partitions)
     misordered = await run_off_loop(
@@ -52,7 +56,7 @@ async def restore(
         return False, replace(reason, seen=seen)
     if misordered:
         await kafka.reorder_replicas(misordered)
-        reordered = await kafka.describe(misordered)  # their preferred leader is another one now
+        reordered = await kafka.describe(misordered)  # their preferred leaders have changed
         misled = [
             *(p for p in misled if p.name not in misordered),
             *await run_off_loop(
@@ -65,17 +69,17 @@ async def restore(
 
 
 async def why_not_now(ports: Ports, migration: Migration) -> Reason | None:
-    """Why replica orders and leaders must not be touched now; None while Cruise Control is idle.
+    """Return why replica orders and leaders must not be changed now; None if nothing executes.
 
-    It does not matter whose execution it is: an execution waits for the very order that it
-    requested, and restores it at every poll, so that one which is given another order never ends. A
-    Cruise Control that does not answer counts as one that executes.
+    It does not matter whose execution it is. An execution waits for exactly the replica order that
+    it requested and restores it at every poll, so it never ends if the order is changed. A Cruise
+    Control that does not answer counts as executing.
     """
     cruise_control, migration_id = ports.cruise_control, migration.migration_id
     try:
         state = await cruise_control.state(migration_id, age_seconds_max=IDLE_SECONDS)
         if state.executor is msg.Executor.IDLE and await ports.kafka.reassignments():
-            state = await cruise_control.state(migration_id)  # it may have begun since
+            state = await cruise_control.state(migration_id)  # an execution may have begun since
     except PortError as trouble:
         return Reason(trouble.code, str(trouble), "an idle executor")
     if state.executor is msg.Executor.IDLE:

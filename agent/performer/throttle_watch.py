@@ -1,8 +1,7 @@
-"""Watches the throttle that is in force: while a wave moves, and at rest for what a broker that was
-down has brought back.
+"""Watches the throttle: while a wave moves, and at rest, when a broker may bring an old one back.
 
-Called by watches.py and performer.py. While a wave moves nothing is changed here: the core says
-whose a throttle is, and what follows.
+Called by watches.py and performer.py. Nothing is changed while a wave moves: the core decides whose
+a throttle is, and what follows from it.
 """
 
 from __future__ import annotations
@@ -23,25 +22,24 @@ if TYPE_CHECKING:
     from agent.performer.ports import Ports, Post
 
 POLL_SECONDS = 5.0
-POLL_SHARE = 20.0  # and never for more than this part of the time: each broker is asked itself
+# Each broker is asked about itself, so polling takes at most 1 / POLL_SHARE of the time.
+POLL_SHARE = 20.0
 SWEEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ThrottleObservation:
-    """Reasons to pause, and the rates in force, which the core compares with those it has set."""
+    """Reasons to pause, and the rates in force, which the core compares with those it requested."""
 
     reasons: tuple[Reason, ...] = ()
     rates: tuple[throttle.RateSeen, ...] = ()
 
 
 class WaveThrottleWatch:
-    """For one attempt of one wave: whether our throttle is still in force, and whether somebody
-    else has set one beside it.
-    """
+    """Watches during an attempt of a wave whether our throttle is in force, and no foreign one."""
 
     def __init__(self, ports: Ports, scope: fx.WaveScope, *, throttled: bool) -> None:
-        """`throttled`: a rate of ours should be in force."""
+        """`throttled` says whether a rate of ours should be in force."""
         self._ports = ports
         self._destinations = frozenset(scope.destination_broker_ids)
         self._throttled = throttled
@@ -51,8 +49,10 @@ class WaveThrottleWatch:
     async def observe(
         self, alive: Iterable[int], ours: Sequence[Reassignment]
     ) -> ThrottleObservation:
-        """Read the rates of every live broker, as each may be copied from, and the lists of the
-        topics that move now; at most every POLL_SECONDS.
+        """Return what is in force, read at most every POLL_SECONDS. Raises PortError.
+
+        Reads the rates of all live brokers, because each may be a source of copies, and the replica
+        lists of the topics in `ours`, the wave's reassignments in flight.
         """
         clock = self._ports.clock
         began = clock.now()
@@ -70,7 +70,7 @@ class WaveThrottleWatch:
     def _not_in_force(
         self, found: throttle.ThrottleFacts, ours: Sequence[Reassignment]
     ) -> list[Reason]:
-        """Whether what we set is missing on a destination, or for a partition in flight."""
+        """Why our throttle is not in force on a destination, or for a partition in flight."""
         if not self._throttled:
             return []
         bare = sorted(b for b in self._destinations if b not in found.rates)
@@ -91,7 +91,7 @@ class WaveThrottleWatch:
 
 
 class ThrottleWatch:
-    """Clears our throttle where it comes back: a broker that was down has kept its setting."""
+    """Clears our throttle on brokers that were down when it was removed, and kept it."""
 
     def __init__(self, ports: Ports, watch: fx.WatchThrottle) -> None:
         self._ports = ports
@@ -100,21 +100,21 @@ class ThrottleWatch:
         self._clean: frozenset[int] = frozenset()
 
     async def run(self, post: Post) -> None:
-        """Look every SWEEP_SECONDS until cancelled, and post what was cleared."""
+        """Check every SWEEP_SECONDS until cancelled, and post what was cleared."""
         while True:
             if (swept := await self._look()) is not None:
                 await post(swept)
             await self._ports.clock.sleep(SWEEP_SECONDS)
 
     async def _look(self) -> msg.ThrottleSwept | None:
-        """Ask only the brokers that were not seen clean since they came."""
+        """Check only the brokers that have not been seen clean since they came up."""
         kafka = self._ports.kafka
         try:
             alive = frozenset(await kafka.alive())
             doubtful = alive - self._clean
             if doubtful and self._ports.lease.held():
-                # Lists belong to topics: they can be cleared whoever is down, and are looked at
-                # with the first look.
+                # Lists belong to topics, so they can be cleared whichever broker is down: they are
+                # read the first time only.
                 found = await kafka.throttle(doubtful, None if not self._clean else ())
                 own = throttle.own_throttle(found, self._destinations, self._own_rates)
                 self._clean = alive

@@ -1,4 +1,4 @@
-"""Sets a wave's replication throttle (KIP-73), and removes what of it is ours.
+"""Sets a wave's replication throttle (KIP-73), and removes the entries of this migration.
 
 Called by performer.py and stop.py.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def set_rate(ports: Ports, scope: fx.WaveScope, rate_bytes_per_second: int) -> None:
-    """Throttle what the wave will move to this rate on every live broker."""
+    """Throttle the partitions that the wave will move, on every live broker. Raises PortError."""
     kafka = ports.kafka
     moving, _ = await reassign.selected(ports, scope)
     alive = await kafka.alive()
@@ -34,10 +34,10 @@ async def set_rate(ports: Ports, scope: fx.WaveScope, rate_bytes_per_second: int
 async def clear_own(
     ports: Ports, scope: fx.WaveScope, migration: Migration, facts: ClusterFacts | None = None
 ) -> int:
-    """Remove the throttle entries of this migration, and read once more whether they are gone.
+    """Remove the throttle entries of this migration; return how many of them are still set.
 
-    `facts`: the cluster as it was just read, which names its brokers and topics without another
-    request. Out: how many entries of ours are still set.
+    `facts`: the cluster as it was just read, which saves a request for its brokers and topics.
+    Raises PortError.
     """
     if not migration.throttle_rates_set:
         return 0
