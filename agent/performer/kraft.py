@@ -1,4 +1,4 @@
-"""Performs the effects of a way to KRaft: surveys, requests restarts, releases ZooKeeper.
+"""Performs the effects of a migration to KRaft: surveys, requests restarts, releases ZooKeeper.
 
 Called by performer.py. Decides nothing: the core says which node is restarted, and when.
 """
@@ -33,13 +33,13 @@ from agent.performer.ports import (
 )
 
 KRAFT_EFFECTS = (SurveyKraft, RestartNode, ReleaseZooKeeper)
-HEARTBEAT_SECONDS = 5.0  # a look is posted when it shows something new, and at least this often
-ASKED_MAX = 2  # brokers that are asked for the quorum at a look, one after the other
+HEARTBEAT_SECONDS = 5.0  # facts are posted when they have changed, and at least this often
+ASKED_MAX = 2  # how many brokers are asked for the quorum each time, one after the other
 
 
 @dataclass(slots=True)
 class KraftPerformer:
-    """For one cluster; `zookeeper` is None where none is configured."""
+    """Performs the KRaft effects of one cluster; `zookeeper` is None if none is configured."""
 
     kafka: KafkaPort
     kraft_kafka: KraftKafkaPort
@@ -49,7 +49,7 @@ class KraftPerformer:
     clock: Clock
 
     async def perform(self, effect: Effect) -> msg.Outcome:
-        """Out: what came of it. Raises PortError when a side that it needs does not answer."""
+        """Perform one of KRAFT_EFFECTS and return its outcome. Raises PortError."""
         if isinstance(effect, SurveyKraft):
             return await self._survey(effect.scope)
         if isinstance(effect, ReleaseZooKeeper):
@@ -66,7 +66,7 @@ class KraftPerformer:
         )
 
     async def watch(self, watch: WatchKraft, post: Post) -> None:
-        """Post what a look shows whenever it has changed, and a heartbeat, until cancelled."""
+        """Post the facts whenever they have changed, and a heartbeat, until cancelled."""
         last: KraftFacts | None = None
         posted_at = float("-inf")
         while True:
@@ -78,7 +78,11 @@ class KraftPerformer:
             await self.clock.sleep(watch.scope.options.look_seconds)
 
     async def observe(self, scope: KraftScope, *, with_kafka: bool = True) -> KraftFacts:
-        """Look once at ZooKeeper, controllers and brokers; what does not answer is a fact, too."""
+        """Read the facts of ZooKeeper, controllers and brokers once.
+
+        Never raises: each side that does not answer is marked in the facts. `with_kafka` False
+        leaves out the brokers.
+        """
         zookeeper = (
             await self.zookeeper.facts() if self.zookeeper else ZooKeeperFacts(reachable=False)
         )
@@ -125,8 +129,7 @@ class KraftPerformer:
             return changes.controller_change(node, effect.target, options.zookeeper, options.quorum)
         now = (await self.kraft_kafka.file_settings([node])).get(node)
         if now is None:
-            # It is down, most likely in the middle of its restart: then whoever restarts it has its
-            # settings already.
+            # It is down, most likely during its restart. Whoever restarts it has the settings then.
             return NodeChange(node_id=node, is_controller=False, target=effect.target)
         return changes.broker_change(
             node, effect.target, now, dict(effect.original), options.quorum
@@ -139,7 +142,7 @@ class KraftPerformer:
 
 
 def _counted(facts: KraftFacts, cluster: ClusterFacts) -> KraftFacts:
-    """With what Kafka's metadata shows of all partitions."""
+    """Add the figures about all partitions from Kafka's metadata."""
     sick = [p for p in cluster.partitions if p.is_under_replicated]
     return replace(
         facts,

@@ -61,7 +61,7 @@ class KafkaPort(Protocol):
     """The Kafka cluster that is migrated. Every call may raise PortError."""
 
     async def cluster(self) -> ClusterFacts:
-        """Return full metadata with reassignments and min.insync.replicas; slow if it is large."""
+        """Return full metadata, reassignments and min.insync.replicas; slow on a large cluster."""
         ...
 
     async def alive(self) -> Mapping[int, str | None]:

@@ -1,7 +1,7 @@
-"""Stops a wave: tells its mover, waits until nothing of it moves, tidies up. Part of performer.py.
+"""Stops a wave: stops its mover, waits until nothing of it moves, and cleans up.
 
-A stop is what a pause waits for, so it asks no more than it needs: every question costs time on
-brokers that may be overrun, and Cruise Control's questions are rationed.
+Part of performer.py. A pause waits for the stop, so it sends no more requests than it needs: each
+costs time on brokers that may be overloaded, and Cruise Control takes only a few.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,12 +17,12 @@ from agent.performer import reassign, replica_order, wave_throttle
 from agent.performer.offload import freeze_heap, gc_paused, run_off_loop
 from agent.performer.ports import PortError, Ports
 
-# How long one stop waits; after that the core is told Busy, and asks again.
+# How long one stop waits; then its outcome is Busy, and the core requests it again.
 STOP_SECONDS_MAX = 30.0
 STOP_RETRY_SECONDS = 5.0
 STOP_POLL_SECONDS = 0.5
-STOP_AT_ONCE_SECONDS = 2.0  # a stop that was requested longer ago looks first who executes
-# Somebody else's execution is not ours to end.
+STOP_AT_ONCE_SECONDS = 2.0  # a stop that was requested earlier checks first who executes
+# The execution of somebody else must not be stopped.
 _STOPPABLE = (msg.Executor.OURS, msg.Executor.IDLE)
 _RUNNING = frozenset({msg.TaskStatus.ACTIVE, msg.TaskStatus.IN_EXECUTION})
 
@@ -32,33 +32,32 @@ class _CopyLook:
     """What the brokers hold once nothing is in flight any more."""
 
     facts: ClusterFacts
-    is_current: bool  # no broker that is behind has told it
+    is_current: bool  # the metadata does not come from a broker that is behind
     source_logs: dict[int, BrokerLogs]
     orphaned_bytes: int
-    is_proof: bool  # nothing of the wave is copied any more
+    is_proof: bool  # it proves that nothing of the wave is being copied
 
 
 @dataclass(slots=True)
 class WaveStopper:
-    """The part of the performer that stops waves, and the snapshot that it shares with the rest."""
+    """The part of the performer that stops waves, and the helpers that it shares with the rest."""
 
     ports: Ports
     _snapshots: dict[str, verification.Snapshot] = field(default_factory=dict, init=False)
 
     async def _stop(self, effect: fx.StopWave, migration: Migration) -> msg.Outcome:
-        """Stop what runs under our name, and return only when two looks in a row show nothing of
-        it.
+        """Stop the wave; return when two checks in a row show that nothing of it moves.
 
-        Kafka is looked at each time. Cruise Control is asked before it is told to stop, and once
-        Kafka shows nothing of the wave any more; it then has to say once that it does not work for
-        us, because it does not take up again what it has given up.
+        Kafka is checked each time. Cruise Control is asked before it is told to stop, and again
+        once Kafka shows nothing of the wave. One answer that it does not work for us is enough,
+        because it does not resume an execution that it has stopped.
         """
         clock, scope = self.ports.clock, effect.scope
         began = clock.now()
         stopped_at = float("-inf")
         quiet, look = 0, None
-        # A stop "at once" is known to have something to stop. A later one looks first: somebody
-        # else's execution may run by then.
+        # A stop "at once" certainly has something to stop. A later one checks first, because
+        # somebody else's execution may run by then.
         at_once = effect.at_once and began < effect.asked_at + STOP_AT_ONCE_SECONDS
         running = msg.Executor.OURS if at_once else None
         in_flight, stopped_by = int(at_once), ""
@@ -67,9 +66,9 @@ class WaveStopper:
             stopped_at = clock.now()
         while clock.now() < began + STOP_SECONDS_MAX:
             is_due = clock.now() >= stopped_at + STOP_RETRY_SECONDS
-            # Cruise Control is told before Kafka is asked: brokers that are overrun answer late, or
-            # not at all. Once it has said that it is done it is not asked again: its questions are
-            # rationed, and one too many costs five seconds.
+            # Cruise Control is told before Kafka is asked, because overloaded brokers answer late
+            # or not at all. Once it has stopped, it is not asked again: the number of requests is
+            # limited, and one too many costs five seconds.
             if not quiet and (is_due or not in_flight):
                 running, stopped_by = await self._running(scope, migration)
             if running in _STOPPABLE and is_due:
@@ -97,10 +96,10 @@ class WaveStopper:
     async def _look_at_copies(
         self, scope: fx.WaveScope, snapshot: verification.Snapshot, before: _CopyLook | None
     ) -> _CopyLook:
-        """Whether copies that the stop has orphaned still grow: then a leader has not heard of it.
+        """Check whether copies that the stop has orphaned still grow.
 
-        The metadata and the sources' logs are read with the first look alone, unless a broker that
-        is behind has told them.
+        They do while a leader does not know of the stop. The metadata and the sources' logs are
+        read the first time only, unless they came from a broker that is behind.
         """
         kafka = self.ports.kafka
         destinations = frozenset(scope.destination_broker_ids)
@@ -132,7 +131,7 @@ class WaveStopper:
         snapshot: verification.Snapshot,
         stopped_by: str,
     ) -> msg.Outcome:
-        """Tidy up, as nothing of the wave moves any more.
+        """Clean up after nothing of the wave moves any more, and return the outcome.
 
         `stopped_by`: who else had stopped it before us; empty when nobody had.
         """
@@ -151,16 +150,14 @@ class WaveStopper:
         source_logs: dict[int, BrokerLogs],
         left_alone: Reason | None,
     ) -> msg.Performed:
-        """What is still on the wave's sources; bytes are not known while one of them is silent.
+        """What is still on the wave's sources; bytes are unknown if one of them does not answer.
 
-        `left_alone`: why orders and leaders were not restored; the next check or proof does it.
+        `left_alone`: why orders and leaders were not restored; the next check restores them.
         """
-        sources, takes = (
-            frozenset(scope.source_broker_ids),
-            (scope.selection or EVERYTHING).contains,
-        )
+        sources = frozenset(scope.source_broker_ids)
+        is_selected = (scope.selection or EVERYTHING).contains
         replicas_left, bytes_left = await run_off_loop(
-            len(facts.partitions), verification.left_on, facts, sources, takes, source_logs
+            len(facts.partitions), verification.left_on, facts, sources, is_selected, source_logs
         )
         return msg.Performed(
             replicas_left=replicas_left, bytes_left=bytes_left, left_alone=left_alone
@@ -177,11 +174,11 @@ class WaveStopper:
     async def _running(
         self, scope: fx.WaveScope, migration: Migration
     ) -> tuple[msg.Executor | None, str]:
-        """Whom the executor works for, if it works for this migration or has accepted our request;
-        and who, other than we, has stopped our execution, once it has ended.
+        """For whom the executor works, and who else has stopped our execution.
 
-        FOREIGN: our request was accepted while somebody else's is executed, which a stop would end.
-        Cruise Control has no part in a selection.
+        The first is None unless the executor works for this migration or our request is accepted.
+        FOREIGN means that our request is accepted while somebody else's is executed, which a stop
+        would end. Cruise Control has no part in moving a selection.
         """
         if scope.selection is not None:
             return None, ""
@@ -209,7 +206,7 @@ class WaveStopper:
         snapshot: verification.Snapshot,
         destination_logs: dict[int, BrokerLogs],
     ) -> int:
-        """Bytes on the wave's destinations of replicas that no assignment has there."""
+        """The bytes of replicas on the wave's destinations that no assignment has there."""
         return await run_off_loop(
             len(facts.partitions),
             verification.orphaned_copy_bytes,
@@ -221,13 +218,13 @@ class WaveStopper:
     async def _clear_throttle(
         self, scope: fx.WaveScope, migration: Migration, facts: ClusterFacts | None = None
     ) -> int:
-        """Remove our throttle; out: how many of its entries are still set."""
+        """Remove our throttle; return how many of its entries are still set."""
         return await wave_throttle.clear_own(self.ports, scope, migration, facts)
 
     async def _restore_order_and_leaders(
         self, facts: ClusterFacts, migration: Migration, snapshot: verification.Snapshot
     ) -> tuple[bool, Reason | None]:
-        """Out: whether the cluster was changed, and why it was left alone."""
+        """Return whether the cluster was changed, and why it was left alone."""
         return await replica_order.restore(
             self.ports, facts, migration, snapshot, self._why_not_now
         )
@@ -236,7 +233,7 @@ class WaveStopper:
         return await replica_order.why_not_now(self.ports, migration)
 
     async def _snapshot(self, migration_id: str) -> verification.Snapshot | None:
-        """The assignment before the start; read once, and kept for the last migration alone."""
+        """The assignment before the start; cached for the last migration only."""
         if migration_id not in self._snapshots:
             with gc_paused():
                 found = await self.ports.snapshots.load(migration_id)
@@ -247,7 +244,7 @@ class WaveStopper:
         return self._snapshots[migration_id]
 
     async def _snapshot_if_usable(self, migration_id: str) -> verification.Snapshot:
-        """Load it for what goes on without it; empty if it is missing or of a newer version."""
+        """The snapshot for optional work; empty if it is missing or of a newer version."""
         try:
             return await self._snapshot(migration_id) or {}
         except PortError as trouble:
@@ -257,8 +254,9 @@ class WaveStopper:
 
 
 def _is_at_rest(facts: ClusterFacts, snapshot: verification.Snapshot) -> bool:
-    """Whether nothing moves in it, and no partition has more replicas than before the start: a
-    broker that is behind shows both for a while.
+    """Whether nothing moves, and no partition has more replicas than before the start.
+
+    Metadata of a broker that is behind shows moves or extra replicas for a while after a stop.
     """
     return not any(
         p.is_moving or len(p.replicas) > len(snapshot.get(p.name, p.replicas))

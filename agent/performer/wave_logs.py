@@ -1,10 +1,10 @@
-"""What a wave's brokers hold, kept up to date at the cost of what is in flight.
+"""Keeps track of the replicas on a wave's brokers at a cost that depends on what is in flight.
 
 Used by watches.py; decides nothing.
 
-Between whole looks at the log dirs only the partitions on their way are asked for: those in flight
-now, and those that were and are still on their source. How soon a whole look is due depends on how
-much it tells.
+Between full reads of the log dirs, only the partitions on their way are requested: those in flight,
+and those that were in flight and are still on their source. The larger a full read is, the later
+the next one is due.
 """
 
 from __future__ import annotations
@@ -20,18 +20,16 @@ if TYPE_CHECKING:
     from agent.core.model.cluster import BrokerLogs, LogDir, TopicPartition
     from agent.performer.ports import Clock, KafkaPort
 
-# How many replicas' sizes may be read for a second of waiting: a lab's brokers are looked at every
-# second as a whole, a pair with 24,000 replicas every two minutes. Where nothing is in flight, what
-# moved unseen would be waited for.
+# How many replica sizes a full read may return for each second until the next one. So the lab's
+# brokers are read in full every second, and a pair with 24,000 replicas every two minutes. The
+# limit is higher while nothing is in flight, so that a move that went unnoticed is seen soon.
 SIZES_PER_SECOND = 200
 SIZES_PER_SECOND_IDLE = 2_000
 FULL_LOOK_SECONDS_IDLE_MAX = 60.0
 
 
 class WaveLogTotals(NamedTuple):
-    """Of the sources that answered: replicas and bytes on them; on the destinations: what has
-    come.
-    """
+    """What is left on the sources that answered, and the bytes copied to the destinations."""
 
     replicas_left: int
     bytes_left: int
@@ -39,7 +37,7 @@ class WaveLogTotals(NamedTuple):
 
 
 class WaveLogs:
-    """The log dirs of one wave's brokers. `held`: source -> partition -> bytes."""
+    """The log dirs of the brokers of one wave. `held` is source -> partition -> bytes."""
 
     def __init__(
         self,
@@ -50,35 +48,39 @@ class WaveLogs:
         moved_names: frozenset[TopicPartition],
         is_selected: Callable[[TopicPartition], bool] | None = None,
     ) -> None:
-        """`is_selected`: which partitions of its sources the wave takes; None: all.
+        """`moved_names`: the partitions that the wave moves in all.
 
-        What it leaves there is not looked at.
+        `is_selected`: which partitions on the sources are counted; None means all.
         """
         self._is_selected = is_selected
         self._kafka, self._clock = kafka, clock
         self._sources, self._destinations = sources, destinations
         self._moved_names = moved_names
         self._full_look_at = 0.0
-        self.sizes = 0  # told by the last whole look
+        self.sizes = 0  # how many sizes the last full read returned
         self._answered: frozenset[int] = frozenset()
-        # on their way at the last look, or not yet gone after it
+        # the partitions in flight at the last read, or still on a source after it
         self._asked: frozenset[TopicPartition] = frozenset()
-        # at the last whole look; free space as of the last look
+        # from the last full read, with the free space of the last read
         self._last_logs: dict[int, BrokerLogs] = {}
         self.held: dict[int, dict[TopicPartition, int]] = {}
         self._held_bytes = 0
-        # the largest copy of each; once there, its size then
+        # the largest copy of each partition; once it has arrived, its size at that time
         self._arrived: dict[TopicPartition, int] = {}
         self._arrived_bytes = 0
-        self._settled: set[TopicPartition] = set()  # producers make it grow: that is no movement
+        # arrived partitions: they grow by what producers write, which is no progress
+        self._settled: set[TopicPartition] = set()
 
     @property
     def silent(self) -> frozenset[int]:
-        """Sources that did not tell."""
+        """The sources that did not answer."""
         return self._sources - self.held.keys()
 
     async def refresh(self, alive: Collection[int], in_flight: Collection[TopicPartition]) -> None:
-        """Look once more; `flying`: what of the wave is in flight now."""
+        """Read the log dirs again, in full if that is due. Raises PortError.
+
+        `in_flight`: the wave's partitions that are in flight now.
+        """
         brokers = (self._sources | self._destinations) & frozenset(alive)
         moving = frozenset(in_flight)
         asked = moving | self._asked
@@ -86,8 +88,8 @@ class WaveLogs:
             found = self._taken(await self._kafka.logs(brokers, asked)) if asked else {}
             if not asked or found.keys() == self._answered:
                 self._update(found, asked, moving)
-                # All that it knew of is gone: only a whole look can tell that nothing has come
-                # meanwhile.
+                # All known replicas have left the sources. Only a full read can show that no new
+                # ones were created there.
                 if any(self.held.values()) or not self.held:
                     return
         found = await self._kafka.logs(brokers)
@@ -117,7 +119,7 @@ class WaveLogs:
         return self._clock.now() >= self._full_look_at + seconds
 
     def totals(self, in_flight: Collection[TopicPartition]) -> WaveLogTotals:
-        """Costs by what is in flight."""
+        """Return the totals of the last read; bytes already copied do not count as left."""
         came = (
             min(held[name], self._arrived[name])
             for held in self.held.values()
@@ -131,8 +133,9 @@ class WaveLogs:
         )
 
     def remaining_logs(self, in_flight: Collection[TopicPartition]) -> dict[int, BrokerLogs]:
-        """All brokers' logs, the sources' without what has been copied already: only the rest
-        needs room.
+        """Return the logs of all brokers, with the sources' sizes reduced by what has been copied.
+
+        Only the remaining bytes need space on the destinations.
         """
         rest = dict(self._last_logs)
         for b, held in self.held.items():
@@ -165,11 +168,11 @@ class WaveLogs:
             self._last_logs[b] = replace(self._last_logs[b], free_bytes=log.free_bytes, dirs=dirs)
         still: set[TopicPartition] = set()
         for b, held in self.held.items():
-            told = found[b].size_bytes if b in found else {}
+            sizes = found[b].size_bytes if b in found else {}
             for name in asked:
-                self._held_bytes += told.get(name, 0) - held.pop(name, 0)
-                if name in told:
-                    held[name] = told[name]
+                self._held_bytes += sizes.get(name, 0) - held.pop(name, 0)
+                if name in sizes:
+                    held[name] = sizes[name]
                     still.add(name)
         self._count_arrivals(found, moving, asked)
         self._asked = moving | still
@@ -180,7 +183,7 @@ class WaveLogs:
         moving: frozenset[TopicPartition],
         asked: Collection[TopicPartition],
     ) -> None:
-        """`asked`: what `found` must tell; a copy that it does not tell was given up."""
+        """Update what has arrived; an `asked` partition without a copy in `found` was given up."""
         copies: dict[TopicPartition, int] = {}
         for b in self._destinations & found.keys():
             for name, size in found[b].size_bytes.items():
@@ -197,6 +200,6 @@ class WaveLogs:
         self._settled -= moving
 
 
-def _with_free_bytes(told: LogDir, now: LogDir) -> LogDir:
-    """A look at some partitions tells the dir's free space, and not how many replicas it holds."""
-    return told._replace(free_bytes=now.free_bytes)
+def _with_free_bytes(full: LogDir, now: LogDir) -> LogDir:
+    """Update the free space; a read of some partitions does not show the number of replicas."""
+    return full._replace(free_bytes=now.free_bytes)
