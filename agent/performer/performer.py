@@ -1,7 +1,7 @@
 """Performs effects on one cluster, and runs its watches.
 
 Called by agent/worker/effect_tasks.py. Every effect may be performed again after a crash, so each
-looks before it acts. Decides nothing: it returns what it found.
+reads the state before it changes anything. Decides nothing: it returns what it found.
 """
 
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ from agent.performer.survey import Survey
 from agent.performer.throttle_watch import ThrottleWatch
 from agent.performer.watches import SourceWatch, WaveWatch, partitions_moved_by
 
-CHECKED_SECONDS = 3.0  # a look at Cruise Control's executor is good for so long before a start
+CHECKED_SECONDS = 3.0  # how old the state of Cruise Control's executor may be before a start
 Perform = Callable[[Any, Migration], Awaitable[msg.Outcome]]
 # Effects that hold the whole cluster in memory, and end within seconds.
 _WHOLE_CLUSTER = (
@@ -51,10 +51,10 @@ class Performer(WaveStopper):
         self._client_impact = ClientImpactCheck(self.ports.kafka, self.ports.snapshots)
 
     async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> msg.Outcome:
-        """Perform the effect, or find that it was performed already.
+        """Perform the effect, or find that it was performed already, and return how it ended.
 
-        In: the effect, the state that requested it, the cluster's policy. Out: how it ended.
-        Trouble with Kafka, Cruise Control or a registry is an outcome; an exception is a bug.
+        `migration` is the state that requested it. Failures of Kafka, Cruise Control or a registry
+        are outcomes; an exception is a bug.
         """
         if not self.ports.lease.held():
             return msg.Busy(
@@ -79,7 +79,7 @@ class Performer(WaveStopper):
         return await perform(effect, migration)
 
     def _table(self, policy: Policy) -> dict[type[fx.Effect], Perform]:
-        """Who performs which effect."""
+        """The function that performs each kind of effect."""
         table: dict[type[fx.Effect], Perform] = {
             fx.MakePlan: partial(self._survey, policy=policy),
             fx.PrepareMigration: partial(self._survey, policy=policy),
@@ -98,7 +98,7 @@ class Performer(WaveStopper):
         return table
 
     async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None:
-        """Look at the cluster again and again, and post what is seen, until cancelled."""
+        """Observe the cluster again and again, and post the observations, until cancelled."""
         if isinstance(watch, fx.WatchWave):
             snapshot = await self._snapshot_if_usable(watch.scope.migration_id)
             names = await run_off_loop(
@@ -125,8 +125,9 @@ class Performer(WaveStopper):
     async def _check(
         self, effect: fx.CheckCluster, migration: Migration, policy: Policy
     ) -> msg.Outcome:
-        """Restore replica orders and leaders before a move, because Cruise Control would carry a
-        wrong one on; then check the cluster.
+        """Restore replica orders and leaders before a move, then check the cluster.
+
+        Cruise Control would keep a wrong order.
         """
         left_alone = None
         if not await self.ports.kafka.reassignments():
@@ -137,19 +138,19 @@ class Performer(WaveStopper):
         checked = await Survey(self.ports).check(effect, migration, policy)
         if left_alone is None or any(r.code is left_alone.code for r in checked.passing):
             return checked
-        # what executed has ended since: the next check restores them
+        # The execution has ended since, so the next check can restore them.
         return replace(checked, passing=(*checked.passing, left_alone))
 
     # ── start, tune ───────────────────────────────────────────────────────────────────────────────
     async def _start(self, effect: fx.StartWave, migration: Migration) -> msg.Outcome:
-        """Look whether it was asked before; set the throttle; ask.
+        """Set the throttle and request the execution, unless it was requested before.
 
-        One execution, whatever crashes in between.
+        There is one execution only, whatever crashes in between.
         """
         cc, key = self.ports.cruise_control, effect.scope.key
-        # A task that ended with an error may never have executed (a 500 leaves one too): that one
-        # is asked for again. Unless another hand has stopped it: then it has executed, and what
-        # follows is an operator's to say.
+        # A task that ended with an error may never have executed (a 500 leaves one too), so it is
+        # requested again. If somebody else has stopped it, it has executed, and an operator has to
+        # decide what follows.
         failed = msg.TaskStatus.COMPLETED_WITH_ERROR
         tasks = [t for t in await cc.user_tasks(key) if t.status is not failed or t.stopped_by]
         if tasks and tasks[-1].status is msg.TaskStatus.ACTIVE:
@@ -157,8 +158,8 @@ class Performer(WaveStopper):
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "its answer"))
         if tasks:
             return msg.ExecutionRequested(user_task_id=tasks[-1].user_task_id, adopted=True)
-        # The check before the wave has just seen it; what has begun since shows in Kafka, or is
-        # refused by itself.
+        # The check before the wave has just read this state. An execution that has begun since
+        # shows in Kafka, or makes Cruise Control refuse the request.
         state = await cc.state(migration.migration_id, age_seconds_max=CHECKED_SECONDS)
         if state.executor is not msg.Executor.IDLE:
             if _reason_key(state) == key:
@@ -203,7 +204,7 @@ class Performer(WaveStopper):
         return await reassign.move_selection(self.ports, effect, migration)
 
     async def _tune(self, effect: fx.TuneWave, migration: Migration) -> msg.Outcome:
-        # then the agent is the mover, and counts by itself
+        # The agent moves a selection itself, and limits the number of moves itself.
         selected = effect.scope.selection is not None
         if migration.options.throttle_by is ThrottleBy.AGENT or selected:
             await self._set_throttle(effect.scope, effect.throttle_bytes_per_second, migration)
@@ -214,7 +215,7 @@ class Performer(WaveStopper):
     async def _set_throttle(
         self, scope: fx.WaveScope, rate: int | None, migration: Migration
     ) -> None:
-        """Throttle the wave to `rate` bytes per second; None: remove what is ours."""
+        """Throttle the wave to `rate` bytes per second; None removes our throttle."""
         if rate is None:
             await self._clear_throttle(scope, migration)
         else:
@@ -222,7 +223,7 @@ class Performer(WaveStopper):
 
     # ── close, compare ────────────────────────────────────────────────────────────────────────────
     async def _close(self, effect: fx.CloseWave, migration: Migration) -> msg.Outcome:
-        """Clear the throttle, elect leaders, and count what Kafka shows; the core judges it."""
+        """Clear the throttle, restore leaders, and count what Kafka shows; the core decides."""
         scope, kafka = effect.scope, self.ports.kafka
         wave = _wave(migration, scope.wave)
         snapshot = await self._snapshot(migration.migration_id)
@@ -234,7 +235,7 @@ class Performer(WaveStopper):
         ):
             seen = "Cruise Control is still clearing its throttle"
             return msg.Busy(reason=Reason(Code.CRUISE_CONTROL_BUSY, seen, "an idle executor"))
-        # what moves keeps its throttle, whatever was seen before
+        # Partitions that move keep their throttle, whatever was observed before.
         if in_flight := await self._count_in_flight(scope):
             return msg.Busy(
                 reason=Reason(
@@ -276,7 +277,7 @@ class Performer(WaveStopper):
     async def _restored(
         self, migration: Migration, snapshot: verification.Snapshot
     ) -> ClusterFacts | msg.Busy:
-        """The cluster once replica orders and leaders are restored; Busy while they must not be."""
+        """The cluster after restoring replica orders and leaders; Busy if that is not possible."""
         facts = await self.ports.kafka.cluster()
         was_changed, left_alone = await self._restore_order_and_leaders(facts, migration, snapshot)
         if left_alone is not None:
@@ -285,12 +286,12 @@ class Performer(WaveStopper):
 
 
 def _no_snapshot(migration_id: str) -> msg.Unreachable:
-    seen = f"the assignment before the start of {migration_id} is not whole in the snapshots topic"
+    seen = f"the snapshots topic has no complete assignment for {migration_id}"
     return msg.Unreachable(reason=Reason(Code.SNAPSHOT_MISSING, seen))
 
 
 def _reason_key(state: CruiseControlState) -> str:
-    """Our key out of Cruise Control's reason, to which it appends who asked and when."""
+    """Our key from Cruise Control's reason, to which it appends client and time."""
     return state.executor_reason.split(" ", 1)[0]
 
 

@@ -1,9 +1,7 @@
-"""Looks at the whole cluster before something moves: for a plan, a start, a wave.
+"""Reads the whole cluster for a plan, a start, or the check before a wave.
 
-Called by performer.py.
-
-Gathers facts; the checks and the plan themselves are pure (core/checks/cluster_checks.py,
-core/checks/broker_checks.py, core/planning/plan.py).
+Called by performer.py. Gathers facts; the checks and the plan are pure functions of them
+(core/checks/cluster_checks.py, core/checks/broker_checks.py, core/planning/plan.py).
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from agent.performer.ports import Ports
 
 
-# What producers add is the difference of two looks at the log dirs, so far apart.
+# Growth is measured as the difference between two reads of the log dirs, this many seconds apart.
 GROWTH_SECONDS = 2.0
 
 
@@ -54,7 +52,10 @@ class Survey:
     async def survey(
         self, effect: fx.MakePlan | fx.PrepareMigration, migration: Migration, policy: Policy
     ) -> msg.Surveyed:
-        """Make the plan, check everything, and for a start store the assignment as it is now."""
+        """Make the plan and check everything; for a start, also store the current assignment.
+
+        Returns the plan, or the reasons against it. Raises PortError.
+        """
         kafka = self._ports.kafka
         try:
             facts = await kafka.cluster()
@@ -72,7 +73,7 @@ class Survey:
         plan, against = await run_off_loop(
             size, make_plan, effect.options, policy, facts, logs, _plan_id(effect), growth
         )
-        # Also where there is no plan: what is wrong with the cluster is told all the same.
+        # The cluster is checked even without a plan, so that all reasons are reported together.
         cluster_input = await self._cluster_input(facts, plan.waves if plan else (), migration)
         rate = effect.options.throttle_bytes_per_second
         broker_input = await self._broker_input(
@@ -116,7 +117,10 @@ class Survey:
     async def check(
         self, effect: fx.CheckCluster, migration: Migration, policy: Policy
     ) -> msg.Checked:
-        """Check whether the wave may move now, and count what is on its sources."""
+        """Check whether the wave may move now, and count what is on its sources.
+
+        Raises PortError, except when the metadata cannot be read: that is a passing reason.
+        """
         try:
             facts = await self._ports.kafka.cluster()
         except PortError as trouble:
@@ -129,13 +133,13 @@ class Survey:
             b for b in sources.union(wave.destination_broker_ids) & facts.racks.keys()
         )
         cluster_input = await self._cluster_input(facts, (wave,), migration, start=False)
-        # By the rate that was asked for: one that metrics have lowered climbs again, but not while
-        # it is paused for it.
+        # The check uses the requested rate: a rate that metrics have lowered rises again, but not
+        # while the migration is paused because of this check.
         broker_input = await self._broker_input(
             facts, cluster_input, involved, migration, migration.asked_rate()
         )
         if not broker_checks.throttle_above_produce(cluster_input, broker_input).ok:
-            # The plan's figure is of a moment that may be long past: by what is written now.
+            # The plan's estimate may be old, so the check is repeated with the current growth.
             _, growth = await self._logs(list(involved), facts)
             holding = await run_off_loop(size, partitions_by_broker, facts, sources)
             now = await run_off_loop(
@@ -193,8 +197,9 @@ class Survey:
     async def _logs(
         self, brokers: Sequence[int], facts: ClusterFacts
     ) -> tuple[Mapping[int, BrokerLogs], Mapping[TopicPartition, float]]:
-        """The log dirs, and what producers add to each partition in bytes per second: two
-        looks, a while apart.
+        """The log dirs, and the growth of each partition in bytes per second.
+
+        Takes GROWTH_SECONDS between two reads.
         """
         kafka, clock, partitions = self._ports.kafka, self._ports.clock, facts.partitions
         before = dict(await kafka.logs(brokers))
@@ -241,11 +246,11 @@ class Survey:
     async def _cruise_control(
         self, waves: Sequence[Wave], migration: Migration, *, start: bool
     ) -> check_input.CruiseControlFacts:
-        """As it is, and whether it could do the first of these waves.
+        """The state of Cruise Control, and whether it could move the first of these waves.
 
-        Before a start a dry run always tells. Between waves it costs a computation and the request
-        says the same, so that it is asked for only where no window is valid: they refill, and it
-        can mostly be had before they have.
+        Before a start, a dry run always checks that. Between waves, a dry run costs a computation,
+        and the request itself gives the same answer. So it is made only while no metric window is
+        valid: they refill, and Cruise Control can often propose before they have.
         """
         cc = self._ports.cruise_control
         try:
@@ -255,7 +260,7 @@ class Survey:
                 reachable=False, trouble=Reason(trouble.code, str(trouble))
             )
         refusal: Reason | None = None
-        # a selection is moved by the agent
+        # The agent moves selections itself.
         its_own = bool(waves) and (start or waves[0].selection is None)
         asked = (
             its_own and state.executor is msg.Executor.IDLE and (start or not state.valid_windows)
@@ -289,21 +294,21 @@ def _dry_run(wave: Wave) -> RemoveBroker:
 
 
 def _plan_id(effect: fx.MakePlan | fx.PrepareMigration) -> str:
-    """A plan carries the id of the command that requested it; a start without one makes its own."""
+    """The id of the command that requests a plan; a start without a plan makes its own."""
     return effect.command_id
 
 
 def _count_on(
     brokers: frozenset[int], facts: ClusterFacts, selection: Selection | None
 ) -> tuple[int, int]:
-    """How many replicas and leaders of what a wave takes are on these brokers."""
+    """The numbers of replicas and leaders on these brokers, of the partitions that a wave takes."""
     is_selected = (selection or EVERYTHING).contains
     held = [p for p in facts.held_by(brokers) if is_selected(p.name)]
     return len(held), sum(1 for p in held if p.leader in brokers)
 
 
 def _unknown_brokers(brokers: Sequence[int], facts: ClusterFacts) -> Reason | None:
-    """Brokers that are neither alive nor hold a replica: most likely a typing error."""
+    """A reason for brokers that are not alive and hold no replica: most likely a typing error."""
     known = set(facts.racks) | {r for p in facts.partitions for r in p.replicas}
     strangers = sorted(set(brokers) - known)
     if not strangers:
@@ -317,8 +322,9 @@ def _unknown_brokers(brokers: Sequence[int], facts: ClusterFacts) -> Reason | No
 def _stored_plan(
     effect: fx.PrepareMigration, now: Plan, migration: Migration
 ) -> tuple[Plan, tuple[Reason, ...]]:
-    """The plan to run, and why it cannot be: the stored one where one is named, else the one
-    made now.
+    """The plan to run, and why it cannot be run.
+
+    It is the stored one if the command names one, else the one made now.
     """
     if effect.plan_id is None:
         return now, ()

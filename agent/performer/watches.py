@@ -1,10 +1,10 @@
-"""The standing watches: look at a moving wave, or at drained brokers, and post what is seen.
+"""The standing watches: observe a moving wave, or drained brokers, and post the observations.
 
 Called by performer.py.
 
-A look costs by what is in flight. Full metadata is fetched only where a decision needs it: when a
-broker of the wave has gone or come, and now and then for what is sick elsewhere, as often as its
-cost allows.
+The cost of an observation depends on what is in flight. Full metadata is read only when a decision
+needs it: when a broker of the wave has gone or returned, and from time to time for unhealthy
+partitions elsewhere, as often as its cost allows.
 """
 
 from __future__ import annotations
@@ -38,25 +38,27 @@ if TYPE_CHECKING:
 
 WAVE_SECONDS = 1.0
 SOURCES_SECONDS = 3.0
-HEALTH_SECONDS = 2.0  # of what is in flight, and of what was sick
-# Full metadata at most this often, and never for more than a twentieth of the time.
+HEALTH_SECONDS = 2.0  # how often moving and unhealthy partitions are checked
+# Full metadata is read at most this often, and takes at most 1 / FULL_METADATA_SHARE of the time.
 FULL_METADATA_SECONDS = 2.0
 FULL_METADATA_SHARE = 20.0
-UNHEALTHY_MAX = 1_000  # partitions looked at again, at most: one is enough to stand still
-BROKERS_SECONDS = 15.0  # settings and listeners: asked of each broker of the wave
+UNHEALTHY_MAX = 1_000  # partitions that are checked again; one is enough for a pause
+BROKERS_SECONDS = 15.0  # how often each broker of the wave is asked for settings and listeners
 
 
 def partitions_moved_by(
     scope: fx.WaveScope, migration: Migration, snapshot: Snapshot
 ) -> frozenset[TopicPartition]:
-    """What the wave moves: what it takes of the partitions that its forward source held before
-    the start.
+    """Return the partitions that the wave moves.
+
+    They are the partitions that its forward source held before the start, as far as the wave takes
+    them.
     """
     wave = next((w for w in migration.waves if w.number == scope.wave), None)
     back = wave is not None and wave.direction is Direction.BACK
     held = frozenset(scope.destination_broker_ids if back else scope.source_broker_ids)
     is_selected = (scope.selection or EVERYTHING).contains
-    # What its pair's lanes took before it is no progress of a whole wave.
+    # Partitions that lanes of the same pair have moved before are not progress of a whole wave.
     way = (scope.source_broker_ids, scope.destination_broker_ids)
     lanes = [
         w
@@ -105,16 +107,16 @@ class WaveWatch:
         self._unreachable: Mapping[int, str] = {}
         self._full_metadata_due = 0.0
         self._gone: frozenset[int] = frozenset()
-        # at the last look at the whole cluster
+        # from the last check of the whole cluster
         self._unhealthy: frozenset[TopicPartition] = frozenset()
         self._min_isr: Mapping[str, int] = {}
-        self._assigned = 0  # to the sources, at that look
-        # on a source's disks, named by no assignment
+        self._assigned = 0  # replicas assigned to the sources, from that check
+        # replicas on a source's disks that no assignment names
         self._stray: frozenset[tuple[int, TopicPartition]] = frozenset()
         self._stray_due = 0.0
 
     async def run(self, post: Post) -> None:
-        """Until cancelled."""
+        """Observe the wave every WAVE_SECONDS and post what is seen, until cancelled."""
         clock = self._ports.clock
         while True:
             began = clock.now()
@@ -137,10 +139,9 @@ class WaveWatch:
             totals = self._logs.totals(moving)
             left = await self._replicas_left(totals.replicas_left, moving)
         except PortError:
-            # nothing is known, so nothing is said; the lease and the broker watch speak up by
-            # themselves
+            # Nothing is known, so nothing is posted; the lease and the broker watch report a loss.
             return None
-        said = await self._mover.look(len(ours), left)
+        mover = await self._mover.look(len(ours), left)
         return msg.WaveObserved(
             at=self._ports.clock.now(),
             wave=self._scope.wave,
@@ -149,18 +150,19 @@ class WaveWatch:
             bytes_left=totals.bytes_left,
             bytes_moved=totals.bytes_moved,
             moving=len(ours),
-            executor=said.executor,
-            task=said.task,
-            trouble=said.trouble,
+            executor=mover.executor,
+            task=mover.task,
+            trouble=mover.trouble,
             reasons=(*self._pause_reasons, *throttle.reasons, *coordinators),
             rates=throttle.rates,
             silent=bool(self._logs.silent),
-            stopped_by=said.stopped_by,
+            stopped_by=mover.stopped_by,
         )
 
     async def _replicas_left(self, on_disk: int, moving: Collection[TopicPartition]) -> int:
-        """By the log dirs; a source that does not answer is counted by its assignments, and
-        strays are not counted.
+        """The number of replicas on the sources, by the log dirs and without stray ones.
+
+        While a source does not answer, it is the number of assigned replicas instead.
         """
         if self._logs.silent:
             return self._assigned
@@ -178,7 +180,7 @@ class WaveWatch:
         return on_disk - len(self._stray)
 
     async def _read_broker_settings(self, alive: Mapping[int, str | None]) -> None:
-        """What can change on the brokers themselves: settings, and whether they can be reached."""
+        """Read, when due, the settings of the brokers and whether they can be reached."""
         clock = self._ports.clock
         if clock.now() < self._brokers_due:
             return
@@ -194,8 +196,9 @@ class WaveWatch:
         in_flight: Sequence[Reassignment],
         moving: Collection[TopicPartition],
     ) -> None:
-        """What speaks against going on: of the whole cluster when that is due, else of what
-        moves and what was sick.
+        """Find the reasons to pause.
+
+        Checks the whole cluster when that is due, else the partitions that move or were unhealthy.
         """
         clock = self._ports.clock
         gone = (self._sources | self._destinations | self._m.brokers_of_open_waves) - alive.keys()
@@ -210,7 +213,7 @@ class WaveWatch:
                 await run_off_loop(
                     len(facts.partitions), self._check_whole_cluster, facts, in_flight, moving
                 )
-                del facts  # before the collector may walk through it
+                del facts  # free it before the garbage collector is switched on again
             self._gone = gone
             self._full_metadata_due = clock.now() + max(
                 FULL_METADATA_SECONDS, (clock.now() - began) * FULL_METADATA_SHARE
@@ -234,7 +237,7 @@ class WaveWatch:
     ) -> None:
         self._pause_reasons = self._find_pause_reasons(facts, in_flight, moving)
         self._min_isr = facts.min_isr
-        # What is leaving is there until it has left, as in strays().
+        # A replica that is leaving counts until it has left, as in stray_replicas().
         here = (p for p in facts.partitions if not self._sources.isdisjoint(p.replicas))
         self._assigned = sum(1 for p in here if self._is_selected(p.name))
         sick = (p.name for p in facts.partitions if p.is_under_replicated or p.is_offline)
@@ -249,7 +252,7 @@ class WaveWatch:
         wave = next(w for w in self._m.waves if w.number == self._scope.wave)
         cluster_input = check_input.ClusterCheckInput(
             cluster=facts,
-            # what producers add was seen to fit before the wave
+            # Before the wave, the check has shown that the growth fits.
             waves=(replace(wave, estimate=None),),
             cruise_control=check_input.CruiseControlFacts(
                 reachable=True, self_healing=self._mover.self_healing
@@ -272,11 +275,11 @@ class WaveWatch:
 async def stray_replicas(
     kafka: KafkaPort, held: Mapping[int, Mapping[TopicPartition, int]]
 ) -> frozenset[tuple[int, TopicPartition]]:
-    """What lies on these brokers' disks though no assignment names it there: nothing depends on it.
+    """Return the replicas on these brokers' disks that no assignment has there. Raises PortError.
 
-    A replica that is leaving is named until it has left: else a wave that begins during a look
-    would look drained. Only the partitions found on disk are asked for: next to none on a broker
-    that is drained.
+    Nothing depends on them. A replica that is leaving is assigned until it has left; otherwise a
+    wave that begins during the check would seem to be drained. Only metadata of the partitions
+    found on disk is read, and a drained broker has almost none.
     """
     names = {name for sizes in held.values() for name in sizes}
     if not names:
@@ -288,17 +291,17 @@ async def stray_replicas(
 
 
 class SourceWatch:
-    """Watches drained brokers until they have left."""
+    """Watches drained brokers until they have left the cluster."""
 
     def __init__(self, ports: Ports, watch: fx.WatchSources) -> None:
         self._ports = ports
         self._brokers = watch.source_broker_ids
-        # those that do not tell: replicas that assignments name on them
+        # brokers that do not answer -> replicas that assignments have on them
         self._missing: dict[int, int] = {}
         self._full_metadata_due = 0.0
 
     async def run(self, post: Post) -> None:
-        """Until cancelled."""
+        """Observe the brokers every SOURCES_SECONDS and post what is seen, until cancelled."""
         while True:
             if (seen := await self._look()) is not None:
                 await post(seen)
@@ -322,10 +325,11 @@ class SourceWatch:
         )
 
     async def _assigned_to(self, missing: frozenset[int]) -> dict[int, int]:
-        """A broker that has left may still be named in assignments: then it has not left for good.
+        """The numbers of replicas that are assigned to brokers which do not answer.
 
-        Full metadata when another one is missing, then as often as its cost allows: nobody assigns
-        to what is gone.
+        A broker with assigned replicas has not left for good. Full metadata is read when another
+        broker is missing, and then as often as its cost allows, because no replicas are assigned
+        to a broker that is gone.
         """
         clock = self._ports.clock
         began = clock.now()
