@@ -1,6 +1,6 @@
-"""The Faust wiring: a handler a topic, the table, the tick. No decision is taken here.
+"""The Faust wiring: a handler for each topic, the table, the tick. Nothing is decided here.
 
-commands and metrics are validated and forwarded to the inbox; the inbox handler is the only writer
+Commands and metrics are validated and forwarded to the inbox. The inbox handler is the only writer
 of the table.
 """
 
@@ -31,20 +31,19 @@ from schemas.metrics import Alert, Samples
 
 log = logging.getLogger("kafka_migration.app")
 
-# Twice as fine as the shortest delay that the core asks for.
+# Half of the shortest delay that the core requests.
 TICK_SECONDS = 0.25
-TABLE_SECONDS_MAX = (
-    # a share of the clusters, and nothing more of the table was read for so long: it never will be
-    20.0
-)
+# When a worker with assigned partitions has read nothing more of the table for this long, it never
+# will.
+TABLE_SECONDS_MAX = 20.0
 
 
 class StuckError(RuntimeError):
-    """The worker has no part in its consumer group and does not get one."""
+    """The worker waits in vain for its partitions, or for the table of their clusters."""
 
 
 class Agent:
-    """The worker's moving parts around one Faust app."""
+    """The handlers, timers and driven clusters of one Faust app."""
 
     def __init__(
         self,
@@ -63,10 +62,10 @@ class Agent:
         self._policies = {name: c.core_policy() for name, c in clusters.items()}
         self._names = topics
         self._driven: dict[str, DrivenCluster] = {}
-        self._undrivable: dict[str, Reason] = {}  # clusters whose record is left as it is
-        self._without_zookeeper: set[str] = set()  # driven as clusters that live in KRaft for good
-        self._has_partitions = False  # of the topics' partitions, by the consumer group
-        # clusters whose outbox was sent again since their partition came
+        self._undrivable: dict[str, Reason] = {}  # clusters whose record must not be changed
+        self._without_zookeeper: set[str] = set()  # clusters that have left ZooKeeper for good
+        self._has_partitions = False  # whether the consumer group has assigned any
+        # clusters whose outbox was sent again since their partition was assigned
         self._outbox_resent: set[str] = set()
         self._publisher = WorkerPublisher(app, topics, settings.app_id)
         self._metric_evaluation = MetricEvaluation(self._read_samples)
@@ -98,9 +97,9 @@ class Agent:
     def _handler(
         self, handle: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any], Awaitable[None]]:
-        """Wrap a handler, so that a message is acknowledged when it was handled.
+        """Wrap a handler, so that a message is acknowledged once it is handled.
 
-        A message that cannot be handled stops the worker, and comes again to the next one.
+        A message that cannot be handled stops the worker, and the next worker gets it again.
         """
 
         async def run(stream: Any) -> None:
@@ -123,7 +122,7 @@ class Agent:
     async def _on_command(self, message: Any) -> None:
         """Validate a command and forward it to the inbox.
 
-        One that cannot be read is rejected; if its sender is known, the sender gets a refusal.
+        An unreadable command is rejected; if it names an id and a cluster, it is also refused.
         """
         try:
             command = wire.read_command(message.value, time.time())
@@ -138,7 +137,7 @@ class Agent:
     async def _on_metric(self, message: Any) -> None:
         """Forward an alert to the inbox at once, and queue samples as they are.
 
-        Samples are acknowledged before they are evaluated, as newer ones will come.
+        Samples are acknowledged before they are evaluated, because newer ones follow.
         """
         if not wire.may_be_alert(message.value):
             self._metric_evaluation.put(message)
@@ -152,7 +151,7 @@ class Agent:
             await self._publisher.to_inbox(metric.cluster, wire.alert_observed(metric, time.time()))
 
     async def _read_metric(self, message: Any) -> Samples | Alert | None:
-        """Parse a message of the metrics topic. What cannot be read is rejected: None."""
+        """Parse a message of the metrics topic; an unreadable one is rejected, and gives None."""
         try:
             metric = wire.read_metric(message.value)
         except ValidationError as error:
@@ -168,7 +167,7 @@ class Agent:
         metric = await self._read_metric(message)
         if metric is None or metric.type == "alert":
             return None
-        # its sender hashes keys in another way
+        # The sender hashes keys differently, so the owner of the cluster reads another partition.
         if self._partition(metric.cluster) != message.partition:
             await self._publisher.forward_samples(metric.cluster, message.value)
             return None
@@ -179,7 +178,7 @@ class Agent:
         """Apply a message to the state of its cluster: the only writer of the table."""
         cluster = (message.key or b"").decode(errors="replace")
         if cluster not in self._clusters:
-            return  # it was taken out of clusters.yaml
+            return  # the cluster was removed from clusters.yaml
         try:
             read = wire.from_json(message.value, msg.Message)
         except ValueError as error:  # someone else has written to the inbox
@@ -213,7 +212,7 @@ class Agent:
             telemetry.record_event(e)
 
     async def _refuse_unreadable(self, message: Any, reasons: tuple[Reason, ...]) -> None:
-        """Reject a command, and refuse it to its sender, if the sender is known."""
+        """Reject a command, and refuse it if it names an id and a cluster."""
         place = await self._publisher.reject(message, reasons)
         command_id, cluster = wire.sender_of(message.value)
         if command_id is None or cluster is None:
@@ -248,13 +247,13 @@ class Agent:
                 continue
             await self._resend_outbox(name)
             driven = self._driven.get(name)
-            if driven is None:  # let go meanwhile
+            if driven is None:  # it was released during the sending
                 continue
             telemetry.LEASE.labels(name).set(driven.lease.held())
             await driven.tasks.tick(self._records.load(name).migration)
 
     def _is_drivable(self, name: str) -> bool:
-        """Whether its record can be used; if not, the log says so once for each reason."""
+        """Whether a cluster's record can be used; if not, each reason is logged once."""
         unusable = self._records.reason_unusable(name)
         if unusable is None:
             self._undrivable.pop(name, None)
@@ -267,9 +266,9 @@ class Agent:
         return {n: str(self._undrivable[n]) for n in self._owned() if n in self._undrivable}
 
     def _is_kraft_done(self, name: str) -> bool:
-        """Whether the cluster has finished its way to KRaft.
+        """Whether the cluster's migration to KRaft is finished.
 
-        From then on neither the lease nor the registered brokers are asked of ZooKeeper.
+        From then on, neither the lease nor the watch of brokers uses ZooKeeper.
         """
         return self._records.load(name).migration.kraft.phase is KraftPhase.DONE
 
@@ -285,8 +284,8 @@ class Agent:
                 cluster = cluster.model_copy(update={"zookeeper": None})
                 self._without_zookeeper.add(name)
             driven = self._drive(name, cluster, self._settings, self._names, post, worker)
-        except OSError as error:  # a password's file; the other clusters are driven all the same
-            log.error("%s cannot be driven: %s; mend it, it is tried again", name, error)  # noqa: TRY400 - no bug
+        except OSError as error:  # such as a missing password file; other clusters are driven
+            log.error("%s cannot be driven: %s; this is tried again", name, error)  # noqa: TRY400 - no bug
             return False
         self._driven[name] = driven
         self._metric_evaluation.open(name, driven.tasks, lambda: self._records.load(name).migration)
@@ -296,8 +295,8 @@ class Agent:
     async def _resend_outbox(self, name: str) -> None:
         """Send the events again that may not have been delivered.
 
-        The last owner may have died before, or the connection broke. It is done before anything
-        new is sent, so that the events stay in order.
+        The last owner may have died, or the connection may have broken. They are sent before any
+        new event, so that the events stay in order.
         """
         if name in self._outbox_resent and not self._publisher.has_undelivered(name):
             return
@@ -306,7 +305,7 @@ class Agent:
         await self._publisher.events(
             name, turn.undelivered(record, self._publisher.delivered_through(name))
         )
-        # A cluster without any migration has a status as well: it shows that it can be driven.
+        # A cluster without a migration has a status as well, which shows that it can be driven.
         await self._publisher.status(self._records.load(name).migration, self._policies[name])
 
     async def _release_cluster(self, name: str) -> None:
@@ -325,16 +324,16 @@ class Agent:
             await self._release_cluster(name)
 
     async def close(self) -> None:
-        """Release every cluster: the worker stops."""
+        """Release every cluster, because the worker stops."""
         for name in list(self._driven):
             await self._release_cluster(name)
 
     async def watch_assignment(self) -> None:
-        """Stop the worker when it waits too long for its share of the clusters.
+        """Crash the worker when it waits too long for its partitions; runs until then.
 
         Faust goes on silently when its coordinator has failed, or when it has missed that it has to
-        read the table for a new share (recovery.py, "rebalance again"). Whoever started the worker
-        can start it anew. Runs for as long as the worker lives.
+        read the table for new partitions (recovery.py, "rebalance again"). A restart helps, which
+        is left to the service manager.
         """
         alive_at = read_at = time.monotonic()
         read = -1
@@ -362,7 +361,7 @@ class Agent:
             return
 
     def _table_read(self) -> int:
-        """How far the table was read: the sum of the offsets of its partitions."""
+        """How much of the table was read: the sum of the offsets of its partitions."""
         return sum(
             offset
             for offset in self.app.tables.recovery.active_offsets.values()

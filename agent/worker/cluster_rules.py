@@ -1,7 +1,7 @@
-"""The metric rules of one driven cluster: samples go in, what the inbox must hear comes out.
+"""The metric rules of one driven cluster: samples go in, observations for the inbox come out.
 
 Held by cluster_worker.py; samples come from metric_evaluation.py. It reads no clock and posts
-nothing: the time is passed in, and whoever calls posts what is returned.
+nothing: the time is passed in, and the caller posts what is returned.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ClusterRules:
     """Evaluates the rules of one cluster, and remembers what it has posted."""
 
     def __init__(self, policy: Policy, migration: Migration, now: float) -> None:
-        """Begin where the saved state left off. `now`: seconds since the epoch."""
+        """Begin with the rule states of the saved migration; `now` is in epoch seconds."""
         self._policy = policy
         self._evaluator = RuleEvaluator(
             policy.rules,
@@ -80,9 +80,9 @@ class ClusterRules:
 
         That is what `evaluate` finds, every rule state that the saved state does not know
         (RETRY_SECONDS), and, while a rule slows the migration, the headroom of the brokers (every
-        `adapt_seconds`). It looks once in POLL_SECONDS; other calls return nothing.
+        `adapt_seconds`). Calls within POLL_SECONDS of the last one return nothing.
         """
-        # A clock that was set back must not silence the rules, so the age is checked on both sides.
+        # A clock that was set back must not stop the rules, so a negative age counts as due.
         if 0.0 <= now - self._polled_at < POLL_SECONDS:
             return []
         self._polled_at = now
@@ -116,11 +116,9 @@ class ClusterRules:
         return state
 
     def newly_late(self) -> int:
-        """How many samples came late, doubled or from a wrong clock since the last call."""
-        late, self._late_reported = (
-            self._evaluator.late - self._late_reported,
-            self._evaluator.late,
-        )
+        """Return how many samples since the last call were late, repeated or had a wrong time."""
+        late = self._evaluator.late - self._late_reported
+        self._late_reported = self._evaluator.late
         return late
 
     def with_produce_latency(self, outcome: msg.Outcome, migration: Migration) -> msg.Outcome:

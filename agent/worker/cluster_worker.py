@@ -1,9 +1,9 @@
-"""What the owner of one cluster does beside the inbox, as a state machine without input or output.
+"""What the owner of a cluster does besides handling the inbox, as a state machine without I/O.
 
-It decides which effects and watches run, what they wait for, which are cancelled, what the rules
-say and when the state must be woken. Production runs it by effect_tasks.py (asyncio) and app.py
-(Kafka); the simulation runs the very same class by hand. It reads no clock, awaits nothing and
-knows no Kafka: the time is passed in, and what is to be done is returned as actions.
+It decides which effects and watches run, what they wait for, which are cancelled, which rule states
+are posted, and when a Tick is due. In production, effect_tasks.py (asyncio) and app.py (Kafka) run
+it; the simulation runs the same class by hand. It reads no clock, awaits nothing and does not use
+Kafka: the time is passed in, and what has to be done is returned as actions.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kafka_migration.tasks")
 
-# An agent that has just come back waits this long for its lease before it reports another driver.
+# An agent that has just restarted waits this long for its lease before it reports another driver.
 LEASE_SECONDS = 3.0
-# A failed watch, and an effect whose outcome could not be posted, begin again after this.
+# A failed watch, and an effect whose outcome could not be posted, begin again after this time.
 RETRY_SECONDS = 1.0
-# An effect waits this long at most for cancelled ones to end: a pause must not take longer for it.
+# The longest time that an effect waits for cancelled ones to end, as it delays a pause.
 CANCEL_SECONDS_MAX = 5.0
 WAIT_LOGGED_SECONDS = 0.5  # a wait that is longer than this is logged
-TICK_RETRY_SECONDS = 5.0  # a Tick that led to nothing is posted again after this
+TICK_RETRY_SECONDS = 5.0  # a Tick that had no effect is posted again after this time
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,14 @@ class _PendingEffect:
 
     effect: fx.Effect
     name: str
-    # Cancelled tasks that must have left before it begins, and since when it waits for them.
+    # Cancelled tasks that must have ended before it begins, and since when it waits for them.
     after: dict[int, str]
     waits_since: float
     wait_is_logged: bool = False
     not_before: float = 0.0
     without_lease_since: float | None = None
     task_id: int | None = None  # of the task that performs it
-    is_over: bool = False  # its outcome was given to be posted
+    is_over: bool = False  # its outcome was returned for posting
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class _WantedWatch:
 @dataclass(frozen=True, slots=True)
 class _CancelledTask:
     name: str
-    # None: it acts no more, as it is a watch or only posts its outcome.
+    # None: it changes nothing any more, because it is a watch or only posts its outcome.
     effect: fx.Effect | None
 
 
@@ -123,7 +123,7 @@ class ClusterWorker:
         retry_seconds: float = RETRY_SECONDS,
         cancel_seconds_max: float = CANCEL_SECONDS_MAX,
     ) -> None:
-        """`migration`: the saved state, in which the rules begin."""
+        """`migration` is the saved state, with the rule states to begin with."""
         self.policy = policy
         self.cancel_seconds_max = cancel_seconds_max
         self.rules = self.rules_kind(policy, migration, now)
@@ -139,7 +139,7 @@ class ClusterWorker:
 
     # ── inputs ────────────────────────────────────────────────────────────────────────────────────
     def tick(self, migration: Migration, now: float, other_driver: str | None) -> list[Action]:
-        """Time has passed: reconcile, look at the rules, and wake the state if that is due."""
+        """Do what is due by now: reconcile, evaluate the rules, and post a Tick if one is due."""
         return [
             *self.reconcile(migration, now, other_driver),
             *(PostToInbox(found) for found in self.rules.poll(migration, now)),
@@ -147,7 +147,7 @@ class ClusterWorker:
         ]
 
     def reconcile(self, migration: Migration, now: float, other_driver: str | None) -> list[Action]:
-        """Make what runs be what the state wants. Without the lease, no effect runs."""
+        """Start and cancel tasks so that what the state wants runs; no effect without the lease."""
         self._migration = migration
         wanted = {pending.effect_id: pending.effect for pending in migration.pending}
         actions = self._cancel_effects(
@@ -165,7 +165,7 @@ class ClusterWorker:
         return actions + self._reconcile_watches(now)
 
     def samples(self, samples: list[Sample], migration: Migration, now: float) -> None:
-        """Samples of this cluster have come; `evaluate` says what they change."""
+        """Take samples of this cluster; `evaluate` returns what they change."""
         self.rules.add_samples(samples, migration, now)
 
     def evaluate(self, migration: Migration, now: float) -> list[Action]:
@@ -173,7 +173,7 @@ class ClusterWorker:
         return [PostToInbox(state) for state in self.rules.evaluate(migration, now)]
 
     def effect_ended(self, task_id: int, outcome: msg.Outcome, now: float) -> list[Action]:
-        """A task has performed its effect. The outcome of a cancelled one is not posted."""
+        """Post the outcome of a performed effect; that of a cancelled one is not posted."""
         found = self._effect_of(task_id)
         if found is None:
             return []
@@ -183,10 +183,10 @@ class ClusterWorker:
         return [PostToInbox(msg.EffectEnded(at=now, effect_id=effect_id, outcome=outcome))]
 
     def post_failed(self, message: msg.Observation, now: float) -> None:
-        """The inbox could not be written.
+        """Note that a message could not be posted to the inbox.
 
-        An effect whose outcome is lost is performed again: it looks before it acts. A Tick is
-        posted again, and a rule state when the saved state still does not show it.
+        An effect whose outcome is lost is performed again, which is safe: it finds what was done. A
+        Tick is posted again, and so is a rule state that the saved state still does not show.
         """
         if isinstance(message, msg.Tick):
             self._ticked = None
@@ -199,7 +199,7 @@ class ClusterWorker:
             pending.not_before = now + self._retry_seconds
 
     def task_left(self, task_id: int, now: float, other_driver: str | None) -> list[Action]:
-        """A task has ended, in whatever way; what waited for it may begin."""
+        """Note that a task has ended, in whatever way; effects that waited for it may begin."""
         self._cancelled.pop(task_id, None)
         for watch in self._watches.values():
             if watch.task_id == task_id:  # it has failed
@@ -213,7 +213,7 @@ class ClusterWorker:
         return self._begin_effects(now, other_driver)
 
     def stop(self) -> list[Action]:
-        """Cancel everything: the cluster is not ours any more, or the worker stops."""
+        """Cancel all tasks, because another worker owns the cluster now or this one stops."""
         actions = self._cancel_effects(self._effects.keys())
         for watch in list(self._watches):
             actions += self._cancel_watch(watch)
@@ -224,7 +224,7 @@ class ClusterWorker:
         return next((found for found in self._effects.items() if found[1].task_id == task_id), None)
 
     def _without_lease(self, other_driver: str | None) -> set[str]:
-        """Effects that run though the lease is gone: another agent may drive now."""
+        """The effects that run although the lease is lost, so that another agent may drive."""
         if other_driver is None:
             return set()
         lost = {
@@ -234,7 +234,7 @@ class ClusterWorker:
         }
         if lost:
             log.warning(
-                "%s: %s; what was being done is left", self._migration.cluster, other_driver
+                "%s: %s; running effects are cancelled", self._migration.cluster, other_driver
             )
         return lost
 
@@ -254,9 +254,9 @@ class ClusterWorker:
     def _to_wait_for(self, effect: fx.Effect) -> dict[int, str]:
         """The cancelled tasks that this effect must not overtake, with their names.
 
-        A stop must not overtake the request that it stops, which may still be on its way. Watches
-        hold nothing up: the one that changes anything (WatchThrottle) does so in the admin thread,
-        which keeps the order of what it is asked.
+        A stop must not overtake the request that it stops, which may still be on its way. No effect
+        waits for watches: the only one that changes anything (WatchThrottle) does so in the admin
+        thread, which runs its calls in order.
         """
         if fx.is_concurrent(effect):
             return {}
@@ -267,7 +267,7 @@ class ClusterWorker:
         }
 
     def _begin_effects(self, now: float, other_driver: str | None) -> list[Action]:
-        """Begin every pending effect that waits for nothing any more."""
+        """Begin every pending effect that has nothing to wait for."""
         actions: list[Action] = []
         for effect_id, pending in self._effects.items():
             if (
@@ -301,14 +301,14 @@ class ClusterWorker:
         return actions
 
     def _waits_for_cancelled(self, pending: _PendingEffect, now: float) -> bool:
-        """Whether a cancelled task has yet to leave; a wait that is long is logged."""
+        """Whether the effect has to wait until a cancelled task has ended; logs long waits."""
         living = {i: name for i, name in pending.after.items() if i in self._cancelled}
         waited = now - pending.waits_since
         if living and waited < self.cancel_seconds_max:
             if waited >= WAIT_LOGGED_SECONDS and not pending.wait_is_logged:
                 pending.wait_is_logged = True
                 log.warning(
-                    "%s waits for %s to leave, for %.0f s at most",
+                    "%s waits until %s has ended, for %.0f s at most",
                     pending.name,
                     ", ".join(sorted(living.values())),
                     self.cancel_seconds_max,
@@ -347,7 +347,7 @@ class ClusterWorker:
 
     # ── the tick ──────────────────────────────────────────────────────────────────────────────────
     def _wake(self, migration: Migration, now: float) -> list[Action]:
-        """Post a Tick once for each due time: what it leads to sets another one."""
+        """Post a Tick once for each due time; handling it sets the next one."""
         due = wake_at(migration)
         if due is None or due > now:
             return []

@@ -1,6 +1,6 @@
-"""One driven cluster: its connections, tasks and lease.
+"""The connections, tasks and lease of one cluster. Called by app.py.
 
-It exists for as long as this worker owns the cluster's partition of the inbox.
+They exist for as long as this worker owns the cluster's partition of the inbox.
 """
 
 import asyncio
@@ -37,13 +37,13 @@ RETRY_SECONDS = 1.0
 
 
 class Closes(Protocol):
-    """A connection that is held open."""
+    """A connection that can be closed."""
 
     async def close(self) -> None: ...
 
 
 class WallClock:
-    """Time as it is."""
+    """The real time: implements Clock."""
 
     def now(self) -> float:
         return time.time()
@@ -53,7 +53,7 @@ class WallClock:
 
 
 class Registrations:
-    """Posts at each change which brokers are registered, and which have gone since the last one."""
+    """Posts at each change which brokers are registered, and which ones are lost."""
 
     def __init__(self, name: str, post: Post) -> None:
         self._name = name
@@ -61,8 +61,10 @@ class Registrations:
         self._known: frozenset[int] = frozenset()
 
     async def changed(self, brokers: frozenset[int] | None) -> None:
-        """The registered brokers have changed. None: ZooKeeper does not answer; what changes
-        meanwhile is posted when it answers again.
+        """Post the registered brokers; repeat it until the control Kafka has it.
+
+        None means that ZooKeeper (or Kafka) does not answer. Nothing is posted then; the changes
+        are posted when it answers again.
         """
         while brokers is not None:
             lost = self._known - brokers
@@ -86,7 +88,7 @@ class Registrations:
 
 @dataclass(slots=True)
 class DrivenCluster:
-    """What the owner of a cluster holds open."""
+    """Everything that the owner of a cluster keeps open."""
 
     tasks: ClusterTasks
     lease: ZooKeeperLease | KafkaLease
@@ -105,7 +107,7 @@ class DrivenCluster:
         post: Post,
         worker: ClusterWorker,
     ) -> "DrivenCluster":
-        """Set up the connections. They connect when first used; the lease is sought at once."""
+        """Set up the connections, which connect when first used, and begin to seek the lease."""
         zookeeper = cluster.zookeeper
         connection = cluster.security.connection(cluster.bootstrap_servers)
         kafka = KafkaCluster(connection)
@@ -144,7 +146,7 @@ class DrivenCluster:
         return cls(tasks, lease, kafka, cruise_control, brokers, others)
 
     async def close(self) -> None:
-        """End what runs, then give the lease back: the cluster is not ours any more."""
+        """Cancel the tasks, then release the lease, then close the connections."""
         await self.tasks.stop()
         if self.brokers is not None:
             await self.brokers.stop()
@@ -158,8 +160,9 @@ class DrivenCluster:
 def _discovery(
     name: str, cluster: ClusterSettings
 ) -> tuple[Consul | None, PrometheusCensus | None]:
-    """The registry in which clients find this cluster, and who counts their connections; None
-    where there is none.
+    """The registry in which clients find this cluster, and the census of their connections.
+
+    Each is None if it is not configured.
     """
     given = cluster.consul
     if given is None:

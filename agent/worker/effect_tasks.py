@@ -35,7 +35,7 @@ STOP_POLL_SECONDS = 0.5
 
 
 class EffectPerformer(Protocol):
-    """What performs effects and watches: agent/performer/performer.py."""
+    """Performs effects and runs watches; implemented by agent/performer/performer.py."""
 
     async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> Outcome: ...
 
@@ -44,7 +44,7 @@ class EffectPerformer(Protocol):
 
 @dataclass(slots=True)
 class _Cancelled:
-    """A cancelled task that has not left yet. Both times by the monotonic clock, in seconds."""
+    """A cancelled task that has not ended yet. Both times are in monotonic seconds."""
 
     since: float
     again_at: float
@@ -62,10 +62,10 @@ class ClusterTasks:
         *,
         cancel_again_seconds: float = CANCEL_AGAIN_SECONDS,
     ) -> None:
-        """`post` returns when the observation is in the inbox for good.
+        """`post` returns when Kafka has the observation.
 
-        A task that was cancelled `cancel_again_seconds` ago and still runs is cancelled again,
-        then after twice the time, and so on.
+        A task that was cancelled `cancel_again_seconds` ago and still runs is cancelled again, then
+        after twice the time, and so on.
         """
         self.worker = worker
         self._performer = performer
@@ -78,22 +78,22 @@ class ClusterTasks:
 
     # ── what happens outside ──────────────────────────────────────────────────────────────────────
     def reconcile(self, migration: Migration) -> None:
-        """Start what the state wants, and end what it does not want."""
+        """Start the effects and watches that the state wants, and cancel all others."""
         self._cancel_again()
         self._act(self.worker.reconcile(migration, time.time(), self._other_driver()))
 
     async def tick(self, migration: Migration) -> None:
-        """Do what the passing of time asks for. Raises if a Tick cannot be posted."""
+        """Do what is due by now. Raises if a Tick cannot be posted."""
         self._cancel_again()
         actions = self.worker.tick(migration, time.time(), self._other_driver())
         await self._post_all(self._start(actions))
 
     async def evaluate(self, migration: Migration) -> None:
-        """Post the rule states that new samples have changed."""
+        """Evaluate the rules with new samples, and post the rule states that have changed."""
         await self._post_all(self._start(self.worker.evaluate(migration, time.time())))
 
     async def stop(self) -> None:
-        """Cancel everything, and wait until it has left, for a bounded time."""
+        """Cancel all tasks and wait until they have ended, for `worker.cancel_seconds_max`."""
         self._act(self.worker.stop())
         for posting in self._posts:
             posting.cancel()
@@ -113,14 +113,14 @@ class ClusterTasks:
 
     # ── actions ───────────────────────────────────────────────────────────────────────────────────
     def _act(self, actions: Iterable[Action]) -> None:
-        """Do all of it without waiting; messages are posted by a task of their own."""
+        """Perform all actions without waiting; a task of its own posts the messages."""
         if messages := self._start(actions):
             posting = asyncio.create_task(self._post_all(messages), name="posts to the inbox")
             self._posts.add(posting)
             posting.add_done_callback(self._posts.discard)
 
     def _start(self, actions: Iterable[Action]) -> list[Observation]:
-        """Start and cancel tasks; returns what is to be posted."""
+        """Start and cancel tasks; return the messages that have to be posted."""
         messages = []
         for action in actions:
             match action:
@@ -150,7 +150,7 @@ class ClusterTasks:
             self._cancelled[task] = _Cancelled(now, now + self._cancel_again_seconds)
 
     def _cancel_again(self) -> None:
-        """Repeat what was lost: a task that still runs long after it was cancelled."""
+        """Cancel again each task that still runs long after it was cancelled."""
         now = time.monotonic()
         for task, cancelled in self._cancelled.items():
             if now >= cancelled.again_at:
@@ -188,7 +188,7 @@ class ClusterTasks:
         await self._post_all(self._start(ended))
 
     async def _watch(self, start: StartWatch) -> None:
-        """Ends only when it fails; the worker starts it again."""
+        """Run a watch; it ends only when it fails, and then the worker starts it again."""
         try:
             await self._performer.watch(start.watch, start.migration, self._post)
         except PortError as trouble:

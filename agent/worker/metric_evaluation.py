@@ -1,7 +1,7 @@
-"""The queue of metric samples of the clusters that are ours.
+"""The queue of metric samples of the clusters that this worker owns.
 
-Fed by app.py. Samples are parsed in short slices, so that nothing else waits for them, and given to
-the worker of their cluster (cluster_worker.py), which evaluates the rules.
+Filled by app.py. Samples are parsed in short slices, so that nothing else has to wait for them, and
+are passed to the worker of their cluster (cluster_worker.py), which evaluates the rules.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from agent.worker.effect_tasks import ClusterTasks
 
 log = logging.getLogger("kafka_migration.judging")
 
-# A minute of 200,000 samples each second would not fit, and need not: what is older than a scrape
-# is superseded.
+# A minute of 200,000 samples each second would not fit, and need not: samples that are older than a
+# scrape interval are superseded.
 QUEUE_BYTES_MAX = 64_000_000
-SLICE_SECONDS = 0.005  # of parsing, until others have their turn
-# Reading comes first: an alert may stand behind the samples that are being read. But not for ever.
+SLICE_SECONDS = 0.005  # how long samples are parsed until other tasks get their turn
+# Reading comes first, within this limit, because an alert may follow the samples being read.
 READ_FIRST_SECONDS_MAX = 0.25
 READ_PAUSE_SECONDS = 0.005
 # While samples keep coming, the rules are evaluated this often and for at most this share of the
@@ -35,7 +35,7 @@ EVALUATION_SHARE_MAX = 0.1
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """A cluster that is ours."""
+    """A cluster that this worker owns."""
 
     tasks: ClusterTasks
     migration: Callable[[], Migration]
@@ -46,7 +46,7 @@ class _Cluster:
 
 
 class MetricEvaluation:
-    """Takes the samples of all clusters of this worker, in the order in which they come."""
+    """Takes the samples of all clusters of this worker, in the order of their arrival."""
 
     def __init__(
         self, read: Callable[[Any], Awaitable[tuple[str, int, list[Sample]] | None]]
@@ -61,26 +61,26 @@ class MetricEvaluation:
         self._queue: deque[Any] = deque()
         self._bytes = 0
         self._came = asyncio.Event()
-        self._put = 0  # messages since the worker began
-        self._met = 0  # of these, when it was last looked whether more keep coming
+        self._put = 0  # messages since the worker started
+        self._met = 0  # the value of `_put` when it was last checked whether more arrive
 
     def open(self, cluster: str, tasks: ClusterTasks, migration: Callable[[], Migration]) -> None:
-        """The cluster is ours: its samples go to its worker. `migration`: its latest state."""
+        """Pass the samples of a cluster to its worker; `migration` returns its latest state."""
         self._clusters[cluster] = _Cluster(tasks, migration)
 
     def close(self, cluster: str) -> None:
-        """It is not ours any more."""
+        """Drop the samples of a cluster from now on."""
         self._clusters.pop(cluster, None)
 
     def metrics(self, cluster: str) -> frozenset[str]:
-        """The metrics that are needed of a cluster; other samples need not be parsed."""
+        """Return the metrics that a cluster needs; other samples need not be parsed."""
         found = self._clusters.get(cluster)
         return frozenset() if found is None else found.rules.metrics
 
     def put(self, message: Any) -> None:
         """Queue a message of samples.
 
-        When they come faster than they can be evaluated, the oldest are dropped and counted.
+        When they arrive faster than they can be evaluated, the oldest are dropped and counted.
         """
         self._queue.append(message)
         self._bytes += len(message.value or b"")
@@ -91,7 +91,7 @@ class MetricEvaluation:
         self._came.set()
 
     async def run(self) -> None:
-        """For as long as the worker lives."""
+        """Parse queued samples and evaluate the rules, until cancelled."""
         evaluation_due = 0.0
         while True:
             if not self._queue:
@@ -109,11 +109,12 @@ class MetricEvaluation:
                 evaluation_due = time.monotonic() + max(
                     EVALUATION_SECONDS, (time.monotonic() - began) / EVALUATION_SHARE_MAX
                 )
-            await asyncio.sleep(0)  # the alerts, the inbox, the effects
+            await asyncio.sleep(0)  # let alerts, the inbox and effects have their turn
 
     async def _yield_to_reader(self) -> None:
-        """Wait while messages keep coming, within bounds: reading costs little, and evaluating
-        can wait.
+        """Wait while messages keep arriving, for READ_FIRST_SECONDS_MAX at most.
+
+        Reading is cheap, and the evaluation can wait.
         """
         until = time.monotonic() + READ_FIRST_SECONDS_MAX
         while (

@@ -1,8 +1,6 @@
-"""What leaves the worker: inbox messages, progress events, statuses, rejected bytes.
+"""Sends what leaves the worker: inbox messages, progress events, statuses, rejected messages.
 
-Called by app.py.
-
-Remembers what is known to have arrived. Decides nothing.
+Called by app.py. Remembers which events are known to have arrived. Decides nothing.
 """
 
 import asyncio
@@ -25,7 +23,7 @@ from schemas.events import ProgressEvent
 
 log = logging.getLogger("kafka_migration.outbound")
 
-# the original is cut there, so that a poison message cannot crash its own funeral
+# The original is cut to this size, so that a message that is too large can still be rejected.
 REJECTED_BYTES_MAX = 900_000
 REASON_HEADER_BYTES_MAX = 10_000
 RESEND_SECONDS = 1.0
@@ -46,41 +44,44 @@ class WorkerPublisher:
                 topics.rejected,
             )
         )
-        # cluster -> last sequence known to be on the events topic
+        # cluster -> the last sequence that is known to be in the events topic
         self._delivered: dict[str, int] = {}
-        self._undelivered_since: dict[
-            str, float
-        ] = {}  # clusters of which an event could not be delivered, and since when
+        # cluster -> monotonic time since when an event could not be delivered
+        self._undelivered_since: dict[str, float] = {}
         self._send_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def to_inbox(self, cluster: str, message: msg.Message) -> None:
-        """Returns when Kafka has it, so that what led to it may be acknowledged."""
+        """Send a message to the inbox; return when Kafka has it.
+
+        Only then may its cause be acknowledged.
+        """
         sent = await self._inbox.send(
             key=cluster.encode(), value=wire.to_json(message, msg.Message)
         )
-        await asyncio.shield(sent)  # whoever is cancelled here must not take it back half-way
+        await asyncio.shield(sent)  # a cancelled caller must not cancel the delivery
 
     async def forward_samples(self, cluster: str, value: bytes) -> None:
-        """To the partition where the cluster's owner reads; not waited for: newer ones will
-        come.
+        """Send samples to the partition that the cluster's owner reads.
+
+        The delivery is not awaited, because newer samples follow.
         """
         await self._metrics.send(key=cluster.encode(), value=value)
 
     # ── events and status ─────────────────────────────────────────────────────────────────────────
     def delivered_through(self, cluster: str) -> int:
-        """The last sequence that is known to have arrived, and all before it; -1: none is known."""
+        """Return the sequence up to which all events are known to have arrived; -1: none is."""
         return self._delivered.get(cluster, -1)
 
     def has_undelivered(self, cluster: str) -> bool:
-        """Whether events were lost on the way, a while ago: then the outbox is to be sent again."""
+        """Whether events that failed to arrive RESEND_SECONDS ago have to be sent again."""
         return (
             time.monotonic() > self._undelivered_since.get(cluster, float("inf")) + RESEND_SECONDS
         )
 
     async def events(self, cluster: str, events: Iterable[ProgressEvent]) -> None:
-        """In order; does not wait for Kafka's word, which is remembered when it comes.
+        """Send events in order; an event that is sent again has the same id.
 
-        A repeat bears the same id.
+        The delivery is not awaited; see `delivered_through`.
         """
         async with self._send_locks[cluster]:
             self._undelivered_since.pop(cluster, None)
@@ -91,8 +92,9 @@ class WorkerPublisher:
                 )
 
     async def answer_without_state(self, refusal: msg.RefuseCommand, place: str) -> None:
-        """The answer to a command for a cluster whose state cannot hold it; `place`: where the
-        command stood.
+        """Send the refusal of a command for a cluster whose state cannot record it.
+
+        `place`: topic, partition and offset of the command.
         """
         await asyncio.shield(await self._send_event(wire.refusal_without_state(refusal, place)))
 
@@ -111,7 +113,7 @@ class WorkerPublisher:
             self._delivered[cluster] = max(sequence, self.delivered_through(cluster))
 
     async def status(self, migration: Migration, policy: Policy) -> None:
-        """The latest full status of a cluster."""
+        """Send the full status of a cluster."""
         now = time.time()
         status = wire.status(migration, policy, now)
         identity = f"{migration.migration_id or migration.cluster}/{migration.sequence}"
@@ -124,9 +126,12 @@ class WorkerPublisher:
         )
         telemetry.record_status(status)
 
-    # ── what could not be read ────────────────────────────────────────────────────────────────────
+    # ── rejected messages ─────────────────────────────────────────────────────────────────────────
     async def reject(self, message: Any, reasons: tuple[Reason, ...]) -> str:
-        """The original bytes, with why and where from in the headers. Out: that place."""
+        """Send the original bytes to the topic of rejected messages.
+
+        The headers have the reasons and the place, `topic/partition/offset`, which is returned.
+        """
         place = f"{message.topic}/{message.partition}/{message.offset}"
         text = "; ".join(map(str, reasons))
         telemetry.REJECTED.labels(message.topic).inc()
@@ -145,10 +150,10 @@ class WorkerPublisher:
         return place
 
     async def refuse_for_record(self, message: Any, read: msg.Message, unusable: Reason) -> None:
-        """Put aside an inbox message of a cluster whose record is left as it is.
+        """Reject an inbox message of a cluster whose saved record must not be changed.
 
-        A command is also refused on the events topic: with the reason, or with its own reasons if
-        the edge has refused it before.
+        A command is also refused on the events topic, with the reason `unusable`; a refusal that
+        was decided earlier keeps its own reasons.
         """
         reasons = read.reasons if isinstance(read, msg.RefuseCommand) else (unusable,)
         place = await self.reject(message, reasons)
@@ -165,7 +170,7 @@ class WorkerPublisher:
 
 
 def raw_topic(app: faust.App, name: str) -> Any:
-    """Bytes in, bytes out: Faust's own codecs crash the worker on a bad value."""
+    """Return a topic of raw bytes, because Faust's codecs crash the worker on a bad value."""
     return app.topic(
         name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
     )

@@ -1,7 +1,7 @@
 """Applies one message to the state of a cluster: load, step, save, and return what to publish.
 
 It is synchronous, so that nothing can come between these steps. Called by app.py's inbox handler
-and by the simulation. It knows nothing of Kafka but offsets.
+and by the simulation. Of Kafka, it knows only offsets.
 """
 
 from collections.abc import MutableMapping
@@ -19,33 +19,34 @@ from agent.core.planning.policy import Policy
 from agent.wire import from_json, progress_event, to_json
 from schemas.events import ProgressEvent
 
-# Kafka refuses a message over 1 MB and Faust's worker then crashes: the record stays far below.
-# A command that begins something is refused early, so that the stop and the end of a move always
-# have room.
+# Kafka refuses a message over 1 MB, and Faust's worker then crashes, so the record stays below. A
+# command that begins something is refused earlier, so that there is always room for the stop and
+# the end of a move.
 RECORD_BYTES_MAX = 900_000
 RECORD_BYTES_MAX_TO_BEGIN = 600_000
 EVENT_BYTES_MAX = 300_000  # a plan of 500 waves has 120 kB
 OUTBOX_EVENTS_MAX = 100
 OUTBOX_BYTES_MAX = 250_000
-UNREADABLE_TEXT_MAX = 1_000  # characters of why a record cannot be read
+UNREADABLE_TEXT_MAX = 1_000  # characters of the reason why a record cannot be read
 
-# What may change within a version, and what needs the next one: docs/schema-versions.md.
+# docs/schema-versions.md says what may change within a version, and what needs the next one.
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What the table holds of one cluster.
+    """What the table holds for one cluster.
 
     `outbox` holds the events, as JSON, that are not yet known to have reached the events topic.
-    They are sent again after a take-over.
+    They are sent again when another worker takes over the cluster.
     """
 
     schema_version: int = SCHEMA_VERSION
     migration: Migration
-    # the last message that changed anything: a replay up to it changes nothing
+    # the last message that changed the state: messages up to it are replays
     inbox_offset: int = -1
-    inbox_id: str = ""  # of which inbox: one that was deleted and made anew counts from 0 again
+    # the inbox of that offset: a topic that is deleted and created again counts from 0
+    inbox_id: str = ""
     outbox: tuple[str, ...] = ()
     outbox_first: int = 0  # sequence of outbox[0]
 
@@ -72,7 +73,10 @@ class UnusableRecordError(Exception):
 
 
 def read_record(saved: bytes) -> Record:
-    """A saved record. Raises UnusableRecordError if it is newer than this version, or no record."""
+    """Parse a saved record.
+
+    Raises UnusableRecordError if a newer version of the agent wrote it, or if it is no record.
+    """
     try:
         version = _schema_version(orjson.loads(saved))
         if version > SCHEMA_VERSION:
@@ -88,7 +92,7 @@ def read_record(saved: bytes) -> Record:
 
 
 def _schema_version(saved: Any) -> int:
-    """The version that a saved record bears. Raises ValueError if it bears none."""
+    """The schema version of a saved record. Raises ValueError if it has none."""
     version = saved.get("schema_version") if isinstance(saved, dict) else None
     if type(version) is not int or version < 1:
         raise ValueError(f"no schema_version: {version!r}")
@@ -108,9 +112,9 @@ class Records:
         self._parsed: dict[str, tuple[bytes, Record]] = {}
 
     def load(self, cluster: str) -> Record:
-        """The record of a cluster; a fresh one if there is none.
+        """Return the record of a cluster; a new one if none is saved.
 
-        Raises UnusableRecordError; the table is left as it is.
+        Raises UnusableRecordError; the table is not changed then.
         """
         saved = self._table.get(cluster.encode())
         if not saved:
@@ -123,7 +127,7 @@ class Records:
         return record
 
     def save(self, cluster: str, record: Record, bytes_max: int = RECORD_BYTES_MAX) -> None:
-        """Write it. Raises RecordTooLargeError with nothing written."""
+        """Write the record of a cluster. Raises RecordTooLargeError; nothing is written then."""
         saved = to_json(record, Record)
         if len(saved) > bytes_max:
             raise RecordTooLargeError(
@@ -133,7 +137,7 @@ class Records:
         self._parsed[cluster] = (saved, record)
 
     def reason_unusable(self, cluster: str) -> Reason | None:
-        """Why this cluster's record must be left as it is; None if the record is usable."""
+        """Return why the record of a cluster must not be changed; None if it is usable."""
         try:
             self.load(cluster)
         except UnusableRecordError as error:
@@ -141,7 +145,7 @@ class Records:
         return None
 
     def covers(self, record: Record, offset: int) -> bool:
-        """Whether the record already contains the message at this offset: it is a replay."""
+        """Whether the message at this offset is a replay, which the record already contains."""
         another_inbox = bool(record.inbox_id and self.inbox_id and record.inbox_id != self.inbox_id)
         return offset <= record.inbox_offset and not another_inbox
 
@@ -209,7 +213,10 @@ def _begins(message: Message) -> bool:
 
 
 def _refusal(message: Message, reason: Reason) -> Message | None:
-    """The message to apply in place of one that is too large: each command has its answer."""
+    """The message to apply instead of one that is too large, so that each command is answered.
+
+    None if it is neither a command nor the outcome of one.
+    """
     if isinstance(message, msg.EffectEnded) and isinstance(message.outcome, msg.Surveyed):
         return replace(message, outcome=msg.Surveyed(reasons=(reason,), plan=None))
     if isinstance(message, msg.Command):
@@ -240,6 +247,6 @@ def _with_outbox(
 
 
 def undelivered(record: Record, delivered_through: int = -1) -> tuple[ProgressEvent, ...]:
-    """The events of the outbox that a new owner has to send again."""
+    """Return the events of the outbox that a new owner has to send again."""
     kept = record.outbox[max(delivered_through + 1 - record.outbox_first, 0) :]
     return tuple(ProgressEvent.model_validate_json(e) for e in kept)

@@ -1,6 +1,6 @@
 """The worker's two pages, /ready and /metrics, as Faust views.
 
-Called by app.py; they show figures, not contents.
+Called by app.py. The pages show names and numbers only, no contents of messages.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ def ready_view(
     drives: Callable[[], list[str]],
     cannot_drive: Callable[[], dict[str, str]],
 ) -> type[View]:
-    """200 while this worker drives, or could drive, its share; 503 while it starts or
-    partitions change hands.
+    """Return the view of /ready.
 
-    `cannot_drive`: its clusters whose saved record it leaves as it is, each with the reason. They
-    do not make it unready: it drives the others.
+    It answers 200 while this worker drives, or could drive, its clusters; and 503 while it starts,
+    or partitions are reassigned. `cannot_drive` returns the clusters whose saved record it does not
+    touch, with the reasons. They do not make it unready, because it drives the others.
     """
 
     class Ready(View):  # type: ignore[misc]
@@ -32,7 +32,7 @@ def ready_view(
 
 
 def metrics_view() -> type[View]:
-    """Prometheus."""
+    """Return the view of /metrics, in Prometheus' text format."""
 
     class Metrics(View):  # type: ignore[misc]
         async def get(self, request: Request) -> Any:  # noqa: ARG002 - the form of a Faust view

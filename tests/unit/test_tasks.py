@@ -314,7 +314,7 @@ async def test_a_stop_waits_for_a_request_that_lost_its_cancellation_and_says_so
         "StopWave begins",
     ]
     assert (
-        "lab: StopWave e2 waits for lab: CheckCluster e1 to leave, for 2 s at most"
+        "lab: StopWave e2 waits until lab: CheckCluster e1 has ended, for 2 s at most"
         in caplog.messages
     )
     assert re.fullmatch(r"lab: StopWave e2 begins after \d\.\d s", caplog.messages[-1])
