@@ -177,7 +177,7 @@ class Consul:
                 passing = all(c["Status"] == "passing" for c in checks)
                 entries.append(_Entry(endpoint, passing, any(c["CheckID"] == SERF for c in checks)))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            says = f"Consul at {self._c.url} answers in a form that is not known: {error!r}"
+            says = f"Consul at {self._c.url} gave an answer of unknown form: {error!r}"
             raise PortError(says, Code.CONSUL_UNREACHABLE) from error
         return entries
 

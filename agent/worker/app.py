@@ -351,7 +351,7 @@ class Agent:
                 )
             elif now > read_at + TABLE_SECONDS_MAX:
                 says = (
-                    "a share of the clusters, but no more of the table for "
+                    "a share of the clusters, but read no more of the table for "
                     f"{TABLE_SECONDS_MAX:.0f} s: the worker stops"
                 )
             else:

@@ -39,16 +39,20 @@ RETRY_SECONDS = 1.0
 class Closes(Protocol):
     """A connection that can be closed."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close the connection."""
+        ...
 
 
 class WallClock:
     """The real time: implements Clock."""
 
     def now(self) -> float:
+        """Return the time in epoch seconds."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
+        """Wait for this number of seconds."""
         await asyncio.sleep(seconds)
 
 

@@ -37,9 +37,13 @@ STOP_POLL_SECONDS = 0.5
 class EffectPerformer(Protocol):
     """Performs effects and runs watches; implemented by agent/performer/performer.py."""
 
-    async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> Outcome: ...
+    async def perform(self, effect: fx.Effect, migration: Migration, policy: Policy) -> Outcome:
+        """Perform an effect and return its outcome; an exception is a bug."""
+        ...
 
-    async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None: ...
+    async def watch(self, watch: fx.Watch, migration: Migration, post: Post) -> None:
+        """Post observations until cancelled. May raise PortError."""
+        ...
 
 
 @dataclass(slots=True)

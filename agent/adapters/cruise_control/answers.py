@@ -252,7 +252,7 @@ def _accepted(status: int, headers: Mapping[str, str], body: Any) -> RequestOutc
     if user_task_id or (isinstance(body, dict) and ("summary" in body or "progress" in body)):
         return ExecutionRequested(user_task_id=user_task_id)
     return _unreachable(
-        f"what answered {status} does not speak as Cruise Control does: {words(body)}",
+        f"the server that answered {status} is not Cruise Control: {words(body)}",
         "its right URL",
     )
 
@@ -261,8 +261,8 @@ def _failed(status: int, body: Any) -> RequestOutcome:
     text, said = _text(body), words(body)
     if FORGOTTEN in text:
         return _unreachable(
-            "it does not know the user task it gave us: it was restarted",
-            "a look at what it does now",
+            "it no longer knows our user task: it was restarted",
+            "a check of what it executes now",
         )
     for saying, code, needed in _PASSING:
         if saying in text:

@@ -322,10 +322,7 @@ class CruiseControl:
             raise _AskError(says, Code.CRUISE_CONTROL_UNREACHABLE, lost=lost) from error
 
     def _unreadable(self, endpoint: str, error: Exception) -> PortError:
-        says = (
-            f"Cruise Control at {self._url} answered {endpoint} in a form that is not "
-            f"known: {error!r}"
-        )
+        says = f"Cruise Control at {self._url} answered {endpoint} in an unknown form: {error!r}"
         return PortError(says, Code.CRUISE_CONTROL_UNREACHABLE)
 
 
@@ -368,7 +365,7 @@ def _base_url(given: str) -> str:
         or url.query
         or url.fragment
     ):
-        raise ValueError(f"Cruise Control's url has a part too few or too many: {URL_NEEDED}")
+        raise ValueError(f"Cruise Control's url lacks a part or has one too many: {URL_NEEDED}")
     return str(url.copy_with(path=url.path.rstrip("/") or DEFAULT_PATH))
 
 

@@ -120,7 +120,7 @@ class KafkaLease:
             except (KafkaError, OSError, RuntimeError) as trouble:
                 self._lost(f"unknown: {admin_requests.words(trouble)}")
             except Exception:  # a bug: without the thread, the lease would end without a message
-                log.exception("%s: the lease is sought anew", self._connection.bootstrap_servers)
+                log.exception("%s: seeking the lease again", self._connection.bootstrap_servers)
             finally:
                 if admin is not None:
                     admin.close()

@@ -69,6 +69,7 @@ class PrometheusServer:
         self._turn = asyncio.Semaphore(AT_ONCE_MAX)
 
     async def close(self) -> None:
+        """Close the connections to the server."""
         await self._client.aclose()
 
     async def query(self, promql: str) -> list[Series]:
@@ -130,6 +131,7 @@ class Target:
 
     @property
     def url(self) -> str:
+        """The page's URL; for an address without a scheme, `/metrics` by HTTP."""
         return self.address if "://" in self.address else f"http://{self.address}/metrics"
 
 
@@ -159,6 +161,7 @@ class Exporters:
         self._turn = asyncio.Semaphore(AT_ONCE_MAX)
 
     async def close(self) -> None:
+        """Close the connections to the exporters."""
         await self._client.aclose()
 
     async def read(self) -> list[Page]:

@@ -140,6 +140,7 @@ class ZooKeeperLease(_Sessions):
         super().close()
 
     def disconnected(self, why: str) -> None:
+        """Count the lease as not held; never blocks."""
         self._held_until = 0.0
         self._other = f"unknown: {why}"
 
@@ -249,9 +250,11 @@ class BrokerWatch(_Sessions):
                 self._look.wait(POLL_SECONDS)
 
     def connected(self) -> None:
+        """Read the brokers again; never blocks."""
         self._look.set()
 
     def disconnected(self, why: str) -> None:
+        """Report None to `on_change`; never blocks."""
         log.warning("%s: %s; the loss of a broker would not be seen here", self.hosts, why)
         self._post(None)
         self._look.set()
