@@ -76,7 +76,7 @@ class Consul:
         """Close the connections to Consul."""
         await self._client.aclose()
 
-    # ── the port ──────────────────────────────────────────────────────────────────────────────────
+    # ── DiscoveryPort ─────────────────────────────────────────────────────────────────────────────
     async def endpoints_of(self, broker_ids: Iterable[int]) -> Sequence[Endpoint]:
         """Return the current entries of these brokers. Raises PortError."""
         return [e.endpoint for e in await self._entries(broker_ids)]
@@ -146,7 +146,7 @@ class Consul:
             _not_ready(e.endpoint.broker_id, f"is still in the service at {e.place}") for e in left
         ]
 
-    # ── what is there ─────────────────────────────────────────────────────────────────────────────
+    # ── entries ───────────────────────────────────────────────────────────────────────────────────
     async def _entries(self, broker_ids: Iterable[int]) -> list[_Entry]:
         wanted = frozenset(broker_ids)
         if not wanted:
@@ -197,7 +197,7 @@ class Consul:
             return frozenset()
         return frozenset(await self._ask("GET", "/v1/agent/services", base=self._agent(broker_id)))
 
-    # ── acts ──────────────────────────────────────────────────────────────────────────────────────
+    # ── registration ──────────────────────────────────────────────────────────────────────────────
     def _wanted(self, broker_ids: Sequence[int], restore: Sequence[Endpoint]) -> list[Endpoint]:
         """One entry for each place: the old one where `restore` has it, else a new one."""
         old = {f"{e.address}:{e.port}": e for e in restore}

@@ -143,15 +143,15 @@ class KraftPerformer:
 
 def _counted(facts: KraftFacts, cluster: ClusterFacts) -> KraftFacts:
     """Add the figures about all partitions from Kafka's metadata."""
-    sick = [p for p in cluster.partitions if p.is_under_replicated]
+    unhealthy = [p for p in cluster.partitions if p.is_under_replicated]
     return replace(
         facts,
         reachable=True,
         assigned=tuple(sorted({r for p in cluster.partitions for r in p.replicas})),
         reassignments=sum(1 for p in cluster.partitions if p.adding or p.removing),
-        under_replicated=len(sick),
-        under_replicated_leader_ids=tuple(sorted({p.leader for p in sick if p.leader >= 0})),
-        sole_in_sync_broker_ids=tuple(sorted({p.isr[0] for p in sick if len(p.isr) == 1})),
+        under_replicated=len(unhealthy),
+        under_replicated_leader_ids=tuple(sorted({p.leader for p in unhealthy if p.leader >= 0})),
+        sole_in_sync_broker_ids=tuple(sorted({p.isr[0] for p in unhealthy if len(p.isr) == 1})),
         offline=sum(1 for p in cluster.partitions if p.leader < 0),
     )
 

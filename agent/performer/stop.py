@@ -163,7 +163,7 @@ class WaveStopper:
             replicas_left=replicas_left, bytes_left=bytes_left, left_alone=left_alone
         )
 
-    # ── what a stop shares with starting and closing a wave ───────────────────────────────────────
+    # ── shared with starting and closing a wave ───────────────────────────────────────────────────
     async def _halt(self, scope: fx.WaveScope) -> None:
         """Tell the wave's mover to stop."""
         if scope.selection is None:

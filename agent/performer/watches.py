@@ -240,8 +240,8 @@ class WaveWatch:
         # A replica that is leaving counts until it has left, as in stray_replicas().
         here = (p for p in facts.partitions if not self._sources.isdisjoint(p.replicas))
         self._assigned = sum(1 for p in here if self._is_selected(p.name))
-        sick = (p.name for p in facts.partitions if p.is_under_replicated or p.is_offline)
-        self._unhealthy = frozenset(islice(sick, UNHEALTHY_MAX))
+        unhealthy = (p.name for p in facts.partitions if p.is_under_replicated or p.is_offline)
+        self._unhealthy = frozenset(islice(unhealthy, UNHEALTHY_MAX))
 
     def _find_pause_reasons(
         self,

@@ -80,7 +80,7 @@ class ClusterTasks:
         self._cancelled: dict[asyncio.Task[None], _Cancelled] = {}
         self._posts: set[asyncio.Task[None]] = set()
 
-    # ── what happens outside ──────────────────────────────────────────────────────────────────────
+    # ── inputs ────────────────────────────────────────────────────────────────────────────────────
     def reconcile(self, migration: Migration) -> None:
         """Start the effects and watches that the state wants, and cancel all others."""
         self._cancel_again()

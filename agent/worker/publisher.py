@@ -73,7 +73,7 @@ class WorkerPublisher:
         return self._delivered.get(cluster, -1)
 
     def has_undelivered(self, cluster: str) -> bool:
-        """Whether events that failed to arrive RESEND_SECONDS ago have to be sent again."""
+        """Whether the outbox has to be sent again, RESEND_SECONDS after an event was lost."""
         return (
             time.monotonic() > self._undelivered_since.get(cluster, float("inf")) + RESEND_SECONDS
         )

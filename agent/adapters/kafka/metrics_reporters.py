@@ -26,8 +26,8 @@ _HEAD = struct.Struct(">bbbqi")
 def reporting(connection: KafkaConnection, brokers: Iterable[int]) -> frozenset[int] | None:
     """Return which of these brokers have reported in the last BACK_SECONDS.
 
-    None when that is not known: there is no such topic, it cannot be read, or it could not be read
-    to its end within READ_SECONDS_MAX. Returns early when all brokers were seen.
+    None when that is not known: there is no such topic, it cannot be read, or only some of the
+    brokers were seen within READ_SECONDS_MAX. Returns early when all brokers were seen.
     """
     wanted = frozenset(brokers)
     consumer = None

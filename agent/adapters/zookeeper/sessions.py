@@ -198,10 +198,7 @@ class ZooKeeperLease(_Sessions):
 
 
 class BrokerWatch(_Sessions):
-    """Reports at each change which brokers are registered; None while ZooKeeper does not answer.
-
-    Broker ids are reported to `on_change`.
-    """
+    """Reports the registered brokers at each change; None while ZooKeeper does not answer."""
 
     def __init__(
         self,
