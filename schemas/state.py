@@ -176,7 +176,10 @@ class MigrationStatus(BaseModel):
     blocked: tuple[ReasonStatus, ...] = Field(description="Why the current wave is blocked")
     pause_causes: tuple[CauseStatus, ...]
     slow_causes: tuple[CauseStatus, ...]
-    executor: str = Field(description="The state of Cruise Control's executor, as last seen")
+    executor: str = Field(
+        description="Whom Cruise Control's executor works for: idle (nobody), ours (this "
+        "migration), foreign (somebody else) or unreachable"
+    )
     pending: tuple[str, ...] = Field(description="The effects whose outcome is not known yet")
     sources: tuple[SourceStatus, ...]
     kraft: KraftStatus | None = None

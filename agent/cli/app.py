@@ -65,7 +65,7 @@ app.command("collector", rich_help_panel=_RUN)(collector_command.collector)
 app.command("webhook", rich_help_panel=_RUN)(collector_command.webhook)
 app.command("acls", rich_help_panel=_RUN)(acls.acls)
 monitor_command.register(app, _RUN)
-for _name, _entry in extensions(COMMANDS).items():  # the lab's, where it is installed
+for _name, _entry in extensions(COMMANDS).items():  # those of the lab, if it is installed
     app.add_typer(_entry.load(), name=_name, rich_help_panel=_RUN)
 
 

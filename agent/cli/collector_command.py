@@ -62,7 +62,7 @@ def collector(
 
 
 def webhook() -> None:
-    """Receive alerts of an existing monitor by HTTP and publish them on the `metrics` topic.
+    """Receive alerts of a monitoring system by HTTP and publish them on the `metrics` topic.
 
     - POST /alertmanager: Alertmanager's webhook, version 4 (Grafana sends the same). The label
       `cluster` names the Kafka cluster; `severity` critical pauses, warning slows, info notifies,
@@ -154,9 +154,9 @@ async def _listen() -> None:
     settings, own = Settings.read(), WebhookSettings()
     stop = pages.stop_on_signal()
     publisher = Publisher(settings, f"webhook/{settings.instance_id}")
-    door = Webhook(own, publisher, _clusters(settings))
+    server = Webhook(own, publisher, _clusters(settings))
     try:
-        async with pages.served(door.application(), own.host, own.port, own.tls()):
+        async with pages.served(server.application(), own.host, own.port, own.tls()):
             await stop.wait()
     finally:
         await publisher.close()

@@ -197,7 +197,7 @@ def _cause_line(cause: Json) -> Text:
         to_do = what_to_do({"code": name.removeprefix("safety:")})
         to_do += " The migration then resumes by itself."
     else:
-        to_do = "The migration resumes by itself when the alert is resolved."
+        to_do = "The migration resumes by itself when the alert or the metric has recovered."
     line = Text.assemble("  ", (name, "bold"), f": {cause.get('seen', '')}\n")
     return line.append_text(Text.assemble(("    do: ", "dim"), to_do))
 

@@ -59,7 +59,7 @@ def run(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
         fail(Exit.UNREACHABLE, str(error), as_json=as_json)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except BrokenPipeError:  # `... | head`
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
         sys.stderr.close()
         raise typer.Exit(0) from None
 

@@ -68,7 +68,7 @@ class RuleSettings(BaseModel):
     )
     on_missing: Literal["pause", "slow", "notify", "ignore"] | None = Field(
         default=None,
-        description="What to do when a broker that takes part in the move has no fresh sample; "
+        description="What to do when a broker of the remaining waves has no fresh sample; "
         "default: pause, or notify when `action` is notify",
     )
     flaps_max: int = Field(

@@ -67,8 +67,8 @@ class Settings(EnvironmentSettings):
     stuck_seconds: float = Field(
         default=120.0,
         ge=5,
-        description="A worker that was assigned no partitions for this long ends, so that its "
-        "supervisor starts it again; a rebalance or a recovery takes seconds",
+        description="A worker that was not ready to drive its share of the clusters for this long "
+        "ends, so that its supervisor starts it again; a rebalance or a recovery takes seconds",
     )
     web_host: str = Field(
         default="127.0.0.1",

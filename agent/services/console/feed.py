@@ -17,7 +17,7 @@ from schemas.events import DETAIL_EVENTS
 log = logging.getLogger("kafka_migration.console")
 
 Json = dict[str, Any]
-EVENTS_MAX = 300  # of each cluster
+EVENTS_MAX = 300  # how many events of each cluster are kept
 # A browser that is more messages behind is disconnected; it connects again by itself.
 WAITING_MAX = 1_000
 RETRY_SECONDS = 2.0

@@ -33,7 +33,7 @@ from agent.services.pages import status_page
 log = logging.getLogger("kafka_migration.monitor")
 
 # The cluster adapter gives up a check after six request time-outs, so a check that lasts longer
-# than this has lost its thread and will never end.
+# than this will never end.
 HUNG_TIMEOUTS = 10
 
 

@@ -40,12 +40,12 @@ class Wrong:
     problem: str
 
 
-class _Word(BaseModel):
+class _Incoming(BaseModel):
     # Monitoring systems add fields of their own.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class ManagedAlert(_Word):
+class ManagedAlert(_Incoming):
     """One alert in a message of Alertmanager."""
 
     status: Literal["firing", "resolved"]
@@ -56,7 +56,7 @@ class ManagedAlert(_Word):
     fingerprint: str = Field(default="", max_length=64)
 
 
-class PlainAlert(_Word):
+class PlainAlert(_Incoming):
     """An alert in the plain form, for any program that can send JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
