@@ -177,7 +177,7 @@ class Bench:
     async def run(self, agent: AgentProcess, moves: Sequence[Move]) -> None:
         """Each move starts where the one before has ended."""
         self._gone = lambda: (
-            None if agent.is_running else (f"the agent has ended: {agent.last_words()}")
+            None if agent.is_running else f"the agent has ended: {agent.last_words()}"
         )
         await agent.ready(self._client)
         filled = 0

@@ -67,7 +67,7 @@ class Bench:
         await agent.ready(self._client)
         cluster = Cluster(self._description, self._folder)
         self._gone = lambda: (
-            None if agent.is_running else (f"the agent has ended: {agent.last_words()}")
+            None if agent.is_running else f"the agent has ended: {agent.last_words()}"
         )
         filled = 0
         producer = AIOKafkaProducer(bootstrap_servers=self._control, acks="all")

@@ -84,7 +84,7 @@ class Pauses:
     async def run(self, agent: AgentProcess) -> None:
         """From the start to drained, with all pauses in between."""
         self._gone = lambda: (
-            None if agent.is_running else (f"the agent has ended: {agent.last_words()}")
+            None if agent.is_running else f"the agent has ended: {agent.last_words()}"
         )
         await agent.ready(self._client)
         await asyncio.to_thread(self._fill)

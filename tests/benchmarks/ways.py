@@ -137,7 +137,7 @@ class Cluster:
         return (
             ""
             if answer.status_code == httpx.codes.OK
-            else (f"dry run: {answer.status_code} {answer.text[-300:]}")
+            else f"dry run: {answer.status_code} {answer.text[-300:]}"
         )
 
     async def _post(self, parameters: Mapping[str, str]) -> httpx.Response:

@@ -20,7 +20,7 @@ async def listener(*, is_kafka: bool = True, port: int = 0) -> AsyncIterator[str
             body = struct.pack(">ihihhh", correlation, 0, 1, api_key, 0, 4)
             answer = struct.pack(">i", len(body)) + body
             writer.write(
-                answer if is_kafka and api_key == 18 else (b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                answer if is_kafka and api_key == 18 else b"HTTP/1.1 400 Bad Request\r\n\r\n"
             )
             await writer.drain()
         writer.close()

@@ -84,7 +84,7 @@ class Api:
         return (
             f"{base}/namespaces/{meta['namespace']}/{plural}/{meta['name']}"
             if namespaced
-            else (f"{base}/{plural}/{meta['name']}")
+            else f"{base}/{plural}/{meta['name']}"
         )
 
     def _done(self, response: httpx.Response) -> Object:

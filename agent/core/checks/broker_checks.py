@@ -136,7 +136,7 @@ def rollback_fits_disks(
     seen = (
         "; ".join(short[:EXAMPLES_MAX])
         if short
-        else ("the sources have room to take back what leaves them")
+        else "the sources have room to take back what leaves them"
     )
     return CheckResult(
         code=Code.ROLLBACK_IMPOSSIBLE,
@@ -236,9 +236,7 @@ def no_foreign_throttle(
             f"({_owner(facts, topics)})"
         )
     seen = (
-        f"set by someone else: {'; '.join(parts)}"
-        if parts
-        else ("no throttle of anyone else is set")
+        f"set by someone else: {'; '.join(parts)}" if parts else "no throttle of anyone else is set"
     )
     return CheckResult(code=Code.FOREIGN_THROTTLE, ok=not parts, seen=seen, needed=NEEDED)
 

@@ -48,7 +48,7 @@ def settings_match(settings: Settings, brokers: Iterable[int]) -> CheckResult:
     seen = (
         ", ".join(differ)
         if differ
-        else (f"{len(named)} brokers agree on {len(MATCHED_SETTINGS) + 1} settings")
+        else f"{len(named)} brokers agree on {len(MATCHED_SETTINGS) + 1} settings"
     )
     return CheckResult(
         code=Code.BROKER_SETTINGS_DIFFER, ok=not differ, seen=seen, needed="the same on all brokers"
@@ -110,7 +110,7 @@ def reporters(
         seen = (
             f"brokers {ids(silent)} have no {REPORTER}"
             if silent
-            else ("every destination broker has the reporter")
+            else "every destination broker has the reporter"
         )
     needed = f"{REPORTER} in metric.reporters of every destination broker"
     if used and not silent and seen_of is not None and not seen_of.isdisjoint(sources):

@@ -67,7 +67,7 @@ def same_az(cluster_input: ClusterCheckInput) -> CheckResult:
         code=Code.AZ_MISMATCH,
         ok=not wrong,
         seen=seen,
-        needed=("source and destination in the same AZ"),
+        needed="source and destination in the same AZ",
     )
 
 
@@ -77,9 +77,7 @@ def racks_known(cluster_input: ClusterCheckInput) -> CheckResult:
     unknown = [
         b for b in cluster_input.sources | cluster_input.destinations if b in racks and not racks[b]
     ]
-    seen = (
-        f"brokers {ids(unknown)} have no broker.rack" if unknown else ("every broker names its AZ")
-    )
+    seen = f"brokers {ids(unknown)} have no broker.rack" if unknown else "every broker names its AZ"
     return CheckResult(code=Code.RACK_UNKNOWN, ok=not unknown, seen=seen, needed="broker.rack set")
 
 
@@ -100,7 +98,7 @@ def none_under_replicated(cluster_input: ClusterCheckInput) -> CheckResult:
     seen = (
         f"{len(under)} under-replicated: {_names(under)}"
         if under
-        else ("every partition is fully replicated")
+        else "every partition is fully replicated"
     )
     return CheckResult(code=Code.UNDER_REPLICATED, ok=not under, seen=seen, needed="full ISR")
 
@@ -111,9 +109,7 @@ def none_under_min_isr(cluster_input: ClusterCheckInput) -> CheckResult:
         p for p in cluster_input.cluster.partitions if cluster_input.cluster.is_under_min_isr(p)
     ]
     seen = (
-        f"{len(under)} under min ISR: {_names(under)}"
-        if under
-        else ("no partition is under min ISR")
+        f"{len(under)} under min ISR: {_names(under)}" if under else "no partition is under min ISR"
     )
     return CheckResult(
         code=Code.UNDER_MIN_ISR,
@@ -199,7 +195,7 @@ def rollback_brokers_alive(cluster_input: ClusterCheckInput) -> CheckResult:
     seen = (
         f"drained brokers {ids(gone)} have left"
         if gone
-        else ("the brokers that a rollback would need are alive")
+        else "the brokers that a rollback would need are alive"
     )
     needed = "every drained source alive until the migration ends"
     return CheckResult(code=Code.ROLLBACK_IMPOSSIBLE, ok=not gone, seen=seen, needed=needed)

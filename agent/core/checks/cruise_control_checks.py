@@ -77,7 +77,7 @@ def ready(cluster_input: ClusterCheckInput) -> CheckResult:
         return CheckResult(
             code=Code.CRUISE_CONTROL_NOT_READY,
             ok=True,
-            seen=("not asked: the agent moves this wave itself"),
+            seen="not asked: the agent moves this wave itself",
         )
     seen = f"{cc.valid_windows} valid windows" + (
         ", and a dry run answers" if cc.dryrun_answers else ""

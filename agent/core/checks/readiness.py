@@ -183,7 +183,7 @@ def as_of(state: Readiness, now: float, policy: ReadinessPolicy) -> Readiness:
         return replace(
             state,
             ready=False,
-            reasons=(Reason(Code.LOOK_OVERDUE, ("no look at the cluster has been completed yet")),),
+            reasons=(Reason(Code.LOOK_OVERDUE, "no look at the cluster has been completed yet"),),
         )
     if not is_stale(state, now, policy):
         return state
@@ -191,7 +191,7 @@ def as_of(state: Readiness, now: float, policy: ReadinessPolicy) -> Readiness:
     return replace(
         state,
         ready=False,
-        reasons=(Reason(Code.LOOK_OVERDUE, seen, (f"{policy.stale_seconds:.0f} s at most")),),
+        reasons=(Reason(Code.LOOK_OVERDUE, seen, f"{policy.stale_seconds:.0f} s at most"),),
     )
 
 

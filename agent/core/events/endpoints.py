@@ -33,6 +33,6 @@ class EndpointsDeregistered(Event):
         seen = (
             "no client was connected"
             if self.connections_counted
-            else ("connections could not be counted")
+            else "connections could not be counted"
         )
         return f"brokers {', '.join(map(str, self.broker_ids))} are out of the service; {seen}"

@@ -48,9 +48,7 @@ def _refused_by_phase(ctx: StepContext, command: msg.Command) -> bool:
         answers.refuse(
             ctx,
             command,
-            Reason(
-                Code.NO_MIGRATION, (f"no migration was ever started on {ctx.migration.cluster}")
-            ),
+            Reason(Code.NO_MIGRATION, f"no migration was ever started on {ctx.migration.cluster}"),
         )
     else:
         phases = ", ".join(sorted(valid))
@@ -79,7 +77,7 @@ def plan(ctx: StepContext, command: msg.PlanMigration) -> None:
             command,
             Reason(
                 Code.ALREADY_CONSIDERING,
-                (f"{len(ctx.migration.considered)} commands are being examined"),
+                f"{len(ctx.migration.considered)} commands are being examined",
             ),
         )
         return
@@ -92,7 +90,7 @@ def start(ctx: StepContext, command: msg.StartMigration) -> None:
     reasons: list[Reason] = []
     if ctx.migration.phase not in RESTING:
         reasons.append(
-            Reason(Code.ALREADY_RUNNING, (f"{ctx.migration.migration_id} is {ctx.migration.phase}"))
+            Reason(Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}")
         )
     reasons += kraft_commands.reasons_against_moves(ctx)
     if (
@@ -118,7 +116,7 @@ def start(ctx: StepContext, command: msg.StartMigration) -> None:
                     Reason(
                         Code.PLAN_OUTDATED,
                         seen,
-                        ("the plan alone, or a plan made with these options"),
+                        "the plan alone, or a plan made with these options",
                     )
                 )
     if reasons:
@@ -152,7 +150,7 @@ def pause(ctx: StepContext, command: msg.PauseMigration) -> None:
         ev.PauseCauseAdded(
             at=ctx.at,
             cause=OPERATOR,
-            seen=command.reason or (f"asked by {command.issued_by or 'someone'}"),
+            seen=command.reason or f"asked by {command.issued_by or 'someone'}",
         )
     )
     flow.pause_if_moving(ctx)
@@ -172,7 +170,7 @@ def _pause_slow(ctx: StepContext, command: msg.PauseMigration) -> None:
         ev.SlowCauseAdded(
             at=ctx.at,
             cause=OPERATOR,
-            seen=command.reason or (f"asked by {command.issued_by or 'someone'}"),
+            seen=command.reason or f"asked by {command.issued_by or 'someone'}",
         )
     )
     flow.retune(ctx, rate_only=True)
@@ -181,7 +179,7 @@ def _pause_slow(ctx: StepContext, command: msg.PauseMigration) -> None:
 def _cannot_tune_throttle() -> Reason:
     return Reason(
         Code.THROTTLE_NOT_OURS_TO_TUNE,
-        ("Cruise Control sets the throttle and cannot change it in flight"),
+        "Cruise Control sets the throttle and cannot change it in flight",
     )
 
 
@@ -322,7 +320,7 @@ def skip(ctx: StepContext, command: msg.SkipWave) -> None:
             ctx,
             command,
             Reason(
-                Code.NOT_IN_THIS_PHASE, ("every wave has ended: there is none to skip"), "`retry`"
+                Code.NOT_IN_THIS_PHASE, "every wave has ended: there is none to skip", "`retry`"
             ),
         )
         return

@@ -78,7 +78,7 @@ def _end_waves(ctx: StepContext) -> None:
     ):
         for number in refilled:
             ctx.emit(
-                ev.WaveReopened(at=ctx.at, wave=number, why=("replicas have landed on its source"))
+                ev.WaveReopened(at=ctx.at, wave=number, why="replicas have landed on its source")
             )
         advance(ctx)
         return

@@ -68,7 +68,7 @@ def _refused_by_state(ctx: StepContext, command: msg.KraftCommand) -> tuple[Reas
         if ctx.migration.phase in ACTIVE:
             found.append(
                 Reason(
-                    Code.ALREADY_RUNNING, (f"{ctx.migration.migration_id} is {ctx.migration.phase}")
+                    Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"
                 )
             )
         if k.phase not in KRAFT_VALID_IN["start"]:
@@ -79,7 +79,7 @@ def _refused_by_state(ctx: StepContext, command: msg.KraftCommand) -> tuple[Reas
     if command.action == "rollback" and k.phase not in ROLLBACK_FROM:
         ended = k.phase in (_P.FINALIZING, _P.DONE)
         no = Reason(
-            Code.KRAFT_NO_WAY_BACK, (f"it is {k.phase}: ZooKeeper's copy is not written any more")
+            Code.KRAFT_NO_WAY_BACK, f"it is {k.phase}: ZooKeeper's copy is not written any more"
         )
         found.append(no if ended else _wrong_phase(k.phase, ROLLBACK_FROM))
     if command.action == "finalize" and not command.i_know:

@@ -295,7 +295,7 @@ def _soak(ctx: StepContext, facts: KraftFacts) -> None:
             kev.KraftReady(
                 at=ctx.at,
                 phase=k.phase,
-                next_command=("`kraft finalize --i-know`: the point of no return"),
+                next_command="`kraft finalize --i-know`: the point of no return",
             )
         )
 
@@ -329,7 +329,7 @@ def _drill(ctx: StepContext, facts: KraftFacts) -> None:
         else:
             seen = f"node {k.restart_request.node_id} has not come back from its restart"
             _report_waiting(
-                ctx, Reason(Code.KRAFT_NODE_AWAITED, seen, ("its restart, with the keys it has"))
+                ctx, Reason(Code.KRAFT_NODE_AWAITED, seen, "its restart, with the keys it has")
             )
         return
     if wrong := gates.soak_reasons(k, facts):

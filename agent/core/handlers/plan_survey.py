@@ -41,9 +41,7 @@ def surveyed(ctx: StepContext, effect: MakePlan | PrepareMigration, outcome: msg
     if ctx.migration.phase not in RESTING:
         reasons = (
             *reasons,
-            Reason(
-                Code.ALREADY_RUNNING, (f"{ctx.migration.migration_id} is {ctx.migration.phase}")
-            ),
+            Reason(Code.ALREADY_RUNNING, f"{ctx.migration.migration_id} is {ctx.migration.phase}"),
         )
     reasons = (*reasons, *kraft_commands.reasons_against_moves(ctx))
     if plan is None or reasons:

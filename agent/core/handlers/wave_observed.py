@@ -109,7 +109,7 @@ def _check_execution(ctx: StepContext, observation: msg.WaveObserved) -> None:
         ctx.report_waiting(
             Reason(
                 Code.ORPHANED_MOVES,
-                (f"{observation.moving} moves go on in Kafka that Cruise Control does not know"),
+                f"{observation.moving} moves go on in Kafka that Cruise Control does not know",
             )
         )
     elif ctx.at >= ctx.migration.executor_since + ctx.policy.settle_seconds:

@@ -30,7 +30,7 @@ def reasons_not_ready(options: KraftOptions, facts: KraftFacts) -> Reasons:
     if not options.controllers:
         return (
             Reason(
-                Code.KRAFT_NOT_CONFIGURED, "no controllers are named", ("`kraft` in clusters.yaml")
+                Code.KRAFT_NOT_CONFIGURED, "no controllers are named", "`kraft` in clusters.yaml"
             ),
         )
     found = list(cluster_issues((), facts))
@@ -41,12 +41,12 @@ def reasons_not_ready(options: KraftOptions, facts: KraftFacts) -> Reasons:
         found.append(
             Reason(
                 Code.KRAFT_ZOOKEEPER_UNREACHABLE,
-                (f"ZooKeeper at {options.zookeeper} does not answer"),
+                f"ZooKeeper at {options.zookeeper} does not answer",
             )
         )
     elif zk.controller_id is None or zk.kraft_controller:
         found.append(
-            Reason(Code.KRAFT_CONTROLLER_ABSENT, ("no broker is controller by ZooKeeper's word"))
+            Reason(Code.KRAFT_CONTROLLER_ABSENT, "no broker is controller by ZooKeeper's word")
         )
     if zk.migration_node:
         seen = "ZooKeeper has a /migration left from an earlier attempt"
@@ -63,7 +63,7 @@ def reasons_not_ready(options: KraftOptions, facts: KraftFacts) -> Reasons:
         found.append(
             Reason(
                 Code.KRAFT_BROKER_MODE,
-                (f"brokers {ids_of(strange)} are not in ZooKeeper mode"),
+                f"brokers {ids_of(strange)} are not in ZooKeeper mode",
                 "all",
             )
         )
@@ -144,7 +144,7 @@ def _reasons_not_copied(kraft: Kraft, facts: KraftFacts) -> Reasons:
         found.append(
             Reason(
                 Code.KRAFT_CONTROLLER_ABSENT,
-                ("ZooKeeper's /controller is not a KRaft controller's"),
+                "ZooKeeper's /controller is not a KRaft controller's",
             )
         )
     return tuple(found)
@@ -190,7 +190,7 @@ def reasons_against_rollback(kraft: Kraft, facts: KraftFacts) -> Reasons:
         return (
             Reason(
                 Code.KRAFT_NO_WAY_BACK,
-                (f"it is {kraft.phase}: ZooKeeper's copy is not written any more"),
+                f"it is {kraft.phase}: ZooKeeper's copy is not written any more",
             ),
         )
     found = list(cluster_issues((), facts))
@@ -198,7 +198,7 @@ def reasons_against_rollback(kraft: Kraft, facts: KraftFacts) -> Reasons:
         found.append(
             Reason(
                 Code.KRAFT_ZOOKEEPER_UNREACHABLE,
-                (f"ZooKeeper at {kraft.options.zookeeper} does not answer"),
+                f"ZooKeeper at {kraft.options.zookeeper} does not answer",
             )
         )
     if facts.zookeeper.kraft_controller:  # KRaft leads: what it wrote must be in ZooKeeper

@@ -86,7 +86,7 @@ class NodeChange:
             what = (
                 "format its folder anew"
                 if self.is_controller
-                else ("delete its folder __cluster_metadata-0")
+                else "delete its folder __cluster_metadata-0"
             )
             says += f"; while it is down {what}, if there is one"
         return says

@@ -105,7 +105,7 @@ def _stale_epoch_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
         return (
             Reason(
                 Code.KRAFT_ZOOKEEPER_UNREACHABLE,
-                (f"ZooKeeper at {kraft.options.zookeeper} does not answer"),
+                f"ZooKeeper at {kraft.options.zookeeper} does not answer",
             ),
         )
     if facts.zookeeper.controller_epoch >= kraft.kraft_epoch:  # the next controller adds one

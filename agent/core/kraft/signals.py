@@ -26,7 +26,7 @@ def cluster_issues(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
             Reason(
                 Code.BROKER_DOWN,
                 f"brokers {ids_of(away)} are not alive",
-                ("all that were there at the start"),
+                "all that were there at the start",
             )
         )
     if facts.offline:
@@ -37,7 +37,7 @@ def cluster_issues(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
         found.append(
             Reason(
                 Code.UNDER_REPLICATED,
-                (f"{facts.under_replicated} partitions are under-replicated"),
+                f"{facts.under_replicated} partitions are under-replicated",
                 "none",
             )
         )
@@ -45,7 +45,7 @@ def cluster_issues(broker_ids: tuple[int, ...], facts: KraftFacts) -> Reasons:
         found.append(
             Reason(
                 Code.KRAFT_REASSIGNMENT,
-                (f"{facts.reassignments} reassignments are in flight"),
+                f"{facts.reassignments} reassignments are in flight",
                 "none",
             )
         )
@@ -75,7 +75,7 @@ def no_active_controller(kraft: Kraft, facts: KraftFacts) -> Reasons:
         return (
             Reason(
                 Code.KRAFT_NO_QUORUM,
-                ("no controller, or more than one, says that it is active"),
+                "no controller, or more than one, says that it is active",
                 "one",
             ),
         )
@@ -104,7 +104,7 @@ def dual_write_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
         seen = f"ZooKeeper is {active.write_behind_lag} records behind KRaft"
         found.append(
             Reason(
-                Code.KRAFT_WRITE_BEHIND, seen, (f"at most {kraft.options.write_behind_records_max}")
+                Code.KRAFT_WRITE_BEHIND, seen, f"at most {kraft.options.write_behind_records_max}"
             )
         )
     if not facts.zookeeper.reachable:
@@ -136,7 +136,7 @@ def quorum_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
         text = f"the quorum's voters are {ids_of(seen.voter_ids)}"
         return (
             Reason(
-                Code.KRAFT_NO_QUORUM, text, (f"{ids_of(wanted)}: the controllers of clusters.yaml")
+                Code.KRAFT_NO_QUORUM, text, f"{ids_of(wanted)}: the controllers of clusters.yaml"
             ),
         )
     found: list[Reason] = []
@@ -156,9 +156,7 @@ def registration_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     found: list[Reason] = []
     if others := [b for b in kraft.broker_ids if facts.mode(b) is not NodeMode.KRAFT]:
         found.append(
-            Reason(
-                Code.KRAFT_BROKER_MODE, (f"brokers {ids_of(others)} are not in KRaft mode"), "all"
-            )
+            Reason(Code.KRAFT_BROKER_MODE, f"brokers {ids_of(others)} are not in KRaft mode", "all")
         )
     a = facts.active
     if (
@@ -175,7 +173,7 @@ def registration_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
             Reason(
                 Code.KRAFT_GHOST,
                 seen,
-                ("none: `kafka-cluster.sh unregister --id` for each that is gone"),
+                "none: `kafka-cluster.sh unregister --id` for each that is gone",
             )
         )
     elif a is not None and (

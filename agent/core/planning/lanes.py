@@ -36,7 +36,7 @@ def incompatible_options(options: Options) -> tuple[Reason, ...]:
             Reason(
                 Code.LANES_NEED_PAIRS,
                 seen,
-                ("pairing one_to_one: only that fixes where each replica goes"),
+                "pairing one_to_one: only that fixes where each replica goes",
             )
         )
     if (options.wave_brokers_max or options.wave_bytes_max) and options.pairing is not Pairing.ZONE:
@@ -45,7 +45,7 @@ def incompatible_options(options: Options) -> tuple[Reason, ...]:
             Reason(
                 Code.WAVE_BOUNDS_NEED_ZONE,
                 seen,
-                ("pairing zone: with one_to_one a wave is one broker"),
+                "pairing zone: with one_to_one a wave is one broker",
             )
         )
     return tuple(reasons)
@@ -80,7 +80,7 @@ def split_into_lanes(
             Reason(
                 Code.WAVE_TOO_LARGE_FOR_STATE,
                 seen,
-                (f"at most {LARGE_PARTITIONS_MAX}: raise the bound"),
+                f"at most {LARGE_PARTITIONS_MAX}: raise the bound",
             ),
         )
     first: list[Wave] = []

@@ -173,7 +173,7 @@ def _waves(
             reasons.append(
                 Reason(
                     Code.PAIRS_UNEVEN,
-                    (f"{az}: source brokers {ids(src)}, destination brokers {ids(dst) or 'none'}"),
+                    f"{az}: source brokers {ids(src)}, destination brokers {ids(dst) or 'none'}",
                 )
             )
             continue

@@ -65,7 +65,7 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
             f"({counts or 'the same number, but other ones'})"
         )
         reasons.append(
-            Reason(Code.PLAN_OUTDATED, seen, ("the same partitions on the same source brokers"))
+            Reason(Code.PLAN_OUTDATED, seen, "the same partitions on the same source brokers")
         )
     grown = [(a, b) for a, b in zip(planned.waves, now.waves, strict=True) if _has_grown(a, b)]
     if grown:
@@ -77,7 +77,7 @@ def drift_reasons(planned: Plan, now: Plan) -> tuple[Reason, ...]:
         reasons.append(
             Reason(
                 Code.PLAN_OUTDATED,
-                (f"there is more to move than planned ({sizes} bytes)"),
+                f"there is more to move than planned ({sizes} bytes)",
                 needed,
             )
         )

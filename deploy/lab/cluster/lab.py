@@ -296,7 +296,7 @@ class Lab:
                 raise LabError(
                     content.get("error")
                     or printed
-                    or (f"the supervisor ended ({supervisor.returncode})")
+                    or f"the supervisor ended ({supervisor.returncode})"
                 )
             time.sleep(POLL_SECONDS)
         raise LabError(f"the lab did not start in time; see {self.folders.logs}")

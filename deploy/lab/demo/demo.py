@@ -165,7 +165,7 @@ class Demo:
     ) -> None:
         client = ControlClient({"bootstrap_servers": lab.status()["control_bootstrap_servers"]})
         self._gone = lambda: (
-            None if agent.is_running else (f"the agent has ended: {agent.last_words()}")
+            None if agent.is_running else f"the agent has ended: {agent.last_words()}"
         )
         with self._timed("agent ready"):
             await agent.ready(client)
