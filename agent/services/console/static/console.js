@@ -88,7 +88,7 @@ function listen() {
   });
   on("link", (content) => link(content.trouble));
   stream.onerror = async () => {
-    link("The console does not answer, so that what you see may be old.");
+    link("The console does not answer: this page may be out of date.");
     if (stream.readyState === EventSource.CLOSED) { // refused: the session may have ended
       stream.close();
       await call("/api/me").then(() => setTimeout(listen, 2000), () => {});
