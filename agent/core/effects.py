@@ -54,6 +54,7 @@ class WaveScope:
 
     @property
     def key(self) -> str:
+        """Names this attempt of this wave to Cruise Control: `migration/wave/attempt`."""
         return f"{self.migration_id}/{self.wave}/{self.attempt}"
 
 

@@ -224,6 +224,7 @@ class Migration:
 
     @property
     def direction(self) -> Direction:
+        """The direction of the last wave; forward while no wave is planned."""
         return self.waves[-1].direction if self.waves else Direction.FORWARD
 
     @property
@@ -312,6 +313,7 @@ class Migration:
         return next((p for p in self.pending if isinstance(p.effect, kinds)), None)
 
     def answer(self, command_id: str) -> CommandAnswer | None:
+        """The answer that this command was given before, or None."""
         return next((a for a in self.answers if a.command_id == command_id), None)
 
 

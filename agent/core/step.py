@@ -67,13 +67,17 @@ class StepContext:
             self.emit(ev.Waiting(at=self.at, reasons=reasons))
 
     def in_phase(self, *phases: Phase) -> bool:
+        """Whether the migration is in one of these phases."""
         return self.migration.phase in phases
 
     def pause_cause(self, name: str) -> Cause | None:
+        """The cause of that name that pauses the migration, or None."""
         return next((c for c in self.migration.pause_causes if c.name == name), None)
 
     def slow_cause(self, name: str) -> Cause | None:
+        """The cause of that name that slows the migration, or None."""
         return next((c for c in self.migration.slow_causes if c.name == name), None)
 
     def done(self) -> Step:
+        """The state after the message, and the events that led there."""
         return Step(self.migration, tuple(self._events))

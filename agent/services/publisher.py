@@ -23,7 +23,8 @@ class NotPublishedError(Exception):
 class MetricsTopic(Protocol):
     """The metrics topic as the collector and the webhook need it."""
 
-    async def publish(self, message: Samples | Alert, identity: str) -> None: ...
+    async def publish(self, message: Samples | Alert, identity: str) -> None:
+        """Publish the samples; returns when the topic has them."""
 
 
 class Publisher:

@@ -43,10 +43,12 @@ class ClusterCheckInput:
 
     @property
     def sources(self) -> frozenset[int]:
+        """The source brokers of all waves."""
         return frozenset(b for w in self.waves for b in w.source_broker_ids)
 
     @property
     def destinations(self) -> frozenset[int]:
+        """The destination brokers of all waves."""
         return frozenset(b for w in self.waves for b in w.destination_broker_ids)
 
 

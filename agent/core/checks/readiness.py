@@ -49,10 +49,12 @@ class ReplicaDeficit(NamedTuple):
 
     @classmethod
     def of(cls, partition: Partition) -> "ReplicaDeficit":
+        """The deficit of one partition against the replicas that it should have."""
         return cls(partition.topic, len(partition.origin), len(partition.isr), partition.is_offline)
 
     @property
     def is_deficient(self) -> bool:
+        """Whether the partition lacks an in-sync replica or a leader."""
         return self.leaderless or self.in_sync < self.replicas
 
 

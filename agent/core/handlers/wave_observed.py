@@ -130,6 +130,7 @@ def _word_of(executor: msg.Executor, task: msg.TaskStatus) -> str:
 
 
 def fell_short(ctx: StepContext, replicas_left: int, bytes_left: int, why: str) -> None:
+    """Begin another attempt for what is left; block the wave after too many that moved nothing."""
     wave = ctx.migration.wave
     assert wave is not None
     reason = Reason(Code.NOT_DRAINED, f"{replicas_left} replicas are left, {why}")

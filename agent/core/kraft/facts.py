@@ -84,6 +84,7 @@ class QuorumFacts:
 
     @property
     def voter_ids(self) -> tuple[int, ...]:
+        """The node ids of the voters, in ascending order."""
         return tuple(sorted(v.node_id for v in self.voters))
 
 

@@ -68,6 +68,7 @@ class NodeChange:
 
     @property
     def is_empty(self) -> bool:
+        """Whether the node needs no change."""
         return not self.set and not self.remove
 
     def instructions(self) -> str:

@@ -52,6 +52,7 @@ class KraftOptions:
 
     @property
     def quorum(self) -> Quorum:
+        """The quorum that the controllers form, as settings of nodes name it."""
         return Quorum(
             voters=tuple((c.node_id, c.address) for c in self.controllers),
             listener_name=self.controller_listener_name,
@@ -61,4 +62,5 @@ class KraftOptions:
 
     @property
     def controller_ids(self) -> tuple[int, ...]:
+        """The node ids of the controllers, in the order of clusters.yaml."""
         return tuple(c.node_id for c in self.controllers)

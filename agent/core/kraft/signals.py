@@ -13,6 +13,7 @@ Reasons = tuple[Reason, ...]
 
 
 def ids_of(ids: object) -> str:
+    """The ids in ascending order, as a text for people."""
     return ", ".join(map(str, sorted(ids)))  # type: ignore[call-overload]
 
 
@@ -62,6 +63,7 @@ def absent_brokers(facts: KraftFacts) -> Reasons:
 
 
 def no_active_controller(kraft: Kraft, facts: KraftFacts) -> Reasons:
+    """Why the controllers cannot lead: one is silent, or not exactly one is active."""
     silent = [c for c in kraft.options.controller_ids if not facts.controller(c).reachable]
     if silent:
         return (
@@ -83,6 +85,7 @@ def no_active_controller(kraft: Kraft, facts: KraftFacts) -> Reasons:
 
 
 def state_reasons(active: ControllerFacts, *wanted: ZkMigrationState) -> Reasons:
+    """Why the active controller is not in one of the wanted states of the migration."""
     if active.state in wanted:
         return ()
     names = {int(s): s.name for s in ZkMigrationState}

@@ -96,6 +96,7 @@ class KraftCommand(Command):
 
     @property
     def word(self) -> str:
+        """The command as people type it, such as `kraft start`."""
         return f"kraft {self.action}"
 
 

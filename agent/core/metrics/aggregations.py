@@ -79,6 +79,7 @@ class AnyBroker:
     """One and the same broker is beyond the threshold for the whole duration."""
 
     def answer(self, rule: Rule, samples: SamplesOfRule) -> Answer:
+        """The rule fires while any one broker is beyond its threshold for the duration."""
         return Answer(bool(samples.lasting), not samples.not_calm, _since(rule, samples))
 
 
@@ -86,6 +87,7 @@ class AllBrokers:
     """Every broker is beyond the threshold for the whole duration; a missing one is not."""
 
     def answer(self, rule: Rule, samples: SamplesOfRule) -> Answer:
+        """The rule fires while all brokers are beyond its threshold for the duration."""
         brokers = len(samples.fresh)
         return Answer(
             fires=samples.complete and 0 < brokers == len(samples.lasting),
@@ -101,6 +103,7 @@ class WorstBroker:
         self._since: float | None = None
 
     def answer(self, rule: Rule, samples: SamplesOfRule) -> Answer:
+        """The rule fires while some broker is beyond its threshold, whichever it is."""
         if not samples.beyond:
             self._since = None
         elif self._since is None:

@@ -23,6 +23,7 @@ class Cause:
 
     @property
     def is_safety(self) -> bool:
+        """Whether the agent set this cause itself because the cluster was not safe."""
         return self.name.startswith("safety:")
 
     @property

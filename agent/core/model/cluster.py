@@ -44,6 +44,7 @@ class Partition:
 
     @property
     def name(self) -> TopicPartition:
+        """The topic and the number of the partition."""
         return TopicPartition(self.topic, self.partition)
 
     @property
@@ -66,10 +67,12 @@ class Partition:
 
     @property
     def is_moving(self) -> bool:
+        """Whether a reassignment of the partition is in flight."""
         return bool(self.adding or self.removing)
 
     @property
     def is_offline(self) -> bool:
+        """Whether the partition has no leader."""
         return self.leader < 0
 
     @property
@@ -92,6 +95,7 @@ class Reassignment:
 
     @property
     def name(self) -> TopicPartition:
+        """The topic and the number of the partition."""
         return TopicPartition(self.topic, self.partition)
 
 
@@ -163,4 +167,5 @@ class BrokerLogs:
 
     @property
     def totals(self) -> LogTotals:
+        """How many replicas there are, their bytes, and the free bytes of the disks."""
         return LogTotals(len(self.size_bytes), sum(self.size_bytes.values()), self.free_bytes)

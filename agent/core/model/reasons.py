@@ -181,6 +181,7 @@ class CheckResult:
 
     @property
     def reason(self) -> Reason:
+        """The result as a reason not to move."""
         return Reason(self.code, self.seen, self.needed)
 
 

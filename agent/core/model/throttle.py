@@ -68,6 +68,7 @@ class ThrottleFacts:
 
     @property
     def is_empty(self) -> bool:
+        """Whether no rate and no throttled replica is set."""
         return not (self.rates or self.leaders or self.followers)
 
 

@@ -67,10 +67,12 @@ class Wave:
 
     @property
     def replicas_moved(self) -> int:
+        """How many replicas the wave has moved so far."""
         return max(self.replicas - self.left[0], 0)
 
     @property
     def bytes_moved(self) -> int:
+        """How many bytes the wave has moved so far."""
         return max(self.size_bytes - self.left[1], 0)
 
 

@@ -69,9 +69,11 @@ class Scrape:
 class SampleSource(Protocol):
     """The source of values: a Prometheus server, or exporters."""
 
-    async def scrape(self) -> Scrape: ...
+    async def scrape(self) -> Scrape:
+        """Read all metrics once."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close the connections."""
 
 
 class ServerSource:
@@ -83,6 +85,7 @@ class ServerSource:
         self._window = f"{window_seconds}s"
 
     async def scrape(self) -> Scrape:
+        """Query every metric once; a query that fails is named in the result."""
         scrape = Scrape()
         metrics = self._mapping.metrics
         answers = await asyncio.gather(*map(self._ask, metrics))
@@ -107,6 +110,7 @@ class ServerSource:
             return error
 
     async def close(self) -> None:
+        """Close the connections to the server."""
         await self._server.close()
 
 
@@ -119,6 +123,7 @@ class PageSource:
         self._reader = PageReader(mapping.labels)
 
     async def scrape(self) -> Scrape:
+        """Read every exporter once; one that does not answer is named in the result."""
         pages = await self._exporters.read()
         self._reader.take(series for page in pages for series in page.series)
         return Scrape(
@@ -131,6 +136,7 @@ class PageSource:
         )
 
     async def close(self) -> None:
+        """Close the connections to the exporters."""
         await self._exporters.close()
 
 
@@ -272,4 +278,5 @@ class Collector:
             waiting.cancel()
 
     async def close(self) -> None:
+        """Close the connections of the source."""
         await self._source.close()

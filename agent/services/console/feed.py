@@ -30,9 +30,11 @@ class ControlTopics(Protocol):
 
     def everything(self, topic: str) -> AsyncGenerator[Json | None]: ...
 
-    async def send_command(self, command: Json, timeout_seconds: float) -> Json: ...
+    async def send_command(self, command: Json, timeout_seconds: float) -> Json:
+        """Publish a command and wait for the agent's answer."""
 
-    async def plan(self, command: Json, timeout_seconds: float) -> Json: ...
+    async def plan(self, command: Json, timeout_seconds: float) -> Json:
+        """Request a plan and wait for it."""
 
 
 class Feed:
