@@ -21,6 +21,7 @@ from agent.performer.ports import PortError, Ports
 STOP_SECONDS_MAX = 30.0
 STOP_RETRY_SECONDS = 5.0
 STOP_POLL_SECONDS = 0.5
+QUIET_POLL_SECONDS = 0.3  # between the checks that show that nothing moves any more
 STOP_AT_ONCE_SECONDS = 2.0  # a stop that was requested earlier checks first who executes
 # The execution of somebody else must not be stopped.
 _STOPPABLE = (msg.Executor.OURS, msg.Executor.IDLE)
@@ -56,6 +57,7 @@ class WaveStopper:
         began = clock.now()
         stopped_at = float("-inf")
         quiet, look = 0, None
+        snapshot: verification.Snapshot = {}
         # A stop "at once" certainly has something to stop. A later one checks first, because
         # somebody else's execution may run by then.
         at_once = effect.at_once and began < effect.asked_at + STOP_AT_ONCE_SECONDS
@@ -79,14 +81,14 @@ class WaveStopper:
                 await self._halt(scope)
                 stopped_at = clock.now()
             quiet = 0 if running or in_flight else quiet + 1
-            if quiet >= 2:
+            if not quiet:
+                look = None
+            elif look is None or not (look.is_current and look.is_proof):
                 snapshot = await self._snapshot_if_usable(migration.migration_id)
                 look = await self._look_at_copies(scope, snapshot, look)
-                if look.is_proof:
-                    return await self._stopped(scope, migration, look, snapshot, stopped_by)
-            else:
-                look = None
-            await clock.sleep(STOP_POLL_SECONDS)
+            if quiet >= 2 and look is not None and look.is_proof:
+                return await self._stopped(scope, migration, look, snapshot, stopped_by)
+            await clock.sleep(QUIET_POLL_SECONDS if quiet else STOP_POLL_SECONDS)
         if in_flight and not running:
             seen = f"{in_flight} moves go on in Kafka that Cruise Control does not know"
             return msg.Busy(reason=Reason(Code.ORPHANED_MOVES, seen, "their end"))
