@@ -27,7 +27,7 @@ class EndpointsDeregistered(Event):
     """Clients are no longer sent to these brokers."""
 
     broker_ids: tuple[int, ...]
-    connections_counted: bool  # False: nobody could count them, the grace alone was waited for
+    connections_counted: bool  # False: nobody could count them; only the grace time was waited for
 
     def __str__(self) -> str:
         seen = (

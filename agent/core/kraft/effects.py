@@ -19,7 +19,7 @@ class KraftScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyKraft:
-    """Look at everything once, to answer a command. Its outcome is KraftSurveyed."""
+    """Read the state of all nodes once, to answer a command. Its outcome is KraftSurveyed."""
 
     command_id: str
     scope: KraftScope

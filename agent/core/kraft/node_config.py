@@ -145,8 +145,8 @@ def broker_change(
 ) -> NodeChange:
     """What must change in a broker's settings.
 
-    In: its id, what it shall be, the settings set in its file now, and (of the keys that were ever
-    touched) those from before the first change. Out: the change, empty when it is that already.
+    In: its id, the wanted mode, the settings that its file has now, and the values that the keys
+    had before the first change. Out: the change; empty if the broker has that mode already.
     """
     now = as_in_file(now)
     wanted = {

@@ -125,7 +125,7 @@ def quorum_reasons(kraft: Kraft, facts: KraftFacts) -> Reasons:
     """Why the quorum is not healthy, as a broker in KRaft mode reports it."""
     seen = facts.quorum
     if not facts.reachable:
-        return ()  # said already
+        return ()  # `cluster_issues` names it
     if seen is None:
         return (
             Reason(

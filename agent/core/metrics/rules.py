@@ -28,7 +28,7 @@ class Aggregation(StrEnum):
     """How the samples of many brokers become one answer."""
 
     ANY = "any"  # some broker is beyond the threshold for the whole duration
-    ALL = "all"  # every broker is beyond it for the whole duration beyond it for the whole duration
+    ALL = "all"  # every broker is beyond it for the whole duration
     WORST = "worst"  # at each moment of the duration some broker is beyond it
 
 
