@@ -157,7 +157,7 @@ import sys, time
 from pathlib import Path
 from deploy.lab import Lab
 from deploy.lab.cluster.topics import TopicKind, TopicSpec
-from deploy.lab.workload import Workload, WorkloadConfig
+from deploy.lab.workload.workload import Workload, WorkloadConfig
 config = WorkloadConfig(topics=(TopicSpec("clients", 6, TopicKind.CLIENTS),))
 status = Lab.at(Path({str(source_lab.folders.root)!r})).status()
 workload = Workload(status, Path({str(tmp_path)!r}), config)
