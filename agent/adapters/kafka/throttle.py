@@ -73,7 +73,7 @@ def apply_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
     The rates come first, and entries that are listed already are not sent again, so that a new rate
     for a move in flight takes effect at once.
     """
-    _alter_brokers(admin, change.rates)
+    _await_rates(admin, _send_rates(admin, change.rates))
     named = sorted({*change.leaders, *change.followers})
     deadline = time.monotonic() + IN_FORCE_SECONDS
     while True:
@@ -94,8 +94,10 @@ def remove_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
     """Remove the rates and entries of `change`; a list that becomes empty is deleted.
 
     What is not set is no error. Raises KafkaError as apply_change does.
+
+    Brokers under load take seconds to use another rate; the lists are changed meanwhile.
     """
-    _alter_brokers(admin, dict.fromkeys(change.rates))
+    waiting = _send_rates(admin, dict.fromkeys(change.rates))
     named = sorted({*change.leaders, *change.followers})
     found = read(admin, (), named) if named else ThrottleFacts()
     changes: dict[str, dict[str, tuple[AlterConfigOp, str | None]]] = {}
@@ -112,6 +114,7 @@ def remove_change(admin: KafkaAdminClient, change: ThrottleChange) -> None:
             )
             changes.setdefault(topic, {})[key] = operation
     _raise_first(_alter_topics(admin, changes))
+    _await_rates(admin, waiting)
     _await_lists(admin, changes, change)
 
 
@@ -197,11 +200,11 @@ def _all_listed(
     return True
 
 
-def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> None:
-    """Set the rates, or delete them (None), and return when the brokers use them.
+def _send_rates(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> dict[int, int | None]:
+    """Set the rates, or delete them (None). Return those that the brokers are to use.
 
-    An answer only means that ZooKeeper (or a controller) has the change. A broker that is down
-    keeps its old setting, which is cleared when it returns; others do not wait for it (CC#1865).
+    A broker that is down keeps its old setting, which is cleared when it returns; others do not
+    wait for it (CC#1865).
     """
     changes: dict[int, admin_requests.Operations] = {
         b: dict.fromkeys(
@@ -215,7 +218,13 @@ def _alter_brokers(admin: KafkaAdminClient, rates: Mapping[int, int | None]) -> 
             b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")
         }
         _raise_first({b: why for b, why in failed.items() if b in alive})
-    waiting = {b: rate for b, rate in rates.items() if b not in failed}
+    return {b: rate for b, rate in rates.items() if b not in failed}
+
+
+def _await_rates(admin: KafkaAdminClient, waiting: Mapping[int, int | None]) -> None:
+    """Return when the brokers use these rates: an answer only means that ZooKeeper (or a
+    controller) has them.
+    """
     deadline = time.monotonic() + IN_FORCE_SECONDS
     while waiting:
         found = admin_requests.broker_configs(admin, waiting, _RATES).given
